@@ -1,0 +1,1 @@
+//! Live sources, the resolver and the recorder of ctrace.

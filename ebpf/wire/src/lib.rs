@@ -1,0 +1,1 @@
+//! The record layout shared by the kernel programs and user space.

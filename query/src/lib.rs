@@ -1,0 +1,1 @@
+//! SQL over traces: Arrow schema, DataFusion tables, Parquet export.

@@ -1,0 +1,1 @@
+//! Rules over traces: Falco's language, evaluated on dictionaries.

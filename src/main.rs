@@ -1,0 +1,2 @@
+//! The `ctrace` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Event model, field catalogue and trace file format of ctrace.
