@@ -40,8 +40,13 @@ fn run() -> Result<(), OpenError> {
         println!("missing: {missing}");
     }
     for cost in source.program_costs() {
-        let verified = cost.verified_instructions.map_or("?".to_owned(), |count| count.to_string());
-        println!("  {:14} {verified:>7} instructions verified, {:>6} bytes of machine code", cost.name, cost.jited_bytes);
+        let verified = cost
+            .verified_instructions
+            .map_or("?".to_owned(), |count| count.to_string());
+        println!(
+            "  {:14} {verified:>7} instructions verified, {:>6} bytes of machine code",
+            cost.name, cost.jited_bytes
+        );
     }
     drop(source);
 
@@ -51,7 +56,16 @@ fn run() -> Result<(), OpenError> {
         ("nothing selected", Vec::new()),
         ("all, arguments only", plain),
         ("all, with strings and file objects", specs(|nr| Some(full(nr)))),
-        ("the same, and entry of getppid", specs(|nr| Some(if nr == libc::SYS_getppid { full(nr).enter() } else { full(nr) }))),
+        (
+            "the same, and entry of getppid",
+            specs(|nr| {
+                Some(if nr == libc::SYS_getppid {
+                    full(nr).enter()
+                } else {
+                    full(nr)
+                })
+            }),
+        ),
     ];
     for (name, specs) in cases {
         let mut recording = Recording::start(specs)?;
@@ -66,12 +80,20 @@ fn run() -> Result<(), OpenError> {
         );
     }
     throughput("getppid", specs(|_| Some(SyscallSpec::PLAIN)), getppid)?;
-    throughput("openat+close, with strings and file objects", specs(|nr| Some(full(nr))), open_close)
+    throughput(
+        "openat+close, with strings and file objects",
+        specs(|nr| Some(full(nr))),
+        open_close,
+    )
 }
 
 fn config(specs: Vec<SyscallSpec>) -> Config {
     // The measured calls are this process's own.
-    Config { specs, self_tgid: 0, ..Config::default() }
+    Config {
+        specs,
+        self_tgid: 0,
+        ..Config::default()
+    }
 }
 
 fn specs(of: impl Fn(i64) -> Option<SyscallSpec>) -> Vec<SyscallSpec> {
@@ -134,10 +156,17 @@ impl Recording {
             }
             source.detach();
             while source.poll(&mut |_| {}) > 0 {}
-            let lost = source.totals().map(|totals| totals.iter().map(|cpu| cpu.lost).sum()).unwrap_or(u64::MAX);
+            let lost = source
+                .totals()
+                .map(|totals| totals.iter().map(|cpu| cpu.lost).sum())
+                .unwrap_or(u64::MAX);
             (lost, busy)
         });
-        Ok(Self { stop, reader: Some(reader), seen })
+        Ok(Self {
+            stop,
+            reader: Some(reader),
+            seen,
+        })
     }
 
     /// Records lost.
@@ -155,13 +184,18 @@ fn throughput(name: &str, specs: Vec<SyscallSpec>, call: fn()) -> Result<(), Ope
     let mut recording = Recording::start(specs)?;
     let started = Instant::now();
     let before = recording.seen.load(Ordering::Relaxed);
-    let workers: Vec<_> = (0..3).map(|_| thread::spawn(move || (0..CALLS).for_each(|_| call()))).collect();
+    let workers: Vec<_> = (0..3)
+        .map(|_| thread::spawn(move || (0..CALLS).for_each(|_| call())))
+        .collect();
     for worker in workers {
         let _ = worker.join();
     }
     let elapsed = started.elapsed();
     let seen = recording.seen.load(Ordering::Relaxed) - before;
     let lost = recording.stop();
-    println!("3 workers, {name}: {:.2} M records/s, {lost} lost", seen as f64 / elapsed.as_secs_f64() / 1e6);
+    println!(
+        "3 workers, {name}: {:.2} M records/s, {lost} lost",
+        seen as f64 / elapsed.as_secs_f64() / 1e6
+    );
     Ok(())
 }

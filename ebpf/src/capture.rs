@@ -42,7 +42,12 @@ pub fn value(record: *const Syscall, index: u8) -> Option<u64> {
 fn arg(record: *const Syscall, index: u8) -> u64 {
     // The record lies in map memory, which may be indexed by a variable; the stack may not.
     // SAFETY: seven bounds the index, and scratch memory goes on behind the record.
-    unsafe { (&raw const (*record).args).cast::<u64>().add((index & 7) as usize).read_volatile() }
+    unsafe {
+        (&raw const (*record).args)
+            .cast::<u64>()
+            .add((index & 7) as usize)
+            .read_volatile()
+    }
 }
 
 // Not inlined: four copies of it would double the object.
@@ -85,7 +90,9 @@ fn sockaddr(writer: Writer, index: u8, pointer: u64, len: u64) {
 #[inline(always)]
 fn msghdr_name(writer: Writer, index: u8, pointer: u64) {
     // struct user_msghdr opens with msg_name and msg_namelen.
-    let Some([name, len]) = read::user::<[u64; 2]>(pointer) else { return };
+    let Some([name, len]) = read::user::<[u64; 2]>(pointer) else {
+        return;
+    };
     if name != 0 {
         sockaddr(writer, index, name, len);
     }
@@ -93,7 +100,9 @@ fn msghdr_name(writer: Writer, index: u8, pointer: u64) {
 
 #[inline(always)]
 fn buffer(writer: Writer, record: *const Syscall, capture: &Capture, pointer: u64) {
-    let Some(len) = value(record, capture.len_arg) else { return };
+    let Some(len) = value(record, capture.len_arg) else {
+        return;
+    };
     let snaplen = u64::from(maps::load(&maps::SNAPLEN));
     if len == 0 || snaplen == 0 {
         return;
@@ -106,7 +115,9 @@ fn string_array(writer: Writer, index: u8, pointer: u64) {
     let Some(start) = writer.strings_begin() else { return };
     let mut whole = false;
     for i in 0..STRINGS_MAX {
-        let Some(string) = read::user::<u64>(pointer + u64::from(i) * 8) else { break };
+        let Some(string) = read::user::<u64>(pointer + u64::from(i) * 8) else {
+            break;
+        };
         if string == 0 {
             whole = true;
             break;

@@ -15,7 +15,9 @@ use crate::{
 #[inline(always)]
 pub fn on_change(cgroup: usize, path: usize, kind: u8) {
     let cpu = read::cpu();
-    let Some(scratch) = maps::scratch(cpu, ScratchFor::Cgroup) else { return };
+    let Some(scratch) = maps::scratch(cpu, ScratchFor::Cgroup) else {
+        return;
+    };
     let (writer, record) = Writer::start::<Cgroup>(scratch);
     // SAFETY: record points into the scratch map.
     unsafe {

@@ -20,7 +20,9 @@ const PIDTYPE_SID: usize = 3;
 
 pub fn on_exec(task: usize, old_tid: u32, binprm: usize) {
     let cpu = read::cpu();
-    let Some(scratch) = maps::scratch(cpu, ScratchFor::Exec) else { return };
+    let Some(scratch) = maps::scratch(cpu, ScratchFor::Exec) else {
+        return;
+    };
     let (writer, exec) = Writer::start::<Exec>(scratch);
     // SAFETY: exec points into the scratch map, as it does for the functions below.
     unsafe {
@@ -81,7 +83,11 @@ unsafe fn session(exec: *mut Exec, task: usize) {
 
 #[inline(always)]
 fn pid_of_kind(pids: usize, kind: usize) -> u32 {
-    if pids == 0 { u32::MAX } else { initial_pid(read::kernel(pids + kind * 8)) }
+    if pids == 0 {
+        u32::MAX
+    } else {
+        initial_pid(read::kernel(pids + kind * 8))
+    }
 }
 
 #[inline(always)]
@@ -131,5 +137,9 @@ fn sections(writer: Writer, task: usize, binprm: usize) {
     if file != 0 {
         file::describe(writer, file);
     }
-    file::path(writer, embedded(pointer!(task, task_fs), offset!(fs_pwd)), section::EXEC_CWD);
+    file::path(
+        writer,
+        embedded(pointer!(task, task_fs), offset!(fs_pwd)),
+        section::EXEC_CWD,
+    );
 }

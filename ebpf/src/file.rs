@@ -29,7 +29,11 @@ pub fn behind_fd(task: usize, fd: u64) -> usize {
         return 0;
     }
     let files = pointer!(table, fdtable_fd);
-    if files == 0 { 0 } else { read::kernel(files + fd as usize * 8) }
+    if files == 0 {
+        0
+    } else {
+        read::kernel(files + fd as usize * 8)
+    }
 }
 
 pub fn inode(file: usize) -> usize {
@@ -75,9 +79,17 @@ fn identity(writer: Writer, file: usize) {
 fn name_flags(dentry: usize, mount: usize) -> u32 {
     let is_root = pointer!(dentry, dentry_parent) == dentry;
     if is_root {
-        return if pointer!(mount, vfsmount_root) == dentry { 0 } else { FILE_PSEUDO };
+        return if pointer!(mount, vfsmount_root) == dentry {
+            0
+        } else {
+            FILE_PSEUDO
+        };
     }
-    if member!(dentry, dentry_hash_pprev, 1usize) == 0 { FILE_UNHASHED } else { 0 }
+    if member!(dentry, dentry_hash_pprev, 1usize) == 0 {
+        FILE_UNHASHED
+    } else {
+        0
+    }
 }
 
 #[inline(always)]
@@ -91,7 +103,11 @@ fn overlay_flags(inode: usize, magic: u32) -> u32 {
         return FILE_OVERLAY | FILE_UPPER_UNKNOWN;
     }
     let upper: usize = read::kernel(inode + size as usize);
-    if upper != 0 { FILE_OVERLAY | FILE_UPPER } else { FILE_OVERLAY }
+    if upper != 0 {
+        FILE_OVERLAY | FILE_UPPER
+    } else {
+        FILE_OVERLAY
+    }
 }
 
 /// Appends the components of a `struct path`, from the leaf up to the root of its mount namespace.

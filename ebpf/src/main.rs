@@ -61,14 +61,22 @@ pub fn process_exit(ctx: RawTracePointContext) -> i32 {
 /// A cgroup was made.
 #[raw_tracepoint(tracepoint = "cgroup_mkdir")]
 pub fn cgroup_mkdir(ctx: RawTracePointContext) -> i32 {
-    cgroup::on_change(ctx.arg::<usize>(0), ctx.arg::<usize>(1), ctrace_wire::record::KIND_CGROUP_MKDIR);
+    cgroup::on_change(
+        ctx.arg::<usize>(0),
+        ctx.arg::<usize>(1),
+        ctrace_wire::record::KIND_CGROUP_MKDIR,
+    );
     0
 }
 
 /// A cgroup was removed.
 #[raw_tracepoint(tracepoint = "cgroup_rmdir")]
 pub fn cgroup_rmdir(ctx: RawTracePointContext) -> i32 {
-    cgroup::on_change(ctx.arg::<usize>(0), ctx.arg::<usize>(1), ctrace_wire::record::KIND_CGROUP_RMDIR);
+    cgroup::on_change(
+        ctx.arg::<usize>(0),
+        ctx.arg::<usize>(1),
+        ctrace_wire::record::KIND_CGROUP_RMDIR,
+    );
     0
 }
 

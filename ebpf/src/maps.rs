@@ -68,10 +68,16 @@ pub fn spec(nr: u32) -> Option<&'static SyscallSpec> {
 }
 
 pub fn count(lane: Lane, stored: bool) {
-    let Some(counters) = COUNTERS.get_ptr_mut(0) else { return };
+    let Some(counters) = COUNTERS.get_ptr_mut(0) else {
+        return;
+    };
     // SAFETY: the map holds one Counters per CPU, and nothing else on this CPU touches it meanwhile.
     unsafe {
-        let slot = if stored { &raw mut (*counters).submitted } else { &raw mut (*counters).lost };
+        let slot = if stored {
+            &raw mut (*counters).submitted
+        } else {
+            &raw mut (*counters).lost
+        };
         match lane {
             Lane::Priority => (*slot)[0] += 1,
             Lane::Bulk => (*slot)[1] += 1,
@@ -104,6 +110,7 @@ pub fn submit_fixed<T: 'static>(lane: Lane, fill: impl FnOnce(*mut T)) {
 pub fn submit_bytes(lane: Lane, data: *const u8, len: u64) {
     let ring: *const RingBuf = ring(lane);
     // SAFETY: RingBuf is a transparent map definition; the verifier checks data and len against the scratch map.
-    let ret = unsafe { helper::bpf_ringbuf_output(ring.cast_mut().cast(), data.cast_mut().cast::<c_void>(), len, NO_WAKEUP) };
+    let ret =
+        unsafe { helper::bpf_ringbuf_output(ring.cast_mut().cast(), data.cast_mut().cast::<c_void>(), len, NO_WAKEUP) };
     count(lane, ret == 0);
 }

@@ -38,7 +38,11 @@ pub fn at<T: Copy>(base: usize, offset: u32, absent: T) -> T {
 /// Address of an embedded structure; 0 when it cannot be had.
 #[inline(always)]
 pub fn embedded(base: usize, offset: u32) -> usize {
-    if offset == MISSING || base == 0 { 0 } else { base + offset as usize }
+    if offset == MISSING || base == 0 {
+        0
+    } else {
+        base + offset as usize
+    }
 }
 
 /// Reads kernel memory; zeros when it cannot be read.
@@ -47,7 +51,11 @@ pub fn kernel<T: Copy>(address: usize) -> T {
     let mut value = core::mem::MaybeUninit::<T>::zeroed();
     // SAFETY: the helper writes size_of::<T>() bytes, zeros on a fault; T is only used with integers and arrays.
     unsafe {
-        helper::bpf_probe_read_kernel(value.as_mut_ptr().cast(), size_of::<T>() as u32, address as *const c_void);
+        helper::bpf_probe_read_kernel(
+            value.as_mut_ptr().cast(),
+            size_of::<T>() as u32,
+            address as *const c_void,
+        );
         value.assume_init()
     }
 }
@@ -58,7 +66,11 @@ pub fn user<T: Copy>(address: u64) -> Option<T> {
     let mut value = core::mem::MaybeUninit::<T>::zeroed();
     // SAFETY: as above.
     unsafe {
-        let ret = helper::bpf_probe_read_user(value.as_mut_ptr().cast(), size_of::<T>() as u32, address as *const c_void);
+        let ret = helper::bpf_probe_read_user(
+            value.as_mut_ptr().cast(),
+            size_of::<T>() as u32,
+            address as *const c_void,
+        );
         if ret == 0 { Some(value.assume_init()) } else { None }
     }
 }
@@ -83,7 +95,10 @@ pub struct Ids {
 pub fn current_ids() -> Ids {
     // SAFETY: no preconditions.
     let both = unsafe { helper::bpf_get_current_pid_tgid() };
-    Ids { tgid: (both >> 32) as u32, tid: both as u32 }
+    Ids {
+        tgid: (both >> 32) as u32,
+        tid: both as u32,
+    }
 }
 
 /// The common part of a record about the current task; `len` is for the caller to set.
@@ -91,7 +106,16 @@ pub fn current_ids() -> Ids {
 pub fn header(kind: u8, ids: Ids, cpu: u32) -> ctrace_wire::record::Header {
     // SAFETY: no preconditions.
     let (ts, cgroup) = unsafe { (helper::bpf_ktime_get_boot_ns(), helper::bpf_get_current_cgroup_id()) };
-    ctrace_wire::record::Header { len: 0, kind, flags: 0, cpu: cpu as u16, ts, tgid: ids.tgid, tid: ids.tid, cgroup }
+    ctrace_wire::record::Header {
+        len: 0,
+        kind,
+        flags: 0,
+        cpu: cpu as u16,
+        ts,
+        tgid: ids.tgid,
+        tid: ids.tid,
+        cgroup,
+    }
 }
 
 /// A task's id inside its own pid namespace and that namespace's inode number.
@@ -100,7 +124,10 @@ pub fn own_pid(pid: usize) -> (u32, u32) {
     let level: u32 = member!(pid, pid_level, 0);
     // The kernel allows 32 levels.
     let upid = embedded(pid, offset!(pid_numbers)) + (level & 31) as usize * upid_size();
-    (member!(upid, upid_nr, u32::MAX), member!(pointer!(upid, upid_ns), pid_ns_inum, u32::MAX))
+    (
+        member!(upid, upid_nr, u32::MAX),
+        member!(pointer!(upid, upid_ns), pid_ns_inum, u32::MAX),
+    )
 }
 
 /// A pid structure's number in the initial namespace.

@@ -140,7 +140,11 @@ impl Writer {
     #[inline(always)]
     pub fn bytes_up_to<const MAX: u32>(self, kind: u8, arg: u8, address: u64, len: u64, limit: u64, user: bool) {
         let Some(start) = self.open() else { return };
-        let full = if len >= u64::from(FULL_LEN_UNKNOWN) { FULL_LEN_UNKNOWN } else { len as u32 };
+        let full = if len >= u64::from(FULL_LEN_UNKNOWN) {
+            FULL_LEN_UNKNOWN
+        } else {
+            len as u32
+        };
         let mut kept = if len > limit { limit } else { len };
         // Last, so that the verifier sees a constant bound.
         if kept > u64::from(MAX) {
@@ -199,7 +203,11 @@ impl Writer {
     #[inline(always)]
     pub fn strings_end(self, start: usize, kind: u8, arg: u8, whole: bool) {
         let len = self.part().wrapping_sub(start + SECTION_HEADER) & 0xffff;
-        let (arg, full) = if whole { (arg, len as u32) } else { (arg | ARG_TRUNCATED, FULL_LEN_UNKNOWN) };
+        let (arg, full) = if whole {
+            (arg, len as u32)
+        } else {
+            (arg | ARG_TRUNCATED, FULL_LEN_UNKNOWN)
+        };
         self.close(start, kind, arg, len, full);
     }
 

@@ -54,7 +54,11 @@ unsafe fn ports(to: *mut Socket, sk: usize, family: u16) {
     // SAFETY: the caller gives a writable Socket.
     unsafe {
         (*to).local_port = if internet { member!(sk, sock_num, 0u16) } else { 0 };
-        (*to).remote_port = if internet { u16::from_be(member!(sk, sock_dport, 0u16)) } else { 0 };
+        (*to).remote_port = if internet {
+            u16::from_be(member!(sk, sock_dport, 0u16))
+        } else {
+            0
+        };
     }
 }
 

@@ -56,7 +56,11 @@ fn has_sections(spec: &SyscallSpec) -> bool {
 }
 
 fn lane(spec: &SyscallSpec) -> Lane {
-    if spec.flags & PRIORITY != 0 { Lane::Priority } else { Lane::Bulk }
+    if spec.flags & PRIORITY != 0 {
+        Lane::Priority
+    } else {
+        Lane::Bulk
+    }
 }
 
 #[inline(always)]
@@ -79,7 +83,9 @@ fn plain(ids: Ids, regs: *const pt_regs, nr: i32, ret: i64, lane: Lane, compat: 
 #[inline(always)]
 fn with_sections(owner: ScratchFor, ids: Ids, regs: *const pt_regs, nr: i32, ret: i64, spec: &SyscallSpec) {
     let cpu = read::cpu();
-    let Some(scratch) = maps::scratch(cpu, owner) else { return };
+    let Some(scratch) = maps::scratch(cpu, owner) else {
+        return;
+    };
     let (writer, record) = Writer::start::<Syscall>(scratch);
     let exit = matches!(owner, ScratchFor::Syscall);
     let kind = if exit { KIND_SYSCALL } else { KIND_SYSCALL_ENTER };
@@ -94,7 +100,9 @@ fn with_sections(owner: ScratchFor, ids: Ids, regs: *const pt_regs, nr: i32, ret
 
 #[inline(always)]
 fn describe_fd(writer: Writer, record: *const Syscall, spec: &SyscallSpec) {
-    let Some(fd) = capture::value(record, spec.fd) else { return };
+    let Some(fd) = capture::value(record, spec.fd) else {
+        return;
+    };
     let file = file::behind_fd(read::current_task(), fd);
     if file == 0 {
         return;
@@ -122,12 +130,37 @@ unsafe fn fill(record: *mut Syscall, header: ctrace_wire::record::Header, nr: i3
 #[inline(always)]
 unsafe fn args(regs: *const pt_regs) -> [u64; 6] {
     // SAFETY: the caller gives the tracepoint's registers.
-    unsafe { [(*regs).rdi, (*regs).rsi, (*regs).rdx, (*regs).r10, (*regs).r8, (*regs).r9] }
+    unsafe {
+        [
+            (*regs).rdi,
+            (*regs).rsi,
+            (*regs).rdx,
+            (*regs).r10,
+            (*regs).r8,
+            (*regs).r9,
+        ]
+    }
 }
 
 #[inline(always)]
 unsafe fn compat_args(regs: *const pt_regs) -> [u64; 6] {
     // SAFETY: the caller gives the tracepoint's registers.
-    let all = unsafe { [(*regs).rbx, (*regs).rcx, (*regs).rdx, (*regs).rsi, (*regs).rdi, (*regs).rbp] };
-    [all[0] as u32 as u64, all[1] as u32 as u64, all[2] as u32 as u64, all[3] as u32 as u64, all[4] as u32 as u64, all[5] as u32 as u64]
+    let all = unsafe {
+        [
+            (*regs).rbx,
+            (*regs).rcx,
+            (*regs).rdx,
+            (*regs).rsi,
+            (*regs).rdi,
+            (*regs).rbp,
+        ]
+    };
+    [
+        all[0] as u32 as u64,
+        all[1] as u32 as u64,
+        all[2] as u32 as u64,
+        all[3] as u32 as u64,
+        all[4] as u32 as u64,
+        all[5] as u32 as u64,
+    ]
 }

@@ -172,9 +172,7 @@ impl<'a> KernelTypes<'a> {
             let ty = self.type_at(at)?;
             match ty.kind() {
                 KIND_STRUCT | KIND_UNION => return Some(at),
-                KIND_TYPEDEF | KIND_VOLATILE | KIND_CONST | KIND_RESTRICT | KIND_TYPE_TAG => {
-                    type_id = ty.size_or_type
-                }
+                KIND_TYPEDEF | KIND_VOLATILE | KIND_CONST | KIND_RESTRICT | KIND_TYPE_TAG => type_id = ty.size_or_type,
                 _ => return None,
             }
         }
@@ -206,9 +204,7 @@ impl<'a> KernelTypes<'a> {
 }
 
 fn word(data: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_ne_bytes(
-        data.get(at..at.checked_add(4)?)?.try_into().ok()?,
-    ))
+    Some(u32::from_ne_bytes(data.get(at..at.checked_add(4)?)?.try_into().ok()?))
 }
 
 fn words(data: &[u8], at: usize) -> Option<[u32; 3]> {
@@ -293,11 +289,7 @@ mod tests {
                 let mut damaged = data.clone();
                 damaged[at] = value;
                 if let Some(types) = KernelTypes::parse(&damaged, &["outer"]) {
-                    let _ = (
-                        types.find("outer"),
-                        types.find("outer.b"),
-                        types.find("outer.c.b"),
-                    );
+                    let _ = (types.find("outer"), types.find("outer.b"), types.find("outer.c.b"));
                 }
             }
         }

@@ -33,10 +33,7 @@ impl fmt::Display for Missing {
 
 /// The time that records are stamped with: nanoseconds of `CLOCK_BOOTTIME`.
 pub fn boot_time_ns() -> u64 {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: time is a valid timespec; the call writes it and nothing else.
     unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut time) };
     (time.tv_sec as u64)

@@ -28,17 +28,13 @@ const RING_MAX: u32 = 1 << 31;
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// The kernel does not describe its structures.
-    #[error(
-        "the kernel has no type information at /sys/kernel/btf/vmlinux (CONFIG_DEBUG_INFO_BTF): {0}"
-    )]
+    #[error("the kernel has no type information at /sys/kernel/btf/vmlinux (CONFIG_DEBUG_INFO_BTF): {0}")]
     NoBtf(#[source] io::Error),
     /// The kernel's type information cannot be read.
     #[error("the kernel's type information at /sys/kernel/btf/vmlinux is damaged")]
     BadBtf,
     /// The kernel refuses programs from this user.
-    #[error(
-        "the kernel refuses the recording programs: root, or CAP_BPF and CAP_PERFMON, is needed ({0})"
-    )]
+    #[error("the kernel refuses the recording programs: root, or CAP_BPF and CAP_PERFMON, is needed ({0})")]
     NoPrivilege(String),
     /// The kernel lacks what the programs need.
     #[error("Linux {release} is too old, 5.8 or later is needed: {reason}")]
@@ -234,9 +230,7 @@ fn no_map(name: &str) -> OpenError {
 }
 
 fn attach(programs: &mut Ebpf, attachment: &Attachment, btf: &Btf) -> Result<(), Box<dyn Error>> {
-    let program = programs
-        .program_mut(attachment.program)
-        .ok_or("not in the object")?;
+    let program = programs.program_mut(attachment.program).ok_or("not in the object")?;
     match (program, &attachment.hook) {
         (Program::BtfTracePoint(program), Hook::Typed) => {
             program.load(attachment.tracepoint, btf)?;
@@ -251,26 +245,21 @@ fn attach(programs: &mut Ebpf, attachment: &Attachment, btf: &Btf) -> Result<(),
     Ok(())
 }
 
-pub(super) fn totals(
-    counters: &PerCpuArray<MapData, CountersValue>,
-) -> io::Result<Vec<LaneTotals>> {
+pub(super) fn totals(counters: &PerCpuArray<MapData, CountersValue>) -> io::Result<Vec<LaneTotals>> {
     let per_cpu = counters.get(&0, 0).map_err(io::Error::other)?;
     let lane = |lane: Lane| {
-        per_cpu
-            .iter()
-            .zip(0u32..)
-            .map(move |(CountersValue(value), cpu)| {
-                let [submitted, lost] = match lane {
-                    Lane::Priority => [value.submitted[0], value.lost[0]],
-                    Lane::Bulk => [value.submitted[1], value.lost[1]],
-                };
-                LaneTotals {
-                    lane,
-                    cpu,
-                    submitted,
-                    lost,
-                }
-            })
+        per_cpu.iter().zip(0u32..).map(move |(CountersValue(value), cpu)| {
+            let [submitted, lost] = match lane {
+                Lane::Priority => [value.submitted[0], value.lost[0]],
+                Lane::Bulk => [value.submitted[1], value.lost[1]],
+            };
+            LaneTotals {
+                lane,
+                cpu,
+                submitted,
+                lost,
+            }
+        })
     };
     Ok(lane(Lane::Priority).chain(lane(Lane::Bulk)).collect())
 }
@@ -321,9 +310,7 @@ fn classify(error: &(dyn Error + 'static)) -> Result<OpenError, String> {
     }
 }
 
-fn sources<'a>(
-    error: &'a (dyn Error + 'static),
-) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
 }
 

@@ -119,12 +119,7 @@ impl SyscallSource {
     }
 }
 
-fn drain(
-    ring: &mut RingBuf<MapData>,
-    now: u64,
-    malformed: &mut u64,
-    each: &mut impl FnMut(Record<'_>),
-) -> usize {
+fn drain(ring: &mut RingBuf<MapData>, now: u64, malformed: &mut u64, each: &mut impl FnMut(Record<'_>)) -> usize {
     let mut count = 0;
     while let Some(item) = ring.next() {
         match Record::parse(&item) {

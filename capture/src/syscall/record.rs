@@ -6,8 +6,8 @@
 use ctrace_wire::{
     Pod,
     record::{
-        Cgroup, Exec, Exit, Fork, Header, KIND_CGROUP_MKDIR, KIND_CGROUP_RMDIR, KIND_EXEC,
-        KIND_EXIT, KIND_FORK, KIND_SYSCALL, KIND_SYSCALL_ENTER, Syscall,
+        Cgroup, Exec, Exit, Fork, Header, KIND_CGROUP_MKDIR, KIND_CGROUP_RMDIR, KIND_EXEC, KIND_EXIT, KIND_FORK,
+        KIND_SYSCALL, KIND_SYSCALL_ENTER, Syscall,
     },
     section::{self, ARG_FAULT, ARG_MASK, ARG_TRUNCATED, FULL_LEN_UNKNOWN, File, Socket},
 };
@@ -46,9 +46,7 @@ pub struct View<'a, T> {
 impl<'a, T> View<'a, T> {
     /// The sections in the order they were captured.
     pub fn sections(&self) -> Sections<'a> {
-        Sections {
-            rest: self.sections,
-        }
+        Sections { rest: self.sections }
     }
 
     /// The first section of a kind.
@@ -275,19 +273,13 @@ mod tests {
             &[section(section::EXEC_ARGV, 0, b"sh\0-c\0id\0")],
         );
         for len in 0..bytes.len() {
-            assert!(
-                Record::parse(&bytes[..len]).is_err(),
-                "a cut record has a wrong length"
-            );
+            assert!(Record::parse(&bytes[..len]).is_err(), "a cut record has a wrong length");
         }
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 0xff;
             if let Ok(Record::Exec(view)) = Record::parse(&damaged) {
-                let _ = view
-                    .sections()
-                    .map(|section| section.strings().count())
-                    .sum::<usize>();
+                let _ = view.sections().map(|section| section.strings().count()).sum::<usize>();
             }
         }
     }
@@ -300,10 +292,7 @@ mod tests {
             section.strings().map(<[u8]>::to_vec).collect::<Vec<_>>()
         };
         assert_eq!(strings(b""), Vec::<Vec<u8>>::new());
-        assert_eq!(
-            strings(b"a\0\0b\0"),
-            vec![b"a".to_vec(), Vec::new(), b"b".to_vec()]
-        );
+        assert_eq!(strings(b"a\0\0b\0"), vec![b"a".to_vec(), Vec::new(), b"b".to_vec()]);
         assert_eq!(strings(b"a\0b"), vec![b"a".to_vec(), b"b".to_vec()]);
     }
 }

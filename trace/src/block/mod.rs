@@ -1,0 +1,97 @@
+//! Blocks: up to 64 Ki events, coded in columns over dictionaries of their own, so that each is readable alone.
+
+pub mod decode;
+pub mod decoded;
+pub mod encode;
+pub mod error;
+pub mod frame;
+pub mod head;
+
+pub use decode::{Decoder, verify};
+pub use encode::{BlockBuilder, EncodedBlock};
+pub use error::{BlockError, PushError};
+pub use frame::Compressor;
+pub use head::{BlockHead, Hash};
+
+use std::ops::{BitOr, BitOrAssign};
+
+/// A block has no more events.
+pub const MAX_EVENTS: u32 = 1 << 16;
+/// No frame has more bytes after decompression.
+pub const MAX_FRAME: usize = 64 << 20;
+/// All frames of a block together have no more bytes after decompression.
+pub const MAX_RAW: u64 = 256 << 20;
+/// A block has no more strings.
+pub const MAX_STRINGS: u32 = 1 << 21;
+/// The strings of a block have no more bytes.
+pub const MAX_STRING_BYTES: usize = 64 << 20;
+/// A block has no more process images.
+pub const MAX_IMAGES: u32 = 1 << 18;
+/// A block has no more containers.
+pub const MAX_CONTAINERS: u32 = 1 << 16;
+/// A block has no more open objects.
+pub const MAX_FDS: u32 = 1 << 17;
+
+/// Which columns of a block to decode. Combine with `|`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Need(pub u32);
+
+impl Need {
+    /// Nothing but the header.
+    pub const NOTHING: Need = Need(0);
+    /// Event types ([`decoded::Decoded::kinds`], `kind`, `ordinal`).
+    pub const KIND: Need = Need(1);
+    /// Threads and the event's thread.
+    pub const CONTEXT: Need = Need(1 << 1);
+    /// Process images, containers and the strings of both.
+    pub const IMAGES: Need = Need(1 << 2);
+    /// Open objects of the hot family, their strings, and which event uses which; descriptor numbers.
+    pub const FD_HOT: Need = Need(1 << 3);
+    /// The same for the bulk family.
+    pub const FD_BULK: Need = Need(1 << 4);
+    /// Open objects of both families.
+    pub const FD: Need = Need(Self::FD_HOT.0 | Self::FD_BULK.0);
+    /// Arguments of the hot family with their strings (implies the results and objects that they are coded against).
+    pub const ARGS_HOT: Need = Need(1 << 5);
+    /// Arguments of the bulk family.
+    pub const ARGS_BULK: Need = Need(1 << 6);
+    /// Arguments of both families.
+    pub const ARGS: Need = Need(Self::ARGS_HOT.0 | Self::ARGS_BULK.0);
+    /// Results of the hot family.
+    pub const RET_HOT: Need = Need(1 << 7);
+    /// Results of the bulk family.
+    pub const RET_BULK: Need = Need(1 << 8);
+    /// Results of both families.
+    pub const RET: Need = Need(Self::RET_HOT.0 | Self::RET_BULK.0);
+    /// Time stamps.
+    pub const TS: Need = Need(1 << 9);
+    /// CPU numbers.
+    pub const CPU: Need = Need(1 << 10);
+    /// Captured buffer bytes.
+    pub const DATA: Need = Need(1 << 11);
+    /// Everything.
+    pub const ALL: Need = Need((1 << 12) - 1);
+
+    /// Whether all of `other` is asked for.
+    pub const fn contains(self, other: Need) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Whether any of `other` is asked for.
+    pub const fn intersects(self, other: Need) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+impl BitOr for Need {
+    type Output = Need;
+    fn bitor(self, other: Need) -> Need {
+        Need(self.0 | other.0)
+    }
+}
+
+impl BitOrAssign for Need {
+    fn bitor_assign(&mut self, other: Need) {
+        self.0 |= other.0;
+    }
+}
