@@ -1,1 +1,3 @@
 //! Live sources, the resolver and the recorder of ctrace.
+
+pub mod docker;
