@@ -1,3 +1,6 @@
 //! Live sources, the resolver and the recorder of ctrace.
 
 pub mod docker;
+mod record_args;
+
+pub use record_args::{Keep, RecordArgs, SourceArg};
