@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ctrace_trace::container::Container;
 use serde::Deserialize;
+use serde::de::Error as _;
 
 use super::json::nullable;
 
@@ -70,6 +71,10 @@ impl DockerEvent {
     /// Reads one line of the stream.
     pub fn parse(line: &[u8]) -> Result<DockerEvent, serde_json::Error> {
         let json: Json = serde_json::from_slice(line)?;
+        // A derived reader takes an array for an object, and an empty object lacks all that makes an event.
+        if !line.trim_ascii_start().starts_with(b"{") || json.kind.is_empty() || json.time.max(json.time_nano) == 0 {
+            return Err(serde_json::Error::custom("not an event: no type or no time"));
+        }
         let mut attributes = json.actor.attributes;
         let is_container = json.kind == "container";
         let container = if is_container {
@@ -148,8 +153,9 @@ mod tests {
 
     #[test]
     fn payload_null_and_missing_fields() {
-        let event = DockerEvent::parse(br#"{"Type":"container","Action":"exec_create: sh -c id","Actor":null}"#);
-        let event = event.expect("every field has a default");
+        let event =
+            DockerEvent::parse(br#"{"Type":"container","Action":"exec_create: sh -c id","Actor":null,"time":1}"#);
+        let event = event.expect("all but type and time have a default");
         assert_eq!(event.verb(), "exec_create");
         assert_eq!((event.id.as_str(), event.container), ("", None));
     }

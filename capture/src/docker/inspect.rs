@@ -138,11 +138,7 @@ impl ContainerJson {
             privileged: host.privileged,
             read_only: host.readonly_rootfs,
             host_namespaces,
-            cap_add: {
-                let mut added = self.host_config.cap_add;
-                added.sort_unstable();
-                added
-            },
+            cap_add: capability_names(self.host_config.cap_add),
             mounts: self.mounts.into_iter().map(MountJson::into_mount).collect(),
             created_ts: parse_rfc3339(&self.created).unwrap_or(0),
             started_ts: parse_rfc3339(&self.state.started_at).unwrap_or(0),
@@ -150,6 +146,18 @@ impl ContainerJson {
             id: self.id,
         }
     }
+}
+
+/// Capabilities as the kernel names them, sorted: engines of different versions write them with and without `CAP_`.
+fn capability_names(given: Vec<String>) -> Vec<String> {
+    let full = |name: String| match name.as_str() {
+        "ALL" => name,
+        _ if name.starts_with("CAP_") => name,
+        _ => format!("CAP_{name}"),
+    };
+    let mut names: Vec<String> = given.into_iter().map(full).collect();
+    names.sort_unstable();
+    names
 }
 
 impl NetworkSettings {
@@ -216,7 +224,7 @@ mod tests {
         "State": {"Running": true, "StartedAt": "2026-11-21T01:28:18Z"},
         "Config": {"Image": "127.0.0.1:5055/bb:1", "Labels": {"b": "2", "a": "1"}},
         "HostConfig": {"Privileged": true, "ReadonlyRootfs": false, "PidMode": "host", "NetworkMode": "default",
-                       "IpcMode": "private", "CapAdd": ["SYS_PTRACE", "NET_ADMIN"]},
+                       "IpcMode": "private", "CapAdd": ["SYS_PTRACE", "CAP_NET_ADMIN"]},
         "NetworkSettings": {"IPAddress": "", "Networks": {"z": {"IPAddress": "10.0.0.9"}, "lab": {"IPAddress": "10.0.0.2"}}},
         "Mounts": [{"Type": "bind", "Source": "/etc", "Destination": "/hostetc", "Mode": "ro", "RW": false, "Propagation": "rprivate"}],
         "SomethingNew": {"x": [1, 2]}
@@ -245,7 +253,7 @@ mod tests {
         assert_eq!(c.labels, [label("a", "1"), label("b", "2")]);
         assert_eq!((c.privileged, c.read_only), (Some(true), Some(false)));
         assert_eq!(c.host_namespaces, [Some(true), Some(false), Some(false)]);
-        assert_eq!(c.cap_add, ["NET_ADMIN", "SYS_PTRACE"]);
+        assert_eq!(c.cap_add, ["CAP_NET_ADMIN", "CAP_SYS_PTRACE"]);
         assert_eq!(c.ip, "10.0.0.2");
         assert_eq!((c.mounts[0].dest.as_str(), c.mounts[0].rw), ("/hostetc", false));
         assert_eq!(c.created_ts, 1_795_224_497_500_000_000);

@@ -8,7 +8,8 @@ pub(crate) fn skip(test: &str, reason: &str) {
     eprint!("{line}");
     if let Some(path) = std::env::var_os("CTRACE_SKIPPED") {
         let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
-        file.and_then(|mut f| f.write_all(line.as_bytes())).expect("CTRACE_SKIPPED must name a writable file");
+        file.and_then(|mut f| f.write_all(line.as_bytes()))
+            .expect("CTRACE_SKIPPED must name a writable file");
     }
 }
 
