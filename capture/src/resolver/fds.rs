@@ -63,6 +63,8 @@ impl Drop for Share {
 #[derive(Clone, Debug)]
 struct Chunk {
     entries: [Option<Arc<FdEntry>>; CHUNK_LEN],
+    /// Which of them are taken.
+    used: u64,
     /// Which of them are closed by `exec`.
     cloexec: u64,
     /// Which were asked of the host in vain: they are not asked for again until the number is used anew.
@@ -74,6 +76,7 @@ impl Chunk {
     fn new(budget: &ChunkBudget) -> Chunk {
         Chunk {
             entries: [const { None }; CHUNK_LEN],
+            used: 0,
             cloexec: 0,
             missed: 0,
             _share: Share::take(&budget.live),
@@ -81,15 +84,18 @@ impl Chunk {
     }
 
     fn is_empty(&self) -> bool {
-        self.missed == 0 && self.entries.iter().all(Option::is_none)
+        self.missed | self.used == 0
     }
 
     fn clear(&mut self, mask: u64) {
-        for (i, entry) in self.entries.iter_mut().enumerate() {
-            if mask >> i & 1 == 1 {
+        let mut left = mask & self.used;
+        while left != 0 {
+            if let Some(entry) = self.entries.get_mut(left.trailing_zeros() as usize) {
                 *entry = None;
             }
+            left &= left - 1;
         }
+        self.used &= !mask;
         self.cloexec &= !mask;
         self.missed &= !mask;
     }
@@ -136,6 +142,7 @@ impl FdTable {
         if let Some(slot) = chunk.entries.get_mut(bit) {
             *slot = Some(entry);
         }
+        chunk.used |= 1 << bit;
         chunk.cloexec = chunk.cloexec & !(1 << bit) | u64::from(cloexec) << bit;
         chunk.missed &= !(1 << bit);
         true
@@ -163,8 +170,21 @@ impl FdTable {
 
     /// Forgets a descriptor.
     pub(crate) fn remove(&mut self, fd: i32) {
-        if let Ok(fd) = u32::try_from(fd) {
-            self.remove_range(fd, fd);
+        let Some((nr, bit)) = FdTable::split(fd) else {
+            return;
+        };
+        let Ok(at) = self.position(nr) else {
+            return;
+        };
+        if let Some((_, chunk)) = self.chunks.get_mut(at)
+            && (chunk.used | chunk.missed) >> bit & 1 == 1
+        {
+            let chunk = Arc::make_mut(chunk);
+            chunk.clear(1 << bit);
+            // The first chunk is needed again by the next open.
+            if nr > 0 && chunk.is_empty() {
+                self.chunks.remove(at);
+            }
         }
     }
 
