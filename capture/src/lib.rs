@@ -1,1 +1,6 @@
 //! Live sources, the resolver and the recorder of ctrace.
+
+mod record_args;
+pub mod syscall;
+
+pub use record_args::{Keep, RecordArgs, SourceArg};
