@@ -1,0 +1,454 @@
+//! A block in memory: dictionaries and columns after decoding, and the views through which everything reads them.
+//!
+//! The codec fills these structures; catalogue, rules and SQL only look at them through the views. Ids have been
+//! checked by the decoder: an id in a decoded block is always valid in that block.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::container::Container;
+use crate::event::{Arg, EventType};
+use crate::fd::{FdKind, Socket};
+use crate::process::Namespaces;
+use crate::schema::EventSpec;
+
+/// "No value" in decoded number columns.
+pub const ABSENT: i64 = i64::MIN;
+
+/// Id of a string of the block's dictionary. [`StrId::NONE`] is "no string", [`StrId::EMPTY`] the empty one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct StrId(pub u32);
+
+impl StrId {
+    /// No string.
+    pub const NONE: StrId = StrId(0);
+    /// The empty string.
+    pub const EMPTY: StrId = StrId(1);
+}
+
+/// The strings of a block, in id order.
+#[derive(Clone, Debug, Default)]
+pub struct Strings {
+    pub(crate) bytes: Vec<u8>,
+    /// `ends[id]` is where string `id` ends; it begins where the one before ends.
+    pub(crate) ends: Vec<u32>,
+}
+
+impl Strings {
+    /// How many ids there are, the two fixed ones included.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether nothing was decoded yet.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The bytes of a string; empty for [`StrId::NONE`], and for ids of string sections that were not asked for.
+    pub fn get(&self, id: StrId) -> &[u8] {
+        let i = id.0 as usize;
+        let Some(&end) = self.ends.get(i) else { return &[] };
+        let start = if i == 0 { 0 } else { self.ends[i - 1] };
+        self.bytes.get(start as usize..end as usize).unwrap_or(&[])
+    }
+
+    /// The string, or `None` for [`StrId::NONE`].
+    pub fn opt(&self, id: StrId) -> Option<&[u8]> {
+        (id != StrId::NONE).then(|| self.get(id))
+    }
+}
+
+/// A process image as a dictionary entry; see [`crate::process::ProcessImage`] for the meaning of each field.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[expect(missing_docs, reason = "the same fields as ProcessImage, strings by id")]
+pub struct ImageEntry {
+    pub pid: u32,
+    pub ppid: u32,
+    pub vpid: u32,
+    pub sid: u32,
+    pub pgid: u32,
+    pub tty: u32,
+    pub start_ts: u64,
+    pub exec_ts: u64,
+    pub name: StrId,
+    pub exe_path: StrId,
+    pub argv: StrId,
+    pub env: StrId,
+    pub cwd: StrId,
+    pub cgroup: StrId,
+    pub uid: u32,
+    pub euid: u32,
+    pub gid: u32,
+    pub egid: u32,
+    pub loginuid: u32,
+    pub user: StrId,
+    pub group: StrId,
+    pub login_user: StrId,
+    pub cap_permitted: u64,
+    pub cap_effective: u64,
+    pub cap_inheritable: u64,
+    pub exe_ino: u64,
+    pub exe_ctime: u64,
+    pub exe_mtime: u64,
+    pub exe_flags: u8,
+    pub namespaces: Namespaces,
+    /// Index into [`Dictionaries::containers`].
+    pub container: Option<u32>,
+    /// Index into [`Dictionaries::images`], always smaller than the entry's own.
+    pub parent: Option<u32>,
+}
+
+/// An open object as a dictionary entry; see [`crate::fd::FdEntry`].
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the same fields as FdEntry, strings by id")]
+pub struct FdRecord {
+    pub kind: FdKind,
+    pub name: StrId,
+    pub name_raw: RawPath,
+    pub open_flags: u32,
+    pub dev: u64,
+    pub ino: u64,
+    pub socket: Option<Socket>,
+}
+
+/// A path as the caller wrote it, relative to its resolved form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RawPath {
+    /// The same bytes.
+    Same,
+    /// The last bytes of the resolved path, this many.
+    Suffix(u32),
+    /// Another string.
+    Other(StrId),
+}
+
+/// Who acted: a thread of a process image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Context {
+    /// Thread id; 0 when unknown.
+    pub tid: u32,
+    /// Index into [`Dictionaries::images`]; `None` where no process is known.
+    pub image: Option<u32>,
+}
+
+/// All that the events of a block refer to.
+#[derive(Clone, Debug, Default)]
+pub struct Dictionaries {
+    /// Strings, the sections that were asked for.
+    pub strings: Strings,
+    /// Process images, parents before children.
+    pub images: Vec<ImageEntry>,
+    /// Containers.
+    pub containers: Vec<Container>,
+    /// Open objects; entry 0 stands for "none" and is never looked at.
+    pub fds: Vec<FdRecord>,
+    /// Threads.
+    pub contexts: Vec<Context>,
+}
+
+impl Dictionaries {
+    /// A view of a process image.
+    pub fn image(&self, index: u32) -> Option<ImageView<'_>> {
+        self.images.get(index as usize).map(|entry| ImageView {
+            dict: self,
+            index,
+            entry,
+        })
+    }
+
+    /// A view of an open object; `None` for entry 0.
+    pub fn fd(&self, index: u32) -> Option<FdView<'_>> {
+        if index == 0 {
+            return None;
+        }
+        self.fds.get(index as usize).map(|entry| FdView { dict: self, entry })
+    }
+
+    /// The caller's form of a path.
+    pub fn raw_path<'a>(&'a self, resolved: &'a [u8], raw: RawPath) -> &'a [u8] {
+        match raw {
+            RawPath::Same => resolved,
+            RawPath::Suffix(n) => &resolved[resolved.len().saturating_sub(n as usize)..],
+            RawPath::Other(id) => self.strings.get(id),
+        }
+    }
+}
+
+/// A process image with the block it belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct ImageView<'a> {
+    /// The block's dictionaries.
+    pub dict: &'a Dictionaries,
+    /// The entry's index.
+    pub index: u32,
+    /// The entry.
+    pub entry: &'a ImageEntry,
+}
+
+impl<'a> ImageView<'a> {
+    /// The bytes of one of the entry's strings.
+    pub fn str(&self, id: StrId) -> &'a [u8] {
+        self.dict.strings.get(id)
+    }
+
+    /// The parent's image, where it is known.
+    pub fn parent(&self) -> Option<ImageView<'a>> {
+        self.dict.image(self.entry.parent?)
+    }
+
+    /// The ancestor `n` steps up; 0 is the image itself.
+    pub fn ancestor(&self, n: usize) -> Option<ImageView<'a>> {
+        let mut at = *self;
+        for _ in 0..n {
+            at = at.parent()?;
+        }
+        Some(at)
+    }
+
+    /// The ancestors from the parent upwards. Ends, because parents have smaller indices.
+    pub fn ancestors(&self) -> impl Iterator<Item = ImageView<'a>> + use<'a> {
+        std::iter::successors(self.parent(), |p| p.parent())
+    }
+
+    /// The container, where it runs in one.
+    pub fn container(&self) -> Option<&'a Container> {
+        self.dict.containers.get(self.entry.container? as usize)
+    }
+
+    /// The arguments, `argv[0]` first.
+    pub fn args(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let argv = self.str(self.entry.argv);
+        let argv = argv.strip_suffix(b"\0").unwrap_or(argv);
+        let empty = argv.is_empty();
+        argv.split(|b| *b == 0).filter(move |_| !empty)
+    }
+}
+
+/// An open object with the block it belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct FdView<'a> {
+    /// The block's dictionaries.
+    pub dict: &'a Dictionaries,
+    /// The entry.
+    pub entry: &'a FdRecord,
+}
+
+impl<'a> FdView<'a> {
+    /// Path, address path or object name; empty for internet sockets.
+    pub fn path(&self) -> &'a [u8] {
+        self.dict.strings.get(self.entry.name)
+    }
+
+    /// The path as the opener wrote it.
+    pub fn path_raw(&self) -> &'a [u8] {
+        self.dict.raw_path(self.path(), self.entry.name_raw)
+    }
+
+    /// Falco's `fd.name`: the path, or the tuple `client->server` of an internet socket.
+    pub fn name(&self) -> std::borrow::Cow<'a, [u8]> {
+        match self.entry.socket {
+            Some(s) if s.is_connected() => format!("{}->{}", Tuple(s.client()), Tuple(s.server()))
+                .into_bytes()
+                .into(),
+            Some(s) => Tuple(s.local).to_string().into_bytes().into(),
+            None => self.path().into(),
+        }
+    }
+}
+
+/// An address as Falco prints it: `1.2.3.4:80`, `::1:80`.
+struct Tuple(SocketAddr);
+
+impl std::fmt::Display for Tuple {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.ip() {
+            IpAddr::V4(ip) => write!(f, "{ip}:{}", self.0.port()),
+            IpAddr::V6(ip) => write!(f, "{ip}:{}", self.0.port()),
+        }
+    }
+}
+
+/// The values of one parameter of one event type, in the order of the events of that type.
+#[derive(Clone, Debug)]
+pub enum ArgColumn {
+    /// Numbers; [`ABSENT`] for none.
+    Num(Vec<i64>),
+    /// Strings.
+    Str(Vec<StrId>),
+    /// Paths.
+    Path(Vec<(StrId, RawPath)>),
+}
+
+/// One event type of a block with its parameters.
+#[derive(Clone, Debug)]
+pub struct KindColumns {
+    /// What the type carries.
+    pub spec: std::sync::Arc<EventSpec>,
+    /// The rows of this type, ascending.
+    pub rows: Vec<u32>,
+    /// One per parameter; empty when arguments of this family were not asked for.
+    pub args: Vec<ArgColumn>,
+}
+
+/// The decoded columns of a block. A column that was not asked for is empty.
+#[derive(Clone, Debug, Default)]
+pub struct Decoded {
+    /// How many events there are.
+    pub len: usize,
+    /// Number of the first event in the recording; events of a block are numbered consecutively.
+    pub first_seq: u64,
+    /// Dictionaries.
+    pub dict: Dictionaries,
+    /// The event types present. Types of the hot family come first.
+    pub kinds: Vec<KindColumns>,
+    /// Per event: index into `kinds`.
+    pub kind: Vec<u16>,
+    /// Per event: position among the events of its type.
+    pub ordinal: Vec<u32>,
+    /// Per event: UTC nanoseconds.
+    pub ts: Vec<u64>,
+    /// Per event: CPU.
+    pub cpu: Vec<u16>,
+    /// Per event: index into `dict.contexts`.
+    pub context: Vec<u32>,
+    /// Per event: result; [`ABSENT`] for none.
+    pub ret: Vec<i64>,
+    /// Per event: descriptor number; [`ABSENT`] for none.
+    pub fd_num: Vec<i64>,
+    /// Per event: index into `dict.fds`; 0 for none.
+    pub fd: Vec<u32>,
+    /// Per event: captured bytes, end offsets into `data_bytes`.
+    pub data_ends: Vec<u32>,
+    /// Captured bytes of all events.
+    pub data_bytes: Vec<u8>,
+}
+
+impl Decoded {
+    /// A view of one event. `row` must be below `len`.
+    pub fn event(&self, row: usize) -> EventView<'_> {
+        debug_assert!(row < self.len);
+        EventView { block: self, row }
+    }
+
+    /// Views of all events, in order.
+    pub fn events(&self) -> impl Iterator<Item = EventView<'_>> {
+        (0..self.len).map(|row| self.event(row))
+    }
+}
+
+/// One event with the block it belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct EventView<'a> {
+    /// The block.
+    pub block: &'a Decoded,
+    /// Its row.
+    pub row: usize,
+}
+
+fn present(v: Option<&i64>) -> Option<i64> {
+    v.copied().filter(|v| *v != ABSENT)
+}
+
+impl<'a> EventView<'a> {
+    /// Number of the event in the recording. `evt.num`.
+    pub fn seq(&self) -> u64 {
+        self.block.first_seq + self.row as u64
+    }
+
+    /// UTC nanoseconds; 0 when the column was not asked for.
+    pub fn ts(&self) -> u64 {
+        self.block.ts.get(self.row).copied().unwrap_or(0)
+    }
+
+    /// CPU.
+    pub fn cpu(&self) -> u16 {
+        self.block.cpu.get(self.row).copied().unwrap_or(0)
+    }
+
+    /// The columns of the event's type; `None` when types were not asked for.
+    pub fn kind_columns(&self) -> Option<&'a KindColumns> {
+        self.block.kinds.get(*self.block.kind.get(self.row)? as usize)
+    }
+
+    /// What the event's type carries.
+    pub fn spec(&self) -> Option<&'a EventSpec> {
+        Some(&self.kind_columns()?.spec)
+    }
+
+    /// The event's type.
+    pub fn kind(&self) -> Option<EventType> {
+        Some(self.spec()?.id)
+    }
+
+    /// Who acted.
+    pub fn context(&self) -> Option<Context> {
+        self.block
+            .dict
+            .contexts
+            .get(*self.block.context.get(self.row)? as usize)
+            .copied()
+    }
+
+    /// The process image that acted.
+    pub fn image(&self) -> Option<ImageView<'a>> {
+        self.block.dict.image(self.context()?.image?)
+    }
+
+    /// The result.
+    pub fn ret(&self) -> Option<i64> {
+        present(self.block.ret.get(self.row))
+    }
+
+    /// The descriptor's number.
+    pub fn fd_num(&self) -> Option<i64> {
+        present(self.block.fd_num.get(self.row))
+    }
+
+    /// The object behind the descriptor.
+    pub fn fd(&self) -> Option<FdView<'a>> {
+        self.block.dict.fd(*self.block.fd.get(self.row)?)
+    }
+
+    /// The value of the type's parameter number `slot`.
+    pub fn arg(&self, slot: usize) -> Arg<'a> {
+        let (Some(kind), Some(&at)) = (self.kind_columns(), self.block.ordinal.get(self.row)) else {
+            return Arg::None;
+        };
+        let strings = &self.block.dict.strings;
+        match kind.args.get(slot) {
+            Some(ArgColumn::Num(v)) => present(v.get(at as usize)).map_or(Arg::None, Arg::Num),
+            Some(ArgColumn::Str(v)) => v
+                .get(at as usize)
+                .and_then(|id| strings.opt(*id))
+                .map_or(Arg::None, Arg::Str),
+            Some(ArgColumn::Path(v)) => match v.get(at as usize) {
+                Some((id, raw)) if *id != StrId::NONE || !matches!(raw, RawPath::Same) => {
+                    let resolved = strings.get(*id);
+                    Arg::Path {
+                        resolved,
+                        raw: self.block.dict.raw_path(resolved, *raw),
+                    }
+                }
+                _ => Arg::None,
+            },
+            None => Arg::None,
+        }
+    }
+
+    /// The value of the parameter of that name.
+    pub fn arg_named(&self, name: &str) -> Arg<'a> {
+        self.spec()
+            .and_then(|s| s.param(name))
+            .map_or(Arg::None, |slot| self.arg(slot))
+    }
+
+    /// Captured buffer bytes.
+    pub fn data(&self) -> &'a [u8] {
+        let end = self.block.data_ends.get(self.row).copied().unwrap_or(0) as usize;
+        let start = match self.row.checked_sub(1) {
+            Some(r) => self.block.data_ends.get(r).copied().unwrap_or(0) as usize,
+            None => 0,
+        };
+        self.block.data_bytes.get(start..end).unwrap_or(&[])
+    }
+}

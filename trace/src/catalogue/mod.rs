@@ -1,0 +1,218 @@
+//! The field catalogue: every field once, with its Falco name, SQL column, type, meaning and accessor.
+//!
+//! Rules, filters, `%field` output, SQL columns and `docs/fields.md` are all made from this list; a test fails when the
+//! page differs. A field belongs to a [`Domain`], which tells how often it has to be computed: once per event type,
+//! once per process image, once per open object of a block, or once per event.
+
+mod event;
+mod fd;
+mod process;
+mod source;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::block::Need;
+use crate::block::decoded::{Context, Dictionaries, EventView, FdView, ImageView};
+use crate::schema::EventSpec;
+
+/// What a field's value depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Domain {
+    /// The event's type alone (`evt.type`).
+    Kind,
+    /// The process image, its ancestors, user and container (`proc.name`, `container.id`).
+    Process,
+    /// The thread (`thread.tid`).
+    Thread,
+    /// The open object behind the event's descriptor (`fd.name`).
+    Fd,
+    /// The event itself (`evt.time`, `evt.arg.flags`, `docker.*`).
+    Event,
+}
+
+/// The type of a field's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldType {
+    /// Truth value.
+    Bool,
+    /// Signed 64-bit number.
+    Int,
+    /// Unsigned 64-bit number.
+    Uint,
+    /// Nanoseconds since the Unix epoch, UTC.
+    Timestamp,
+    /// Nanoseconds.
+    Duration,
+    /// Text; bytes that are not UTF-8 are kept.
+    Str,
+    /// IPv4 or IPv6 address.
+    Ip,
+    /// Several texts.
+    List,
+}
+
+/// What may stand in brackets after a field's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArgRule {
+    /// Nothing.
+    None,
+    /// Nothing or a number (`proc.aname`, `proc.aname[2]`).
+    OptionalIndex,
+    /// A number or a name; required (`evt.arg[0]`, `evt.arg.flags`, `container.label[x]`).
+    Required,
+    /// Nothing, a number or a name.
+    Optional,
+}
+
+/// What stood in brackets (or after the dot of `evt.arg.`) in a rule.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FieldArg {
+    /// Nothing.
+    #[default]
+    None,
+    /// A number.
+    Index(u32),
+    /// A name.
+    Key(String),
+}
+
+/// The value of a field.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// The field does not exist for this event (Falco prints `<NA>`).
+    Absent,
+    /// Truth value.
+    Bool(bool),
+    /// Signed number, duration.
+    Int(i64),
+    /// Unsigned number, time stamp.
+    Uint(u64),
+    /// Text or bytes.
+    Str(Cow<'a, [u8]>),
+    /// Address.
+    Ip(IpAddr),
+    /// Several texts.
+    List(Vec<Cow<'a, [u8]>>),
+}
+
+impl<'a> Value<'a> {
+    /// A text that is absent when empty.
+    pub fn text(s: &'a [u8]) -> Value<'a> {
+        if s.is_empty() {
+            Value::Absent
+        } else {
+            Value::Str(Cow::Borrowed(s))
+        }
+    }
+
+    /// A text made on the spot.
+    pub fn owned(s: impl Into<Vec<u8>>) -> Value<'a> {
+        Value::Str(Cow::Owned(s.into()))
+    }
+}
+
+/// Shows a value as Falco prints it in an output line (without escaping: see [`crate::escape`] for terminals).
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Absent => f.write_str("<NA>"),
+            Value::Bool(b) => write!(f, "{b}"),
+            Value::Int(v) => write!(f, "{v}"),
+            Value::Uint(v) => write!(f, "{v}"),
+            Value::Str(s) => f.write_str(&String::from_utf8_lossy(s)),
+            Value::Ip(ip) => write!(f, "{ip}"),
+            Value::List(l) => {
+                for (i, s) in l.iter().enumerate() {
+                    let comma = if i == 0 { "" } else { "," };
+                    write!(f, "{comma}{}", String::from_utf8_lossy(s))?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// How a field's value is computed, by domain.
+#[derive(Clone, Copy)]
+#[expect(missing_docs, reason = "one per domain")]
+pub enum Getter {
+    Kind(fn(&EventSpec) -> Value<'static>),
+    Process(for<'a> fn(ImageView<'a>, &FieldArg) -> Value<'a>),
+    Thread(for<'a> fn(Context, &'a Dictionaries) -> Value<'a>),
+    Fd(for<'a> fn(FdView<'a>, &FieldArg) -> Value<'a>),
+    Event(for<'a> fn(EventView<'a>, &FieldArg) -> Value<'a>),
+}
+
+/// One field.
+pub struct Field {
+    /// Falco's name (`proc.name`), or the source's own (`docker.action`, `audit.key`).
+    pub name: &'static str,
+    /// The SQL column of table `events`; `None` where a column makes no sense (fields with an argument).
+    pub column: Option<&'static str>,
+    /// Type of the values.
+    pub ty: FieldType,
+    /// What may stand in brackets.
+    pub arg: ArgRule,
+    /// One sentence: meaning, unit, source.
+    pub doc: &'static str,
+    /// The accessor.
+    pub get: Getter,
+    /// Columns that the accessor reads (beside what its domain implies).
+    pub reads: Need,
+}
+
+impl Field {
+    /// What the value depends on.
+    pub fn domain(&self) -> Domain {
+        match self.get {
+            Getter::Kind(_) => Domain::Kind,
+            Getter::Process(_) => Domain::Process,
+            Getter::Thread(_) => Domain::Thread,
+            Getter::Fd(_) => Domain::Fd,
+            Getter::Event(_) => Domain::Event,
+        }
+    }
+
+    /// Every column that must be decoded to read this field of an event.
+    pub fn needs(&self) -> Need {
+        let domain = match self.domain() {
+            Domain::Kind => Need::KIND,
+            Domain::Process => Need::KIND | Need::CONTEXT | Need::IMAGES,
+            Domain::Thread => Need::KIND | Need::CONTEXT,
+            Domain::Fd => Need::KIND | Need::FD,
+            Domain::Event => Need::KIND,
+        };
+        domain | self.reads
+    }
+
+    /// The field's value for an event; its columns must have been decoded ([`Field::needs`]).
+    pub fn of<'a>(&self, event: EventView<'a>, arg: &FieldArg) -> Value<'a> {
+        match self.get {
+            Getter::Kind(get) => event.spec().map_or(Value::Absent, get),
+            Getter::Process(get) => event.image().map_or(Value::Absent, |i| get(i, arg)),
+            Getter::Thread(get) => event.context().map_or(Value::Absent, |c| get(c, &event.block.dict)),
+            Getter::Fd(get) => event.fd().map_or(Value::Absent, |f| get(f, arg)),
+            Getter::Event(get) => get(event, arg),
+        }
+    }
+}
+
+impl fmt::Debug for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Field({})", self.name)
+    }
+}
+
+/// Every field, grouped as in the reference page.
+pub fn all() -> impl Iterator<Item = &'static Field> {
+    [event::FIELDS, process::FIELDS, fd::FIELDS, source::FIELDS]
+        .into_iter()
+        .flatten()
+}
+
+/// The field of that name (without brackets).
+pub fn find(name: &str) -> Option<&'static Field> {
+    all().find(|f| f.name == name)
+}

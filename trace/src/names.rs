@@ -1,0 +1,1 @@
+//! Names of flag bits and enumerated values, as Falco and strace print them.
