@@ -1,1 +1,3 @@
 //! SQL over traces: Arrow schema, DataFusion tables, Parquet export.
+
+mod columns;
