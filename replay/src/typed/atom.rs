@@ -1,9 +1,11 @@
 //! Atoms: one comparison each.
 
-use super::test::Test;
+use ctrace_trace::block::Need;
+
+use super::test::{StrTest, Test};
 use super::transform::Transform;
 use crate::condition::Operator;
-use crate::fields::{Arity, FieldRef, FieldType, Scope};
+use crate::fields::{Arity, FieldRef, Scope, Type};
 
 /// What yields the values that a comparison looks at.
 #[derive(Clone, Debug)]
@@ -19,11 +21,11 @@ pub(crate) enum Extract {
 }
 
 impl Extract {
-    pub(crate) fn ty(&self) -> FieldType {
+    pub(crate) fn ty(&self) -> Type {
         match self {
             Extract::Field(f) => f.ty,
-            Extract::Apply(t, inner) => t.result(inner.ty(), inner.arity()).unwrap_or(FieldType::Str),
-            _ => FieldType::Str,
+            Extract::Apply(t, inner) => t.result(inner.ty(), inner.arity()).unwrap_or(Type::Str),
+            _ => Type::Str,
         }
     }
 
@@ -37,42 +39,43 @@ impl Extract {
         }
     }
 
-    /// The widest scope of the fields in it.
-    pub(crate) fn scope(&self) -> Scope {
+    /// Calls `each` for every field in it.
+    pub(crate) fn fields<'a>(&'a self, each: &mut dyn FnMut(&'a FieldRef)) {
         match self {
-            Extract::Field(f) => f.scope,
-            Extract::Constant(_) => Scope::Kind,
-            Extract::Apply(_, inner) => inner.scope(),
-            Extract::Concat(parts) | Extract::List(parts) => {
-                parts.iter().map(Extract::scope).fold(Scope::Kind, Scope::join)
+            Extract::Field(f) => each(f),
+            Extract::Constant(_) => {}
+            Extract::Apply(_, inner) => inner.fields(each),
+            Extract::Concat(parts) | Extract::List(parts) => parts.iter().for_each(|p| p.fields(each)),
+            Extract::Join(a, b) => {
+                a.fields(each);
+                b.fields(each);
             }
-            Extract::Join(a, b) => a.scope().join(b.scope()),
         }
     }
 
-    /// The text of it in messages and JSON keys, as Falco writes it.
+    /// The narrowest scope that covers all fields in it.
+    pub(crate) fn scope(&self) -> Scope {
+        let mut scope = Scope::Kind;
+        self.fields(&mut |f| scope = scope.join(f.scope()));
+        scope
+    }
+
+    pub(crate) fn needs(&self) -> Need {
+        let mut need = Need::NOTHING;
+        self.fields(&mut |f| need |= f.needs());
+        need
+    }
+
+    /// Its text in messages and JSON keys, as Falco writes it.
     pub(crate) fn text(&self) -> String {
         let list = |parts: &[Extract]| parts.iter().map(Extract::text).collect::<Vec<_>>().join(",");
         match self {
-            Extract::Field(FieldRef { name, arg: Some(arg), .. }) if name.ends_with('.') => format!("{name}{arg}"),
-            Extract::Field(FieldRef { name, arg: Some(arg), .. }) => format!("{name}[{arg}]"),
-            Extract::Field(f) => f.name.to_owned(),
+            Extract::Field(f) => f.text.clone(),
             Extract::Constant(bytes) => String::from_utf8_lossy(bytes).into_owned(),
             Extract::Apply(t, inner) => format!("{}({})", t.name(), inner.text()),
             Extract::Concat(parts) => format!("concat({})", list(parts)),
             Extract::Join(a, b) => format!("join({},{})", a.text(), b.text()),
             Extract::List(parts) => format!("({})", list(parts)),
-        }
-    }
-}
-
-impl Scope {
-    /// The narrowest scope that covers both.
-    pub(crate) fn join(self, other: Scope) -> Scope {
-        match (self, other) {
-            (Scope::Kind, s) | (s, Scope::Kind) => s,
-            (a, b) if a == b => a,
-            _ => Scope::Row,
         }
     }
 }
@@ -96,13 +99,30 @@ pub(crate) enum Right {
 impl Atom {
     /// Equal for atoms that always agree.
     pub(crate) fn key(&self) -> String {
-        format!("{:?}", self)
+        format!("{self:?}")
+    }
+
+    /// Whether no event satisfies it: an empty set, or `evt.num=0`, Falco's idiom for "never" (events count from 1).
+    pub(crate) fn is_never(&self) -> bool {
+        match (&self.left, &self.right) {
+            (Extract::Field(f), Right::Test(Test::Number(Operator::Eq, 0))) => f.text == "evt.num",
+            (left, Right::Test(Test::Str(StrTest::In(set)))) => set.is_empty() && left.arity() != Arity::List,
+            (_, Right::Test(Test::Str(StrTest::Never))) => true,
+            _ => false,
+        }
     }
 
     pub(crate) fn scope(&self) -> Scope {
         match &self.right {
             Right::Test(_) => self.left.scope(),
             Right::Field(_, right) => self.left.scope().join(right.scope()),
+        }
+    }
+
+    pub(crate) fn needs(&self) -> Need {
+        match &self.right {
+            Right::Test(_) => self.left.needs(),
+            Right::Field(_, right) => self.left.needs() | right.needs(),
         }
     }
 }

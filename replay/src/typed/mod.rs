@@ -10,4 +10,3 @@ mod path_prefix;
 mod regex_syntax;
 pub(crate) mod test;
 pub(crate) mod transform;
-pub(crate) mod value;

@@ -2,12 +2,12 @@
 
 use std::net::IpAddr;
 
+use ctrace_trace::catalogue::Value;
 use memchr::memmem::Finder;
 use regex::bytes::Regex;
 
 use super::glob::Glob;
 use super::path_prefix::PathPrefixes;
-use super::value::Value;
 use crate::condition::{Modifier, Operator};
 
 /// What a value is held against. An absent value satisfies none of them, `!=` included.
@@ -19,7 +19,6 @@ pub(crate) enum Test {
     /// Signed and unsigned numbers, compared by value.
     Number(Operator, i128),
     NumberIn(Box<[i128]>),
-    Double(Operator, f64),
     Bool(Operator, bool),
     BoolIn(Box<[bool]>),
     Ip(Operator, IpAddr),
@@ -74,10 +73,9 @@ impl Test {
     pub(crate) fn holds(&self, value: &Value<'_>) -> bool {
         match (self, value) {
             (Test::Exists, _) => true,
-            (Test::Str(t), Value::Bytes(b)) => t.holds(b),
+            (Test::Str(t), Value::Str(b)) => t.holds(b),
             (Test::Number(op, n), v) => number(v).is_some_and(|v| compare(*op, &v, n)),
             (Test::NumberIn(set), v) => number(v).is_some_and(|v| set.contains(&v)),
-            (Test::Double(op, n), Value::Double(v)) => compare(*op, v, n),
             (Test::Bool(op, b), Value::Bool(v)) => compare(*op, v, b),
             (Test::BoolIn(set), Value::Bool(v)) => set.contains(v),
             (Test::Ip(op, ip), Value::Ip(v)) => equal(*op, v == ip),

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::value::Value;
-use crate::fields::{Arity, FieldType};
+use ctrace_trace::catalogue::Value;
+
+use crate::fields::{Arity, Type};
 
 /// A transformer of one argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,24 +40,24 @@ impl Transform {
     }
 
     /// The type of the result, or nothing where the transformer does not fit.
-    pub(crate) fn result(self, ty: FieldType, arity: Arity) -> Option<FieldType> {
+    pub(crate) fn result(self, ty: Type, arity: Arity) -> Option<Type> {
         match (self, ty) {
-            (Transform::Len, _) if arity == Arity::List => Some(FieldType::Uint),
-            (Transform::Len, FieldType::Str | FieldType::Bytes) => Some(FieldType::Uint),
-            (Transform::B64, FieldType::Str | FieldType::Bytes) => Some(ty),
-            (Transform::ToLower | Transform::ToUpper | Transform::Basename, FieldType::Str) => Some(ty),
+            (Transform::Len, _) if arity == Arity::List => Some(Type::Uint),
+            (Transform::Len, Type::Str | Type::Bytes) => Some(Type::Uint),
+            (Transform::B64, Type::Str | Type::Bytes) => Some(ty),
+            (Transform::ToLower | Transform::ToUpper | Transform::Basename, Type::Str) => Some(ty),
             _ => None,
         }
     }
 
     /// Applies it to one value.
     pub(crate) fn apply<'a>(self, value: Value<'a>) -> Option<Value<'a>> {
-        let Value::Bytes(bytes) = value else { return None };
+        let Value::Str(bytes) = value else { return None };
         Some(match self {
-            Transform::ToLower => Value::Bytes(Cow::Owned(bytes.to_ascii_lowercase())),
-            Transform::ToUpper => Value::Bytes(Cow::Owned(bytes.to_ascii_uppercase())),
-            Transform::B64 => Value::Bytes(Cow::Owned(decode_base64(&bytes)?)),
-            Transform::Basename => Value::Bytes(basename(bytes)),
+            Transform::ToLower => Value::Str(Cow::Owned(bytes.to_ascii_lowercase())),
+            Transform::ToUpper => Value::Str(Cow::Owned(bytes.to_ascii_uppercase())),
+            Transform::B64 => Value::Str(Cow::Owned(decode_base64(&bytes)?)),
+            Transform::Basename => Value::Str(basename(bytes)),
             Transform::Len => Value::Uint(bytes.len() as u64),
         })
     }
