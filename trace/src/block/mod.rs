@@ -1,8 +1,36 @@
 //! Blocks: up to 64 Ki events, coded in columns over dictionaries of their own, so that each is readable alone.
 
+pub mod decode;
 pub mod decoded;
+pub mod encode;
+pub mod error;
+pub mod frame;
+pub mod head;
+
+pub use decode::{Decoder, verify};
+pub use encode::{BlockBuilder, EncodedBlock};
+pub use error::{BlockError, PushError};
+pub use frame::Compressor;
+pub use head::{BlockHead, Hash};
 
 use std::ops::{BitOr, BitOrAssign};
+
+/// A block has no more events.
+pub const MAX_EVENTS: u32 = 1 << 16;
+/// No frame has more bytes after decompression.
+pub const MAX_FRAME: usize = 64 << 20;
+/// All frames of a block together have no more bytes after decompression.
+pub const MAX_RAW: u64 = 256 << 20;
+/// A block has no more strings.
+pub const MAX_STRINGS: u32 = 1 << 21;
+/// The strings of a block have no more bytes.
+pub const MAX_STRING_BYTES: usize = 64 << 20;
+/// A block has no more process images.
+pub const MAX_IMAGES: u32 = 1 << 18;
+/// A block has no more containers.
+pub const MAX_CONTAINERS: u32 = 1 << 16;
+/// A block has no more open objects.
+pub const MAX_FDS: u32 = 1 << 17;
 
 /// Which columns of a block to decode. Combine with `|`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
