@@ -6,7 +6,9 @@ use bincode::{Decode, Encode};
 
 use super::format::Digest;
 use super::packed::{self, PackError};
+use crate::block::BlockHead;
 use crate::event::{EventType, Source};
+use crate::schema::Schema;
 
 /// The last bytes of a closed segment: what a reader that starts at the end looks for.
 pub(crate) const END_MAGIC: [u8; 8] = *b"\x89CTRend\n";
@@ -62,6 +64,26 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// Adds a block, without what it says about losses: that is not in its head.
+    pub fn add_block(&mut self, head: &BlockHead, schema: &Schema) {
+        if head.events == 0 {
+            return;
+        }
+        let mut block = Totals {
+            events: u64::from(head.events),
+            ts: Some((head.min_ts, head.max_ts)),
+            ..Totals::default()
+        };
+        for kind in &head.kinds {
+            let events = u64::from(kind.events);
+            block.by_type.insert(kind.id, events);
+            if let Some(spec) = schema.get(kind.id) {
+                *block.by_source.entry(spec.source).or_default() += events;
+            }
+        }
+        self.add(&block);
+    }
+
     /// Adds the totals of another part of the recording.
     pub fn add(&mut self, other: &Totals) {
         self.events = self.events.saturating_add(other.events);

@@ -14,19 +14,19 @@ pub const VERSION: u32 = 1;
 pub const FILE_MAGIC: [u8; 8] = *b"\x89CTR\r\n\x1a\n";
 
 /// File magic, version and the checksum of both.
-pub const PRELUDE_LEN: usize = 16;
+pub(crate) const PRELUDE_LEN: usize = 16;
 
 /// First bytes of each record; what a reader looks for after damage.
-pub const RECORD_MAGIC: [u8; 4] = *b"\xc7Rec";
+pub(crate) const RECORD_MAGIC: [u8; 4] = *b"\xc7Rec";
 
 /// Length of a record's prefix.
-pub const PREFIX_LEN: usize = 28;
+pub(crate) const PREFIX_LEN: usize = 28;
 
 /// Longest head that is read. A block's head is some kilobytes, a footer's index entry some ten bytes.
-pub const MAX_HEAD: u32 = 64 << 20;
+pub(crate) const MAX_HEAD: u32 = 64 << 20;
 
 /// Longest body that is read or written.
-pub const MAX_BODY: u32 = 1 << 30;
+pub(crate) const MAX_BODY: u32 = 1 << 30;
 
 /// What a record holds. Readers skip kinds that they do not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,7 +42,7 @@ impl RecordKind {
     /// Index and totals; the last record of a closed segment.
     pub const FOOTER: RecordKind = RecordKind(4);
 
-    /// Whether its head begins with the link to the record before.
+    /// Whether its head names the link before, and is the next link.
     pub const fn is_linked(self) -> bool {
         matches!(self, RecordKind::SNAPSHOT | RecordKind::BLOCK)
     }
@@ -253,10 +253,20 @@ mod tests {
     #[test]
     fn names_read_as_they_are_written() {
         for name in [(1, true), (999_999, false), (1_000_000, true)] {
-            let name = SegmentName { number: name.0, open: name.1 };
+            let name = SegmentName {
+                number: name.0,
+                open: name.1,
+            };
             assert_eq!(SegmentName::parse(&name.to_string()), Some(name));
         }
-        for other in ["1.ctrace", "000000.ctrace", "00001x.ctrace", "000001.ctrace.bak", "+00001.ctrace", "manifest"] {
+        for other in [
+            "1.ctrace",
+            "000000.ctrace",
+            "00001x.ctrace",
+            "000001.ctrace.bak",
+            "+00001.ctrace",
+            "manifest",
+        ] {
             assert_eq!(SegmentName::parse(other), None, "{other}");
         }
     }
@@ -271,13 +281,20 @@ mod tests {
         let mut flipped = good;
         flipped[9] ^= 1;
         assert_eq!(Prelude::parse(&flipped), Prelude::Damaged);
-        flipped[12..].copy_from_slice(&crc32fast::hash(&flipped[..12]).to_le_bytes());
+        let crc = crc32fast::hash(&flipped[..12]);
+        flipped[12..].copy_from_slice(&crc.to_le_bytes());
         assert_eq!(Prelude::parse(&flipped), Prelude::Version(0x101));
     }
 
     #[test]
     fn prefix_reads_as_it_is_written() {
-        let prefix = Prefix { kind: RecordKind::BLOCK, flags: 0, head_len: 3, body_len: 70_000, body_crc: 0xDEAD_BEEF };
+        let prefix = Prefix {
+            kind: RecordKind::BLOCK,
+            flags: 0,
+            head_len: 3,
+            body_len: 70_000,
+            body_crc: 0xDEAD_BEEF,
+        };
         let bytes = prefix.encode(&Salt::NONE, b"abc");
         let (read, crc) = Prefix::parse(&bytes).expect("parses");
         assert_eq!(read, prefix);

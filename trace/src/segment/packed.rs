@@ -38,7 +38,11 @@ pub enum PackError {
 /// Encodes a structure.
 pub(crate) fn encode<T: Encode>(value: &T) -> Result<Vec<u8>, PackError> {
     let bytes = bincode::encode_to_vec(value, bincode::config::standard())?;
-    if bytes.len() > MAX_UNPACKED { Err(PackError::TooLarge) } else { Ok(bytes) }
+    if bytes.len() > MAX_UNPACKED {
+        Err(PackError::TooLarge)
+    } else {
+        Ok(bytes)
+    }
 }
 
 /// Decodes a structure that fills `bytes` exactly.

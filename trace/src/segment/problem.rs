@@ -87,7 +87,10 @@ pub(crate) struct Problems {
 impl Problems {
     /// An empty list for a file.
     pub(crate) fn new(path: PathBuf) -> Problems {
-        Problems { path, ..Problems::default() }
+        Problems {
+            path,
+            ..Problems::default()
+        }
     }
 
     /// Adds a problem.
@@ -97,7 +100,12 @@ impl Problems {
             return;
         }
         let (path, message) = (self.path.clone(), message.into());
-        self.listed.push(Problem { path, offset, kind, message });
+        self.listed.push(Problem {
+            path,
+            offset,
+            kind,
+            message,
+        });
     }
 
     /// The list, with a last entry for what did not fit.
