@@ -2,27 +2,33 @@
 
 use std::io;
 
-use super::file::{Found, SegmentFile};
+use super::file::{Found, Record, SegmentFile};
 use super::footer::{Footer, TRAILER_LEN};
 use super::format::{PREFIX_LEN, RECORD_MAGIC, RecordKind, Salt};
 
 /// How much is read at once in search of a record's magic.
 const CHUNK: usize = 1 << 20;
 
-/// The footer, found from the end of the file; `None` where the end is no trailer or what it points at is no footer.
-pub(crate) fn footer_from_end(file: &SegmentFile, salt: &Salt) -> io::Result<Option<Footer>> {
+/// The footer's offset as the end of the file tells; `None` where the end is no trailer.
+fn trailer(file: &SegmentFile) -> io::Result<Option<u64>> {
     let Some(at) = file.len().checked_sub(TRAILER_LEN as u64) else {
         return Ok(None);
     };
     let mut trailer = [0; TRAILER_LEN];
     file.read_into(at, &mut trailer)?;
-    let Some(offset) = Footer::offset(&trailer).filter(|offset| *offset < at) else {
-        return Ok(None);
-    };
+    Ok(Footer::offset(&trailer).filter(|offset| *offset < at))
+}
+
+/// Whether the file ends as closed segments do.
+pub(crate) fn ends_with_trailer(file: &SegmentFile) -> io::Result<bool> {
+    Ok(trailer(file)?.is_some())
+}
+
+/// The footer, found from the end of the file; `None` where the end is no trailer or what it points at is no footer.
+pub(crate) fn footer_from_end(file: &SegmentFile, salt: &Salt) -> io::Result<Option<Footer>> {
+    let Some(offset) = trailer(file)? else { return Ok(None) };
     match file.record_at(offset, salt)? {
-        Found::Record(r) if r.prefix.kind == RecordKind::FOOTER && r.end() <= file.len() => {
-            Ok(Footer::decode(&r.head).ok())
-        }
+        Found::Record(r) if r.prefix.kind == RecordKind::FOOTER => Ok(Footer::decode(&r.head).ok()),
         _ => Ok(None),
     }
 }
@@ -88,6 +94,12 @@ impl Resync {
         };
         self.budget = self.budget.saturating_sub(cost);
         Ok(self.budget > 0 && matches!(file.record_at(at, salt)?, Found::Record(_)))
+    }
+
+    /// Whether the body of the record before the damage is damaged too. Never so for a record too long to be checked.
+    pub(crate) fn body_is_damaged(&mut self, file: &SegmentFile, record: &Record) -> io::Result<bool> {
+        self.budget = self.budget.saturating_sub(u64::from(record.prefix.body_len));
+        Ok(self.budget > 0 && file.body(record)?.is_none())
     }
 
     /// Whether the search ended before the end of the file.

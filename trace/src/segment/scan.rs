@@ -9,7 +9,7 @@ use super::footer::Footer;
 use super::format::{Digest, PRELUDE_LEN, Prelude, RecordKind, Salt, SegmentName, sha256};
 use super::header::SegmentHeader;
 use super::problem::{ProblemKind, Problems};
-use super::resync::{Resync, footer_from_end};
+use super::resync::{Resync, ends_with_trailer, footer_from_end};
 use crate::block::{self, BlockHead};
 
 /// What a scan found.
@@ -95,11 +95,11 @@ fn read_header(file: &SegmentFile, problems: &mut Problems) -> io::Result<Option
             problems.add(Foreign, 0, "no ctrace segment");
             return Ok(None);
         }
-        Found::End | Found::Cut(..) => {
-            problems.add(TornTail, file.len(), "the file ends within its header");
+        Found::End | Found::Cut(..) if !ends_with_trailer(file)? => {
+            problems.add(TornTail, at, "the file ends within its header");
             return Ok(None);
         }
-        Found::Record(_) | Found::Damage(_) => {
+        _ => {
             problems.add(
                 Corrupt,
                 at,
@@ -157,12 +157,15 @@ impl Scan<'_> {
         let salt = Salt::of(self.out.header.about.case_id);
         let mut resync: Option<Resync> = None;
         let mut at = self.out.end;
+        // Where bytes were lost from a record, the next one begins within its supposed body.
+        let mut last: Option<Record> = None;
         loop {
             let (what, cut, lost) = match self.file.record_at(at, &salt)? {
                 Found::Record(record) => {
                     at = record.end();
                     self.out.end = at;
-                    self.take(record);
+                    self.take(&record);
+                    last = Some(record);
                     continue;
                 }
                 Found::End => break,
@@ -173,7 +176,11 @@ impl Scan<'_> {
                 resync = Some(Resync::new(self.file, footer_from_end(self.file, &salt)?.as_ref()));
             }
             let Some(resync) = &mut resync else { break };
-            let next = resync.next(self.file, &salt, at + 1)?;
+            let from = match &last {
+                Some(before) if resync.body_is_damaged(self.file, before)? => before.body_offset(),
+                _ => at + 1,
+            };
+            let next = resync.next(self.file, &salt, from)?;
             let lost = lost.unwrap_or_default();
             let Some(next) = next else {
                 let gave_up = if resync.gave_up() {
@@ -184,7 +191,7 @@ impl Scan<'_> {
                 self.tail(at, cut, format!("{what}{gave_up}{lost}"));
                 break;
             };
-            let skipped = next - at;
+            let skipped = next.saturating_sub(at);
             let message = format!("{what}; {skipped} bytes skipped{lost}");
             self.out.problems.add(ProblemKind::Corrupt, at, message);
             at = next;
@@ -192,12 +199,12 @@ impl Scan<'_> {
         self.finish()
     }
 
-    fn take(&mut self, record: Record) {
+    fn take(&mut self, record: &Record) {
         self.out.records.push(record.offset);
         match record.prefix.kind {
-            RecordKind::SNAPSHOT => self.out.snapshots.push(record),
-            RecordKind::BLOCK => self.take_block(&record),
-            RecordKind::FOOTER => self.take_footer(&record),
+            RecordKind::SNAPSHOT => self.out.snapshots.push(record.clone()),
+            RecordKind::BLOCK => self.take_block(record),
+            RecordKind::FOOTER => self.take_footer(record),
             RecordKind::HEADER => {
                 self.out
                     .problems
