@@ -131,7 +131,7 @@ fn each_header_names_the_sha256sum_of_the_file_before() {
     let pids: Vec<u32> = case
         .segments()
         .iter()
-        .map(|s| s.snapshot().unwrap().unwrap().processes[0].pid)
+        .map(|s| s.snapshot().expect("reads").expect("is there").processes[0].pid)
         .collect();
     assert_eq!(
         pids,
