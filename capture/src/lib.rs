@@ -3,5 +3,6 @@
 pub mod audit;
 pub mod docker;
 mod record_args;
+pub mod syscall;
 
 pub use record_args::{Keep, RecordArgs, SourceArg};
