@@ -489,13 +489,13 @@ fn same_as_proc(exec: &Exec) {
 fn own_cgroup() -> u64 {
     let own = fs::read_to_string("/proc/self/cgroup").unwrap();
     let path = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap();
+    fs::metadata(format!("{}{path}", cgroup2_mount())).unwrap().ino()
+}
+
+fn cgroup2_mount() -> String {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
-    let mount = mounts
-        .lines()
-        .find(|line| line.starts_with("cgroup2 "))
-        .and_then(|line| line.split(' ').nth(1))
-        .unwrap();
-    fs::metadata(format!("{mount}{path}")).unwrap().ino()
+    let mut mounts = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    mounts.find(|fields| fields[2] == "cgroup2").expect("a cgroup2 mount")[1].to_owned()
 }
 
 #[test]
@@ -580,12 +580,7 @@ fn needs_root_sockets_are_described_at_both_ends() {
 #[test]
 fn needs_root_long_command_lines_are_marked_and_cgroups_are_seen() {
     let Some((pid, _, log)) = record(config(), || {
-        let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
-        let mount = mounts
-            .lines()
-            .find(|line| line.starts_with("cgroup2 "))
-            .and_then(|line| line.split(' ').nth(1));
-        let cgroup = format!("{}/ctrace-test-{}", mount.unwrap(), std::process::id());
+        let cgroup = format!("{}/ctrace-test-{}", cgroup2_mount(), std::process::id());
         fs::create_dir(&cgroup).unwrap();
         let ino = fs::metadata(&cgroup).unwrap().ino();
         fs::remove_dir(&cgroup).unwrap();
@@ -816,6 +811,37 @@ fn needs_root_a_container_is_seen_from_inside_and_from_outside() {
         (fork.child_vpid, fork.child_vtid, fork.child_pid_ns),
         (2, 2, shipped.fixed.pid_ns)
     );
+}
+
+#[test]
+fn needs_root_a_return_from_a_signal_has_no_number() {
+    extern "C" fn handler(_: libc::c_int) {
+        // SAFETY: async-signal-safe, no preconditions.
+        unsafe { libc::getgid() };
+    }
+    let Some((pid, status, log)) = record(config(), || {
+        // SAFETY: the handler only makes a system call.
+        unsafe {
+            libc::signal(libc::SIGUSR1, handler as *const () as libc::sighandler_t);
+            libc::raise(libc::SIGUSR1);
+        }
+        9
+    }) else {
+        return;
+    };
+    assert_eq!(libc::WEXITSTATUS(status), 9);
+    let numbers: Vec<i64> = log
+        .syscalls
+        .iter()
+        .filter(|s| s.fixed.header.tgid == pid)
+        .map(|s| i64::from(s.fixed.nr))
+        .collect();
+    let handled = numbers
+        .iter()
+        .position(|nr| *nr == libc::SYS_getgid)
+        .expect("the handler ran");
+    assert_eq!(numbers[handled + 1], -1, "{numbers:?}");
+    assert_eq!(numbers.iter().filter(|nr| **nr == -1).count(), 1);
 }
 
 #[test]
