@@ -1,6 +1,7 @@
 //! Live sources, the resolver and the recorder of ctrace.
 
 mod record_args;
+pub mod resolver;
 pub mod syscall;
 
 pub use record_args::{Keep, RecordArgs, SourceArg};
