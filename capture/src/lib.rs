@@ -1,5 +1,6 @@
 //! Live sources, the resolver and the recorder of ctrace.
 
+pub mod docker;
 mod record_args;
 pub mod resolver;
 pub mod syscall;

@@ -114,7 +114,9 @@ impl Column {
     /// The values of the selected rows.
     pub(crate) fn array(&self, block: &Decoded, rows: &Rows<'_>) -> Result<ArrayRef, ArrowError> {
         match self {
-            Column::Seq => Ok(Arc::new(UInt64Array::from_iter_values(rows.iter().map(|r| block.first_seq + r as u64)))),
+            Column::Seq => Ok(Arc::new(UInt64Array::from_iter_values(
+                rows.iter().map(|r| block.first_seq + r as u64),
+            ))),
             Column::Ts => {
                 let values = rows.iter().map(|r| block.ts.get(r).map_or(0, |ts| *ts as i64));
                 let mut b = TimestampNanosecondBuilder::with_capacity(rows.len()).with_timezone("UTC");
@@ -223,9 +225,15 @@ fn spread(entries: Option<ArrayRef>, keys: &UInt32Array, f: &Field) -> Result<Ar
 /// kernel looks for nulls among the values.
 pub(crate) fn dictionary(keys: &UInt32Array, values: &StringArray) -> Result<ArrayRef, ArrowError> {
     let valid = |k: &u32| (*k as usize) < values.len() && values.is_valid(*k as usize);
-    let keys: UInt32Array =
-        if values.null_count() == 0 { keys.clone() } else { keys.iter().map(|k| k.filter(valid)).collect() };
-    Ok(Arc::new(DictionaryArray::<UInt32Type>::try_new(keys, Arc::new(values.clone()))?))
+    let keys: UInt32Array = if values.null_count() == 0 {
+        keys.clone()
+    } else {
+        keys.iter().map(|k| k.filter(valid)).collect()
+    };
+    Ok(Arc::new(DictionaryArray::<UInt32Type>::try_new(
+        keys,
+        Arc::new(values.clone()),
+    )?))
 }
 
 /// Bytes as text: what is not UTF-8 becomes `\xNN`, and stays distinguishable.
@@ -236,7 +244,10 @@ pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
             let mut out = String::with_capacity(bytes.len() + 8);
             for chunk in bytes.utf8_chunks() {
                 out.push_str(chunk.valid());
-                chunk.invalid().iter().for_each(|b| out.push_str(&format!("\\x{b:02x}")));
+                chunk
+                    .invalid()
+                    .iter()
+                    .for_each(|b| out.push_str(&format!("\\x{b:02x}")));
             }
             Cow::Owned(out)
         }

@@ -1,3 +1,4 @@
 //! SQL over traces: Arrow schema, DataFusion tables, Parquet export.
 
 mod columns;
+mod filter;
