@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod docker;
 mod record_args;
+pub mod resolver;
 pub mod syscall;
 
 pub use record_args::{Keep, RecordArgs, SourceArg};
