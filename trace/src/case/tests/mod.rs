@@ -218,6 +218,22 @@ fn a_single_segment_opens_by_itself() {
 }
 
 #[test]
+fn a_case_may_have_more_segments_than_a_process_may_hold_open() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    case(dir.path(), 600);
+    let open = || fs::read_dir("/proc/self/fd").expect("lists").count();
+    let before = open();
+    let case = Case::open(dir.path()).expect("opens");
+    // Other tests of this process hold some of the allowance, and open files of their own.
+    assert!(open() < before + 400, "{} descriptors", open() - before);
+    assert_eq!(super::verify(&case).problems, []);
+    let last = case.blocks().last().expect("is there");
+    assert_eq!(last.load().expect("loads"), BODIES[2]);
+    fs::remove_file(last.path()).expect("removes");
+    assert_eq!(last.load().expect_err("is gone").kind, crate::segment::ProblemKind::Io);
+}
+
+#[test]
 fn rotated_segments_are_fine_and_gaps_are_not() {
     let dir = tempfile::tempdir().expect("tempdir");
     let paths = case(dir.path(), 4);
