@@ -99,8 +99,8 @@ enum Group {
 const SHARED_HOT: u8 = 64;
 const SHARED_BULK: u8 = 65;
 
-/// The name of a frame in errors.
-pub(super) fn frame_name(id: u8) -> &'static str {
+/// The name of a frame in errors and reports.
+pub fn frame_name(id: u8) -> &'static str {
     match (Column::ALL.get(id as usize), id) {
         (Some(column), _) => column.name(),
         (None, SHARED_HOT) => "small hot columns",
