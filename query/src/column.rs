@@ -75,6 +75,11 @@ pub(crate) fn timestamp_type() -> DataType {
     DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()))
 }
 
+/// The type of a length of time.
+pub(crate) fn duration_type() -> DataType {
+    DataType::Duration(TimeUnit::Nanosecond)
+}
+
 /// The type of a text that repeats.
 pub(crate) fn dictionary_type() -> DataType {
     DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8))
@@ -186,7 +191,7 @@ impl ParamType {
             ParamType::Int => DataType::Int64,
             ParamType::Uint => DataType::UInt64,
             ParamType::Timestamp => timestamp_type(),
-            ParamType::Duration => DataType::Duration(TimeUnit::Nanosecond),
+            ParamType::Duration => duration_type(),
             ParamType::Text | ParamType::Name(_) => DataType::Utf8,
         }
     }
@@ -198,7 +203,7 @@ fn field_type(f: &Field) -> DataType {
         FieldType::Int => DataType::Int64,
         FieldType::Uint => DataType::UInt64,
         FieldType::Timestamp => timestamp_type(),
-        FieldType::Duration => DataType::Duration(TimeUnit::Nanosecond),
+        FieldType::Duration => duration_type(),
         FieldType::Str | FieldType::Ip if f.domain() == Domain::Event => DataType::Utf8,
         FieldType::Str | FieldType::Ip => dictionary_type(),
         FieldType::List => list_type(),

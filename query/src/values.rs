@@ -4,6 +4,7 @@
 //! dictionaries: their keys are the block's own entry numbers. Numbers are gathered by the same keys.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -17,9 +18,10 @@ use ctrace_trace::block::decoded::{Decoded, EventView};
 use ctrace_trace::catalogue::{Field, FieldArg, FieldType, Getter, Value};
 use ctrace_trace::event::Arg;
 use ctrace_trace::names;
+use ctrace_trace::schema::EventSpec;
 
 use crate::column::{Column, Param, ParamType, Per};
-use crate::processes::ProcessId;
+use crate::process_id::ProcessId;
 
 const NANOS_PER_DAY: u64 = 86_400_000_000_000;
 
@@ -30,8 +32,8 @@ pub(crate) fn day(ts: u64) -> i32 {
 
 /// The rows of a block that a scan gives out.
 pub(crate) enum Rows<'a> {
-    /// All, this many.
-    All(usize),
+    /// All of a range.
+    All(Range<usize>),
     /// These, ascending.
     Some(&'a [u32]),
 }
@@ -40,7 +42,7 @@ impl Rows<'_> {
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         match self {
-            Rows::All(n) => *n,
+            Rows::All(range) => range.len(),
             Rows::Some(rows) => rows.len(),
         }
     }
@@ -48,7 +50,7 @@ impl Rows<'_> {
     /// Row numbers in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         let (range, some) = match self {
-            Rows::All(n) => (0..*n, &[][..]),
+            Rows::All(range) => (range.clone(), &[][..]),
             Rows::Some(rows) => (0..0, *rows),
         };
         range.chain(some.iter().map(|r| *r as usize))
@@ -90,12 +92,12 @@ impl Column {
             }
             Column::Date => Arc::new(Date32Array::from_iter_values(rows.iter().map(|r| day(ts(r))))),
             Column::Host => {
-                let keys: UInt32Array = rows.iter().map(|_| (!host.is_empty()).then_some(0)).collect();
+                let keys: UInt32Array = rows.iter().map(|_| Some(0)).collect();
                 dictionary(&keys, &StringArray::from(vec![host]))?
             }
-            Column::Param(p) => param_values(p, rows.iter().map(|r| block.event(r))),
+            Column::Param(p) => param_values(p, rows.iter().map(|r| block.event(r)))?,
             Column::Field(f) if self.per() == Per::Row => {
-                collect(f.ty, rows.iter().map(|r| f.of(block.event(r), &FieldArg::None)))
+                collect(f.ty, rows.iter().map(|r| f.of(block.event(r), &FieldArg::None)))?
             }
             Column::ProcessKey | Column::Field(_) => self.by_entry(block, rows)?,
         })
@@ -108,9 +110,9 @@ impl Column {
         let count = entry_count(per, block);
         let values = if rows.len() < count {
             let used = compact(&mut keys, count);
-            self.entries(block, used.into_iter())
+            self.entries(block, used.into_iter())?
         } else {
-            self.entries(block, 0..count as u32)
+            self.entries(block, 0..count as u32)?
         };
         let keys = UInt32Array::from(keys);
         match values.as_any().downcast_ref::<StringArray>() {
@@ -120,32 +122,39 @@ impl Column {
     }
 
     /// The values of dictionary entries; texts as plain strings. Columns of rows have none.
-    pub(crate) fn entries(&self, block: &Decoded, entries: impl Iterator<Item = u32>) -> ArrayRef {
+    pub(crate) fn entries(
+        &self,
+        block: &Decoded,
+        entries: impl Iterator<Item = u32>,
+    ) -> Result<ArrayRef, ArrowError> {
         let dict = &block.dict;
         let none = &FieldArg::None;
         let Column::Field(f) = self else {
-            return match self {
-                Column::ProcessKey => {
-                    let images = entries.map(|i| dict.images.get(i as usize));
-                    Arc::new(Int64Array::from_iter(images.map(|i| i.map(|i| ProcessId::of(i).key()))))
-                }
-                _ => Arc::new(StringArray::new_null(entries.count())),
-            };
+            let images = entries.map(|i| dict.images.get(i as usize));
+            let keys = images.map(|i| i.map(|i| ProcessId::of(i).key()));
+            return Ok(Arc::new(keys.collect::<Int64Array>()));
         };
-        let or_absent = |v: Option<Value<'_>>| v.unwrap_or(Value::Absent);
+        let kind = |i: u32| block.kinds.get(i as usize);
+        let context = |i: u32| dict.contexts.get(i as usize);
         match f.get {
-            Getter::Kind(get) => {
-                collect(f.ty, entries.map(|i| block.kinds.get(i as usize).map_or(Value::Absent, |k| get(&k.spec))))
-            }
+            Getter::Kind(get) => collect(f.ty, entries.map(|i| kind(i).map_or(Value::Absent, |k| get(&k.spec)))),
             Getter::Process(get) => {
                 collect(f.ty, entries.map(|i| dict.image(i).map_or(Value::Absent, |i| get(i, none))))
             }
             Getter::Thread(get) => {
-                collect(f.ty, entries.map(|i| dict.contexts.get(i as usize).map_or(Value::Absent, |c| get(*c, dict))))
+                collect(f.ty, entries.map(|i| context(i).map_or(Value::Absent, |c| get(*c, dict))))
             }
             Getter::Fd(get) => collect(f.ty, entries.map(|i| dict.fd(i).map_or(Value::Absent, |i| get(i, none)))),
-            Getter::Event(_) => collect(f.ty, entries.map(|_| or_absent(None))),
+            Getter::Event(_) => collect(f.ty, entries.map(|_| Value::Absent)),
         }
+    }
+}
+
+/// The value of a column that belongs to event types, for each of these types.
+pub(crate) fn of_specs(f: &Field, specs: &[EventSpec]) -> Result<ArrayRef, ArrowError> {
+    match f.get {
+        Getter::Kind(get) => collect(f.ty, specs.iter().map(get)),
+        _ => collect(f.ty, specs.iter().map(|_| Value::Absent)),
     }
 }
 
@@ -197,7 +206,10 @@ pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
 }
 
 /// The values of a parameter.
-fn param_values<'a>(param: &Param, events: impl Iterator<Item = EventView<'a>>) -> ArrayRef {
+fn param_values<'a>(
+    param: &Param,
+    events: impl Iterator<Item = EventView<'a>>,
+) -> Result<ArrayRef, ArrowError> {
     let values = events.map(|e| e.arg_named(&param.name));
     let number = |arg: Arg<'_>| if let Arg::Num(n) = arg { Some(n) } else { None };
     match param.ty {
@@ -231,8 +243,8 @@ fn param_values<'a>(param: &Param, events: impl Iterator<Item = EventView<'a>>) 
 }
 
 /// Collects values into an array of their plain type (texts as `Utf8`).
-fn collect<'a>(ty: FieldType, values: impl Iterator<Item = Value<'a>>) -> ArrayRef {
-    match ty {
+pub(crate) fn collect<'a>(ty: FieldType, values: impl Iterator<Item = Value<'a>>) -> Result<ArrayRef, ArrowError> {
+    Ok(match ty {
         FieldType::Bool => {
             let mut b = BooleanBuilder::new();
             values.for_each(|v| b.append_option(if let Value::Bool(x) = v { Some(x) } else { None }));
@@ -258,35 +270,61 @@ fn collect<'a>(ty: FieldType, values: impl Iterator<Item = Value<'a>>) -> ArrayR
             values.for_each(|v| b.append_option(uint(&v)));
             Arc::new(b.finish())
         }
-        FieldType::Str | FieldType::Ip => texts(values),
-        FieldType::List => lists(values),
+        FieldType::Str | FieldType::Ip => texts(values)?,
+        FieldType::List => lists(values)?,
+    })
+}
+
+/// The texts of one array have no more bytes: a hostile block may name its longest string in every row.
+const MAX_TEXT: usize = 1 << 30;
+
+/// Counts bytes up to [`MAX_TEXT`].
+#[derive(Default)]
+struct Room(usize);
+
+impl Room {
+    fn take(&mut self, bytes: usize) -> Result<(), ArrowError> {
+        self.0 = self.0.saturating_add(bytes);
+        if self.0 <= MAX_TEXT {
+            return Ok(());
+        }
+        Err(ArrowError::MemoryError(format!("the texts of some rows have more than {MAX_TEXT} bytes")))
     }
 }
 
-fn texts<'a>(values: impl Iterator<Item = Value<'a>>) -> ArrayRef {
+fn texts<'a>(values: impl Iterator<Item = Value<'a>>) -> Result<ArrayRef, ArrowError> {
+    let mut room = Room::default();
     let mut b = StringBuilder::new();
+    let mut append = |s: &str, b: &mut StringBuilder| {
+        b.append_value(s);
+        room.take(s.len())
+    };
     for v in values {
         match v {
             Value::Absent => b.append_null(),
-            Value::Str(s) => b.append_value(text(&s)),
-            other => b.append_value(other.to_string()),
+            Value::Str(s) => append(&text(&s), &mut b)?,
+            other => append(&other.to_string(), &mut b)?,
         }
     }
-    Arc::new(b.finish())
+    Ok(Arc::new(b.finish()))
 }
 
-fn lists<'a>(values: impl Iterator<Item = Value<'a>>) -> ArrayRef {
+fn lists<'a>(values: impl Iterator<Item = Value<'a>>) -> Result<ArrayRef, ArrowError> {
+    let mut room = Room::default();
     let mut b = ListBuilder::new(StringBuilder::new());
     for v in values {
-        match v {
-            Value::List(items) => {
-                items.iter().for_each(|s| b.values().append_value(text(s)));
-                b.append(true);
-            }
-            _ => b.append(false),
+        let Value::List(items) = v else {
+            b.append(false);
+            continue;
+        };
+        for item in &items {
+            let item = text(item);
+            b.values().append_value(&item);
+            room.take(item.len())?;
         }
+        b.append(true);
     }
-    Arc::new(b.finish())
+    Ok(Arc::new(b.finish()))
 }
 
 /// Nanoseconds as Arrow stores them: times after 2262 stay at the end of what it can tell.
