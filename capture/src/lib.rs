@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod docker;
+pub mod host;
 mod record_args;
 pub mod syscall;
 
