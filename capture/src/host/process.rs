@@ -24,7 +24,8 @@ const CAP_DAC_OVERRIDE: u32 = 1;
 /// A process and what belongs to it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HostProcess {
-    /// The process. `id`, `container`, `parent` and the names of its ids are left open; `exec_ts` is not known.
+    /// The process. `id`, `container`, `parent` and the names of its ids are left open; `exec_ts` is not
+    /// known.
     pub image: ProcessImage,
     /// Inode number of its cgroup's folder in the v2 hierarchy; 0 when unknown.
     pub cgroup_id: u64,
