@@ -27,6 +27,9 @@ const RING_MAX: u32 = 1 << 31;
 /// Why there is no syscall source.
 #[derive(Debug, Error)]
 pub enum OpenError {
+    /// The kernel object reads this architecture's registers only.
+    #[error("recording syscalls works on x86-64 only so far, not on {0}")]
+    Architecture(&'static str),
     /// The kernel does not describe its structures.
     #[error("the kernel has no type information at /sys/kernel/btf/vmlinux (CONFIG_DEBUG_INFO_BTF): {0}")]
     NoBtf(#[source] io::Error),
@@ -150,6 +153,9 @@ const ATTACHMENTS: [Attachment; 7] = [
 ];
 
 pub(super) fn open(config: &Config) -> Result<SyscallSource, OpenError> {
+    if cfg!(not(target_arch = "x86_64")) {
+        return Err(OpenError::Architecture(std::env::consts::ARCH));
+    }
     lift_memory_limit();
     let raw_btf = host::vmlinux_btf().map_err(OpenError::NoBtf)?;
     let (offsets, mut missing) = host::offsets(&raw_btf).ok_or(OpenError::BadBtf)?;
@@ -182,6 +188,7 @@ pub(super) fn open(config: &Config) -> Result<SyscallSource, OpenError> {
         counters,
         missing,
         malformed: 0,
+        skipped: 0,
     })
 }
 
@@ -242,8 +249,12 @@ fn load_program(programs: &mut Ebpf, attachment: &Attachment, btf: &Btf) -> Resu
 fn attach(programs: &mut Ebpf, attachment: &Attachment, btf: &Btf) -> Result<(), Box<dyn Error>> {
     load_program(programs, attachment, btf)?;
     match programs.program_mut(attachment.program).ok_or("not in the object")? {
-        Program::BtfTracePoint(program) => drop(program.attach()?),
-        Program::RawTracePoint(program) => drop(program.attach(attachment.tracepoint)?),
+        Program::BtfTracePoint(program) => {
+            program.attach()?;
+        }
+        Program::RawTracePoint(program) => {
+            program.attach(attachment.tracepoint)?;
+        }
         _ => return Err(Box::new(ProgramError::UnexpectedProgramType)),
     }
     Ok(())

@@ -72,6 +72,7 @@ pub struct SyscallSource {
     counters: PerCpuArray<MapData, load::CountersValue>,
     missing: Vec<Missing>,
     malformed: u64,
+    skipped: u64,
 }
 
 impl SyscallSource {
@@ -108,8 +109,16 @@ impl SyscallSource {
         load::totals(&self.counters)
     }
 
+    /// Times that the kernel did not run a program because the same program was already running on that CPU.
+    ///
+    /// Each is a record that was never made. Linux before 5.12 does not count them, and this is 0 there.
+    pub fn skipped(&self) -> u64 {
+        self.programs.as_ref().map_or(self.skipped, host::skipped_runs)
+    }
+
     /// Detaches the programs. What the rings hold stays there to be polled.
     pub fn detach(&mut self) {
+        self.skipped = self.skipped();
         self.programs = None;
     }
 
