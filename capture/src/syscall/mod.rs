@@ -12,6 +12,7 @@ mod btf;
 mod host;
 mod load;
 mod record;
+mod refusal;
 
 use aya::{
     Ebpf,
@@ -20,8 +21,9 @@ use aya::{
 use ctrace_wire::spec::{Lane, SyscallSpec};
 
 pub use host::{Missing, boot_time_ns};
-pub use load::{OpenError, ProgramCost};
+pub use load::ProgramCost;
 pub use record::{Malformed, Record, Section, Sections, View};
+pub use refusal::OpenError;
 
 /// What to record and how much memory to give it.
 #[derive(Clone, Debug)]
