@@ -127,7 +127,7 @@ fn descriptors(name: &str) -> Option<Action> {
         "landlock_create_ruleset" => Anonymous(FdKind::Unknown, "anon_inode:[landlock-ruleset]", CLOEXEC),
         "fsopen" => Anonymous(FdKind::Unknown, "anon_inode:[fscontext]", Flags::LowBit(1)),
         "fspick" => Anonymous(FdKind::Unknown, "anon_inode:[fscontext]", Flags::LowBit(2)),
-        _ => return None,
+        _ => return Option::None,
     })
 }
 
@@ -145,7 +145,7 @@ fn sockets(name: &str) -> Option<Action> {
         "recvfrom" | "recvmsg" | "recvmmsg" => Receive,
         "getsockname" => LocalName,
         "getpeername" => PeerName,
-        _ => return None,
+        _ => return Option::None,
     })
 }
 
@@ -169,6 +169,6 @@ fn identity(name: &str) -> Option<Action> {
         "setsid" => SetSession,
         "setpgid" => SetGroup,
         "execve" | "execveat" => Exec,
-        _ => return None,
+        _ => return Option::None,
     })
 }

@@ -60,15 +60,18 @@ pub(super) struct SavedIds {
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
     pub(super) tid: u32,
-    /// Event type of the call.
-    pub(super) kind: u16,
+    /// Number of the call.
+    pub(super) nr: i32,
     pub(super) args: [u64; 6],
     /// The file name as the caller wrote it.
     pub(super) filename: Vec<u8>,
-    /// The arguments, NUL-separated.
-    pub(super) argv: Vec<u8>,
-    /// The environment, NUL-separated.
-    pub(super) env: Vec<u8>,
+}
+
+impl Attempt {
+    /// A register.
+    pub(super) fn arg(&self, at: u8) -> u64 {
+        self.args.get(usize::from(at)).copied().unwrap_or(0)
+    }
 }
 
 /// Working directory and root of one thread.

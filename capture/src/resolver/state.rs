@@ -1,5 +1,6 @@
 //! All that the resolver knows, and how it learns of processes and descriptors that no record introduced.
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use super::containers::{Cgroup, Containers};
 use super::fds::{ChunkBudget, FdTable};
 use super::names::Names;
 use super::process::Process;
-use super::snapshot::{Host, SnapshotFd, SnapshotProcess};
+use super::snapshot::{Host, Snapshot, SnapshotFd, SnapshotProcess};
 use super::table::ProcessTable;
 
 /// Recent descriptor entries that are handed out again when the same file is opened in the same way.
@@ -52,6 +53,34 @@ impl State {
             recent: vec![None; RECENT_FDS],
             hasher: DefaultHashBuilder::default(),
             config,
+        }
+    }
+
+    /// Takes over what was there before the recording, parents before children.
+    pub(super) fn begin(&mut self, snapshot: Snapshot) {
+        self.names.users = snapshot.users;
+        self.names.groups = snapshot.groups;
+        for (id, path) in &snapshot.cgroups {
+            self.containers.learn(*id, path);
+        }
+        for container in &snapshot.containers {
+            self.containers.update(container);
+        }
+        let processes = snapshot.processes.into_iter().map(|p| (p.image.pid, p));
+        let mut left: BTreeMap<u32, SnapshotProcess> = processes.collect();
+        let pids: Vec<u32> = left.keys().copied().collect();
+        for pid in pids {
+            // From the farthest ancestor that is not in the table down to the process; a loop ends by being taken out.
+            let mut line = Vec::new();
+            let mut next = left.remove(&pid);
+            while let Some(process) = next {
+                next = left.remove(&process.image.ppid);
+                line.push(process);
+            }
+            for process in line.into_iter().rev() {
+                let process = self.admit(process, 0);
+                self.table.insert(process);
+            }
         }
     }
 
@@ -113,7 +142,7 @@ impl State {
         if !same && (cgroup.container.is_some() || !cgroup.path.is_empty()) {
             self.change(header.tgid, header.ts, |image| {
                 image.cgroup = cgroup.path.to_vec();
-                image.container = cgroup.container;
+                image.container = cgroup.container.clone();
             });
         }
     }

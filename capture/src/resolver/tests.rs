@@ -1,0 +1,1 @@
+//! Behaviour of the resolver on records made by hand.
