@@ -99,8 +99,8 @@ enum Group {
 const SHARED_HOT: u8 = 64;
 const SHARED_BULK: u8 = 65;
 
-/// The name of a frame in errors.
-pub(super) fn frame_name(id: u8) -> &'static str {
+/// The name of a frame in errors and reports.
+pub fn frame_name(id: u8) -> &'static str {
     match (Column::ALL.get(id as usize), id) {
         (Some(column), _) => column.name(),
         (None, SHARED_HOT) => "small hot columns",
@@ -334,7 +334,7 @@ impl ColumnSet {
     }
 
     /// Whether a frame may hold one of the columns.
-    fn wants(self, frame: u8) -> bool {
+    pub(super) fn wants(self, frame: u8) -> bool {
         let in_group = |groups: &[Group]| Column::ALL.iter().any(|c| self.has(*c) && groups.contains(&c.group()));
         match Column::ALL.get(frame as usize) {
             Some(column) => self.has(*column),
