@@ -3,9 +3,7 @@
 //! Events of a thread come in runs, and few threads run at a time: a run names its thread by how lately it ran. A
 //! thread stays on its CPU for long: only changes are stored.
 
-use std::collections::HashMap;
-
-use hashbrown::DefaultHashBuilder;
+use hashbrown::HashMap;
 
 use super::decoded::Context;
 use super::varint::{Cursor, Malformed, put, unzigzag, zigzag};
@@ -13,7 +11,7 @@ use super::varint::{Cursor, Malformed, put, unzigzag, zigzag};
 /// Threads of a block under construction.
 #[derive(Debug, Default)]
 pub(super) struct ContextTable {
-    index: HashMap<(u32, u32), u32, DefaultHashBuilder>,
+    index: HashMap<(u32, u32), u32>,
     list: Vec<Context>,
     last: Option<(Context, u32)>,
 }
@@ -113,6 +111,9 @@ impl Recent {
 /// Appends the runs of `contexts`: how many bytes the names take, the names, the lengths less one. A name is 0 for a
 /// thread that was not there before, 1 – 15 for its rank among the latest, else its index + 16.
 pub(super) fn write_runs(contexts: &[u32], scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
+    if contexts.is_empty() {
+        return;
+    }
     scratch.clear();
     let mut recent = Recent::new();
     let mut seen = 0u32;
@@ -138,13 +139,16 @@ pub(super) fn write_runs(contexts: &[u32], scratch: &mut Vec<u8>, out: &mut Vec<
 
 /// Reads the runs of `events` events over `count` threads.
 pub(super) fn read_runs(column: Cursor<'_>, events: u32, count: u32, out: &mut Vec<u32>) -> Result<(), Malformed> {
+    out.clear();
+    if events == 0 {
+        return column.finish();
+    }
     let mut lens = column;
     let names = lens.get_len()?;
     let mut names = Cursor::new(lens.take(names)?);
     let events = events as usize;
     let mut recent = Recent::new();
     let mut seen = 0;
-    out.clear();
     while out.len() < events {
         let (rank, context) = match names.get_u32()? {
             0 => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::args::{self, PathReader};
+use super::args::{self, FdLookup};
 use super::decoded::{ABSENT, ArgColumn, Decoded, KindColumns, RawPath, StrId};
 use super::error::BlockError;
 use super::fds::{self, FdPrediction, FdRefs};
@@ -10,7 +10,7 @@ use super::frame::{self, BULK, Column, ColumnSet, FamilyColumns, Frames, HOT};
 use super::head::{BlockHead, frames_digest};
 use super::strings::{self, FIXED_IDS, Refs, SECTIONS, Section};
 use super::varint::{Cursor, Malformed};
-use super::{MAX_PARAMS, Need, contexts, data, images, kinds, numbers, time};
+use super::{MAX_PARAMS, Need, contexts, data, images, kinds, time};
 use crate::schema::{EventSpec, ParamKind, Schema};
 
 /// Decodes blocks; keeps its memory between blocks, one per reading thread.
@@ -283,7 +283,7 @@ impl Decoder {
                 paths: self.frames.column(columns.arg_paths),
                 raws: self.frames.column(columns.arg_raws),
                 refs: job.refs([Section::HotArgs, Section::BulkArgs][i]),
-                path_reader: PathReader {
+                fds: FdLookup {
                     strings: &dict.strings,
                     fds: &dict.fds,
                     fd,
@@ -309,7 +309,7 @@ struct ArgReader<'a> {
     paths: Cursor<'a>,
     raws: Cursor<'a>,
     refs: Refs,
-    path_reader: PathReader<'a>,
+    fds: FdLookup<'a>,
 }
 
 impl ArgReader<'_> {
@@ -317,15 +317,15 @@ impl ArgReader<'_> {
         Ok(match kind {
             ParamKind::Path => {
                 let mut values = pool.paths.pop().unwrap_or_default();
-                self.path_reader
-                    .read(&mut self.paths, &mut self.raws, &mut self.refs, rows, &mut values)
+                self.fds
+                    .read_paths(&mut self.paths, &mut self.raws, &mut self.refs, rows, &mut values)
                     .map_err(|m| m.in_column(self.columns.arg_paths))?;
                 ArgColumn::Path(values)
             }
             kind if kind.is_num() => {
                 let mut values = pool.nums.pop().unwrap_or_default();
-                values.reserve(rows.len());
-                numbers::read(&mut self.nums, rows.len(), |v| values.push(v))
+                self.fds
+                    .read_nums(&mut self.nums, rows, &mut values)
                     .map_err(|m| m.in_column(self.columns.arg_nums))?;
                 ArgColumn::Num(values)
             }

@@ -3,11 +3,10 @@
 //! Objects first used by an event of the hot family come first, so that hot columns need no bulk ones. In the bulk
 //! family a reference is predicted by what the thread last did with the same descriptor number.
 
-use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::decoded::{ABSENT, FdRecord, RawPath, StrId};
 use super::strings::{Interner, Numbering, Refs, StrRef, raw_path, read_raw, write_raw};
@@ -32,7 +31,7 @@ const CACHE: usize = 256;
 #[derive(Debug)]
 pub(super) struct FdTable {
     hasher: DefaultHashBuilder,
-    index: HashMap<u64, u32, DefaultHashBuilder>,
+    index: HashMap<u64, u32>,
     /// Ids seen lately. Looking up an event's object is the hottest thing that `push` does.
     cache: [(u64, u32); CACHE],
     contents: HashTable<u32>,

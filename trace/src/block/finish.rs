@@ -233,7 +233,9 @@ impl Coder {
         for (_, kind) in family {
             for arg in &kind.args {
                 match arg {
-                    ArgBuffer::Num { delta, values } => numbers::write(nums, values, *delta),
+                    ArgBuffer::Num { delta, values } => {
+                        args::write_nums(values, *delta, &kind.fds, content.fds.entries(), nums);
+                    }
                     ArgBuffer::Str(ids) => args::write_strs(ids, &mut self.strings, strs),
                     ArgBuffer::Path(values) => PathWriter {
                         interner: &content.strings,

@@ -3,12 +3,11 @@
 //! Images are coded field by field, each against an image that it most likely equals: the one before of the same
 //! process, else its parent, else the entry before.
 
-use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::decoded::{ImageEntry, StrId};
 use super::strings::{Interner, Numbering, Refs, StrRef};
@@ -100,7 +99,7 @@ mod text_code {
 /// The images of a block under construction, by [`ProcessImage::id`].
 #[derive(Debug, Default)]
 pub(super) struct ImageTable {
-    index: HashMap<u64, u32, DefaultHashBuilder>,
+    index: HashMap<u64, u32>,
     entries: Vec<ImageEntry>,
     containers: ContainerTable,
     last: Option<(u64, u32)>,
@@ -191,10 +190,7 @@ impl ImageTable {
 }
 
 /// The image and its ancestors up to the first that is there already.
-fn missing<'a>(
-    index: &HashMap<u64, u32, DefaultHashBuilder>,
-    image: &'a ProcessImage,
-) -> impl Iterator<Item = &'a ProcessImage> {
+fn missing<'a>(index: &HashMap<u64, u32>, image: &'a ProcessImage) -> impl Iterator<Item = &'a ProcessImage> {
     std::iter::successors(Some(image), |i| i.parent.as_deref()).take_while(|i| !index.contains_key(&i.id))
 }
 
@@ -262,7 +258,7 @@ fn entry(image: &ProcessImage, parent: Option<u32>, container: Option<u32>, stri
 
 /// Per image: the image that its fields are coded against, as index + 1; 0 for none.
 fn models(entries: &[ImageEntry]) -> Vec<u32> {
-    let mut of_pid: HashMap<u32, u32, DefaultHashBuilder> = HashMap::default();
+    let mut of_pid: HashMap<u32, u32> = HashMap::default();
     let mut models = Vec::with_capacity(entries.len());
     for (i, image) in entries.iter().enumerate() {
         let before = of_pid.insert(image.pid, i as u32);
