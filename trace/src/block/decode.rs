@@ -21,6 +21,7 @@ pub struct Decoder {
     pool: Pool,
     prediction: FdPrediction,
     cpus: Vec<u16>,
+    order: kinds::ThreadOrder,
 }
 
 /// What is being decoded.
@@ -149,8 +150,16 @@ impl Decoder {
             rows.push(self.pool.rows(kind.events as usize));
         }
         let column = self.frames.column(Column::Kinds);
-        kinds::read(&column, job.head.events, &mut rows, &mut out.kind, &mut out.ordinal)
-            .map_err(|m| m.in_column(Column::Kinds))?;
+        self.order.start(&out.context, job.head.counts.contexts as usize);
+        kinds::read(
+            &column,
+            &out.context,
+            &mut self.order,
+            &mut rows,
+            &mut out.kind,
+            &mut out.ordinal,
+        )
+        .map_err(|m| m.in_column(Column::Kinds))?;
         for (kind, rows) in job.head.kinds.iter().zip(rows) {
             if rows.len() != kind.events as usize {
                 return Err(Malformed::Counts.in_column(Column::Kinds));
