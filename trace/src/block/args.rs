@@ -24,16 +24,6 @@ pub(super) enum PathValue {
     Own(StrId, RawPath),
 }
 
-/// Whether an argument may stand for a parameter.
-pub(super) fn fits(param: &Param, arg: &Arg<'_>) -> bool {
-    match arg {
-        Arg::None => true,
-        Arg::Num(_) => param.kind.is_num(),
-        Arg::Str(_) => matches!(param.kind, ParamKind::Str | ParamKind::SockAddr),
-        Arg::Path { .. } => param.kind == ParamKind::Path,
-    }
-}
-
 /// What an argument may cost in a block at most.
 pub(super) fn weight(arg: &Arg<'_>) -> usize {
     match arg {
@@ -56,7 +46,19 @@ impl ArgBuffer {
         }
     }
 
-    /// Adds a value that [`fits`]. `fd_name` is the name of the event's open object.
+    /// Whether an argument may stand for the parameter.
+    #[inline]
+    pub(super) fn takes(&self, arg: &Arg<'_>) -> bool {
+        matches!(
+            (self, arg),
+            (_, Arg::None)
+                | (ArgBuffer::Num { .. }, Arg::Num(_))
+                | (ArgBuffer::Str(_), Arg::Str(_))
+                | (ArgBuffer::Path(_), Arg::Path { .. })
+        )
+    }
+
+    /// Adds a value that it [takes](ArgBuffer::takes). `fd_name` is the name of the event's open object.
     #[inline]
     pub(super) fn push(&mut self, arg: &Arg<'_>, fd_name: &[u8], strings: &mut Interner) {
         match self {

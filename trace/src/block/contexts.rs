@@ -9,11 +9,24 @@ use super::decoded::Context;
 use super::varint::{Cursor, Malformed, put, unzigzag, zigzag};
 
 /// Threads of a block under construction.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ContextTable {
     index: HashMap<(u32, u32), u32>,
     list: Vec<Context>,
-    last: Option<(Context, u32)>,
+    /// Threads that ran lately, by the low bits of their ids.
+    cache: [Option<(Context, u32)>; CACHE],
+}
+
+const CACHE: usize = 64;
+
+impl Default for ContextTable {
+    fn default() -> ContextTable {
+        ContextTable {
+            index: HashMap::new(),
+            list: Vec::new(),
+            cache: [None; CACHE],
+        }
+    }
 }
 
 /// Stands for "no image" in look-ups.
@@ -23,18 +36,19 @@ impl ContextTable {
     /// The index of a thread of an image.
     #[inline]
     pub(super) fn id(&mut self, context: Context) -> u32 {
-        if let Some((last, at)) = self.last
-            && last == context
+        let cached = &mut self.cache[context.tid as usize % CACHE];
+        if let Some((known, at)) = *cached
+            && known == context
         {
             return at;
         }
         let key = (context.tid, context.image.unwrap_or(NO_IMAGE));
-        let ContextTable { index, list, .. } = self;
-        let at = *index.entry(key).or_insert_with(|| {
+        let list = &mut self.list;
+        let at = *self.index.entry(key).or_insert_with(|| {
             list.push(context);
             list.len() as u32 - 1
         });
-        self.last = Some((context, at));
+        *cached = Some((context, at));
         at
     }
 
@@ -46,7 +60,7 @@ impl ContextTable {
     pub(super) fn clear(&mut self) {
         self.index.clear();
         self.list.clear();
-        self.last = None;
+        self.cache = [None; CACHE];
     }
 }
 

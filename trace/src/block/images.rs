@@ -97,25 +97,40 @@ mod text_code {
 }
 
 /// The images of a block under construction, by [`ProcessImage::id`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ImageTable {
     index: HashMap<u64, u32>,
     entries: Vec<ImageEntry>,
     containers: ContainerTable,
-    last: Option<(u64, u32)>,
+    /// Images that acted lately, by the low bits of their ids.
+    cache: [Option<(u64, u32)>; CACHE],
+}
+
+const CACHE: usize = 64;
+
+impl Default for ImageTable {
+    fn default() -> ImageTable {
+        ImageTable {
+            index: HashMap::new(),
+            entries: Vec::new(),
+            containers: ContainerTable::default(),
+            cache: [None; CACHE],
+        }
+    }
 }
 
 impl ImageTable {
     /// The index of an image that is there already.
     #[inline]
     pub(super) fn find(&mut self, id: u64) -> Option<u32> {
-        if let Some((last, at)) = self.last
-            && last == id
+        let cached = &mut self.cache[id as usize % CACHE];
+        if let Some((known, at)) = *cached
+            && known == id
         {
             return Some(at);
         }
         let at = *self.index.get(&id)?;
-        self.last = Some((id, at));
+        *cached = Some((id, at));
         Some(at)
     }
 
@@ -155,7 +170,6 @@ impl ImageTable {
             self.entries.push(entry(image, parent, container, strings));
             self.index.insert(image.id, at);
         }
-        self.last = Some((image.id, at));
         at
     }
 
@@ -185,7 +199,7 @@ impl ImageTable {
         self.index.clear();
         self.entries.clear();
         self.containers.clear();
-        self.last = None;
+        self.cache = [None; CACHE];
     }
 }
 

@@ -165,13 +165,13 @@ const CANDIDATES: usize = 16;
 fn nearest<'a>(candidates: impl Iterator<Item = &'a [u8]>, s: &[u8]) -> (u8, usize) {
     let (mut back, mut best) = (0, 0);
     for (i, candidate) in candidates.enumerate() {
-        let at_least = if i == 0 { 0 } else { best + 2 };
-        let may_win = at_least == 0 || candidate.get(best..at_least) == s.get(best..at_least);
-        if !may_win || candidate.len() < at_least || s.len() < at_least {
+        // The byte that decides, looked at first: most candidates differ there.
+        let decisive = best + 1;
+        if i > 0 && (candidate.get(decisive) != s.get(decisive) || s.len() <= decisive) {
             continue;
         }
         let same = common_prefix(candidate, s);
-        if same >= at_least {
+        if i == 0 || same > decisive {
             (back, best) = (i as u8, same);
         }
     }
