@@ -3,8 +3,8 @@
 use bincode::{Decode, Encode};
 
 use crate::container::Container;
-use crate::fd::{FdKind, Socket};
-use crate::process::Namespaces;
+use crate::fd::{FdEntry, FdKind, Socket};
+use crate::process::{Namespaces, ProcessImage};
 
 /// The state of a host at one moment. Lists are sorted by their first field, so that equal states give equal bytes.
 #[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
@@ -39,7 +39,7 @@ pub struct HostSnapshot {
     pub extensions: Vec<(u16, Vec<u8>)>,
 }
 
-/// A running process. Byte strings and numbers are as in [`crate::process::ProcessImage`].
+/// A running process: a [`ProcessImage`] by value, with what it has open.
 #[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
 #[expect(missing_docs, reason = "the same fields as ProcessImage")]
 pub struct ProcessState {
@@ -50,9 +50,11 @@ pub struct ProcessState {
     pub pgid: u32,
     pub tty: u32,
     pub start_ts: u64,
+    pub exec_ts: u64,
     pub name: Vec<u8>,
     pub exe_path: Vec<u8>,
     pub argv: Vec<u8>,
+    pub env: Vec<u8>,
     pub cwd: Vec<u8>,
     pub cgroup: Vec<u8>,
     pub uid: u32,
@@ -60,16 +62,64 @@ pub struct ProcessState {
     pub gid: u32,
     pub egid: u32,
     pub loginuid: u32,
+    pub user: Vec<u8>,
+    pub group: Vec<u8>,
+    pub login_user: Vec<u8>,
     pub cap_permitted: u64,
     pub cap_effective: u64,
     pub cap_inheritable: u64,
+    pub exe_ino: u64,
+    pub exe_ctime: u64,
+    pub exe_mtime: u64,
+    pub exe_flags: u8,
     pub namespaces: Namespaces,
     /// Full id of its container; empty on the host.
     pub container: String,
-    /// Thread ids beside the leader's.
-    pub threads: Vec<u32>,
-    /// Open descriptors.
+    /// How many threads it has; 0 when unknown.
+    pub threads: u32,
+    /// Open descriptors, by number.
     pub fds: Vec<FdState>,
+}
+
+impl ProcessState {
+    /// The state of a process with what it has open.
+    pub fn new(image: &ProcessImage, threads: u32, fds: Vec<FdState>) -> ProcessState {
+        ProcessState {
+            pid: image.pid,
+            ppid: image.ppid,
+            vpid: image.vpid,
+            sid: image.sid,
+            pgid: image.pgid,
+            tty: image.tty,
+            start_ts: image.start_ts,
+            exec_ts: image.exec_ts,
+            name: image.name.clone(),
+            exe_path: image.exe_path.clone(),
+            argv: image.argv.clone(),
+            env: image.env.clone(),
+            cwd: image.cwd.clone(),
+            cgroup: image.cgroup.clone(),
+            uid: image.uid,
+            euid: image.euid,
+            gid: image.gid,
+            egid: image.egid,
+            loginuid: image.loginuid,
+            user: image.user.clone(),
+            group: image.group.clone(),
+            login_user: image.login_user.clone(),
+            cap_permitted: image.cap_permitted,
+            cap_effective: image.cap_effective,
+            cap_inheritable: image.cap_inheritable,
+            exe_ino: image.exe_ino,
+            exe_ctime: image.exe_ctime,
+            exe_mtime: image.exe_mtime,
+            exe_flags: image.exe_flags,
+            namespaces: image.namespaces,
+            container: image.container.as_ref().map_or_else(String::new, |c| c.id.clone()),
+            threads,
+            fds,
+        }
+    }
 }
 
 /// An open descriptor of a process.
@@ -89,6 +139,21 @@ pub struct FdState {
     pub ino: u64,
     /// Both ends of an internet socket.
     pub socket: Option<Socket>,
+}
+
+impl FdState {
+    /// A descriptor and what is behind it.
+    pub fn new(num: u32, entry: &FdEntry) -> FdState {
+        FdState {
+            num,
+            kind: entry.kind,
+            name: entry.name.clone(),
+            open_flags: entry.open_flags,
+            dev: entry.dev,
+            ino: entry.ino,
+            socket: entry.socket,
+        }
+    }
 }
 
 /// One line of `/proc/self/mountinfo`.

@@ -1,5 +1,6 @@
 //! Reading a block: the columns that are asked for, and no others, go into a [`Decoded`].
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::args::{self, FdLookup};
@@ -455,6 +456,28 @@ impl<'a> Job<'a> {
         }
         set
     }
+}
+
+/// Fewer bytes between two frames are read along: it costs less than another system call.
+const READ_ALONG: u64 = 8 << 10;
+
+/// The ranges of a body that [`Decoder::decode`] looks at for `need`: ascending and apart. The rest of the body may hold
+/// anything, so that a reader need not fetch it.
+pub fn ranges(head: &BlockHead, schema: &Schema, need: Need) -> Result<Vec<Range<u64>>, BlockError> {
+    let wanted = Job::new(head, schema, need)?.columns();
+    let mut ranges: Vec<Range<u64>> = Vec::new();
+    let mut at = 0;
+    for frame in &head.frames {
+        let end = at + u64::from(frame.packed_len);
+        if wanted.wants(frame.id) {
+            match ranges.last_mut() {
+                Some(last) if at - last.end <= READ_ALONG => last.end = end,
+                _ => ranges.push(at..end),
+            }
+        }
+        at = end;
+    }
+    Ok(ranges)
 }
 
 /// How many of a head's event types are of the hot family; checks their order.

@@ -334,7 +334,7 @@ impl ColumnSet {
     }
 
     /// Whether a frame may hold one of the columns.
-    fn wants(self, frame: u8) -> bool {
+    pub(super) fn wants(self, frame: u8) -> bool {
         let in_group = |groups: &[Group]| Column::ALL.iter().any(|c| self.has(*c) && groups.contains(&c.group()));
         match Column::ALL.get(frame as usize) {
             Some(column) => self.has(*column),

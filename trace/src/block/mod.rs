@@ -18,7 +18,7 @@ mod strings;
 mod time;
 mod varint;
 
-pub use decode::{Decoder, verify};
+pub use decode::{Decoder, ranges, verify};
 pub use encode::{BlockBuilder, EncodedBlock};
 pub use error::{BlockError, PushError};
 pub use frame::Compressor;

@@ -38,10 +38,10 @@ pub struct Exit {
 
 impl LateFacts {
     /// Collects the facts of a case. Damaged blocks are left out and noted.
-    pub(crate) fn collect(case: &Case) -> LateFacts {
+    pub(crate) fn collect(case: &Case, threads: usize) -> LateFacts {
         let blocks: Vec<&BlockRef> = case.blocks().filter(|b| has_facts(b)).collect();
         let mut facts = LateFacts::default();
-        for part in in_parallel(&blocks, of_blocks) {
+        for part in in_parallel(&blocks, threads, of_blocks) {
             facts.merge(part);
         }
         for segment in case.segments() {
@@ -182,10 +182,9 @@ fn rows_of(decoded: &Decoded, kind: EventType) -> impl Iterator<Item = EventView
     rows.filter(|row| *row < decoded.len).map(|row| decoded.event(row))
 }
 
-/// Works on consecutive parts of a list on as many threads as are worth it; results in order.
-fn in_parallel<T: Send>(blocks: &[&BlockRef], work: fn(&[&BlockRef]) -> T) -> Vec<T> {
-    let cpus = thread::available_parallelism().map_or(1, |n| n.get());
-    let threads = cpus.min(blocks.len() / BLOCKS_PER_THREAD);
+/// Works on consecutive parts of a list on at most so many threads; results in order.
+fn in_parallel<T: Send>(blocks: &[&BlockRef], threads: usize, work: fn(&[&BlockRef]) -> T) -> Vec<T> {
+    let threads = threads.min(blocks.len() / BLOCKS_PER_THREAD);
     if threads < 2 {
         return vec![work(blocks)];
     }
@@ -202,13 +201,13 @@ fn in_parallel<T: Send>(blocks: &[&BlockRef], work: fn(&[&BlockRef]) -> T) -> Ve
 impl Case {
     /// How each process ended, by its pid and start time ([`crate::process::ProcessImage::start_ts`]); and the blocks
     /// that could not be asked.
-    pub fn exits(&self) -> (BTreeMap<(u32, u64), Exit>, Vec<Problem>) {
+    pub fn exits(&self, threads: usize) -> (BTreeMap<(u32, u64), Exit>, Vec<Problem>) {
         let blocks: Vec<&BlockRef> = self
             .blocks()
             .filter(|b| b.head().has_kind(EventType::PROCEXIT))
             .collect();
         let (mut exits, mut problems) = (BTreeMap::new(), Vec::new());
-        for (found, bad) in in_parallel(&blocks, exits_of) {
+        for (found, bad) in in_parallel(&blocks, threads, exits_of) {
             exits.extend(found);
             problems.extend(bad);
         }

@@ -111,9 +111,10 @@ impl Case {
         &self.problems
     }
 
-    /// Containers as completely as any part of the case knows them, collected at the first call.
-    pub fn late_facts(&self) -> &LateFacts {
-        self.late.get_or_init(|| LateFacts::collect(self))
+    /// Containers as completely as any part of the case knows them, collected at the first call on as many threads as
+    /// are given; the result does not depend on their number.
+    pub fn late_facts(&self, threads: usize) -> &LateFacts {
+        self.late.get_or_init(|| LateFacts::collect(self, threads))
     }
 }
 

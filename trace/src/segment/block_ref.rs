@@ -101,6 +101,21 @@ impl BlockRef {
             .map_err(|e| self.io_problem(&e))
     }
 
+    /// Reads the parts of the body that decoding `need` looks at; what lies between them is left as it was.
+    fn load_needed(&self, need: Need, body: &mut Vec<u8>) -> Result<(), Problem> {
+        let ranges = block::ranges(self.head(), self.schema(), need).map_err(|e| self.block_problem(&e))?;
+        body.resize(self.inner.body_len as usize, 0);
+        for range in ranges {
+            // The frames add up to the body's length: compared when the block was found.
+            let Some(part) = body.get_mut(range.start as usize..range.end as usize) else {
+                continue;
+            };
+            let at = self.inner.body_offset + range.start;
+            self.inner.file.read_into(at, part).map_err(|e| self.io_problem(&e))?;
+        }
+        Ok(())
+    }
+
     /// Decodes what is asked for.
     ///
     /// # Errors
@@ -202,7 +217,7 @@ impl BlockReader {
     /// # Errors
     /// Where the file cannot be read or the block is damaged.
     pub fn read(&mut self, block: &BlockRef, need: Need) -> Result<&mut Decoded, Problem> {
-        block.load_into(&mut self.body)?;
+        block.load_needed(need, &mut self.body)?;
         block.decode_body(&mut self.decoder, need, &self.body, &mut self.decoded)?;
         Ok(&mut self.decoded)
     }

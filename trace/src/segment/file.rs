@@ -2,18 +2,47 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::format::{PREFIX_LEN, Prefix, Salt};
+
+/// So many segment files are held open in a process; a case may have thousands and a process 1024 descriptors.
+const MAX_HELD: usize = 256;
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
 
 /// A segment file.
 #[derive(Debug)]
 pub(crate) struct SegmentFile {
     path: PathBuf,
-    file: File,
+    /// The open file, which can be read even when rotation deletes it; `None` where too many are held already.
+    held: Option<Held>,
+    /// Device and inode: a file opened again must be the same one.
+    identity: (u64, u64),
     /// Length when it was opened: a file that grows meanwhile is read up to here.
     len: u64,
+}
+
+/// A file that counts as held open.
+#[derive(Debug)]
+struct Held(File);
+
+impl Held {
+    fn new(file: File) -> Option<Held> {
+        let more = |n: usize| (n < MAX_HELD).then_some(n + 1);
+        match HELD.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more) {
+            Ok(_) => Some(Held(file)),
+            Err(_) => None,
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        HELD.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A record whose prefix and head are whole. Its body has not been looked at.
@@ -73,11 +102,34 @@ impl SegmentFile {
         if !about.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
+        let (identity, len) = ((about.dev(), about.ino()), about.len());
         Ok(SegmentFile {
             path: path.to_owned(),
-            file,
-            len: about.len(),
+            held: Held::new(file),
+            identity,
+            len,
         })
+    }
+
+    /// Opens the file again.
+    fn reopen(&self) -> io::Result<File> {
+        let file = match File::open(&self.path) {
+            // Its writer may have closed it meanwhile.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => File::open(self.closed_path().ok_or(e)?)?,
+            opened => opened?,
+        };
+        let about = file.metadata()?;
+        if (about.dev(), about.ino()) != self.identity {
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "another file has taken its place",
+            ));
+        }
+        Ok(file)
+    }
+
+    fn closed_path(&self) -> Option<PathBuf> {
+        Some(PathBuf::from(self.path.to_str()?.strip_suffix(".open")?))
     }
 
     /// Its path.
@@ -92,7 +144,10 @@ impl SegmentFile {
 
     /// Fills `out` from `offset`.
     pub(crate) fn read_into(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(out, offset)
+        match &self.held {
+            Some(Held(file)) => file.read_exact_at(out, offset),
+            None => self.reopen()?.read_exact_at(out, offset),
+        }
     }
 
     /// `len` bytes from `offset`; refuses before it allocates when the file does not hold them.

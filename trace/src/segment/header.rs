@@ -8,7 +8,7 @@ use super::format::{CaseId, Digest};
 use super::packed::{self, PackError};
 use crate::schema::{EventSpec, Schema};
 
-/// Bits of [`SegmentHeader::required_features`] that this version understands.
+/// Bits of [`About::required_features`] that this version understands.
 pub const KNOWN_FEATURES: u64 = 0;
 
 /// The first record of a segment.

@@ -57,7 +57,7 @@ fn names_learnt_later_reach_earlier_blocks() {
 
     let case = Case::open(dir.path()).expect("opens");
     assert_eq!(case.blocks().count(), 5);
-    let facts = case.late_facts();
+    let facts = case.late_facts(1);
     assert_eq!(facts.problems(), []);
     assert_eq!(facts.containers().count(), 2);
     assert_eq!(
@@ -95,7 +95,7 @@ fn exits_are_found_by_process() {
     let failed = [("ret", Arg::Num(3)), ("sig", Arg::Num(0))];
     push_other(&mut w, EventType::PROCEXIT, START + 5 * SECOND, Some(&b), &failed).expect("pushes");
     w.finish().expect("finishes");
-    let (exits, problems) = Case::open(dir.path()).expect("opens").exits();
+    let (exits, problems) = Case::open(dir.path()).expect("opens").exits(1);
     assert_eq!(problems, []);
     let found: Vec<_> = exits.iter().map(|(k, e)| (*k, e.code, e.signal, e.ts)).collect();
     let start = START - 1000;

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use ctrace_trace::block::Need;
+use ctrace_trace::block::{Decoder, Need};
 use ctrace_trace::case::{Case, Rotation, verify};
 use ctrace_trace::event::{Arg, EventType};
 use ctrace_trace::segment::{BlockReader, Hex};
@@ -139,4 +139,33 @@ fn each_header_names_the_sha256sum_of_the_file_before() {
         "each segment has a snapshot of its own"
     );
     assert_eq!(verify(&case).problems, []);
+}
+
+/// A reader with the bytes of another block in its memory must not mix them in, whatever it asks for.
+#[test]
+fn parts_of_blocks_read_as_the_whole_does() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let mut w = writer(dir.path(), config()).expect("creates");
+    let images = [image(1, None), image(2, None)];
+    for n in 0..140_000 {
+        push(&mut w, &images[n as usize % 2], n, 1000).expect("pushes");
+    }
+    w.finish().expect("finishes");
+    let case = Case::open(dir.path()).expect("opens");
+    let mut reader = BlockReader::new();
+    let mut decoder = Decoder::new();
+    for need in [
+        Need::TS,
+        Need::KIND,
+        Need::IMAGES,
+        Need::CONTEXT | Need::CPU,
+        Need::KIND | Need::ARGS,
+        Need::ALL,
+    ] {
+        for block in case.blocks() {
+            let whole = block.decode(&mut decoder, need).expect("decodes");
+            let parts = reader.read(block, need).expect("decodes");
+            assert_eq!(format!("{whole:?}"), format!("{parts:?}"));
+        }
+    }
 }

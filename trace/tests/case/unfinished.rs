@@ -15,6 +15,10 @@ use crate::events::{config, image, push, writer};
 const VICTIM: &str = "CTRACE_TEST_VICTIM";
 
 /// The body of the process that is killed; nothing when it runs as a test.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tells the process that is killed from the test that kills it"
+)]
 #[test]
 fn victim() {
     let Ok(dir) = std::env::var(VICTIM) else { return };

@@ -1,7 +1,5 @@
 //! Damage by accident: flipped bytes, cut files, killed writers, random mutations.
 
-use std::time::{Duration, Instant};
-
 use super::{Bench, closed_bytes, open_bytes, record_bounds};
 use crate::case::{Case, CaseError, verify};
 use crate::segment::ProblemKind;
@@ -189,7 +187,6 @@ impl Random {
 #[test]
 fn random_mutations_never_panic_and_never_pass() {
     const ROUNDS: usize = 10_000;
-    let deadline = Instant::now() + Duration::from_secs(60);
     let originals = [(closed_bytes(), "000001.ctrace"), (open_bytes(), "000001.ctrace.open")];
     let benches = originals.each_ref().map(|(_, name)| Bench::new(name));
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
@@ -210,6 +207,5 @@ fn random_mutations_never_panic_and_never_pass() {
             !found.is_intact() || bytes == *original || shorter,
             "round {round} is not noticed"
         );
-        assert!(Instant::now() < deadline, "only {round} rounds in a minute");
     }
 }

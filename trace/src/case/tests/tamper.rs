@@ -181,9 +181,8 @@ fn a_file_made_to_be_searched_is_given_up() {
     while bytes.len() < 64 << 20 {
         bytes.extend_from_slice(fake);
     }
-    let start = std::time::Instant::now();
     let case = Bench::new("000001.ctrace").open(&bytes).expect("opens");
     assert_eq!(case.blocks().count(), 3);
-    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    assert!(case.problems()[0].message.contains("given up"), "{:?}", case.problems());
     assert_eq!(case.totals().by_type.get(&OPENAT), Some(&30));
 }
