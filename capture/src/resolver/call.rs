@@ -173,7 +173,11 @@ impl Value {
 fn open_mode<'a>(call: &Call<'_>, at: u8, flags: u8) -> Arg<'a> {
     // O_TMPFILE holds the bit of O_DIRECTORY too.
     let making = call.arg32(flags) as i32 & (libc::O_CREAT | (libc::O_TMPFILE & !libc::O_DIRECTORY)) != 0;
-    if making { Arg::Num(i64::from(call.arg32(at) & 0o7777)) } else { Arg::None }
+    if making {
+        Arg::Num(i64::from(call.arg32(at) & 0o7777))
+    } else {
+        Arg::None
+    }
 }
 
 fn path<'a>(call: &Call<'a>, paths: &[super::plan::PathArg], at: usize, scratch: &'a Scratch) -> Arg<'a> {

@@ -65,7 +65,10 @@ impl State {
         process.start = known64(fork.child_start, 0);
         process.cgroup = cgroup;
         process.root = root;
-        process.saved = SavedIds { keep_caps: saved.keep_caps, ..saved };
+        process.saved = SavedIds {
+            keep_caps: saved.keep_caps,
+            ..saved
+        };
         self.table.insert(process);
     }
 
@@ -99,7 +102,10 @@ impl State {
 
     /// Puts a new image into its cgroup, where that is not its parent's.
     fn enter_cgroup(&mut self, image: &mut ProcessImage, cgroup: u64, header: &Header) {
-        let same = self.table.at(header.tgid, header.ts).is_some_and(|p| p.cgroup == cgroup);
+        let same = self
+            .table
+            .at(header.tgid, header.ts)
+            .is_some_and(|p| p.cgroup == cgroup);
         if cgroup == 0 || same {
             return;
         }
@@ -125,7 +131,12 @@ impl State {
         let (pid, ts) = (exec.header.tgid, exec.header.ts);
         self.replace_if_other(exec);
         let (old, attempt, root, parent) = match self.table.at(pid, ts) {
-            Some(p) => (p.image.clone(), p.take_attempt(exec.old_tid), p.root_of(exec.old_tid).to_vec(), p.parent),
+            Some(p) => (
+                p.image.clone(),
+                p.take_attempt(exec.old_tid),
+                p.root_of(exec.old_tid).to_vec(),
+                p.parent,
+            ),
             None => (Arc::default(), None, Vec::new(), 0),
         };
         let mut image = self.exec_image(view, &old, clock);
@@ -262,7 +273,11 @@ impl State {
     /// Two last threads that end at once both see that none is left.
     fn is_told_twice(&self, exit: &Exit) -> bool {
         let ts = exit.header.ts;
-        let ended = self.table.latest(exit.header.tgid).map(|p| p.ended).filter(|ended| *ended != u64::MAX);
+        let ended = self
+            .table
+            .latest(exit.header.tgid)
+            .map(|p| p.ended)
+            .filter(|ended| *ended != u64::MAX);
         ended.is_some_and(|ended| exit.start <= ended && ts.abs_diff(ended) < EXIT_TIE_NS)
     }
 }
@@ -364,7 +379,9 @@ fn nanoseconds(seconds: i64, nanoseconds: u32) -> u64 {
     if seconds == u64::MAX || nanoseconds == u32::MAX {
         return 0;
     }
-    seconds.saturating_mul(1_000_000_000).saturating_add(u64::from(nanoseconds))
+    seconds
+        .saturating_mul(1_000_000_000)
+        .saturating_add(u64::from(nanoseconds))
 }
 
 /// A value, or what to take where the host does not give it.

@@ -93,7 +93,8 @@ impl Resolver {
         let is_in = |image: &ProcessImage| image.container.as_ref().is_some_and(|c| c.id == container.id);
         for pid in self.state.table.pids_where(|p| is_in(&p.image)) {
             let start = self.state.table.latest(pid).map_or(0, |p| p.start);
-            self.state.change(pid, start, |image| image.container = Some(container.clone()));
+            self.state
+                .change(pid, start, |image| image.container = Some(container.clone()));
         }
     }
 

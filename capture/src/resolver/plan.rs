@@ -100,7 +100,11 @@ impl Plans {
             if spec.id == EventType::UNKNOWN_SYSCALL {
                 continue;
             }
-            let table = if spec.id.is_compat() { &mut plans.compat } else { &mut plans.native };
+            let table = if spec.id.is_compat() {
+                &mut plans.compat
+            } else {
+                &mut plans.native
+            };
             if let Some(slot) = table.get_mut(usize::from(spec.id.0 & 0xFFF)) {
                 *slot = plans.plans.len() as u16;
                 plans.plans.push(Plan::new(spec));

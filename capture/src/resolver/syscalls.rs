@@ -96,7 +96,8 @@ impl Resolver {
             }),
         };
         let dirfd = plan.paths.first().and_then(|p| p.dirfd);
-        self.state.resolve_path(call, &failed.filename, dirfd, &mut failed.resolved);
+        self.state
+            .resolve_path(call, &failed.filename, dirfd, &mut failed.resolved);
         self.state.emit_exec(plan, header, clock, (&failed, call.ret), sink);
     }
 }
@@ -104,7 +105,11 @@ impl Resolver {
 /// The number of a call. After `rt_sigreturn` the register that held it is gone and reads −1, as it does where a tracer
 /// took a call back; a program that calls −1 itself gets `ENOSYS`.
 fn number(call: &Call<'_>) -> i32 {
-    if call.nr == -1 && call.ret != ENOSYS { libc::SYS_rt_sigreturn as i32 } else { call.nr }
+    if call.nr == -1 && call.ret != ENOSYS {
+        libc::SYS_rt_sigreturn as i32
+    } else {
+        call.nr
+    }
 }
 
 /// Which call started a program. Without its entry the file name tells: the kernel makes `/dev/fd/N` of `execveat`'s
@@ -115,7 +120,11 @@ fn exec_number(started: &Started) -> i32 {
         None if started.filename.starts_with(b"/dev/fd/") => libc::SYS_execveat as i32,
         None => libc::SYS_execve as i32,
     };
-    if i64::from(at) == libc::SYS_execveat { at } else { libc::SYS_execve as i32 }
+    if i64::from(at) == libc::SYS_execveat {
+        at
+    } else {
+        libc::SYS_execve as i32
+    }
 }
 
 impl State {
@@ -132,7 +141,12 @@ impl State {
     ) {
         if let FdUse::Arg(at) = plan.fd {
             let fd = call.fd(at);
-            if fd >= 0 && self.table.at(call.pid, call.ts).is_some_and(|p| p.fds.get(fd).is_none()) {
+            if fd >= 0
+                && self
+                    .table
+                    .at(call.pid, call.ts)
+                    .is_some_and(|p| p.fds.get(fd).is_none())
+            {
                 self.ask_for_fd(call.pid, call.ts, fd, call.ret);
             }
         }
