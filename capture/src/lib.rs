@@ -1,8 +1,14 @@
 //! Live sources, the resolver and the recorder of ctrace.
 
+pub mod audit;
+mod console;
 pub mod docker;
 mod record_args;
+mod recorder;
 pub mod resolver;
+mod specs;
 pub mod syscall;
 
+pub use console::run;
 pub use record_args::{Keep, RecordArgs, SourceArg};
+pub use recorder::{Absent, Notice, Outcome, RecordError, record};

@@ -489,13 +489,13 @@ fn same_as_proc(exec: &Exec) {
 fn own_cgroup() -> u64 {
     let own = fs::read_to_string("/proc/self/cgroup").unwrap();
     let path = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap();
+    fs::metadata(format!("{}{path}", cgroup2_mount())).unwrap().ino()
+}
+
+fn cgroup2_mount() -> String {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
-    let mount = mounts
-        .lines()
-        .find(|line| line.starts_with("cgroup2 "))
-        .and_then(|line| line.split(' ').nth(1))
-        .unwrap();
-    fs::metadata(format!("{mount}{path}")).unwrap().ino()
+    let mut mounts = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    mounts.find(|fields| fields[2] == "cgroup2").expect("a cgroup2 mount")[1].to_owned()
 }
 
 #[test]
@@ -580,12 +580,7 @@ fn needs_root_sockets_are_described_at_both_ends() {
 #[test]
 fn needs_root_long_command_lines_are_marked_and_cgroups_are_seen() {
     let Some((pid, _, log)) = record(config(), || {
-        let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
-        let mount = mounts
-            .lines()
-            .find(|line| line.starts_with("cgroup2 "))
-            .and_then(|line| line.split(' ').nth(1));
-        let cgroup = format!("{}/ctrace-test-{}", mount.unwrap(), std::process::id());
+        let cgroup = format!("{}/ctrace-test-{}", cgroup2_mount(), std::process::id());
         fs::create_dir(&cgroup).unwrap();
         let ino = fs::metadata(&cgroup).unwrap().ino();
         fs::remove_dir(&cgroup).unwrap();
@@ -661,4 +656,220 @@ fn needs_root_exec_from_a_thread_names_the_thread() {
     let thread = log.forks.iter().find(|fork| fork.header.tgid == pid).expect("a thread");
     let exec = log.exec(pid);
     assert_eq!((exec.fixed.header.tid, exec.fixed.old_tid), (pid, thread.child_tid));
+}
+
+#[test]
+fn needs_root_a_program_in_memory_is_told_from_one_on_disk() {
+    let Some((pid, _, log)) = record(config(), || {
+        let program = fs::read("/bin/true").unwrap();
+        // SAFETY: valid strings and null-terminated arrays; the descriptor is the child's own.
+        unsafe {
+            let fd = libc::memfd_create(c("payload").as_ptr(), libc::MFD_CLOEXEC);
+            libc::write(fd, program.as_ptr().cast(), program.len());
+            let argv = c("innocent");
+            libc::fexecve(
+                fd,
+                [argv.as_ptr(), std::ptr::null()].as_ptr(),
+                [std::ptr::null()].as_ptr(),
+            );
+        }
+        1
+    }) else {
+        return;
+    };
+    let exec = log.exec(pid);
+    assert_eq!(exec.path.as_deref(), Some("memfd:payload"));
+    let in_memory = section::FILE_PSEUDO | section::FILE_DELETED;
+    assert_eq!(exec.file.unwrap().flags & in_memory, in_memory);
+    assert_eq!(exec.string(section::EXEC_ARGV), "innocent\0");
+}
+
+#[test]
+fn needs_root_a_deleted_program_is_marked() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("gone");
+    fs::copy("/bin/true", &program).unwrap();
+    let Some((pid, _, log)) = record(config(), move || {
+        // SAFETY: as above.
+        unsafe {
+            let fd = libc::open(c(program.to_str().unwrap()).as_ptr(), libc::O_PATH | libc::O_CLOEXEC);
+            libc::unlink(c(program.to_str().unwrap()).as_ptr());
+            let argv = c("gone");
+            libc::fexecve(
+                fd,
+                [argv.as_ptr(), std::ptr::null()].as_ptr(),
+                [std::ptr::null()].as_ptr(),
+            );
+        }
+        1
+    }) else {
+        return;
+    };
+    let exec = log.exec(pid);
+    assert_eq!(exec.path.as_deref(), dir.path().join("gone").to_str());
+    let gone = section::FILE_UNHASHED | section::FILE_DELETED;
+    assert_eq!(exec.file.unwrap().flags & (gone | section::FILE_PSEUDO), gone);
+}
+
+#[test]
+fn needs_root_a_container_is_seen_from_inside_and_from_outside() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = dir.path().to_owned();
+    let Some((pid, status, log)) = record(config(), move || {
+        // SAFETY: the child is alone in its process; strings outlive the calls.
+        unsafe {
+            if libc::unshare(libc::CLONE_NEWNS | libc::CLONE_NEWPID) != 0 {
+                return 77;
+            }
+            let none = std::ptr::null();
+            libc::mount(
+                none,
+                c("/").as_ptr(),
+                none,
+                libc::MS_REC | libc::MS_PRIVATE,
+                none.cast(),
+            );
+            // Overlay does not go on top of overlay: a file system of its own.
+            let tmpfs = c("tmpfs");
+            libc::mount(
+                tmpfs.as_ptr(),
+                c(base.to_str().unwrap()).as_ptr(),
+                tmpfs.as_ptr(),
+                0,
+                none.cast(),
+            );
+            for name in ["lower", "upper", "work", "merged"] {
+                fs::create_dir(base.join(name)).unwrap();
+            }
+            fs::copy("/bin/true", base.join("lower/shipped")).unwrap();
+            let merged = base.join("merged");
+            let options = ["lower", "upper", "work"]
+                .map(|name| format!("{name}dir={}", base.join(name).display()))
+                .join(",");
+            let overlay = c("overlay");
+            let target = c(merged.to_str().unwrap());
+            let options = c(&options);
+            if libc::mount(
+                overlay.as_ptr(),
+                target.as_ptr(),
+                overlay.as_ptr(),
+                0,
+                options.as_ptr().cast(),
+            ) != 0
+            {
+                return 77;
+            }
+            fs::copy("/bin/true", merged.join("dropped")).unwrap();
+        }
+        // The namespace ends with its first process, so one shell runs both.
+        let shell = Command::new("/bin/sh")
+            .args(["-c", "./shipped; ./dropped; exit 5"])
+            .current_dir(base.join("merged"))
+            .status();
+        shell.unwrap().code().unwrap()
+    }) else {
+        return;
+    };
+    if libc::WEXITSTATUS(status) == 77 {
+        println!("skipped: namespaces or overlayfs are refused here");
+        return;
+    }
+    let exec = |name: &str| {
+        let path = dir.path().join("merged").join(name);
+        log.execs
+            .iter()
+            .find(|exec| exec.path.as_deref() == path.to_str())
+            .expect("an exec below the mount point")
+    };
+    let (shipped, dropped) = (exec("shipped"), exec("dropped"));
+    let layer = section::FILE_OVERLAY | section::FILE_UPPER | section::FILE_UPPER_UNKNOWN;
+    assert_eq!(shipped.file.unwrap().flags & layer, section::FILE_OVERLAY);
+    assert_eq!(
+        dropped.file.unwrap().flags & layer,
+        section::FILE_OVERLAY | section::FILE_UPPER
+    );
+    assert_eq!(libc::WEXITSTATUS(status), 5);
+    let shell = log.execs.iter().find(|exec| exec.fixed.ppid == pid).expect("the shell");
+    assert_eq!((shell.fixed.vpid, shipped.fixed.vpid, dropped.fixed.vpid), (1, 2, 3));
+    assert_eq!(shipped.fixed.ppid, shell.fixed.header.tgid);
+    assert_eq!(shell.cwd.as_deref(), dir.path().join("merged").to_str());
+    let outside = |name| {
+        fs::read_link(format!("/proc/self/ns/{name}"))
+            .unwrap()
+            .to_string_lossy()
+            .into_owned()
+    };
+    assert_ne!(format!("pid:[{}]", shipped.fixed.pid_ns), outside("pid"));
+    assert_ne!(format!("mnt:[{}]", shipped.fixed.mnt_ns), outside("mnt"));
+    assert_eq!(format!("net:[{}]", shipped.fixed.net_ns), outside("net"));
+    let fork = log
+        .forks
+        .iter()
+        .find(|fork| fork.child_tgid == shipped.fixed.header.tgid)
+        .expect("its fork");
+    assert_eq!(
+        (fork.child_vpid, fork.child_vtid, fork.child_pid_ns),
+        (2, 2, shipped.fixed.pid_ns)
+    );
+}
+
+#[test]
+fn needs_root_a_return_from_a_signal_has_no_number() {
+    extern "C" fn handler(_: libc::c_int) {
+        // SAFETY: async-signal-safe, no preconditions.
+        unsafe { libc::getgid() };
+    }
+    let Some((pid, status, log)) = record(config(), || {
+        // SAFETY: the handler only makes a system call.
+        unsafe {
+            libc::signal(libc::SIGUSR1, handler as *const () as libc::sighandler_t);
+            libc::raise(libc::SIGUSR1);
+        }
+        9
+    }) else {
+        return;
+    };
+    assert_eq!(libc::WEXITSTATUS(status), 9);
+    let numbers: Vec<i64> = log
+        .syscalls
+        .iter()
+        .filter(|s| s.fixed.header.tgid == pid)
+        .map(|s| i64::from(s.fixed.nr))
+        .collect();
+    let handled = numbers
+        .iter()
+        .position(|nr| *nr == libc::SYS_getgid)
+        .expect("the handler ran");
+    assert_eq!(numbers[handled + 1], -1, "{numbers:?}");
+    assert_eq!(numbers.iter().filter(|nr| **nr == -1).count(), 1);
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn needs_root_a_32_bit_call_is_flagged() {
+    let Some((pid, status, log)) = record(config(), || {
+        // getpid is 20 in the i386 table, writev in the other.
+        let result: u32;
+        // SAFETY: the call takes no arguments and touches no memory; rbx and rbp are preserved.
+        unsafe {
+            std::arch::asm!("int 0x80", inlateout("eax") 20u32 => result, out("r8") _, out("r9") _, out("r10") _, out("r11") _)
+        };
+        i32::from(result != std::process::id())
+    }) else {
+        return;
+    };
+    if libc::WIFSIGNALED(status) {
+        println!("skipped: this kernel has no 32-bit calls");
+        return;
+    }
+    assert_eq!(libc::WEXITSTATUS(status), 0);
+    let call = log.call(pid, 20, |call| call.fixed.header.flags & record::FLAG_COMPAT != 0);
+    assert_eq!(call.fixed.ret, i64::from(pid));
+    assert_eq!(
+        log.syscalls
+            .iter()
+            .filter(|s| s.fixed.header.flags & record::FLAG_COMPAT != 0)
+            .count(),
+        1
+    );
 }

@@ -140,7 +140,7 @@ impl BlocksExec {
 
 /// Whether time never runs backwards from row to row over all blocks.
 fn is_sorted(blocks: &[BlockRef]) -> bool {
-    blocks.iter().all(|b| b.head().sorted) && blocks.windows(2).all(|w| w[0].head().max_ts <= w[1].head().min_ts)
+    blocks.iter().all(|b| b.head().ts_sorted) && blocks.windows(2).all(|w| w[0].head().max_ts <= w[1].head().min_ts)
 }
 
 /// `seq` always ascends; `ts` does where no source was late.

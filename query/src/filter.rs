@@ -21,7 +21,7 @@ use datafusion::common::{Column as ColumnName, DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_optimizer::pruning::PruningPredicate;
+use datafusion::physical_optimizer::pruning::{PruningPredicate, PruningPredicateBuilder};
 
 use crate::columns::{Column, Per, dictionary, entry_of};
 
@@ -97,7 +97,7 @@ impl BlockFilter {
         let ranges = match conjunction(ranges) {
             Some(expr) => {
                 let expr = state.create_physical_expr(expr, &DFSchema::try_from(table.as_ref().clone())?)?;
-                Some(PruningPredicate::try_new(expr, table.clone())?)
+                Some(PruningPredicateBuilder::new().with_file_schema(table.clone()).try_build(expr)?)
             }
             None => None,
         };

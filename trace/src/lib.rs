@@ -5,6 +5,7 @@
 //! them ([`catalogue`]).
 
 pub mod block;
+pub mod case;
 pub mod catalogue;
 pub mod container;
 pub mod escape;
@@ -14,4 +15,6 @@ pub mod fd;
 pub mod names;
 pub mod process;
 pub mod schema;
+pub mod segment;
+pub mod snapshot;
 mod syscalls;

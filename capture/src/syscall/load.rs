@@ -229,17 +229,21 @@ fn no_map(name: &str) -> OpenError {
     OpenError::Load(format!("the object has no map {name}"))
 }
 
-fn attach(programs: &mut Ebpf, attachment: &Attachment, btf: &Btf) -> Result<(), Box<dyn Error>> {
+fn load_program(programs: &mut Ebpf, attachment: &Attachment, btf: &Btf) -> Result<(), Box<dyn Error>> {
     let program = programs.program_mut(attachment.program).ok_or("not in the object")?;
     match (program, &attachment.hook) {
-        (Program::BtfTracePoint(program), Hook::Typed) => {
-            program.load(attachment.tracepoint, btf)?;
-            program.attach()?;
-        }
-        (Program::RawTracePoint(program), Hook::Raw) => {
-            program.load()?;
-            program.attach(attachment.tracepoint)?;
-        }
+        (Program::BtfTracePoint(program), Hook::Typed) => program.load(attachment.tracepoint, btf)?,
+        (Program::RawTracePoint(program), Hook::Raw) => program.load()?,
+        _ => return Err(Box::new(ProgramError::UnexpectedProgramType)),
+    }
+    Ok(())
+}
+
+fn attach(programs: &mut Ebpf, attachment: &Attachment, btf: &Btf) -> Result<(), Box<dyn Error>> {
+    load_program(programs, attachment, btf)?;
+    match programs.program_mut(attachment.program).ok_or("not in the object")? {
+        Program::BtfTracePoint(program) => drop(program.attach()?),
+        Program::RawTracePoint(program) => drop(program.attach(attachment.tracepoint)?),
         _ => return Err(Box::new(ProgramError::UnexpectedProgramType)),
     }
     Ok(())
@@ -356,6 +360,38 @@ mod tests {
         assert!(short.chars().count() <= REASON_MAX + 3, "{}", short.len());
         assert!(short.starts_with("refused by the verifier 0: (bf)"));
         assert!(short.ends_with("R1 invalid mem access"));
+    }
+
+    /// Loads every program with these offsets; the verifier's word decides.
+    fn load_all(offsets: Offsets, btf: &Btf) -> Result<(), String> {
+        let config = Config {
+            bulk_ring_bytes: 0,
+            priority_ring_bytes: 0,
+            ..Config::default()
+        };
+        let mut programs = load_object(&config, offsets).map_err(|error| error.to_string())?;
+        for attachment in &ATTACHMENTS {
+            load_program(&mut programs, attachment, btf)
+                .map_err(|error| format!("{}: {}", attachment.program, shorten(&error.to_string())))?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn needs_root_programs_load_whatever_members_the_host_lacks() {
+        // SAFETY: no preconditions.
+        let root = unsafe { libc::geteuid() } == 0;
+        let (Ok(raw), true) = (host::vmlinux_btf(), root) else {
+            println!("skipped: needs root and the kernel's BTF");
+            return;
+        };
+        let btf = Btf::parse(&raw, Endianness::default()).expect("the kernel's BTF");
+        let (here, _) = host::offsets(&raw).expect("the kernel's BTF");
+        assert_eq!(load_all(here, &btf), Ok(()));
+        assert_eq!(load_all(Offsets::MISSING, &btf), Ok(()));
+        for (name, _) in Offsets::PATHS {
+            assert_eq!(load_all(here.without(name), &btf), Ok(()), "without {name}");
+        }
     }
 
     #[test]

@@ -93,6 +93,11 @@ impl SyscallSource {
     /// Bounded: a record made after the call started ends the round of its lane, so that a busy host cannot keep
     /// the caller here.
     pub fn poll(&mut self, each: &mut impl FnMut(Record<'_>)) -> usize {
+        self.poll_bytes(&mut |record, _| each(record))
+    }
+
+    /// Like [`SyscallSource::poll`], and hands over each record's bytes for [`Record::parse`] at a later time.
+    pub fn poll_bytes(&mut self, each: &mut impl FnMut(Record<'_>, &[u8])) -> usize {
         let now = boot_time_ns();
         let priority = drain(&mut self.priority, now, &mut self.malformed, each);
         priority + drain(&mut self.bulk, now, &mut self.malformed, each)
@@ -119,13 +124,18 @@ impl SyscallSource {
     }
 }
 
-fn drain(ring: &mut RingBuf<MapData>, now: u64, malformed: &mut u64, each: &mut impl FnMut(Record<'_>)) -> usize {
+fn drain(
+    ring: &mut RingBuf<MapData>,
+    now: u64,
+    malformed: &mut u64,
+    each: &mut impl FnMut(Record<'_>, &[u8]),
+) -> usize {
     let mut count = 0;
     while let Some(item) = ring.next() {
         match Record::parse(&item) {
             Ok(record) => {
                 let ts = record.header().ts;
-                each(record);
+                each(record, &item);
                 count += 1;
                 if ts > now {
                     break;

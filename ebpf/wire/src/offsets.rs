@@ -36,6 +36,11 @@ macro_rules! offsets {
                 Self { $($name: find(&[$($path),+]).unwrap_or(MISSING),)* }
             }
 
+            /// The same without the named one.
+            pub fn without(self, name: &str) -> Self {
+                Self { $($name: if name == stringify!($name) { MISSING } else { self.$name },)* }
+            }
+
             /// Candidate paths of the offsets that are missing.
             pub fn missing(&self) -> impl Iterator<Item = &'static [&'static str]> {
                 let values = [$(self.$name),*];

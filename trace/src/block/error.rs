@@ -30,6 +30,9 @@ pub enum PushError {
         /// Name of the parameter.
         param: String,
     },
+    /// The schema declares more parameters than a block can hold.
+    #[error("`{0}` has too many parameters")]
+    TooManyParams(String),
     /// The block has as many events as a block can hold.
     #[error("the block is full")]
     Full,

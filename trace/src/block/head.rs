@@ -75,8 +75,8 @@ pub struct DictCounts {
     pub containers: u32,
     /// Open objects: first used by an event of the hot family, then of the bulk family.
     pub fds: [u32; 2],
-    /// Strings: of process images, of hot open objects, of hot arguments, of the bulk family.
-    pub strings: [u32; 4],
+    /// Strings: of process images, of hot open objects, of hot arguments, of bulk open objects, of bulk arguments.
+    pub strings: [u32; 5],
 }
 
 /// One frame of a block's body.
@@ -141,7 +141,7 @@ impl BlockHead {
         self.kinds.iter().any(|k| k.id == id)
     }
 
-    fn check(&self) -> Result<(), BlockError> {
+    pub(super) fn check(&self) -> Result<(), BlockError> {
         if self.layout != LAYOUT {
             return Err(BlockError::Head("column layout of another version"));
         }
@@ -200,7 +200,7 @@ impl DictCounts {
 }
 
 /// The digest over the frames of a body: SHA-256 over the frames' SHA-256.
-pub(crate) fn frames_digest<'a>(frames: impl Iterator<Item = &'a [u8]>) -> Hash {
+pub(super) fn frames_digest<'a>(frames: impl Iterator<Item = &'a [u8]>) -> Hash {
     let mut all = Sha256::new();
     for frame in frames {
         all.update(Sha256::digest(frame));

@@ -1,13 +1,24 @@
 //! Blocks: up to 64 Ki events, coded in columns over dictionaries of their own, so that each is readable alone.
 
+mod args;
+mod contexts;
+mod data;
 pub mod decode;
 pub mod decoded;
 pub mod encode;
 pub mod error;
+mod fds;
+mod finish;
 pub mod frame;
 pub mod head;
+mod images;
+mod kinds;
+mod numbers;
+mod strings;
+mod time;
+mod varint;
 
-pub use decode::{Decoder, verify};
+pub use decode::{Decoder, ranges, verify};
 pub use encode::{BlockBuilder, EncodedBlock};
 pub use error::{BlockError, PushError};
 pub use frame::Compressor;
@@ -31,6 +42,8 @@ pub const MAX_IMAGES: u32 = 1 << 18;
 pub const MAX_CONTAINERS: u32 = 1 << 16;
 /// A block has no more open objects.
 pub const MAX_FDS: u32 = 1 << 17;
+/// No event type has more parameters.
+pub const MAX_PARAMS: usize = 64;
 
 /// Which columns of a block to decode. Combine with `|`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -71,6 +84,31 @@ impl Need {
     pub const DATA: Need = Need(1 << 11);
     /// Everything.
     pub const ALL: Need = Need((1 << 12) - 1);
+
+    /// With what the columns asked for are coded against: arguments need the objects of their family, objects need
+    /// types and results, objects of the bulk family those of the hot one and threads; CPUs need threads.
+    pub const fn implied(self) -> Need {
+        let mut need = self.0;
+        if self.intersects(Need::ARGS_BULK) {
+            need |= Need::FD_BULK.0;
+        }
+        if need & Need::FD_BULK.0 != 0 {
+            need |= Need::CONTEXT.0 | Need::RET_BULK.0 | Need::FD_HOT.0;
+        }
+        if self.intersects(Need::ARGS_HOT) {
+            need |= Need::FD_HOT.0;
+        }
+        if need & Need::FD_HOT.0 != 0 {
+            need |= Need::RET_HOT.0;
+        }
+        if need & Need::RET.0 != 0 {
+            need |= Need::KIND.0;
+        }
+        if need & Need::CPU.0 != 0 {
+            need |= Need::CONTEXT.0;
+        }
+        Need(need)
+    }
 
     /// Whether all of `other` is asked for.
     pub const fn contains(self, other: Need) -> bool {

@@ -1,6 +1,7 @@
 //! Saying that a test was not run, and why.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 /// Reports on stderr and in the file that `CTRACE_SKIPPED` names.
 pub(crate) fn skip(test: &str, reason: &str) {
@@ -20,4 +21,15 @@ pub(crate) fn variable(test: &str, name: &str) -> Option<String> {
         skip(test, &format!("{name} is not set"));
     }
     value
+}
+
+/// A file of the data that was recorded for the project and is too large for its repository, or a reported skip.
+pub(crate) fn shared(test: &str, path: &str) -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let places = ["../shared", "../../shared"].map(|place| root.join(place).join(path));
+    let found = places.into_iter().find(|p| p.exists());
+    if found.is_none() {
+        skip(test, &format!("../shared/{path} is not there"));
+    }
+    found
 }

@@ -62,7 +62,7 @@ fn until(follower: &DockerFollower, last: impl Fn(&DockerMessage) -> bool) -> Ve
 
 fn events(messages: &[DockerMessage]) -> Vec<&DockerEvent> {
     let event = |m| match m {
-        &DockerMessage::Event(ref e) => Some(e.as_ref()),
+        DockerMessage::Event(e) => Some(e.as_ref()),
         _ => None,
     };
     messages.iter().filter_map(event).collect()
@@ -70,7 +70,7 @@ fn events(messages: &[DockerMessage]) -> Vec<&DockerEvent> {
 
 fn containers<'a>(messages: &'a [DockerMessage], id: &str) -> Vec<&'a Arc<Container>> {
     let container = |m| match m {
-        &DockerMessage::Container(ref c) if c.id == id => Some(c),
+        DockerMessage::Container(c) if c.id == id => Some(c),
         _ => None,
     };
     messages.iter().filter_map(container).collect()
