@@ -30,13 +30,24 @@ fn main() {
     bench.measure("close of an unknown descriptor", 1, |i, out| {
         out.push(call(i, libc::SYS_close, [90, 0, 0, 0, 0, 0], 0, &[]));
     });
-    bench.measure("openat + close", 2, |i, out| out.extend(open_close(i, b"/usr/lib/x86_64-linux-gnu/libc.so.6")));
+    bench.measure("openat + close", 2, |i, out| {
+        out.extend(open_close(i, b"/usr/lib/x86_64-linux-gnu/libc.so.6"))
+    });
     bench.measure("openat + close, each of another file", 2, |i, out| {
-        out.extend(open_close(i, format!("/home/user/project/src/module/file{i}.rs").as_bytes()));
+        out.extend(open_close(
+            i,
+            format!("/home/user/project/src/module/file{i}.rs").as_bytes(),
+        ));
     });
     bench.measure("newfstatat", 1, |i, out| {
         let path = section(STRING, 1, b"src/main.rs");
-        out.push(call(i, libc::SYS_newfstatat, [-100i64 as u64, 1, 2, 0, 0, 0], -2, &[path]));
+        out.push(call(
+            i,
+            libc::SYS_newfstatat,
+            [-100i64 as u64, 1, 2, 0, 0, 0],
+            -2,
+            &[path],
+        ));
     });
     bench.measure("fork + exec", 2, |i, out| out.extend(fork_exec(i)));
 }
@@ -56,7 +67,13 @@ impl Bench {
             let path = section(FILE_PATH, 0, b"data\0home\0");
             let fd = 3 + u64::from(i / PROCESSES);
             let parts = [section(STRING, 1, b"/home/data"), file, path];
-            bench.feed(&call(i, libc::SYS_openat, [-100i64 as u64, 1, 0, 0, 0, 0], fd as i64, &parts));
+            bench.feed(&call(
+                i,
+                libc::SYS_openat,
+                [-100i64 as u64, 1, 0, 0, 0, 0],
+                fd as i64,
+                &parts,
+            ));
         }
         bench
     }

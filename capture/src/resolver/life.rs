@@ -374,11 +374,14 @@ fn exe_flags(file: &section::File, image: &ProcessImage) -> u8 {
     flags
 }
 
+/// Nanoseconds of a file's time. Since 6.13 the kernel marks times that were asked for in the highest bit
+/// (`I_CTIME_QUERIED` in linux/fs.h), far above the largest fraction.
 fn nanoseconds(seconds: i64, nanoseconds: u32) -> u64 {
     let seconds = u64::try_from(seconds).unwrap_or(0);
-    if seconds == u64::MAX || nanoseconds == u32::MAX {
+    if nanoseconds == u32::MAX {
         return 0;
     }
+    let nanoseconds = nanoseconds & 0x3FFF_FFFF;
     seconds
         .saturating_mul(1_000_000_000)
         .saturating_add(u64::from(nanoseconds))

@@ -5,5 +5,6 @@ mod files;
 mod hostile;
 mod identity;
 mod life;
+mod live;
 mod sockets;
 mod world;

@@ -293,4 +293,8 @@ fn calls_that_do_not_return_are_told_at_entry() {
     // Its register is gone when it returns.
     assert_eq!(w.call(10, "read", 42, &[]).nr(-1).go().name, "rt_sigreturn");
     assert_eq!(w.call(10, "read", -38, &[]).nr(-1).go().arg("nr"), "-1");
+    // Where its entries are recorded, another one is what a tracer took back.
+    assert!(w.call(10, "rt_sigreturn", 0, &[]).entering().feed().is_empty());
+    assert_eq!(w.call(10, "read", 42, &[]).nr(-1).go().name, "rt_sigreturn");
+    assert_eq!(w.call(10, "read", 42, &[]).nr(-1).go().name, "unknown");
 }
