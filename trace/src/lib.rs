@@ -17,4 +17,4 @@ pub mod process;
 pub mod schema;
 pub mod segment;
 pub mod snapshot;
-mod syscalls;
+pub mod syscalls;
