@@ -61,19 +61,19 @@ fn until(follower: &DockerFollower, last: impl Fn(&DockerMessage) -> bool) -> Ve
 }
 
 fn events(messages: &[DockerMessage]) -> Vec<&DockerEvent> {
-    let event = |m| match m {
+    let found = messages.iter().filter_map(|m| match m {
         DockerMessage::Event(e) => Some(e.as_ref()),
         _ => None,
-    };
-    messages.iter().filter_map(event).collect()
+    });
+    found.collect()
 }
 
 fn containers<'a>(messages: &'a [DockerMessage], id: &str) -> Vec<&'a Arc<Container>> {
-    let container = |m| match m {
+    let found = messages.iter().filter_map(|m| match m {
         DockerMessage::Container(c) if c.id == id => Some(c),
         _ => None,
-    };
-    messages.iter().filter_map(container).collect()
+    });
+    found.collect()
 }
 
 fn is_event(message: &DockerMessage, action: &str, name: &str) -> bool {
