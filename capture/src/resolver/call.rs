@@ -152,6 +152,8 @@ impl Value {
             Value::Whole(at) => Arg::Num(call.arg(at) as i64),
             Value::OpenMode(at, flags) => open_mode(call, at, flags),
             Value::Text(at) => call.text(at).map_or(Arg::None, Arg::Str),
+            Value::TextIf(at, when, is) if call.arg(when) == is => call.text(at).map_or(Arg::None, Arg::Str),
+            Value::TextIf(..) => Arg::None,
             Value::Path(at) => path(call, paths, usize::from(at), scratch),
             Value::KernelPath if scratch.kernel.is_empty() => Arg::None,
             Value::KernelPath => Arg::Path {
