@@ -109,9 +109,7 @@ impl State {
         if cgroup == 0 || same {
             return;
         }
-        let found = self.cgroup(cgroup, image.pid, header.ts);
-        image.cgroup = found.path.to_vec();
-        image.container = found.container;
+        self.cgroup(cgroup, image.pid, header.ts).place(image);
     }
 
     /// The child of a fork that was already seen: its own records overtook that of the fork.
@@ -201,10 +199,7 @@ impl State {
         take_ids(&mut image, exec);
         take_file(&mut image, view);
         let cgroup = self.cgroup(exec.header.cgroup, exec.header.tgid, exec.header.ts);
-        if !cgroup.path.is_empty() {
-            image.cgroup = cgroup.path.to_vec();
-            image.container = cgroup.container;
-        }
+        cgroup.place(&mut image);
         image
     }
 

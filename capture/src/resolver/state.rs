@@ -102,13 +102,7 @@ impl State {
     /// Makes an entry of what is behind a descriptor, or hands out a recent one that says the same: many processes open
     /// the same libraries, and a block describes each entry once.
     pub(super) fn entry(&mut self, mut value: FdEntry) -> Arc<FdEntry> {
-        let key = (
-            &value.name,
-            &value.name_raw,
-            value.open_flags,
-            value.ino,
-            value.socket,
-        );
+        let key = (&value.name, &value.name_raw, value.open_flags, value.ino, value.socket);
         let at = self.hasher.hash_one(key) as usize % RECENT_FDS;
         if let Some(Some(recent)) = self.recent.get(at) {
             value.id = recent.id;
@@ -146,11 +140,10 @@ impl State {
             return;
         };
         process.cgroup = header.cgroup;
-        let same = process.image.cgroup == *cgroup.path && process.image.container == cgroup.container;
-        if !same && (cgroup.container.is_some() || !cgroup.path.is_empty()) {
+        let mut placed = (*process.image).clone();
+        if cgroup.place(&mut placed) {
             self.change(header.tgid, header.ts, |image| {
-                image.cgroup = cgroup.path.to_vec();
-                image.container = cgroup.container.clone();
+                cgroup.place(image);
             });
         }
     }

@@ -90,3 +90,20 @@ fn ids_in_a_container_are_not_named_by_the_host() {
     w.plain(11, "setuid", 0, &[1000]);
     assert_eq!(w.image(11).user, b"", "1000 is `u` on the host only");
 }
+
+#[test]
+fn a_process_that_moves_itself_to_the_root_is_still_in_its_container() {
+    let mut w = World::new();
+    w.mkdir_cgroup(1, "/");
+    w.mkdir_cgroup(2, "/other");
+    w.mkdir_cgroup(500, &format!("/docker/{ID}"));
+    w.fork(10, 11);
+    let in_container = |w: &mut World, cgroup| {
+        w.cgroup = cgroup;
+        w.plain(11, "read", 0, &[0]).image().container.is_some()
+    };
+    assert_eq!(
+        [500, 1, 2].map(|cgroup| in_container(&mut w, cgroup)),
+        [true, true, false]
+    );
+}

@@ -84,7 +84,10 @@ fn only_the_leader_names_the_process() {
     assert_eq!(seen.image().name, b"a name of more ");
     assert_eq!(seen.arg("arg2_str"), "a name of more than fifteen");
     // Of other options the kernel programs read what the pointer happens to point to.
-    assert_eq!(w.call(10, "prctl", 0, &[4, 1]).text(1, "junk").go().arg("arg2_str"), "-");
+    assert_eq!(
+        w.call(10, "prctl", 0, &[4, 1]).text(1, "junk").go().arg("arg2_str"),
+        "-"
+    );
     assert_eq!(w.image(10).name, b"a name of more ");
 }
 

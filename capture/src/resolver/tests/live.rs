@@ -1,13 +1,14 @@
 //! The whole way from the running kernel, against what strace says of the same run. Needs root and strace.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::world::{OFFSET, Seen};
-use crate::resolver::{Clock, Config, NoHost, Resolver, Snapshot};
+use crate::host::{Clock as HostClock, EnvSelection, HostState};
+use crate::resolver::{Clock, Config, NoHost, ProcHost, Resolver, Snapshot};
 use crate::syscall::{self, Record, SyscallSource};
 use ctrace_trace::schema::Schema;
 
@@ -62,9 +63,87 @@ fn agrees_with_strace_as_root() {
         .spawn()
         .unwrap();
     let records = collect(&mut source, &mut child);
-    let events = resolve(records);
+    let resolver = Resolver::new(Config::default(), Snapshot::default(), Box::new(NoHost));
+    let events = resolve(resolver, records);
     let lines = calls(&std::fs::read_to_string(&log).unwrap());
     compare(&folder, &lines, &events);
+}
+
+/// A shell that was there before, with an open file and in a directory.
+const OLDER: &str = "exec 5<five.txt; cd sub; echo ready; read go; read x <&5; : < relative.txt; read end";
+
+#[test]
+fn processes_older_than_the_recording_are_known_as_root() {
+    let name = "resolver::processes_older_than_the_recording_are_known_as_root";
+    for from_snapshot in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        std::fs::create_dir(folder.join("sub")).unwrap();
+        std::fs::write(folder.join("five.txt"), "5\n").unwrap();
+        std::fs::write(folder.join("sub/relative.txt"), "").unwrap();
+        let mut shell = Command::new("sh")
+            .args(["-c", OLDER])
+            .current_dir(&folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut ready = [0; 6];
+        shell.stdout.take().unwrap().read_exact(&mut ready).unwrap();
+        let Some(mut source) = source(name) else {
+            shell.kill().unwrap();
+            shell.wait().unwrap();
+            return;
+        };
+        let state = HostState::read(&HostClock::new(), &EnvSelection::default());
+        let resolver = if from_snapshot {
+            Resolver::new(Config::default(), Snapshot::new(&state, Vec::new()), Box::new(NoHost))
+        } else {
+            let host = ProcHost::new(EnvSelection::default());
+            Resolver::new(Config::default(), Snapshot::default(), Box::new(host))
+        };
+        let mut stdin = shell.stdin.take().unwrap();
+        stdin.write_all(b"go\n").unwrap();
+        // While it waits, the host can still be asked.
+        let mut records = Vec::new();
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_millis(300) {
+            gather(&mut source, &mut records);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let events = resolve(resolver, in_order(records));
+        drop(stdin);
+        shell.wait().unwrap();
+        let of_shell = events.get(&shell.id()).expect("events of the shell");
+        let path = |p: &str| folder.join(p).to_string_lossy().into_owned();
+        let read = of_shell
+            .iter()
+            .find(|e| e.name == "read" && e.fd_name() == path("five.txt"));
+        let image = read.expect("the descriptor is known").image().clone();
+        assert_eq!((&image.name[..], image.ppid), (&b"sh"[..], std::process::id()));
+        assert_eq!(image.cwd, path("sub").as_bytes());
+        assert!(image.argv.starts_with(b"sh\0-c\0exec 5<") && image.exe_ino != 0 && image.start_ts != 0);
+        assert!(!image.cgroup.is_empty(), "its cgroup");
+        if from_snapshot {
+            assert_eq!(
+                (&image.user[..], image.parent.as_ref().map(|p| p.pid)),
+                (&b"root"[..], Some(image.ppid))
+            );
+        }
+        let opened = format!("{} <- relative.txt", path("sub/relative.txt"));
+        assert!(of_shell.iter().any(|e| e.name == "openat" && e.arg("name") == opened));
+    }
+}
+
+/// The running kernel, with all that the recorder asks of it; `None` where it may not be recorded.
+fn source(name: &str) -> Option<SyscallSource> {
+    let config = syscall::Config {
+        specs: crate::specs::all(&Schema::current()),
+        ..syscall::Config::default()
+    };
+    SyscallSource::open(&config)
+        .map_err(|error| skip(name, &error.to_string()))
+        .ok()
 }
 
 fn skip(name: &str, reason: &str) {
@@ -78,13 +157,13 @@ fn skip(name: &str, reason: &str) {
 
 /// All records until the child has ended, in order of time.
 fn collect(source: &mut SyscallSource, child: &mut Child) -> Vec<Vec<u8>> {
-    let mut records: Vec<(u64, Vec<u8>)> = Vec::new();
+    let mut records = Vec::new();
     let started = Instant::now();
     let mut ended = false;
     loop {
-        let got = source.poll_bytes(&mut |record, bytes| records.push((record.header().ts, bytes.to_vec())));
+        let got = gather(source, &mut records);
         if ended && got == 0 {
-            break;
+            return in_order(records);
         }
         ended = ended || child.try_wait().unwrap().is_some();
         if ended {
@@ -93,12 +172,18 @@ fn collect(source: &mut SyscallSource, child: &mut Child) -> Vec<Vec<u8>> {
         assert!(started.elapsed() < Duration::from_secs(60), "the script does not end");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+fn gather(source: &mut SyscallSource, records: &mut Vec<(u64, Vec<u8>)>) -> usize {
+    source.poll_bytes(&mut |record, bytes| records.push((record.header().ts, bytes.to_vec())))
+}
+
+fn in_order(mut records: Vec<(u64, Vec<u8>)>) -> Vec<Vec<u8>> {
     records.sort_by_key(|(ts, _)| *ts);
     records.into_iter().map(|(_, bytes)| bytes).collect()
 }
 
-fn resolve(records: Vec<Vec<u8>>) -> BTreeMap<u32, Vec<Seen>> {
-    let mut resolver = Resolver::new(Config::default(), Snapshot::default(), Box::new(NoHost));
+fn resolve(mut resolver: Resolver, records: Vec<Vec<u8>>) -> BTreeMap<u32, Vec<Seen>> {
     let mut events: BTreeMap<u32, Vec<Seen>> = BTreeMap::new();
     let mut last = 0;
     for bytes in records {
