@@ -339,7 +339,10 @@ mod tests {
         }
         let mut t = filled([0, 2, 64]);
         t.cloexec_range(2, u32::MAX);
-        assert_eq!(numbers(&t).into_iter().filter(|f| t.is_cloexec(*f)).collect::<Vec<_>>(), [2, 64]);
+        assert_eq!(
+            numbers(&t).into_iter().filter(|f| t.is_cloexec(*f)).collect::<Vec<_>>(),
+            [2, 64]
+        );
     }
 
     #[test]

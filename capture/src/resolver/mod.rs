@@ -14,7 +14,6 @@
 mod action;
 mod address;
 mod call;
-mod cgroup;
 mod clock;
 mod config;
 mod containers;
@@ -26,6 +25,7 @@ mod life;
 mod names;
 mod paths;
 mod plan;
+mod proc;
 mod process;
 mod snapshot;
 mod sockets;
@@ -44,6 +44,7 @@ use ctrace_wire::section;
 
 pub use clock::Clock;
 pub use config::{Config, Stats};
+pub use proc::ProcHost;
 pub use snapshot::{Host, NoHost, ProcessState, Snapshot, SnapshotFd, SnapshotProcess};
 
 use crate::syscall::{Record, View};
@@ -93,7 +94,8 @@ impl Resolver {
         let is_in = |image: &ProcessImage| image.container.as_ref().is_some_and(|c| c.id == container.id);
         for pid in self.state.table.pids_where(|p| is_in(&p.image)) {
             let start = self.state.table.latest(pid).map_or(0, |p| p.start);
-            self.state.change(pid, start, |image| image.container = Some(container.clone()));
+            self.state
+                .change(pid, start, |image| image.container = Some(container.clone()));
         }
     }
 
