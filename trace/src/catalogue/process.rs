@@ -375,6 +375,45 @@ pub(super) const FIELDS: &[Field] = &[
         Process(|p, _| of(p, |p| group(p, exe_path))),
     ),
     field(
+        "proc.vpgid",
+        "proc_vpgid",
+        Int,
+        "Process group id in the process's own pid namespace, where the group's leader is an ancestor.",
+        Process(|p, _| of(p, |p| group(p, |p| id(p.entry.vpid)))),
+    ),
+    field(
+        "proc.vpgid.name",
+        "proc_vpgid_name",
+        Str,
+        "The same as `proc.pgid.name`.",
+        Process(|p, _| of(p, |p| group(p, name))),
+    )
+    .no_column(),
+    field(
+        "proc.vpgid.exe",
+        "proc_vpgid_exe",
+        Str,
+        "The same as `proc.pgid.exe`.",
+        Process(|p, _| of(p, |p| group(p, exe))),
+    )
+    .no_column(),
+    field(
+        "proc.vpgid.exepath",
+        "proc_vpgid_exepath",
+        Str,
+        "The same as `proc.pgid.exepath`.",
+        Process(|p, _| of(p, |p| group(p, exe_path))),
+    )
+    .no_column(),
+    field(
+        "proc.is_vpgid_leader",
+        "proc_is_vpgid_leader",
+        Bool,
+        "The same as `proc.is_pgid_leader`.",
+        Process(|p, _| of(p, |p| Value::Bool(p.entry.pgid == p.entry.pid))),
+    )
+    .no_column(),
+    field(
         "proc.is_sid_leader",
         "proc_is_sid_leader",
         Bool,

@@ -21,11 +21,6 @@ pub(super) const FIELDS: &[(&str, &str)] = &[
     ("evt.count.exit", "use evt.failed with evt.category"),
     ("evt.around", "use evt.num or evt.rawtime"),
     ("proc.loginshellid", "use proc.sid"),
-    ("proc.vpgid", "not recorded: use proc.pgid or thread.tid"),
-    ("proc.vpgid.name", "not recorded: use proc.pgid or thread.tid"),
-    ("proc.vpgid.exe", "not recorded: use proc.pgid or thread.tid"),
-    ("proc.vpgid.exepath", "not recorded: use proc.pgid or thread.tid"),
-    ("proc.is_vpgid_leader", "not recorded: use proc.pgid or thread.tid"),
     (
         "proc.exe_ino.ctime_duration_pidns_start",
         "start times of pid namespaces are not recorded",
