@@ -1,11 +1,13 @@
 //! This host: who it is, what runs on it, and how its clocks relate. Read from /proc, /sys and /etc; pure parsing is
 //! apart from reading.
 
+mod answers;
 mod cgroup;
 mod cgroup_tree;
 mod clock;
 mod facts;
 mod fd;
+mod handover;
 mod modules;
 mod mounts;
 mod names;
@@ -14,6 +16,7 @@ mod procfs;
 mod snapshot;
 mod sockets;
 
+pub use answers::ProcHost;
 pub use cgroup::container_of;
 pub use cgroup_tree::CgroupTree;
 pub use clock::{Clock, Step, boot_time_ns, utc_ns};

@@ -24,7 +24,8 @@ const CAP_DAC_OVERRIDE: u32 = 1;
 /// A process and what belongs to it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HostProcess {
-    /// The process. `id`, `container`, `parent` and the names of its ids are left open; `exec_ts` is not known.
+    /// The process. `id`, `container`, `parent` and the names of its ids are left open; `exec_ts` is not
+    /// known.
     pub image: ProcessImage,
     /// Inode number of its cgroup's folder in the v2 hierarchy; 0 when unknown.
     pub cgroup_id: u64,
@@ -212,7 +213,7 @@ impl Stat {
         let field = |number: usize| fields.get(number - 3).copied();
         let id = |number| field(number).and_then(decimal::<u32>).unwrap_or(0);
         Some(Stat {
-            comm: text.get(open + 1..close)?.iter().take(MAX_COMM).copied().collect(),
+            comm: name(text.get(open + 1..close)?).to_vec(),
             ppid: id(4),
             group: id(5),
             session: id(6),
@@ -222,6 +223,15 @@ impl Stat {
             start_ns: field(22).and_then(decimal::<u64>)?.saturating_mul(10_000_000),
         })
     }
+}
+
+/// The name as records have it. /proc adds to a kernel worker's what it works at (`kworker/2:1-events`), but not to a
+/// rescuer's (`kworker/R-writeback`).
+fn name(shown: &[u8]) -> &[u8] {
+    let worker = shown.starts_with(b"kworker/") && !shown.starts_with(b"kworker/R-");
+    let work = shown.iter().position(|b| worker && (*b == b'-' || *b == b'+'));
+    let end = work.unwrap_or(shown.len()).min(MAX_COMM);
+    shown.get(..end).unwrap_or(shown)
 }
 
 /// What is taken of `/proc/PID/status` (proc(5)).
@@ -288,6 +298,14 @@ mod tests {
         assert_eq!((stat.flags, stat.start_ns), (4_194_304, 2_500_000_000));
         assert_eq!(Stat::parse(b"4711 (a"), None);
         assert_eq!(Stat::parse(b""), None);
+    }
+
+    #[test]
+    fn names_are_as_in_records() {
+        assert_eq!(name(b"kworker/2:1-events"), b"kworker/2:1");
+        assert_eq!(name(b"kworker/u8:3+flush"), b"kworker/u8:3");
+        assert_eq!(name(b"kworker/R-writeback"), b"kworker/R-write");
+        assert_eq!(name(b"a-b+c"), b"a-b+c");
     }
 
     #[test]

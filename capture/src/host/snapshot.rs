@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::cgroup::container_of;
 use super::cgroup_tree::CgroupTree;
 use super::clock::{Clock, utc_ns};
 use super::facts::HostFacts;
@@ -54,6 +55,8 @@ impl HostState {
         own.read(std::process::id(), 0);
         let cgroups = CgroupTree::read();
         number_cgroups(&mut processes, &cgroups);
+        let names = Names::read(Path::new("/"));
+        name_ids(&mut processes, &names);
         HostState {
             taken_ts,
             processes,
@@ -62,7 +65,7 @@ impl HostState {
             cgroups,
             mounts: read_mounts(std::process::id()),
             modules: read_modules(),
-            names: Names::read(Path::new("/")),
+            names,
             facts: HostFacts::read(clock),
         }
     }
@@ -81,5 +84,16 @@ fn number_cgroups(processes: &mut [HostProcess], cgroups: &CgroupTree) {
     let ids: BTreeMap<&[u8], u64> = cgroups.iter().map(|(id, path)| (path, id)).collect();
     for process in processes {
         process.cgroup_id = ids.get(process.image.cgroup.as_slice()).copied().unwrap_or(0);
+    }
+}
+
+/// Names of users and groups. Those of a container are its own, which the host's files do not tell.
+fn name_ids(processes: &mut [HostProcess], names: &Names) {
+    for image in processes.iter_mut().map(|p| &mut p.image) {
+        image.login_user = names.user(image.loginuid).to_vec();
+        if container_of(&image.cgroup).is_none() {
+            image.user = names.user(image.euid).to_vec();
+            image.group = names.group(image.egid).to_vec();
+        }
     }
 }
