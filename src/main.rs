@@ -1,2 +1,68 @@
-//! The `ctrace` command.
-fn main() {}
+//! The `ctrace` command: arguments, exit codes, and one file per subcommand. The only code that prints.
+
+mod exit;
+mod export;
+mod info;
+mod output;
+mod query;
+mod read;
+mod record;
+mod replay;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// A flight recorder for Linux container hosts: record once, ask anything later.
+#[derive(Parser)]
+#[command(name = "ctrace", version, about, max_term_width = 120)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Record system calls, Docker events and audit records of this host into a case
+    Record(record::Args),
+    /// Tell what a case holds: host, time range, events, containers, losses, sizes
+    Info(info::Args),
+    /// Print the events of a case, all or those that a filter in Falco's language selects
+    Read(read::Args),
+    /// Evaluate Falco rules over a case and print alerts; the same bytes on every machine
+    Replay(replay::Args),
+    /// Query a case or an exported folder with SQL
+    Query(query::Args),
+    /// Write the tables of a case as Parquet
+    Export(export::Args),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version are results (stdout, 0); everything else is wrong usage (stderr, 2).
+            let code = if e.use_stderr() { exit::USAGE } else { exit::DONE };
+            let _ = e.print();
+            return ExitCode::from(code);
+        }
+    };
+    let result = match cli.command {
+        Command::Record(args) => record::run(args),
+        Command::Info(args) => info::run(&args),
+        Command::Read(args) => read::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Query(args) => query::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "ctrace", &mut std::io::stdout());
+            Ok(exit::DONE)
+        }
+    };
+    exit::code(result)
+}

@@ -1,1 +1,4 @@
 //! Criterion benches and side-by-side comparisons.
+
+pub mod blocks;
+pub mod workload;

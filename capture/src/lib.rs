@@ -1,5 +1,15 @@
 //! Live sources, the resolver and the recorder of ctrace.
 
+pub mod audit;
+mod console;
+pub mod docker;
+pub mod host;
 mod record_args;
+mod recorder;
+pub mod resolver;
+mod specs;
+pub mod syscall;
 
+pub use console::run;
 pub use record_args::{Keep, RecordArgs, SourceArg};
+pub use recorder::{Absent, Notice, Outcome, RecordError, record};

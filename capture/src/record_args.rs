@@ -14,7 +14,12 @@ pub struct RecordArgs {
     pub output: PathBuf,
 
     /// Sources to record; one that is absent is reported and the others go on
-    #[arg(long, value_delimiter = ',', default_value = "syscalls,docker,audit", value_name = "LIST")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "syscalls,docker,audit",
+        value_name = "LIST"
+    )]
     pub sources: Vec<SourceArg>,
 
     /// Stop after this long (10s, 5m, 2h)
@@ -68,12 +73,20 @@ pub enum Keep {
 
 fn duration(s: &str) -> Result<Duration, String> {
     let d = humantime::parse_duration(s).map_err(|e| format!("{e} (10s, 5m, 2h)"))?;
-    if d.is_zero() { Err("must be longer than nothing".to_owned()) } else { Ok(d) }
+    if d.is_zero() {
+        Err("must be longer than nothing".to_owned())
+    } else {
+        Ok(d)
+    }
 }
 
 fn byte_size(s: &str) -> Result<u64, String> {
     let size: bytesize::ByteSize = s.parse().map_err(|e| format!("{e} (64MiB, 1GB)"))?;
-    if size.as_u64() < 1 << 20 { Err("must be at least 1MiB".to_owned()) } else { Ok(size.as_u64()) }
+    if size.as_u64() < 1 << 20 {
+        Err("must be at least 1MiB".to_owned())
+    } else {
+        Ok(size.as_u64())
+    }
 }
 
 fn keep(s: &str) -> Result<Keep, String> {

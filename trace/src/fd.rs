@@ -129,7 +129,7 @@ pub struct FdEntry {
 }
 
 /// Both ends of an internet socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct Socket {
     /// Protocol number (6 TCP, 17 UDP, 1 ICMP …; IANA protocol numbers).
     pub protocol: u8,

@@ -5,6 +5,7 @@
 //! them ([`catalogue`]).
 
 pub mod block;
+pub mod case;
 pub mod catalogue;
 pub mod container;
 pub mod escape;
@@ -13,5 +14,8 @@ mod events;
 pub mod fd;
 pub mod names;
 pub mod process;
+pub mod render;
 pub mod schema;
-mod syscalls;
+pub mod segment;
+pub mod snapshot;
+pub mod syscalls;

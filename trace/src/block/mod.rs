@@ -1,8 +1,49 @@
 //! Blocks: up to 64 Ki events, coded in columns over dictionaries of their own, so that each is readable alone.
 
+mod args;
+mod contexts;
+mod data;
+pub mod decode;
 pub mod decoded;
+pub mod encode;
+pub mod error;
+mod fds;
+mod finish;
+pub mod frame;
+pub mod head;
+mod images;
+mod kinds;
+mod numbers;
+mod strings;
+mod time;
+mod varint;
+
+pub use decode::{Decoder, ranges, verify};
+pub use encode::{BlockBuilder, EncodedBlock};
+pub use error::{BlockError, PushError};
+pub use frame::Compressor;
+pub use head::{BlockHead, Hash};
 
 use std::ops::{BitOr, BitOrAssign};
+
+/// A block has no more events.
+pub const MAX_EVENTS: u32 = 1 << 16;
+/// No frame has more bytes after decompression.
+pub const MAX_FRAME: usize = 64 << 20;
+/// All frames of a block together have no more bytes after decompression.
+pub const MAX_RAW: u64 = 256 << 20;
+/// A block has no more strings.
+pub const MAX_STRINGS: u32 = 1 << 21;
+/// The strings of a block have no more bytes.
+pub const MAX_STRING_BYTES: usize = 64 << 20;
+/// A block has no more process images.
+pub const MAX_IMAGES: u32 = 1 << 18;
+/// A block has no more containers.
+pub const MAX_CONTAINERS: u32 = 1 << 16;
+/// A block has no more open objects.
+pub const MAX_FDS: u32 = 1 << 17;
+/// No event type has more parameters.
+pub const MAX_PARAMS: usize = 64;
 
 /// Which columns of a block to decode. Combine with `|`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -43,6 +84,31 @@ impl Need {
     pub const DATA: Need = Need(1 << 11);
     /// Everything.
     pub const ALL: Need = Need((1 << 12) - 1);
+
+    /// With what the columns asked for are coded against: arguments need the objects of their family, objects need
+    /// types and results, objects of the bulk family those of the hot one; types and CPUs need threads.
+    pub const fn implied(self) -> Need {
+        let mut need = self.0;
+        if self.intersects(Need::ARGS_BULK) {
+            need |= Need::FD_BULK.0;
+        }
+        if need & Need::FD_BULK.0 != 0 {
+            need |= Need::RET_BULK.0 | Need::FD_HOT.0;
+        }
+        if self.intersects(Need::ARGS_HOT) {
+            need |= Need::FD_HOT.0;
+        }
+        if need & Need::FD_HOT.0 != 0 {
+            need |= Need::RET_HOT.0;
+        }
+        if need & Need::RET.0 != 0 {
+            need |= Need::KIND.0;
+        }
+        if need & (Need::CPU.0 | Need::KIND.0) != 0 {
+            need |= Need::CONTEXT.0;
+        }
+        Need(need)
+    }
 
     /// Whether all of `other` is asked for.
     pub const fn contains(self, other: Need) -> bool {

@@ -1,0 +1,175 @@
+//! One audit event: all records of a stamp, and what they say together.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::field::{Field, fields};
+use super::record::{Record, Stamp};
+use super::record_type::RecordType;
+
+/// Longest text of an event; an execve with two megabytes of arguments has more and is cut, at whole records.
+pub const MAX_RAW: usize = 1 << 20;
+
+/// All records of one event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditEvent {
+    /// When: nanoseconds since the Unix epoch. The kernel gives milliseconds, on its clock tick.
+    pub ts_ns: u64,
+    /// The event's number; with the time (and node) it is unique.
+    pub serial: u64,
+    /// The machine, in collected logs; empty otherwise.
+    pub node: Vec<u8>,
+    /// The types of its records, in the order of arrival.
+    pub types: Vec<RecordType>,
+    /// The keys of the rules that matched, in order, each once.
+    pub keys: Vec<Vec<u8>>,
+    /// The system call, where there is one.
+    pub syscall: Option<Syscall>,
+    /// Whether what was tried succeeded, where the records say so.
+    pub success: Option<bool>,
+    /// The process that acted.
+    pub pid: Option<u32>,
+    /// Its login uid; `u32::MAX` when unset.
+    pub auid: Option<u32>,
+    /// The file that it executed, as it was named in its own mount namespace.
+    pub exe: Vec<u8>,
+    /// The records as they came, one a line.
+    pub raw: Vec<u8>,
+    /// Records that are missing in `raw`, because the event is longer than [`MAX_RAW`].
+    pub cut_records: u32,
+}
+
+/// A system call as an audit record names it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Syscall {
+    /// `AUDIT_ARCH_…` (`linux/audit.h`): `0xc000003e` is x86_64, `0x40000003` i386.
+    pub arch: u32,
+    /// Its number there.
+    pub number: u32,
+    /// Its name, where auditd's enriched format gives it.
+    pub name: Option<String>,
+}
+
+impl AuditEvent {
+    /// An event without records yet.
+    pub(super) fn new(stamp: &Stamp<'_>) -> AuditEvent {
+        AuditEvent {
+            ts_ns: stamp.ts_ns,
+            serial: stamp.serial,
+            node: stamp.node.to_vec(),
+            ..AuditEvent::default()
+        }
+    }
+
+    /// Adds a record, whose line is kept as it is.
+    pub(super) fn add(&mut self, record: &Record<'_>, line: &[u8]) {
+        if self.raw.len() + line.len() >= MAX_RAW {
+            self.cut_records = self.cut_records.saturating_add(1);
+            return;
+        }
+        if !self.types.is_empty() {
+            self.raw.push(b'\n');
+        }
+        self.raw.extend_from_slice(line);
+        self.types.push(record.kind);
+        if record.kind == RecordType::SYSCALL {
+            self.syscall = Some(syscall(record));
+        }
+        for field in fields(record.body) {
+            self.learn(record.kind, field);
+        }
+    }
+
+    /// Takes over what the event's other fields are made of. A syscall record knows best who acted; the others are
+    /// believed where it says nothing, the earlier first.
+    fn learn(&mut self, kind: RecordType, field: Field<'_>) {
+        let value = field.value;
+        let best = kind == RecordType::SYSCALL;
+        let number = || u32::try_from(value.number()?).ok();
+        match field.name {
+            b"key" if !value.is_absent() => self.add_keys(&value.decoded()),
+            b"pid" => prefer(&mut self.pid, number(), best),
+            b"auid" => prefer(&mut self.auid, number(), best),
+            b"success" | b"res" | b"result" => prefer(&mut self.success, truth(value.text()), best),
+            b"exe" if best || self.exe.is_empty() => self.exe = value.decoded().into_owned(),
+            _ => {}
+        }
+    }
+
+    /// Several keys of one rule are joined by a byte 1.
+    fn add_keys(&mut self, joined: &[u8]) {
+        for key in joined.split(|b| *b == 1).filter(|k| !k.is_empty()) {
+            if !self.keys.iter().any(|k| k == key) {
+                self.keys.push(key.to_vec());
+            }
+        }
+    }
+
+    /// The records, as far as they can be read again.
+    pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        self.raw
+            .split(|b| *b == b'\n')
+            .filter_map(|line| Record::parse_line(line).ok())
+    }
+
+    /// The names of its record types, each once, in the order of arrival.
+    pub fn type_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for kind in &self.types {
+            let name = kind.to_string();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    /// The arguments of its execve; an argument that came in pieces (`a1[0]=`, `a1[1]=`, …) is whole again.
+    pub fn exec_args(&self) -> Vec<Vec<u8>> {
+        let mut args: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
+        for record in self.records().filter(|r| r.kind == RecordType::EXECVE) {
+            for field in fields(record.body) {
+                if let Some(number) = argument_number(field.name) {
+                    let value: Cow<'_, [u8]> = field.value.decoded();
+                    args.entry(number).or_default().extend_from_slice(&value);
+                }
+            }
+        }
+        args.into_values().collect()
+    }
+}
+
+fn syscall(record: &Record<'_>) -> Syscall {
+    let mut syscall = Syscall::default();
+    for field in fields(record.body) {
+        match field.name {
+            b"arch" => syscall.arch = field.value.hex_number().and_then(|n| n.try_into().ok()).unwrap_or(0),
+            b"syscall" => syscall.number = field.value.number().and_then(|n| n.try_into().ok()).unwrap_or(u32::MAX),
+            _ => {}
+        }
+    }
+    let named = fields(record.enriched).find(|f| f.name == b"SYSCALL");
+    let name = named.map(|f| String::from_utf8_lossy(f.value.text()).into_owned());
+    syscall.name = name.filter(|n| !n.starts_with("unknown"));
+    syscall
+}
+
+/// `a7` and `a7[3]`, but not `a7_len`.
+fn argument_number(name: &[u8]) -> Option<u32> {
+    let name = std::str::from_utf8(name.strip_prefix(b"a")?).ok()?;
+    name.split('[').next()?.parse().ok()
+}
+
+fn prefer<T>(known: &mut Option<T>, new: Option<T>, best: bool) {
+    if new.is_some() && (best || known.is_none()) {
+        *known = new;
+    }
+}
+
+fn truth(text: &[u8]) -> Option<bool> {
+    match text {
+        b"yes" | b"success" | b"1" => Some(true),
+        b"no" | b"failed" | b"0" => Some(false),
+        _ => None,
+    }
+}

@@ -1,0 +1,151 @@
+//! Puts the records of an event together. Records of different events interleave, serials and times run backwards by a
+//! few, and only netlink says when an event is complete; so an event stays open for a while.
+
+use std::collections::BTreeMap;
+
+use super::event::AuditEvent;
+use super::record::{Record, Stamp};
+use super::record_type::RecordType;
+
+/// How long an event waits for more records.
+pub const STRAGGLERS_NS: u64 = 1_500_000_000;
+/// Most events that are open at once.
+const MAX_OPEN: usize = 8192;
+/// Most bytes that open events hold together.
+const MAX_OPEN_BYTES: usize = 64 << 20;
+
+/// Collects records into events.
+///
+/// Time is what the caller says it is: the monotonic clock for live records, for a file the latest time stamp seen. So
+/// the events of a file do not depend on how fast it is read.
+#[derive(Debug, Default)]
+pub struct Grouper {
+    open: BTreeMap<Key, Open>,
+    open_bytes: usize,
+}
+
+/// Order of time, so that events that end together come out in order.
+type Key = (u64, u64, Vec<u8>);
+
+#[derive(Debug)]
+struct Open {
+    event: AuditEvent,
+    touched_ns: u64,
+}
+
+impl Grouper {
+    /// Takes a record and the line it is kept as; appends the events that are complete to `done`.
+    pub fn push(&mut self, record: &Record<'_>, line: &[u8], now_ns: u64, done: &mut Vec<AuditEvent>) {
+        let key = key(&record.stamp);
+        if record.kind == RecordType::EOE {
+            done.extend(self.close(&key));
+            return;
+        }
+        let open = self.open.entry(key.clone()).or_insert_with(|| Open {
+            event: AuditEvent::new(&record.stamp),
+            touched_ns: now_ns,
+        });
+        let before = open.event.raw.len();
+        open.event.add(record, line);
+        open.touched_ns = now_ns;
+        self.open_bytes += open.event.raw.len() - before;
+        if record.kind.is_single() {
+            done.extend(self.close(&key));
+        }
+        while self.open.len() > MAX_OPEN || self.open_bytes > MAX_OPEN_BYTES {
+            let Some(oldest) = self.open.keys().next().cloned() else {
+                return;
+            };
+            done.extend(self.close(&oldest));
+        }
+    }
+
+    /// Appends to `done` the events that got no record for [`STRAGGLERS_NS`]. A record that comes even later makes an
+    /// event of its own with the same serial.
+    pub fn expire(&mut self, now_ns: u64, done: &mut Vec<AuditEvent>) {
+        let late = |open: &Open| now_ns.saturating_sub(open.touched_ns) >= STRAGGLERS_NS;
+        let keys: Vec<Key> = self
+            .open
+            .iter()
+            .filter(|(_, o)| late(o))
+            .map(|(k, _)| k.clone())
+            .collect();
+        done.extend(keys.iter().filter_map(|key| self.close(key)));
+    }
+
+    /// Appends all that is still open to `done`.
+    pub fn finish(&mut self, done: &mut Vec<AuditEvent>) {
+        self.open_bytes = 0;
+        let open = std::mem::take(&mut self.open);
+        done.extend(open.into_values().map(|o| o.event));
+    }
+
+    fn close(&mut self, key: &Key) -> Option<AuditEvent> {
+        let event = self.open.remove(key)?.event;
+        self.open_bytes = self.open_bytes.saturating_sub(event.raw.len());
+        Some(event)
+    }
+}
+
+fn key(stamp: &Stamp<'_>) -> Key {
+    (stamp.ts_ns, stamp.serial, stamp.node.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// Feeds lines, each a tenth of a second after the one before; returns the serials as they come out.
+    fn serials(lines: &[&str]) -> Vec<u64> {
+        let (mut grouper, mut done) = (Grouper::default(), Vec::new());
+        for (at, line) in lines.iter().enumerate() {
+            let record = Record::parse_line(line.as_bytes()).expect("record");
+            grouper.push(&record, line.as_bytes(), at as u64 * SECOND / 10, &mut done);
+        }
+        grouper.finish(&mut done);
+        done.iter().map(|e| e.serial).collect()
+    }
+
+    #[test]
+    fn interleaved_records_come_together_and_the_end_record_ends_an_event() {
+        let lines = [
+            "type=SYSCALL msg=audit(1.004:8): syscall=1",
+            "type=SYSCALL msg=audit(1.000:7): syscall=2",
+            "type=CWD msg=audit(1.004:8): cwd=\"/\"",
+            "type=EOE msg=audit(1.004:8): ",
+            "type=CWD msg=audit(1.000:7): cwd=\"/\"",
+            "type=USER_CMD msg=audit(1.008:9): pid=1",
+        ];
+        assert_eq!(serials(&lines), [8, 9, 7]);
+    }
+
+    #[test]
+    fn an_event_without_end_waits_for_stragglers() {
+        let (mut grouper, mut done) = (Grouper::default(), Vec::new());
+        let line = b"type=SECCOMP msg=audit(1.004:8): pid=5";
+        grouper.push(&Record::parse_line(line).expect("record"), line, 0, &mut done);
+        grouper.expire(STRAGGLERS_NS - 1, &mut done);
+        assert!(done.is_empty());
+        grouper.expire(STRAGGLERS_NS, &mut done);
+        assert_eq!((done.len(), done[0].pid), (1, Some(5)));
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let (mut grouper, mut done) = (Grouper::default(), Vec::new());
+        let filler = "x".repeat(8000);
+        for serial in 0..20_000 {
+            let line = format!("type=PATH msg=audit(1.004:{serial}): name={filler}");
+            let record = Record::parse_line(line.as_bytes()).expect("record");
+            grouper.push(&record, line.as_bytes(), 0, &mut done);
+            assert!(grouper.open.len() <= MAX_OPEN && grouper.open_bytes <= MAX_OPEN_BYTES);
+        }
+        grouper.finish(&mut done);
+        assert!(
+            done.iter().map(|e| e.serial).eq(0..20_000),
+            "closed early, but none lost, oldest first"
+        );
+    }
+}

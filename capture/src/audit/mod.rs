@@ -1,0 +1,22 @@
+//! The audit source: the kernel's audit records, grouped into events.
+//!
+//! [`Record`], [`fields`] and [`Grouper`] are pure and serve live capture and file import alike; [`AuditSource`] listens
+//! to the kernel's multicast, which needs no daemon and disturbs none.
+
+mod address;
+mod event;
+mod field;
+mod group;
+mod live;
+mod netlink;
+mod record;
+mod record_type;
+
+pub use address::Address;
+pub use event::{AuditEvent, MAX_RAW, Syscall};
+pub use field::{Field, Fields, Value, fields, unhex};
+pub use group::{Grouper, STRAGGLERS_NS};
+pub use live::{AuditFollower, AuditMessage, AuditSource, Loss};
+pub use netlink::{AuditError, AuditStatus};
+pub use record::{ENRICHED, Record, RecordError, Stamp};
+pub use record_type::RecordType;

@@ -1,0 +1,345 @@
+//! The kernel's side of the audit source: two netlink sockets, one that listens to the multicast of records and one that
+//! asks for the status.
+
+use std::io;
+use std::mem::{size_of, size_of_val};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+use thiserror::Error;
+
+/// Multicast group of all records (`AUDIT_NLGRP_READLOG`, `linux/audit.h`).
+const READLOG: libc::c_int = 1;
+const AUDIT_GET: u16 = 1000;
+/// Length of `struct nlmsghdr`.
+const HEADER: usize = 16;
+/// Largest message; a user message may have 8970 bytes of text, a kernel record less.
+const MAX_MESSAGE: usize = 64 * 1024;
+/// `SO_MEMINFO` and its field of dropped messages (`linux/sock_diag.h`).
+const SO_MEMINFO: libc::c_int = 55;
+const MEMINFO_DROPS: usize = 8;
+
+/// Why audit records cannot be had.
+#[derive(Debug, Error)]
+pub enum AuditError {
+    /// The kernel has no audit subsystem.
+    #[error("this kernel has no audit subsystem")]
+    Unsupported,
+    /// The subsystem was switched off at boot.
+    #[error("the audit subsystem is switched off (audit=0 on the kernel's command line)")]
+    Off,
+    /// It is there, but records nothing.
+    #[error("auditing is disabled (auditctl -e 1 enables it)")]
+    Disabled,
+    /// A privilege is missing.
+    #[error("no permission to read audit records: CAP_AUDIT_READ is needed")]
+    Denied,
+    /// Something else.
+    #[error("audit netlink socket: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// The kernel's `struct audit_status`; fields that an older kernel lacks are 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AuditStatus {
+    /// 0 records nothing, 1 records, 2 records and refuses changes until a reboot.
+    pub enabled: u32,
+    /// What happens on a failure: 0 nothing, 1 a line in the kernel log, 2 a panic.
+    pub failure: u32,
+    /// Process id of the daemon that registered; 0 for none.
+    pub pid: u32,
+    /// Most records per second; 0 for no limit.
+    pub rate_limit: u32,
+    /// How many records may wait.
+    pub backlog_limit: u32,
+    /// Records that the kernel lost since boot (or since this was reset).
+    pub lost: u32,
+    /// Records that wait.
+    pub backlog: u32,
+}
+
+impl AuditStatus {
+    /// Whether rules can be changed no more until a reboot.
+    pub fn is_immutable(&self) -> bool {
+        self.enabled == 2
+    }
+
+    fn parse(payload: &[u8]) -> Option<AuditStatus> {
+        let mut words = payload
+            .chunks_exact(4)
+            .map(|c| c.first_chunk().map_or(0, |w| u32::from_ne_bytes(*w)));
+        let _mask = words.next()?;
+        let mut next = || words.next();
+        Some(AuditStatus {
+            enabled: next()?,
+            failure: next()?,
+            pid: next()?,
+            rate_limit: next()?,
+            backlog_limit: next()?,
+            lost: next()?,
+            backlog: next()?,
+        })
+    }
+}
+
+/// A netlink socket of the audit family.
+#[derive(Debug)]
+struct Socket {
+    fd: OwnedFd,
+}
+
+/// What a wait for a message brought.
+pub(super) enum Received<'a> {
+    /// A message's type and payload.
+    Message(u16, &'a [u8]),
+    /// Nothing in the given time.
+    Nothing,
+    /// The socket's buffer was full: messages were dropped.
+    Overrun,
+}
+
+impl Socket {
+    fn new() -> Result<Socket, AuditError> {
+        // SAFETY: no pointers are passed.
+        let fd = unsafe {
+            libc::socket(
+                libc::AF_NETLINK,
+                libc::SOCK_RAW | libc::SOCK_CLOEXEC,
+                libc::NETLINK_AUDIT,
+            )
+        };
+        if fd < 0 {
+            return Err(match io::Error::last_os_error() {
+                e if matches!(e.raw_os_error(), Some(libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT)) => {
+                    AuditError::Unsupported
+                }
+                e => e.into(),
+            });
+        }
+        // SAFETY: the descriptor was just made and belongs to nobody else.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let socket = Socket { fd };
+        let address = netlink_address();
+        let length = size_of_val(&address) as libc::socklen_t;
+        // SAFETY: the address is a valid sockaddr_nl of the length that is passed.
+        let bound = unsafe { libc::bind(socket.fd.as_raw_fd(), (&raw const address).cast(), length) };
+        if bound < 0 {
+            return Err(io::Error::last_os_error().into());
+        }
+        Ok(socket)
+    }
+
+    fn set_option(&self, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
+        let length = size_of::<libc::c_int>() as libc::socklen_t;
+        // SAFETY: the value is an int that lives through the call.
+        let result = unsafe { libc::setsockopt(self.fd.as_raw_fd(), level, name, (&raw const value).cast(), length) };
+        if result < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
+    }
+
+    /// Waits for one message of the kernel. Messages of other processes are passed over.
+    fn receive<'a>(&self, buffer: &'a mut [u8], wait: Duration) -> io::Result<Received<'a>> {
+        if !self.wait(wait)? {
+            return Ok(Received::Nothing);
+        }
+        let mut sender = netlink_address();
+        let mut length = size_of_val(&sender) as libc::socklen_t;
+        // SAFETY: buffer and address are valid for writes of the lengths that are passed.
+        let n = unsafe {
+            libc::recvfrom(
+                self.fd.as_raw_fd(),
+                buffer.as_mut_ptr().cast(),
+                buffer.len(),
+                libc::MSG_DONTWAIT,
+                (&raw mut sender).cast(),
+                &raw mut length,
+            )
+        };
+        let Ok(n) = usize::try_from(n) else {
+            let error = io::Error::last_os_error();
+            return match error.raw_os_error() {
+                Some(libc::ENOBUFS) => Ok(Received::Overrun),
+                Some(libc::EAGAIN | libc::EINTR) => Ok(Received::Nothing),
+                _ => Err(error),
+            };
+        };
+        let kind = buffer
+            .get(4..6)
+            .and_then(|b| b.first_chunk())
+            .map(|b| u16::from_ne_bytes(*b));
+        // The datagram's length is the message's: what nlmsg_len counts differs between multicast and unicast.
+        match (kind, buffer.get(HEADER..n)) {
+            (Some(kind), Some(payload)) if sender.nl_pid == 0 => Ok(Received::Message(kind, payload)),
+            _ => Ok(Received::Nothing),
+        }
+    }
+
+    /// Whether there is something to read within a time.
+    fn wait(&self, time: Duration) -> io::Result<bool> {
+        let mut poll = libc::pollfd {
+            fd: self.fd.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        let millis = libc::c_int::try_from(time.as_millis()).unwrap_or(libc::c_int::MAX);
+        // SAFETY: one valid pollfd is passed.
+        match unsafe { libc::poll(&raw mut poll, 1, millis) } {
+            n if n < 0 => match io::Error::last_os_error() {
+                e if e.kind() == io::ErrorKind::Interrupted => Ok(false),
+                e => Err(e),
+            },
+            n => Ok(n > 0),
+        }
+    }
+
+    fn send(&self, message: &[u8]) -> io::Result<()> {
+        let kernel = netlink_address();
+        let length = size_of_val(&kernel) as libc::socklen_t;
+        // SAFETY: message and address are valid for reads of the lengths that are passed.
+        let sent = unsafe {
+            libc::sendto(
+                self.fd.as_raw_fd(),
+                message.as_ptr().cast(),
+                message.len(),
+                0,
+                (&raw const kernel).cast(),
+                length,
+            )
+        };
+        if sent < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
+    }
+}
+
+/// The kernel's address, and for binding: any.
+fn netlink_address() -> libc::sockaddr_nl {
+    // SAFETY: all zeros is a valid sockaddr_nl.
+    let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
+    address.nl_family = libc::AF_NETLINK as libc::sa_family_t;
+    address
+}
+
+/// Listens to all records.
+#[derive(Debug)]
+pub(super) struct Listener {
+    socket: Socket,
+    buffer: Box<[u8]>,
+    drops: u32,
+}
+
+impl Listener {
+    /// Joins the multicast group. `buffer_bytes` is what the kernel may hold for this reader.
+    pub(super) fn join(buffer_bytes: usize) -> Result<Listener, AuditError> {
+        let socket = Socket::new()?;
+        let bytes = libc::c_int::try_from(buffer_bytes).unwrap_or(libc::c_int::MAX);
+        // The privileged option passes the system's limit; without the privilege the limit has to do.
+        socket
+            .set_option(libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes)
+            .or_else(|_| socket.set_option(libc::SOL_SOCKET, libc::SO_RCVBUF, bytes))?;
+        let joined = socket.set_option(libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP, READLOG);
+        joined.map_err(|e| match e.raw_os_error() {
+            Some(libc::EPERM) => AuditError::Denied,
+            Some(libc::EINVAL) => AuditError::Unsupported,
+            _ => e.into(),
+        })?;
+        Ok(Listener {
+            socket,
+            buffer: vec![0; MAX_MESSAGE].into(),
+            drops: 0,
+        })
+    }
+
+    /// Waits for the next message.
+    pub(super) fn receive(&mut self, wait: Duration) -> io::Result<Received<'_>> {
+        self.socket.receive(&mut self.buffer, wait)
+    }
+
+    /// How many messages the kernel dropped for this reader since the last call.
+    pub(super) fn take_drops(&mut self) -> u64 {
+        let now = self.drops_so_far().unwrap_or(self.drops);
+        let new = now.wrapping_sub(self.drops);
+        self.drops = now;
+        u64::from(new)
+    }
+
+    fn drops_so_far(&self) -> Option<u32> {
+        let mut words = [0_u32; 16];
+        let mut length = size_of_val(&words) as libc::socklen_t;
+        let fd = self.socket.fd.as_raw_fd();
+        // SAFETY: the array is valid for writes of the length that is passed.
+        let result = unsafe {
+            libc::getsockopt(
+                fd,
+                libc::SOL_SOCKET,
+                SO_MEMINFO,
+                words.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        };
+        let known = length as usize / size_of::<u32>();
+        words.get(..known).filter(|_| result == 0)?.get(MEMINFO_DROPS).copied()
+    }
+}
+
+/// Asks for the status, on a socket of its own so that answers and records do not mix.
+#[derive(Debug)]
+pub(super) struct Inquirer {
+    socket: Socket,
+    buffer: Box<[u8]>,
+    sequence: u32,
+}
+
+impl Inquirer {
+    pub(super) fn new() -> Result<Inquirer, AuditError> {
+        Ok(Inquirer {
+            socket: Socket::new()?,
+            buffer: vec![0; 4096].into(),
+            sequence: 0,
+        })
+    }
+
+    /// The kernel's status. Needs `CAP_AUDIT_CONTROL`, which reading records does not.
+    pub(super) fn status(&mut self) -> Result<AuditStatus, AuditError> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let request = (libc::NLM_F_REQUEST as u16).to_ne_bytes();
+        let message = [
+            &(HEADER as u32).to_ne_bytes()[..],
+            &AUDIT_GET.to_ne_bytes(),
+            &request,
+            &self.sequence.to_ne_bytes(),
+            &0_u32.to_ne_bytes(),
+        ]
+        .concat();
+        self.socket.send(&message).map_err(|e| match e.raw_os_error() {
+            Some(libc::ECONNREFUSED) => AuditError::Off,
+            Some(libc::EPERM) => AuditError::Denied,
+            _ => e.into(),
+        })?;
+        // An answer to an earlier question may still be there: the last one counts, and all say the same thing.
+        for _ in 0..8 {
+            match self.socket.receive(&mut self.buffer, Duration::from_secs(1))? {
+                Received::Message(AUDIT_GET, payload) => {
+                    return AuditStatus::parse(payload)
+                        .ok_or_else(|| AuditError::Io(io::ErrorKind::InvalidData.into()));
+                }
+                Received::Message(kind, payload) if i32::from(kind) == libc::NLMSG_ERROR => refused(payload)?,
+                Received::Nothing => break,
+                _ => {}
+            }
+        }
+        Err(AuditError::Io(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+/// The error in an `NLMSG_ERROR`, whose zero only acknowledges.
+fn refused(payload: &[u8]) -> Result<(), AuditError> {
+    match payload.first_chunk().map(|b| i32::from_ne_bytes(*b)) {
+        Some(0) | None => Ok(()),
+        Some(errno) if errno == -libc::EPERM => Err(AuditError::Denied),
+        Some(errno) => Err(io::Error::from_raw_os_error(errno.saturating_neg()).into()),
+    }
+}

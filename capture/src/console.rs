@@ -1,0 +1,110 @@
+//! `record` on a terminal: signals, messages on stderr, exit code. The same for `ctrace record` and `ctrace-recorder`.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use ctrace_trace::segment::Tool;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::record_args::RecordArgs;
+use crate::recorder::{Notice, Outcome, RecordError, record};
+
+/// Recorded, and closed in order.
+const DONE: u8 = 0;
+/// The environment refuses: no source, no privilege, no room.
+const REFUSED: u8 = 4;
+
+/// Records, tells about it on stderr, and gives the process's exit code: 0 or 4.
+pub fn run(args: &RecordArgs, name: &str, version: &str) -> u8 {
+    let mut stderr = io::stderr();
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        if let Err(e) = signal_hook::flag::register(signal, stop.clone()) {
+            let _ = writeln!(stderr, "{name}: signal {signal} cannot be caught: {e}");
+        }
+    }
+    let tool = Tool { name: name.to_owned(), version: version.to_owned(), digest: own_digest() };
+    let mut console = Console { name, live: stderr.is_terminal(), drawn: false };
+    let result = record(args, tool, &stop, &mut |notice| console.tell(&notice));
+    console.clear();
+    match result {
+        Ok(outcome) => {
+            console.done(args, &outcome);
+            DONE
+        }
+        Err(error) => {
+            let _ = writeln!(stderr, "{name}: {error}");
+            if let RecordError::Case(e) = &error
+                && e.is_storage_full()
+            {
+                let _ = writeln!(stderr, "{name}: the disk is full; what was recorded before is whole");
+            }
+            REFUSED
+        }
+    }
+}
+
+/// SHA-256 of the running program, so that a case tells which build made it.
+fn own_digest() -> Option<[u8; 32]> {
+    use sha2::Digest;
+    let program = std::fs::read("/proc/self/exe").ok()?;
+    Some(sha2::Sha256::digest(program).into())
+}
+
+struct Console<'a> {
+    name: &'a str,
+    /// Whether a line may be drawn over.
+    live: bool,
+    drawn: bool,
+}
+
+impl Console<'_> {
+    fn tell(&mut self, notice: &Notice<'_>) {
+        match notice {
+            Notice::Progress(summary) if self.live => {
+                let _ = write!(
+                    io::stderr(),
+                    "\r\x1b[K{}: {} events, {:.1} MiB, {} segments",
+                    self.name,
+                    summary.events,
+                    summary.bytes as f64 / 1_048_576.0,
+                    summary.segments
+                );
+                self.drawn = true;
+            }
+            Notice::Progress(_) => {}
+            Notice::Absent(absent) => self.line(&format!("not recorded: {absent}")),
+            Notice::Missing(what) => self.line(&format!("this kernel does not tell {what}")),
+            Notice::Ready(sources) => self.line(&format!("recording {}", sources.join(", "))),
+            Notice::Lost { source, count: 0 } => self.line(&format!("{source}: events were lost")),
+            Notice::Lost { source, count } => self.line(&format!("{source}: {count} events were lost")),
+        }
+    }
+
+    fn line(&mut self, text: &str) {
+        self.clear();
+        let _ = writeln!(io::stderr(), "{}: {text}", self.name);
+    }
+
+    fn clear(&mut self) {
+        if self.drawn {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+            self.drawn = false;
+        }
+    }
+
+    fn done(&mut self, args: &RecordArgs, outcome: &Outcome) {
+        if let Some(status) = outcome.command.filter(|s| !s.success()) {
+            self.line(&format!("the command ended with {status}"));
+        }
+        let summary = &outcome.summary;
+        self.line(&format!(
+            "{} events in {}, {:.2} bytes an event, {} lost",
+            summary.events,
+            args.output.display(),
+            summary.bytes as f64 / summary.events.max(1) as f64,
+            outcome.lost
+        ));
+    }
+}

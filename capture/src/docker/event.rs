@@ -1,0 +1,175 @@
+//! One event of the engine: the fields that every version has, and its JSON as it came.
+
+use std::collections::BTreeMap;
+
+use ctrace_trace::container::Container;
+use serde::Deserialize;
+use serde::de::Error as _;
+
+use super::json::nullable;
+
+/// Attributes of a container event that the engine adds to the container's labels.
+const NOT_LABELS: [&str; 8] = [
+    "image",
+    "name",
+    "exitCode",
+    "execID",
+    "execDuration",
+    "signal",
+    "container",
+    "podId",
+];
+
+/// An event of the engine's `/events` stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DockerEvent {
+    /// When it happened, by the engine's clock: nanoseconds since the Unix epoch.
+    pub ts_ns: u64,
+    /// `container`, `image`, `network`, `volume`, `daemon`, …
+    pub kind: String,
+    /// `start`, `die`, …; some carry a payload after a colon: `exec_create: sh -c …`, `health_status: unhealthy`.
+    pub action: String,
+    /// The object's id: a container's or network's 64 digits, an image's or volume's name.
+    pub id: String,
+    /// The object's name; empty where the engine gives none.
+    pub name: String,
+    /// The container's image; empty for other objects.
+    pub image: String,
+    /// Exit code, in `die` and `exec_die`.
+    pub exit_code: Option<i64>,
+    /// The container that it is about: itself, or the one that a network or volume event names.
+    pub container: Option<String>,
+    /// The labels of the object, sorted by key.
+    pub labels: Vec<(String, String)>,
+    /// The engine's JSON, whole, without the line end.
+    pub raw: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+struct Json {
+    #[serde(rename = "Type", default, deserialize_with = "nullable")]
+    kind: String,
+    #[serde(rename = "Action", default, deserialize_with = "nullable")]
+    action: String,
+    #[serde(rename = "Actor", default, deserialize_with = "nullable")]
+    actor: Actor,
+    #[serde(default, deserialize_with = "nullable")]
+    time: u64,
+    #[serde(rename = "timeNano", default, deserialize_with = "nullable")]
+    time_nano: u64,
+}
+
+#[derive(Default, Deserialize)]
+struct Actor {
+    #[serde(rename = "ID", default, deserialize_with = "nullable")]
+    id: String,
+    #[serde(rename = "Attributes", default, deserialize_with = "nullable")]
+    attributes: BTreeMap<String, String>,
+}
+
+impl DockerEvent {
+    /// Reads one line of the stream.
+    pub fn parse(line: &[u8]) -> Result<DockerEvent, serde_json::Error> {
+        let json: Json = serde_json::from_slice(line)?;
+        // A derived reader takes an array for an object, and an empty object lacks all that makes an event.
+        if !line.trim_ascii_start().starts_with(b"{") || json.kind.is_empty() || json.time.max(json.time_nano) == 0 {
+            return Err(serde_json::Error::custom("not an event: no type or no time"));
+        }
+        let mut attributes = json.actor.attributes;
+        let is_container = json.kind == "container";
+        let container = if is_container {
+            Some(json.actor.id.clone())
+        } else {
+            attributes.get("container").cloned()
+        };
+        let attribute = |name: &str| attributes.get(name).cloned().unwrap_or_default();
+        Ok(DockerEvent {
+            ts_ns: match json.time_nano {
+                0 => json.time.saturating_mul(1_000_000_000),
+                ns => ns,
+            },
+            name: attribute("name"),
+            image: if is_container {
+                attribute("image")
+            } else {
+                String::new()
+            },
+            exit_code: attributes.get("exitCode").and_then(|v| v.parse().ok()),
+            container: container.filter(|id| !id.is_empty()),
+            labels: {
+                attributes.retain(|name, _| !NOT_LABELS.contains(&name.as_str()));
+                attributes.into_iter().collect()
+            },
+            kind: json.kind,
+            action: json.action,
+            id: json.actor.id,
+            raw: line.to_vec(),
+        })
+    }
+
+    /// The action without its payload.
+    pub fn verb(&self) -> &str {
+        self.action.split(':').next().unwrap_or_default()
+    }
+
+    /// What the event alone says about its container: for one that is gone before it can be inspected.
+    pub(super) fn as_container(&self, engine: &str) -> Container {
+        Container {
+            id: self.id.clone(),
+            engine: engine.to_owned(),
+            name: self.name.clone(),
+            image: self.image.clone(),
+            labels: self.labels.clone(),
+            ..Container::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_event() {
+        let line = br#"{"status":"die","id":"05df","from":"lab/busybox:1","Type":"container","Action":"die","Actor":{"ID":"05df","Attributes":{"exitCode":"137","image":"lab/busybox:1","name":"web","app":"shop"}},"scope":"local","time":1795216600,"timeNano":1795216600569324114}"#;
+        let event = DockerEvent::parse(line).expect("well-formed");
+        assert_eq!(event.ts_ns, 1_795_216_600_569_324_114);
+        assert_eq!((event.kind.as_str(), event.action.as_str()), ("container", "die"));
+        assert_eq!((event.name.as_str(), event.image.as_str()), ("web", "lab/busybox:1"));
+        assert_eq!(event.exit_code, Some(137));
+        assert_eq!(event.container.as_deref(), Some("05df"));
+        assert_eq!(event.labels, [("app".to_owned(), "shop".to_owned())]);
+        assert_eq!(event.raw, line);
+    }
+
+    #[test]
+    fn a_network_event_names_its_container() {
+        let line = br#"{"Type":"network","Action":"connect","Actor":{"ID":"4010","Attributes":{"container":"f7cd","name":"bridge","type":"bridge"}},"time":12}"#;
+        let event = DockerEvent::parse(line).expect("well-formed");
+        assert_eq!((event.id.as_str(), event.container.as_deref()), ("4010", Some("f7cd")));
+        assert_eq!((event.name.as_str(), event.image.as_str()), ("bridge", ""));
+        assert_eq!(event.ts_ns, 12_000_000_000);
+    }
+
+    #[test]
+    fn payload_null_and_missing_fields() {
+        let event =
+            DockerEvent::parse(br#"{"Type":"container","Action":"exec_create: sh -c id","Actor":null,"time":1}"#);
+        let event = event.expect("all but type and time have a default");
+        assert_eq!(event.verb(), "exec_create");
+        assert_eq!((event.id.as_str(), event.container), ("", None));
+    }
+
+    #[test]
+    fn other_json_is_an_error() {
+        for line in [
+            &b"[]"[..],
+            b"{",
+            b"{\"Type\":7}",
+            b"\"container\"",
+            b"{\"timeNano\":-1}",
+        ] {
+            assert!(DockerEvent::parse(line).is_err(), "{}", String::from_utf8_lossy(line));
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The engine's timestamps: RFC 3339 text to nanoseconds since the Unix epoch.
+
+/// Reads `2026-11-20T23:16:09.742829608Z` or the same with `+01:00`. `None` when it is not of this form or lies before
+/// 1970, as Go's zero time `0001-01-01T00:00:00Z` ("never") does.
+pub fn parse_rfc3339(text: &str) -> Option<u64> {
+    let (date, rest) = text.split_once('T')?;
+    let zone_at = rest.find(['Z', '+', '-'])?;
+    let (clock, zone) = rest.split_at_checked(zone_at)?;
+    let [year, month, day] = numbers(date, '-')?;
+    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
+    let [hour, minute, second] = numbers(clock, ':')?;
+    let in_range = (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60 && second <= 60;
+    if !in_range || year > 9999 {
+        return None;
+    }
+    let seconds = days_since_epoch(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
+    let seconds = u64::try_from(seconds - zone_offset(zone)?).ok()?;
+    seconds.checked_mul(1_000_000_000)?.checked_add(nanoseconds(fraction)?)
+}
+
+/// Three unsigned decimal numbers.
+fn numbers(text: &str, separator: char) -> Option<[i64; 3]> {
+    let mut parts = text.split(separator).map(|part| {
+        let digits = !part.is_empty() && part.len() <= 4 && part.bytes().all(|b| b.is_ascii_digit());
+        digits.then(|| part.parse().ok()).flatten()
+    });
+    let all = [parts.next()??, parts.next()??, parts.next()??];
+    parts.next().is_none().then_some(all)
+}
+
+/// Seconds east of UTC.
+fn zone_offset(zone: &str) -> Option<i64> {
+    if zone == "Z" {
+        return Some(0);
+    }
+    let sign = if zone.starts_with('-') { -1 } else { 1 };
+    let (hours, minutes) = zone.get(1..)?.split_once(':')?;
+    let (hours, minutes): (u8, u8) = (hours.parse().ok()?, minutes.parse().ok()?);
+    Some(sign * (i64::from(hours) * 3600 + i64::from(minutes) * 60))
+}
+
+/// The engine trims trailing zeros of the fraction, so its length says its unit.
+fn nanoseconds(fraction: &str) -> Option<u64> {
+    let digits = fraction.get(..fraction.len().min(9))?;
+    if !fraction.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    if digits.is_empty() {
+        return Some(0);
+    }
+    let value: u64 = digits.parse().ok()?;
+    Some(value * 10_u64.pow(9 - u32::try_from(digits.len()).ok()?))
+}
+
+/// Days from 1970-01-01 to a date of the Gregorian calendar. Counting years from March puts the leap day last, which
+/// makes the days before a month a linear formula.
+fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
+    let from_march = (month + 9) % 12;
+    let year = if month <= 2 { year - 1 } else { year };
+    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    // 719_468 days lie between 0000-03-01 and 1970-01-01.
+    year * 365 + leap_days + (from_march * 153 + 2) / 5 + day - 1 - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_instants() {
+        let cases = [
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("2026-11-20T23:16:09.742829608Z", Some(1_795_216_569_742_829_608)),
+            ("2000-02-29T12:00:00.5Z", Some(951_825_600_500_000_000)),
+            ("2026-11-21T00:16:09+01:00", Some(1_795_216_569_000_000_000)),
+            ("2026-11-20T18:16:09-05:00", Some(1_795_216_569_000_000_000)),
+            ("0001-01-01T00:00:00Z", None),
+            ("2026-13-01T00:00:00Z", None),
+            ("2026-01-01", None),
+            ("", None),
+            ("2026-01-01T00:00:00.-5Z", None),
+            ("2026-01-01T00:00:+0:00Z", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parse_rfc3339(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_month_follows_the_one_before() {
+        let lengths = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+        for year in [1970, 1999, 2000, 2024, 2100] {
+            let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+            for month in 1..=12 {
+                let (next_year, next_month) = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
+                let length = lengths[month as usize - 1] + i64::from(leap && month == 2);
+                let between = days_since_epoch(next_year, next_month, 1) - days_since_epoch(year, month, 1);
+                assert_eq!(between, length, "{year}-{month}");
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What was lost, and when: counted where it is lost, recorded as `gap` events.
+
+use std::collections::BTreeMap;
+
+use ctrace_trace::event::{Arg, Event, EventType};
+use ctrace_wire::spec::Lane;
+
+use super::messages::own;
+use crate::syscall::LaneTotals;
+
+/// What kind of loss it was. The numbers are those of [`ctrace_trace::schema::NameSet::GapClass`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// The ring of ordinary syscalls was full.
+    Bulk = 0,
+    /// The ring of important records was full.
+    Priority = 1,
+    /// The kernel's own queue overflowed.
+    Kernel = 2,
+    /// The reader was too slow.
+    Reader = 3,
+    /// The source was away.
+    Away = 4,
+    /// A record could not be understood.
+    Malformed = 5,
+    /// Events could not be written.
+    Unwritten = 6,
+}
+
+/// A loss between two moments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Gap {
+    pub(super) source: &'static str,
+    pub(super) class: Class,
+    /// How many; 0 when nobody can say.
+    pub(super) count: u64,
+    /// -1 where the loss is not of one CPU.
+    pub(super) cpu: i64,
+    /// UTC nanoseconds.
+    pub(super) from: u64,
+    pub(super) to: u64,
+}
+
+impl Gap {
+    /// As an event.
+    pub(super) fn emit(&self, ts: u64, sink: &mut impl FnMut(&Event<'_>)) {
+        let num = |v: u64| Arg::Num(i64::try_from(v).unwrap_or(i64::MAX));
+        let args = [
+            Arg::Str(self.source.as_bytes()),
+            Arg::Num(self.class as i64),
+            num(self.count),
+            Arg::Num(self.cpu),
+            num(self.from),
+            num(self.to),
+        ];
+        sink(&own(ts, EventType::GAP, &args));
+    }
+}
+
+/// Turns running totals of the kernel programs into gaps.
+#[derive(Debug)]
+pub(super) struct RingLosses {
+    seen: BTreeMap<(bool, u32), u64>,
+    malformed: u64,
+    checked: u64,
+}
+
+impl RingLosses {
+    /// Counting from `now`, UTC nanoseconds.
+    pub(super) fn new(now: u64) -> RingLosses {
+        RingLosses { seen: BTreeMap::new(), malformed: 0, checked: now }
+    }
+
+    /// What was lost since the last check.
+    pub(super) fn check(&mut self, now: u64, totals: &[LaneTotals], malformed: u64) -> Vec<Gap> {
+        let mut gaps = Vec::new();
+        let (from, to) = (self.checked, now);
+        for total in totals {
+            let priority = matches!(total.lane, Lane::Priority);
+            let seen = self.seen.entry((priority, total.cpu)).or_default();
+            let count = total.lost.saturating_sub(*seen);
+            *seen = total.lost;
+            if count > 0 {
+                let class = if priority { Class::Priority } else { Class::Bulk };
+                gaps.push(Gap { source: "syscalls", class, count, cpu: i64::from(total.cpu), from, to });
+            }
+        }
+        let count = malformed.saturating_sub(self.malformed);
+        self.malformed = malformed;
+        if count > 0 {
+            gaps.push(Gap { source: "syscalls", class: Class::Malformed, count, cpu: -1, from, to });
+        }
+        self.checked = now;
+        gaps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_loss_is_told_once_with_its_window() {
+        let mut losses = RingLosses::new(100);
+        let total = |lane, cpu, lost| LaneTotals { lane, cpu, submitted: 9, lost };
+        let first = losses.check(200, &[total(Lane::Bulk, 0, 5), total(Lane::Priority, 1, 0)], 0);
+        let expected = Gap { source: "syscalls", class: Class::Bulk, count: 5, cpu: 0, from: 100, to: 200 };
+        assert_eq!(first, [expected]);
+        assert_eq!(losses.check(300, &[total(Lane::Bulk, 0, 5)], 0), []);
+        let later = losses.check(400, &[total(Lane::Bulk, 0, 6), total(Lane::Priority, 1, 2)], 0);
+        assert_eq!(later.iter().map(|g| (g.class, g.count, g.from)).collect::<Vec<_>>(), [
+            (Class::Bulk, 1, 300),
+            (Class::Priority, 2, 300)
+        ]);
+    }
+}

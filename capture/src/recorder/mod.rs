@@ -1,0 +1,351 @@
+//! The recorder: brings what the sources say into one order, has it resolved, and writes the case.
+//!
+//! One thread does it all; Docker and audit have threads that only read and parse. Every few milliseconds the rings are
+//! emptied into a waiting room, and what is older than [`HOLD_NS`] leaves it in order of time together with what the
+//! slower sources said. What comes later than that is still recorded, with its true time, out of order.
+
+mod child;
+mod gaps;
+mod messages;
+mod order;
+mod sources;
+mod state;
+mod time;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use ctrace_trace::case::{CaseError, CaseWriter, Summary};
+use ctrace_trace::event::{Arg, EventType};
+use ctrace_trace::segment::Tool;
+
+use crate::record_args::RecordArgs;
+use crate::resolver::Resolver;
+use crate::syscall::{Record, SyscallSource, boot_time_ns};
+
+use child::Observed;
+use gaps::{Class, Gap, RingLosses};
+use messages::{ContainerImages, Message, Queue, own};
+use order::Waiting;
+pub use sources::Absent;
+use sources::Sources;
+use state::States;
+use time::{Clocks, utc_now};
+
+/// How long records wait for others that happened before them. Docker's events and complete audit events come within
+/// some milliseconds; waiting longer costs memory.
+const HOLD_NS: u64 = 100_000_000;
+/// Records wait no longer than it takes to fill this.
+const MAX_WAITING: usize = 128 << 20;
+/// How often the rings are emptied.
+const TICK: Duration = Duration::from_millis(5);
+/// How often losses and the clock are looked at.
+const CHECK: Duration = Duration::from_secs(1);
+/// What is left is drained no longer than this after the programs are detached.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Why nothing was recorded, or why the recording ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// Not one of the sources is there.
+    #[error("nothing to record:{}", .0.iter().map(|a| format!("\n  {a}")).collect::<String>())]
+    NoSource(Vec<Absent>),
+    /// The case cannot be written.
+    #[error(transparent)]
+    Case(#[from] CaseError),
+    /// The command cannot be started.
+    #[error("{}: {source}", command.display())]
+    Command {
+        /// Its name.
+        command: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// What happens while recording, for whoever tells the user.
+#[derive(Debug)]
+pub enum Notice<'a> {
+    /// A source is not there; the others go on.
+    Absent(&'a Absent),
+    /// The kernel or host lacks something; what it is about is missing in the recording.
+    Missing(&'a str),
+    /// Recording runs, with these sources.
+    Ready(&'a [&'static str]),
+    /// Events were lost; a gap event says the same.
+    Lost {
+        /// Where.
+        source: &'static str,
+        /// How many; 0 when nobody can say.
+        count: u64,
+    },
+    /// How much was recorded so far; about once a second.
+    Progress(Summary),
+}
+
+/// How a recording ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What was written.
+    pub summary: Summary,
+    /// How the command ended, if one was given and it has ended.
+    pub command: Option<ExitStatus>,
+    /// Why it ended: `command`, `duration` or `signal`.
+    pub reason: &'static str,
+    /// Events lost between kernel and case, as far as they can be counted.
+    pub lost: u64,
+}
+
+/// Records until the command ends, the time is over, or `stop` is set.
+///
+/// # Errors
+/// Where there is nothing to record, or the case cannot be written. What was written before stays readable.
+pub fn record(
+    args: &RecordArgs,
+    tool: Tool,
+    stop: &AtomicBool,
+    notice: &mut dyn FnMut(Notice<'_>),
+) -> Result<Outcome, RecordError> {
+    let sources = Sources::open(args);
+    sources.absent.iter().for_each(|a| notice(Notice::Absent(a)));
+    if sources.names().is_empty() {
+        return Err(RecordError::NoSource(sources.absent));
+    }
+    let missing = sources.syscalls.as_ref().map_or(&[][..], |s| s.missing());
+    missing.iter().for_each(|m| notice(Notice::Missing(&m.to_string())));
+    let mut recorder = Recorder::new(args, tool, sources)?;
+    recorder.start()?;
+    notice(Notice::Ready(&recorder.sources.names()));
+    let command = match Observed::start(&args.command) {
+        Some(started) => Some(started.map_err(|source| RecordError::Command {
+            command: args.command.first().map(PathBuf::from).unwrap_or_default(),
+            source,
+        })?),
+        None => None,
+    };
+    recorder.run(args, command, stop, notice)
+}
+
+struct Recorder {
+    sources: Sources,
+    resolver: Resolver,
+    output: Output,
+    waiting: Waiting,
+    queue: Queue,
+    images: ContainerImages,
+    clocks: Clocks,
+    losses: RingLosses,
+    states: States,
+}
+
+impl Recorder {
+    fn new(args: &RecordArgs, tool: Tool, sources: Sources) -> Result<Recorder, RecordError> {
+        let (states, first) = States::begin(&sources);
+        let config = state::config(args, tool, &sources);
+        let writer = CaseWriter::create(&args.output, config, states.opener())?;
+        Ok(Recorder {
+            resolver: first.resolver(),
+            output: Output { writer, lost: 0, told: 0, failed: None },
+            waiting: Waiting::default(),
+            queue: Queue::default(),
+            images: ContainerImages::default(),
+            clocks: Clocks::new(),
+            losses: RingLosses::new(utc_now()),
+            sources,
+            states,
+        })
+    }
+
+    /// Writes what a reader has to know first: that a recording began, and which sources it lacks.
+    fn start(&mut self) -> Result<(), RecordError> {
+        let now = utc_now();
+        let names = self.sources.names().join(",");
+        self.output.push(&own(now, EventType::CAPTURE_START, &[Arg::Str(names.as_bytes())]));
+        for absent in &self.sources.absent {
+            let args = [Arg::Str(absent.source.as_bytes()), Arg::Str(absent.reason.as_bytes())];
+            self.output.push(&own(now, EventType::SOURCE_LOST, &args));
+        }
+        self.output.take_failure()
+    }
+
+    fn run(
+        mut self,
+        args: &RecordArgs,
+        mut command: Option<Observed>,
+        stop: &AtomicBool,
+        notice: &mut dyn FnMut(Notice<'_>),
+    ) -> Result<Outcome, RecordError> {
+        let until = args.duration.map(|d| Instant::now() + d);
+        let mut checked = Instant::now();
+        let mut status = None;
+        let reason = loop {
+            self.turn(HOLD_NS);
+            self.output.take_failure()?;
+            if checked.elapsed() >= CHECK {
+                checked = Instant::now();
+                self.check(notice);
+            }
+            if let Some(Ok(Some(ended))) = command.as_mut().map(Observed::ended) {
+                status = Some(ended);
+                break "command";
+            }
+            if until.is_some_and(|until| Instant::now() >= until) {
+                break "duration";
+            }
+            if stop.load(Ordering::Relaxed) {
+                break "signal";
+            }
+            std::thread::sleep(TICK);
+        };
+        self.finish(reason, status, notice)
+    }
+
+    /// Takes what the sources have and writes what has waited long enough.
+    fn turn(&mut self, hold_ns: u64) {
+        let now = boot_time_ns();
+        if let Some(source) = &mut self.sources.syscalls {
+            poll(source, &mut self.waiting);
+        }
+        self.listen();
+        let hold = if self.waiting.bytes() + self.queue.bytes() > MAX_WAITING { 0 } else { hold_ns };
+        self.release(now.saturating_sub(hold));
+        self.states.refresh(self.output.writer.summary().bytes);
+    }
+
+    /// Empties the channels of the slower sources.
+    fn listen(&mut self) {
+        if let Some((docker, _)) = &self.sources.docker {
+            while let Ok(message) = docker.messages().try_recv() {
+                messages::take_docker(message, &mut self.resolver, &mut self.images, &mut self.queue);
+            }
+        }
+        if let Some(audit) = &self.sources.audit {
+            while let Ok(message) = audit.messages().try_recv() {
+                messages::take_audit(message, &mut self.queue);
+            }
+        }
+    }
+
+    /// Writes everything up to a moment of the boot clock, in order of time.
+    fn release(&mut self, horizon: u64) {
+        let Recorder { resolver, output, waiting, queue, images, clocks, .. } = self;
+        let clock = clocks.current();
+        waiting.release(horizon, &mut |ts, bytes| {
+            output.emit_until(clock.utc(ts), queue, resolver, images);
+            if let Ok(record) = Record::parse(bytes) {
+                resolver.record(&record, &clock, &mut |event| output.push(event));
+            }
+        });
+        output.emit_until(clock.utc(horizon), queue, resolver, images);
+    }
+
+    /// Once a second: the clock, losses, progress.
+    fn check(&mut self, notice: &mut dyn FnMut(Notice<'_>)) {
+        if let Some(delta_ns) = self.clocks.refresh() {
+            self.queue.push(utc_now(), Message::ClockStep { delta_ns });
+        }
+        let now = utc_now();
+        let mut gaps = Vec::new();
+        if let Some(source) = &self.sources.syscalls
+            && let Ok(totals) = source.totals()
+        {
+            gaps = self.losses.check(now, &totals, source.malformed());
+        }
+        if let Some(lost) = self.output.unwritten(now) {
+            gaps.push(lost);
+        }
+        for gap in gaps {
+            notice(Notice::Lost { source: gap.source, count: gap.count });
+            self.output.lost += gap.count;
+            self.queue.push(now, Message::Gap(gap));
+        }
+        notice(Notice::Progress(self.output.writer.summary()));
+    }
+
+    /// Stops the sources, writes what is left, and closes the case.
+    fn finish(
+        mut self,
+        reason: &'static str,
+        command: Option<ExitStatus>,
+        notice: &mut dyn FnMut(Notice<'_>),
+    ) -> Result<Outcome, RecordError> {
+        if let Some(source) = &mut self.sources.syscalls {
+            source.detach();
+        }
+        if let Some(audit) = &self.sources.audit {
+            audit.stop();
+        }
+        // What the command did last may still be on its way from the engine.
+        std::thread::sleep(Duration::from_nanos(HOLD_NS));
+        let begun = Instant::now();
+        while let Some(source) = &mut self.sources.syscalls
+            && poll(source, &mut self.waiting) > 0
+            && begun.elapsed() < DRAIN
+        {
+            self.turn(HOLD_NS);
+        }
+        self.turn(0);
+        self.check(notice);
+        self.release(u64::MAX >> 1);
+        self.output.push(&own(utc_now(), EventType::CAPTURE_STOP, &[Arg::Str(reason.as_bytes())]));
+        self.output.take_failure()?;
+        let lost = self.output.lost;
+        let summary = self.output.writer.finish()?;
+        Ok(Outcome { summary, command, reason, lost })
+    }
+}
+
+fn poll(source: &mut SyscallSource, waiting: &mut Waiting) -> usize {
+    source.poll_bytes(&mut |record, bytes| waiting.push(record.header().ts, bytes))
+}
+
+/// The case being written.
+struct Output {
+    writer: CaseWriter,
+    lost: u64,
+    /// Losses at this end that were told already.
+    told: u64,
+    failed: Option<CaseError>,
+}
+
+impl Output {
+    /// Writes an event. What cannot be written is counted, and the recording goes on if that makes sense.
+    fn push(&mut self, event: &ctrace_trace::event::Event<'_>) {
+        if self.failed.is_some() {
+            return;
+        }
+        if let Err(error) = self.writer.push(event) {
+            self.note(error);
+        }
+    }
+
+    fn note(&mut self, error: CaseError) {
+        // A single event that does not fit is a gap; a disk that is full or gone ends the recording.
+        if !matches!(error, CaseError::Event(_) | CaseError::Block { .. }) {
+            self.failed = Some(error);
+        }
+    }
+
+    /// What stopped the writing, if something did.
+    fn take_failure(&mut self) -> Result<(), RecordError> {
+        self.failed.take().map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// The loss at this end since the last question.
+    fn unwritten(&mut self, now: u64) -> Option<Gap> {
+        let lost = self.writer.summary().lost;
+        let new = lost.saturating_sub(self.told);
+        self.told = lost;
+        (new > 0).then_some(Gap { source: "case", class: Class::Unwritten, count: new, cpu: -1, from: now, to: now })
+    }
+
+    /// Writes the messages that are not newer than a moment.
+    fn emit_until(&mut self, until: u64, queue: &mut Queue, resolver: &Resolver, images: &mut ContainerImages) {
+        while let Some((ts, message)) = queue.pop(until) {
+            messages::emit(ts, &message, resolver, images, &mut |event| self.push(event));
+        }
+    }
+}

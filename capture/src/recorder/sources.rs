@@ -1,0 +1,90 @@
+//! Opening the sources that were asked for. One that is absent is no error as long as another one is there.
+
+use std::fmt;
+
+use ctrace_trace::schema::Schema;
+
+use super::time::utc_now;
+use crate::audit::{AuditFollower, AuditSource};
+use crate::docker::{DockerFollower, DockerSource, Endpoint, EngineInfo};
+use crate::record_args::{RecordArgs, SourceArg};
+use crate::syscall::{self, SyscallSource};
+
+/// A source that could not be opened, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Absent {
+    /// Its name on the command line.
+    pub source: &'static str,
+    /// What is missing, as a sentence.
+    pub reason: String,
+}
+
+impl fmt::Display for Absent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.source, self.reason)
+    }
+}
+
+/// The sources that run.
+pub(super) struct Sources {
+    pub(super) syscalls: Option<SyscallSource>,
+    pub(super) docker: Option<(DockerFollower, EngineInfo)>,
+    pub(super) audit: Option<AuditFollower>,
+    pub(super) absent: Vec<Absent>,
+}
+
+impl Sources {
+    /// Opens what was asked for.
+    pub(super) fn open(args: &RecordArgs) -> Sources {
+        let mut sources = Sources { syscalls: None, docker: None, audit: None, absent: Vec::new() };
+        let wants = |s| args.sources.contains(&s);
+        if wants(SourceArg::Audit) {
+            sources.audit = sources.keep("audit", open_audit());
+        }
+        if wants(SourceArg::Docker) {
+            sources.docker = sources.keep("docker", open_docker(args));
+        }
+        // Last, so that the others' own start does not fill its rings.
+        if wants(SourceArg::Syscalls) {
+            sources.syscalls = sources.keep("syscalls", open_syscalls(args));
+        }
+        sources
+    }
+
+    fn keep<T>(&mut self, source: &'static str, opened: Result<T, String>) -> Option<T> {
+        opened.map_err(|reason| self.absent.push(Absent { source, reason })).ok()
+    }
+
+    /// Names of the sources that run.
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        let there = [
+            ("syscalls", self.syscalls.is_some()),
+            ("docker", self.docker.is_some()),
+            ("audit", self.audit.is_some()),
+        ];
+        there.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect()
+    }
+}
+
+fn open_syscalls(args: &RecordArgs) -> Result<SyscallSource, String> {
+    let config = syscall::Config {
+        bulk_ring_bytes: u32::try_from(args.buffer).map_err(|_| "--buffer must be below 4GiB".to_owned())?,
+        specs: crate::specs::all(&Schema::current()),
+        ..syscall::Config::default()
+    };
+    SyscallSource::open(&config).map_err(|e| e.to_string())
+}
+
+fn open_docker(args: &RecordArgs) -> Result<(DockerFollower, EngineInfo), String> {
+    let environment = std::env::var("DOCKER_HOST").ok();
+    let endpoint = Endpoint::choose(args.docker_host.as_deref(), environment.as_deref()).map_err(|e| e.to_string())?;
+    let source = DockerSource::open(endpoint).map_err(|e| e.to_string())?;
+    let info = source.info().clone();
+    let follower = source.follow(utc_now()).map_err(|e| e.to_string())?;
+    Ok((follower, info))
+}
+
+fn open_audit() -> Result<AuditFollower, String> {
+    let source = AuditSource::open().map_err(|e| e.to_string())?;
+    source.follow().map_err(|e| e.to_string())
+}

@@ -1,0 +1,174 @@
+//! Which state a syscall changes, by its name: x86_64 and i386 numbers share names.
+
+use ctrace_trace::fd::FdKind;
+use ctrace_trace::schema::{EventSpec, FdUse};
+
+/// What a syscall does to what the resolver knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Nothing.
+    None,
+    /// A new descriptor of a file; its flags.
+    Open(Flags),
+    /// A new descriptor of an object without a file: its kind, its name, its flags.
+    Anonymous(FdKind, &'static str, Flags),
+    /// `memfd_create`.
+    Memfd,
+    /// A new descriptor of something that only the kernel knows.
+    Opaque,
+    Close,
+    CloseRange,
+    /// `dup`, `dup2`, `dup3`: where the flags of the new descriptor are.
+    Dup(Flags),
+    Fcntl,
+    /// `pipe`, `pipe2`.
+    Pipe(Flags),
+    SocketPair,
+    Socket,
+    Bind,
+    Connect,
+    Listen,
+    Accept(Flags),
+    Send,
+    Receive,
+    LocalName,
+    PeerName,
+    Chdir,
+    Fchdir,
+    Chroot,
+    PivotRoot,
+    SetNamespace,
+    Unshare,
+    SetId(SetId),
+    Prctl,
+    Capset,
+    SetSession,
+    SetGroup,
+    /// `execve`, `execveat`.
+    Exec,
+}
+
+/// Which ids a call sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SetId {
+    Uid,
+    Reuid,
+    Resuid,
+    Gid,
+    Regid,
+    Resgid,
+}
+
+/// Where the flags of a new descriptor are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flags {
+    /// Always these.
+    Const(u32),
+    /// The register whose bit `O_CLOEXEC` (= `SOCK_CLOEXEC`, `EFD_CLOEXEC` …) counts.
+    Arg(u8),
+    /// The register whose lowest bit means close-on-exec (`MFD_CLOEXEC`, `FSOPEN_CLOEXEC`).
+    LowBit(u8),
+    /// The register whose bit 3 means close-on-exec (`PERF_FLAG_FD_CLOEXEC`).
+    Bit3(u8),
+    /// The first eight bytes of the captured structure.
+    Field,
+}
+
+/// `O_CLOEXEC`, for descriptors that are always closed by `exec`.
+const CLOEXEC: Flags = Flags::Const(libc::O_CLOEXEC as u32);
+const NO_FLAGS: Flags = Flags::Const(0);
+
+impl Action {
+    /// What a syscall does.
+    pub(super) fn of(spec: &EventSpec) -> Action {
+        let known = descriptors(&spec.name)
+            .or_else(|| sockets(&spec.name))
+            .or_else(|| identity(&spec.name));
+        match known {
+            Some(action) => action,
+            None if spec.fd == FdUse::Ret => Action::Opaque,
+            None => Action::None,
+        }
+    }
+}
+
+fn descriptors(name: &str) -> Option<Action> {
+    use Action::*;
+    Some(match name {
+        "open" => Open(Flags::Arg(1)),
+        "openat" | "open_by_handle_at" => Open(Flags::Arg(2)),
+        "creat" => Open(Flags::Const((libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC) as u32)),
+        "openat2" => Open(Flags::Field),
+        "open_tree" => Open(Flags::Arg(2)),
+        "close" => Close,
+        "close_range" => CloseRange,
+        "dup" | "dup2" => Dup(NO_FLAGS),
+        "dup3" => Dup(Flags::Arg(2)),
+        "fcntl" | "fcntl64" => Fcntl,
+        "pipe" => Pipe(NO_FLAGS),
+        "pipe2" => Pipe(Flags::Arg(1)),
+        "memfd_create" => Memfd,
+        "memfd_secret" => Anonymous(FdKind::Memfd, "secretmem", Flags::Arg(0)),
+        "eventfd" => Anonymous(FdKind::Event, "anon_inode:[eventfd]", NO_FLAGS),
+        "eventfd2" => Anonymous(FdKind::Event, "anon_inode:[eventfd]", Flags::Arg(1)),
+        "epoll_create" => Anonymous(FdKind::EventPoll, "anon_inode:[eventpoll]", NO_FLAGS),
+        "epoll_create1" => Anonymous(FdKind::EventPoll, "anon_inode:[eventpoll]", Flags::Arg(0)),
+        "signalfd" => Anonymous(FdKind::Signal, "anon_inode:[signalfd]", NO_FLAGS),
+        "signalfd4" => Anonymous(FdKind::Signal, "anon_inode:[signalfd]", Flags::Arg(3)),
+        "timerfd_create" => Anonymous(FdKind::Timer, "anon_inode:[timerfd]", Flags::Arg(1)),
+        "inotify_init" => Anonymous(FdKind::Inotify, "anon_inode:inotify", NO_FLAGS),
+        "inotify_init1" => Anonymous(FdKind::Inotify, "anon_inode:inotify", Flags::Arg(0)),
+        "fanotify_init" => Anonymous(FdKind::Unknown, "anon_inode:[fanotify]", Flags::LowBit(0)),
+        "pidfd_open" => Anonymous(FdKind::Pidfd, "anon_inode:[pidfd]", CLOEXEC),
+        "userfaultfd" => Anonymous(FdKind::UserFault, "anon_inode:[userfaultfd]", Flags::Arg(0)),
+        "io_uring_setup" => Anonymous(FdKind::IoUring, "anon_inode:[io_uring]", CLOEXEC),
+        "bpf" => Anonymous(FdKind::Bpf, "anon_inode:bpf", CLOEXEC),
+        "perf_event_open" => Anonymous(FdKind::Unknown, "anon_inode:[perf_event]", Flags::Bit3(4)),
+        "landlock_create_ruleset" => Anonymous(FdKind::Unknown, "anon_inode:[landlock-ruleset]", CLOEXEC),
+        "fsopen" => Anonymous(FdKind::Unknown, "anon_inode:[fscontext]", Flags::LowBit(1)),
+        "fspick" => Anonymous(FdKind::Unknown, "anon_inode:[fscontext]", Flags::LowBit(2)),
+        _ => return Option::None,
+    })
+}
+
+fn sockets(name: &str) -> Option<Action> {
+    use Action::*;
+    Some(match name {
+        "socket" => Socket,
+        "socketpair" => SocketPair,
+        "bind" => Bind,
+        "connect" => Connect,
+        "listen" => Listen,
+        "accept" => Accept(NO_FLAGS),
+        "accept4" => Accept(Flags::Arg(3)),
+        "sendto" | "sendmsg" | "sendmmsg" => Send,
+        "recvfrom" | "recvmsg" | "recvmmsg" => Receive,
+        "getsockname" => LocalName,
+        "getpeername" => PeerName,
+        _ => return Option::None,
+    })
+}
+
+fn identity(name: &str) -> Option<Action> {
+    use Action::*;
+    Some(match name {
+        "chdir" => Chdir,
+        "fchdir" => Fchdir,
+        "chroot" => Chroot,
+        "pivot_root" => PivotRoot,
+        "setns" => SetNamespace,
+        "unshare" => Unshare,
+        "setuid" | "setuid32" => SetId(self::SetId::Uid),
+        "setreuid" | "setreuid32" => SetId(self::SetId::Reuid),
+        "setresuid" | "setresuid32" => SetId(self::SetId::Resuid),
+        "setgid" | "setgid32" => SetId(self::SetId::Gid),
+        "setregid" | "setregid32" => SetId(self::SetId::Regid),
+        "setresgid" | "setresgid32" => SetId(self::SetId::Resgid),
+        "prctl" => Prctl,
+        "capset" => Capset,
+        "setsid" => SetSession,
+        "setpgid" => SetGroup,
+        "execve" | "execveat" => Exec,
+        _ => return Option::None,
+    })
+}

@@ -1,0 +1,53 @@
+//! Limits of the resolver, and what it counts.
+
+/// Limits of the resolver. Reaching one never stops it: something is forgotten and counted in [`Stats`].
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Most processes that are kept. Default 65,536.
+    pub max_processes: usize,
+    /// Most descriptors of all processes together, in steps of 64 for each process. Default 1,048,576.
+    pub max_fds: usize,
+    /// Nanoseconds for which a process is kept after its end, for records that come late. Default 2 s.
+    pub linger_ns: u64,
+    /// Most questions to the host in a second of the records' time; 0 asks nothing. Default 2,000.
+    pub lookups_per_s: u32,
+    /// Environment variables that are kept beside `LD_PRELOAD` and `LD_LIBRARY_PATH`.
+    pub env: Vec<Vec<u8>>,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            max_processes: 65_536,
+            max_fds: 1 << 20,
+            linger_ns: 2_000_000_000,
+            lookups_per_s: 2_000,
+            env: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Whether an environment variable (`NAME=value`) is kept.
+    pub(super) fn keeps(&self, variable: &[u8]) -> bool {
+        let name = variable.split(|b| *b == b'=').next().unwrap_or_default();
+        matches!(name, b"LD_PRELOAD" | b"LD_LIBRARY_PATH") || self.env.iter().any(|n| n == name)
+    }
+}
+
+/// What the resolver counted since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Processes that are known now, ended ones that linger included.
+    pub processes: u64,
+    /// Processes that appeared without a fork: older than the recording and not in the snapshot, or lost.
+    pub unannounced: u64,
+    /// Processes that were forgotten while they lived, because there were too many.
+    pub evicted: u64,
+    /// Descriptors that were not kept, because there were too many.
+    pub fds_refused: u64,
+    /// Questions to the host.
+    pub lookups: u64,
+    /// Questions that were not asked, because there were too many.
+    pub lookups_refused: u64,
+}

@@ -1,0 +1,118 @@
+//! From the id of a cgroup to the container that runs in it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ctrace_trace::container::Container;
+use ctrace_trace::process::ProcessImage;
+use hashbrown::HashMap;
+
+use crate::host::container_of;
+
+/// Most cgroups, and most containers, that are kept; the oldest are forgotten first.
+const MAX_KEPT: usize = 16_384;
+
+/// A cgroup as images carry it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cgroup {
+    pub(super) path: Arc<[u8]>,
+    pub(super) container: Option<Arc<Container>>,
+}
+
+impl Cgroup {
+    /// Puts an image into this cgroup; `false` when that says nothing new.
+    ///
+    /// The root says nothing of a process that was in a container: beside cgroups of version 1 all processes are in it,
+    /// and one that moves itself there has not left its container by that.
+    pub(super) fn place(&self, image: &mut ProcessImage) -> bool {
+        let leaves = self.container.is_none() && image.container.is_some();
+        let same = image.cgroup == *self.path && image.container == self.container;
+        if self.path.is_empty() || same || leaves && *self.path == *b"/" {
+            return false;
+        }
+        image.cgroup = self.path.to_vec();
+        image.container.clone_from(&self.container);
+        true
+    }
+}
+
+/// Cgroups by id and containers by their full id.
+#[derive(Debug, Default)]
+pub(super) struct Containers {
+    cgroups: HashMap<u64, (Arc<[u8]>, Option<String>)>,
+    cgroup_order: VecDeque<u64>,
+    containers: HashMap<String, Arc<Container>>,
+    container_order: VecDeque<String>,
+}
+
+impl Containers {
+    /// Learns the path of a cgroup.
+    pub(super) fn learn(&mut self, id: u64, path: &[u8]) {
+        let container = self.introduce(path);
+        if self.cgroups.insert(id, (path.into(), container)).is_none() {
+            self.cgroup_order.push_back(id);
+            if self.cgroup_order.len() > MAX_KEPT
+                && let Some(oldest) = self.cgroup_order.pop_front()
+            {
+                self.cgroups.remove(&oldest);
+            }
+        }
+    }
+
+    /// The cgroup of an id, where its path is known.
+    pub(super) fn get(&self, id: u64) -> Option<Cgroup> {
+        let (path, container) = self.cgroups.get(&id)?;
+        let container = container.as_ref().and_then(|id| self.containers.get(id));
+        Some(Cgroup {
+            path: path.clone(),
+            container: container.cloned(),
+        })
+    }
+
+    /// The cgroup of a path.
+    pub(super) fn of_path(&mut self, path: &[u8]) -> Cgroup {
+        let container = self.introduce(path).and_then(|id| self.containers.get(&id));
+        Cgroup {
+            path: path.into(),
+            container: container.cloned(),
+        }
+    }
+
+    /// Takes over what an engine says of a container; `false` when that was known.
+    pub(super) fn update(&mut self, container: &Arc<Container>) -> bool {
+        match self.containers.get_mut(&container.id) {
+            Some(known) if known == container => false,
+            Some(known) => {
+                *known = container.clone();
+                true
+            }
+            None => {
+                self.add(container.clone());
+                true
+            }
+        }
+    }
+
+    /// Adds the container of a cgroup path, with no more than what the path says.
+    fn introduce(&mut self, path: &[u8]) -> Option<String> {
+        let (engine, id) = container_of(path)?;
+        if !self.containers.contains_key(id) {
+            self.add(Arc::new(Container {
+                id: id.to_owned(),
+                engine: engine.to_owned(),
+                ..Container::default()
+            }));
+        }
+        Some(id.to_owned())
+    }
+
+    fn add(&mut self, container: Arc<Container>) {
+        self.container_order.push_back(container.id.clone());
+        self.containers.insert(container.id.clone(), container);
+        if self.container_order.len() > MAX_KEPT
+            && let Some(oldest) = self.container_order.pop_front()
+        {
+            self.containers.remove(&oldest);
+        }
+    }
+}

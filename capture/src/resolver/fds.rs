@@ -1,0 +1,378 @@
+//! The descriptors of one process: number → what is behind it.
+//!
+//! A table is a sorted list of chunks of 64 numbers, shared by reference between a process and what it forked until one
+//! of them changes a chunk: forking a process with a thousand descriptors copies sixteen references.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ctrace_trace::fd::FdEntry;
+
+const CHUNK_BITS: u32 = 6;
+const CHUNK_LEN: usize = 1 << CHUNK_BITS;
+
+/// Counts the chunks of all tables, so that processes with very many descriptors cannot take all memory.
+#[derive(Clone, Debug)]
+pub(crate) struct ChunkBudget {
+    live: Arc<AtomicUsize>,
+    max: usize,
+}
+
+impl ChunkBudget {
+    pub(crate) fn new(max_fds: usize) -> ChunkBudget {
+        ChunkBudget {
+            live: Arc::default(),
+            max: max_fds.div_ceil(CHUNK_LEN).max(1),
+        }
+    }
+
+    fn is_spent(&self) -> bool {
+        self.live.load(Ordering::Relaxed) >= self.max
+    }
+
+    /// How many chunks there are.
+    #[cfg(test)]
+    pub(crate) fn live(&self) -> usize {
+        self.live.load(Ordering::Relaxed)
+    }
+}
+
+/// One chunk's share of the budget, given back when the chunk is dropped.
+#[derive(Debug)]
+struct Share(Arc<AtomicUsize>);
+
+impl Share {
+    fn take(live: &Arc<AtomicUsize>) -> Share {
+        live.fetch_add(1, Ordering::Relaxed);
+        Share(live.clone())
+    }
+}
+
+impl Clone for Share {
+    fn clone(&self) -> Share {
+        Share::take(&self.0)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Chunk {
+    entries: [Option<Arc<FdEntry>>; CHUNK_LEN],
+    /// Which of them are taken.
+    used: u64,
+    /// Which of them are closed by `exec`.
+    cloexec: u64,
+    /// Which were asked of the host in vain: they are not asked for again until the number is used anew.
+    missed: u64,
+    _share: Share,
+}
+
+impl Chunk {
+    fn new(budget: &ChunkBudget) -> Chunk {
+        Chunk {
+            entries: [const { None }; CHUNK_LEN],
+            used: 0,
+            cloexec: 0,
+            missed: 0,
+            _share: Share::take(&budget.live),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.missed | self.used == 0
+    }
+
+    fn clear(&mut self, mask: u64) {
+        let mut left = mask & self.used;
+        while left != 0 {
+            if let Some(entry) = self.entries.get_mut(left.trailing_zeros() as usize) {
+                *entry = None;
+            }
+            left &= left - 1;
+        }
+        self.used &= !mask;
+        self.cloexec &= !mask;
+        self.missed &= !mask;
+    }
+}
+
+/// The descriptors of one process.
+#[derive(Clone, Debug)]
+pub(crate) struct FdTable {
+    /// Sorted by their number (descriptor number / 64).
+    chunks: Vec<(u32, Arc<Chunk>)>,
+    budget: ChunkBudget,
+}
+
+impl FdTable {
+    pub(crate) fn new(budget: &ChunkBudget) -> FdTable {
+        FdTable {
+            chunks: Vec::new(),
+            budget: budget.clone(),
+        }
+    }
+
+    /// What is behind a descriptor, where it is known.
+    #[inline]
+    pub(crate) fn get(&self, fd: i32) -> Option<&Arc<FdEntry>> {
+        let (chunk, bit) = self.chunk(fd)?;
+        chunk.entries.get(bit)?.as_ref()
+    }
+
+    /// Whether `exec` closes it.
+    pub(crate) fn is_cloexec(&self, fd: i32) -> bool {
+        self.chunk(fd).is_some_and(|(c, bit)| c.cloexec >> bit & 1 == 1)
+    }
+
+    /// Whether the host was asked for it in vain.
+    pub(crate) fn is_missed(&self, fd: i32) -> bool {
+        self.chunk(fd).is_some_and(|(c, bit)| c.missed >> bit & 1 == 1)
+    }
+
+    /// Puts an object behind a number; `false` when the budget of all tables is spent and it was not kept.
+    pub(crate) fn insert(&mut self, fd: i32, entry: Arc<FdEntry>, cloexec: bool) -> bool {
+        let Some((chunk, bit)) = self.chunk_mut(fd) else {
+            return fd < 0;
+        };
+        if let Some(slot) = chunk.entries.get_mut(bit) {
+            *slot = Some(entry);
+        }
+        chunk.used |= 1 << bit;
+        chunk.cloexec = chunk.cloexec & !(1 << bit) | u64::from(cloexec) << bit;
+        chunk.missed &= !(1 << bit);
+        true
+    }
+
+    /// Puts another entry behind a number that is in use, keeping its close-on-exec flag.
+    pub(crate) fn replace(&mut self, fd: i32, entry: Arc<FdEntry>) -> bool {
+        let cloexec = self.is_cloexec(fd);
+        self.insert(fd, entry, cloexec)
+    }
+
+    pub(crate) fn set_cloexec(&mut self, fd: i32, cloexec: bool) {
+        if self.is_cloexec(fd) != cloexec
+            && let Some((chunk, bit)) = self.chunk_mut(fd)
+        {
+            chunk.cloexec ^= 1 << bit;
+        }
+    }
+
+    pub(crate) fn set_missed(&mut self, fd: i32) {
+        if let Some((chunk, bit)) = self.chunk_mut(fd) {
+            chunk.missed |= 1 << bit;
+        }
+    }
+
+    /// Forgets a descriptor.
+    pub(crate) fn remove(&mut self, fd: i32) {
+        let Some((nr, bit)) = FdTable::split(fd) else {
+            return;
+        };
+        let Ok(at) = self.position(nr) else {
+            return;
+        };
+        if let Some((_, chunk)) = self.chunks.get_mut(at)
+            && (chunk.used | chunk.missed) >> bit & 1 == 1
+        {
+            let chunk = Arc::make_mut(chunk);
+            chunk.clear(1 << bit);
+            // The first chunk is needed again by the next open.
+            if nr > 0 && chunk.is_empty() {
+                self.chunks.remove(at);
+            }
+        }
+    }
+
+    /// Forgets the descriptors `first` to `last`, both included.
+    pub(crate) fn remove_range(&mut self, first: u32, last: u32) {
+        self.each_in_range(first, last, |chunk, mask| chunk.clear(mask));
+        self.chunks.retain(|(_, c)| !c.is_empty());
+    }
+
+    /// Marks the descriptors `first` to `last` as closed by `exec`.
+    pub(crate) fn cloexec_range(&mut self, first: u32, last: u32) {
+        self.each_in_range(first, last, |chunk, mask| chunk.cloexec |= mask);
+    }
+
+    /// Forgets what `exec` closes.
+    pub(crate) fn exec(&mut self) {
+        for (_, chunk) in &mut self.chunks {
+            if chunk.cloexec != 0 {
+                let chunk = Arc::make_mut(chunk);
+                chunk.clear(chunk.cloexec);
+            }
+        }
+        self.chunks.retain(|(_, c)| !c.is_empty());
+    }
+
+    /// All known descriptors in ascending order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (i32, &Arc<FdEntry>)> {
+        self.chunks.iter().flat_map(|(nr, chunk)| {
+            let base = (nr << CHUNK_BITS) as i32;
+            let entries = chunk.entries.iter().enumerate();
+            entries.filter_map(move |(i, e)| Some((base + i as i32, e.as_ref()?)))
+        })
+    }
+
+    /// Numbers below `1 << 26` fit every kernel's `nr_open` that is in use; others are never in a table.
+    fn split(fd: i32) -> Option<(u32, usize)> {
+        let fd = u32::try_from(fd).ok().filter(|fd| *fd < 1 << 26)?;
+        Some((fd >> CHUNK_BITS, fd as usize % CHUNK_LEN))
+    }
+
+    #[inline]
+    fn position(&self, nr: u32) -> Result<usize, usize> {
+        // Descriptors are handed out from the lowest number, so a table nearly always has no holes.
+        match self.chunks.get(nr as usize) {
+            Some((n, _)) if *n == nr => Ok(nr as usize),
+            _ => self.chunks.binary_search_by_key(&nr, |(n, _)| *n),
+        }
+    }
+
+    #[inline]
+    fn chunk(&self, fd: i32) -> Option<(&Chunk, usize)> {
+        let (nr, bit) = FdTable::split(fd)?;
+        let (_, chunk) = self.chunks.get(self.position(nr).ok()?)?;
+        Some((chunk, bit))
+    }
+
+    fn chunk_mut(&mut self, fd: i32) -> Option<(&mut Chunk, usize)> {
+        let (nr, bit) = FdTable::split(fd)?;
+        let at = match self.position(nr) {
+            Ok(at) => at,
+            Err(_) if self.budget.is_spent() => return None,
+            Err(at) => {
+                self.chunks.insert(at, (nr, Arc::new(Chunk::new(&self.budget))));
+                at
+            }
+        };
+        let (_, chunk) = self.chunks.get_mut(at)?;
+        Some((Arc::make_mut(chunk), bit))
+    }
+
+    /// Calls `change` for each chunk that has numbers in the range, with the mask of those numbers.
+    fn each_in_range(&mut self, first: u32, last: u32, change: impl Fn(&mut Chunk, u64)) {
+        for (nr, chunk) in &mut self.chunks {
+            let (low, high) = (*nr << CHUNK_BITS, (*nr << CHUNK_BITS) + (CHUNK_LEN as u32 - 1));
+            if first > last || first > high || last < low {
+                continue;
+            }
+            let (from, to) = (first.max(low) - low, last.min(high) - low);
+            let mask = u64::MAX >> (63 - (to - from)) << from;
+            change(Arc::make_mut(chunk), mask);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ctrace_trace::fd::FdKind;
+
+    fn entry(id: u64) -> Arc<FdEntry> {
+        Arc::new(FdEntry {
+            id,
+            kind: FdKind::File,
+            name: format!("/f{id}").into_bytes(),
+            name_raw: Vec::new(),
+            open_flags: 0,
+            dev: 0,
+            ino: 0,
+            socket: None,
+        })
+    }
+
+    fn numbers(t: &FdTable) -> Vec<i32> {
+        t.iter().map(|(fd, _)| fd).collect()
+    }
+
+    fn filled(fds: impl IntoIterator<Item = i32>) -> FdTable {
+        let mut t = FdTable::new(&ChunkBudget::new(1 << 20));
+        for fd in fds {
+            assert!(t.insert(fd, entry(fd as u64), fd % 2 == 1));
+        }
+        t
+    }
+
+    #[test]
+    fn a_fork_shares_until_one_side_writes() {
+        let parent = filled(0..1000);
+        let budget = parent.budget.clone();
+        assert_eq!(budget.live(), 16);
+        let mut child = parent.clone();
+        assert_eq!(budget.live(), 16);
+        child.remove(500);
+        assert_eq!(budget.live(), 17);
+        assert!(child.get(500).is_none());
+        assert_eq!(parent.get(500).map(|e| e.id), Some(500));
+        drop(child);
+        assert_eq!(budget.live(), 16);
+    }
+
+    #[test]
+    fn exec_closes_what_is_marked() {
+        let mut t = filled([0, 1, 2, 3, 70, 71]);
+        t.set_cloexec(1, false);
+        t.set_cloexec(70, true);
+        t.exec();
+        assert_eq!(numbers(&t), [0, 1, 2]);
+    }
+
+    #[test]
+    fn ranges_cross_chunks() {
+        for (first, last, want) in [
+            (3, u32::MAX, vec![0, 1, 2]),
+            (0, 63, vec![64, 127, 128, 5000]),
+            (63, 64, vec![0, 1, 2, 3, 127, 128, 5000]),
+            (127, 128, vec![0, 1, 2, 3, 63, 64, 5000]),
+            (70, 65, vec![0, 1, 2, 3, 63, 64, 127, 128, 5000]),
+            (5000, 4, vec![0, 1, 2, 3, 63, 64, 127, 128, 5000]),
+        ] {
+            let mut t = filled([0, 1, 2, 3, 63, 64, 127, 128, 5000]);
+            t.remove_range(first, last);
+            assert_eq!(numbers(&t), want, "close_range({first}, {last})");
+        }
+        let mut t = filled([0, 2, 64]);
+        t.cloexec_range(2, u32::MAX);
+        assert_eq!(
+            numbers(&t).into_iter().filter(|f| t.is_cloexec(*f)).collect::<Vec<_>>(),
+            [2, 64]
+        );
+    }
+
+    #[test]
+    fn far_numbers_cost_one_chunk_and_absurd_ones_nothing() {
+        let mut t = filled([1_048_575]);
+        assert_eq!(t.budget.live(), 1);
+        assert!(t.get(1_048_575).is_some());
+        assert!(!t.insert(i32::MAX, entry(1), false));
+        assert!(t.get(-1).is_none());
+        assert!(t.get(-100).is_none());
+    }
+
+    #[test]
+    fn a_spent_budget_refuses_new_chunks_only() {
+        let mut t = FdTable::new(&ChunkBudget::new(64));
+        assert!(t.insert(0, entry(1), false));
+        assert!(!t.insert(64, entry(2), false));
+        assert!(t.insert(1, entry(3), false));
+    }
+
+    #[test]
+    fn a_miss_is_remembered_until_the_number_is_used_anew() {
+        let mut t = filled([]);
+        t.set_missed(7);
+        assert!(t.is_missed(7));
+        assert!(t.get(7).is_none());
+        t.insert(7, entry(1), false);
+        assert!(!t.is_missed(7));
+        t.set_missed(8);
+        t.remove(8);
+        assert!(!t.is_missed(8));
+    }
+}

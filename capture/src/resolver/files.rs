@@ -1,0 +1,177 @@
+//! What calls do to descriptors that are no sockets: opening, duplicating, closing.
+
+use std::sync::Arc;
+
+use ctrace_trace::fd::{FdEntry, FdKind};
+use ctrace_wire::section::{self, FILE_PSEUDO, dev_major, dev_minor};
+
+use super::action::Flags;
+use super::call::{Call, Scratch};
+use super::state::State;
+
+const CLOSE_RANGE_CLOEXEC: u32 = 4;
+const EBADF: i64 = -9;
+
+/// An entry that says no more than its kind and name.
+pub(super) fn named(kind: FdKind, name: &[u8]) -> FdEntry {
+    FdEntry {
+        id: 0,
+        kind,
+        name: name.to_vec(),
+        name_raw: Vec::new(),
+        open_flags: 0,
+        dev: 0,
+        ino: 0,
+        socket: None,
+    }
+}
+
+/// A device number of the kernel in the form of `st_dev` (`new_encode_dev` in linux/kdev_t.h).
+pub(super) fn stat_device(dev: u32) -> u64 {
+    let (major, minor) = (dev_major(dev), dev_minor(dev));
+    u64::from(minor & 0xff | major << 8 | (minor & !0xff) << 12)
+}
+
+impl State {
+    /// A file was opened. The kernel's path of it counts where it was captured: it is free of symbolic links and of what
+    /// another thread wrote over the caller's string. What was asked for stays beside it.
+    pub(super) fn open(&mut self, call: &Call<'_>, flags: Flags, asked: Option<&[u8]>, scratch: &Scratch) {
+        let Some(fd) = call.new_fd() else {
+            return;
+        };
+        let resolved = scratch.paths.first().map_or(&[][..], |p| p);
+        let name = if scratch.kernel.is_empty() {
+            resolved
+        } else {
+            &scratch.kernel
+        };
+        if name.is_empty() {
+            return self.opaque(call);
+        }
+        let file = call.section(section::FILE).and_then(|s| s.file());
+        let open_flags = call.flags(flags);
+        let raw = asked.filter(|raw| *raw != name).unwrap_or_default();
+        let entry = self.entry(FdEntry {
+            id: 0,
+            kind: file_kind(file.as_ref(), open_flags),
+            name: name.to_vec(),
+            name_raw: raw.to_vec(),
+            open_flags,
+            dev: file.map_or(0, |f| stat_device(f.dev)),
+            ino: file.map_or(0, |f| f.ino),
+            socket: None,
+        });
+        self.put_fd(call.pid, call.ts, fd, entry, call.cloexec(flags));
+    }
+
+    /// A descriptor of an object without a file was made.
+    pub(super) fn anonymous(&mut self, call: &Call<'_>, kind: FdKind, name: &[u8], cloexec: bool) {
+        let Some(fd) = call.new_fd() else {
+            return;
+        };
+        let entry = self.entry(named(kind, name));
+        self.put_fd(call.pid, call.ts, fd, entry, cloexec);
+    }
+
+    /// `memfd_create`: the flags are MFD_CLOEXEC = 1 and others.
+    pub(super) fn memfd(&mut self, call: &Call<'_>) {
+        let name = [b"memfd:", call.text(0).unwrap_or_default()].concat();
+        self.anonymous(call, FdKind::Memfd, &name, call.arg32(1) & 1 != 0);
+    }
+
+    /// A descriptor was made of something that the arguments do not tell.
+    pub(super) fn opaque(&mut self, call: &Call<'_>) {
+        if let (Some(fd), Some(process)) = (call.new_fd(), self.table.at(call.pid, call.ts)) {
+            process.fds.remove(fd);
+        }
+    }
+
+    /// A descriptor is free again, also where `close` reports an error of writing back.
+    pub(super) fn close(&mut self, call: &Call<'_>) {
+        if call.ret != EBADF
+            && let Some(process) = self.table.at(call.pid, call.ts)
+        {
+            process.fds.remove(call.fd(0));
+        }
+    }
+
+    pub(super) fn close_range(&mut self, call: &Call<'_>) {
+        if !call.succeeded() {
+            return;
+        }
+        if let Some(process) = self.table.at(call.pid, call.ts) {
+            let (first, last) = (call.arg32(0), call.arg32(1));
+            if call.arg32(2) & CLOSE_RANGE_CLOEXEC != 0 {
+                process.fds.cloexec_range(first, last);
+            } else {
+                process.fds.remove_range(first, last);
+            }
+        }
+    }
+
+    /// Two descriptors now refer to one object.
+    pub(super) fn dup(&mut self, call: &Call<'_>, cloexec: bool) {
+        let (old, Some(new)) = (call.fd(0), call.new_fd()) else {
+            return;
+        };
+        if old == new {
+            return;
+        }
+        self.ask_for_fd(call.pid, call.ts, old, call.ret);
+        let Some(process) = self.table.at(call.pid, call.ts) else {
+            return;
+        };
+        match process.fds.get(old).cloned() {
+            Some(entry) => self.put_fd(call.pid, call.ts, new, entry, cloexec),
+            None => process.fds.remove(new),
+        }
+    }
+
+    pub(super) fn fcntl(&mut self, call: &Call<'_>) {
+        if !call.succeeded() {
+            return;
+        }
+        match call.arg32(1) as i32 {
+            libc::F_DUPFD => self.dup(call, false),
+            libc::F_DUPFD_CLOEXEC => self.dup(call, true),
+            libc::F_SETFD => {
+                if let Some(process) = self.table.at(call.pid, call.ts) {
+                    let cloexec = call.arg32(2) & libc::FD_CLOEXEC as u32 != 0;
+                    process.fds.set_cloexec(call.fd(0), cloexec);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn pipe(&mut self, call: &Call<'_>, cloexec: bool) {
+        let entry = self.entry(named(FdKind::Pipe, b"pipe"));
+        self.pair(call, &entry, cloexec);
+    }
+
+    /// Puts one object behind the two descriptors that the kernel wrote.
+    pub(super) fn pair(&mut self, call: &Call<'_>, entry: &Arc<FdEntry>, cloexec: bool) {
+        for fd in call.pair().filter(|_| call.succeeded()).into_iter().flatten() {
+            self.put_fd(call.pid, call.ts, fd, entry.clone(), cloexec);
+        }
+    }
+}
+
+fn file_kind(file: Option<&section::File>, open_flags: u32) -> FdKind {
+    let Some(file) = file else {
+        let directory = open_flags & libc::O_DIRECTORY as u32 != 0;
+        let temporary = open_flags & libc::O_TMPFILE as u32 == libc::O_TMPFILE as u32;
+        return if directory && !temporary {
+            FdKind::Directory
+        } else {
+            FdKind::File
+        };
+    };
+    match file.mode & libc::S_IFMT {
+        libc::S_IFDIR => FdKind::Directory,
+        libc::S_IFIFO => FdKind::Pipe,
+        libc::S_IFSOCK => FdKind::Unix,
+        _ if file.flags & FILE_PSEUDO != 0 => FdKind::Memfd,
+        _ => FdKind::File,
+    }
+}

@@ -1,0 +1,184 @@
+//! From raw kernel records to resolved events: which process, in which container, which file.
+//!
+//! [`Resolver::record`] takes records in the order of their time, as near as the caller can bring them; a record that
+//! comes late is still put to the process that made it. State changes first, so that an event shows the process and the
+//! descriptor as they are after the call; only `close` shows what is closed.
+//!
+//! What is kept and what is not:
+//!
+//! - Threads of a process share one descriptor table and, until they `unshare(CLONE_FS)`, one directory. Processes that
+//!   share tables without being threads (`clone(CLONE_FILES)` alone) are taken for separate ones from then on.
+//! - Descriptors received through `recvmsg` are not announced by any record: the host is asked at their first use.
+//! - A parent stays the one that forked the process; see [`image`](self) for how chains of parents are cut.
+
+mod action;
+mod address;
+mod call;
+mod clock;
+mod config;
+mod containers;
+mod fds;
+mod files;
+mod identity;
+mod image;
+mod life;
+mod names;
+mod paths;
+mod plan;
+mod proc;
+mod process;
+mod snapshot;
+mod sockets;
+mod state;
+mod syscalls;
+mod table;
+
+use std::sync::Arc;
+
+use ctrace_trace::container::Container;
+use ctrace_trace::event::{Arg, Event, EventType};
+use ctrace_trace::process::ProcessImage;
+use ctrace_trace::schema::Schema;
+use ctrace_wire::record::{Cgroup, Exit, Fork, Header};
+use ctrace_wire::section;
+
+pub use clock::Clock;
+pub use config::{Config, Stats};
+pub use proc::ProcHost;
+pub use snapshot::{Host, NoHost, ProcessState, Snapshot, SnapshotFd, SnapshotProcess};
+
+use crate::syscall::{Record, View};
+use call::Scratch;
+use plan::Plans;
+use state::State;
+
+/// Turns records into events.
+pub struct Resolver {
+    plans: Plans,
+    state: State,
+    scratch: Scratch,
+}
+
+impl Resolver {
+    /// A resolver that starts from what was there, and asks `host` for what it missed.
+    pub fn new(config: Config, snapshot: Snapshot, host: Box<dyn Host>) -> Resolver {
+        let mut state = State::new(config, host);
+        state.begin(snapshot);
+        Resolver {
+            plans: Plans::new(&Schema::current()),
+            state,
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Takes a record and hands what it means to `sink`: no event, or one.
+    pub fn record(&mut self, record: &Record<'_>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
+        self.state.table.expire(record.header().ts);
+        match record {
+            Record::Syscall(view) => self.syscall(view, clock, sink),
+            Record::SyscallEnter(view) => self.enter(view, clock, sink),
+            Record::Exec(view) => self.exec(view, clock, sink),
+            Record::Fork(view) => self.fork(&view.fixed, clock),
+            Record::Exit(view) => self.exit(&view.fixed, clock, sink),
+            Record::CgroupMkdir(view) => self.cgroup(view),
+            // Records of processes that were in it may still come; the registry forgets the oldest by itself.
+            Record::CgroupRmdir(_) => {}
+        }
+    }
+
+    /// Takes over what an engine says of a container. Processes in it get new images.
+    pub fn container(&mut self, container: Arc<Container>) {
+        if !self.state.containers.update(&container) {
+            return;
+        }
+        let is_in = |image: &ProcessImage| image.container.as_ref().is_some_and(|c| c.id == container.id);
+        for pid in self.state.table.pids_where(|p| is_in(&p.image)) {
+            let start = self.state.table.latest(pid).map_or(0, |p| p.start);
+            self.state
+                .change(pid, start, |image| image.container = Some(container.clone()));
+        }
+    }
+
+    /// The image of the process that has an id now, for events of other sources.
+    pub fn image_of(&self, pid: u32) -> Option<Arc<ProcessImage>> {
+        self.state.table.latest(pid).map(|p| p.image.clone())
+    }
+
+    /// The processes that live, in ascending order of ids, for the start of a segment.
+    pub fn snapshot(&self) -> Vec<ProcessState> {
+        let living = self.state.table.sorted().into_iter().filter(|p| p.ended == u64::MAX);
+        let states = living.map(|p| ProcessState {
+            image: p.image.clone(),
+            fds: p.fds.iter().map(|(fd, entry)| (fd, entry.clone())).collect(),
+        });
+        states.collect()
+    }
+
+    /// What was counted so far.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            processes: self.state.table.len() as u64,
+            evicted: self.state.table.evicted,
+            ..self.state.stats
+        }
+    }
+
+    fn fork(&mut self, fork: &Fork, clock: &Clock) {
+        self.state.meet(&fork.header);
+        self.state.fork(fork, clock);
+    }
+
+    fn exit(&mut self, exit: &Exit, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
+        let Some(ended) = self.state.exit(exit) else {
+            return;
+        };
+        let (code, signal) = (ended.status >> 8 & 0xff, ended.status & 0x7f);
+        let args = [
+            i64::from(ended.status),
+            // Falco's `ret`: the exit code, -1 where a signal ended the process.
+            if signal == 0 { i64::from(code) } else { -1 },
+            i64::from(signal),
+            i64::from(ended.status >> 7 & 1),
+            i64::from(ended.threads),
+        ];
+        let image = self.state.table.at(exit.header.tgid, exit.header.ts).map(|p| &p.image);
+        sink(&Event {
+            ret: None,
+            ..bare(&exit.header, EventType::PROCEXIT, clock, image, &args.map(Arg::Num))
+        });
+    }
+
+    fn cgroup(&mut self, view: &View<'_, Cgroup>) {
+        // Containers are told apart by the version 2 hierarchy, whose ids records carry.
+        if view.fixed.hierarchy == 0
+            && let Some(path) = view.section(section::CGROUP_PATH)
+        {
+            self.state.containers.learn(view.fixed.id, path.data);
+        }
+    }
+}
+
+/// An event with neither result nor descriptor.
+fn bare<'a>(
+    header: &Header,
+    kind: EventType,
+    clock: &Clock,
+    image: Option<&'a Arc<ProcessImage>>,
+    args: &'a [Arg<'a>],
+) -> Event<'a> {
+    Event {
+        ts: clock.utc(header.ts),
+        kind,
+        cpu: header.cpu,
+        tid: header.tid,
+        image,
+        ret: None,
+        fd_num: None,
+        fd: None,
+        args,
+        data: &[],
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+//! Making paths absolute and free of `.`, `..` and doubled slashes.
+//!
+//! Paths are in the view of the process's mount namespace: what a process in a container calls `/etc/shadow` is
+//! `/etc/shadow`. Below a `chroot` its directory is put in front, because the kernel's own paths (of opened and executed
+//! files) carry it too. `..` is taken by its letters; where a symbolic link makes that wrong, the kernel's path of the
+//! opened file is the one that is kept.
+
+/// Longest path that is kept; a `chdir` deeper than this makes the working directory unknown.
+pub(crate) const PATH_LIMIT: usize = 16 * 1024;
+
+/// Writes the absolute form of `raw` into `out`.
+///
+/// `root` is the directory of a `chroot` (empty for none) and `base` what relative paths start from. Where `base` is not
+/// absolute, that is unknown, a relative path stays relative: the result then does not begin with a slash.
+pub(crate) fn resolve(root: &[u8], base: &[u8], raw: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    let root = if root == b"/" { &b""[..] } else { root };
+    let absolute = raw.first() == Some(&b'/');
+    let known = absolute || base.first() == Some(&b'/');
+    if absolute {
+        out.extend_from_slice(root);
+    } else if known && base != b"/" {
+        out.extend_from_slice(base.strip_suffix(b"/").unwrap_or(base));
+    }
+    let floor = if out.starts_with(root) { root.len() } else { 0 };
+    if known && out.len().saturating_add(raw.len()) <= PATH_LIMIT {
+        append(out, floor, raw);
+        if out.is_empty() {
+            out.push(b'/');
+        }
+    } else {
+        out.clear();
+        append_relative(out, raw);
+    }
+}
+
+/// Appends the components of `raw`; `..` removes one but never below `floor` bytes.
+fn append(out: &mut Vec<u8>, floor: usize, raw: &[u8]) {
+    for part in raw.split(|b| *b == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => {
+                let cut = out.iter().rposition(|b| *b == b'/').unwrap_or(0);
+                out.truncate(cut.max(floor));
+            }
+            name => {
+                out.push(b'/');
+                out.extend_from_slice(name);
+            }
+        }
+    }
+}
+
+/// The relative path with `.` and doubled slashes removed; leading `..` have nothing to remove and stay.
+fn append_relative(out: &mut Vec<u8>, raw: &[u8]) {
+    for part in raw.split(|b| *b == b'/').filter(|p| !p.is_empty() && *p != b".") {
+        if !out.is_empty() {
+            out.push(b'/');
+        }
+        out.extend_from_slice(part);
+    }
+    out.truncate(PATH_LIMIT);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_become_absolute_and_normal() {
+        let cases: &[(&str, &str, &str, &str)] = &[
+            ("", "/home/u", "a", "/home/u/a"),
+            ("", "/home/u", "/etc//passwd", "/etc/passwd"),
+            ("", "/home/u", "./a/../b/", "/home/u/b"),
+            ("", "/home/u", "../../../..", "/"),
+            ("", "/", "tmp", "/tmp"),
+            ("", "/", ".", "/"),
+            ("", "/home/u", "", "/home/u"),
+            ("/jail", "/jail/srv", "/etc/passwd", "/jail/etc/passwd"),
+            ("/jail", "/jail/srv", "../../../etc", "/jail/etc"),
+            ("/jail", "/outside", "../x", "/x"),
+            ("/", "/a", "/b", "/b"),
+            ("", "", "a/./b//c", "a/b/c"),
+            ("", "", "../a", "../a"),
+            ("", "", "/a/../b", "/b"),
+        ];
+        let mut out = Vec::new();
+        for (root, base, raw, want) in cases {
+            resolve(root.as_bytes(), base.as_bytes(), raw.as_bytes(), &mut out);
+            assert_eq!(
+                String::from_utf8_lossy(&out),
+                *want,
+                "root {root:?} base {base:?} raw {raw:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_path_that_grows_without_end_becomes_unknown() {
+        let base = vec![b'/'; 1]
+            .into_iter()
+            .chain(vec![b'd'; PATH_LIMIT - 2])
+            .collect::<Vec<_>>();
+        let mut out = Vec::new();
+        resolve(b"", &base, b"more", &mut out);
+        assert_eq!(out, b"more");
+    }
+}

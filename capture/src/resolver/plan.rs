@@ -1,0 +1,273 @@
+//! What to do with each event type: where its parameters come from and which state it changes. Made once from the
+//! schema, so that a record costs a look-up by number.
+
+use ctrace_trace::event::EventType;
+use ctrace_trace::schema::{EventSpec, FdUse, ParamKind, Schema};
+use ctrace_trace::syscalls::{self, Capture, Width};
+
+use super::action::Action;
+
+/// Most parameters that one event type may have; a test over the schema holds it to that.
+pub(super) const MAX_PARAMS: usize = 12;
+/// Most paths that one event type may have.
+pub(super) const MAX_PATHS: usize = 2;
+
+/// Where the value of a parameter comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Value {
+    /// The low half of a register, with its sign.
+    Signed(u8),
+    /// The low half of a register.
+    Unsigned(u8),
+    /// A whole register.
+    Whole(u8),
+    /// Mode bits, which the kernel reads only when the flags in that other register make a file.
+    OpenMode(u8, u8),
+    /// The string behind a register.
+    Text(u8),
+    /// The string behind a register, which is one only when another register has this value.
+    TextIf(u8, u8, u64),
+    /// The path of this index in [`Plan::paths`].
+    Path(u8),
+    /// The kernel's path of the file.
+    KernelPath,
+    /// The captured socket address.
+    Address,
+    /// Device and inode of the file behind the descriptor.
+    Device,
+    /// See `Device`.
+    Inode,
+    /// One of two descriptors that the kernel wrote.
+    Pair(u8),
+    /// Bytes of a captured structure: offset and length (4 or 8).
+    Field(u8, u8),
+    /// The syscall's number.
+    Number,
+    /// Not recorded.
+    Absent,
+}
+
+/// A path among the arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PathArg {
+    /// The register that points to it.
+    pub(super) arg: u8,
+    /// The register with the directory it starts from; the working directory where there is none.
+    pub(super) dirfd: Option<u8>,
+}
+
+/// What to do with one event type.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) kind: EventType,
+    pub(super) fd: FdUse,
+    pub(super) action: Action,
+    pub(super) values: Vec<Value>,
+    pub(super) paths: Vec<PathArg>,
+    /// Needs neither a path, an address nor a change of state: numbers and strings only.
+    pub(super) simple: bool,
+}
+
+/// Plans of all syscalls, by event type.
+#[derive(Debug)]
+pub(super) struct Plans {
+    plans: Vec<Plan>,
+    native: Vec<u16>,
+    compat: Vec<u16>,
+    unknown: Plan,
+}
+
+const NO_PLAN: u16 = u16::MAX;
+const NUMBERS: usize = 0x1000;
+
+impl Plans {
+    pub(super) fn new(schema: &Schema) -> Plans {
+        let mut plans = Plans {
+            plans: Vec::new(),
+            native: vec![NO_PLAN; NUMBERS],
+            compat: vec![NO_PLAN; NUMBERS],
+            unknown: unknown(schema),
+        };
+        for spec in schema.specs().iter().filter(|s| s.id.is_syscall()) {
+            if spec.id == EventType::UNKNOWN_SYSCALL {
+                continue;
+            }
+            let table = if spec.id.is_compat() {
+                &mut plans.compat
+            } else {
+                &mut plans.native
+            };
+            if let Some(slot) = table.get_mut(usize::from(spec.id.0 & 0xFFF)) {
+                *slot = plans.plans.len() as u16;
+                plans.plans.push(Plan::new(spec));
+            }
+        }
+        plans
+    }
+
+    /// The plan of a syscall number; that of unknown calls where no table has the number.
+    #[inline]
+    pub(super) fn get(&self, nr: i32, compat: bool) -> &Plan {
+        let table = if compat { &self.compat } else { &self.native };
+        let at = usize::try_from(nr).ok().and_then(|nr| table.get(nr));
+        let plan = at.and_then(|at| self.plans.get(usize::from(*at)));
+        plan.unwrap_or(&self.unknown)
+    }
+
+    /// All plans, for tests.
+    #[cfg(test)]
+    pub(super) fn all(&self) -> &[Plan] {
+        &self.plans
+    }
+}
+
+/// A schema without a declaration of unknown calls gets one that carries nothing.
+fn unknown(schema: &Schema) -> Plan {
+    schema.get(EventType::UNKNOWN_SYSCALL).map_or(
+        Plan {
+            kind: EventType::UNKNOWN_SYSCALL,
+            fd: FdUse::None,
+            action: Action::None,
+            values: Vec::new(),
+            paths: Vec::new(),
+            simple: true,
+        },
+        Plan::new,
+    )
+}
+
+impl Plan {
+    fn new(spec: &EventSpec) -> Plan {
+        let (widths, reads) = (syscalls::widths(spec.id), syscalls::captures(spec.id));
+        let mut paths = Vec::new();
+        let mut values = Vec::new();
+        for (slot, param) in spec.params.iter().enumerate() {
+            let read = reads.iter().find_map(|read| pointed(read, slot));
+            values.push(match (read, param.arg) {
+                (Some(Pointed::Path(path)), _) if paths.len() < MAX_PATHS => {
+                    paths.push(path);
+                    Value::Path(paths.len() as u8 - 1)
+                }
+                (Some(Pointed::Text(value)), _) => value,
+                (_, Some(arg)) => in_register(spec, param.kind, arg, widths.get(slot).copied()),
+                (_, None) => elsewhere(&spec.name, &param.name, param.kind),
+            });
+        }
+        let action = Action::of(spec);
+        let unlike = |v: &Value| !matches!(v, Value::Path(_) | Value::Address | Value::KernelPath);
+        Plan {
+            kind: spec.id,
+            fd: spec.fd,
+            simple: action == Action::None && spec.fd != FdUse::Ret && values.iter().all(unlike),
+            action,
+            values,
+            paths,
+        }
+    }
+}
+
+/// A parameter behind a pointer.
+enum Pointed {
+    Path(PathArg),
+    Text(Value),
+}
+
+/// What a read through a pointer gives to the parameter at `slot`. Other reads are found by their section's kind.
+fn pointed(read: &Capture, slot: usize) -> Option<Pointed> {
+    let is = |s: u8| usize::from(s) == slot;
+    Some(match *read {
+        Capture::Path { slot, arg, dirfd } if is(slot) => Pointed::Path(PathArg { arg, dirfd }),
+        Capture::Text { slot, arg } if is(slot) => Pointed::Text(Value::Text(arg)),
+        Capture::TextIf {
+            slot,
+            arg,
+            when,
+            is: value,
+        } if is(slot) => Pointed::Text(Value::TextIf(arg, when, value)),
+        _ => return None,
+    })
+}
+
+/// The value of a parameter that stands in a register, or behind one where nothing is read.
+fn in_register(spec: &EventSpec, kind: ParamKind, arg: u8, width: Option<Width>) -> Value {
+    match (kind, spec.name.as_str()) {
+        (ParamKind::SockAddr, _) => Value::Address,
+        (ParamKind::Path | ParamKind::Str, _) => Value::Absent,
+        (ParamKind::Mode, "open") => Value::OpenMode(arg, 1),
+        (ParamKind::Mode, "openat") => Value::OpenMode(arg, 2),
+        _ => match width.unwrap_or(Width::Word) {
+            Width::Signed32 => Value::Signed(arg),
+            Width::Unsigned32 => Value::Unsigned(arg),
+            Width::Word => Value::Whole(arg),
+        },
+    }
+}
+
+/// Parameters that stand in no register. Offsets: `struct open_how` (linux/openat2.h), `struct clone_args`
+/// (linux/sched.h), `struct io_uring_params` (linux/io_uring.h).
+fn elsewhere(event: &str, param: &str, kind: ParamKind) -> Value {
+    match (event, param) {
+        ("openat2", "flags") | ("clone3", "flags") => Value::Field(0, 8),
+        ("openat2", "mode") => Value::Field(8, 8),
+        ("openat2", "resolve") => Value::Field(16, 8),
+        ("io_uring_setup", "flags") => Value::Field(8, 4),
+        ("pipe" | "pipe2" | "socketpair", "fd1") => Value::Pair(0),
+        ("pipe" | "pipe2" | "socketpair", "fd2") => Value::Pair(1),
+        ("unknown", "nr") => Value::Number,
+        (_, "dev") => Value::Device,
+        (_, "ino") => Value::Inode,
+        _ if kind == ParamKind::SockAddr => Value::Address,
+        _ if kind == ParamKind::Path => Value::KernelPath,
+        _ => Value::Absent,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_declared_syscall_fits_its_plan() {
+        let schema = Schema::current();
+        let plans = Plans::new(&schema);
+        for spec in schema.specs().iter().filter(|s| s.id.is_syscall()) {
+            let paths = spec.params.iter().filter(|p| p.kind == ParamKind::Path).count();
+            assert!(spec.params.len() <= MAX_PARAMS && paths <= MAX_PATHS, "{}", spec.name);
+        }
+        for plan in plans.all() {
+            assert_eq!(plan.values.len(), schema.get(plan.kind).unwrap().params.len());
+        }
+    }
+
+    #[test]
+    fn paths_start_at_the_descriptor_before_them() {
+        let schema = Schema::current();
+        let plans = Plans::new(&schema);
+        for (name, want) in [
+            ("open", &[None][..]),
+            ("openat", &[Some(0)]),
+            ("renameat2", &[Some(0), Some(2)]),
+            ("symlinkat", &[Some(1)]),
+            ("inotify_add_watch", &[None]),
+            ("fanotify_mark", &[Some(3)]),
+            ("execveat", &[Some(0)]),
+        ] {
+            let spec = schema.by_name(name).find(|s| !s.id.is_compat()).expect(name);
+            let plan = plans.get(i32::from(spec.id.0), false);
+            let dirs: Vec<_> = plan.paths.iter().map(|p| p.dirfd).collect();
+            assert_eq!(dirs, want, "{name}");
+        }
+    }
+
+    #[test]
+    fn ordinary_calls_are_simple() {
+        let schema = Schema::current();
+        let plans = Plans::new(&schema);
+        for name in ["read", "write", "fstat", "mmap", "lseek", "futex", "poll"] {
+            let spec = schema.by_name(name).find(|s| !s.id.is_compat()).expect(name);
+            assert!(plans.get(i32::from(spec.id.0), false).simple, "{name}");
+        }
+        assert_eq!(plans.get(4000, false).kind, EventType::UNKNOWN_SYSCALL);
+        assert_eq!(plans.get(-1, false).kind, EventType::UNKNOWN_SYSCALL);
+    }
+}

@@ -1,0 +1,97 @@
+//! What the resolver is given at the start and gives back at the start of each segment: processes with their open
+//! descriptors; and the host that it may ask for what it missed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ctrace_trace::container::Container;
+use ctrace_trace::fd::FdEntry;
+use ctrace_trace::process::ProcessImage;
+
+/// The host when the recording began.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Processes in any order; the resolver links parents by `ppid`.
+    pub processes: Vec<SnapshotProcess>,
+    /// Directories of the cgroup v2 hierarchy: inode number and path.
+    pub cgroups: Vec<(u64, Vec<u8>)>,
+    /// Containers that an engine told of.
+    pub containers: Vec<Arc<Container>>,
+    /// Names of users on the host.
+    pub users: BTreeMap<u32, Vec<u8>>,
+    /// Names of groups on the host.
+    pub groups: BTreeMap<u32, Vec<u8>>,
+}
+
+/// A process that was there before the recording.
+#[derive(Clone, Debug, Default)]
+pub struct SnapshotProcess {
+    /// The process; `id`, `parent` and `container` are not looked at.
+    pub image: ProcessImage,
+    /// Inode number of its cgroup's directory in the v2 hierarchy; 0 when unknown.
+    pub cgroup: u64,
+    /// Its root directory, empty for the root of its mount namespace.
+    pub root: Vec<u8>,
+    /// Saved user and group id.
+    pub saved: (u32, u32),
+    /// How many threads it has.
+    pub threads: u32,
+    /// Its descriptors.
+    pub fds: Vec<SnapshotFd>,
+}
+
+/// A descriptor that was open before the recording, or was asked for.
+#[derive(Clone, Debug)]
+pub struct SnapshotFd {
+    /// Its number.
+    pub fd: i32,
+    /// What is behind it; `id` is not looked at.
+    pub entry: FdEntry,
+    /// Whether `exec` closes it.
+    pub cloexec: bool,
+}
+
+/// A living process as the resolver knows it.
+#[derive(Clone, Debug)]
+pub struct ProcessState {
+    /// Who it is.
+    pub image: Arc<ProcessImage>,
+    /// Its known descriptors in ascending order.
+    pub fds: Vec<(i32, Arc<FdEntry>)>,
+}
+
+/// The host while it is recorded. What it answers is as of now, which may be later than the record that is looked at.
+pub trait Host: Send {
+    /// A process that no record introduced.
+    fn process(&mut self, pid: u32) -> Option<SnapshotProcess>;
+    /// A descriptor that no record introduced.
+    fn fd(&mut self, pid: u32, fd: i32) -> Option<SnapshotFd>;
+    /// The path of a process's cgroup in the v2 hierarchy, where no record told it.
+    fn cgroup(&mut self, pid: u32) -> Option<Vec<u8>>;
+    /// The name of a user in the view of a process, that is in its container.
+    fn user(&mut self, pid: u32, uid: u32) -> Option<Vec<u8>>;
+    /// The name of a group in the view of a process, that is in its container.
+    fn group(&mut self, pid: u32, gid: u32) -> Option<Vec<u8>>;
+}
+
+/// A host that is not there: records from elsewhere, or asking is switched off.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoHost;
+
+impl Host for NoHost {
+    fn process(&mut self, _: u32) -> Option<SnapshotProcess> {
+        None
+    }
+    fn fd(&mut self, _: u32, _: i32) -> Option<SnapshotFd> {
+        None
+    }
+    fn cgroup(&mut self, _: u32) -> Option<Vec<u8>> {
+        None
+    }
+    fn user(&mut self, _: u32, _: u32) -> Option<Vec<u8>> {
+        None
+    }
+    fn group(&mut self, _: u32, _: u32) -> Option<Vec<u8>> {
+        None
+    }
+}

@@ -1,0 +1,353 @@
+//! What calls do to sockets. A socket that changes is a new entry, so that an event shows it as it was then.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use ctrace_trace::fd::{FdEntry, FdKind, Role, Socket};
+use ctrace_wire::section;
+
+use super::address::Address;
+use super::call::Call;
+use super::files::named;
+use super::paths;
+use super::state::State;
+
+const SOCK_TYPE_MASK: u32 = 0xf;
+const IPPROTO_MPTCP: u32 = 262;
+
+/// How much of the kernel's view of a socket counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// Both ends.
+    Both,
+    /// Both, but an end that is not set leaves what is known: a datagram socket without a connection has none, though
+    /// the caller named one.
+    Set,
+}
+
+impl State {
+    pub(super) fn socket(&mut self, call: &Call<'_>) {
+        let entry = new_socket(call.arg32(0), call.arg32(1), call.arg32(2));
+        let cloexec = call.arg32(1) & libc::SOCK_CLOEXEC as u32 != 0;
+        if let Some(fd) = call.new_fd() {
+            let entry = self.entry(entry);
+            self.put_fd(call.pid, call.ts, fd, entry, cloexec);
+        }
+    }
+
+    pub(super) fn socketpair(&mut self, call: &Call<'_>) {
+        let entry = self.entry(new_socket(call.arg32(0), call.arg32(1), call.arg32(2)));
+        self.pair(call, &entry, call.arg32(1) & libc::SOCK_CLOEXEC as u32 != 0);
+    }
+
+    pub(super) fn bind(&mut self, call: &Call<'_>, address: Option<&Address<'_>>) {
+        if !call.succeeded() {
+            return;
+        }
+        let name = self.unix_name(call, address);
+        self.update(call, call.fd(0), Trust::Set, |entry| match address {
+            Some(Address::Inet(local)) => set_local(entry, *local),
+            _ => entry.take_name(name),
+        });
+    }
+
+    /// Also where the connection was refused: whom it was meant for is what matters.
+    pub(super) fn connect(&mut self, call: &Call<'_>, address: Option<&Address<'_>>) {
+        let name = self.unix_name(call, address);
+        let trust = if call.connected() { Trust::Both } else { Trust::Set };
+        self.update(call, call.fd(0), trust, |entry| match address {
+            Some(Address::Inet(remote)) => {
+                set_remote(entry, *remote);
+                set_role(entry, Role::Client);
+            }
+            Some(Address::None) => set_remote(entry, unspecified(false)),
+            _ => entry.take_name(name),
+        });
+    }
+
+    pub(super) fn listen(&mut self, call: &Call<'_>) {
+        if call.succeeded() {
+            self.update(call, call.fd(0), Trust::Set, |entry| set_role(entry, Role::Server));
+        }
+    }
+
+    pub(super) fn accept(&mut self, call: &Call<'_>, address: Option<&Address<'_>>, cloexec: bool) {
+        let Some(fd) = call.new_fd() else {
+            return;
+        };
+        let listening = self.known(call, call.fd(0));
+        let mut entry = listening.map_or_else(|| named(FdKind::Unknown, b""), |e| (*e).clone());
+        if let Some(Address::Inet(remote)) = address {
+            set_remote(&mut entry, *remote);
+        }
+        apply_kernel(&mut entry, call, Trust::Both);
+        set_role(&mut entry, Role::Server);
+        let entry = self.entry(entry);
+        self.put_fd(call.pid, call.ts, fd, entry, cloexec);
+    }
+
+    /// Data for, or from, an address that the call named: of a socket without a connection.
+    pub(super) fn exchange(&mut self, call: &Call<'_>, address: Option<&Address<'_>>, role: Role) {
+        match address {
+            Some(Address::Inet(remote)) => self.update(call, call.fd(0), Trust::Set, |entry| {
+                set_remote(entry, *remote);
+                if entry.socket.is_some_and(|s| s.role == Role::Unknown) {
+                    set_role(entry, role);
+                }
+            }),
+            Some(Address::Unix(_) | Address::Abstract(_)) if role == Role::Client => {
+                let name = self.unix_name(call, address);
+                self.update(call, call.fd(0), Trust::Set, |entry| entry.take_name(name));
+            }
+            _ if call.section(section::SOCKET).is_some() => self.update(call, call.fd(0), Trust::Set, |_| {}),
+            _ => {}
+        }
+    }
+
+    /// `getsockname` and `getpeername` tell an end.
+    pub(super) fn told_end(&mut self, call: &Call<'_>, address: Option<&Address<'_>>, is_local: bool) {
+        let Some(Address::Inet(end)) = address.filter(|_| call.succeeded()) else {
+            return;
+        };
+        self.update(call, call.fd(0), Trust::Set, |entry| {
+            if is_local {
+                set_local(entry, *end);
+            } else {
+                set_remote(entry, *end);
+            }
+        });
+    }
+
+    /// The absolute name of a unix address and the name as it was written.
+    fn unix_name(&mut self, call: &Call<'_>, address: Option<&Address<'_>>) -> Option<(Vec<u8>, Vec<u8>)> {
+        match address? {
+            Address::Unix(path) if !path.is_empty() => {
+                let process = self.table.at(call.pid, call.ts)?;
+                let mut name = Vec::new();
+                let cwd = &process.image_of(call.tid).cwd;
+                paths::resolve(process.root_of(call.tid), cwd, path, &mut name);
+                let raw = if name == *path { Vec::new() } else { path.to_vec() };
+                Some((name, raw))
+            }
+            address @ (Address::Abstract(_) | Address::Netlink(..) | Address::Packet(..)) => {
+                let mut name = Vec::new();
+                address.write(&mut name);
+                Some((name, Vec::new()))
+            }
+            _ => None,
+        }
+    }
+
+    /// What is behind a descriptor, asking the host where that is not known.
+    fn known(&mut self, call: &Call<'_>, fd: i32) -> Option<Arc<FdEntry>> {
+        self.ask_for_fd(call.pid, call.ts, fd, call.ret);
+        self.table.at(call.pid, call.ts)?.fds.get(fd).cloned()
+    }
+
+    /// Replaces the entry of a socket by a changed one.
+    fn update(&mut self, call: &Call<'_>, fd: i32, trust: Trust, change: impl FnOnce(&mut FdEntry)) {
+        let old = self.known(call, fd);
+        let mut entry = match &old {
+            Some(old) => (**old).clone(),
+            // Nothing is known but what this call says.
+            None => match call.section(section::SOCKET).and_then(|s| s.socket()) {
+                Some(s) => new_socket(u32::from(s.family), u32::from(s.kind), u32::from(s.protocol)),
+                None => named(FdKind::Unknown, b""),
+            },
+        };
+        change(&mut entry);
+        apply_kernel(&mut entry, call, trust);
+        if old.as_deref().is_some_and(|old| same_socket(old, &entry)) {
+            return;
+        }
+        let entry = self.entry(entry);
+        let Some(process) = self.table.at(call.pid, call.ts) else {
+            return;
+        };
+        self.stats.fds_refused += u64::from(!process.fds.replace(fd, entry));
+    }
+}
+
+fn same_socket(a: &FdEntry, b: &FdEntry) -> bool {
+    a.kind == b.kind && a.socket == b.socket && a.name == b.name && a.ino == b.ino
+}
+
+trait TakeName {
+    /// Takes over the name of a socket that is no internet socket, and how it was written.
+    fn take_name(&mut self, name: Option<(Vec<u8>, Vec<u8>)>);
+}
+
+impl TakeName for FdEntry {
+    fn take_name(&mut self, name: Option<(Vec<u8>, Vec<u8>)>) {
+        if let Some((name, raw)) = name {
+            if self.kind == FdKind::Unknown {
+                self.kind = FdKind::Unix;
+            }
+            (self.name, self.name_raw) = (name, raw);
+        }
+    }
+}
+
+/// A socket that was just made.
+fn new_socket(family: u32, kind: u32, protocol: u32) -> FdEntry {
+    let fd_kind = match family as i32 {
+        libc::AF_UNIX => FdKind::Unix,
+        libc::AF_INET => FdKind::Ipv4,
+        libc::AF_INET6 => FdKind::Ipv6,
+        libc::AF_NETLINK => FdKind::Netlink,
+        libc::AF_PACKET => FdKind::Packet,
+        _ => FdKind::Unknown,
+    };
+    let mut entry = named(fd_kind, b"");
+    if fd_kind.is_inet() {
+        let end = unspecified(fd_kind == FdKind::Ipv6);
+        entry.socket = Some(Socket {
+            protocol: protocol_number(kind & SOCK_TYPE_MASK, protocol),
+            role: Role::Unknown,
+            local: end,
+            remote: end,
+        });
+    }
+    entry
+}
+
+/// The IANA number of what a socket speaks: what was asked for, else what the type stands for.
+fn protocol_number(kind: u32, protocol: u32) -> u8 {
+    match (protocol, kind as i32) {
+        (IPPROTO_MPTCP, _) | (0, libc::SOCK_STREAM) => libc::IPPROTO_TCP as u8,
+        (0, libc::SOCK_DGRAM) => libc::IPPROTO_UDP as u8,
+        (0, libc::SOCK_RAW) => libc::IPPROTO_RAW as u8,
+        (protocol, _) => u8::try_from(protocol).unwrap_or(0),
+    }
+}
+
+/// Takes over the kernel's view of both ends.
+fn apply_kernel(entry: &mut FdEntry, call: &Call<'_>, trust: Trust) {
+    let Some(kernel) = call.section(section::SOCKET).and_then(|s| s.socket()) else {
+        return;
+    };
+    if kernel.ino != u64::MAX {
+        entry.ino = kernel.ino;
+    }
+    let family = i32::from(kernel.family);
+    if family != libc::AF_INET && family != libc::AF_INET6 {
+        if entry.kind == FdKind::Unknown {
+            entry.kind = new_socket(u32::from(kernel.family), u32::from(kernel.kind), 0).kind;
+        }
+        return take_kernel_name(entry, call);
+    }
+    let role = entry.socket.map_or(Role::Unknown, |s| s.role);
+    let fresh = new_socket(
+        u32::from(kernel.family),
+        u32::from(kernel.kind),
+        u32::from(kernel.protocol),
+    );
+    let (local, remote) = (
+        end(family, &kernel.local, kernel.local_port),
+        end(family, &kernel.remote, kernel.remote_port),
+    );
+    let protocol = fresh.socket.map_or(0, |s| s.protocol);
+    let socket = entry.socket.get_or_insert(Socket {
+        protocol,
+        role,
+        local,
+        remote,
+    });
+    socket.protocol = protocol;
+    if trust == Trust::Both || is_set(local) {
+        socket.local = local;
+    }
+    if is_set(remote) || trust == Trust::Both && !is_set(socket.remote) {
+        socket.remote = remote;
+    }
+    agree(entry);
+}
+
+/// The name of a unix socket, from the end that has one: the other's where this one connected.
+fn take_kernel_name(entry: &mut FdEntry, call: &Call<'_>) {
+    if !entry.name.is_empty() {
+        return;
+    }
+    let ends = [section::UNIX_PEER, section::UNIX_LOCAL].map(|kind| call.section(kind));
+    for end in ends.into_iter().flatten() {
+        if let Some(address @ (Address::Unix(_) | Address::Abstract(_))) = Address::parse(end.data) {
+            address.write(&mut entry.name);
+        }
+        if !entry.name.is_empty() {
+            return;
+        }
+    }
+}
+
+fn set_local(entry: &mut FdEntry, local: SocketAddr) {
+    if let Some(socket) = internet(entry, local) {
+        socket.local = local;
+        agree(entry);
+    }
+}
+
+fn set_remote(entry: &mut FdEntry, remote: SocketAddr) {
+    if let Some(socket) = internet(entry, remote) {
+        socket.remote = remote;
+        agree(entry);
+    }
+}
+
+fn set_role(entry: &mut FdEntry, role: Role) {
+    if let Some(socket) = &mut entry.socket {
+        socket.role = role;
+    }
+}
+
+/// The ends of an internet socket; one of unknown kind becomes one by being given such an address.
+fn internet(entry: &mut FdEntry, address: SocketAddr) -> Option<&mut Socket> {
+    if entry.kind == FdKind::Unknown {
+        let ino = entry.ino;
+        let family = if address.is_ipv6() {
+            libc::AF_INET6
+        } else {
+            libc::AF_INET
+        };
+        *entry = new_socket(family as u32, 0, 0);
+        entry.ino = ino;
+    }
+    entry.socket.as_mut()
+}
+
+/// A socket of the sixth version that speaks the fourth is shown as one of the fourth, as Falco does.
+fn agree(entry: &mut FdEntry) {
+    let Some(socket) = &mut entry.socket else {
+        return;
+    };
+    let (local, remote) = (socket.local, socket.remote);
+    if is_set(remote) && remote.is_ipv4() && local.is_ipv6() && local.ip().is_unspecified() {
+        socket.local = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), local.port());
+    }
+    if socket.local.is_ipv4() && is_set(socket.local) && !is_set(remote) && remote.is_ipv6() {
+        socket.remote = unspecified(false);
+    }
+    let v6 = socket.remote.is_ipv6() || !is_set(socket.remote) && socket.local.is_ipv6();
+    entry.kind = if v6 { FdKind::Ipv6 } else { FdKind::Ipv4 };
+}
+
+fn end(family: i32, bytes: &[u8; 16], port: u16) -> SocketAddr {
+    let ip = if family == libc::AF_INET {
+        IpAddr::V4(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]))
+    } else {
+        IpAddr::V6(Ipv6Addr::from(*bytes)).to_canonical()
+    };
+    SocketAddr::new(ip, port)
+}
+
+fn unspecified(v6: bool) -> SocketAddr {
+    let ip = if v6 {
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+    } else {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+    };
+    SocketAddr::new(ip, 0)
+}
+
+fn is_set(address: SocketAddr) -> bool {
+    address.port() != 0 || !address.ip().is_unspecified()
+}

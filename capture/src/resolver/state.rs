@@ -1,0 +1,273 @@
+//! All that the resolver knows, and how it learns of processes and descriptors that no record introduced.
+
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use ctrace_trace::fd::FdEntry;
+use ctrace_trace::process::ProcessImage;
+use ctrace_wire::record::Header;
+use hashbrown::DefaultHashBuilder;
+
+use super::config::{Config, Stats};
+use super::containers::{Cgroup, Containers};
+use super::fds::{ChunkBudget, FdTable};
+use super::names::Names;
+use super::process::Process;
+use super::snapshot::{Host, Snapshot, SnapshotFd, SnapshotProcess};
+use super::table::ProcessTable;
+
+/// Recent descriptor entries that are handed out again when the same file is opened in the same way.
+const RECENT_FDS: usize = 4096;
+const EBADF: i64 = -9;
+
+/// Processes, descriptors, containers and names.
+pub(super) struct State {
+    pub(super) config: Config,
+    pub(super) table: ProcessTable,
+    pub(super) containers: Containers,
+    pub(super) names: Names,
+    pub(super) stats: Stats,
+    /// Whether entries of `rt_sigreturn` are recorded.
+    pub(super) sees_sigreturn: bool,
+    host: Box<dyn Host>,
+    /// Questions left in the second that began at `.1` on the boot clock.
+    allowance: (u32, u64),
+    budget: ChunkBudget,
+    next_image: u64,
+    next_fd: u64,
+    recent: Vec<Option<Arc<FdEntry>>>,
+    hasher: DefaultHashBuilder,
+}
+
+impl State {
+    pub(super) fn new(config: Config, host: Box<dyn Host>) -> State {
+        State {
+            table: ProcessTable::new(config.max_processes, config.linger_ns),
+            containers: Containers::default(),
+            names: Names::default(),
+            stats: Stats::default(),
+            sees_sigreturn: false,
+            host,
+            allowance: (config.lookups_per_s, 0),
+            budget: ChunkBudget::new(config.max_fds),
+            next_image: 1,
+            next_fd: 1,
+            recent: vec![None; RECENT_FDS],
+            hasher: DefaultHashBuilder::default(),
+            config,
+        }
+    }
+
+    /// Takes over what was there before the recording, parents before children.
+    pub(super) fn begin(&mut self, snapshot: Snapshot) {
+        self.names.users = snapshot.users;
+        self.names.groups = snapshot.groups;
+        for (id, path) in &snapshot.cgroups {
+            self.containers.learn(*id, path);
+        }
+        for container in &snapshot.containers {
+            self.containers.update(container);
+        }
+        let processes = snapshot.processes.into_iter().map(|p| (p.image.pid, p));
+        let mut left: BTreeMap<u32, SnapshotProcess> = processes.collect();
+        let pids: Vec<u32> = left.keys().copied().collect();
+        for pid in pids {
+            // From the farthest ancestor that is not in the table down to the process; a loop ends by being taken out.
+            let mut line = Vec::new();
+            let mut next = left.remove(&pid);
+            while let Some(process) = next {
+                next = left.remove(&process.image.ppid);
+                line.push(process);
+            }
+            for process in line.into_iter().rev() {
+                let process = self.admit(process, 0);
+                self.table.insert(process);
+            }
+        }
+    }
+
+    /// A fresh id for an image.
+    pub(super) fn image_id(&mut self) -> u64 {
+        let id = self.next_image;
+        self.next_image += 1;
+        id
+    }
+
+    /// An empty descriptor table.
+    pub(super) fn no_fds(&self) -> FdTable {
+        FdTable::new(&self.budget)
+    }
+
+    /// Makes an entry of what is behind a descriptor, or hands out a recent one that says the same: many processes open
+    /// the same libraries, and a block describes each entry once.
+    pub(super) fn entry(&mut self, mut value: FdEntry) -> Arc<FdEntry> {
+        let key = (&value.name, &value.name_raw, value.open_flags, value.ino, value.socket);
+        let at = self.hasher.hash_one(key) as usize % RECENT_FDS;
+        if let Some(Some(recent)) = self.recent.get(at) {
+            value.id = recent.id;
+            if **recent == value {
+                return recent.clone();
+            }
+        }
+        value.id = self.next_fd;
+        self.next_fd += 1;
+        let made = Arc::new(value);
+        if let Some(slot) = self.recent.get_mut(at) {
+            *slot = Some(made.clone());
+        }
+        made
+    }
+
+    /// Makes sure that the process of a record is in the table and in its cgroup.
+    #[inline]
+    pub(super) fn meet(&mut self, header: &Header) {
+        match self.table.at(header.tgid, header.ts) {
+            Some(process) if process.cgroup == header.cgroup => {}
+            Some(_) => self.move_to_cgroup(header),
+            None => self.adopt(header),
+        }
+    }
+
+    /// The process of a record changed its cgroup, or its cgroup was not known.
+    #[cold]
+    fn move_to_cgroup(&mut self, header: &Header) {
+        if header.cgroup == 0 || header.cgroup == u64::MAX {
+            return;
+        }
+        let cgroup = self.cgroup(header.cgroup, header.tgid, header.ts);
+        let Some(process) = self.table.at(header.tgid, header.ts) else {
+            return;
+        };
+        process.cgroup = header.cgroup;
+        let mut placed = (*process.image).clone();
+        if cgroup.place(&mut placed) {
+            self.change(header.tgid, header.ts, |image| {
+                cgroup.place(image);
+            });
+        }
+    }
+
+    /// A cgroup by its id; asks the host through one of its processes where no record told the path.
+    pub(super) fn cgroup(&mut self, id: u64, pid: u32, ts: u64) -> Cgroup {
+        if let Some(known) = self.containers.get(id) {
+            return known;
+        }
+        if let Some(path) = self.may_ask(ts).then(|| self.host.cgroup(pid)).flatten() {
+            self.containers.learn(id, &path);
+        }
+        self.containers.get(id).unwrap_or_default()
+    }
+
+    /// A process whose fork was not seen.
+    #[cold]
+    fn adopt(&mut self, header: &Header) {
+        let (pid, ts) = (header.tgid, header.ts);
+        if self.table.latest(pid).is_some_and(|p| ts < p.start) {
+            // A late record of one that is forgotten: its id has a new owner, which must stay.
+            return;
+        }
+        self.stats.unannounced += 1;
+        let found = self.may_ask(ts).then(|| self.host.process(pid)).flatten();
+        let provisional = found.is_none();
+        let known = found.unwrap_or_else(|| SnapshotProcess {
+            image: ProcessImage {
+                pid,
+                loginuid: u32::MAX,
+                ..ProcessImage::default()
+            },
+            ..SnapshotProcess::default()
+        });
+        let mut process = self.admit(known, ts);
+        process.provisional = provisional;
+        self.table.insert(process);
+        if header.cgroup != 0 {
+            self.move_to_cgroup(header);
+        }
+    }
+
+    /// Makes a process of what the host said of it.
+    pub(super) fn admit(&mut self, known: SnapshotProcess, ts: u64) -> Process {
+        let mut image = known.image;
+        image.id = self.image_id();
+        let cgroup = self.containers.of_path(&image.cgroup);
+        image.container = cgroup.container;
+        let parent = self.table.latest(image.ppid).map(|p| p.serial);
+        image.parent = parent.and_then(|serial| self.parent_image(image.ppid, serial));
+        self.name_ids(&mut image, ts);
+        if !image.cgroup.is_empty() && known.cgroup != 0 {
+            self.containers.learn(known.cgroup, &image.cgroup);
+        }
+        let mut fds = self.no_fds();
+        for fd in known.fds {
+            let entry = self.entry(fd.entry);
+            self.stats.fds_refused += u64::from(!fds.insert(fd.fd, entry, fd.cloexec));
+        }
+        let mut process = Process::new(self.table.serial(), Arc::new(image), fds);
+        process.parent = parent.unwrap_or(0);
+        process.cgroup = known.cgroup;
+        process.root = known.root;
+        process.threads = known.threads.max(1);
+        (process.saved.suid, process.saved.sgid) = known.saved;
+        process
+    }
+
+    /// Asks the host for a descriptor that no record introduced. A wrong answer is possible: the number may have been
+    /// closed and given out again since.
+    pub(super) fn ask_for_fd(&mut self, pid: u32, ts: u64, fd: i32, ret: i64) {
+        if fd < 0 || ret == EBADF {
+            return;
+        }
+        match self.table.at(pid, ts) {
+            Some(p) if p.ended == u64::MAX && p.fds.get(fd).is_none() && !p.fds.is_missed(fd) => {}
+            _ => return,
+        }
+        let found = self.may_ask(ts).then(|| self.host.fd(pid, fd)).flatten();
+        match found {
+            Some(SnapshotFd { entry, cloexec, .. }) => {
+                let entry = self.entry(entry);
+                self.put_fd(pid, ts, fd, entry, cloexec);
+            }
+            None => {
+                if let Some(process) = self.table.at(pid, ts) {
+                    process.fds.set_missed(fd);
+                }
+            }
+        }
+    }
+
+    /// Puts an object behind a descriptor of a process.
+    pub(super) fn put_fd(&mut self, pid: u32, ts: u64, fd: i32, entry: Arc<FdEntry>, cloexec: bool) {
+        if let Some(process) = self.table.at(pid, ts) {
+            self.stats.fds_refused += u64::from(!process.fds.insert(fd, entry, cloexec));
+        }
+    }
+
+    /// Fills in the names of an image's ids.
+    pub(super) fn name_ids(&mut self, image: &mut ProcessImage, ts: u64) {
+        let ask = image.container.is_some() && self.names.misses(image) && self.may_ask(ts);
+        let host = ask.then_some(self.host.as_mut());
+        self.names.fill(image, host);
+    }
+
+    /// What the host says now of a process that is known.
+    pub(super) fn ask_for_process(&mut self, pid: u32, ts: u64) -> Option<SnapshotProcess> {
+        self.may_ask(ts).then(|| self.host.process(pid)).flatten()
+    }
+
+    /// Takes one question from what is allowed in this second.
+    fn may_ask(&mut self, ts: u64) -> bool {
+        if self.config.lookups_per_s == 0 {
+            return false;
+        }
+        let (left, since) = &mut self.allowance;
+        if ts.saturating_sub(*since) >= 1_000_000_000 {
+            (*left, *since) = (self.config.lookups_per_s, ts);
+        }
+        let may = *left > 0;
+        *left = left.saturating_sub(1);
+        self.stats.lookups += u64::from(may);
+        self.stats.lookups_refused += u64::from(!may);
+        may
+    }
+}

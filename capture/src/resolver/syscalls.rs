@@ -1,0 +1,383 @@
+//! From a syscall record to its event: resolve paths, change state, hand out.
+
+use std::mem;
+use std::sync::Arc;
+
+use ctrace_trace::event::{Arg, Event, EventType};
+use ctrace_trace::fd::{FdEntry, Role};
+use ctrace_trace::schema::FdUse;
+use ctrace_wire::record::{Exec, FLAG_COMPAT, Header, Syscall};
+use ctrace_wire::section::{self, FILE_PSEUDO};
+
+use super::action::Action;
+use super::address::Address;
+use super::call::{Call, ENOSYS, Scratch};
+use super::clock::Clock;
+use super::life::Started;
+use super::plan::{MAX_PARAMS, PathArg, Plan, Value};
+use super::process::Attempt;
+use super::state::State;
+use super::{Resolver, bare, paths};
+use crate::syscall::View;
+
+impl Resolver {
+    /// A syscall returned.
+    pub(super) fn syscall(&mut self, view: &View<'_, Syscall>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
+        let header = &view.fixed.header;
+        self.state.meet(header);
+        let call = Call::new(view);
+        let plan = self
+            .plans
+            .get(self.state.number(&call), header.flags & FLAG_COMPAT != 0);
+        if plan.simple {
+            self.state.simple(&call, plan, header, clock, &self.scratch, sink);
+        } else if plan.action == Action::Exec {
+            self.exec_returned(&call, plan.kind, header, clock, sink);
+        } else {
+            let mut scratch = mem::take(&mut self.scratch);
+            self.state.full(&call, plan, header, clock, &mut scratch, sink);
+            self.scratch = scratch;
+        }
+    }
+
+    /// A syscall was entered: one that does not return, or an exec whose arguments are gone when it does.
+    pub(super) fn enter(&mut self, view: &View<'_, Syscall>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
+        let header = &view.fixed.header;
+        self.state.meet(header);
+        let call = Call::new(view);
+        let plan = self.plans.get(call.nr, header.flags & FLAG_COMPAT != 0);
+        if plan.action == Action::Exec {
+            return self.state.begin_exec(&call, plan);
+        }
+        match i64::from(call.nr) {
+            libc::SYS_exit | libc::SYS_exit_group => {}
+            libc::SYS_rt_sigreturn => return self.state.begin_sigreturn(&call),
+            _ => return,
+        }
+        let args = [Arg::Num(i64::from(call.arg32(0) as i32))];
+        let image = self.state.table.at(call.pid, call.ts).map(|p| p.image_of(call.tid));
+        let args = args.get(..plan.values.len()).unwrap_or_default();
+        sink(&bare(header, plan.kind, clock, image, args));
+    }
+
+    /// A program started.
+    pub(super) fn exec(&mut self, view: &View<'_, Exec>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
+        let header = &view.fixed.header;
+        self.state.meet(header);
+        let started = self.state.exec(view, clock);
+        let plan = self.plans.get(exec_number(&started), false);
+        self.state.emit_exec(plan, header, clock, (&started, 0), sink);
+    }
+
+    /// An exec returned: it failed, or its event was made when the image changed.
+    fn exec_returned(
+        &mut self,
+        call: &Call<'_>,
+        kind: EventType,
+        header: &Header,
+        clock: &Clock,
+        sink: &mut impl FnMut(&Event<'_>),
+    ) {
+        let Some(process) = self.state.table.at(call.pid, call.ts) else {
+            return;
+        };
+        if call.ret == 0 && mem::take(&mut process.exec_reported) {
+            return;
+        }
+        let attempt = process.take_attempt(call.tid);
+        let plan = self.plans.get(call.nr, kind.is_compat());
+        let filename = plan.paths.first().and_then(|p| call.text(p.arg));
+        let filename = filename.or_else(|| Some(&attempt.as_ref()?.filename));
+        let mut failed = Started {
+            filename: filename.unwrap_or_default().to_vec(),
+            resolved: Vec::new(),
+            // The arguments are still there when the call failed.
+            attempt: Some(Attempt {
+                tid: call.tid,
+                nr: call.nr,
+                args: attempt.as_ref().map_or(call.args, |a| a.args),
+                filename: filename.unwrap_or_default().to_vec(),
+            }),
+        };
+        let dirfd = plan.paths.first().and_then(|p| p.dirfd);
+        self.state
+            .resolve_path(call, &failed.filename, dirfd, &mut failed.resolved);
+        self.state.emit_exec(plan, header, clock, (&failed, call.ret), sink);
+    }
+}
+
+/// Which call started a program. Without its entry the file name tells: the kernel makes `/dev/fd/N` of `execveat`'s
+/// descriptor (fs/exec.c, `alloc_bprm`).
+fn exec_number(started: &Started) -> i32 {
+    let at = match &started.attempt {
+        Some(attempt) => attempt.nr,
+        None if started.filename.starts_with(b"/dev/fd/") => libc::SYS_execveat as i32,
+        None => libc::SYS_execve as i32,
+    };
+    if i64::from(at) == libc::SYS_execveat {
+        at
+    } else {
+        libc::SYS_execve as i32
+    }
+}
+
+impl State {
+    /// A call that needs no path and changes nothing.
+    #[inline]
+    fn simple(
+        &mut self,
+        call: &Call<'_>,
+        plan: &Plan,
+        header: &Header,
+        clock: &Clock,
+        scratch: &Scratch,
+        sink: &mut impl FnMut(&Event<'_>),
+    ) {
+        if let FdUse::Arg(at) = plan.fd {
+            let fd = call.fd(at);
+            if fd >= 0
+                && self
+                    .table
+                    .at(call.pid, call.ts)
+                    .is_some_and(|p| p.fds.get(fd).is_none())
+            {
+                self.ask_for_fd(call.pid, call.ts, fd, call.ret);
+            }
+        }
+        self.emit(call, plan, header, clock, scratch, None, sink);
+    }
+
+    /// Any other call.
+    fn full(
+        &mut self,
+        call: &Call<'_>,
+        plan: &Plan,
+        header: &Header,
+        clock: &Clock,
+        scratch: &mut Scratch,
+        sink: &mut impl FnMut(&Event<'_>),
+    ) {
+        self.resolve_paths(call, &plan.paths, scratch);
+        kernel_path(call, scratch);
+        let address = call.address().and_then(Address::parse);
+        scratch.address.clear();
+        if let Some(address) = &address {
+            address.write(&mut scratch.address);
+        }
+        // What is closed is gone when the event is made.
+        let closed = match (plan.action, plan.fd) {
+            (Action::Close, FdUse::Arg(at)) => self.fd_of(call, call.fd(at)),
+            _ => None,
+        };
+        self.act(call, plan, address.as_ref(), scratch);
+        if let (FdUse::Arg(at), false) = (plan.fd, plan.action == Action::Close) {
+            self.ask_for_fd(call.pid, call.ts, call.fd(at), call.ret);
+        }
+        if opens_path(plan) && call.succeeded() && !scratch.kernel.is_empty() {
+            // The event shows the same truth as the descriptor.
+            let Scratch { paths, kernel, .. } = &mut *scratch;
+            if let Some(path) = paths.first_mut() {
+                path.clone_from(kernel);
+            }
+        }
+        self.emit(call, plan, header, clock, scratch, closed.as_ref(), sink);
+    }
+
+    fn fd_of(&mut self, call: &Call<'_>, fd: i32) -> Option<Arc<FdEntry>> {
+        self.table.at(call.pid, call.ts)?.fds.get(fd).cloned()
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what an event is made of")]
+    #[inline]
+    fn emit(
+        &mut self,
+        call: &Call<'_>,
+        plan: &Plan,
+        header: &Header,
+        clock: &Clock,
+        scratch: &Scratch,
+        closed: Option<&Arc<FdEntry>>,
+        sink: &mut impl FnMut(&Event<'_>),
+    ) {
+        let mut args = [Arg::None; MAX_PARAMS];
+        for (arg, value) in args.iter_mut().zip(&plan.values) {
+            *arg = value.get(call, &plan.paths, scratch);
+        }
+        let process = self.table.at(call.pid, call.ts);
+        let fd_num = match plan.fd {
+            FdUse::None => None,
+            FdUse::Arg(at) => Some(call.fd(at)),
+            FdUse::Ret => call.new_fd(),
+        };
+        let fd = closed.or_else(|| process.as_ref()?.fds.get(fd_num?));
+        sink(&Event {
+            ret: Some(call.ret),
+            fd_num,
+            fd,
+            data: call.buffer(),
+            ..bare(
+                header,
+                plan.kind,
+                clock,
+                process.as_ref().map(|p| p.image_of(call.tid)),
+                args.get(..plan.values.len()).unwrap_or_default(),
+            )
+        });
+    }
+
+    /// Makes the paths of a call absolute, as the process stood when it made the call.
+    fn resolve_paths(&mut self, call: &Call<'_>, args: &[PathArg], scratch: &mut Scratch) {
+        for (path, out) in args.iter().zip(&mut scratch.paths) {
+            out.clear();
+            let Some(raw) = call.text(path.arg) else {
+                continue;
+            };
+            self.resolve_path(call, raw, path.dirfd, out);
+        }
+    }
+
+    /// Makes one path absolute, from the directory behind a register or the working directory.
+    fn resolve_path(&mut self, call: &Call<'_>, raw: &[u8], dirfd: Option<u8>, out: &mut Vec<u8>) {
+        let dirfd = dirfd.map(|at| call.fd(at)).filter(|fd| *fd != libc::AT_FDCWD);
+        if let Some(fd) = dirfd.filter(|_| raw.first() != Some(&b'/')) {
+            self.ask_for_fd(call.pid, call.ts, fd, call.ret);
+        }
+        let Some(process) = self.table.at(call.pid, call.ts) else {
+            return paths::resolve(b"", b"", raw, out);
+        };
+        let base = match dirfd {
+            Some(fd) => process.fds.get(fd).map_or(&[][..], |e| &e.name),
+            None => &process.image_of(call.tid).cwd,
+        };
+        if raw.is_empty() && dirfd.is_some() {
+            // `AT_EMPTY_PATH`: the object itself, which need not have a path.
+            out.extend_from_slice(base);
+            return;
+        }
+        paths::resolve(process.root_of(call.tid), base, raw, out);
+    }
+
+    /// The event of an exec and its result.
+    fn emit_exec(
+        &mut self,
+        plan: &Plan,
+        header: &Header,
+        clock: &Clock,
+        (exec, ret): (&Started, i64),
+        sink: &mut impl FnMut(&Event<'_>),
+    ) {
+        let mut args = [Arg::None; MAX_PARAMS];
+        for (arg, value) in args.iter_mut().zip(&plan.values) {
+            *arg = match (value, &exec.attempt) {
+                (Value::Path(_), attempt) => Arg::Path {
+                    resolved: &exec.resolved,
+                    raw: attempt.as_ref().map_or(&exec.filename, |a| &a.filename),
+                },
+                (Value::Signed(at), Some(a)) => Arg::Num(i64::from(a.arg(*at) as i32)),
+                (Value::Unsigned(at), Some(a)) => Arg::Num(i64::from(a.arg(*at) as u32)),
+                _ => Arg::None,
+            };
+        }
+        let image = self.table.at(header.tgid, header.ts).map(|p| p.image_of(header.tid));
+        let args = args.get(..plan.values.len()).unwrap_or_default();
+        sink(&Event {
+            ret: Some(ret),
+            ..bare(header, plan.kind, clock, image, args)
+        });
+    }
+
+    fn act(&mut self, call: &Call<'_>, plan: &Plan, address: Option<&Address<'_>>, scratch: &Scratch) {
+        let path = scratch.paths.first().map_or(&[][..], |p| p);
+        match plan.action {
+            Action::None | Action::Exec => {}
+            Action::Open(flags) => {
+                let asked = plan.paths.first().and_then(|p| call.text(p.arg));
+                self.open(call, flags, asked, scratch);
+            }
+            Action::Anonymous(kind, name, flags) => self.anonymous(call, kind, name.as_bytes(), call.cloexec(flags)),
+            Action::Memfd => self.memfd(call),
+            Action::Opaque => self.opaque(call),
+            Action::Close => self.close(call),
+            Action::CloseRange => self.close_range(call),
+            Action::Dup(flags) => self.dup(call, call.cloexec(flags)),
+            Action::Fcntl => self.fcntl(call),
+            Action::Pipe(flags) => self.pipe(call, call.cloexec(flags)),
+            Action::SocketPair => self.socketpair(call),
+            Action::Socket => self.socket(call),
+            Action::Bind => self.bind(call, address),
+            Action::Connect => self.connect(call, address),
+            Action::Listen => self.listen(call),
+            Action::Accept(flags) => self.accept(call, address, call.cloexec(flags)),
+            Action::Send => self.exchange(call, address, Role::Client),
+            Action::Receive if call.succeeded() => self.exchange(call, address, Role::Server),
+            Action::Receive => {}
+            Action::LocalName => self.told_end(call, address, true),
+            Action::PeerName => self.told_end(call, address, false),
+            Action::Chdir => self.chdir(call, path),
+            Action::Fchdir => self.fchdir(call),
+            Action::Chroot => self.chroot(call, path),
+            Action::PivotRoot => self.pivot_root(call),
+            Action::SetNamespace => self.set_namespace(call),
+            Action::Unshare => self.unshare(call),
+            Action::SetId(which) => self.set_id(call, which),
+            Action::Prctl => self.prctl(call),
+            Action::Capset => self.capset(call),
+            Action::SetSession => self.set_session(call),
+            Action::SetGroup => self.set_group(call),
+        }
+    }
+
+    /// The number of a call. `rt_sigreturn` replaces the registers, so that its return reads −1, as does that of a call
+    /// which a tracer took back; its entry tells, where entries of it are recorded.
+    #[inline]
+    fn number(&mut self, call: &Call<'_>) -> i32 {
+        if call.nr != -1 || call.ret == ENOSYS {
+            return call.nr;
+        }
+        let process = self.table.at(call.pid, call.ts);
+        let returned = process.is_some_and(|p| p.sigreturn.take_if(|tid| *tid == call.tid).is_some());
+        if returned || !self.sees_sigreturn {
+            libc::SYS_rt_sigreturn as i32
+        } else {
+            -1
+        }
+    }
+
+    fn begin_sigreturn(&mut self, call: &Call<'_>) {
+        self.sees_sigreturn = true;
+        if let Some(process) = self.table.at(call.pid, call.ts) {
+            process.sigreturn = Some(call.tid);
+        }
+    }
+
+    /// Keeps the arguments of an exec until it returns or succeeds.
+    fn begin_exec(&mut self, call: &Call<'_>, plan: &Plan) {
+        let filename = plan.paths.first().and_then(|p| call.text(p.arg)).unwrap_or_default();
+        let attempt = Attempt {
+            tid: call.tid,
+            nr: call.nr,
+            args: call.args,
+            filename: filename.to_vec(),
+        };
+        if let Some(process) = self.table.at(call.pid, call.ts) {
+            process.begin_attempt(attempt);
+        }
+    }
+}
+
+/// Whether the event's path is the one of the file that was opened.
+fn opens_path(plan: &Plan) -> bool {
+    matches!(plan.action, Action::Open(_)) && plan.paths.len() == 1
+}
+
+/// The kernel's path of the file behind the call's descriptor.
+fn kernel_path(call: &Call<'_>, scratch: &mut Scratch) {
+    scratch.kernel.clear();
+    if let Some(path) = call.section(section::FILE_PATH) {
+        let file = call.section(section::FILE).and_then(|s| s.file());
+        let pseudo = file.is_some_and(|f| f.flags & FILE_PSEUDO != 0);
+        if !path.truncated {
+            path.path_into(pseudo, &mut scratch.kernel);
+        }
+    }
+}

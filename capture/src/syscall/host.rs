@@ -1,0 +1,98 @@
+//! What this host's kernel offers: structure offsets, clock, version.
+
+use std::{
+    collections::BTreeSet,
+    fmt, fs, io,
+    os::fd::{AsFd, AsRawFd},
+    path::Path,
+};
+
+use aya::Ebpf;
+use ctrace_wire::offsets::Offsets;
+
+use super::btf::KernelTypes;
+
+const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+
+/// Something the host cannot give to the syscall source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// A kernel structure has no such member; the fields read from it stay empty.
+    Member(String),
+    /// An optional program could not be loaded or attached.
+    Program {
+        /// The program.
+        name: &'static str,
+        /// Why, in one line.
+        reason: String,
+    },
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Member(path) => write!(f, "kernel structure member {path}"),
+            Self::Program { name, reason } => write!(f, "kernel program {name}: {reason}"),
+        }
+    }
+}
+
+/// The time that records are stamped with: nanoseconds of `CLOCK_BOOTTIME`.
+pub fn boot_time_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: time is a valid timespec; the call writes it and nothing else.
+    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut time) };
+    (time.tv_sec as u64)
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(time.tv_nsec as u64)
+}
+
+/// Sum of the kernel's `recursion_misses` over the loaded programs (kernel/bpf/syscall.c, bpf_prog_show_fdinfo).
+pub(super) fn skipped_runs(programs: &Ebpf) -> u64 {
+    programs
+        .programs()
+        .filter_map(|(_, program)| {
+            let fd = program.fd().ok()?.as_fd().as_raw_fd();
+            let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+            info.lines()
+                .find_map(|line| line.strip_prefix("recursion_misses:"))?
+                .trim()
+                .parse::<u64>()
+                .ok()
+        })
+        .sum()
+}
+
+/// Reads the BTF of the running kernel.
+pub(super) fn vmlinux_btf() -> io::Result<Vec<u8>> {
+    fs::read(Path::new(VMLINUX))
+}
+
+/// Looks every offset up; `None` when the bytes are no BTF at all.
+pub(super) fn offsets(btf: &[u8]) -> Option<(Offsets, Vec<Missing>)> {
+    let wanted: BTreeSet<&str> = Offsets::PATHS
+        .iter()
+        .flat_map(|(_, paths)| paths.iter())
+        .filter_map(|path| path.split('.').next())
+        .collect();
+    let types = KernelTypes::parse(btf, &wanted.into_iter().collect::<Vec<_>>())?;
+    let offsets = Offsets::resolve(|paths| paths.iter().find_map(|path| types.find(path)));
+    let missing = offsets
+        .missing()
+        .map(|paths| Missing::Member(paths.join(" or ")))
+        .collect();
+    Some((offsets, missing))
+}
+
+/// Release of the running kernel, and whether it is at least 5.8.
+pub(super) fn kernel_release() -> (String, bool) {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease")
+        .unwrap_or_default()
+        .trim()
+        .to_owned();
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map_while(|part| part.parse::<u32>().ok());
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    (release, version >= (5, 8))
+}

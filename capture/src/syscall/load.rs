@@ -1,0 +1,311 @@
+//! Loads the kernel object, attaches its programs and opens its maps.
+
+use std::{error::Error, io};
+
+use super::{
+    Config, LaneTotals, Missing, SyscallSource, host,
+    refusal::{OpenError, not_attached, refused, shorten},
+};
+use aya::{
+    Btf, Ebpf, EbpfLoader, Endianness, Pod, VerifierLogLevel,
+    maps::{Array, Map, MapData, PerCpuArray, RingBuf},
+    programs::{Program, ProgramError},
+};
+use ctrace_wire::{
+    counters::Counters,
+    offsets::Offsets,
+    section::SNAPLEN_MAX,
+    spec::{ENTER, Lane, SCRATCH_PER_CPU, SPEC_COUNT, SyscallSpec},
+};
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../ebpf/ctrace.bpf.o");
+
+const RING_MIN: u32 = 64 << 10;
+const RING_MAX: u32 = 1 << 31;
+
+/// What a program cost to load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramCost {
+    /// The program.
+    pub name: String,
+    /// Instructions that the verifier walked through; Linux 5.16 and later tell.
+    pub verified_instructions: Option<u32>,
+    /// Bytes of machine code.
+    pub jited_bytes: u32,
+}
+
+/// [`Counters`] as aya wants map values to be marked.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(super) struct CountersValue(Counters);
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct SpecValue(SyscallSpec);
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct OffsetsValue(Offsets);
+
+// SAFETY: the wire crate guarantees for its Pod types that they are C structs of integers without padding.
+unsafe impl Pod for CountersValue {}
+// SAFETY: as above.
+unsafe impl Pod for SpecValue {}
+// SAFETY: as above.
+unsafe impl Pod for OffsetsValue {}
+
+/// How a program is attached.
+enum Hook {
+    /// By type: arguments are checked pointers. Faster to read from, needs the kernel's BTF.
+    Typed,
+    /// Plain raw tracepoint.
+    Raw,
+}
+
+struct Attachment {
+    program: &'static str,
+    tracepoint: &'static str,
+    hook: Hook,
+    optional: bool,
+}
+
+const ATTACHMENTS: [Attachment; 7] = [
+    // Life cycle first: a task seen by a syscall should have been seen at its start.
+    Attachment {
+        program: "process_fork",
+        tracepoint: "sched_process_fork",
+        hook: Hook::Raw,
+        optional: false,
+    },
+    Attachment {
+        program: "process_exec",
+        tracepoint: "sched_process_exec",
+        hook: Hook::Raw,
+        optional: false,
+    },
+    Attachment {
+        program: "process_exit",
+        tracepoint: "sched_process_exit",
+        hook: Hook::Raw,
+        optional: false,
+    },
+    Attachment {
+        program: "cgroup_mkdir",
+        tracepoint: "cgroup_mkdir",
+        hook: Hook::Raw,
+        optional: true,
+    },
+    Attachment {
+        program: "cgroup_rmdir",
+        tracepoint: "cgroup_rmdir",
+        hook: Hook::Raw,
+        optional: true,
+    },
+    Attachment {
+        program: "sys_enter",
+        tracepoint: "sys_enter",
+        hook: Hook::Typed,
+        optional: false,
+    },
+    Attachment {
+        program: "sys_exit",
+        tracepoint: "sys_exit",
+        hook: Hook::Typed,
+        optional: false,
+    },
+];
+
+pub(super) fn open(config: &Config) -> Result<SyscallSource, OpenError> {
+    if cfg!(not(target_arch = "x86_64")) {
+        return Err(OpenError::Architecture(std::env::consts::ARCH));
+    }
+    lift_memory_limit();
+    let raw_btf = host::vmlinux_btf().map_err(OpenError::NoBtf)?;
+    let (offsets, mut missing) = host::offsets(&raw_btf).ok_or(OpenError::BadBtf)?;
+    let btf = Btf::parse(&raw_btf, Endianness::default()).map_err(|_| OpenError::BadBtf)?;
+    let mut programs = load_object(config, offsets)?;
+    fill_specs(&mut programs, &config.specs)?;
+    let counters = PerCpuArray::try_from(take(&mut programs, "COUNTERS")?).map_err(refused)?;
+    let priority = RingBuf::try_from(take(&mut programs, "PRIO")?).map_err(refused)?;
+    let bulk = RingBuf::try_from(take(&mut programs, "BULK")?).map_err(refused)?;
+    let needs_enter = config.specs.iter().any(|spec| spec.flags & ENTER != 0);
+    for attachment in ATTACHMENTS
+        .iter()
+        .filter(|attachment| needs_enter || attachment.program != "sys_enter")
+    {
+        match attach(&mut programs, attachment, &btf) {
+            Ok(()) => {}
+            Err(reason) if attachment.optional => {
+                missing.push(Missing::Program {
+                    name: attachment.program,
+                    reason: shorten(&reason.to_string()),
+                });
+            }
+            Err(reason) => return Err(not_attached(attachment.program, &*reason)),
+        }
+    }
+    Ok(SyscallSource {
+        programs: Some(programs),
+        priority,
+        bulk,
+        counters,
+        missing,
+        malformed: 0,
+        skipped: 0,
+    })
+}
+
+fn load_object(config: &Config, offsets: Offsets) -> Result<Ebpf, OpenError> {
+    let cpus = aya::util::nr_cpus().map_err(|(_, error)| OpenError::Load(error.to_string()))?;
+    let offsets = OffsetsValue(offsets);
+    let snaplen = config.snaplen.min(SNAPLEN_MAX);
+    EbpfLoader::new()
+        // The object has nothing for aya to relocate, and parsing the kernel's BTF again is slow.
+        .btf(None)
+        .verifier_log_level(VerifierLogLevel::STATS)
+        .override_global("OFFSETS", &offsets, true)
+        .override_global("SELF_TGID", &config.self_tgid, true)
+        .override_global("SNAPLEN", &snaplen, true)
+        .map_max_entries(
+            "SCRATCH",
+            SCRATCH_PER_CPU.saturating_mul(u32::try_from(cpus).unwrap_or(u32::MAX)),
+        )
+        .map_max_entries("PRIO", ring_bytes(config.priority_ring_bytes))
+        .map_max_entries("BULK", ring_bytes(config.bulk_ring_bytes))
+        .load(OBJECT)
+        .map_err(refused)
+}
+
+fn ring_bytes(asked: u32) -> u32 {
+    asked.clamp(RING_MIN, RING_MAX).next_power_of_two()
+}
+
+fn fill_specs(programs: &mut Ebpf, specs: &[SyscallSpec]) -> Result<(), OpenError> {
+    // Borrowed, not taken: the programs are loaded later and refer to the map by its open descriptor.
+    let map = programs.map_mut("SPECS").ok_or_else(|| no_map("SPECS"))?;
+    let mut table = Array::<_, SpecValue>::try_from(map).map_err(refused)?;
+    for index in 0..SPEC_COUNT {
+        let spec = specs.get(index as usize).copied().unwrap_or_default();
+        table.set(index, SpecValue(spec), 0).map_err(refused)?;
+    }
+    Ok(())
+}
+
+fn take(programs: &mut Ebpf, name: &str) -> Result<Map, OpenError> {
+    programs.take_map(name).ok_or_else(|| no_map(name))
+}
+
+fn no_map(name: &str) -> OpenError {
+    OpenError::Load(format!("the object has no map {name}"))
+}
+
+fn load_program(programs: &mut Ebpf, attachment: &Attachment, btf: &Btf) -> Result<(), Box<dyn Error>> {
+    let program = programs.program_mut(attachment.program).ok_or("not in the object")?;
+    match (program, &attachment.hook) {
+        (Program::BtfTracePoint(program), Hook::Typed) => program.load(attachment.tracepoint, btf)?,
+        (Program::RawTracePoint(program), Hook::Raw) => program.load()?,
+        _ => return Err(Box::new(ProgramError::UnexpectedProgramType)),
+    }
+    Ok(())
+}
+
+fn attach(programs: &mut Ebpf, attachment: &Attachment, btf: &Btf) -> Result<(), Box<dyn Error>> {
+    load_program(programs, attachment, btf)?;
+    match programs.program_mut(attachment.program).ok_or("not in the object")? {
+        Program::BtfTracePoint(program) => {
+            program.attach()?;
+        }
+        Program::RawTracePoint(program) => {
+            program.attach(attachment.tracepoint)?;
+        }
+        _ => return Err(Box::new(ProgramError::UnexpectedProgramType)),
+    }
+    Ok(())
+}
+
+pub(super) fn totals(counters: &PerCpuArray<MapData, CountersValue>) -> io::Result<Vec<LaneTotals>> {
+    let per_cpu = counters.get(&0, 0).map_err(io::Error::other)?;
+    let lane = |lane: Lane| {
+        per_cpu.iter().zip(0u32..).map(move |(CountersValue(value), cpu)| {
+            let [submitted, lost] = match lane {
+                Lane::Priority => [value.submitted[0], value.lost[0]],
+                Lane::Bulk => [value.submitted[1], value.lost[1]],
+            };
+            LaneTotals {
+                lane,
+                cpu,
+                submitted,
+                lost,
+            }
+        })
+    };
+    Ok(lane(Lane::Priority).chain(lane(Lane::Bulk)).collect())
+}
+
+pub(super) fn costs(programs: &Ebpf) -> Vec<ProgramCost> {
+    let mut costs: Vec<ProgramCost> = programs
+        .programs()
+        .filter_map(|(name, program)| Some((name, program.info().ok()?)))
+        .map(|(name, info)| ProgramCost {
+            name: name.to_owned(),
+            verified_instructions: info.verified_instruction_count(),
+            jited_bytes: info.size_jitted(),
+        })
+        .collect();
+    costs.sort_by(|a, b| a.name.cmp(&b.name));
+    costs
+}
+
+/// Kernels before 5.11 charge maps to this limit. A refusal is no error: the maps may fit, or need no limit.
+fn lift_memory_limit() {
+    let limit = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: limit is a valid rlimit that the call only reads.
+    unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Loads every program with these offsets; the verifier's word decides.
+    fn load_all(offsets: Offsets, btf: &Btf) -> Result<(), String> {
+        let config = Config {
+            bulk_ring_bytes: 0,
+            priority_ring_bytes: 0,
+            ..Config::default()
+        };
+        let mut programs = load_object(&config, offsets).map_err(|error| error.to_string())?;
+        for attachment in &ATTACHMENTS {
+            load_program(&mut programs, attachment, btf)
+                .map_err(|error| format!("{}: {}", attachment.program, shorten(&error.to_string())))?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn needs_root_programs_load_whatever_members_the_host_lacks() {
+        // SAFETY: no preconditions.
+        let root = unsafe { libc::geteuid() } == 0;
+        let (Ok(raw), true) = (host::vmlinux_btf(), root) else {
+            println!("skipped: needs root and the kernel's BTF");
+            return;
+        };
+        let btf = Btf::parse(&raw, Endianness::default()).expect("the kernel's BTF");
+        let (here, _) = host::offsets(&raw).expect("the kernel's BTF");
+        assert_eq!(load_all(here, &btf), Ok(()));
+        assert_eq!(load_all(Offsets::MISSING, &btf), Ok(()));
+        for (name, _) in Offsets::PATHS {
+            assert_eq!(load_all(here.without(name), &btf), Ok(()), "without {name}");
+        }
+    }
+
+    #[test]
+    fn ring_sizes_are_powers_of_two_within_bounds() {
+        assert_eq!(ring_bytes(0), RING_MIN);
+        assert_eq!(ring_bytes(100_000), 131_072);
+        assert_eq!(ring_bytes(u32::MAX), RING_MAX);
+    }
+}

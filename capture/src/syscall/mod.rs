@@ -1,0 +1,159 @@
+//! The live syscall source: kernel programs, their rings, and the records that come out of them.
+//!
+//! Order: [`SyscallSource::open`] loads and attaches; [`SyscallSource::poll`] is called on a timer (a few
+//! milliseconds); [`SyscallSource::detach`] stops the kernel side, after which polling until nothing comes drains
+//! the rest. Dropping detaches.
+//!
+//! Records come lane by lane, and within a lane nearly but not exactly in time order, since the CPUs fill one
+//! ring. A caller that needs the total order sorts by time stamp, and may only release what is older than the
+//! start of the last complete poll.
+
+mod btf;
+mod host;
+mod load;
+mod record;
+mod refusal;
+
+use aya::{
+    Ebpf,
+    maps::{MapData, PerCpuArray, RingBuf},
+};
+use ctrace_wire::spec::{Lane, SyscallSpec};
+
+pub use host::{Missing, boot_time_ns};
+pub use load::ProgramCost;
+pub use record::{Malformed, Record, Section, Sections, View};
+pub use refusal::OpenError;
+
+/// What to record and how much memory to give it.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Size of the bulk ring in bytes, rounded up to a power of two. Default 64 MiB, at least 64 KiB.
+    pub bulk_ring_bytes: u32,
+    /// Size of the priority ring in bytes, rounded up to a power of two. Default 8 MiB, at least 64 KiB.
+    pub priority_ring_bytes: u32,
+    /// What to record of each syscall, indexed by number. A syscall beyond the end is not recorded.
+    pub specs: Vec<SyscallSpec>,
+    /// The process whose syscalls are left out, as the initial pid namespace numbers it. Default this one.
+    pub self_tgid: u32,
+    /// How many bytes of data buffers to keep, at most [`ctrace_wire::section::SNAPLEN_MAX`]. Default 0.
+    pub snaplen: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            bulk_ring_bytes: 64 << 20,
+            priority_ring_bytes: 8 << 20,
+            specs: Vec::new(),
+            self_tgid: std::process::id(),
+            snaplen: 0,
+        }
+    }
+}
+
+/// Totals of one lane on one CPU since [`SyscallSource::open`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneTotals {
+    /// The lane.
+    pub lane: Lane,
+    /// The CPU, as the kernel numbers it.
+    pub cpu: u32,
+    /// Records that reached the ring.
+    pub submitted: u64,
+    /// Records that did not fit.
+    pub lost: u64,
+}
+
+/// Attached kernel programs and their rings.
+pub struct SyscallSource {
+    // Programs and links; gone after `detach`. The maps below live on.
+    programs: Option<Ebpf>,
+    priority: RingBuf<MapData>,
+    bulk: RingBuf<MapData>,
+    counters: PerCpuArray<MapData, load::CountersValue>,
+    missing: Vec<Missing>,
+    malformed: u64,
+    skipped: u64,
+}
+
+impl SyscallSource {
+    /// Loads the kernel programs and attaches them.
+    ///
+    /// Members of kernel structures and optional programs that this host lacks are no error: see
+    /// [`SyscallSource::missing`].
+    pub fn open(config: &Config) -> Result<Self, OpenError> {
+        load::open(config)
+    }
+
+    /// What this host could not give.
+    pub fn missing(&self) -> &[Missing] {
+        &self.missing
+    }
+
+    /// Hands over what the rings hold at the time of the call and returns how many records that were.
+    ///
+    /// Bounded: a record made after the call started ends the round of its lane, so that a busy host cannot keep
+    /// the caller here.
+    pub fn poll(&mut self, each: &mut impl FnMut(Record<'_>)) -> usize {
+        self.poll_bytes(&mut |record, _| each(record))
+    }
+
+    /// Like [`SyscallSource::poll`], and hands over each record's bytes for [`Record::parse`] at a later time.
+    pub fn poll_bytes(&mut self, each: &mut impl FnMut(Record<'_>, &[u8])) -> usize {
+        let now = boot_time_ns();
+        let priority = drain(&mut self.priority, now, &mut self.malformed, each);
+        priority + drain(&mut self.bulk, now, &mut self.malformed, each)
+    }
+
+    /// Records that could not be parsed: a defect, never a property of the host.
+    pub fn malformed(&self) -> u64 {
+        self.malformed
+    }
+
+    /// Totals per lane and CPU, ordered by lane, then CPU. Exact once detached.
+    pub fn totals(&self) -> std::io::Result<Vec<LaneTotals>> {
+        load::totals(&self.counters)
+    }
+
+    /// Times that the kernel did not run a program because the same program was already running on that CPU.
+    ///
+    /// Each is a record that was never made. Linux before 5.12 does not count them, and this is 0 there.
+    pub fn skipped(&self) -> u64 {
+        self.programs.as_ref().map_or(self.skipped, host::skipped_runs)
+    }
+
+    /// Detaches the programs. What the rings hold stays there to be polled.
+    pub fn detach(&mut self) {
+        self.skipped = self.skipped();
+        self.programs = None;
+    }
+
+    /// What each loaded program cost the verifier, by name.
+    pub fn program_costs(&self) -> Vec<ProgramCost> {
+        self.programs.as_ref().map(load::costs).unwrap_or_default()
+    }
+}
+
+fn drain(
+    ring: &mut RingBuf<MapData>,
+    now: u64,
+    malformed: &mut u64,
+    each: &mut impl FnMut(Record<'_>, &[u8]),
+) -> usize {
+    let mut count = 0;
+    while let Some(item) = ring.next() {
+        match Record::parse(&item) {
+            Ok(record) => {
+                let ts = record.header().ts;
+                each(record, &item);
+                count += 1;
+                if ts > now {
+                    break;
+                }
+            }
+            Err(Malformed) => *malformed += 1,
+        }
+    }
+    count
+}

@@ -1,0 +1,298 @@
+//! Borrowed views of the records in the rings.
+//!
+//! The kernel side is ours, and still nothing is taken on trust here: every length is checked against the bytes
+//! that are there.
+
+use ctrace_wire::{
+    Pod,
+    record::{
+        Cgroup, Exec, Exit, Fork, Header, KIND_CGROUP_MKDIR, KIND_CGROUP_RMDIR, KIND_EXEC, KIND_EXIT, KIND_FORK,
+        KIND_SYSCALL, KIND_SYSCALL_ENTER, Syscall,
+    },
+    section::{self, ARG_FAULT, ARG_MASK, ARG_TRUNCATED, FULL_LEN_UNKNOWN, File, Socket},
+};
+
+/// The bytes are no record: too short, a wrong length, or an unknown kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed;
+
+/// A record of any kind.
+#[derive(Clone, Copy, Debug)]
+pub enum Record<'a> {
+    /// A syscall returned.
+    Syscall(View<'a, Syscall>),
+    /// A syscall was entered.
+    SyscallEnter(View<'a, Syscall>),
+    /// A program started.
+    Exec(View<'a, Exec>),
+    /// A process or thread was made.
+    Fork(View<'a, Fork>),
+    /// A thread ended.
+    Exit(View<'a, Exit>),
+    /// A cgroup was made.
+    CgroupMkdir(View<'a, Cgroup>),
+    /// A cgroup was removed.
+    CgroupRmdir(View<'a, Cgroup>),
+}
+
+/// The fixed part of a record, and its sections.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a, T> {
+    /// The fixed part.
+    pub fixed: T,
+    sections: &'a [u8],
+}
+
+impl<'a, T> View<'a, T> {
+    /// The sections in the order they were captured.
+    pub fn sections(&self) -> Sections<'a> {
+        Sections { rest: self.sections }
+    }
+
+    /// The first section of a kind.
+    pub fn section(&self, kind: u8) -> Option<Section<'a>> {
+        self.sections().find(|section| section.kind == kind)
+    }
+}
+
+impl<'a> Record<'a> {
+    /// Reads a record.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let header: Header = read(bytes).ok_or(Malformed)?;
+        if header.len as usize != bytes.len() {
+            return Err(Malformed);
+        }
+        Ok(match header.kind {
+            KIND_SYSCALL => Self::Syscall(view(bytes)?),
+            KIND_SYSCALL_ENTER => Self::SyscallEnter(view(bytes)?),
+            KIND_EXEC => Self::Exec(view(bytes)?),
+            KIND_FORK => Self::Fork(view(bytes)?),
+            KIND_EXIT => Self::Exit(view(bytes)?),
+            KIND_CGROUP_MKDIR => Self::CgroupMkdir(view(bytes)?),
+            KIND_CGROUP_RMDIR => Self::CgroupRmdir(view(bytes)?),
+            _ => return Err(Malformed),
+        })
+    }
+
+    /// The common part.
+    pub fn header(&self) -> &Header {
+        match self {
+            Self::Syscall(view) | Self::SyscallEnter(view) => &view.fixed.header,
+            Self::Exec(view) => &view.fixed.header,
+            Self::Fork(view) => &view.fixed.header,
+            Self::Exit(view) => &view.fixed.header,
+            Self::CgroupMkdir(view) | Self::CgroupRmdir(view) => &view.fixed.header,
+        }
+    }
+}
+
+fn view<T: Pod>(bytes: &[u8]) -> Result<View<'_, T>, Malformed> {
+    let fixed = read(bytes).ok_or(Malformed)?;
+    let sections = bytes.get(size_of::<T>()..).ok_or(Malformed)?;
+    Ok(View { fixed, sections })
+}
+
+/// Reads a structure from the start of the bytes.
+fn read<T: Pod>(bytes: &[u8]) -> Option<T> {
+    let bytes = bytes.get(..size_of::<T>())?;
+    // SAFETY: the slice holds size_of::<T>() bytes, and a Pod type is valid for any of them; alignment is not assumed.
+    Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
+}
+
+/// Goes through the sections of a record. Ends at the first one that does not fit.
+#[derive(Clone, Debug)]
+pub struct Sections<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Sections<'a> {
+    type Item = Section<'a>;
+
+    fn next(&mut self) -> Option<Section<'a>> {
+        let head: section::Section = read(self.rest)?;
+        let content = self.rest.get(size_of::<section::Section>()..)?;
+        let len = usize::from(head.len);
+        let data = content.get(..len)?;
+        self.rest = content.get(section::padded(len)..).unwrap_or_default();
+        Some(Section {
+            kind: head.kind,
+            arg: head.arg & ARG_MASK,
+            truncated: head.arg & ARG_TRUNCATED != 0,
+            fault: head.arg & ARG_FAULT != 0,
+            full_len: (head.full_len != FULL_LEN_UNKNOWN).then_some(head.full_len),
+            data,
+        })
+    }
+}
+
+/// One captured thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Section<'a> {
+    /// A kind of [`ctrace_wire::section`].
+    pub kind: u8,
+    /// The argument it was captured from, 0 where there is none.
+    pub arg: u8,
+    /// There was more than `data`.
+    pub truncated: bool,
+    /// The memory could not be read; `data` is empty.
+    pub fault: bool,
+    /// The true length in bytes, where the kernel side knew it.
+    pub full_len: Option<u32>,
+    /// The content.
+    pub data: &'a [u8],
+}
+
+impl<'a> Section<'a> {
+    /// The content as a file's identity.
+    pub fn file(&self) -> Option<File> {
+        if self.kind == section::FILE {
+            read(self.data)
+        } else {
+            None
+        }
+    }
+
+    /// The content as a socket's state.
+    pub fn socket(&self) -> Option<Socket> {
+        if self.kind == section::SOCKET {
+            read(self.data)
+        } else {
+            None
+        }
+    }
+
+    /// The content as two integers.
+    pub fn i32_pair(&self) -> Option<[i32; 2]> {
+        let (first, second) = (self.data.get(..4)?, self.data.get(4..8)?);
+        let pair = [
+            i32::from_ne_bytes(first.try_into().ok()?),
+            i32::from_ne_bytes(second.try_into().ok()?),
+        ];
+        (self.kind == section::I32_PAIR).then_some(pair)
+    }
+
+    /// The strings of a command line, environment or string array, without their NULs.
+    pub fn strings(&self) -> impl Iterator<Item = &'a [u8]> {
+        let data = self.data.strip_suffix(b"\0").unwrap_or(self.data);
+        let none = self.data.is_empty();
+        data.split(|byte| *byte == 0).filter(move |_| !none)
+    }
+
+    /// Replaces `to` by the path that the content's components make.
+    ///
+    /// A whole path starts with a slash, unless it is the one name of a file without a directory
+    /// ([`section::FILE_PSEUDO`], for the caller to know from the file's identity). A truncated one lacks its
+    /// beginning and starts with `...`.
+    pub fn path_into(&self, pseudo: bool, to: &mut Vec<u8>) {
+        to.clear();
+        if pseudo {
+            to.extend(self.strings().next().unwrap_or_default());
+            return;
+        }
+        if self.truncated {
+            to.extend(b"...");
+        }
+        for component in self
+            .data
+            .split(|byte| *byte == 0)
+            .rev()
+            .filter(|component| !component.is_empty())
+        {
+            to.push(b'/');
+            to.extend(component);
+        }
+        if to.is_empty() {
+            to.push(b'/');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn section(kind: u8, arg: u8, data: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![kind, arg];
+        bytes.extend((data.len() as u16).to_ne_bytes());
+        bytes.extend((data.len() as u32).to_ne_bytes());
+        bytes.extend(data);
+        bytes.resize(section::padded(bytes.len()), 0xaa);
+        bytes
+    }
+
+    fn record(kind: u8, fixed_len: usize, sections: &[Vec<u8>]) -> Vec<u8> {
+        let mut bytes = vec![0; fixed_len];
+        bytes.extend(sections.concat());
+        let len = bytes.len() as u32;
+        bytes[..4].copy_from_slice(&len.to_ne_bytes());
+        bytes[4] = kind;
+        bytes
+    }
+
+    #[test]
+    fn sections_are_read_in_order() {
+        let bytes = record(
+            KIND_SYSCALL,
+            size_of::<Syscall>(),
+            &[
+                section(section::STRING, 1, b"etc/passwd"),
+                section(section::I32_PAIR, 0, &[3, 0, 0, 0, 4, 0, 0, 0]),
+            ],
+        );
+        let Ok(Record::Syscall(view)) = Record::parse(&bytes) else {
+            panic!("parses as a syscall")
+        };
+        let sections: Vec<_> = view.sections().collect();
+        assert_eq!(sections.len(), 2);
+        assert_eq!((sections[0].arg, sections[0].data), (1, &b"etc/passwd"[..]));
+        assert_eq!(sections[1].i32_pair(), Some([3, 4]));
+    }
+
+    #[test]
+    fn paths_are_turned_around() {
+        let path = |arg, data: &[u8], pseudo| {
+            let bytes = section(section::FILE_PATH, arg, data);
+            let mut to = Vec::new();
+            Sections { rest: &bytes }
+                .next()
+                .expect("one section")
+                .path_into(pseudo, &mut to);
+            String::from_utf8(to).expect("ASCII")
+        };
+        assert_eq!(path(0, b"passwd\0etc\0", false), "/etc/passwd");
+        assert_eq!(path(0, b"", false), "/");
+        assert_eq!(path(0, b"memfd:x\0", true), "memfd:x");
+        assert_eq!(path(ARG_TRUNCATED, b"c\0b\0", false), ".../b/c");
+    }
+
+    #[test]
+    fn damaged_records_never_panic() {
+        let bytes = record(
+            KIND_EXEC,
+            size_of::<Exec>(),
+            &[section(section::EXEC_ARGV, 0, b"sh\0-c\0id\0")],
+        );
+        for len in 0..bytes.len() {
+            assert!(Record::parse(&bytes[..len]).is_err(), "a cut record has a wrong length");
+        }
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0xff;
+            if let Ok(Record::Exec(view)) = Record::parse(&damaged) {
+                let _ = view.sections().map(|section| section.strings().count()).sum::<usize>();
+            }
+        }
+    }
+
+    #[test]
+    fn empty_and_unterminated_string_lists() {
+        let strings = |data: &[u8]| {
+            let bytes = section(section::EXEC_ARGV, 0, data);
+            let section = Sections { rest: &bytes }.next().expect("one section");
+            section.strings().map(<[u8]>::to_vec).collect::<Vec<_>>()
+        };
+        assert_eq!(strings(b""), Vec::<Vec<u8>>::new());
+        assert_eq!(strings(b"a\0\0b\0"), vec![b"a".to_vec(), Vec::new(), b"b".to_vec()]);
+        assert_eq!(strings(b"a\0b"), vec![b"a".to_vec(), b"b".to_vec()]);
+    }
+}

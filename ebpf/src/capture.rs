@@ -1,0 +1,130 @@
+//! Follows the pointer arguments that a syscall's spec names.
+
+use ctrace_wire::{
+    record::Syscall,
+    section,
+    spec::{
+        CAPTURE_BUFFER, CAPTURE_I32_PAIR, CAPTURE_MSGHDR_NAME, CAPTURE_SOCKADDR, CAPTURE_SOCKADDR_RESULT,
+        CAPTURE_STRING, CAPTURE_STRING_ARRAY, CAPTURE_STRUCT, Capture, RESULT, SyscallSpec,
+    },
+};
+
+use crate::{maps, read, scratch::Writer};
+
+const STRINGS_MAX: u32 = 128;
+const STRINGS_BYTES: usize = 16384;
+
+#[inline(always)]
+pub fn all(writer: Writer, record: *const Syscall, spec: &SyscallSpec) {
+    for capture in &spec.captures {
+        if capture.kind == 0 {
+            break;
+        }
+        one(writer, record, capture);
+    }
+}
+
+/// An argument, or the result when the call succeeded.
+#[inline(always)]
+pub fn value(record: *const Syscall, index: u8) -> Option<u64> {
+    if index == RESULT {
+        // SAFETY: record lies in the scratch map.
+        let ret = unsafe { (*record).ret };
+        return if ret < 0 { None } else { Some(ret as u64) };
+    }
+    if index > 5 {
+        return None;
+    }
+    Some(arg(record, index))
+}
+
+#[inline(always)]
+fn arg(record: *const Syscall, index: u8) -> u64 {
+    // The record lies in map memory, which may be indexed by a variable; the stack may not.
+    // SAFETY: seven bounds the index, and scratch memory goes on behind the record.
+    unsafe {
+        (&raw const (*record).args)
+            .cast::<u64>()
+            .add((index & 7) as usize)
+            .read_volatile()
+    }
+}
+
+// Not inlined: four copies of it would double the object.
+#[inline(never)]
+fn one(writer: Writer, record: *const Syscall, capture: &Capture) {
+    let index = capture.arg;
+    let pointer = arg(record, index);
+    if pointer == 0 {
+        return;
+    }
+    // SAFETY: record lies in the scratch map.
+    let failed = unsafe { (*record).ret } < 0;
+    match capture.kind {
+        CAPTURE_STRING => writer.string::<{ section::STRING_MAX as u32 }>(section::STRING, index, pointer, true),
+        CAPTURE_SOCKADDR => sockaddr(writer, index, pointer, arg(record, capture.len_arg)),
+        CAPTURE_SOCKADDR_RESULT if !failed => {
+            if let Some(len) = read::user::<u32>(arg(record, capture.len_arg)) {
+                sockaddr(writer, index, pointer, u64::from(len));
+            }
+        }
+        CAPTURE_I32_PAIR if !failed => writer.bytes::<8>(section::I32_PAIR, index, pointer, 8, true),
+        CAPTURE_STRUCT => writer.bytes::<255>(section::STRUCT, index, pointer, u64::from(capture.size), true),
+        CAPTURE_BUFFER => buffer(writer, record, capture, pointer),
+        CAPTURE_STRING_ARRAY => string_array(writer, index, pointer),
+        CAPTURE_MSGHDR_NAME => msghdr_name(writer, index, pointer),
+        _ => {}
+    }
+}
+
+#[inline(always)]
+fn sockaddr(writer: Writer, index: u8, pointer: u64, len: u64) {
+    // An int in the ABI; a negative one was refused by the kernel.
+    let len = u64::from(len as u32);
+    if len == 0 || len > i32::MAX as u64 {
+        return;
+    }
+    writer.bytes::<{ section::SOCKADDR_MAX as u32 }>(section::SOCKADDR, index, pointer, len, true);
+}
+
+#[inline(always)]
+fn msghdr_name(writer: Writer, index: u8, pointer: u64) {
+    // struct user_msghdr opens with msg_name and msg_namelen.
+    let Some([name, len]) = read::user::<[u64; 2]>(pointer) else {
+        return;
+    };
+    if name != 0 {
+        sockaddr(writer, index, name, len);
+    }
+}
+
+#[inline(always)]
+fn buffer(writer: Writer, record: *const Syscall, capture: &Capture, pointer: u64) {
+    let Some(len) = value(record, capture.len_arg) else {
+        return;
+    };
+    let snaplen = u64::from(maps::load(&maps::SNAPLEN));
+    if len == 0 || snaplen == 0 {
+        return;
+    }
+    writer.bytes_up_to::<{ section::SNAPLEN_MAX }>(section::BUFFER, capture.arg, pointer, len, snaplen, true);
+}
+
+#[inline(always)]
+fn string_array(writer: Writer, index: u8, pointer: u64) {
+    let Some(start) = writer.strings_begin() else { return };
+    let mut whole = false;
+    for i in 0..STRINGS_MAX {
+        let Some(string) = read::user::<u64>(pointer + u64::from(i) * 8) else {
+            break;
+        };
+        if string == 0 {
+            whole = true;
+            break;
+        }
+        if !writer.strings_add::<{ section::STRING_MAX as u32 }>(start, STRINGS_BYTES, string, true) {
+            break;
+        }
+    }
+    writer.strings_end(start, section::STRING_ARRAY, index, whole);
+}

@@ -1,0 +1,146 @@
+//! Program starts, read from the task after the point of no return and before its first instruction.
+
+use aya_ebpf::helpers::generated as helper;
+use ctrace_wire::{
+    record::{Exec, KIND_EXEC},
+    section::{self, ARGV_MAX, ENV_MAX, STRING_MAX},
+    spec::Lane,
+};
+
+use crate::{
+    file,
+    maps::{self, ScratchFor},
+    read::{self, embedded, initial_pid, member, offset, own_pid, pointer},
+    scratch::Writer,
+};
+
+// include/linux/pid.h, enum pid_type
+const PIDTYPE_PGID: usize = 2;
+const PIDTYPE_SID: usize = 3;
+
+pub fn on_exec(task: usize, old_tid: u32, binprm: usize) {
+    let cpu = read::cpu();
+    let Some(scratch) = maps::scratch(cpu, ScratchFor::Exec) else {
+        return;
+    };
+    let (writer, exec) = Writer::start::<Exec>(scratch);
+    // SAFETY: exec points into the scratch map, as it does for the functions below.
+    unsafe {
+        (*exec).header = read::header(KIND_EXEC, read::current_ids(), cpu);
+        (*exec).old_tid = old_tid;
+        helper::bpf_get_current_comm((&raw mut (*exec).comm).cast(), 16);
+        family(exec, task);
+        credentials(exec, task);
+        session(exec, task);
+        namespaces(exec, task);
+    }
+    sections(writer, task, binprm);
+    writer.submit(Lane::Priority);
+}
+
+#[inline(always)]
+unsafe fn family(exec: *mut Exec, task: usize) {
+    let parent = pointer!(task, task_real_parent);
+    // SAFETY: see on_exec.
+    unsafe {
+        (*exec).ppid = member!(parent, task_tgid, u32::MAX);
+        (*exec).start = member!(task, task_start, u64::MAX);
+        (*exec).parent_start = member!(pointer!(parent, task_group_leader), task_start, u64::MAX);
+    }
+}
+
+#[inline(always)]
+unsafe fn credentials(exec: *mut Exec, task: usize) {
+    let cred = pointer!(task, task_cred);
+    // SAFETY: see on_exec.
+    unsafe {
+        (*exec).loginuid = member!(task, task_loginuid, u32::MAX);
+        (*exec).sessionid = member!(task, task_sessionid, u32::MAX);
+        (*exec).uid = member!(cred, cred_uid, u32::MAX);
+        (*exec).gid = member!(cred, cred_gid, u32::MAX);
+        (*exec).suid = member!(cred, cred_suid, u32::MAX);
+        (*exec).sgid = member!(cred, cred_sgid, u32::MAX);
+        (*exec).euid = member!(cred, cred_euid, u32::MAX);
+        (*exec).egid = member!(cred, cred_egid, u32::MAX);
+        (*exec).cap_permitted = member!(cred, cred_cap_permitted, u64::MAX);
+        (*exec).cap_effective = member!(cred, cred_cap_effective, u64::MAX);
+        (*exec).cap_inheritable = member!(cred, cred_cap_inheritable, u64::MAX);
+        (*exec).user_ns = member!(pointer!(cred, cred_user_ns), user_ns_inum, u32::MAX);
+    }
+}
+
+#[inline(always)]
+unsafe fn session(exec: *mut Exec, task: usize) {
+    let signal = pointer!(task, task_signal);
+    let pids = embedded(signal, offset!(signal_pids));
+    // SAFETY: see on_exec.
+    unsafe {
+        (*exec).pgid = pid_of_kind(pids, PIDTYPE_PGID);
+        (*exec).sid = pid_of_kind(pids, PIDTYPE_SID);
+        (*exec).tty = terminal(pointer!(signal, signal_tty));
+    }
+}
+
+#[inline(always)]
+fn pid_of_kind(pids: usize, kind: usize) -> u32 {
+    if pids == 0 {
+        u32::MAX
+    } else {
+        initial_pid(read::kernel(pids + kind * 8))
+    }
+}
+
+#[inline(always)]
+fn terminal(tty: usize) -> u32 {
+    if tty == 0 {
+        return 0;
+    }
+    let driver = pointer!(tty, tty_driver);
+    let major: u32 = member!(driver, tty_driver_major, 0);
+    let minor: u32 = member!(driver, tty_driver_minor, 0) + member!(tty, tty_index, 0);
+    major << 20 | (minor & 0xf_ffff)
+}
+
+#[inline(always)]
+unsafe fn namespaces(exec: *mut Exec, task: usize) {
+    let nsproxy = pointer!(task, task_nsproxy);
+    let (vpid, pid_ns) = own_pid(pointer!(task, task_thread_pid));
+    // SAFETY: see on_exec.
+    unsafe {
+        (*exec).vpid = vpid;
+        (*exec).pid_ns = pid_ns;
+        (*exec).mnt_ns = member!(pointer!(nsproxy, nsproxy_mnt_ns), mnt_ns_inum, u32::MAX);
+        (*exec).net_ns = member!(pointer!(nsproxy, nsproxy_net_ns), net_inum, u32::MAX);
+    }
+}
+
+#[inline(always)]
+fn sections(writer: Writer, task: usize, binprm: usize) {
+    let filename = pointer!(binprm, binprm_filename);
+    let interp = pointer!(binprm, binprm_interp);
+    if filename != 0 {
+        writer.string::<{ STRING_MAX as u32 }>(section::EXEC_FILENAME, 0, filename as u64, false);
+    }
+    if interp != 0 && interp != filename {
+        writer.string::<{ STRING_MAX as u32 }>(section::EXEC_INTERP, 0, interp as u64, false);
+    }
+    let mm = pointer!(task, task_mm);
+    let (start, end): (u64, u64) = (member!(mm, mm_env_start, 0), member!(mm, mm_env_end, 0));
+    if end > start {
+        writer.bytes::<{ ENV_MAX as u32 }>(section::EXEC_ENV, 0, start, end - start, true);
+    }
+    let file = pointer!(mm, mm_exe_file);
+    if file != 0 {
+        file::describe(writer, file);
+    }
+    file::path(
+        writer,
+        embedded(pointer!(task, task_fs), offset!(fs_pwd)),
+        section::EXEC_CWD,
+    );
+    // Last: see the capacity of scratch buffers.
+    let (start, end): (u64, u64) = (member!(mm, mm_arg_start, 0), member!(mm, mm_arg_end, 0));
+    if end > start {
+        writer.bytes::<{ ARGV_MAX as u32 }>(section::EXEC_ARGV, 0, start, end - start, true);
+    }
+}

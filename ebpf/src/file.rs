@@ -1,0 +1,150 @@
+//! File objects: who they are and where they hang in the mount tree.
+
+use ctrace_wire::{
+    offsets::MISSING,
+    section::{
+        self, FILE_DELETED, FILE_OVERLAY, FILE_PSEUDO, FILE_UNHASHED, FILE_UPPER, FILE_UPPER_UNKNOWN, File,
+        PATH_DEPTH_MAX, PATH_MAX,
+    },
+};
+
+use crate::{
+    read::{self, embedded, member, offset, pointer},
+    scratch::Writer,
+};
+
+// include/uapi/linux/magic.h
+const OVERLAYFS_SUPER_MAGIC: u32 = 0x794c_7630;
+// A path component has at most 255 bytes (NAME_MAX).
+const COMPONENT_MAX: u32 = 256;
+
+/// The file object behind a descriptor of a task; 0 when there is none.
+#[inline(always)]
+pub fn behind_fd(task: usize, fd: u64) -> usize {
+    let table = pointer!(pointer!(task, task_files), files_fdt);
+    let max: u32 = member!(table, fdtable_max_fds, 0);
+    // Descriptors are ints: the upper half of the register means nothing.
+    let fd = fd as u32;
+    if fd >= max {
+        return 0;
+    }
+    let files = pointer!(table, fdtable_fd);
+    if files == 0 {
+        0
+    } else {
+        read::kernel(files + fd as usize * 8)
+    }
+}
+
+pub fn inode(file: usize) -> usize {
+    pointer!(file, file_inode)
+}
+
+/// Appends identity and path of a file object.
+#[inline(always)]
+pub fn describe(writer: Writer, file: usize) {
+    identity(writer, file);
+    path(writer, embedded(file, offset!(file_path)), section::FILE_PATH);
+}
+
+#[inline(never)]
+fn identity(writer: Writer, file: usize) {
+    let inode = inode(file);
+    let dentry = pointer!(embedded(file, offset!(file_path)), path_dentry);
+    let mount = pointer!(embedded(file, offset!(file_path)), path_mnt);
+    let sb = pointer!(inode, inode_sb);
+    let magic: u32 = member!(sb, sb_magic, u32::MAX);
+    let nlink: u32 = member!(inode, inode_nlink, u32::MAX);
+    let mut flags = name_flags(dentry, mount) | overlay_flags(inode, magic);
+    if nlink == 0 {
+        flags |= FILE_DELETED;
+    }
+    // SAFETY: the writer gives room for one File.
+    writer.structure::<File>(section::FILE, |to| unsafe {
+        (*to).ino = member!(inode, inode_ino, u64::MAX);
+        (*to).ctime_s = member!(inode, inode_ctime_s, -1i64);
+        (*to).mtime_s = member!(inode, inode_mtime_s, -1i64);
+        (*to).ctime_ns = member!(inode, inode_ctime_ns, u32::MAX);
+        (*to).mtime_ns = member!(inode, inode_mtime_ns, u32::MAX);
+        (*to).dev = member!(sb, sb_dev, u32::MAX);
+        (*to).mode = u32::from(member!(inode, inode_mode, 0u16));
+        (*to).nlink = nlink;
+        (*to).flags = flags;
+        (*to).fs_magic = magic;
+        (*to).uid = member!(inode, inode_uid, u32::MAX);
+    });
+}
+
+#[inline(always)]
+fn name_flags(dentry: usize, mount: usize) -> u32 {
+    let is_root = pointer!(dentry, dentry_parent) == dentry;
+    if is_root {
+        return if pointer!(mount, vfsmount_root) == dentry {
+            0
+        } else {
+            FILE_PSEUDO
+        };
+    }
+    if member!(dentry, dentry_hash_pprev, 1usize) == 0 {
+        FILE_UNHASHED
+    } else {
+        0
+    }
+}
+
+#[inline(always)]
+fn overlay_flags(inode: usize, magic: u32) -> u32 {
+    if magic != OVERLAYFS_SUPER_MAGIC {
+        return 0;
+    }
+    // fs/overlayfs/ovl_entry.h: in struct ovl_inode the pointer to the upper dentry follows the embedded inode.
+    let size = offset!(inode_size);
+    if size == MISSING {
+        return FILE_OVERLAY | FILE_UPPER_UNKNOWN;
+    }
+    let upper: usize = read::kernel(inode + size as usize);
+    if upper != 0 {
+        FILE_OVERLAY | FILE_UPPER
+    } else {
+        FILE_OVERLAY
+    }
+}
+
+/// Appends the components of a `struct path`, from the leaf up to the root of its mount namespace.
+#[inline(never)]
+pub fn path(writer: Writer, path: usize, kind: u8) {
+    let mut dentry = pointer!(path, path_dentry);
+    let vfsmount = pointer!(path, path_mnt);
+    let mnt_offset = offset!(mount_mnt);
+    if dentry == 0 || vfsmount == 0 || mnt_offset == MISSING || offset!(dentry_parent) == MISSING {
+        return;
+    }
+    let mut mount = vfsmount - mnt_offset as usize;
+    let mut root = pointer!(vfsmount, vfsmount_root);
+    let Some(start) = writer.strings_begin() else { return };
+    let mut whole = false;
+    for _ in 0..PATH_DEPTH_MAX {
+        let parent = pointer!(dentry, dentry_parent);
+        if dentry == root {
+            let above = pointer!(mount, mount_parent);
+            if above == mount || above == 0 {
+                whole = true;
+                break;
+            }
+            dentry = pointer!(mount, mount_mountpoint);
+            mount = above;
+            root = pointer!(embedded(mount, mnt_offset), vfsmount_root);
+            continue;
+        }
+        if !writer.strings_add::<COMPONENT_MAX>(start, PATH_MAX, pointer!(dentry, dentry_name) as u64, false) {
+            break;
+        }
+        if dentry == parent {
+            // No directory: the one name is all there is.
+            whole = true;
+            break;
+        }
+        dentry = parent;
+    }
+    writer.strings_end(start, kind, 0, whole);
+}

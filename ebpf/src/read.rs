@@ -1,0 +1,142 @@
+//! Safe reads of kernel and user memory, by host offsets.
+
+use aya_ebpf::{cty::c_void, helpers::generated as helper};
+use ctrace_wire::offsets::MISSING;
+
+/// The offset of a kernel structure's member on this host.
+macro_rules! offset {
+    ($name:ident) => {
+        $crate::maps::load(&$crate::maps::OFFSETS.$name)
+    };
+}
+pub(crate) use offset;
+
+/// Reads the member of the structure at `$base`: `absent` when there is no structure or no such member.
+macro_rules! member {
+    ($base:expr, $name:ident, $absent:expr) => {
+        $crate::read::at($base, $crate::read::offset!($name), $absent)
+    };
+}
+pub(crate) use member;
+
+/// Follows a pointer member; 0 when it cannot be had.
+macro_rules! pointer {
+    ($base:expr, $name:ident) => {
+        $crate::read::at::<usize>($base, $crate::read::offset!($name), 0)
+    };
+}
+pub(crate) use pointer;
+
+#[inline(always)]
+pub fn at<T: Copy>(base: usize, offset: u32, absent: T) -> T {
+    if offset == MISSING || base == 0 {
+        return absent;
+    }
+    kernel(base + offset as usize)
+}
+
+/// Address of an embedded structure; 0 when it cannot be had.
+#[inline(always)]
+pub fn embedded(base: usize, offset: u32) -> usize {
+    if offset == MISSING || base == 0 {
+        0
+    } else {
+        base + offset as usize
+    }
+}
+
+/// Reads kernel memory; zeros when it cannot be read.
+#[inline(always)]
+pub fn kernel<T: Copy>(address: usize) -> T {
+    let mut value = core::mem::MaybeUninit::<T>::zeroed();
+    // SAFETY: the helper writes size_of::<T>() bytes, zeros on a fault; T is only used with integers and arrays.
+    unsafe {
+        helper::bpf_probe_read_kernel(
+            value.as_mut_ptr().cast(),
+            size_of::<T>() as u32,
+            address as *const c_void,
+        );
+        value.assume_init()
+    }
+}
+
+/// Reads user memory of the current task.
+#[inline(always)]
+pub fn user<T: Copy>(address: u64) -> Option<T> {
+    let mut value = core::mem::MaybeUninit::<T>::zeroed();
+    // SAFETY: as above.
+    unsafe {
+        let ret = helper::bpf_probe_read_user(
+            value.as_mut_ptr().cast(),
+            size_of::<T>() as u32,
+            address as *const c_void,
+        );
+        if ret == 0 { Some(value.assume_init()) } else { None }
+    }
+}
+
+pub fn current_task() -> usize {
+    // SAFETY: no preconditions.
+    unsafe { helper::bpf_get_current_task() as usize }
+}
+
+pub fn cpu() -> u32 {
+    // SAFETY: no preconditions.
+    unsafe { helper::bpf_get_smp_processor_id() as u32 }
+}
+
+/// Process and thread id of the current task in the initial namespace.
+#[derive(Clone, Copy)]
+pub struct Ids {
+    pub tgid: u32,
+    pub tid: u32,
+}
+
+pub fn current_ids() -> Ids {
+    // SAFETY: no preconditions.
+    let both = unsafe { helper::bpf_get_current_pid_tgid() };
+    Ids {
+        tgid: (both >> 32) as u32,
+        tid: both as u32,
+    }
+}
+
+/// The common part of a record about the current task; `len` is for the caller to set.
+#[inline(always)]
+pub fn header(kind: u8, ids: Ids, cpu: u32) -> ctrace_wire::record::Header {
+    // SAFETY: no preconditions.
+    let (ts, cgroup) = unsafe { (helper::bpf_ktime_get_boot_ns(), helper::bpf_get_current_cgroup_id()) };
+    ctrace_wire::record::Header {
+        len: 0,
+        kind,
+        flags: 0,
+        cpu: cpu as u16,
+        ts,
+        tgid: ids.tgid,
+        tid: ids.tid,
+        cgroup,
+    }
+}
+
+/// A task's id inside its own pid namespace and that namespace's inode number.
+#[inline(always)]
+pub fn own_pid(pid: usize) -> (u32, u32) {
+    let level: u32 = member!(pid, pid_level, 0);
+    // The kernel allows 32 levels.
+    let upid = embedded(pid, offset!(pid_numbers)) + (level & 31) as usize * upid_size();
+    (
+        member!(upid, upid_nr, u32::MAX),
+        member!(pointer!(upid, upid_ns), pid_ns_inum, u32::MAX),
+    )
+}
+
+/// A pid structure's number in the initial namespace.
+#[inline(always)]
+pub fn initial_pid(pid: usize) -> u32 {
+    member!(embedded(pid, offset!(pid_numbers)), upid_nr, u32::MAX)
+}
+
+fn upid_size() -> usize {
+    let size = offset!(upid_size);
+    if size == MISSING { 0 } else { size as usize }
+}

@@ -1,0 +1,226 @@
+//! A record under construction: a buffer in map memory that sections are appended to.
+//!
+//! The write position lives in map memory too and is accessed as volatile: the verifier forgets its value at
+//! every load, so that loops which append converge instead of being unrolled into a million states.
+
+use aya_ebpf::{cty::c_void, helpers::generated as helper};
+use ctrace_wire::{
+    record::{FLAG_SECTIONS_DROPPED, Header},
+    section::{ARG_FAULT, ARG_TRUNCATED, ARGV_MAX, FULL_LEN_UNKNOWN},
+    spec::Lane,
+};
+
+use crate::maps;
+
+/// Where a section may start; a power of two. The largest section, an exec's command line, comes last, so that this
+/// need not hold it: the buffers take memory for every possible CPU.
+const CAPACITY: usize = 1 << 15;
+/// Room behind the last start for the largest section.
+const SLACK: usize = ARGV_MAX + 64;
+const SECTION_HEADER: usize = 8;
+
+/// Map value: a write position and the bytes of the record.
+#[repr(C)]
+pub struct Scratch {
+    position: u32,
+    /// Where a section made of parts has got to.
+    part: u32,
+    data: [u8; CAPACITY + SLACK],
+}
+
+/// Appends to the record in a scratch buffer.
+#[derive(Clone, Copy)]
+pub struct Writer(*mut Scratch);
+
+impl Writer {
+    /// Starts a record of fixed part `T` and gives access to it.
+    ///
+    /// `scratch` must come from the map of scratch buffers.
+    #[inline(always)]
+    pub fn start<T>(scratch: *mut Scratch) -> (Self, *mut T) {
+        let writer = Self(scratch);
+        writer.set_position(size_of::<T>());
+        // SAFETY: data lies within the map value.
+        (writer, unsafe { (&raw mut (*scratch).data).cast() })
+    }
+
+    /// Hands the record to a lane.
+    #[inline(always)]
+    pub fn submit(self, lane: Lane) {
+        let mut len = self.position();
+        if len > CAPACITY + SLACK {
+            len = CAPACITY + SLACK;
+        }
+        // SAFETY: every record opens with a header, and data lies within the map value.
+        unsafe {
+            let data = (&raw mut (*self.0).data).cast::<u8>();
+            (*data.cast::<Header>()).len = len as u32;
+            maps::submit_bytes(lane, data, len as u64);
+        }
+    }
+
+    #[inline(always)]
+    fn position(self) -> usize {
+        // SAFETY: within the map value.
+        unsafe { core::ptr::read_volatile(&raw const (*self.0).position) as usize }
+    }
+
+    #[inline(always)]
+    fn set_position(self, position: usize) {
+        // SAFETY: within the map value.
+        unsafe { core::ptr::write_volatile(&raw mut (*self.0).position, position as u32) }
+    }
+
+    /// Address of byte `position`; the mask tells the verifier that it lies within the buffer.
+    #[inline(always)]
+    fn address(self, position: usize) -> *mut u8 {
+        // SAFETY: CAPACITY - 1 bounds the index.
+        unsafe { (&raw mut (*self.0).data).cast::<u8>().add(position & (CAPACITY - 1)) }
+    }
+
+    #[inline(always)]
+    fn mark_dropped(self) {
+        // SAFETY: every record opens with a header.
+        unsafe { (*(&raw mut (*self.0).data).cast::<Header>()).flags |= FLAG_SECTIONS_DROPPED }
+    }
+
+    /// Start of a new section, if there is room.
+    #[inline(always)]
+    fn open(self) -> Option<usize> {
+        let position = self.position();
+        if position >= CAPACITY - SECTION_HEADER {
+            self.mark_dropped();
+            return None;
+        }
+        Some(position)
+    }
+
+    /// Writes the header of the section that starts at `start` and moves behind it.
+    #[inline(always)]
+    fn close(self, start: usize, kind: u8, arg: u8, len: usize, full_len: u32) {
+        let header = u64::from(kind) | u64::from(arg) << 8 | ((len as u64) & 0xffff) << 16 | u64::from(full_len) << 32;
+        // SAFETY: address bounds the index, and eight bytes fit behind it.
+        unsafe { self.address(start & !7).cast::<u64>().write(header) };
+        self.set_position((start + SECTION_HEADER + len + 7) & !7);
+    }
+
+    /// Appends a NUL-terminated string of user or kernel memory, at most `MAX` bytes with its NUL.
+    #[inline(always)]
+    pub fn string<const MAX: u32>(self, kind: u8, arg: u8, address: u64, user: bool) {
+        let Some(start) = self.open() else { return };
+        let read = self.read_string::<MAX>(start + SECTION_HEADER, address, user);
+        if read <= 0 {
+            self.close(start, kind, arg | ARG_FAULT, 0, FULL_LEN_UNKNOWN);
+        } else if read >= i64::from(MAX) {
+            self.close(start, kind, arg | ARG_TRUNCATED, MAX as usize - 1, FULL_LEN_UNKNOWN);
+        } else {
+            self.close(start, kind, arg, read as usize - 1, read as u32 - 1);
+        }
+    }
+
+    #[inline(always)]
+    fn read_string<const MAX: u32>(self, position: usize, address: u64, user: bool) -> i64 {
+        let to = self.address(position).cast::<c_void>();
+        // SAFETY: MAX is at most the slack behind the highest address.
+        unsafe {
+            if user {
+                helper::bpf_probe_read_user_str(to, MAX, address as *const c_void)
+            } else {
+                helper::bpf_probe_read_kernel_str(to, MAX, address as *const c_void)
+            }
+        }
+    }
+
+    /// Appends `len` bytes of user or kernel memory, at most `MAX`.
+    #[inline(always)]
+    pub fn bytes<const MAX: u32>(self, kind: u8, arg: u8, address: u64, len: u64, user: bool) {
+        self.bytes_up_to::<MAX>(kind, arg, address, len, u64::from(MAX), user);
+    }
+
+    /// Appends `len` bytes of user or kernel memory, at most `limit` and at most `MAX`.
+    #[inline(always)]
+    pub fn bytes_up_to<const MAX: u32>(self, kind: u8, arg: u8, address: u64, len: u64, limit: u64, user: bool) {
+        let Some(start) = self.open() else { return };
+        let full = if len >= u64::from(FULL_LEN_UNKNOWN) {
+            FULL_LEN_UNKNOWN
+        } else {
+            len as u32
+        };
+        let mut kept = if len > limit { limit } else { len };
+        // Last, so that the verifier sees a constant bound.
+        if kept > u64::from(MAX) {
+            kept = u64::from(MAX);
+        }
+        let to = self.address(start + SECTION_HEADER).cast::<c_void>();
+        // SAFETY: MAX is at most the slack behind the highest address.
+        let ret = unsafe {
+            if user {
+                helper::bpf_probe_read_user(to, kept as u32, address as *const c_void)
+            } else {
+                helper::bpf_probe_read_kernel(to, kept as u32, address as *const c_void)
+            }
+        };
+        if ret != 0 {
+            self.close(start, kind, arg | ARG_FAULT, 0, full);
+        } else {
+            let arg = if len > kept { arg | ARG_TRUNCATED } else { arg };
+            self.close(start, kind, arg, kept as usize, full);
+        }
+    }
+
+    /// Appends a structure that `fill` writes in place. Its bytes are undefined before.
+    #[inline(always)]
+    pub fn structure<T>(self, kind: u8, fill: impl FnOnce(*mut T)) {
+        let Some(start) = self.open() else { return };
+        // The section header keeps T aligned to eight bytes.
+        fill(self.address((start + SECTION_HEADER) & !7).cast());
+        self.close(start, kind, 0, size_of::<T>(), size_of::<T>() as u32);
+    }
+
+    /// Begins a section made of strings.
+    #[inline(always)]
+    pub fn strings_begin(self) -> Option<usize> {
+        let start = self.open()?;
+        self.set_part(start + SECTION_HEADER);
+        Some(start)
+    }
+
+    /// Adds one string, its NUL included; false when it cannot be read or `limit` bytes are full.
+    #[inline(always)]
+    pub fn strings_add<const MAX: u32>(self, start: usize, limit: usize, address: u64, user: bool) -> bool {
+        let part = self.part();
+        if part >= start + SECTION_HEADER + limit || part >= CAPACITY {
+            return false;
+        }
+        let read = self.read_string::<MAX>(part, address, user);
+        if read <= 0 || read > i64::from(MAX) {
+            return false;
+        }
+        self.set_part(part + read as usize);
+        true
+    }
+
+    /// Ends the section; `whole` says that nothing is missing.
+    #[inline(always)]
+    pub fn strings_end(self, start: usize, kind: u8, arg: u8, whole: bool) {
+        let len = self.part().wrapping_sub(start + SECTION_HEADER) & 0xffff;
+        let (arg, full) = if whole {
+            (arg, len as u32)
+        } else {
+            (arg | ARG_TRUNCATED, FULL_LEN_UNKNOWN)
+        };
+        self.close(start, kind, arg, len, full);
+    }
+
+    #[inline(always)]
+    fn part(self) -> usize {
+        // SAFETY: within the map value.
+        unsafe { core::ptr::read_volatile(&raw const (*self.0).part) as usize }
+    }
+
+    #[inline(always)]
+    fn set_part(self, part: usize) {
+        // SAFETY: within the map value.
+        unsafe { core::ptr::write_volatile(&raw mut (*self.0).part, part as u32) }
+    }
+}

@@ -1,0 +1,166 @@
+//! Syscalls: one record when a call returns, one more at entry for the few that ask for it.
+
+use aya_ebpf::bindings::pt_regs;
+use ctrace_wire::{
+    record::{FLAG_COMPAT, KIND_SYSCALL, KIND_SYSCALL_ENTER, Syscall},
+    spec::{CAPTURE_NONE, ENTER, FILE, Lane, PRIORITY, SELECTED, SOCKET, SyscallSpec},
+};
+
+use crate::{
+    capture, file,
+    maps::{self, ScratchFor},
+    read::{self, Ids, member},
+    scratch::Writer,
+    socket,
+};
+
+// arch/x86/include/asm/thread_info.h: the task is in a 32-bit syscall (also by int 0x80 from 64-bit code).
+const TS_COMPAT: u32 = 2;
+
+pub fn on_exit(regs: *const pt_regs, ret: i64) {
+    let ids = read::current_ids();
+    if ids.tgid == maps::load(&maps::SELF_TGID) {
+        return;
+    }
+    // SAFETY: the verifier knows the tracepoint's first argument as a pointer to pt_regs.
+    let nr = unsafe { (*regs).orig_rax } as i32;
+    let compat = in_compat_call();
+    // Numbers of 32-bit calls count in another table.
+    let spec = if compat { None } else { maps::spec(nr as u32) };
+    match spec {
+        Some(spec) if spec.flags & SELECTED == 0 => {}
+        Some(spec) if has_sections(spec) => with_sections(ScratchFor::Syscall, ids, regs, nr, ret, spec),
+        Some(spec) => plain(ids, regs, nr, ret, lane(spec), false),
+        None => plain(ids, regs, nr, ret, Lane::Bulk, compat),
+    }
+}
+
+pub fn on_enter(regs: *const pt_regs, nr: i64) {
+    let Some(spec) = maps::spec(nr as u32) else { return };
+    if spec.flags & ENTER == 0 {
+        return;
+    }
+    let ids = read::current_ids();
+    if ids.tgid == maps::load(&maps::SELF_TGID) || in_compat_call() {
+        return;
+    }
+    with_sections(ScratchFor::Enter, ids, regs, nr as i32, 0, spec);
+}
+
+fn in_compat_call() -> bool {
+    member!(read::current_task(), task_status, 0u32) & TS_COMPAT != 0
+}
+
+fn has_sections(spec: &SyscallSpec) -> bool {
+    spec.captures[0].kind != CAPTURE_NONE || spec.flags & (FILE | SOCKET) != 0
+}
+
+fn lane(spec: &SyscallSpec) -> Lane {
+    if spec.flags & PRIORITY != 0 {
+        Lane::Priority
+    } else {
+        Lane::Bulk
+    }
+}
+
+#[inline(always)]
+fn plain(ids: Ids, regs: *const pt_regs, nr: i32, ret: i64, lane: Lane, compat: bool) {
+    maps::submit_fixed::<Syscall>(lane, |record| {
+        let mut header = read::header(KIND_SYSCALL, ids, read::cpu());
+        header.len = size_of::<Syscall>() as u32;
+        // SAFETY: record is a reserved ring entry of this type; regs as in on_exit.
+        unsafe {
+            if compat {
+                header.flags |= FLAG_COMPAT;
+                fill(record, header, nr, ret, compat_args(regs));
+            } else {
+                fill(record, header, nr, ret, args(regs));
+            }
+        }
+    });
+}
+
+#[inline(always)]
+fn with_sections(owner: ScratchFor, ids: Ids, regs: *const pt_regs, nr: i32, ret: i64, spec: &SyscallSpec) {
+    let cpu = read::cpu();
+    let Some(scratch) = maps::scratch(cpu, owner) else {
+        return;
+    };
+    let (writer, record) = Writer::start::<Syscall>(scratch);
+    let exit = matches!(owner, ScratchFor::Syscall);
+    let kind = if exit { KIND_SYSCALL } else { KIND_SYSCALL_ENTER };
+    // SAFETY: record points into the scratch map; regs as in on_exit.
+    unsafe { fill(record, read::header(kind, ids, cpu), nr, ret, args(regs)) };
+    capture::all(writer, record, spec);
+    if exit && spec.flags & (FILE | SOCKET) != 0 {
+        describe_fd(writer, record, spec);
+    }
+    writer.submit(lane(spec));
+}
+
+#[inline(always)]
+fn describe_fd(writer: Writer, record: *const Syscall, spec: &SyscallSpec) {
+    let Some(fd) = capture::value(record, spec.fd) else {
+        return;
+    };
+    let file = file::behind_fd(read::current_task(), fd);
+    if file == 0 {
+        return;
+    }
+    if spec.flags & FILE != 0 {
+        file::describe(writer, file);
+    } else {
+        socket::describe(writer, file);
+    }
+}
+
+#[inline(always)]
+unsafe fn fill(record: *mut Syscall, header: ctrace_wire::record::Header, nr: i32, ret: i64, args: [u64; 6]) {
+    // SAFETY: the caller gives a writable record.
+    unsafe {
+        (*record).header = header;
+        (*record).nr = nr;
+        (*record).reserved = 0;
+        (*record).ret = ret;
+        (*record).args = args;
+    }
+}
+
+// The registers of the syscall ABI (x86-64 psABI A.2.1; entry_64_compat.S for 32-bit calls).
+#[inline(always)]
+unsafe fn args(regs: *const pt_regs) -> [u64; 6] {
+    // SAFETY: the caller gives the tracepoint's registers.
+    unsafe {
+        [
+            (*regs).rdi,
+            (*regs).rsi,
+            (*regs).rdx,
+            (*regs).r10,
+            (*regs).r8,
+            (*regs).r9,
+        ]
+    }
+}
+
+#[inline(always)]
+unsafe fn compat_args(regs: *const pt_regs) -> [u64; 6] {
+    // SAFETY: the caller gives the tracepoint's registers.
+    let all = unsafe {
+        [
+            (*regs).rbx,
+            (*regs).rcx,
+            (*regs).rdx,
+            (*regs).rsi,
+            (*regs).rdi,
+            (*regs).rbp,
+        ]
+    };
+    [
+        all[0] as u32 as u64,
+        all[1] as u32 as u64,
+        all[2] as u32 as u64,
+        all[3] as u32 as u64,
+        all[4] as u32 as u64,
+        all[5] as u32 as u64,
+    ]
+}

@@ -1,0 +1,163 @@
+//! Where the kernel structures of this host keep what the programs read.
+//!
+//! User space looks the members up in the host's BTF and hands the kernel side one read-only struct. A member
+//! the host lacks is [`MISSING`]; the verifier then sees a constant and removes the code that would read it.
+
+use crate::Pod;
+
+/// Value of an offset that this host does not have.
+pub const MISSING: u32 = u32::MAX;
+
+macro_rules! offsets {
+    ($($(#[doc = $doc:literal])* $name:ident: [$($path:literal),+],)*) => {
+        /// Byte offsets into kernel structures, [`MISSING`] where the host has none.
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct Offsets {
+            $(
+                #[doc = concat!("Offset of `", concat!($($path, "` or `"),+), "`.")]
+                pub $name: u32,
+            )*
+        }
+
+        impl Offsets {
+            /// No member known.
+            pub const MISSING: Self = Self { $($name: MISSING,)* };
+
+            /// Name and candidate BTF paths of each offset, in declaration order.
+            ///
+            /// A path is `struct.member.member`; a bare struct name stands for its size. The first candidate
+            /// that the host has counts: members were renamed over the kernel's history.
+            pub const PATHS: &'static [(&'static str, &'static [&'static str])] =
+                &[$((stringify!($name), &[$($path),+]),)*];
+
+            /// Fills every offset from `find`, which is given the candidates in order.
+            pub fn resolve(mut find: impl FnMut(&'static [&'static str]) -> Option<u32>) -> Self {
+                Self { $($name: find(&[$($path),+]).unwrap_or(MISSING),)* }
+            }
+
+            /// The same without the named one.
+            pub fn without(self, name: &str) -> Self {
+                Self { $($name: if name == stringify!($name) { MISSING } else { self.$name },)* }
+            }
+
+            /// Candidate paths of the offsets that are missing.
+            pub fn missing(&self) -> impl Iterator<Item = &'static [&'static str]> {
+                let values = [$(self.$name),*];
+                let paths = Self::PATHS.iter().map(|(_, paths)| *paths);
+                paths.zip(values).filter(|(_, value)| *value == MISSING).map(|(paths, _)| paths)
+            }
+        }
+
+        const _: () = assert!(size_of::<Offsets>() == 4 * Offsets::PATHS.len());
+    };
+}
+
+offsets! {
+    task_status: ["task_struct.thread_info.status"],
+    task_tgid: ["task_struct.tgid"],
+    task_pid: ["task_struct.pid"],
+    task_comm: ["task_struct.comm"],
+    task_real_parent: ["task_struct.real_parent"],
+    task_group_leader: ["task_struct.group_leader"],
+    task_start: ["task_struct.start_boottime", "task_struct.real_start_time"],
+    task_loginuid: ["task_struct.loginuid"],
+    task_sessionid: ["task_struct.sessionid"],
+    task_cred: ["task_struct.cred"],
+    task_mm: ["task_struct.mm"],
+    task_fs: ["task_struct.fs"],
+    task_files: ["task_struct.files"],
+    task_nsproxy: ["task_struct.nsproxy"],
+    task_signal: ["task_struct.signal"],
+    task_thread_pid: ["task_struct.thread_pid"],
+    task_cgroups: ["task_struct.cgroups"],
+    task_exit_code: ["task_struct.exit_code"],
+    signal_live: ["signal_struct.live"],
+    signal_group_exit_code: ["signal_struct.group_exit_code"],
+    signal_pids: ["signal_struct.pids"],
+    signal_tty: ["signal_struct.tty"],
+    tty_driver: ["tty_struct.driver"],
+    tty_index: ["tty_struct.index"],
+    tty_driver_major: ["tty_driver.major"],
+    tty_driver_minor: ["tty_driver.minor_start"],
+    cred_uid: ["cred.uid"],
+    cred_gid: ["cred.gid"],
+    cred_suid: ["cred.suid"],
+    cred_sgid: ["cred.sgid"],
+    cred_euid: ["cred.euid"],
+    cred_egid: ["cred.egid"],
+    cred_cap_inheritable: ["cred.cap_inheritable"],
+    cred_cap_permitted: ["cred.cap_permitted"],
+    cred_cap_effective: ["cred.cap_effective"],
+    cred_user_ns: ["cred.user_ns"],
+    user_ns_inum: ["user_namespace.ns.inum"],
+    nsproxy_mnt_ns: ["nsproxy.mnt_ns"],
+    nsproxy_net_ns: ["nsproxy.net_ns"],
+    mnt_ns_inum: ["mnt_namespace.ns.inum"],
+    net_inum: ["net.ns.inum"],
+    pid_level: ["pid.level"],
+    pid_numbers: ["pid.numbers"],
+    upid_size: ["upid"],
+    upid_nr: ["upid.nr"],
+    upid_ns: ["upid.ns"],
+    pid_ns_inum: ["pid_namespace.ns.inum"],
+    css_set_dfl_cgrp: ["css_set.dfl_cgrp"],
+    cgroup_kn: ["cgroup.kn"],
+    cgroup_root: ["cgroup.root"],
+    cgroup_root_hierarchy: ["cgroup_root.hierarchy_id"],
+    kernfs_node_id: ["kernfs_node.id"],
+    mm_arg_start: ["mm_struct.arg_start"],
+    mm_arg_end: ["mm_struct.arg_end"],
+    mm_env_start: ["mm_struct.env_start"],
+    mm_env_end: ["mm_struct.env_end"],
+    mm_exe_file: ["mm_struct.exe_file"],
+    binprm_filename: ["linux_binprm.filename"],
+    binprm_interp: ["linux_binprm.interp"],
+    fs_pwd: ["fs_struct.pwd"],
+    files_fdt: ["files_struct.fdt"],
+    fdtable_max_fds: ["fdtable.max_fds"],
+    fdtable_fd: ["fdtable.fd"],
+    file_path: ["file.f_path"],
+    file_inode: ["file.f_inode"],
+    file_private_data: ["file.private_data"],
+    path_mnt: ["path.mnt"],
+    path_dentry: ["path.dentry"],
+    dentry_parent: ["dentry.d_parent"],
+    dentry_name: ["dentry.d_name.name"],
+    dentry_hash_pprev: ["dentry.d_hash.pprev"],
+    mount_mnt: ["mount.mnt"],
+    mount_parent: ["mount.mnt_parent"],
+    mount_mountpoint: ["mount.mnt_mountpoint"],
+    vfsmount_root: ["vfsmount.mnt_root"],
+    inode_size: ["inode"],
+    inode_mode: ["inode.i_mode"],
+    inode_uid: ["inode.i_uid"],
+    inode_ino: ["inode.i_ino"],
+    inode_nlink: ["inode.i_nlink", "inode.__i_nlink"],
+    inode_sb: ["inode.i_sb"],
+    inode_ctime_s: ["inode.i_ctime_sec", "inode.__i_ctime.tv_sec", "inode.i_ctime.tv_sec"],
+    inode_ctime_ns: ["inode.i_ctime_nsec", "inode.__i_ctime.tv_nsec", "inode.i_ctime.tv_nsec"],
+    inode_mtime_s: ["inode.i_mtime_sec", "inode.__i_mtime.tv_sec", "inode.i_mtime.tv_sec"],
+    inode_mtime_ns: ["inode.i_mtime_nsec", "inode.__i_mtime.tv_nsec", "inode.i_mtime.tv_nsec"],
+    sb_dev: ["super_block.s_dev"],
+    sb_magic: ["super_block.s_magic"],
+    socket_sk: ["socket.sk"],
+    socket_type: ["socket.type"],
+    sock_family: ["sock.__sk_common.skc_family"],
+    sock_state: ["sock.__sk_common.skc_state"],
+    sock_num: ["sock.__sk_common.skc_num"],
+    sock_dport: ["sock.__sk_common.skc_dport"],
+    sock_rcv_saddr: ["sock.__sk_common.skc_rcv_saddr"],
+    sock_daddr: ["sock.__sk_common.skc_daddr"],
+    sock_v6_rcv_saddr: ["sock.__sk_common.skc_v6_rcv_saddr"],
+    sock_v6_daddr: ["sock.__sk_common.skc_v6_daddr"],
+    sock_net: ["sock.__sk_common.skc_net"],
+    sock_protocol: ["sock.sk_protocol"],
+    unix_sock_addr: ["unix_sock.addr"],
+    unix_sock_peer: ["unix_sock.peer"],
+    unix_address_len: ["unix_address.len"],
+    unix_address_name: ["unix_address.name"],
+}
+
+// SAFETY: a C struct of u32 only.
+unsafe impl Pod for Offsets {}

@@ -1,0 +1,242 @@
+//! What the kernel side records of each syscall: a table filled by user space, indexed by syscall number.
+
+use crate::Pod;
+
+/// Number of entries in the table; a higher number is recorded without sections, in the bulk lane.
+pub const SPEC_COUNT: u32 = 512;
+
+/// Pointer captures that one syscall can ask for.
+pub const CAPTURE_COUNT: usize = 4;
+
+/// The syscall is recorded when it returns. Without this bit it costs a table look-up and no more.
+pub const SELECTED: u8 = 1 << 0;
+/// Records go through the priority ring.
+pub const PRIORITY: u8 = 1 << 1;
+/// The file object behind [`SyscallSpec::fd`] is described when the call succeeded.
+pub const FILE: u8 = 1 << 2;
+/// The socket behind [`SyscallSpec::fd`] is described.
+pub const SOCKET: u8 = 1 << 3;
+/// A second record is made at entry, with the captures evaluated there.
+///
+/// Needs the `sys_enter` program, which is attached only when some syscall has this bit: a program there costs
+/// every syscall of the host a few tens of nanoseconds.
+pub const ENTER: u8 = 1 << 4;
+
+/// Stands for "the return value" where an argument index is expected.
+pub const RESULT: u8 = 0xff;
+/// Stands for "none" where an argument index is expected.
+pub const NO_FD: u8 = 0xfe;
+
+/// The ring that a record goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Lane {
+    /// Few and important: process life cycle, credentials, connections.
+    Priority = 0,
+    /// Everything else.
+    Bulk = 1,
+}
+
+/// A pointer argument to follow.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capture {
+    /// One of the `CAPTURE_*` constants.
+    pub kind: u8,
+    /// Index of the pointer argument, 0 to 5.
+    pub arg: u8,
+    /// Index of the argument that holds the length (or points to it), or [`RESULT`].
+    pub len_arg: u8,
+    /// Fixed size in bytes for [`CAPTURE_STRUCT`].
+    pub size: u8,
+}
+
+// SAFETY: four u8 in C layout.
+unsafe impl Pod for Capture {}
+
+/// Unused slot; ends the list.
+pub const CAPTURE_NONE: u8 = 0;
+/// A NUL-terminated string.
+pub const CAPTURE_STRING: u8 = 1;
+/// A socket address whose length is the value of `len_arg`.
+pub const CAPTURE_SOCKADDR: u8 = 2;
+/// A socket address that the kernel filled in, its length behind the pointer in `len_arg`; only on success.
+pub const CAPTURE_SOCKADDR_RESULT: u8 = 3;
+/// Two 32-bit integers that the kernel filled in (`pipe`, `socketpair`); only on success.
+pub const CAPTURE_I32_PAIR: u8 = 4;
+/// `size` bytes as they are (`open_how`, `clone_args`).
+pub const CAPTURE_STRUCT: u8 = 5;
+/// Data of a length given by `len_arg`, up to the snap length.
+pub const CAPTURE_BUFFER: u8 = 6;
+/// An array of string pointers ending in a null pointer (`argv`).
+pub const CAPTURE_STRING_ARRAY: u8 = 7;
+/// The address in a `struct msghdr` (`sendmsg`, `recvmsg`).
+pub const CAPTURE_MSGHDR_NAME: u8 = 8;
+
+impl Capture {
+    /// A NUL-terminated string behind argument `arg`.
+    pub const fn string(arg: u8) -> Self {
+        Self {
+            kind: CAPTURE_STRING,
+            arg,
+            len_arg: 0,
+            size: 0,
+        }
+    }
+
+    /// A socket address behind argument `arg`, its length being argument `len_arg`.
+    pub const fn sockaddr(arg: u8, len_arg: u8) -> Self {
+        Self {
+            kind: CAPTURE_SOCKADDR,
+            arg,
+            len_arg,
+            size: 0,
+        }
+    }
+
+    /// A socket address written by the kernel behind `arg`, its length behind `len_arg`.
+    pub const fn sockaddr_result(arg: u8, len_arg: u8) -> Self {
+        Self {
+            kind: CAPTURE_SOCKADDR_RESULT,
+            arg,
+            len_arg,
+            size: 0,
+        }
+    }
+
+    /// Two 32-bit integers written by the kernel behind `arg`.
+    pub const fn i32_pair(arg: u8) -> Self {
+        Self {
+            kind: CAPTURE_I32_PAIR,
+            arg,
+            len_arg: 0,
+            size: 0,
+        }
+    }
+
+    /// `size` bytes behind `arg`.
+    pub const fn structure(arg: u8, size: u8) -> Self {
+        Self {
+            kind: CAPTURE_STRUCT,
+            arg,
+            len_arg: 0,
+            size,
+        }
+    }
+
+    /// Data behind `arg`, as long as `len_arg` says.
+    pub const fn buffer(arg: u8, len_arg: u8) -> Self {
+        Self {
+            kind: CAPTURE_BUFFER,
+            arg,
+            len_arg,
+            size: 0,
+        }
+    }
+
+    /// An array of string pointers behind `arg`.
+    pub const fn string_array(arg: u8) -> Self {
+        Self {
+            kind: CAPTURE_STRING_ARRAY,
+            arg,
+            len_arg: 0,
+            size: 0,
+        }
+    }
+
+    /// The address in the `struct msghdr` behind `arg`.
+    pub const fn msghdr_name(arg: u8) -> Self {
+        Self {
+            kind: CAPTURE_MSGHDR_NAME,
+            arg,
+            len_arg: 0,
+            size: 0,
+        }
+    }
+}
+
+/// What to record of one syscall.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SyscallSpec {
+    /// [`SELECTED`], [`PRIORITY`], [`FILE`], [`SOCKET`], [`ENTER`].
+    pub flags: u8,
+    /// The file descriptor to describe: an argument index, [`RESULT`] or [`NO_FD`].
+    pub fd: u8,
+    /// Zero.
+    pub reserved: u16,
+    /// Pointers to follow, in order; the first [`CAPTURE_NONE`] ends the list.
+    pub captures: [Capture; CAPTURE_COUNT],
+}
+
+// SAFETY: two u8, a u16 and an array of four-byte structs, without a gap.
+unsafe impl Pod for SyscallSpec {}
+
+impl SyscallSpec {
+    /// A syscall that is not recorded.
+    pub const UNSELECTED: Self = Self {
+        flags: 0,
+        fd: NO_FD,
+        reserved: 0,
+        captures: [Capture {
+            kind: 0,
+            arg: 0,
+            len_arg: 0,
+            size: 0,
+        }; 4],
+    };
+
+    /// A syscall recorded with its plain arguments and result only, in the bulk lane.
+    pub const PLAIN: Self = Self {
+        flags: SELECTED,
+        ..Self::UNSELECTED
+    };
+
+    /// The same, with these pointers followed; more than [`CAPTURE_COUNT`] do not compile in a constant.
+    pub const fn with(mut self, captures: &[Capture]) -> Self {
+        let mut i = 0;
+        while i < captures.len() {
+            self.captures[i] = captures[i];
+            i += 1;
+        }
+        self
+    }
+
+    /// The same, in the priority lane.
+    pub const fn priority(mut self) -> Self {
+        self.flags |= PRIORITY;
+        self
+    }
+
+    /// The same, describing the file object behind `fd` (an argument index or [`RESULT`]).
+    pub const fn file(mut self, fd: u8) -> Self {
+        self.flags |= FILE;
+        self.fd = fd;
+        self
+    }
+
+    /// The same, describing the socket behind `fd` (an argument index or [`RESULT`]).
+    pub const fn socket(mut self, fd: u8) -> Self {
+        self.flags |= SOCKET;
+        self.fd = fd;
+        self
+    }
+
+    /// The same, with a record at entry too.
+    pub const fn enter(mut self) -> Self {
+        self.flags |= ENTER;
+        self
+    }
+}
+
+impl Default for SyscallSpec {
+    fn default() -> Self {
+        Self::UNSELECTED
+    }
+}
+
+const _: () = assert!(size_of::<Capture>() == 4);
+const _: () = assert!(size_of::<SyscallSpec>() == 20);
+
+/// Scratch buffers that the kernel side needs for each possible CPU.
+pub const SCRATCH_PER_CPU: u32 = 4;

@@ -1,0 +1,267 @@
+//! From names in rules to fields of the catalogue: arguments, the fields that stand for both ends of a socket, and the
+//! types that decide which operators and constants fit.
+
+use ctrace_trace::block::Need;
+use ctrace_trace::catalogue::{self, ArgRule, Domain, Field, FieldArg};
+use ctrace_trace::schema::Schema;
+
+use crate::diagnostics::nearest;
+
+/// The type of a field's values as comparisons see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Type {
+    /// Text or a path; need not be UTF-8.
+    Str,
+    /// Signed number.
+    Int,
+    /// Unsigned number; durations and times in nanoseconds are among them.
+    Uint,
+    Bool,
+    /// An address.
+    Ip,
+    /// An address that is compared with networks.
+    Net,
+    /// A port number, which may be given by service name.
+    Port,
+    /// Captured bytes.
+    Bytes,
+}
+
+impl Type {
+    /// The word for it in messages.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Type::Str => "text",
+            Type::Int | Type::Uint => "number",
+            Type::Bool => "boolean",
+            Type::Ip => "address",
+            Type::Net => "network",
+            Type::Port => "port",
+            Type::Bytes => "bytes",
+        }
+    }
+}
+
+/// How many values there are at an event, and how a comparison treats them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arity {
+    /// At most one.
+    One,
+    /// Several; a comparison holds when it holds for one of them: `proc.aname` without an index.
+    Any,
+    /// Both ends of a socket; as [`Arity::Any`], but `!=` must hold for both: `fd.ip`.
+    Ends,
+    /// A list; `in` wants every element in the set, `intersects` one of them.
+    List,
+}
+
+/// The narrowest thing that a value depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// The event's type alone.
+    Kind,
+    /// The acting process image.
+    Process,
+    /// The open object.
+    Fd,
+    /// The single event.
+    Row,
+}
+
+impl Scope {
+    /// The narrowest scope that covers both.
+    pub(crate) fn join(self, other: Scope) -> Scope {
+        match (self, other) {
+            (Scope::Kind, s) | (s, Scope::Kind) => s,
+            (a, b) if a == b => a,
+            _ => Scope::Row,
+        }
+    }
+}
+
+/// A field as a condition or format names it.
+#[derive(Clone, Debug)]
+pub(crate) struct FieldRef {
+    /// As it was written, argument included.
+    pub(crate) text: String,
+    /// The field to read; two for fields that mean either end of a socket.
+    pub(crate) parts: Vec<(&'static Field, FieldArg)>,
+    pub(crate) ty: Type,
+    pub(crate) arity: Arity,
+}
+
+impl FieldRef {
+    pub(crate) fn scope(&self) -> Scope {
+        self.parts.iter().map(|(f, _)| scope_of(f.domain())).fold(Scope::Kind, Scope::join)
+    }
+
+    /// Columns that must be decoded to read it.
+    pub(crate) fn needs(&self) -> Need {
+        self.parts.iter().fold(Need::NOTHING, |n, (f, _)| n | f.needs())
+    }
+
+    /// Whether it can stand beside another field or in a transformer.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self.arity, Arity::Any | Arity::Ends)
+    }
+
+    /// Whether it is the name of the event's type, whose constants are checked.
+    pub(crate) fn is_event_type(&self) -> bool {
+        self.text == "evt.type" || self.text == "syscall.type"
+    }
+}
+
+fn scope_of(domain: Domain) -> Scope {
+    match domain {
+        Domain::Kind => Scope::Kind,
+        Domain::Process => Scope::Process,
+        Domain::Fd => Scope::Fd,
+        Domain::Thread | Domain::Event => Scope::Row,
+    }
+}
+
+/// Why a name with its argument is no field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FieldError {
+    pub(crate) message: String,
+    pub(crate) suggestion: Option<String>,
+}
+
+/// The fields that mean either end of a socket.
+const ENDS: [(&str, [&str; 2], Type); 4] = [
+    ("fd.ip", ["fd.cip", "fd.sip"], Type::Ip),
+    ("fd.net", ["fd.cip", "fd.sip"], Type::Net),
+    ("fd.port", ["fd.cport", "fd.sport"], Type::Port),
+    ("fd.proto", ["fd.cport", "fd.sport"], Type::Port),
+];
+
+/// The fields that are an address, compared with networks.
+const NETS: [(&str, &str); 4] =
+    [("fd.cnet", "fd.cip"), ("fd.snet", "fd.sip"), ("fd.lnet", "fd.lip"), ("fd.rnet", "fd.rip")];
+
+/// Finds the field of a name and argument.
+pub(crate) fn resolve(name: &str, arg: Option<&str>) -> Result<FieldRef, FieldError> {
+    let text = match arg {
+        Some(arg) => format!("{name}[{arg}]"),
+        None => name.to_owned(),
+    };
+    if arg.is_none() {
+        if let Some((_, ends, ty)) = ENDS.iter().find(|e| e.0 == name) {
+            let parts: Option<Vec<_>> = ends.iter().map(|n| Some((catalogue::find(n)?, FieldArg::None))).collect();
+            if let Some(parts) = parts {
+                return Ok(FieldRef { text, parts, ty: *ty, arity: Arity::Ends });
+            }
+        }
+        if let Some(field) = NETS.iter().find(|n| n.0 == name).and_then(|n| catalogue::find(n.1)) {
+            return Ok(FieldRef { text, parts: vec![(field, FieldArg::None)], ty: Type::Net, arity: Arity::One });
+        }
+    }
+    let (field, arg) = find(name, arg)?;
+    let ty = type_of(field);
+    let arity = arity_of(field, &arg);
+    Ok(FieldRef { text, parts: vec![(field, arg)], ty, arity })
+}
+
+fn find(name: &str, arg: Option<&str>) -> Result<(&'static Field, FieldArg), FieldError> {
+    if let Some(field) = catalogue::find(name) {
+        return Ok((field, check_arg(field, arg)?));
+    }
+    // `evt.arg.flags` is the field `evt.arg` with an argument after a dot.
+    let dotted = name.rmatch_indices('.').find_map(|(dot, _)| {
+        let field = catalogue::find(name.get(..dot)?)?;
+        matches!(field.arg, ArgRule::Required | ArgRule::Optional).then_some((field, name.get(dot + 1..)?))
+    });
+    match dotted {
+        Some((field, key)) if arg.is_none() => Ok((field, check_arg(field, Some(key))?)),
+        _ => Err(FieldError {
+            message: format!("unknown field '{name}'"),
+            suggestion: nearest(name, all_names()),
+        }),
+    }
+}
+
+/// Every name that conditions may use.
+pub(crate) fn all_names() -> impl Iterator<Item = &'static str> {
+    let ends = ENDS.iter().map(|e| e.0).chain(NETS.iter().map(|n| n.0));
+    catalogue::all().map(|f| f.name).chain(ends)
+}
+
+fn check_arg(field: &Field, arg: Option<&str>) -> Result<FieldArg, FieldError> {
+    let error = |message: String| Err(FieldError { message, suggestion: None });
+    let parsed = match arg {
+        None => FieldArg::None,
+        Some(text) => match text.parse() {
+            Ok(index) => FieldArg::Index(index),
+            Err(_) => FieldArg::Key(text.to_owned()),
+        },
+    };
+    match (field.arg, &parsed) {
+        (ArgRule::None, FieldArg::None) => {}
+        (ArgRule::None, _) => return error(format!("field '{}' takes no argument", field.name)),
+        (ArgRule::Required, FieldArg::None) => return error(format!("field '{}' needs an argument", field.name)),
+        (ArgRule::OptionalIndex, FieldArg::Key(_)) => {
+            return error(format!("the argument of field '{}' must be a number", field.name));
+        }
+        _ => {}
+    }
+    if let (true, FieldArg::Key(key)) = (is_event_arg(field.name), &parsed) {
+        check_param(key)?;
+    }
+    Ok(parsed)
+}
+
+fn is_event_arg(name: &str) -> bool {
+    name == "evt.arg" || name == "evt.rawarg"
+}
+
+/// Refuses parameters that no event type has: a comparison with one would be false for ever.
+fn check_param(key: &str) -> Result<(), FieldError> {
+    let schema = Schema::current();
+    let names = || schema.specs().iter().flat_map(|s| s.params.iter().map(|p| p.name.as_str()));
+    if names().any(|n| n == key) {
+        return Ok(());
+    }
+    Err(FieldError { message: format!("unknown event argument '{key}'"), suggestion: nearest(key, names()) })
+}
+
+fn type_of(field: &Field) -> Type {
+    use catalogue::FieldType;
+    match field.ty {
+        FieldType::Bool => Type::Bool,
+        FieldType::Int => Type::Int,
+        FieldType::Uint if matches!(field.name, "fd.cport" | "fd.sport" | "fd.lport" | "fd.rport") => Type::Port,
+        FieldType::Uint | FieldType::Timestamp | FieldType::Duration => Type::Uint,
+        FieldType::Ip => Type::Ip,
+        FieldType::Str | FieldType::List if field.name == "evt.buffer" => Type::Bytes,
+        FieldType::Str | FieldType::List => Type::Str,
+    }
+}
+
+/// The fields that stand for all ancestors when no index is given.
+const ANCESTORS: [&str; 6] = ["proc.aname", "proc.aexe", "proc.aexepath", "proc.acmdline", "proc.apid", "proc.aenv"];
+
+fn arity_of(field: &Field, arg: &FieldArg) -> Arity {
+    if ANCESTORS.contains(&field.name) && *arg == FieldArg::None {
+        Arity::Any
+    } else if field.ty == catalogue::FieldType::List {
+        Arity::List
+    } else {
+        Arity::One
+    }
+}
+
+/// Event types that Falco knows and no source of ctrace makes; rules may name them.
+const FOREIGN_EVENTS: [&str; 15] = [
+    "drop", "scapevent", "procinfo", "cpu_hotplug", "notification", "infra", "container", "switch", "signaldeliver",
+    "page_fault", "asyncevent", "pluginevent", "tracer", "mesos", "useradded",
+];
+
+/// Refuses names that are no event type, as Falco does.
+pub(crate) fn check_event_type(name: &str) -> Result<(), FieldError> {
+    let schema = Schema::current();
+    if schema.by_name(name).next().is_some() || FOREIGN_EVENTS.contains(&name) {
+        return Ok(());
+    }
+    let names = schema.specs().iter().map(|s| s.name.as_str()).chain(FOREIGN_EVENTS);
+    Err(FieldError { message: format!("unknown event type '{name}'"), suggestion: nearest(name, names) })
+}

@@ -1,0 +1,236 @@
+//! Rules files: from text to checked rules.
+//!
+//! The order of work is Falco's: [`read`] turns YAML into items, [`collect`] lets later items add to and replace
+//! earlier ones over all files, [`resolve`] expands lists and macros, and this module compiles each rule's condition
+//! and output. Unlike Falco, which stops at the first error, every step goes on and the errors of all files are shown
+//! together.
+
+mod collect;
+mod exception;
+mod item;
+mod read;
+mod resolve;
+
+use crate::diagnostics::{Diagnostic, Diagnostics, Severity};
+use crate::fields;
+use crate::output::Format;
+use crate::source::Sources;
+use crate::typed::compile::{self, CompileError};
+use crate::typed::formula::{Formulas, NodeId};
+use crate::yaml::Yaml;
+
+pub use item::Priority;
+
+/// The engine version that rules may require; that of Falco 0.44.
+pub const ENGINE_VERSION: (u32, u32, u32) = (0, 62, 0);
+
+/// A rules file: the caller reads it, so that this crate needs no file system.
+#[derive(Clone, Copy, Debug)]
+pub struct RuleFile<'a> {
+    /// Name for messages.
+    pub name: &'a str,
+    /// Content.
+    pub text: &'a str,
+}
+
+/// Which of the loaded rules run.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    /// Only rules of this priority or a more urgent one.
+    pub min_priority: Option<Priority>,
+    /// Only rules with one of these tags; empty for all.
+    pub tags: Vec<String>,
+    /// No rules with one of these tags.
+    pub without_tags: Vec<String>,
+}
+
+/// One rule that loaded.
+#[derive(Debug)]
+pub struct Rule {
+    /// Its name.
+    pub name: String,
+    /// What it looks for.
+    pub description: String,
+    /// How urgent its alerts are.
+    pub priority: Priority,
+    /// Its tags, sorted.
+    pub tags: Vec<String>,
+    /// The source of the events it looks at.
+    pub source: String,
+    /// Whether it runs: it is enabled and the [`LoadOptions`] select it.
+    pub active: bool,
+    pub(crate) condition: NodeId,
+    pub(crate) output: Format,
+}
+
+/// Rules that loaded without errors.
+#[derive(Debug)]
+pub struct RuleSet {
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) formulas: Formulas,
+    warnings: Vec<Diagnostic>,
+}
+
+impl RuleSet {
+    /// The rules in the order in which they are tried.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// What is odd about the rules, in the order of files and lines.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+}
+
+/// The event sources that rules can name.
+fn is_source(name: &str) -> bool {
+    ctrace_trace::event::Source::ALL.iter().any(|s| s.name() == name)
+}
+
+/// Loads rules files in the given order; later ones add to and override earlier ones.
+///
+/// # Errors
+/// Every error of every file, in the order of files and lines.
+pub fn load(files: &[RuleFile<'_>], options: &LoadOptions) -> Result<RuleSet, Diagnostics> {
+    let mut loader = Loader::default();
+    let mut collected = collect::Collection::default();
+    for file in files {
+        let id = loader.sources.add_file(file.name, file.text);
+        match Yaml::parse(&loader.sources, id) {
+            Ok(yaml) => read::read(&yaml, &mut loader, &mut |loader, item| collected.add(item, loader)),
+            Err(error) => loader.diagnostics.push(error),
+        }
+    }
+    loader.compile(collected, options).map_err(|list| Diagnostics(sorted(list, files)))
+}
+
+/// Puts diagnostics in the order of files and lines and drops repetitions.
+fn sorted(mut list: Vec<Diagnostic>, files: &[RuleFile<'_>]) -> Vec<Diagnostic> {
+    let rank = |d: &Diagnostic| files.iter().position(|f| f.name == d.file).unwrap_or(files.len());
+    list.sort_by(|a, b| (rank(a), a.line, a.column, &a.message).cmp(&(rank(b), b.line, b.column, &b.message)));
+    list.dedup();
+    list
+}
+
+/// What is gathered while files load.
+#[derive(Debug, Default)]
+pub(crate) struct Loader {
+    pub(crate) sources: Sources,
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+impl Loader {
+    pub(crate) fn error(&mut self, origin: crate::source::Origin, message: impl Into<String>) {
+        self.diagnostics.push(self.sources.at_origin(Severity::Error, origin, message.into()));
+    }
+
+    pub(crate) fn warn(&mut self, origin: crate::source::Origin, message: impl Into<String>) {
+        self.diagnostics.push(self.sources.at_origin(Severity::Warning, origin, message.into()));
+    }
+
+    fn report(&mut self, severity: Severity, error: CompileError) {
+        let mut d = self.sources.at_loc(severity, error.loc, error.message);
+        d.suggestion = error.suggestion;
+        self.diagnostics.push(d);
+    }
+
+    fn compile(
+        mut self,
+        collected: collect::Collection,
+        options: &LoadOptions,
+    ) -> Result<RuleSet, Vec<Diagnostic>> {
+        let mut formulas = Formulas::default();
+        let mut scope = resolve::Scope::new(&collected, &mut self);
+        let mut rules = Vec::new();
+        for rule in &collected.rules {
+            if let Some(rule) = self.compile_rule(rule, options, &mut scope, &mut formulas) {
+                rules.push(rule);
+            }
+        }
+        scope.finish(&mut formulas, &mut self);
+        let (errors, warnings): (Vec<_>, Vec<_>) =
+            self.diagnostics.into_iter().partition(|d| d.severity == Severity::Error);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(RuleSet { rules, formulas, warnings })
+    }
+
+    fn compile_rule(
+        &mut self,
+        rule: &item::RuleItem,
+        options: &LoadOptions,
+        scope: &mut resolve::Scope<'_>,
+        formulas: &mut Formulas,
+    ) -> Option<Rule> {
+        if !is_source(&rule.source) {
+            self.warn(rule.origin, format!("rule '{}' is left out: unknown source '{}'", rule.name, rule.source));
+            return None;
+        }
+        let mut errors = Vec::new();
+        let text = self.sources.add_text(rule.output.clone());
+        let output = Format::parse(self.sources.text(text), text, &mut errors);
+        let condition = self.rule_condition(rule, scope, formulas, &mut errors);
+        if rule.skip_if_unknown && !errors.is_empty() && errors.iter().all(|e| e.unknown) {
+            errors.into_iter().for_each(|e| self.report(Severity::Warning, e));
+            self.warn(rule.origin, format!("rule '{}' is left out: skip-if-unknown-filter", rule.name));
+            return None;
+        }
+        errors.into_iter().for_each(|e| self.report(Severity::Error, e));
+        Some(Rule {
+            name: rule.name.clone(),
+            description: rule.desc.clone(),
+            priority: rule.priority,
+            tags: rule.tags.iter().cloned().collect(),
+            source: rule.source.clone(),
+            active: rule.enabled && options.selects(rule),
+            condition: condition?,
+            output: output?,
+        })
+    }
+
+    fn rule_condition(
+        &mut self,
+        rule: &item::RuleItem,
+        scope: &mut resolve::Scope<'_>,
+        formulas: &mut Formulas,
+        errors: &mut Vec<CompileError>,
+    ) -> Option<NodeId> {
+        let text = match exception::condition(rule) {
+            Ok(text) => text,
+            Err((origin, message)) => {
+                self.error(origin, message);
+                return None;
+            }
+        };
+        let id = self.sources.add_text(text);
+        let expr = match crate::condition::parse(self.sources.text(id), id) {
+            Ok(expr) => expr,
+            Err(e) => {
+                errors.push(CompileError { loc: e.loc, message: e.message, suggestion: e.suggestion, unknown: false });
+                return None;
+            }
+        };
+        let mut names = scope.of_rule(&mut self.sources);
+        compile::condition(&expr, &mut names, formulas, errors)
+    }
+}
+
+impl LoadOptions {
+    fn selects(&self, rule: &item::RuleItem) -> bool {
+        let tagged = |tags: &[String]| tags.iter().any(|t| rule.tags.contains(t));
+        self.min_priority.is_none_or(|p| rule.priority <= p)
+            && (self.tags.is_empty() || tagged(&self.tags))
+            && !tagged(&self.without_tags)
+    }
+}
+
+/// Field names for suggestions, also used by the reader of exceptions.
+pub(crate) fn check_field(name: &str) -> Result<(), fields::FieldError> {
+    let (name, arg) = match name.split_once('[') {
+        Some((name, rest)) => (name, Some(rest.trim_end_matches(']'))),
+        None => (name, None),
+    };
+    fields::resolve(name, arg).map(|_| ())
+}

@@ -1,0 +1,128 @@
+//! Atoms: one comparison each.
+
+use ctrace_trace::block::Need;
+
+use super::test::{StrTest, Test};
+use super::transform::Transform;
+use crate::condition::Operator;
+use crate::fields::{Arity, FieldRef, Scope, Type};
+
+/// What yields the values that a comparison looks at.
+#[derive(Clone, Debug)]
+pub(crate) enum Extract {
+    Field(FieldRef),
+    Constant(Vec<u8>),
+    Apply(Transform, Box<Extract>),
+    /// All arguments one after the other; absent when one is.
+    Concat(Vec<Extract>),
+    /// The elements of the second with the first between them.
+    Join(Box<Extract>, Box<Extract>),
+    List(Vec<Extract>),
+}
+
+impl Extract {
+    pub(crate) fn ty(&self) -> Type {
+        match self {
+            Extract::Field(f) => f.ty,
+            Extract::Apply(t, inner) => t.result(inner.ty(), inner.arity()).unwrap_or(Type::Str),
+            _ => Type::Str,
+        }
+    }
+
+    pub(crate) fn arity(&self) -> Arity {
+        match self {
+            Extract::Field(f) => f.arity,
+            Extract::Apply(Transform::Len, _) => Arity::One,
+            Extract::Apply(_, inner) => inner.arity(),
+            Extract::List(_) => Arity::List,
+            _ => Arity::One,
+        }
+    }
+
+    /// Calls `each` for every field in it.
+    pub(crate) fn fields<'a>(&'a self, each: &mut dyn FnMut(&'a FieldRef)) {
+        match self {
+            Extract::Field(f) => each(f),
+            Extract::Constant(_) => {}
+            Extract::Apply(_, inner) => inner.fields(each),
+            Extract::Concat(parts) | Extract::List(parts) => parts.iter().for_each(|p| p.fields(each)),
+            Extract::Join(a, b) => {
+                a.fields(each);
+                b.fields(each);
+            }
+        }
+    }
+
+    /// The narrowest scope that covers all fields in it.
+    pub(crate) fn scope(&self) -> Scope {
+        let mut scope = Scope::Kind;
+        self.fields(&mut |f| scope = scope.join(f.scope()));
+        scope
+    }
+
+    pub(crate) fn needs(&self) -> Need {
+        let mut need = Need::NOTHING;
+        self.fields(&mut |f| need |= f.needs());
+        need
+    }
+
+    /// Its text in messages and JSON keys, as Falco writes it.
+    pub(crate) fn text(&self) -> String {
+        let list = |parts: &[Extract]| parts.iter().map(Extract::text).collect::<Vec<_>>().join(",");
+        match self {
+            Extract::Field(f) => f.text.clone(),
+            Extract::Constant(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            Extract::Apply(t, inner) => format!("{}({})", t.name(), inner.text()),
+            Extract::Concat(parts) => format!("concat({})", list(parts)),
+            Extract::Join(a, b) => format!("join({},{})", a.text(), b.text()),
+            Extract::List(parts) => format!("({})", list(parts)),
+        }
+    }
+}
+
+/// One comparison.
+#[derive(Clone, Debug)]
+pub(crate) struct Atom {
+    pub(crate) left: Extract,
+    pub(crate) right: Right,
+}
+
+/// What the left side is compared with.
+#[derive(Clone, Debug)]
+pub(crate) enum Right {
+    /// Constants.
+    Test(Test),
+    /// Another field.
+    Field(Operator, Extract),
+}
+
+impl Atom {
+    /// Equal for atoms that always agree.
+    pub(crate) fn key(&self) -> String {
+        format!("{self:?}")
+    }
+
+    /// Whether no event satisfies it: an empty set, or `evt.num=0`, Falco's idiom for "never" (events count from 1).
+    pub(crate) fn is_never(&self) -> bool {
+        match (&self.left, &self.right) {
+            (Extract::Field(f), Right::Test(Test::Number(Operator::Eq, 0))) => f.text == "evt.num",
+            (left, Right::Test(Test::Str(StrTest::In(set)))) => set.is_empty() && left.arity() != Arity::List,
+            (_, Right::Test(Test::Str(StrTest::Never))) => true,
+            _ => false,
+        }
+    }
+
+    pub(crate) fn scope(&self) -> Scope {
+        match &self.right {
+            Right::Test(_) => self.left.scope(),
+            Right::Field(_, right) => self.left.scope().join(right.scope()),
+        }
+    }
+
+    pub(crate) fn needs(&self) -> Need {
+        match &self.right {
+            Right::Test(_) => self.left.needs(),
+            Right::Field(_, right) => self.left.needs() | right.needs(),
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The typed form that every rule language compiles to: formulas over interned comparisons of fields with constants or
+//! other fields.
+
+pub(crate) mod atom;
+pub(crate) mod compile;
+mod constant;
+pub(crate) mod formula;
+mod glob;
+mod path_prefix;
+mod regex_syntax;
+pub(crate) mod test;
+pub(crate) mod transform;

@@ -1,0 +1,169 @@
+//! YAML with positions: an arena of nodes, each knowing where it stands. Aliases share nodes, so no document can
+//! unfold into more than it holds.
+
+use std::collections::BTreeMap;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+
+use crate::diagnostics::{Diagnostic, Severity};
+use crate::source::{Origin, Sources, Style};
+
+/// Deepest nesting that a rules file may have; Falco's own files need six.
+const MAX_DEPTH: usize = 64;
+
+/// Number of a node in a [`Document`].
+pub(crate) type NodeId = usize;
+
+/// One node.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) origin: Origin,
+    pub(crate) kind: Kind,
+}
+
+/// What a node is.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Null,
+    Scalar(String),
+    Seq(Vec<NodeId>),
+    Map(Vec<(NodeId, NodeId)>),
+}
+
+/// All documents of a file.
+#[derive(Debug, Default)]
+pub(crate) struct Yaml {
+    nodes: Vec<Node>,
+    /// The root of each document.
+    pub(crate) roots: Vec<NodeId>,
+}
+
+impl Yaml {
+    /// Parses a file that `sources` holds as `file`.
+    pub(crate) fn parse(sources: &Sources, file: u32) -> Result<Yaml, Diagnostic> {
+        let mut builder = Builder { sources, file, yaml: Yaml::default(), open: Vec::new(), anchors: BTreeMap::new() };
+        let mut parser = Parser::new_from_str(sources.tail(file, 0));
+        while let Some(event) = parser.next_event() {
+            let (event, span) = event.map_err(|e| {
+                let origin = builder.origin_at(e.marker().line(), e.marker().col(), Style::Verbatim);
+                sources.at_origin(Severity::Error, origin, format!("not YAML: {}", e.info()))
+            })?;
+            builder.take(event, span)?;
+        }
+        Ok(builder.yaml)
+    }
+
+    pub(crate) fn node(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(id)
+    }
+
+    /// The value of a key of a mapping. The first wins where a key is given twice, as in Falco.
+    pub(crate) fn get(&self, map: NodeId, key: &str) -> Option<NodeId> {
+        let Kind::Map(entries) = &self.node(map)?.kind else { return None };
+        entries.iter().find(|(k, _)| self.scalar(*k).is_some_and(|(s, _)| s == key)).map(|(_, v)| *v)
+    }
+
+    /// A scalar's value and origin.
+    pub(crate) fn scalar(&self, id: NodeId) -> Option<(&str, Origin)> {
+        let node = self.node(id)?;
+        match &node.kind {
+            Kind::Scalar(s) => Some((s, node.origin)),
+            _ => None,
+        }
+    }
+}
+
+struct Builder<'a> {
+    sources: &'a Sources,
+    file: u32,
+    yaml: Yaml,
+    /// Open collections, each with the key that waits for its value.
+    open: Vec<(NodeId, Option<NodeId>)>,
+    anchors: BTreeMap<usize, NodeId>,
+}
+
+impl Builder<'_> {
+    fn origin_at(&self, line: usize, column: usize, style: Style) -> Origin {
+        Origin { file: self.file, start: self.sources.byte_of(self.file, line, column), style }
+    }
+
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Diagnostic> {
+        let at = self.origin_at(span.start.line(), span.start.col(), Style::Verbatim);
+        match event {
+            Event::Scalar(value, style, anchor, _) => {
+                let node = self.scalar_node(&value, style, at);
+                self.add(node, anchor)
+            }
+            Event::SequenceStart(anchor, _) => self.open(Kind::Seq(Vec::new()), at, anchor),
+            Event::MappingStart(anchor, _) => self.open(Kind::Map(Vec::new()), at, anchor),
+            Event::SequenceEnd | Event::MappingEnd => {
+                self.open.pop();
+                Ok(())
+            }
+            Event::Alias(anchor) => match self.anchors.get(&anchor) {
+                Some(&id) if !self.open.iter().any(|(open, _)| *open == id) => {
+                    self.attach(id);
+                    Ok(())
+                }
+                _ => Err(self.error(at, "alias of an unknown anchor, or of what it stands in")),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    fn scalar_node(&self, value: &str, style: ScalarStyle, at: Origin) -> Node {
+        let tail = self.sources.tail(self.file, at.start);
+        let (skip, style, plain) = match style {
+            ScalarStyle::Plain => (0, Style::Folded, true),
+            ScalarStyle::SingleQuoted => (usize::from(tail.starts_with('\'')), Style::Single, false),
+            ScalarStyle::DoubleQuoted => (usize::from(tail.starts_with('"')), Style::Double, false),
+            ScalarStyle::Literal | ScalarStyle::Folded => (block_header_len(tail), Style::Folded, false),
+        };
+        let null = plain && matches!(value, "" | "~" | "null" | "Null" | "NULL");
+        let kind = if null { Kind::Null } else { Kind::Scalar(value.to_owned()) };
+        Node { origin: Origin { start: at.start + skip, style, ..at }, kind }
+    }
+
+    fn open(&mut self, kind: Kind, at: Origin, anchor: usize) -> Result<(), Diagnostic> {
+        if self.open.len() >= MAX_DEPTH {
+            return Err(self.error(at, "nested too deeply"));
+        }
+        self.add(Node { origin: at, kind }, anchor)?;
+        self.open.push((self.yaml.nodes.len() - 1, None));
+        Ok(())
+    }
+
+    fn add(&mut self, node: Node, anchor: usize) -> Result<(), Diagnostic> {
+        let id = self.yaml.nodes.len();
+        self.yaml.nodes.push(node);
+        if anchor != 0 {
+            self.anchors.insert(anchor, id);
+        }
+        self.attach(id);
+        Ok(())
+    }
+
+    fn attach(&mut self, id: NodeId) {
+        let Some((parent, key)) = self.open.last_mut() else {
+            self.yaml.roots.push(id);
+            return;
+        };
+        match self.yaml.nodes.get_mut(*parent).map(|n| &mut n.kind) {
+            Some(Kind::Seq(items)) => items.push(id),
+            Some(Kind::Map(entries)) => match key.take() {
+                Some(k) => entries.push((k, id)),
+                None => *key = Some(id),
+            },
+            _ => {}
+        }
+    }
+
+    fn error(&self, at: Origin, message: &str) -> Diagnostic {
+        self.sources.at_origin(Severity::Error, at, format!("not YAML: {message}"))
+    }
+}
+
+/// Length of a block scalar's first line (`>`, `|-`, …), when the text begins with one.
+fn block_header_len(tail: &str) -> usize {
+    if tail.starts_with(['>', '|']) { tail.find('\n').map_or(tail.len(), |i| i + 1) } else { 0 }
+}

@@ -1,0 +1,209 @@
+//! `ctrace info`: what a case holds.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use ctrace_trace::case::{Case, Loss};
+use ctrace_trace::escape;
+use ctrace_trace::event::EventType;
+use ctrace_trace::segment::{About, Totals};
+use serde_json::{Value, json};
+
+use crate::output::{self, size, span, table, time};
+
+/// Arguments of `ctrace info`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Case folder or segment file
+    case: PathBuf,
+    /// One JSON object instead of text
+    #[arg(long)]
+    json: bool,
+    /// Show this many event types
+    #[arg(long, default_value_t = 15, value_name = "N")]
+    types: usize,
+}
+
+/// Prints it.
+pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
+    let case = output::open_case(&args.case)?;
+    let (losses, mut problems) = case.losses();
+    problems.extend(case.late_facts().problems().iter().cloned());
+    problems.sort();
+    problems.dedup();
+    let facts = Facts {
+        case: &case,
+        about: case.segments().first().map(|s| &s.header().about),
+        totals: case.totals(),
+        losses,
+    };
+    let mut out = output::stdout();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &facts.json())?;
+        writeln!(out)?;
+    } else {
+        facts.text(&mut out, args.types)?;
+    }
+    out.flush()?;
+    output::report(&problems);
+    Ok(output::exit_code(
+        case.problems().iter().chain(&problems),
+        crate::exit::DONE,
+    ))
+}
+
+struct Facts<'a> {
+    case: &'a Case,
+    about: Option<&'a About>,
+    totals: Totals,
+    losses: Vec<Loss>,
+}
+
+impl Facts<'_> {
+    fn bytes(&self) -> u64 {
+        self.case.segments().iter().map(|s| s.len()).sum()
+    }
+
+    fn bytes_per_event(&self) -> f64 {
+        self.bytes() as f64 / self.totals.events.max(1) as f64
+    }
+
+    /// Event types by falling count.
+    fn types(&self) -> Vec<(String, u64)> {
+        let name = |id: EventType| {
+            let specs = self.case.segments().iter().filter_map(|s| s.header().schema.get(id));
+            let name = specs
+                .map(|s| s.name.clone())
+                .next()
+                .unwrap_or_else(|| format!("type {}", id.0));
+            if id.is_compat() { format!("{name} (32-bit)") } else { name }
+        };
+        let mut types: Vec<(String, u64)> = self.totals.by_type.iter().map(|(id, n)| (name(*id), *n)).collect();
+        types.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        types
+    }
+
+    fn text(&self, out: &mut impl Write, types: usize) -> io::Result<()> {
+        if let Some(about) = self.about {
+            origin(out, about)?;
+        }
+        if let Some((from, to)) = self.totals.ts {
+            writeln!(out, "time       {} to {}", time(from), time(to))?;
+            writeln!(out, "duration   {}", span(to.saturating_sub(from)))?;
+        }
+        writeln!(out, "events     {}", self.totals.events)?;
+        let sources: Vec<Vec<String>> = self.totals.by_source.iter().map(|(s, n)| vec![n.to_string(), s.to_string()]).collect();
+        table(out, "  ", &sources)?;
+        let all = self.types();
+        writeln!(out, "types      {}", all.len())?;
+        let rows: Vec<Vec<String>> = all.iter().take(types).map(|(name, n)| vec![n.to_string(), name.clone()]).collect();
+        table(out, "  ", &rows)?;
+        if all.len() > types {
+            writeln!(out, "  … {} more (--types N)", all.len() - types)?;
+        }
+        self.containers(out)?;
+        self.loss_text(out)?;
+        self.segments(out)
+    }
+
+    fn containers(&self, out: &mut impl Write) -> io::Result<()> {
+        let facts = self.case.late_facts();
+        writeln!(out, "containers {}", facts.containers().count())?;
+        let rows: Vec<Vec<String>> = facts
+            .containers()
+            .map(|c| vec![c.short_id().to_owned(), escape::text(&format!("{} {}", or_dash(&c.name), or_dash(&c.image)))])
+            .collect();
+        table(out, "  ", &rows)
+    }
+
+    fn loss_text(&self, out: &mut impl Write) -> io::Result<()> {
+        let lost: u64 = self.losses.iter().map(|l| l.count).sum();
+        if self.losses.is_empty() {
+            return writeln!(out, "losses     none");
+        }
+        writeln!(out, "losses     {lost} events in {} gaps", self.losses.len())?;
+        for loss in &self.losses {
+            let (from, to) = (time(loss.from_ts), time(loss.to_ts));
+            writeln!(out, "  {} {} ({}) between {from} and {to}", loss.count, escape::text(&loss.source), class(loss))?;
+        }
+        Ok(())
+    }
+
+    fn segments(&self, out: &mut impl Write) -> io::Result<()> {
+        let blocks = self.case.blocks().count();
+        writeln!(
+            out,
+            "segments   {} with {blocks} blocks, {}, {:.2} bytes per event",
+            self.case.segments().len(),
+            size(self.bytes()),
+            self.bytes_per_event()
+        )?;
+        for s in self.case.segments() {
+            let name = s.path().file_name().unwrap_or_default().to_string_lossy();
+            let state = if s.is_open() { "unfinished" } else { "closed" };
+            writeln!(out, "  {}  {}, {} blocks, {state}", escape::text(&name), size(s.len()), s.blocks().len())?;
+        }
+        Ok(())
+    }
+
+    fn json(&self) -> Value {
+        let about = self.about.map(|a| {
+            json!({
+                "case_id": a.case_id.to_string(),
+                "tool": {"name": a.tool.name, "version": a.tool.version},
+                "host": {
+                    "name": a.host.name, "machine_id": a.host.machine_id, "boot_id": a.host.boot_id,
+                    "kernel_release": a.host.kernel_release, "kernel_version": a.host.kernel_version,
+                    "arch": a.host.arch, "cpus": a.host.cpus, "os": a.host.os,
+                },
+                "command_line": a.capture.command_line,
+                "sources": a.capture.sources,
+                "missing": a.capture.missing.iter().map(|(what, why)| json!({"what": what, "why": why})).collect::<Vec<_>>(),
+            })
+        });
+        let sources: serde_json::Map<String, Value> =
+            self.totals.by_source.iter().map(|(s, n)| (s.to_string(), json!(n))).collect();
+        json!({
+            "about": about,
+            "from": self.totals.ts.map(|(from, _)| time(from)),
+            "to": self.totals.ts.map(|(_, to)| time(to)),
+            "events": self.totals.events,
+            "events_by_source": sources,
+            "events_by_type": self.types().into_iter().map(|(n, c)| (n, json!(c))).collect::<serde_json::Map<_, _>>(),
+            "containers": self.case.late_facts().containers()
+                .map(|c| json!({"id": c.id, "name": c.name, "image": c.image})).collect::<Vec<_>>(),
+            "losses": self.losses.iter().map(|l| json!({
+                "source": l.source, "class": class(l), "count": l.count, "cpu": l.cpu,
+                "from": time(l.from_ts), "to": time(l.to_ts),
+            })).collect::<Vec<_>>(),
+            "segments": self.case.segments().iter().map(|s| json!({
+                "file": s.path().file_name().unwrap_or_default().to_string_lossy(),
+                "bytes": s.len(), "blocks": s.blocks().len(), "closed": !s.is_open(),
+            })).collect::<Vec<_>>(),
+            "bytes": self.bytes(),
+            "bytes_per_event": self.bytes_per_event(),
+        })
+    }
+}
+
+fn origin(out: &mut impl Write, about: &About) -> io::Result<()> {
+    let host = &about.host;
+    writeln!(out, "case       {}", about.case_id)?;
+    writeln!(out, "host       {} ({})", escape::text(&host.name), escape::text(&host.os))?;
+    writeln!(out, "kernel     {} {} {}", host.kernel_release, host.arch, escape::text(&host.kernel_version))?;
+    writeln!(out, "boot id    {}", escape::text(&host.boot_id))?;
+    writeln!(out, "recorded   by {} {}: {}", about.tool.name, about.tool.version, escape::text(&about.capture.command_line.join(" ")))?;
+    for (what, why) in &about.capture.missing {
+        writeln!(out, "missing    {}: {}", escape::text(what), escape::text(why))?;
+    }
+    Ok(())
+}
+
+fn class(loss: &Loss) -> String {
+    ctrace_trace::names::value(ctrace_trace::schema::NameSet::GapClass, loss.class)
+        .map_or_else(|| loss.class.to_string(), str::to_owned)
+}
+
+fn or_dash(s: &str) -> &str {
+    if s.is_empty() { "-" } else { s }
+}

@@ -1,0 +1,85 @@
+//! What the subcommands share when they print: opening cases, times, numbers.
+
+use std::io::{self, BufWriter, StdoutLock, Write};
+use std::path::Path;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use ctrace_trace::case::{Case, CaseError};
+use ctrace_trace::segment::Problem;
+
+use crate::exit;
+
+/// Standard output, locked and buffered.
+pub(crate) fn stdout() -> BufWriter<StdoutLock<'static>> {
+    BufWriter::with_capacity(1 << 16, io::stdout().lock())
+}
+
+/// Opens a case and tells on stderr what is wrong with it.
+pub(crate) fn open_case(path: &Path) -> anyhow::Result<Case> {
+    let case = Case::open(path).map_err(|e| match e {
+        CaseError::Unreadable(_) => exit::damaged(e),
+        CaseError::Empty(_) => exit::usage(e),
+        other => other.into(),
+    })?;
+    report(case.problems());
+    Ok(case)
+}
+
+/// Prints problems to stderr, escaped: names of files may be hostile too.
+pub(crate) fn report(problems: &[Problem]) {
+    for problem in problems {
+        eprintln!("ctrace: {}", ctrace_trace::escape::text(&problem.to_string()));
+    }
+}
+
+/// [`exit::DAMAGED`] where there is damage, else the given code.
+pub(crate) fn exit_code<'a>(problems: impl IntoIterator<Item = &'a Problem>, otherwise: u8) -> u8 {
+    if problems.into_iter().any(|p| p.kind.is_damage()) { exit::DAMAGED } else { otherwise }
+}
+
+/// A time as `2026-11-21T10:11:12.123456789Z`.
+pub(crate) fn time(ns: u64) -> String {
+    DateTime::<Utc>::from_timestamp((ns / 1_000_000_000) as i64, (ns % 1_000_000_000) as u32)
+        .map_or_else(|| ns.to_string(), |t| t.to_rfc3339_opts(SecondsFormat::Nanos, true))
+}
+
+/// A length of time as `1h 2m 3.456s`.
+pub(crate) fn span(ns: u64) -> String {
+    let seconds = ns / 1_000_000_000;
+    let (h, m, s) = (seconds / 3600, seconds / 60 % 60, (ns % 60_000_000_000) as f64 / 1e9);
+    match (h, m) {
+        (0, 0) => format!("{s:.3}s"),
+        (0, m) => format!("{m}m {s:.3}s"),
+        (h, m) => format!("{h}h {m}m {s:.3}s"),
+    }
+}
+
+/// A size as `12.3 MiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+/// Right-aligned first columns and a left-aligned last one.
+pub(crate) fn table(out: &mut impl Write, indent: &str, rows: &[Vec<String>]) -> io::Result<()> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|s| s.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    for row in rows {
+        write!(out, "{indent}")?;
+        for (i, cell) in row.iter().enumerate() {
+            if i + 1 == row.len() {
+                writeln!(out, "{cell}")?;
+            } else {
+                write!(out, "{cell:>w$}  ", w = widths[i])?;
+            }
+        }
+    }
+    Ok(())
+}

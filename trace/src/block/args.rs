@@ -1,0 +1,446 @@
+//! Arguments, results and descriptor numbers: columns per event type, one type after the other.
+
+use super::decoded::{ABSENT, FdRecord, RawPath, StrId, Strings};
+use super::numbers;
+use super::strings::{Interner, Numbering, Refs, StrRef, raw_path, read_raw, write_raw};
+use super::varint::{Cursor, Malformed, put};
+use crate::event::Arg;
+use crate::schema::{Param, ParamKind};
+
+/// The values of one parameter while a block is built; strings by provisional id.
+#[derive(Debug)]
+pub(super) enum ArgBuffer {
+    Num { delta: bool, values: Vec<i64> },
+    Str(Vec<StrId>),
+    Path(Vec<PathValue>),
+}
+
+/// A path argument while a block is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PathValue {
+    None,
+    /// The resolved path is the name of the event's open object.
+    OfFd(RawPath),
+    Own(StrId, RawPath),
+}
+
+/// What an argument may cost in a block at most.
+pub(super) fn weight(arg: &Arg<'_>) -> usize {
+    match arg {
+        Arg::None => 2,
+        Arg::Num(_) => 11,
+        Arg::Str(s) => s.len() + 16,
+        Arg::Path { resolved, raw } => resolved.len() + raw.len() + 32,
+    }
+}
+
+impl ArgBuffer {
+    pub(super) fn new(param: &Param) -> ArgBuffer {
+        match param.kind {
+            ParamKind::Path => ArgBuffer::Path(Vec::new()),
+            ParamKind::Str | ParamKind::SockAddr => ArgBuffer::Str(Vec::new()),
+            kind => ArgBuffer::Num {
+                delta: kind.is_delta(),
+                values: Vec::new(),
+            },
+        }
+    }
+
+    /// Whether an argument may stand for the parameter.
+    #[inline]
+    pub(super) fn takes(&self, arg: &Arg<'_>) -> bool {
+        matches!(
+            (self, arg),
+            (_, Arg::None)
+                | (ArgBuffer::Num { .. }, Arg::Num(_))
+                | (ArgBuffer::Str(_), Arg::Str(_))
+                | (ArgBuffer::Path(_), Arg::Path { .. })
+        )
+    }
+
+    /// Adds a value that it [takes](ArgBuffer::takes). `fd_name` is the name of the event's open object.
+    #[inline]
+    pub(super) fn push(&mut self, arg: &Arg<'_>, fd_name: &[u8], strings: &mut Interner) {
+        match self {
+            ArgBuffer::Num { values, .. } => values.push(match arg {
+                Arg::Num(v) => *v,
+                _ => ABSENT,
+            }),
+            ArgBuffer::Str(values) => values.push(match arg {
+                Arg::Str(s) => strings.id(s),
+                _ => StrId::NONE,
+            }),
+            ArgBuffer::Path(values) => values.push(match arg {
+                Arg::Path { resolved, raw } if !resolved.is_empty() && *resolved == fd_name => {
+                    PathValue::OfFd(raw_path(strings, resolved, raw))
+                }
+                Arg::Path { resolved, raw } => {
+                    let id = strings.id(resolved);
+                    PathValue::Own(id, raw_path(strings, resolved, raw))
+                }
+                _ => PathValue::None,
+            }),
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        match self {
+            ArgBuffer::Num { values, .. } => values.clear(),
+            ArgBuffer::Str(values) => values.clear(),
+            ArgBuffer::Path(values) => values.clear(),
+        }
+    }
+}
+
+/// First byte of a column of strings or paths: no event has one, or codes follow.
+const ALL_NONE: u8 = 0;
+const CODES: u8 = 1;
+
+/// Codes of a string argument.
+mod str_code {
+    pub(super) const NONE: u64 = 0;
+    pub(super) const NEW: u64 = 1;
+    pub(super) const SAME: u64 = 2;
+    /// Id (from 1) + this.
+    pub(super) const KNOWN: u64 = 2;
+}
+
+/// Codes of the resolved form of a path argument.
+mod path_code {
+    pub(super) const NONE: u64 = 0;
+    pub(super) const NEW: u64 = 1;
+    pub(super) const SAME: u64 = 2;
+    pub(super) const OF_FD: u64 = 3;
+    /// Id (from 1) + this.
+    pub(super) const KNOWN: u64 = 3;
+}
+
+/// First byte of a column of numbers, beside those of [`numbers`]: each is its open object's inode or device number,
+/// absent where there is no object. So it is with what `openat` returned.
+const INODE_OF_FD: u8 = 16;
+const DEVICE_OF_FD: u8 = 17;
+
+/// Appends a column of numbers. `of_event` are the events' open objects, indices into `fds`.
+pub(super) fn write_nums(values: &[i64], delta: bool, of_event: &[u32], fds: &[FdRecord], out: &mut Vec<u8>) {
+    let of_fd = |number: fn(&FdRecord) -> u64| {
+        let mut pairs = values.iter().zip(of_event);
+        pairs.all(|(v, fd)| *v == number_of(*fd, fds.get(*fd as usize), number))
+    };
+    if numbers::is_constant(values) {
+        numbers::write(out, values, delta);
+    } else if of_fd(|fd| fd.ino) {
+        out.push(INODE_OF_FD);
+    } else if of_fd(|fd| fd.dev) {
+        out.push(DEVICE_OF_FD);
+    } else {
+        numbers::write(out, values, delta);
+    }
+}
+
+fn number_of(fd: u32, record: Option<&FdRecord>, number: fn(&FdRecord) -> u64) -> i64 {
+    match record {
+        Some(record) if fd != 0 => number(record) as i64,
+        _ => ABSENT,
+    }
+}
+
+/// Appends a column of strings.
+pub(super) fn write_strs(ids: &[StrId], numbering: &mut Numbering, out: &mut Vec<u8>) {
+    if ids.iter().all(|id| *id == StrId::NONE) {
+        out.push(ALL_NONE);
+        return;
+    }
+    out.push(CODES);
+    let mut last = StrId::NONE;
+    for &id in ids {
+        match numbering.refer(id) {
+            StrRef::Known(0) => put(out, str_code::NONE),
+            StrRef::New => put(out, str_code::NEW),
+            StrRef::Known(_) if id == last => put(out, str_code::SAME),
+            StrRef::Known(known) => put(out, u64::from(known) + str_code::KNOWN),
+        }
+        last = id;
+    }
+}
+
+/// Reads a column of `n` strings.
+pub(super) fn read_strs(
+    cursor: &mut Cursor<'_>,
+    refs: &mut Refs,
+    n: usize,
+    out: &mut Vec<StrId>,
+) -> Result<(), Malformed> {
+    match cursor.byte()? {
+        ALL_NONE => {
+            out.resize(n, StrId::NONE);
+            return Ok(());
+        }
+        CODES => (),
+        _ => return Err(Malformed::UnknownMode),
+    }
+    let mut last = StrId::NONE;
+    for _ in 0..n {
+        last = match cursor.get()? {
+            str_code::NONE => StrId::NONE,
+            str_code::NEW => refs.fresh()?,
+            str_code::SAME => last,
+            id => refs.known(id - str_code::KNOWN)?,
+        };
+        out.push(last);
+    }
+    Ok(())
+}
+
+/// What the coding of paths is relative to.
+pub(super) struct PathWriter<'a> {
+    pub(super) interner: &'a Interner,
+    pub(super) numbering: &'a mut Numbering,
+    /// All open objects by provisional index.
+    pub(super) fds: &'a [FdRecord],
+}
+
+impl PathWriter<'_> {
+    /// Appends a column of paths, resolved forms and callers' forms apart. `fds` are the events' open objects.
+    pub(super) fn write(&mut self, values: &[PathValue], fds: &[u32], paths: &mut Vec<u8>, raws: &mut Vec<u8>) {
+        if values.iter().all(|v| *v == PathValue::None) {
+            paths.push(ALL_NONE);
+            return;
+        }
+        paths.push(CODES);
+        let mut last = StrId::NONE;
+        for (value, fd) in values.iter().zip(fds) {
+            last = match *value {
+                PathValue::None => {
+                    put(paths, path_code::NONE);
+                    StrId::NONE
+                }
+                PathValue::OfFd(raw) => {
+                    let record = &self.fds[*fd as usize];
+                    put(paths, path_code::OF_FD);
+                    write_raw(
+                        raws,
+                        raw,
+                        record.name_raw,
+                        self.interner.get(record.name),
+                        self.numbering,
+                    );
+                    record.name
+                }
+                PathValue::Own(id, raw) => {
+                    self.write_own(id, last, paths);
+                    write_raw(raws, raw, RawPath::Same, self.interner.get(id), self.numbering);
+                    id
+                }
+            };
+        }
+    }
+
+    fn write_own(&mut self, id: StrId, last: StrId, paths: &mut Vec<u8>) {
+        match self.numbering.refer(id) {
+            StrRef::New => put(paths, path_code::NEW),
+            StrRef::Known(_) if id == last => put(paths, path_code::SAME),
+            StrRef::Known(known) => put(paths, u64::from(known) + path_code::KNOWN),
+        }
+    }
+}
+
+/// The open objects that numbers and paths are relative to, while they are read.
+pub(super) struct FdLookup<'a> {
+    pub(super) strings: &'a Strings,
+    pub(super) fds: &'a [FdRecord],
+    /// Per event of the block: its open object.
+    pub(super) fd: &'a [u32],
+}
+
+impl FdLookup<'_> {
+    /// Reads a column of numbers, one for each of `rows`.
+    pub(super) fn read_nums(&self, cursor: &mut Cursor<'_>, rows: &[u32], out: &mut Vec<i64>) -> Result<(), Malformed> {
+        let number: fn(&FdRecord) -> u64 = match cursor.peek() {
+            Some(INODE_OF_FD) => |fd| fd.ino,
+            Some(DEVICE_OF_FD) => |fd| fd.dev,
+            _ => {
+                out.reserve(rows.len());
+                return numbers::read(cursor, rows.len(), |v| out.push(v));
+            }
+        };
+        cursor.byte()?;
+        for row in rows {
+            let fd = self.fd.get(*row as usize).copied().unwrap_or(0);
+            out.push(number_of(fd, self.fds.get(fd as usize), number));
+        }
+        Ok(())
+    }
+
+    /// Reads a column of paths, one for each of `rows`.
+    pub(super) fn read_paths(
+        &self,
+        paths: &mut Cursor<'_>,
+        raws: &mut Cursor<'_>,
+        refs: &mut Refs,
+        rows: &[u32],
+        out: &mut Vec<(StrId, RawPath)>,
+    ) -> Result<(), Malformed> {
+        match paths.byte()? {
+            ALL_NONE => {
+                out.resize(rows.len(), (StrId::NONE, RawPath::Same));
+                return Ok(());
+            }
+            CODES => (),
+            _ => return Err(Malformed::UnknownMode),
+        }
+        let mut last = StrId::NONE;
+        for row in rows {
+            let mut predicted = RawPath::Same;
+            last = match paths.get()? {
+                path_code::NONE => {
+                    last = StrId::NONE;
+                    out.push((last, RawPath::Same));
+                    continue;
+                }
+                path_code::NEW => refs.fresh()?,
+                path_code::SAME => last,
+                path_code::OF_FD => {
+                    let record = self.fd_of(*row).ok_or(Malformed::UnknownId)?;
+                    predicted = record.name_raw;
+                    record.name
+                }
+                id => refs.known(id - path_code::KNOWN)?,
+            };
+            let raw = read_raw(raws, refs, predicted, || self.strings.get(last))?;
+            out.push((last, raw));
+        }
+        Ok(())
+    }
+
+    fn fd_of(&self, row: u32) -> Option<&FdRecord> {
+        self.fds.get(*self.fd.get(row as usize)? as usize)
+    }
+}
+
+/// How a type's descriptor numbers are coded.
+const ABSOLUTE: u8 = 0;
+const RELATIVE_TO_RESULT: u8 = 1;
+
+/// Appends the descriptor numbers of one event type. `ret_is_fd` says that the result usually is that number.
+pub(super) fn write_fd_nums(nums: &[i64], rets: &[i64], ret_is_fd: bool, scratch: &mut Vec<i64>, out: &mut Vec<u8>) {
+    scratch.clear();
+    if ret_is_fd {
+        scratch.extend(nums.iter().zip(rets).map(|(num, ret)| relative(*num, *ret)));
+    }
+    // A difference that looks like "absent" would be lost.
+    let lossless = scratch
+        .iter()
+        .zip(nums)
+        .all(|(step, num)| (*step == ABSENT) == (*num == ABSENT));
+    if ret_is_fd && lossless {
+        out.push(RELATIVE_TO_RESULT);
+        numbers::write(out, scratch, false);
+    } else {
+        out.push(ABSOLUTE);
+        numbers::write(out, nums, false);
+    }
+}
+
+fn relative(num: i64, ret: i64) -> i64 {
+    if num == ABSENT || ret == ABSENT {
+        num
+    } else {
+        num.wrapping_sub(ret)
+    }
+}
+
+/// Reads the descriptor numbers of the events `rows` into `out`, given all results.
+pub(super) fn read_fd_nums(
+    cursor: &mut Cursor<'_>,
+    rows: &[u32],
+    rets: &[i64],
+    out: &mut [i64],
+) -> Result<(), Malformed> {
+    let relative = match cursor.byte()? {
+        ABSOLUTE => false,
+        RELATIVE_TO_RESULT => true,
+        _ => return Err(Malformed::UnknownMode),
+    };
+    let mut rows = rows.iter();
+    numbers::read(cursor, rows.len(), |v| {
+        let Some(row) = rows.next() else { return };
+        let Some(slot) = out.get_mut(*row as usize) else { return };
+        let ret = rets.get(*row as usize).copied().unwrap_or(ABSENT);
+        *slot = if relative && v != ABSENT && ret != ABSENT {
+            v.wrapping_add(ret)
+        } else {
+            v
+        };
+    })
+}
+
+/// Reads the results of the events `rows` into `out`.
+pub(super) fn read_rets(cursor: &mut Cursor<'_>, rows: &[u32], out: &mut [i64]) -> Result<(), Malformed> {
+    let mut rows = rows.iter();
+    numbers::read(cursor, rows.len(), |v| {
+        if let Some(slot) = rows.next().and_then(|row| out.get_mut(*row as usize)) {
+            *slot = v;
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fd::FdKind;
+
+    fn fd(ino: u64) -> FdRecord {
+        FdRecord {
+            kind: FdKind::File,
+            name: StrId::NONE,
+            name_raw: RawPath::Same,
+            open_flags: 0,
+            dev: ino.wrapping_add(1),
+            ino,
+            socket: None,
+        }
+    }
+
+    fn nums(values: &[i64], of_event: &[u32], fds: &[FdRecord]) -> usize {
+        let (mut bytes, mut back) = (Vec::new(), Vec::new());
+        write_nums(values, false, of_event, fds, &mut bytes);
+        let rows: Vec<u32> = (0..values.len() as u32).collect();
+        let lookup = FdLookup {
+            strings: &Strings::default(),
+            fds,
+            fd: of_event,
+        };
+        let mut cursor = Cursor::new(&bytes);
+        assert_eq!(lookup.read_nums(&mut cursor, &rows, &mut back), Ok(()));
+        assert_eq!(cursor.finish(), Ok(()));
+        assert_eq!(back, values);
+        bytes.len()
+    }
+
+    #[test]
+    fn what_the_open_object_says_costs_one_byte() {
+        let fds = [fd(0), fd(500), fd(u64::MAX)];
+        assert_eq!(nums(&[500, ABSENT, -1], &[1, 0, 2], &fds), 1);
+        assert_eq!(nums(&[501, ABSENT, 501], &[1, 0, 1], &fds), 1);
+        assert!(nums(&[500, 500, -1], &[1, 0, 2], &fds) > 1);
+        assert!(nums(&[500, ABSENT, 500], &[1, 1, 1], &fds) > 1);
+    }
+
+    #[test]
+    fn descriptor_numbers_relative_to_results_are_exact() {
+        let nums = [3, ABSENT, 4, i64::from(i32::MIN), 7];
+        for rets in [
+            [3, -2, 4, 9, ABSENT],
+            [3, -2, i64::MAX, i64::MIN + 1, 0],
+            [i64::MIN + 3 + 1; 5],
+        ] {
+            for ret_is_fd in [false, true] {
+                let (mut bytes, mut scratch, mut back) = (Vec::new(), Vec::new(), [0; 5]);
+                write_fd_nums(&nums, &rets, ret_is_fd, &mut scratch, &mut bytes);
+                let read = read_fd_nums(&mut Cursor::new(&bytes), &[0, 1, 2, 3, 4], &rets, &mut back);
+                assert_eq!(read, Ok(()));
+                assert_eq!(back, nums);
+            }
+        }
+    }
+}

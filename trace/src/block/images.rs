@@ -1,0 +1,472 @@
+//! Process images and containers as dictionaries of a block.
+//!
+//! Images are coded field by field, each against an image that it most likely equals: the one before of the same
+//! process, else its parent, else the entry before.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+
+use super::decoded::{ImageEntry, StrId};
+use super::strings::{Interner, Numbering, Refs, StrRef};
+use super::varint::{Cursor, Malformed, put, unzigzag, zigzag};
+use super::{MAX_CONTAINERS, MAX_IMAGES};
+use crate::container::Container;
+use crate::process::ProcessImage;
+
+/// The numbers of an image have no more bytes.
+const IMAGE_WEIGHT: usize = 300;
+/// The containers of a block have no more bytes.
+const MAX_CONTAINER_BYTES: usize = 8 << 20;
+
+type Number = (fn(&ImageEntry) -> u64, fn(&mut ImageEntry, u64) -> Option<()>);
+type Text = (fn(&ImageEntry) -> StrId, fn(&mut ImageEntry) -> &mut StrId);
+
+macro_rules! number {
+    ($($field:ident).+) => {
+        (
+            |image| u64::from(image.$($field).+),
+            |image, v| { image.$($field).+ = v.try_into().ok()?; Some(()) },
+        )
+    };
+}
+
+macro_rules! text {
+    ($field:ident) => {
+        (|image| image.$field, |image| &mut image.$field)
+    };
+}
+
+/// The numbers in the order of the file, the container last. `pid` and `parent` come before them.
+const NUMBERS: [Number; 24] = [
+    number!(ppid),
+    number!(vpid),
+    number!(sid),
+    number!(pgid),
+    number!(tty),
+    number!(start_ts),
+    number!(exec_ts),
+    number!(uid),
+    number!(euid),
+    number!(gid),
+    number!(egid),
+    number!(loginuid),
+    number!(cap_permitted),
+    number!(cap_effective),
+    number!(cap_inheritable),
+    number!(exe_ino),
+    number!(exe_ctime),
+    number!(exe_mtime),
+    number!(exe_flags),
+    number!(namespaces.mnt),
+    number!(namespaces.pid),
+    number!(namespaces.net),
+    number!(namespaces.user),
+    (
+        |image| image.container.map_or(0, |c| u64::from(c) + 1),
+        |image, v| {
+            image.container = match v {
+                0 => None,
+                v => Some(u32::try_from(v - 1).ok()?),
+            };
+            Some(())
+        },
+    ),
+];
+
+/// The strings in the order of the file.
+const TEXTS: [Text; 9] = [
+    text!(name),
+    text!(exe_path),
+    text!(argv),
+    text!(env),
+    text!(cwd),
+    text!(cgroup),
+    text!(user),
+    text!(group),
+    text!(login_user),
+];
+
+/// Codes of a string field.
+mod text_code {
+    pub(super) const SAME: u64 = 0;
+    pub(super) const NEW: u64 = 1;
+    pub(super) const KNOWN: u64 = 2;
+}
+
+/// The images of a block under construction, by [`ProcessImage::id`].
+#[derive(Debug)]
+pub(super) struct ImageTable {
+    index: HashMap<u64, u32>,
+    entries: Vec<ImageEntry>,
+    containers: ContainerTable,
+    /// Images that acted lately, by the low bits of their ids.
+    cache: [Option<(u64, u32)>; CACHE],
+}
+
+const CACHE: usize = 64;
+
+impl Default for ImageTable {
+    fn default() -> ImageTable {
+        ImageTable {
+            index: HashMap::new(),
+            entries: Vec::new(),
+            containers: ContainerTable::default(),
+            cache: [None; CACHE],
+        }
+    }
+}
+
+impl ImageTable {
+    /// The index of an image that is there already.
+    #[inline]
+    pub(super) fn find(&mut self, id: u64) -> Option<u32> {
+        let cached = &mut self.cache[id as usize % CACHE];
+        if let Some((known, at)) = *cached
+            && known == id
+        {
+            return Some(at);
+        }
+        let at = *self.index.get(&id)?;
+        *cached = Some((id, at));
+        Some(at)
+    }
+
+    /// What adding an image with its ancestors would cost.
+    pub(super) fn cost(&self, image: &ProcessImage) -> ImageCost {
+        let mut cost = ImageCost::default();
+        for image in missing(&self.index, image) {
+            cost.images += 1;
+            cost.bytes += IMAGE_WEIGHT + texts_of(image).iter().map(|s| s.len() + 4).sum::<usize>();
+            cost.container_bytes += image.container.as_ref().map_or(0, |c| self.containers.weight(c));
+        }
+        cost
+    }
+
+    /// Whether the block has room for that.
+    pub(super) fn has_room(&self, cost: ImageCost) -> bool {
+        self.entries.len() + cost.images <= MAX_IMAGES as usize
+            && self.containers.list.len() + cost.images <= MAX_CONTAINERS as usize
+            && self.containers.bytes.len() + cost.container_bytes <= MAX_CONTAINER_BYTES
+    }
+
+    /// Whether the block should end because one of the dictionaries has grown large.
+    pub(super) fn is_full(&self) -> bool {
+        self.entries.len() >= MAX_IMAGES as usize / 4
+            || self.containers.list.len() >= MAX_CONTAINERS as usize / 4
+            || self.containers.bytes.len() >= MAX_CONTAINER_BYTES / 4
+    }
+
+    /// Adds an image that is not there yet, its missing ancestors first.
+    pub(super) fn add(&mut self, image: &ProcessImage, strings: &mut Interner) -> u32 {
+        let chain: Vec<&ProcessImage> = missing(&self.index, image).collect();
+        let mut at = 0;
+        for image in chain.into_iter().rev() {
+            let parent = image.parent.as_ref().and_then(|p| self.index.get(&p.id).copied());
+            let container = image.container.as_ref().map(|c| self.containers.id(c));
+            at = self.entries.len() as u32;
+            self.entries.push(entry(image, parent, container, strings));
+            self.index.insert(image.id, at);
+        }
+        at
+    }
+
+    /// How many images there are.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The container of an image.
+    pub(super) fn container_of(&self, image: u32) -> Option<&Container> {
+        let at = self.entries.get(image as usize)?.container?;
+        self.containers.list.get(at as usize).map(|c| &**c)
+    }
+
+    /// How many containers there are.
+    pub(super) fn container_count(&self) -> usize {
+        self.containers.list.len()
+    }
+
+    /// Appends the columns.
+    pub(super) fn write(&self, images: &mut Vec<u8>, containers: &mut Vec<u8>, numbering: &mut Numbering) {
+        containers.extend_from_slice(&self.containers.bytes);
+        write(&self.entries, images, numbering);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.index.clear();
+        self.entries.clear();
+        self.containers.clear();
+        self.cache = [None; CACHE];
+    }
+}
+
+/// The image and its ancestors up to the first that is there already.
+fn missing<'a>(index: &HashMap<u64, u32>, image: &'a ProcessImage) -> impl Iterator<Item = &'a ProcessImage> {
+    std::iter::successors(Some(image), |i| i.parent.as_deref()).take_while(|i| !index.contains_key(&i.id))
+}
+
+/// What an image and its ancestors would add to a block.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ImageCost {
+    /// How many images.
+    pub(super) images: usize,
+    /// Bytes of their numbers and strings.
+    pub(super) bytes: usize,
+    /// Bytes of their containers.
+    pub(super) container_bytes: usize,
+}
+
+fn texts_of(image: &ProcessImage) -> [&Vec<u8>; 9] {
+    [
+        &image.name,
+        &image.exe_path,
+        &image.argv,
+        &image.env,
+        &image.cwd,
+        &image.cgroup,
+        &image.user,
+        &image.group,
+        &image.login_user,
+    ]
+}
+
+fn entry(image: &ProcessImage, parent: Option<u32>, container: Option<u32>, strings: &mut Interner) -> ImageEntry {
+    ImageEntry {
+        pid: image.pid,
+        ppid: image.ppid,
+        vpid: image.vpid,
+        sid: image.sid,
+        pgid: image.pgid,
+        tty: image.tty,
+        start_ts: image.start_ts,
+        exec_ts: image.exec_ts,
+        name: strings.known(&image.name),
+        exe_path: strings.known(&image.exe_path),
+        argv: strings.known(&image.argv),
+        env: strings.known(&image.env),
+        cwd: strings.known(&image.cwd),
+        cgroup: strings.known(&image.cgroup),
+        uid: image.uid,
+        euid: image.euid,
+        gid: image.gid,
+        egid: image.egid,
+        loginuid: image.loginuid,
+        user: strings.known(&image.user),
+        group: strings.known(&image.group),
+        login_user: strings.known(&image.login_user),
+        cap_permitted: image.cap_permitted,
+        cap_effective: image.cap_effective,
+        cap_inheritable: image.cap_inheritable,
+        exe_ino: image.exe_ino,
+        exe_ctime: image.exe_ctime,
+        exe_mtime: image.exe_mtime,
+        exe_flags: image.exe_flags,
+        namespaces: image.namespaces,
+        container,
+        parent,
+    }
+}
+
+/// Per image: the image that its fields are coded against, as index + 1; 0 for none.
+fn models(entries: &[ImageEntry]) -> Vec<u32> {
+    let mut of_pid: HashMap<u32, u32> = HashMap::default();
+    let mut models = Vec::with_capacity(entries.len());
+    for (i, image) in entries.iter().enumerate() {
+        let before = of_pid.insert(image.pid, i as u32);
+        models.push(match before.or(image.parent) {
+            Some(model) => model + 1,
+            None => i as u32,
+        });
+    }
+    models
+}
+
+fn write(entries: &[ImageEntry], out: &mut Vec<u8>, numbering: &mut Numbering) {
+    let mut last = 0u64;
+    for image in entries {
+        put(out, zigzag(u64::from(image.pid).wrapping_sub(last) as i64));
+        last = u64::from(image.pid);
+    }
+    for (i, image) in entries.iter().enumerate() {
+        put(out, image.parent.map_or(0, |p| i as u64 - u64::from(p)));
+    }
+    let models = models(entries);
+    let none = ImageEntry::default();
+    let model = |i: usize| match models[i] {
+        0 => &none,
+        m => &entries[m as usize - 1],
+    };
+    for (get, _) in &NUMBERS {
+        for (i, image) in entries.iter().enumerate() {
+            put(out, zigzag(get(image).wrapping_sub(get(model(i))) as i64));
+        }
+    }
+    for (get, _) in &TEXTS {
+        for (i, image) in entries.iter().enumerate() {
+            let id = get(image);
+            if id == get(model(i)) {
+                put(out, text_code::SAME);
+                continue;
+            }
+            match numbering.refer(id) {
+                StrRef::New => put(out, text_code::NEW),
+                StrRef::Known(id) => put(out, u64::from(id) + text_code::KNOWN),
+            }
+        }
+    }
+}
+
+/// Reads `count` images; `containers` is how many containers they may refer to.
+pub(super) fn read(
+    cursor: &mut Cursor<'_>,
+    count: u32,
+    containers: u32,
+    refs: &mut Refs,
+    out: &mut Vec<ImageEntry>,
+) -> Result<(), Malformed> {
+    out.clear();
+    if cursor.len() < count as usize {
+        return Err(Malformed::Truncated);
+    }
+    out.resize(count as usize, ImageEntry::default());
+    let mut last = 0u64;
+    for image in out.iter_mut() {
+        last = last.wrapping_add(unzigzag(cursor.get()?) as u64);
+        image.pid = u32::try_from(last).map_err(|_| Malformed::OutOfRange)?;
+    }
+    for (i, image) in out.iter_mut().enumerate() {
+        image.parent = match cursor.get_u32()? {
+            0 => None,
+            back => Some((i as u32).checked_sub(back).ok_or(Malformed::UnknownId)?),
+        };
+    }
+    let models = models(out);
+    read_numbers(cursor, &models, out)?;
+    if out.iter().any(|i| i.container.is_some_and(|c| c >= containers)) {
+        return Err(Malformed::UnknownId);
+    }
+    read_texts(cursor, &models, refs, out)?;
+    cursor.finish()
+}
+
+fn read_numbers(cursor: &mut Cursor<'_>, models: &[u32], out: &mut [ImageEntry]) -> Result<(), Malformed> {
+    for (get, set) in &NUMBERS {
+        for i in 0..out.len() {
+            let step = unzigzag(cursor.get()?) as u64;
+            let model = model_of(models, i).map_or(0, |m| get(&out[m]));
+            set(&mut out[i], model.wrapping_add(step)).ok_or(Malformed::OutOfRange)?;
+        }
+    }
+    Ok(())
+}
+
+fn read_texts(
+    cursor: &mut Cursor<'_>,
+    models: &[u32],
+    refs: &mut Refs,
+    out: &mut [ImageEntry],
+) -> Result<(), Malformed> {
+    for (get, slot) in &TEXTS {
+        for i in 0..out.len() {
+            let id = match cursor.get()? {
+                text_code::SAME => model_of(models, i).map_or(StrId::NONE, |m| get(&out[m])),
+                text_code::NEW => refs.fresh()?,
+                id => refs.known(id - text_code::KNOWN)?,
+            };
+            *slot(&mut out[i]) = id;
+        }
+    }
+    Ok(())
+}
+
+/// The index of an image's model, which is always smaller than the image's own.
+fn model_of(models: &[u32], i: usize) -> Option<usize> {
+    (models[i] as usize).checked_sub(1)
+}
+
+/// Containers of a block under construction, told apart by content.
+#[derive(Debug, Default)]
+struct ContainerTable {
+    hasher: DefaultHashBuilder,
+    table: HashTable<u32>,
+    list: Vec<Arc<Container>>,
+    /// The column: each container with its length before it.
+    bytes: Vec<u8>,
+}
+
+impl ContainerTable {
+    fn weight(&self, container: &Arc<Container>) -> usize {
+        if self.find(container).is_some() {
+            return 0;
+        }
+        // More than bincode makes of it: every string with ten bytes for its length.
+        let c = &**container;
+        let texts = [&c.id, &c.engine, &c.name, &c.image, &c.image_id, &c.image_digest, &c.ip];
+        let labels: usize = c.labels.iter().map(|(k, v)| k.len() + v.len() + 20).sum();
+        let mount =
+            |m: &crate::container::Mount| m.source.len() + m.dest.len() + m.mode.len() + m.propagation.len() + 50;
+        let mounts: usize = c.mounts.iter().map(mount).sum();
+        let caps: usize = c.cap_add.iter().map(|s| s.len() + 10).sum();
+        texts.iter().map(|s| s.len() + 10).sum::<usize>() + labels + mounts + caps + 100
+    }
+
+    fn find(&self, container: &Arc<Container>) -> Option<u32> {
+        let hash = self.hasher.hash_one(&container.id);
+        let same = |at: &u32| {
+            let known = &self.list[*at as usize];
+            Arc::ptr_eq(known, container) || known == container
+        };
+        self.table.find(hash, same).copied()
+    }
+
+    fn id(&mut self, container: &Arc<Container>) -> u32 {
+        if let Some(at) = self.find(container) {
+            return at;
+        }
+        let at = self.list.len() as u32;
+        let hash = self.hasher.hash_one(&container.id);
+        let ContainerTable {
+            hasher,
+            table,
+            list,
+            bytes,
+        } = self;
+        list.push(container.clone());
+        table.insert_unique(hash, at, |at| hasher.hash_one(&list[*at as usize].id));
+        // A container holds nothing that bincode cannot encode: strings, numbers, lists of both.
+        let encoded = bincode::encode_to_vec(&**container, bincode::config::standard()).unwrap_or_default();
+        put(bytes, encoded.len() as u64);
+        bytes.extend_from_slice(&encoded);
+        at
+    }
+
+    fn clear(&mut self) {
+        self.table.clear();
+        self.list.clear();
+        self.bytes.clear();
+    }
+}
+
+const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_CONTAINER_BYTES>> =
+    bincode::config::standard().with_limit::<MAX_CONTAINER_BYTES>();
+
+/// Reads `count` containers.
+pub(super) fn read_containers(cursor: &mut Cursor<'_>, count: u32, out: &mut Vec<Container>) -> Result<(), Malformed> {
+    out.clear();
+    if cursor.len() > MAX_CONTAINER_BYTES {
+        return Err(Malformed::TooLarge);
+    }
+    for _ in 0..count {
+        let len = cursor.get_len()?;
+        let bytes = cursor.take(len)?;
+        let (container, used) = bincode::decode_from_slice(bytes, CONFIG).map_err(|_| Malformed::OutOfRange)?;
+        if used != bytes.len() {
+            return Err(Malformed::LeftOver);
+        }
+        out.push(container);
+    }
+    cursor.finish()
+}

@@ -1,0 +1,444 @@
+//! The strings of a block: interned while it is built, front-coded in sections, read back section by section.
+//!
+//! A string belongs to the first section that uses it and gets its id there, in order of use. A column that names a
+//! string for the first time therefore says no more than "the next one".
+
+use std::hash::BuildHasher;
+use std::ops::Range;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use super::MAX_STRING_BYTES;
+use super::decoded::{RawPath, StrId, Strings};
+use super::varint::{Cursor, Malformed, put};
+
+/// Ids below this are [`StrId::NONE`] and [`StrId::EMPTY`].
+pub(super) const FIXED_IDS: u32 = 2;
+
+/// The sections in id order; the number is the index into [`super::head::DictCounts::strings`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Section {
+    Images = 0,
+    HotFds = 1,
+    HotArgs = 2,
+    BulkFds = 3,
+    BulkArgs = 4,
+}
+
+/// How many sections there are.
+pub(super) const SECTIONS: usize = 5;
+
+/// Interns strings by content. Ids are provisional: in order of arrival.
+#[derive(Debug, Default)]
+pub(super) struct Interner {
+    hasher: DefaultHashBuilder,
+    table: HashTable<u32>,
+    /// Per string: its hash and where it ends in `bytes`.
+    entries: Vec<(u64, u32)>,
+    bytes: Vec<u8>,
+}
+
+impl Interner {
+    /// The provisional id of a string; the empty one is [`StrId::EMPTY`].
+    #[inline]
+    pub(super) fn id(&mut self, s: &[u8]) -> StrId {
+        if s.is_empty() {
+            return StrId::EMPTY;
+        }
+        let hash = self.hasher.hash_one(s);
+        let Interner {
+            table, entries, bytes, ..
+        } = self;
+        let same = |at: &u32| entries[*at as usize].0 == hash && string(entries, bytes, *at) == s;
+        if let Some(at) = table.find(hash, same) {
+            return StrId(at + FIXED_IDS);
+        }
+        let at = entries.len() as u32;
+        bytes.extend_from_slice(s);
+        entries.push((hash, bytes.len() as u32));
+        table.insert_unique(hash, at, |at| entries[*at as usize].0);
+        StrId(at + FIXED_IDS)
+    }
+
+    /// Like [`Interner::id`], for dictionaries, where empty means unknown.
+    pub(super) fn known(&mut self, s: &[u8]) -> StrId {
+        if s.is_empty() { StrId::NONE } else { self.id(s) }
+    }
+
+    /// The string of a provisional id.
+    pub(super) fn get(&self, id: StrId) -> &[u8] {
+        match id.0.checked_sub(FIXED_IDS) {
+            Some(at) => string(&self.entries, &self.bytes, at),
+            None => &[],
+        }
+    }
+
+    /// How many different strings there are.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.table.clear();
+        self.entries.clear();
+        self.bytes.clear();
+    }
+}
+
+fn string<'a>(entries: &[(u64, u32)], bytes: &'a [u8], at: u32) -> &'a [u8] {
+    let at = at as usize;
+    let start = if at == 0 { 0 } else { entries[at - 1].1 };
+    &bytes[start as usize..entries[at].1 as usize]
+}
+
+/// Gives strings their final ids, section by section, in the order in which columns use them.
+#[derive(Debug, Default)]
+pub(super) struct Numbering {
+    /// Final id by provisional id; 0 where there is none yet.
+    ids: Vec<u32>,
+    /// Provisional ids in final order.
+    order: Vec<u32>,
+    /// Where in `order` the section at work began.
+    section: usize,
+}
+
+/// A string reference as columns store it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StrRef {
+    /// The next string of the section.
+    New,
+    /// A string that was used before, or a fixed one.
+    Known(u32),
+}
+
+impl Numbering {
+    /// Begins a block whose interner has `strings` strings.
+    pub(super) fn start(&mut self, strings: usize) {
+        self.ids.clear();
+        self.ids.resize(strings + FIXED_IDS as usize, 0);
+        for (fixed, id) in self.ids.iter_mut().take(FIXED_IDS as usize).enumerate() {
+            *id = fixed as u32;
+        }
+        self.order.clear();
+        self.section = 0;
+    }
+
+    /// How a column refers to the string of a provisional id.
+    #[inline]
+    pub(super) fn refer(&mut self, id: StrId) -> StrRef {
+        let slot = &mut self.ids[id.0 as usize];
+        if *slot == 0 && id != StrId::NONE {
+            *slot = self.order.len() as u32 + FIXED_IDS;
+            self.order.push(id.0);
+            return StrRef::New;
+        }
+        StrRef::Known(*slot)
+    }
+
+    /// Ends a section: writes its strings and says how many they are.
+    ///
+    /// Each string is coded against that of the last few with which it shares most. Programs that run at the same time
+    /// take turns: the last string of the same program is not the last of all.
+    pub(super) fn finish_section(&mut self, interner: &Interner, lens: &mut Vec<u8>, text: &mut Vec<u8>) -> u32 {
+        let section = &self.order[self.section..];
+        self.section = self.order.len();
+        let bases = lens.len();
+        lens.resize(bases + section.len(), 0);
+        for (i, id) in section.iter().enumerate() {
+            let s = interner.get(StrId(*id));
+            let recent = section[i.saturating_sub(CANDIDATES)..i].iter().rev();
+            let (back, same) = nearest(recent.map(|id| interner.get(StrId(*id))), s);
+            lens[bases + i] = back;
+            put(lens, same as u64);
+            put(lens, (s.len() - same) as u64);
+            text.extend_from_slice(&s[same..]);
+        }
+        section.len() as u32
+    }
+}
+
+/// How many strings before it a string may be coded against.
+const CANDIDATES: usize = 16;
+
+/// Which of the candidates, latest first, shares the longest prefix with `s`, and how long it is. An older one must be
+/// better by more than its number costs.
+fn nearest<'a>(candidates: impl Iterator<Item = &'a [u8]>, s: &[u8]) -> (u8, usize) {
+    let (mut back, mut best) = (0, 0);
+    for (i, candidate) in candidates.enumerate() {
+        // The byte that decides, looked at first: most candidates differ there.
+        let decisive = best + 1;
+        if i > 0 && (candidate.get(decisive) != s.get(decisive) || s.len() <= decisive) {
+            continue;
+        }
+        let same = common_prefix(candidate, s);
+        if i == 0 || same > decisive {
+            (back, best) = (i as u8, same);
+        }
+    }
+    (back, best)
+}
+
+fn common_prefix(a: &[u8], b: &[u8]) -> usize {
+    let words = a
+        .chunks_exact(8)
+        .zip(b.chunks_exact(8))
+        .take_while(|(a, b)| a == b)
+        .count();
+    let at = words * 8;
+    at + a[at..].iter().zip(&b[at..]).take_while(|(a, b)| a == b).count()
+}
+
+/// Starts over with the two fixed strings.
+pub(super) fn reset(strings: &mut Strings) {
+    strings.bytes.clear();
+    strings.ends.clear();
+    strings.ends.resize(FIXED_IDS as usize, 0);
+}
+
+/// Reads a section of `count` strings.
+pub(super) fn read(
+    lens: &mut Cursor<'_>,
+    text: &mut Cursor<'_>,
+    count: u32,
+    out: &mut Strings,
+) -> Result<(), Malformed> {
+    let bases = lens.take(count as usize)?;
+    let first = out.ends.len();
+    out.ends.reserve(count as usize);
+    for back in bases {
+        let (same, more) = (lens.get_len()?, lens.get_len()?);
+        let base = base_of(out, first, usize::from(*back))?;
+        let more = text.take(more)?;
+        if same > base.len() {
+            return Err(Malformed::OutOfRange);
+        }
+        if out.bytes.len() + same + more.len() > MAX_STRING_BYTES {
+            return Err(Malformed::TooLarge);
+        }
+        out.bytes.extend_from_within(base.start..base.start + same);
+        out.bytes.extend_from_slice(more);
+        out.ends.push(out.bytes.len() as u32);
+    }
+    lens.finish()?;
+    text.finish()
+}
+
+/// Where the string lies that is `back` before the last one of the section that begins with id `first`. The first
+/// string of a section is coded against the empty one.
+fn base_of(strings: &Strings, first: usize, back: usize) -> Result<Range<usize>, Malformed> {
+    let known = strings.ends.len() - first;
+    if known == 0 && back == 0 {
+        return Ok(0..0);
+    }
+    if back >= known {
+        return Err(Malformed::UnknownId);
+    }
+    let id = strings.ends.len() - 1 - back;
+    match strings.ends.get(id.wrapping_sub(1)..=id) {
+        Some([start, end]) => Ok(*start as usize..*end as usize),
+        _ => Err(Malformed::UnknownId),
+    }
+}
+
+/// Passes over a section that was not asked for: its ids stay valid and stand for the empty string.
+pub(super) fn skip(count: u32, out: &mut Strings) {
+    let end = out.bytes.len() as u32;
+    out.ends.resize(out.ends.len() + count as usize, end);
+}
+
+/// Resolves references while columns are read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refs {
+    next: u32,
+    end: u32,
+}
+
+impl Refs {
+    /// References of a section of `count` strings whose first has id `base`.
+    pub(super) fn new(base: u32, count: u32) -> Refs {
+        Refs {
+            next: base,
+            end: base + count,
+        }
+    }
+
+    /// The id of the next new string.
+    #[inline]
+    pub(super) fn fresh(&mut self) -> Result<StrId, Malformed> {
+        let id = self.next;
+        if id >= self.end {
+            return Err(Malformed::Counts);
+        }
+        self.next += 1;
+        Ok(StrId(id))
+    }
+
+    /// The id of a string that was used before.
+    #[inline]
+    pub(super) fn known(&self, id: u64) -> Result<StrId, Malformed> {
+        if id < u64::from(self.next) {
+            Ok(StrId(id as u32))
+        } else {
+            Err(Malformed::UnknownId)
+        }
+    }
+
+    /// Checks that all strings of the section were used.
+    pub(super) fn finish(&self) -> Result<(), Malformed> {
+        if self.next == self.end {
+            Ok(())
+        } else {
+            Err(Malformed::Counts)
+        }
+    }
+}
+
+/// Codes of a caller's form of a path.
+mod raw_code {
+    /// As predicted: like the open object's where the path is that object's name, else the same as the resolved form.
+    pub(super) const PREDICTED: u64 = 0;
+    pub(super) const NEW: u64 = 1;
+    pub(super) const KNOWN: u64 = 2;
+    /// What follows the last slash.
+    pub(super) const LEAF: u64 = 3;
+    pub(super) const SAME: u64 = 4;
+    /// Length of the suffix + this.
+    pub(super) const SUFFIX: u64 = 5;
+}
+
+/// The caller's form of a path relative to its resolved form, with provisional ids.
+pub(super) fn raw_path(interner: &mut Interner, resolved: &[u8], raw: &[u8]) -> RawPath {
+    if raw == resolved {
+        RawPath::Same
+    } else if resolved.ends_with(raw) {
+        RawPath::Suffix(raw.len() as u32)
+    } else {
+        RawPath::Other(interner.id(raw))
+    }
+}
+
+/// Length of what follows the last slash.
+pub(super) fn leaf_len(path: &[u8]) -> u32 {
+    path.iter().rev().take_while(|b| **b != b'/').count() as u32
+}
+
+/// Appends a caller's form: as predicted, a suffix, or another string.
+#[inline]
+pub(super) fn write_raw(
+    out: &mut Vec<u8>,
+    raw: RawPath,
+    predicted: RawPath,
+    resolved: &[u8],
+    numbering: &mut Numbering,
+) {
+    match raw {
+        raw if raw == predicted => put(out, raw_code::PREDICTED),
+        RawPath::Same => put(out, raw_code::SAME),
+        RawPath::Suffix(n) if n == leaf_len(resolved) => put(out, raw_code::LEAF),
+        RawPath::Suffix(n) => put(out, u64::from(n) + raw_code::SUFFIX),
+        RawPath::Other(id) => match numbering.refer(id) {
+            StrRef::New => put(out, raw_code::NEW),
+            StrRef::Known(id) => {
+                put(out, raw_code::KNOWN);
+                put(out, u64::from(id));
+            }
+        },
+    }
+}
+
+/// Reads a caller's form; `resolved` is asked for only where it matters.
+#[inline]
+pub(super) fn read_raw<'a>(
+    cursor: &mut Cursor<'_>,
+    refs: &mut Refs,
+    predicted: RawPath,
+    resolved: impl FnOnce() -> &'a [u8],
+) -> Result<RawPath, Malformed> {
+    Ok(match cursor.get()? {
+        raw_code::PREDICTED => predicted,
+        raw_code::NEW => RawPath::Other(refs.fresh()?),
+        raw_code::KNOWN => RawPath::Other(refs.known(cursor.get()?)?),
+        raw_code::LEAF => RawPath::Suffix(leaf_len(resolved())),
+        raw_code::SAME => RawPath::Same,
+        n => RawPath::Suffix(u32::try_from(n - raw_code::SUFFIX).map_err(|_| Malformed::OutOfRange)?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections_come_back_in_order_of_use() {
+        let mut interner = Interner::default();
+        let names: [&[u8]; 6] = [b"/usr/lib/a", b"/usr/lib/ab", b"", b"x", b"/usr/lib/a\0\xff", b"x"];
+        let ids: Vec<StrId> = names.iter().map(|s| interner.id(s)).collect();
+        assert_eq!(ids[3], ids[5]);
+        assert_eq!(ids[2], StrId::EMPTY);
+
+        let mut numbering = Numbering::default();
+        numbering.start(interner.len());
+        assert_eq!(numbering.refer(ids[3]), StrRef::New);
+        assert_eq!(numbering.refer(ids[5]), StrRef::Known(2));
+        let (mut lens, mut text) = (Vec::new(), Vec::new());
+        assert_eq!(numbering.finish_section(&interner, &mut lens, &mut text), 1);
+        for id in [ids[0], ids[1], ids[2], ids[4]] {
+            numbering.refer(id);
+        }
+        let (mut lens2, mut text2) = (Vec::new(), Vec::new());
+        assert_eq!(numbering.finish_section(&interner, &mut lens2, &mut text2), 3);
+        assert_eq!(text2, b"/usr/lib/ab\0\xff");
+
+        let mut strings = Strings::default();
+        reset(&mut strings);
+        assert_eq!(
+            read(&mut Cursor::new(&lens), &mut Cursor::new(&text), 1, &mut strings),
+            Ok(())
+        );
+        assert_eq!(
+            read(&mut Cursor::new(&lens2), &mut Cursor::new(&text2), 3, &mut strings),
+            Ok(())
+        );
+        let all: Vec<&[u8]> = (0..strings.len() as u32).map(|id| strings.get(StrId(id))).collect();
+        assert_eq!(all, [b"" as &[u8], b"", b"x", names[0], names[1], names[4]]);
+    }
+
+    #[test]
+    fn a_prefix_longer_than_the_string_before_is_an_error() {
+        let mut strings = Strings::default();
+        reset(&mut strings);
+        let (lens, text) = ([0, 0, 0, 1, 2, 0], [b'a']);
+        let read = read(&mut Cursor::new(&lens), &mut Cursor::new(&text), 2, &mut strings);
+        assert_eq!(read, Err(Malformed::OutOfRange));
+    }
+
+    #[test]
+    fn strings_are_coded_against_the_nearest() {
+        let near = |list: &[&[u8]], s: &[u8]| nearest(list.iter().copied(), s);
+        assert_eq!(near(&[], b"abc"), (0, 0));
+        assert_eq!(near(&[b"abx", b"abc"], b"abc"), (0, 2));
+        assert_eq!(near(&[b"x", b"ab", b"abcd"], b"abcde"), (2, 4));
+        assert_eq!(near(&[b"x", b"a"], b"a"), (0, 0));
+    }
+
+    #[test]
+    fn a_base_before_the_section_is_an_error() {
+        for lens in [[1, 0, 1], [255, 0, 1]] {
+            let mut strings = Strings::default();
+            reset(&mut strings);
+            let read = read(&mut Cursor::new(&lens), &mut Cursor::new(b"a"), 1, &mut strings);
+            assert_eq!(read, Err(Malformed::UnknownId));
+        }
+    }
+
+    #[test]
+    fn raw_forms_are_relative() {
+        let mut interner = Interner::default();
+        assert_eq!(raw_path(&mut interner, b"/a/b", b"/a/b"), RawPath::Same);
+        assert_eq!(raw_path(&mut interner, b"/a/b", b"b"), RawPath::Suffix(1));
+        assert_eq!(raw_path(&mut interner, b"/a/b", b""), RawPath::Suffix(0));
+        assert!(matches!(raw_path(&mut interner, b"/a/b", b"../b"), RawPath::Other(_)));
+        assert_eq!(leaf_len(b"/a/b.c"), 3);
+        assert_eq!(leaf_len(b"/a/"), 0);
+    }
+}

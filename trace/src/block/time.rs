@@ -1,0 +1,68 @@
+//! Time stamps: the step from event to event in three byte planes, with large and backward steps apart.
+
+use super::varint::{Cursor, Malformed, put, unzigzag, zigzag};
+
+/// In the planes it stands for a step that is among the escapes; smaller steps are stored as they are.
+const ESCAPE: u64 = 0xFF_FFFF;
+
+/// Appends the time stamps `ts` after `base` to the planes (low, middle, high byte) and escapes.
+pub(super) fn write(base: u64, ts: &[u64], planes: [&mut Vec<u8>; 3], escapes: &mut Vec<u8>) {
+    let [low, middle, high] = planes;
+    let mut last = base;
+    for &t in ts {
+        let step = t.wrapping_sub(last);
+        let stored = step.min(ESCAPE);
+        if stored == ESCAPE {
+            put(escapes, zigzag(step as i64));
+        }
+        low.push(stored as u8);
+        middle.push((stored >> 8) as u8);
+        high.push((stored >> 16) as u8);
+        last = t;
+    }
+}
+
+/// Reads `events` time stamps.
+pub(super) fn read(
+    base: u64,
+    events: u32,
+    planes: [Cursor<'_>; 3],
+    escapes: &mut Cursor<'_>,
+    out: &mut Vec<u64>,
+) -> Result<(), Malformed> {
+    let [low, middle, high] = planes.map(|plane| plane.remaining());
+    if [low, middle, high].iter().any(|plane| plane.len() != events as usize) {
+        return Err(Malformed::Counts);
+    }
+    out.clear();
+    out.reserve(events as usize);
+    let mut last = base;
+    for ((low, middle), high) in low.iter().zip(middle).zip(high) {
+        let mut step = u64::from(*low) | u64::from(*middle) << 8 | u64::from(*high) << 16;
+        if step == ESCAPE {
+            step = unzigzag(escapes.get()?) as u64;
+        }
+        last = last.wrapping_add(step);
+        out.push(last);
+    }
+    escapes.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_order_of_times_comes_back() {
+        let ts = [5, 5, 6, 0x100_0005, 0x200_0004, 0x200_0003, 0, u64::MAX, 7, 1 << 63, 3];
+        let (mut low, mut middle, mut high, mut escapes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        write(5, &ts, [&mut low, &mut middle, &mut high], &mut escapes);
+        let planes = [&low, &middle, &high].map(|p| Cursor::new(p));
+        let mut back = Vec::new();
+        assert_eq!(
+            read(5, ts.len() as u32, planes, &mut Cursor::new(&escapes), &mut back),
+            Ok(())
+        );
+        assert_eq!(back, ts);
+    }
+}

@@ -1,0 +1,206 @@
+//! Whole numbers as bytes: LEB128 variable length, zigzag for signed ones, and the cursor that reads them back.
+
+use super::error::BlockError;
+use super::frame::Column;
+
+/// What is wrong with a column's bytes; the column's name is added where it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Malformed {
+    Truncated,
+    LeftOver,
+    Overlong,
+    OutOfRange,
+    UnknownId,
+    UnknownMode,
+    Counts,
+    TooLarge,
+}
+
+impl Malformed {
+    /// The error with the column it was found in.
+    #[cold]
+    pub(super) fn in_column(self, column: Column) -> BlockError {
+        BlockError::Column {
+            column: column.name(),
+            what: match self {
+                Malformed::Truncated => "ends too early",
+                Malformed::LeftOver => "has bytes left over",
+                Malformed::Overlong => "holds a number of more than 64 bits",
+                Malformed::OutOfRange => "holds a value out of range",
+                Malformed::UnknownId => "refers to an entry that is not there",
+                Malformed::UnknownMode => "is coded in a way that is not known",
+                Malformed::Counts => "has not as many entries as the head says",
+                Malformed::TooLarge => "is too large",
+            },
+        }
+    }
+}
+
+/// Appends `v`, seven bits a byte, low ones first; the high bit says that more follow.
+#[inline]
+pub(super) fn put(out: &mut Vec<u8>, mut v: u64) {
+    while v >= 0x80 {
+        out.push(v as u8 | 0x80);
+        v >>= 7;
+    }
+    out.push(v as u8);
+}
+
+/// Small magnitudes become small numbers: 0, -1, 1, -2 … are 0, 1, 2, 3 …
+#[inline]
+pub(super) const fn zigzag(v: i64) -> u64 {
+    ((v << 1) ^ (v >> 63)) as u64
+}
+
+/// The inverse of [`zigzag`].
+#[inline]
+pub(super) const fn unzigzag(v: u64) -> i64 {
+    ((v >> 1) as i64) ^ -((v & 1) as i64)
+}
+
+/// Reads a column from its beginning to its end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cursor<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Cursor<'a> {
+        Cursor { rest: bytes }
+    }
+
+    /// How many bytes are left.
+    pub(super) fn len(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// The next number.
+    #[inline(always)]
+    pub(super) fn get(&mut self) -> Result<u64, Malformed> {
+        match *self.rest {
+            [b, ref rest @ ..] if b < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(b))
+            }
+            [a, b, ref rest @ ..] if b < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(a & 0x7F) | u64::from(b) << 7)
+            }
+            _ => self.get_long(),
+        }
+    }
+
+    #[inline(never)]
+    fn get_long(&mut self) -> Result<u64, Malformed> {
+        let mut v = 0u64;
+        for (i, &b) in self.rest.iter().enumerate().take(10) {
+            if i == 9 && b > 1 {
+                return Err(Malformed::Overlong);
+            }
+            v |= u64::from(b & 0x7F) << (7 * i);
+            if b < 0x80 {
+                self.rest = &self.rest[i + 1..];
+                return Ok(v);
+            }
+        }
+        Err(if self.rest.len() < 10 {
+            Malformed::Truncated
+        } else {
+            Malformed::Overlong
+        })
+    }
+
+    /// The next number, which must fit 32 bits.
+    #[inline]
+    pub(super) fn get_u32(&mut self) -> Result<u32, Malformed> {
+        u32::try_from(self.get()?).map_err(|_| Malformed::OutOfRange)
+    }
+
+    /// The next number as a length or count.
+    #[inline]
+    pub(super) fn get_len(&mut self) -> Result<usize, Malformed> {
+        usize::try_from(self.get()?).map_err(|_| Malformed::OutOfRange)
+    }
+
+    /// The next byte.
+    #[inline]
+    pub(super) fn byte(&mut self) -> Result<u8, Malformed> {
+        let (&b, rest) = self.rest.split_first().ok_or(Malformed::Truncated)?;
+        self.rest = rest;
+        Ok(b)
+    }
+
+    /// The next byte without taking it.
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.rest.first().copied()
+    }
+
+    /// The next `n` bytes.
+    #[inline]
+    pub(super) fn take(&mut self, n: usize) -> Result<&'a [u8], Malformed> {
+        let (taken, rest) = self.rest.split_at_checked(n).ok_or(Malformed::Truncated)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    /// The next `N` bytes.
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let (taken, rest) = self.rest.split_first_chunk().ok_or(Malformed::Truncated)?;
+        self.rest = rest;
+        Ok(*taken)
+    }
+
+    /// All that is left.
+    pub(super) fn remaining(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Checks that nothing is left.
+    pub(super) fn finish(&self) -> Result<(), Malformed> {
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(Malformed::LeftOver)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_come_back() {
+        let edges = [
+            0,
+            1,
+            127,
+            128,
+            16_383,
+            16_384,
+            u64::from(u32::MAX),
+            u64::MAX - 1,
+            u64::MAX,
+        ];
+        let mut bytes = Vec::new();
+        edges.iter().for_each(|v| put(&mut bytes, *v));
+        let mut cursor = Cursor::new(&bytes);
+        for v in edges {
+            assert_eq!(cursor.get(), Ok(v));
+        }
+        assert_eq!(cursor.finish(), Ok(()));
+        for v in [0, 1, -1, i64::MAX, i64::MIN, 0x1234_5678_9ABC] {
+            assert_eq!(unzigzag(zigzag(v)), v);
+        }
+    }
+
+    #[test]
+    fn bad_numbers_are_errors() {
+        assert_eq!(Cursor::new(&[]).get(), Err(Malformed::Truncated));
+        assert_eq!(Cursor::new(&[0x80; 4]).get(), Err(Malformed::Truncated));
+        assert_eq!(Cursor::new(&[0xFF; 12]).get(), Err(Malformed::Overlong));
+        let mut two_bits_too_many = [0xFF; 10];
+        two_bits_too_many[9] = 2;
+        assert_eq!(Cursor::new(&two_bits_too_many).get(), Err(Malformed::Overlong));
+    }
+}

@@ -1,0 +1,118 @@
+//! Names in calls about sockets (`linux/socket.h`, `asm-generic/socket.h`).
+
+use super::{Flags, Names};
+
+pub(super) const FAMILY: Names = &[
+    (0, "AF_UNSPEC"),
+    (1, "AF_UNIX"),
+    (2, "AF_INET"),
+    (3, "AF_AX25"),
+    (4, "AF_IPX"),
+    (5, "AF_APPLETALK"),
+    (8, "AF_ATMPVC"),
+    (9, "AF_X25"),
+    (10, "AF_INET6"),
+    (15, "AF_KEY"),
+    (16, "AF_NETLINK"),
+    (17, "AF_PACKET"),
+    (21, "AF_RDS"),
+    (24, "AF_PPPOX"),
+    (29, "AF_CAN"),
+    (30, "AF_TIPC"),
+    (31, "AF_BLUETOOTH"),
+    (37, "AF_CAIF"),
+    (38, "AF_ALG"),
+    (39, "AF_NFC"),
+    (40, "AF_VSOCK"),
+    (41, "AF_KCM"),
+    (43, "AF_SMC"),
+    (44, "AF_XDP"),
+    (45, "AF_MCTP"),
+];
+
+pub(super) const TYPE: Flags = Flags {
+    mask: 15,
+    values: &[
+        (1, "SOCK_STREAM"),
+        (2, "SOCK_DGRAM"),
+        (3, "SOCK_RAW"),
+        (4, "SOCK_RDM"),
+        (5, "SOCK_SEQPACKET"),
+        (6, "SOCK_DCCP"),
+        (10, "SOCK_PACKET"),
+    ],
+    bits: &[(0o2000000, "SOCK_CLOEXEC"), (0o4000, "SOCK_NONBLOCK")],
+};
+
+pub(super) const SHUTDOWN: Names = &[(0, "SHUT_RD"), (1, "SHUT_WR"), (2, "SHUT_RDWR")];
+
+pub(super) const MSG: Names = &[
+    (1, "MSG_OOB"),
+    (2, "MSG_PEEK"),
+    (4, "MSG_DONTROUTE"),
+    (8, "MSG_CTRUNC"),
+    (0x20, "MSG_TRUNC"),
+    (0x40, "MSG_DONTWAIT"),
+    (0x80, "MSG_EOR"),
+    (0x100, "MSG_WAITALL"),
+    (0x800, "MSG_CONFIRM"),
+    (0x2000, "MSG_ERRQUEUE"),
+    (0x4000, "MSG_NOSIGNAL"),
+    (0x8000, "MSG_MORE"),
+    (0x10000, "MSG_WAITFORONE"),
+    (0x4000000, "MSG_ZEROCOPY"),
+    (0x20000000, "MSG_FASTOPEN"),
+    (0x40000000, "MSG_CMSG_CLOEXEC"),
+];
+
+pub(super) const LEVEL: Names = &[
+    (0, "SOL_IP"),
+    (1, "SOL_SOCKET"),
+    (6, "SOL_TCP"),
+    (17, "SOL_UDP"),
+    (41, "SOL_IPV6"),
+    (58, "SOL_ICMPV6"),
+    (255, "SOL_RAW"),
+    (263, "SOL_PACKET"),
+    (270, "SOL_NETLINK"),
+    (279, "SOL_ALG"),
+    (282, "SOL_TLS"),
+];
+
+/// Options of `SOL_SOCKET`.
+pub(super) const OPTION: Names = &[
+    (1, "SO_DEBUG"),
+    (2, "SO_REUSEADDR"),
+    (3, "SO_TYPE"),
+    (4, "SO_ERROR"),
+    (5, "SO_DONTROUTE"),
+    (6, "SO_BROADCAST"),
+    (7, "SO_SNDBUF"),
+    (8, "SO_RCVBUF"),
+    (9, "SO_KEEPALIVE"),
+    (10, "SO_OOBINLINE"),
+    (12, "SO_PRIORITY"),
+    (13, "SO_LINGER"),
+    (15, "SO_REUSEPORT"),
+    (16, "SO_PASSCRED"),
+    (17, "SO_PEERCRED"),
+    (18, "SO_RCVLOWAT"),
+    (19, "SO_SNDLOWAT"),
+    (20, "SO_RCVTIMEO"),
+    (21, "SO_SNDTIMEO"),
+    (25, "SO_BINDTODEVICE"),
+    (26, "SO_ATTACH_FILTER"),
+    (27, "SO_DETACH_FILTER"),
+    (28, "SO_PEERNAME"),
+    (29, "SO_TIMESTAMP"),
+    (30, "SO_ACCEPTCONN"),
+    (31, "SO_PEERSEC"),
+    (32, "SO_SNDBUFFORCE"),
+    (33, "SO_RCVBUFFORCE"),
+    (36, "SO_MARK"),
+    (38, "SO_PROTOCOL"),
+    (39, "SO_DOMAIN"),
+    (50, "SO_ATTACH_BPF"),
+    (60, "SO_ZEROCOPY"),
+    (77, "SO_PEERPIDFD"),
+];

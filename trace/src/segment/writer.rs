@@ -1,0 +1,253 @@
+//! Writing one segment file. A record is either whole in the file or not there at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use super::footer::{Footer, IndexEntry, Totals};
+use super::format::{Digest, MAX_BODY, MAX_HEAD, PRELUDE_LEN, Prefix, RecordKind, Salt, SegmentName, prelude, sha256};
+use super::header::SegmentHeader;
+use super::packed::PackError;
+use super::snapshot;
+use crate::block::EncodedBlock;
+use crate::snapshot::HostSnapshot;
+
+/// Why a segment could not be written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SegmentError {
+    /// The operating system refuses.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A structure cannot be stored.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+}
+
+/// A segment being written.
+#[derive(Debug)]
+pub(crate) struct SegmentWriter {
+    file: File,
+    dir: PathBuf,
+    number: u32,
+    salt: Salt,
+    /// Where the next record goes; everything before is whole.
+    end: u64,
+    /// Over everything before `end`.
+    hash: Sha256,
+    /// Hash of the last link of the chain.
+    link: Digest,
+    index: Vec<IndexEntry>,
+    sync: bool,
+    footer_written: bool,
+    /// A failed write could not be taken back: nothing may be added any more.
+    broken: bool,
+}
+
+/// A segment that was closed.
+#[derive(Clone, Debug)]
+pub(crate) struct Closed {
+    /// Its file.
+    pub(crate) path: PathBuf,
+    /// SHA-256 of the file.
+    pub(crate) sha256: Digest,
+    /// Length of the file.
+    pub(crate) bytes: u64,
+}
+
+impl SegmentWriter {
+    /// Begins a segment with its header and, where it is given, the state of the host. Leaves no file on an error.
+    pub(crate) fn create(
+        dir: &Path,
+        header: &SegmentHeader,
+        state: Option<&HostSnapshot>,
+        sync: bool,
+    ) -> Result<SegmentWriter, SegmentError> {
+        let number = header.about.segment;
+        let path = dir.join(SegmentName { number, open: true }.to_string());
+        // Recordings hold what users typed and read: nobody else may look at them.
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
+        let salt = Salt::of(header.about.case_id);
+        let mut writer = SegmentWriter {
+            file,
+            dir: dir.to_owned(),
+            number,
+            salt,
+            end: 0,
+            hash: Sha256::new(),
+            link: [0; 32],
+            index: Vec::new(),
+            sync,
+            footer_written: false,
+            broken: false,
+        };
+        match writer.begin(header, state) {
+            Ok(()) => Ok(writer),
+            Err(e) => {
+                // The file holds nothing yet that anybody could miss; the first error is the one to report.
+                let _ = fs::remove_file(&path);
+                Err(e)
+            }
+        }
+    }
+
+    fn begin(&mut self, header: &SegmentHeader, state: Option<&HostSnapshot>) -> Result<(), SegmentError> {
+        self.append(&[&prelude()])?;
+        let (head, body) = header.encode()?;
+        let record = record_bytes(RecordKind::HEADER, &Salt::NONE, &head, &body)?;
+        self.append(&[&record, &head, &body])?;
+        self.link = sha256(&[&record[..], &head, &body].concat());
+        if let Some(state) = state {
+            let (head, body) = snapshot::encode(state, self.link)?;
+            self.record(RecordKind::SNAPSHOT, &head, &body)?;
+            self.link = sha256(&head);
+        }
+        if self.sync {
+            sync_dir(&self.dir)?;
+        }
+        Ok(())
+    }
+
+    /// The hash of the last link: the next block's `prev`.
+    pub(crate) fn link(&self) -> Digest {
+        self.link
+    }
+
+    /// Length of the file.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.end
+    }
+
+    /// Adds a block. On an error the file is as it was before.
+    pub(crate) fn block(&mut self, block: &EncodedBlock) -> Result<(), SegmentError> {
+        let offset = self.end;
+        self.record(RecordKind::BLOCK, &block.head_bytes, &block.body)?;
+        self.link = block.hash;
+        self.index.push(IndexEntry {
+            offset,
+            head_len: block.head_bytes.len() as u32,
+            body_len: block.body.len() as u32,
+            events: block.head.events,
+            first_seq: block.head.first_seq,
+            min_ts: block.head.min_ts,
+            max_ts: block.head.max_ts,
+        });
+        Ok(())
+    }
+
+    /// Writes the footer, makes everything durable and gives the file its final name. On an error the file stays as an
+    /// unfinished segment and this can be called again.
+    pub(crate) fn close(&mut self, totals: &Totals) -> Result<Closed, SegmentError> {
+        if !self.footer_written {
+            let footer = Footer {
+                index: self.index.clone(),
+                totals: totals.clone(),
+                last_link: self.link,
+                extensions: Vec::new(),
+            };
+            let (head, body) = footer.encode(self.end)?;
+            self.record(RecordKind::FOOTER, &head, &body)?;
+            self.footer_written = true;
+        }
+        self.file.sync_all()?;
+        let path = self.dir.join(
+            SegmentName {
+                number: self.number,
+                open: false,
+            }
+            .to_string(),
+        );
+        if path.try_exists()? {
+            return Err(io::Error::from(io::ErrorKind::AlreadyExists).into());
+        }
+        fs::rename(self.open_path(), &path)?;
+        sync_dir(&self.dir)?;
+        Ok(Closed {
+            path,
+            sha256: self.hash.clone().finalize().into(),
+            bytes: self.end,
+        })
+    }
+
+    /// Its file while it is written.
+    pub(crate) fn open_path(&self) -> PathBuf {
+        self.dir.join(
+            SegmentName {
+                number: self.number,
+                open: true,
+            }
+            .to_string(),
+        )
+    }
+
+    fn record(&mut self, kind: RecordKind, head: &[u8], body: &[u8]) -> Result<(), SegmentError> {
+        let prefix = record_bytes(kind, &self.salt, head, body)?;
+        self.append(&[&prefix, head, body])?;
+        Ok(())
+    }
+
+    /// Appends all parts or none.
+    fn append(&mut self, parts: &[&[u8]]) -> io::Result<()> {
+        if self.broken {
+            return Err(io::Error::other(
+                "an earlier write to this segment failed and could not be taken back",
+            ));
+        }
+        if let Err(e) = self.try_append(parts) {
+            self.broken = self.file.set_len(self.end).is_err();
+            return Err(e);
+        }
+        for part in parts {
+            self.hash.update(part);
+            self.end += part.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn try_append(&self, parts: &[&[u8]]) -> io::Result<()> {
+        let mut at = self.end;
+        for part in parts {
+            self.file.write_all_at(part, at)?;
+            at += part.len() as u64;
+        }
+        if self.sync && self.end > PRELUDE_LEN as u64 {
+            self.file.sync_data()
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Makes the names in a folder durable.
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// The prefix of a record.
+fn record_bytes(
+    kind: RecordKind,
+    salt: &Salt,
+    head: &[u8],
+    body: &[u8],
+) -> Result<[u8; super::format::PREFIX_LEN], PackError> {
+    let len = |bytes: &[u8], max: u32| {
+        u32::try_from(bytes.len())
+            .ok()
+            .filter(|n| *n <= max)
+            .ok_or(PackError::TooLarge)
+    };
+    let prefix = Prefix {
+        kind,
+        flags: 0,
+        head_len: len(head, MAX_HEAD)?,
+        body_len: len(body, MAX_BODY)?,
+        body_crc: crc32fast::hash(body),
+    };
+    Ok(prefix.encode(salt, head))
+}

@@ -1,0 +1,113 @@
+//! Rows: process life, identity, signals, scheduling.
+
+use super::Payload::Nothing;
+use super::Pointer::{CloneArgs, TextIf};
+
+super::declare! {
+    56 clone Process Priority _: flags Clone 0;
+    435 clone3 Process Priority _: flags Clone _ => CloneArgs(0), Nothing;
+    57 fork Process Priority _;
+    58 vfork Process Priority _;
+    59 execve Process Priority _: filename Path 0;
+    322 execveat Process Priority _: dirfd Fd 0, filename Path 1, at_flags At 4;
+    60 exit Process Priority _: status Int 0;
+    231 exit_group Process Priority _: status Int 0;
+    61 wait4 Wait Bulk _: pid Pid 0, options Wait 2;
+    247 waitid Wait Bulk _: idtype Int 0, id Int 1, options Wait 3;
+
+    39 getpid Process Bulk _;
+    110 getppid Process Bulk _;
+    186 gettid Process Bulk _;
+    111 getpgrp Process Bulk _;
+    121 getpgid Process Bulk _: pid Pid 0;
+    124 getsid Process Bulk _: pid Pid 0;
+    109 setpgid Process Priority _: pid Pid 0, pgid Pid 1;
+    112 setsid Process Priority _;
+    218 set_tid_address Process Bulk _;
+    312 kcmp Process Hot _: pid1 Pid 0, pid2 Pid 1, type Int 2, idx1 Uint 3, idx2 Uint 4;
+
+    102 getuid User Bulk _;
+    104 getgid User Bulk _;
+    107 geteuid User Bulk _;
+    108 getegid User Bulk _;
+    118 getresuid User Bulk _;
+    120 getresgid User Bulk _;
+    115 getgroups User Bulk _: size Int 0;
+    105 setuid User Priority _: uid Uid 0;
+    106 setgid User Priority _: gid Gid 0;
+    113 setreuid User Priority _: ruid Uid 0, euid Uid 1;
+    114 setregid User Priority _: rgid Gid 0, egid Gid 1;
+    117 setresuid User Priority _: ruid Uid 0, euid Uid 1, suid Uid 2;
+    119 setresgid User Priority _: rgid Gid 0, egid Gid 1, sgid Gid 2;
+    122 setfsuid User Priority _: uid Uid 0;
+    123 setfsgid User Priority _: gid Gid 0;
+    116 setgroups User Priority _: size Int 0;
+    125 capget Process Bulk _;
+    126 capset Process Priority _;
+
+    62 kill Signal Priority _: pid Pid 0, sig Signal 1;
+    200 tkill Signal Priority _: tid Pid 0, sig Signal 1;
+    234 tgkill Signal Bulk _: pid Pid 0, tid Pid 1, sig Signal 2;
+    129 rt_sigqueueinfo Signal Priority _: pid Pid 0, sig Signal 1;
+    297 rt_tgsigqueueinfo Signal Priority _: pid Pid 0, tid Pid 1, sig Signal 2;
+    424 pidfd_send_signal Signal Priority 0: pidfd Fd 0, sig Signal 1, flags Uint 3;
+    13 rt_sigaction Signal Bulk _: sig Signal 0;
+    14 rt_sigprocmask Signal Bulk _: how Int 0;
+    15 rt_sigreturn Signal Bulk _;
+    127 rt_sigpending Signal Bulk _;
+    128 rt_sigtimedwait Signal Bulk _;
+    130 rt_sigsuspend Signal Bulk _;
+    131 sigaltstack Signal Bulk _;
+    34 pause Signal Bulk _;
+
+    434 pidfd_open Process Hot ret: pid Pid 0, flags Open 1;
+    438 pidfd_getfd Process Priority ret: pid_fd Fd 0, target_fd Int 1, flags Uint 2;
+    101 ptrace Process Priority _: request Ptrace 0, pid Pid 1, addr Addr 2, data Addr 3;
+    157 prctl Process Hot _: option Prctl 0, arg2_str Str 1, arg2_int Long 1 => TextIf(0, super::PR_SET_NAME), Nothing;
+    158 arch_prctl Process Bulk _: code Uint 0;
+    308 setns Process Priority 0: fd Fd 0, nstype Unshare 1;
+    272 unshare Process Priority _: flags Unshare 0;
+    317 seccomp Process Priority _: op Seccomp 0, flags Uint 1;
+    135 personality Process Hot _: persona Uint 0;
+    444 landlock_create_ruleset System Hot _: size Size 1, flags Uint 2;
+    445 landlock_add_rule System Hot 0: ruleset_fd Fd 0, rule_type Uint 1, flags Uint 3;
+    446 landlock_restrict_self System Hot 0: ruleset_fd Fd 0, flags Uint 1;
+    459 lsm_get_self_attr System Bulk _: attr Uint 0, flags Uint 3;
+    460 lsm_set_self_attr System Hot _: attr Uint 0, size Size 2, flags Uint 3;
+    461 lsm_list_modules System Bulk _: flags Uint 2;
+
+    97 getrlimit Process Bulk _: resource Resource 0;
+    160 setrlimit Process Hot _: resource Resource 0;
+    302 prlimit Process Bulk _: pid Pid 0, resource Resource 1;
+    98 getrusage Process Bulk _: who Int 0;
+    100 times Time Bulk _;
+    140 getpriority Scheduler Bulk _: which Int 0, who Int 1;
+    141 setpriority Scheduler Hot _: which Int 0, who Int 1, prio Int 2;
+    142 sched_setparam Scheduler Bulk _: pid Pid 0;
+    143 sched_getparam Scheduler Bulk _: pid Pid 0;
+    144 sched_setscheduler Scheduler Bulk _: pid Pid 0, policy Int 1;
+    145 sched_getscheduler Scheduler Bulk _: pid Pid 0;
+    146 sched_get_priority_max Scheduler Bulk _: policy Int 0;
+    147 sched_get_priority_min Scheduler Bulk _: policy Int 0;
+    148 sched_rr_get_interval Scheduler Bulk _: pid Pid 0;
+    203 sched_setaffinity Scheduler Bulk _: pid Pid 0, size Size 1;
+    204 sched_getaffinity Scheduler Bulk _: pid Pid 0, size Size 1;
+    314 sched_setattr Scheduler Bulk _: pid Pid 0, flags Uint 2;
+    315 sched_getattr Scheduler Bulk _: pid Pid 0, size Size 2, flags Uint 3;
+    24 sched_yield Scheduler Bulk _;
+    251 ioprio_set Scheduler Bulk _: which Int 0, who Int 1, prio Int 2;
+    252 ioprio_get Scheduler Bulk _: which Int 0, who Int 1;
+    309 getcpu Scheduler Bulk _;
+    205 set_thread_area Process Bulk _;
+    211 get_thread_area Process Bulk _;
+    154 modify_ldt Process Hot _: func Int 0, size Size 2;
+    334 rseq Process Bulk _: size Size 1, flags Uint 2;
+    471 rseq_slice_yield Scheduler Bulk _;
+    202 futex Ipc Bulk _: addr Addr 0, op Futex 1, val Uint 2;
+    449 futex_waitv Ipc Bulk _: nr_futexes Uint 1, flags Uint 2;
+    454 futex_wake Ipc Bulk _: addr Addr 0, nr Int 2, flags Uint 3;
+    455 futex_wait Ipc Bulk _: addr Addr 0, val Uint 1, flags Uint 3;
+    456 futex_requeue Ipc Bulk _: flags Uint 1, nr_wake Int 2, nr_requeue Int 3;
+    273 set_robust_list Ipc Bulk _: size Size 1;
+    274 get_robust_list Ipc Bulk _: pid Pid 0;
+}
