@@ -5,8 +5,6 @@ use ctrace_trace::schema::{FdUse, Schema};
 use ctrace_trace::syscalls::{self, Category, Lane, Length};
 use ctrace_wire::spec::{CAPTURE_COUNT, Capture, RESULT, SPEC_COUNT, SyscallSpec};
 
-/// Calls that never come back, or come back with other registers: recorded when they are entered.
-const AT_ENTRY: [u32; 3] = [15 /* rt_sigreturn */, 60 /* exit */, 231 /* exit_group */];
 /// `execve` and `execveat` with the position of `argv`, which a failed call still shows.
 const EXEC: [(u32, u8); 2] = [(59, 1), (322, 2)];
 
@@ -25,9 +23,6 @@ fn spec(schema: &Schema, nr: u32) -> SyscallSpec {
     let mut spec = SyscallSpec::PLAIN.with(&captures);
     if syscalls::lane(id) == Lane::Priority {
         spec = spec.priority();
-    }
-    if AT_ENTRY.contains(&nr) {
-        spec = spec.enter();
     }
     let category = syscalls::category(id);
     match declared.fd {
