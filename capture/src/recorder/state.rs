@@ -15,9 +15,9 @@ use ctrace_trace::segment::{Capture, CaseId, ClockReading, Host, Tool};
 use ctrace_trace::snapshot::{AuditState, DockerState, HostSnapshot};
 
 use super::sources::Sources;
-use crate::host::{Clock, EnvSelection, HostFacts, HostState, ProcHost, boot_time_ns, utc_ns};
+use crate::host::{Clock, EnvSelection, HostFacts, HostState, boot_time_ns, utc_ns};
 use crate::record_args::{self, RecordArgs};
-use crate::resolver::{self, Resolver};
+use crate::resolver::{self, ProcHost, Resolver, Snapshot};
 
 /// The state of the host, kept fresh enough for the next segment.
 pub(super) struct States {
@@ -45,8 +45,8 @@ impl Beginning {
 
     /// A resolver that knows it.
     pub(super) fn resolver(&self) -> Resolver {
-        let host = ProcHost::new(self.clock, EnvSelection::default());
-        Resolver::new(resolver::Config::default(), self.state.for_resolver(Vec::new()), Box::new(host))
+        let host = ProcHost::new(EnvSelection::default());
+        Resolver::new(resolver::Config::default(), Snapshot::new(&self.state, Vec::new()), Box::new(host))
     }
 
     /// How the case is written.
