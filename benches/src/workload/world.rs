@@ -28,8 +28,8 @@ impl Chance {
 
     /// A duration of some system call in nanoseconds: mostly around a microsecond, with a long tail.
     pub(super) fn duration(&mut self) -> u64 {
-        let tail = if self.once_in(60) {
-            5 + self.below(9)
+        let tail = if self.once_in(150) {
+            4 + self.below(7)
         } else {
             self.below(3)
         };

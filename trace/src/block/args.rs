@@ -24,16 +24,6 @@ pub(super) enum PathValue {
     Own(StrId, RawPath),
 }
 
-/// Whether an argument may stand for a parameter.
-pub(super) fn fits(param: &Param, arg: &Arg<'_>) -> bool {
-    match arg {
-        Arg::None => true,
-        Arg::Num(_) => param.kind.is_num(),
-        Arg::Str(_) => matches!(param.kind, ParamKind::Str | ParamKind::SockAddr),
-        Arg::Path { .. } => param.kind == ParamKind::Path,
-    }
-}
-
 /// What an argument may cost in a block at most.
 pub(super) fn weight(arg: &Arg<'_>) -> usize {
     match arg {
@@ -56,7 +46,19 @@ impl ArgBuffer {
         }
     }
 
-    /// Adds a value that [`fits`]. `fd_name` is the name of the event's open object.
+    /// Whether an argument may stand for the parameter.
+    #[inline]
+    pub(super) fn takes(&self, arg: &Arg<'_>) -> bool {
+        matches!(
+            (self, arg),
+            (_, Arg::None)
+                | (ArgBuffer::Num { .. }, Arg::Num(_))
+                | (ArgBuffer::Str(_), Arg::Str(_))
+                | (ArgBuffer::Path(_), Arg::Path { .. })
+        )
+    }
+
+    /// Adds a value that it [takes](ArgBuffer::takes). `fd_name` is the name of the event's open object.
     #[inline]
     pub(super) fn push(&mut self, arg: &Arg<'_>, fd_name: &[u8], strings: &mut Interner) {
         match self {
@@ -111,6 +113,35 @@ mod path_code {
     pub(super) const OF_FD: u64 = 3;
     /// Id (from 1) + this.
     pub(super) const KNOWN: u64 = 3;
+}
+
+/// First byte of a column of numbers, beside those of [`numbers`]: each is its open object's inode or device number,
+/// absent where there is no object. So it is with what `openat` returned.
+const INODE_OF_FD: u8 = 16;
+const DEVICE_OF_FD: u8 = 17;
+
+/// Appends a column of numbers. `of_event` are the events' open objects, indices into `fds`.
+pub(super) fn write_nums(values: &[i64], delta: bool, of_event: &[u32], fds: &[FdRecord], out: &mut Vec<u8>) {
+    let of_fd = |number: fn(&FdRecord) -> u64| {
+        let mut pairs = values.iter().zip(of_event);
+        pairs.all(|(v, fd)| *v == number_of(*fd, fds.get(*fd as usize), number))
+    };
+    if numbers::is_constant(values) {
+        numbers::write(out, values, delta);
+    } else if of_fd(|fd| fd.ino) {
+        out.push(INODE_OF_FD);
+    } else if of_fd(|fd| fd.dev) {
+        out.push(DEVICE_OF_FD);
+    } else {
+        numbers::write(out, values, delta);
+    }
+}
+
+fn number_of(fd: u32, record: Option<&FdRecord>, number: fn(&FdRecord) -> u64) -> i64 {
+    match record {
+        Some(record) if fd != 0 => number(record) as i64,
+        _ => ABSENT,
+    }
 }
 
 /// Appends a column of strings.
@@ -213,17 +244,35 @@ impl PathWriter<'_> {
     }
 }
 
-/// What the reading of paths is relative to.
-pub(super) struct PathReader<'a> {
+/// The open objects that numbers and paths are relative to, while they are read.
+pub(super) struct FdLookup<'a> {
     pub(super) strings: &'a Strings,
     pub(super) fds: &'a [FdRecord],
     /// Per event of the block: its open object.
     pub(super) fd: &'a [u32],
 }
 
-impl PathReader<'_> {
+impl FdLookup<'_> {
+    /// Reads a column of numbers, one for each of `rows`.
+    pub(super) fn read_nums(&self, cursor: &mut Cursor<'_>, rows: &[u32], out: &mut Vec<i64>) -> Result<(), Malformed> {
+        let number: fn(&FdRecord) -> u64 = match cursor.peek() {
+            Some(INODE_OF_FD) => |fd| fd.ino,
+            Some(DEVICE_OF_FD) => |fd| fd.dev,
+            _ => {
+                out.reserve(rows.len());
+                return numbers::read(cursor, rows.len(), |v| out.push(v));
+            }
+        };
+        cursor.byte()?;
+        for row in rows {
+            let fd = self.fd.get(*row as usize).copied().unwrap_or(0);
+            out.push(number_of(fd, self.fds.get(fd as usize), number));
+        }
+        Ok(())
+    }
+
     /// Reads a column of paths, one for each of `rows`.
-    pub(super) fn read(
+    pub(super) fn read_paths(
         &self,
         paths: &mut Cursor<'_>,
         raws: &mut Cursor<'_>,
@@ -333,4 +382,65 @@ pub(super) fn read_rets(cursor: &mut Cursor<'_>, rows: &[u32], out: &mut [i64]) 
             *slot = v;
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fd::FdKind;
+
+    fn fd(ino: u64) -> FdRecord {
+        FdRecord {
+            kind: FdKind::File,
+            name: StrId::NONE,
+            name_raw: RawPath::Same,
+            open_flags: 0,
+            dev: ino.wrapping_add(1),
+            ino,
+            socket: None,
+        }
+    }
+
+    fn nums(values: &[i64], of_event: &[u32], fds: &[FdRecord]) -> usize {
+        let (mut bytes, mut back) = (Vec::new(), Vec::new());
+        write_nums(values, false, of_event, fds, &mut bytes);
+        let rows: Vec<u32> = (0..values.len() as u32).collect();
+        let lookup = FdLookup {
+            strings: &Strings::default(),
+            fds,
+            fd: of_event,
+        };
+        let mut cursor = Cursor::new(&bytes);
+        assert_eq!(lookup.read_nums(&mut cursor, &rows, &mut back), Ok(()));
+        assert_eq!(cursor.finish(), Ok(()));
+        assert_eq!(back, values);
+        bytes.len()
+    }
+
+    #[test]
+    fn what_the_open_object_says_costs_one_byte() {
+        let fds = [fd(0), fd(500), fd(u64::MAX)];
+        assert_eq!(nums(&[500, ABSENT, -1], &[1, 0, 2], &fds), 1);
+        assert_eq!(nums(&[501, ABSENT, 501], &[1, 0, 1], &fds), 1);
+        assert!(nums(&[500, 500, -1], &[1, 0, 2], &fds) > 1);
+        assert!(nums(&[500, ABSENT, 500], &[1, 1, 1], &fds) > 1);
+    }
+
+    #[test]
+    fn descriptor_numbers_relative_to_results_are_exact() {
+        let nums = [3, ABSENT, 4, i64::from(i32::MIN), 7];
+        for rets in [
+            [3, -2, 4, 9, ABSENT],
+            [3, -2, i64::MAX, i64::MIN + 1, 0],
+            [i64::MIN + 3 + 1; 5],
+        ] {
+            for ret_is_fd in [false, true] {
+                let (mut bytes, mut scratch, mut back) = (Vec::new(), Vec::new(), [0; 5]);
+                write_fd_nums(&nums, &rets, ret_is_fd, &mut scratch, &mut bytes);
+                let read = read_fd_nums(&mut Cursor::new(&bytes), &[0, 1, 2, 3, 4], &rets, &mut back);
+                assert_eq!(read, Ok(()));
+                assert_eq!(back, nums);
+            }
+        }
+    }
 }

@@ -3,19 +3,30 @@
 //! Events of a thread come in runs, and few threads run at a time: a run names its thread by how lately it ran. A
 //! thread stays on its CPU for long: only changes are stored.
 
-use std::collections::HashMap;
-
-use hashbrown::DefaultHashBuilder;
+use hashbrown::HashMap;
 
 use super::decoded::Context;
 use super::varint::{Cursor, Malformed, put, unzigzag, zigzag};
 
 /// Threads of a block under construction.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ContextTable {
-    index: HashMap<(u32, u32), u32, DefaultHashBuilder>,
+    index: HashMap<(u32, u32), u32>,
     list: Vec<Context>,
-    last: Option<(Context, u32)>,
+    /// Threads that ran lately, by the low bits of their ids.
+    cache: [Option<(Context, u32)>; CACHE],
+}
+
+const CACHE: usize = 64;
+
+impl Default for ContextTable {
+    fn default() -> ContextTable {
+        ContextTable {
+            index: HashMap::new(),
+            list: Vec::new(),
+            cache: [None; CACHE],
+        }
+    }
 }
 
 /// Stands for "no image" in look-ups.
@@ -25,18 +36,19 @@ impl ContextTable {
     /// The index of a thread of an image.
     #[inline]
     pub(super) fn id(&mut self, context: Context) -> u32 {
-        if let Some((last, at)) = self.last
-            && last == context
+        let cached = &mut self.cache[context.tid as usize % CACHE];
+        if let Some((known, at)) = *cached
+            && known == context
         {
             return at;
         }
         let key = (context.tid, context.image.unwrap_or(NO_IMAGE));
-        let ContextTable { index, list, .. } = self;
-        let at = *index.entry(key).or_insert_with(|| {
+        let list = &mut self.list;
+        let at = *self.index.entry(key).or_insert_with(|| {
             list.push(context);
             list.len() as u32 - 1
         });
-        self.last = Some((context, at));
+        *cached = Some((context, at));
         at
     }
 
@@ -48,7 +60,7 @@ impl ContextTable {
     pub(super) fn clear(&mut self) {
         self.index.clear();
         self.list.clear();
-        self.last = None;
+        self.cache = [None; CACHE];
     }
 }
 
@@ -113,6 +125,9 @@ impl Recent {
 /// Appends the runs of `contexts`: how many bytes the names take, the names, the lengths less one. A name is 0 for a
 /// thread that was not there before, 1 – 15 for its rank among the latest, else its index + 16.
 pub(super) fn write_runs(contexts: &[u32], scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
+    if contexts.is_empty() {
+        return;
+    }
     scratch.clear();
     let mut recent = Recent::new();
     let mut seen = 0u32;
@@ -138,13 +153,16 @@ pub(super) fn write_runs(contexts: &[u32], scratch: &mut Vec<u8>, out: &mut Vec<
 
 /// Reads the runs of `events` events over `count` threads.
 pub(super) fn read_runs(column: Cursor<'_>, events: u32, count: u32, out: &mut Vec<u32>) -> Result<(), Malformed> {
+    out.clear();
+    if events == 0 {
+        return column.finish();
+    }
     let mut lens = column;
     let names = lens.get_len()?;
     let mut names = Cursor::new(lens.take(names)?);
     let events = events as usize;
     let mut recent = Recent::new();
     let mut seen = 0;
-    out.clear();
     while out.len() < events {
         let (rank, context) = match names.get_u32()? {
             0 => {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::args::{self, PathReader};
+use super::args::{self, FdLookup};
 use super::decoded::{ABSENT, ArgColumn, Decoded, KindColumns, RawPath, StrId};
 use super::error::BlockError;
 use super::fds::{self, FdPrediction, FdRefs};
@@ -11,7 +11,7 @@ use super::frame::{self, BULK, Column, ColumnSet, FamilyColumns, Frames, HOT};
 use super::head::{BlockHead, frames_digest};
 use super::strings::{self, FIXED_IDS, Refs, SECTIONS, Section};
 use super::varint::{Cursor, Malformed};
-use super::{MAX_PARAMS, Need, contexts, data, images, kinds, numbers, time};
+use super::{MAX_PARAMS, Need, contexts, data, images, kinds, time};
 use crate::schema::{EventSpec, ParamKind, Schema};
 
 /// Decodes blocks; keeps its memory between blocks, one per reading thread.
@@ -22,6 +22,7 @@ pub struct Decoder {
     pool: Pool,
     prediction: FdPrediction,
     cpus: Vec<u16>,
+    order: kinds::ThreadOrder,
 }
 
 /// What is being decoded.
@@ -150,8 +151,16 @@ impl Decoder {
             rows.push(self.pool.rows(kind.events as usize));
         }
         let column = self.frames.column(Column::Kinds);
-        kinds::read(&column, job.head.events, &mut rows, &mut out.kind, &mut out.ordinal)
-            .map_err(|m| m.in_column(Column::Kinds))?;
+        self.order.start(&out.context, job.head.counts.contexts as usize);
+        kinds::read(
+            &column,
+            &out.context,
+            &mut self.order,
+            &mut rows,
+            &mut out.kind,
+            &mut out.ordinal,
+        )
+        .map_err(|m| m.in_column(Column::Kinds))?;
         for (kind, rows) in job.head.kinds.iter().zip(rows) {
             if rows.len() != kind.events as usize {
                 return Err(Malformed::Counts.in_column(Column::Kinds));
@@ -284,7 +293,7 @@ impl Decoder {
                 paths: self.frames.column(columns.arg_paths),
                 raws: self.frames.column(columns.arg_raws),
                 refs: job.refs([Section::HotArgs, Section::BulkArgs][i]),
-                path_reader: PathReader {
+                fds: FdLookup {
                     strings: &dict.strings,
                     fds: &dict.fds,
                     fd,
@@ -310,7 +319,7 @@ struct ArgReader<'a> {
     paths: Cursor<'a>,
     raws: Cursor<'a>,
     refs: Refs,
-    path_reader: PathReader<'a>,
+    fds: FdLookup<'a>,
 }
 
 impl ArgReader<'_> {
@@ -318,15 +327,15 @@ impl ArgReader<'_> {
         Ok(match kind {
             ParamKind::Path => {
                 let mut values = pool.paths.pop().unwrap_or_default();
-                self.path_reader
-                    .read(&mut self.paths, &mut self.raws, &mut self.refs, rows, &mut values)
+                self.fds
+                    .read_paths(&mut self.paths, &mut self.raws, &mut self.refs, rows, &mut values)
                     .map_err(|m| m.in_column(self.columns.arg_paths))?;
                 ArgColumn::Path(values)
             }
             kind if kind.is_num() => {
                 let mut values = pool.nums.pop().unwrap_or_default();
-                values.reserve(rows.len());
-                numbers::read(&mut self.nums, rows.len(), |v| values.push(v))
+                self.fds
+                    .read_nums(&mut self.nums, rows, &mut values)
                     .map_err(|m| m.in_column(self.columns.arg_nums))?;
                 ArgColumn::Num(values)
             }

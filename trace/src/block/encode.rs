@@ -123,26 +123,35 @@ impl KindBuffer {
     /// Checks that the arguments are those declared and says what they may cost.
     #[inline]
     fn check(&self, event: &Event<'_>) -> Result<usize, PushError> {
-        let params = &self.spec.params;
-        if params.len() != event.args.len() {
-            return Err(PushError::ArgCount {
-                name: self.spec.name.clone(),
-                declared: params.len(),
-                given: event.args.len(),
-            });
+        if self.args.len() != event.args.len() {
+            return Err(self.wrong_count(event));
         }
         let mut weight = EVENT_WEIGHT + event.data.len();
-        for (index, (param, arg)) in params.iter().zip(event.args).enumerate() {
-            if !args::fits(param, arg) {
-                return Err(PushError::ArgKind {
-                    name: self.spec.name.clone(),
-                    index,
-                    param: param.name.clone(),
-                });
+        for (index, (buffer, arg)) in self.args.iter().zip(event.args).enumerate() {
+            if !buffer.takes(arg) {
+                return Err(self.wrong_kind(index));
             }
             weight += args::weight(arg);
         }
         Ok(weight)
+    }
+
+    #[cold]
+    fn wrong_count(&self, event: &Event<'_>) -> PushError {
+        PushError::ArgCount {
+            name: self.spec.name.clone(),
+            declared: self.args.len(),
+            given: event.args.len(),
+        }
+    }
+
+    #[cold]
+    fn wrong_kind(&self, index: usize) -> PushError {
+        PushError::ArgKind {
+            name: self.spec.name.clone(),
+            index,
+            param: self.spec.params.get(index).map(|p| p.name.clone()).unwrap_or_default(),
+        }
     }
 
     fn clear(&mut self) {

@@ -3,11 +3,10 @@
 //! Objects first used by an event of the hot family come first, so that hot columns need no bulk ones. In the bulk
 //! family a reference is predicted by what the thread last did with the same descriptor number.
 
-use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::decoded::{ABSENT, FdRecord, RawPath, StrId};
 use super::strings::{Interner, Numbering, Refs, StrRef, raw_path, read_raw, write_raw};
@@ -32,7 +31,7 @@ const CACHE: usize = 256;
 #[derive(Debug)]
 pub(super) struct FdTable {
     hasher: DefaultHashBuilder,
-    index: HashMap<u64, u32, DefaultHashBuilder>,
+    index: HashMap<u64, u32>,
     /// Ids seen lately. Looking up an event's object is the hottest thing that `push` does.
     cache: [(u64, u32); CACHE],
     contents: HashTable<u32>,
@@ -376,18 +375,46 @@ pub(super) fn write(
     }
 }
 
+/// How many values before it a value may be coded against.
+const CANDIDATES: usize = 4;
+/// Stands before a value that is far from all candidates.
+const FAR: u64 = u64::MAX;
+
+/// Appends numbers as differences to the nearest of the last four: files that a program opens lie near each other, and
+/// several programs run at the same time. `zigzag(difference) · 4 + which`, or [`FAR`] and the value.
 fn write_steps(out: &mut Vec<u8>, values: impl Iterator<Item = u64>) {
-    let mut last = 0u64;
+    let mut recent = [0u64; CANDIDATES];
     for v in values {
-        put(out, zigzag(v.wrapping_sub(last) as i64));
-        last = v;
+        let steps = recent.iter().map(|r| zigzag(v.wrapping_sub(*r) as i64));
+        let (which, step) = steps.enumerate().min_by_key(|(_, step)| *step).unwrap_or((0, FAR));
+        if step < 1 << 61 {
+            put(out, step << 2 | which as u64);
+            renew(&mut recent, which, v);
+        } else {
+            put(out, FAR);
+            put(out, v);
+            renew(&mut recent, CANDIDATES - 1, v);
+        }
     }
 }
 
-/// Reads the step of one value.
-fn read_step(cursor: &mut Cursor<'_>, last: &mut u64) -> Result<u64, Malformed> {
-    *last = last.wrapping_add(unzigzag(cursor.get()?) as u64);
-    Ok(*last)
+/// Puts a value first; the candidate it was coded against makes room.
+fn renew(recent: &mut [u64; CANDIDATES], which: usize, v: u64) {
+    recent.copy_within(0..which, 1);
+    recent[0] = v;
+}
+
+/// Reads one value.
+fn read_step(cursor: &mut Cursor<'_>, recent: &mut [u64; CANDIDATES]) -> Result<u64, Malformed> {
+    let (which, v) = match cursor.get()? {
+        FAR => (CANDIDATES - 1, cursor.get()?),
+        code => {
+            let which = (code & 3) as usize;
+            (which, recent[which].wrapping_add(unzigzag(code >> 2) as u64))
+        }
+    };
+    renew(recent, which, v);
+    Ok(v)
 }
 
 /// Starts over with the entry that stands for "none".
@@ -424,13 +451,13 @@ pub(super) fn read(
     for fd in new.iter_mut() {
         fd.open_flags = cursor.get_u32()?;
     }
-    let mut last = 0;
+    let mut recent = [0; CANDIDATES];
     for fd in new.iter_mut() {
-        fd.dev = read_step(cursor, &mut last)?;
+        fd.dev = read_step(cursor, &mut recent)?;
     }
-    let mut last = 0;
+    let mut recent = [0; CANDIDATES];
     for fd in new.iter_mut() {
-        fd.ino = read_step(cursor, &mut last)?;
+        fd.ino = read_step(cursor, &mut recent)?;
     }
     for fd in new.iter_mut() {
         fd.socket = read_socket(cursor)?;
@@ -513,4 +540,55 @@ fn read_address(cursor: &mut Cursor<'_>, v6: bool) -> Result<SocketAddr, Malform
     let (flow, scope) = (cursor.get_u32()?, cursor.get_u32()?);
     let port = u16::from_le_bytes(cursor.array()?);
     Ok(SocketAddr::V6(SocketAddrV6::new(ip, port, flow, scope)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_and_far_numbers_come_back() {
+        let values = [
+            0,
+            5,
+            u64::MAX,
+            1 << 62,
+            6,
+            1 << 63,
+            7,
+            (1 << 62) + 1,
+            3 << 61,
+            8,
+            0,
+            1 << 62,
+            u64::MAX / 3,
+        ];
+        let mut bytes = Vec::new();
+        write_steps(&mut bytes, values.into_iter());
+        let (mut cursor, mut recent) = (Cursor::new(&bytes), [0; CANDIDATES]);
+        for v in values {
+            assert_eq!(read_step(&mut cursor, &mut recent), Ok(v));
+        }
+        assert_eq!(cursor.finish(), Ok(()));
+    }
+
+    #[test]
+    fn sockets_come_back() {
+        let v4 = SocketAddr::from(([1, 2, 3, 4], 5));
+        let v6 = SocketAddr::V6(SocketAddrV6::new(Ipv6Addr::LOCALHOST, 65_535, 9, u32::MAX));
+        for (local, remote, role) in [(v4, v6, Role::Client), (v6, v4, Role::Server), (v6, v6, Role::Unknown)] {
+            let socket = Socket {
+                protocol: 17,
+                role,
+                local,
+                remote,
+            };
+            let mut bytes = Vec::new();
+            write_socket(&mut bytes, &socket);
+            assert_eq!(read_socket(&mut Cursor::new(&bytes)), Ok(Some(socket)));
+        }
+        assert_eq!(read_socket(&mut Cursor::new(&[0])), Ok(None));
+        assert_eq!(read_socket(&mut Cursor::new(&[25, 0])), Err(Malformed::UnknownMode));
+        assert_eq!(read_socket(&mut Cursor::new(&[2, 0])), Err(Malformed::UnknownMode));
+    }
 }

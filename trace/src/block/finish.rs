@@ -21,6 +21,7 @@ pub(super) struct Coder {
     strings: Numbering,
     fds: FdNumbering,
     prediction: FdPrediction,
+    order: kinds::ThreadOrder,
     bytes: Vec<u8>,
     numbers: Vec<i64>,
     /// Per kind buffer: its position in the head's list.
@@ -114,9 +115,11 @@ impl Coder {
         }
         let local = &self.local;
         let kind = content.kind.iter().map(|k| local[*k as usize]);
-        kinds::write(kind, families.all().count(), self.columns.get(Column::Kinds));
 
         let threads = content.contexts.list();
+        self.order.start(&content.context, threads.len());
+        let column = self.columns.get(Column::Kinds);
+        kinds::write(kind, &content.context, &mut self.order, families.all().count(), column);
         contexts::write(threads, self.columns.get(Column::Contexts));
         contexts::write_runs(&content.context, &mut self.bytes, self.columns.get(Column::ContextRuns));
         contexts::write_cpus(
@@ -233,7 +236,9 @@ impl Coder {
         for (_, kind) in family {
             for arg in &kind.args {
                 match arg {
-                    ArgBuffer::Num { delta, values } => numbers::write(nums, values, *delta),
+                    ArgBuffer::Num { delta, values } => {
+                        args::write_nums(values, *delta, &kind.fds, content.fds.entries(), nums);
+                    }
                     ArgBuffer::Str(ids) => args::write_strs(ids, &mut self.strings, strs),
                     ArgBuffer::Path(values) => PathWriter {
                         interner: &content.strings,

@@ -200,7 +200,7 @@ impl DictCounts {
 }
 
 /// The digest over the frames of a body: SHA-256 over the frames' SHA-256.
-pub(super) fn frames_digest<'a>(frames: impl Iterator<Item = &'a [u8]>) -> Hash {
+pub(crate) fn frames_digest<'a>(frames: impl Iterator<Item = &'a [u8]>) -> Hash {
     let mut all = Sha256::new();
     for frame in frames {
         all.update(Sha256::digest(frame));

@@ -3,12 +3,11 @@
 //! Images are coded field by field, each against an image that it most likely equals: the one before of the same
 //! process, else its parent, else the entry before.
 
-use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::decoded::{ImageEntry, StrId};
 use super::strings::{Interner, Numbering, Refs, StrRef};
@@ -98,25 +97,40 @@ mod text_code {
 }
 
 /// The images of a block under construction, by [`ProcessImage::id`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ImageTable {
-    index: HashMap<u64, u32, DefaultHashBuilder>,
+    index: HashMap<u64, u32>,
     entries: Vec<ImageEntry>,
     containers: ContainerTable,
-    last: Option<(u64, u32)>,
+    /// Images that acted lately, by the low bits of their ids.
+    cache: [Option<(u64, u32)>; CACHE],
+}
+
+const CACHE: usize = 64;
+
+impl Default for ImageTable {
+    fn default() -> ImageTable {
+        ImageTable {
+            index: HashMap::new(),
+            entries: Vec::new(),
+            containers: ContainerTable::default(),
+            cache: [None; CACHE],
+        }
+    }
 }
 
 impl ImageTable {
     /// The index of an image that is there already.
     #[inline]
     pub(super) fn find(&mut self, id: u64) -> Option<u32> {
-        if let Some((last, at)) = self.last
-            && last == id
+        let cached = &mut self.cache[id as usize % CACHE];
+        if let Some((known, at)) = *cached
+            && known == id
         {
             return Some(at);
         }
         let at = *self.index.get(&id)?;
-        self.last = Some((id, at));
+        *cached = Some((id, at));
         Some(at)
     }
 
@@ -156,7 +170,6 @@ impl ImageTable {
             self.entries.push(entry(image, parent, container, strings));
             self.index.insert(image.id, at);
         }
-        self.last = Some((image.id, at));
         at
     }
 
@@ -186,15 +199,12 @@ impl ImageTable {
         self.index.clear();
         self.entries.clear();
         self.containers.clear();
-        self.last = None;
+        self.cache = [None; CACHE];
     }
 }
 
 /// The image and its ancestors up to the first that is there already.
-fn missing<'a>(
-    index: &HashMap<u64, u32, DefaultHashBuilder>,
-    image: &'a ProcessImage,
-) -> impl Iterator<Item = &'a ProcessImage> {
+fn missing<'a>(index: &HashMap<u64, u32>, image: &'a ProcessImage) -> impl Iterator<Item = &'a ProcessImage> {
     std::iter::successors(Some(image), |i| i.parent.as_deref()).take_while(|i| !index.contains_key(&i.id))
 }
 
@@ -262,7 +272,7 @@ fn entry(image: &ProcessImage, parent: Option<u32>, container: Option<u32>, stri
 
 /// Per image: the image that its fields are coded against, as index + 1; 0 for none.
 fn models(entries: &[ImageEntry]) -> Vec<u32> {
-    let mut of_pid: HashMap<u32, u32, DefaultHashBuilder> = HashMap::default();
+    let mut of_pid: HashMap<u32, u32> = HashMap::default();
     let mut models = Vec::with_capacity(entries.len());
     for (i, image) in entries.iter().enumerate() {
         let before = of_pid.insert(image.pid, i as u32);

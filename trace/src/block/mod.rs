@@ -86,14 +86,14 @@ impl Need {
     pub const ALL: Need = Need((1 << 12) - 1);
 
     /// With what the columns asked for are coded against: arguments need the objects of their family, objects need
-    /// types and results, objects of the bulk family those of the hot one and threads; CPUs need threads.
+    /// types and results, objects of the bulk family those of the hot one; types and CPUs need threads.
     pub const fn implied(self) -> Need {
         let mut need = self.0;
         if self.intersects(Need::ARGS_BULK) {
             need |= Need::FD_BULK.0;
         }
         if need & Need::FD_BULK.0 != 0 {
-            need |= Need::CONTEXT.0 | Need::RET_BULK.0 | Need::FD_HOT.0;
+            need |= Need::RET_BULK.0 | Need::FD_HOT.0;
         }
         if self.intersects(Need::ARGS_HOT) {
             need |= Need::FD_HOT.0;
@@ -104,7 +104,7 @@ impl Need {
         if need & Need::RET.0 != 0 {
             need |= Need::KIND.0;
         }
-        if need & Need::CPU.0 != 0 {
+        if need & (Need::CPU.0 | Need::KIND.0) != 0 {
             need |= Need::CONTEXT.0;
         }
         Need(need)

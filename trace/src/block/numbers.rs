@@ -23,21 +23,41 @@ fn value(code: u64) -> i64 {
     unzigzag(code.wrapping_sub(1))
 }
 
-/// Appends a column. `delta` asks for differences to the previous value.
+/// Appends a column. Differences to the previous value are stored if `delta` says so or if they are smaller.
 pub(super) fn write(out: &mut Vec<u8>, values: &[i64], delta: bool) {
-    let Some((&first, rest)) = values.split_first() else {
-        return;
-    };
-    if rest.iter().all(|v| *v == first) {
+    let Some(&first) = values.first() else { return };
+    if is_constant(values) {
         out.push(CONSTANT);
         put(out, code(first));
-    } else if delta {
+    } else if delta || steps_are_smaller(values) {
         out.push(DELTA);
         write_delta(out, values);
     } else {
         out.push(PLAIN);
         values.iter().for_each(|v| put(out, code(*v)));
     }
+}
+
+/// Whether one code stands for all values.
+pub(super) fn is_constant(values: &[i64]) -> bool {
+    values.windows(2).all(|pair| pair[0] == pair[1])
+}
+
+/// Values below this are stored as they are without a look at the differences: zstd sees what repeats.
+const SMALL: u64 = 1 << 14;
+
+fn steps_are_smaller(values: &[i64]) -> bool {
+    if values.iter().fold(0, |bits, v| bits | code(*v)) < SMALL {
+        return false;
+    }
+    let bits = |v: u64| u64::from(64 - v.leading_zeros());
+    let (mut plain, mut steps, mut last) = (0, 0, 0);
+    for &v in values.iter().filter(|v| **v != ABSENT) {
+        plain += bits(code(v));
+        steps += bits(zigzag(v.wrapping_sub(last)));
+        last = v;
+    }
+    steps < plain
 }
 
 fn write_delta(out: &mut Vec<u8>, values: &[i64]) {

@@ -4,6 +4,7 @@
 //! string for the first time therefore says no more than "the next one".
 
 use std::hash::BuildHasher;
+use std::ops::Range;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
@@ -135,20 +136,46 @@ impl Numbering {
     }
 
     /// Ends a section: writes its strings and says how many they are.
+    ///
+    /// Each string is coded against that of the last few with which it shares most. Programs that run at the same time
+    /// take turns: the last string of the same program is not the last of all.
     pub(super) fn finish_section(&mut self, interner: &Interner, lens: &mut Vec<u8>, text: &mut Vec<u8>) -> u32 {
         let section = &self.order[self.section..];
         self.section = self.order.len();
-        let mut last: &[u8] = &[];
-        for id in section {
+        let bases = lens.len();
+        lens.resize(bases + section.len(), 0);
+        for (i, id) in section.iter().enumerate() {
             let s = interner.get(StrId(*id));
-            let same = common_prefix(last, s);
+            let recent = section[i.saturating_sub(CANDIDATES)..i].iter().rev();
+            let (back, same) = nearest(recent.map(|id| interner.get(StrId(*id))), s);
+            lens[bases + i] = back;
             put(lens, same as u64);
             put(lens, (s.len() - same) as u64);
             text.extend_from_slice(&s[same..]);
-            last = s;
         }
         section.len() as u32
     }
+}
+
+/// How many strings before it a string may be coded against.
+const CANDIDATES: usize = 16;
+
+/// Which of the candidates, latest first, shares the longest prefix with `s`, and how long it is. An older one must be
+/// better by more than its number costs.
+fn nearest<'a>(candidates: impl Iterator<Item = &'a [u8]>, s: &[u8]) -> (u8, usize) {
+    let (mut back, mut best) = (0, 0);
+    for (i, candidate) in candidates.enumerate() {
+        // The byte that decides, looked at first: most candidates differ there.
+        let decisive = best + 1;
+        if i > 0 && (candidate.get(decisive) != s.get(decisive) || s.len() <= decisive) {
+            continue;
+        }
+        let same = common_prefix(candidate, s);
+        if i == 0 || same > decisive {
+            (back, best) = (i as u8, same);
+        }
+    }
+    (back, best)
 }
 
 fn common_prefix(a: &[u8], b: &[u8]) -> usize {
@@ -175,28 +202,42 @@ pub(super) fn read(
     count: u32,
     out: &mut Strings,
 ) -> Result<(), Malformed> {
-    if lens.len() / 2 < count as usize {
-        return Err(Malformed::Truncated);
-    }
-    let mut last = out.bytes.len();
+    let bases = lens.take(count as usize)?;
+    let first = out.ends.len();
     out.ends.reserve(count as usize);
-    for _ in 0..count {
+    for back in bases {
         let (same, more) = (lens.get_len()?, lens.get_len()?);
-        let start = out.bytes.len();
-        if same > start - last {
+        let base = base_of(out, first, usize::from(*back))?;
+        let more = text.take(more)?;
+        if same > base.len() {
             return Err(Malformed::OutOfRange);
         }
-        let more = text.take(more)?;
-        if start + same + more.len() > MAX_STRING_BYTES {
+        if out.bytes.len() + same + more.len() > MAX_STRING_BYTES {
             return Err(Malformed::TooLarge);
         }
-        out.bytes.extend_from_within(last..last + same);
+        out.bytes.extend_from_within(base.start..base.start + same);
         out.bytes.extend_from_slice(more);
         out.ends.push(out.bytes.len() as u32);
-        last = start;
     }
     lens.finish()?;
     text.finish()
+}
+
+/// Where the string lies that is `back` before the last one of the section that begins with id `first`. The first
+/// string of a section is coded against the empty one.
+fn base_of(strings: &Strings, first: usize, back: usize) -> Result<Range<usize>, Malformed> {
+    let known = strings.ends.len() - first;
+    if known == 0 && back == 0 {
+        return Ok(0..0);
+    }
+    if back >= known {
+        return Err(Malformed::UnknownId);
+    }
+    let id = strings.ends.len() - 1 - back;
+    match strings.ends.get(id.wrapping_sub(1)..=id) {
+        Some([start, end]) => Ok(*start as usize..*end as usize),
+        _ => Err(Malformed::UnknownId),
+    }
 }
 
 /// Passes over a section that was not asked for: its ids stay valid and stand for the empty string.
@@ -366,9 +407,28 @@ mod tests {
     fn a_prefix_longer_than_the_string_before_is_an_error() {
         let mut strings = Strings::default();
         reset(&mut strings);
-        let (lens, text) = ([0, 1, 2, 0], [b'a']);
+        let (lens, text) = ([0, 0, 0, 1, 2, 0], [b'a']);
         let read = read(&mut Cursor::new(&lens), &mut Cursor::new(&text), 2, &mut strings);
         assert_eq!(read, Err(Malformed::OutOfRange));
+    }
+
+    #[test]
+    fn strings_are_coded_against_the_nearest() {
+        let near = |list: &[&[u8]], s: &[u8]| nearest(list.iter().copied(), s);
+        assert_eq!(near(&[], b"abc"), (0, 0));
+        assert_eq!(near(&[b"abx", b"abc"], b"abc"), (0, 2));
+        assert_eq!(near(&[b"x", b"ab", b"abcd"], b"abcde"), (2, 4));
+        assert_eq!(near(&[b"x", b"a"], b"a"), (0, 0));
+    }
+
+    #[test]
+    fn a_base_before_the_section_is_an_error() {
+        for lens in [[1, 0, 1], [255, 0, 1]] {
+            let mut strings = Strings::default();
+            reset(&mut strings);
+            let read = read(&mut Cursor::new(&lens), &mut Cursor::new(b"a"), 1, &mut strings);
+            assert_eq!(read, Err(Malformed::UnknownId));
+        }
     }
 
     #[test]

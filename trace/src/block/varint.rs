@@ -130,6 +130,11 @@ impl<'a> Cursor<'a> {
         Ok(b)
     }
 
+    /// The next byte without taking it.
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.rest.first().copied()
+    }
+
     /// The next `n` bytes.
     #[inline]
     pub(super) fn take(&mut self, n: usize) -> Result<&'a [u8], Malformed> {

@@ -1,0 +1,131 @@
+//! Each column alone is the same as among all columns.
+
+use std::ops::Range;
+
+use ctrace_trace::block::decoded::{ArgColumn, Decoded};
+use ctrace_trace::block::{Decoder, Need};
+
+use crate::random::{Chance, World, block, events, schema};
+
+const SINGLE: [Need; 12] = [
+    Need::KIND,
+    Need::CONTEXT,
+    Need::IMAGES,
+    Need::FD_HOT,
+    Need::FD_BULK,
+    Need::ARGS_HOT,
+    Need::ARGS_BULK,
+    Need::RET_HOT,
+    Need::RET_BULK,
+    Need::TS,
+    Need::CPU,
+    Need::DATA,
+];
+
+#[test]
+fn one_column_is_the_same_as_among_all() {
+    let chance = &mut Chance(21);
+    let (schema, world) = (schema(40, chance), World::new(chance));
+    let block = block(&schema, &events(4_000, &schema, &world, chance));
+    let hot = block
+        .head
+        .kinds
+        .iter()
+        .filter(|k| schema.get(k.id).unwrap().hot)
+        .count();
+    let mut decoder = Decoder::new();
+    let decode = |decoder: &mut Decoder, need| {
+        let mut out = Decoded::default();
+        decoder
+            .decode(&block.head, &block.body, &schema, need, &mut out)
+            .unwrap();
+        out
+    };
+    let all = decode(&mut decoder, Need::ALL);
+    decode(&mut decoder, Need::NOTHING);
+    for need in SINGLE {
+        let one = decode(&mut decoder, need);
+        assert_same_columns(&one, &all, need.implied(), hot);
+    }
+}
+
+fn assert_same_columns(one: &Decoded, all: &Decoded, need: Need, hot: usize) {
+    let has = |n: Need| need.intersects(n);
+    assert_column(&one.kind, &all.kind, has(Need::KIND));
+    assert_column(&one.ordinal, &all.ordinal, has(Need::KIND));
+    assert_column(&one.context, &all.context, has(Need::CONTEXT));
+    assert_column(&one.dict.contexts, &all.dict.contexts, has(Need::CONTEXT));
+    assert_column(&one.dict.images, &all.dict.images, has(Need::IMAGES));
+    assert_column(&one.dict.containers, &all.dict.containers, has(Need::IMAGES));
+    assert_column(&one.ts, &all.ts, has(Need::TS));
+    assert_column(&one.cpu, &all.cpu, has(Need::CPU));
+    assert_column(&one.data_ends, &all.data_ends, has(Need::DATA));
+    assert_column(&one.data_bytes, &all.data_bytes, has(Need::DATA));
+    let n = all.kinds.len();
+    for (rets, fds, args, kinds) in [
+        (Need::RET_HOT, Need::FD_HOT, Need::ARGS_HOT, 0..hot),
+        (Need::RET_BULK, Need::FD_BULK, Need::ARGS_BULK, hot..n),
+    ] {
+        if has(rets) {
+            assert_rows(&one.ret, &all.ret, all, kinds.clone());
+        }
+        if has(fds) {
+            assert_rows(&one.fd, &all.fd, all, kinds.clone());
+            assert_rows(&one.fd_num, &all.fd_num, all, kinds.clone());
+        }
+        if has(Need::KIND) {
+            assert_args(one, all, kinds, has(args));
+        }
+    }
+    if has(Need::FD) {
+        assert_eq!(one.dict.fds, all.dict.fds[..one.dict.fds.len()]);
+    }
+    assert_strings(one, all, need);
+}
+
+fn assert_column<T: PartialEq + std::fmt::Debug>(one: &[T], all: &[T], asked: bool) {
+    assert_eq!(one, if asked { all } else { &[] });
+}
+
+fn assert_rows<T: PartialEq + std::fmt::Debug>(one: &[T], all: &[T], block: &Decoded, kinds: Range<usize>) {
+    for row in block.kinds[kinds].iter().flat_map(|k| &k.rows) {
+        assert_eq!(one[*row as usize], all[*row as usize]);
+    }
+}
+
+fn assert_args(one: &Decoded, all: &Decoded, kinds: Range<usize>, asked: bool) {
+    for (a, b) in one.kinds[kinds.clone()].iter().zip(&all.kinds[kinds]) {
+        assert_eq!((&a.spec, &a.rows), (&b.spec, &b.rows));
+        assert_eq!(a.args.len(), if asked { b.args.len() } else { 0 });
+        for (a, b) in a.args.iter().zip(&b.args) {
+            match (a, b) {
+                (ArgColumn::Num(a), ArgColumn::Num(b)) => assert_eq!(a, b),
+                (ArgColumn::Str(a), ArgColumn::Str(b)) => assert_eq!(a, b),
+                (ArgColumn::Path(a), ArgColumn::Path(b)) => assert_eq!(a, b),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+/// Whatever ids the decoded columns hold, their strings are there.
+fn assert_strings(one: &Decoded, all: &Decoded, need: Need) {
+    let (mine, theirs) = (&one.dict.strings, &all.dict.strings);
+    assert_eq!(mine.len(), theirs.len());
+    for fd in one.dict.fds.iter().skip(1) {
+        assert_eq!(mine.get(fd.name), theirs.get(fd.name));
+    }
+    for image in &one.dict.images {
+        assert_eq!(mine.get(image.argv), theirs.get(image.argv));
+    }
+    for column in one.kinds.iter().flat_map(|k| &k.args) {
+        match column {
+            ArgColumn::Str(ids) => ids.iter().for_each(|id| assert_eq!(mine.get(*id), theirs.get(*id))),
+            ArgColumn::Path(ids) => ids.iter().for_each(|(id, raw)| {
+                let (a, b) = (mine.get(*id), theirs.get(*id));
+                assert_eq!(one.dict.raw_path(a, *raw), all.dict.raw_path(b, *raw), "{need:?}");
+            }),
+            ArgColumn::Num(_) => (),
+        }
+    }
+}
