@@ -14,6 +14,9 @@ use crate::state_table::{StateColumn, batch};
 /// The kernel's "not set" of user ids.
 const UNSET: u32 = u32::MAX;
 
+/// What fields of containers are outside of them, as in rules.
+const HOST: Value<'static> = Value::Str(Cow::Borrowed(b"host"));
+
 /// The columns, in order.
 pub(crate) const COLUMNS: &[StateColumn<Process>] = &[
     int("process_key", "Key of this row; column `process_key` of the events names it.", |p| Value::Int(p.id.key())),
@@ -62,10 +65,10 @@ pub(crate) const COLUMNS: &[StateColumn<Process>] = &[
     }),
     text("loginname", "Name of the user who logged in.", |p| Value::text(&p.login_user)),
     text("container_id", "Short id of the container; `host` outside containers.", |p| {
-        p.container.as_ref().map_or_else(host, |c| Value::text(c.short_id().as_bytes()))
+        p.container.as_ref().map_or(HOST, |c| Value::text(c.short_id().as_bytes()))
     }),
     text("container_name", "Name of the container; `host` outside containers.", |p| {
-        p.container.as_ref().map_or_else(host, |c| Value::text(c.name.as_bytes()))
+        p.container.as_ref().map_or(HOST, |c| Value::text(c.name.as_bytes()))
     }),
     text("container_image", "Image of the container.", |p| {
         p.container.as_ref().map_or(Value::Absent, |c| Value::text(c.image.as_bytes()))
@@ -126,10 +129,6 @@ fn at(ts: u64) -> Value<'static> {
 
 fn has(p: &Process, bit: u8) -> Value<'static> {
     Value::Bool(p.exe_flags & bit != 0)
-}
-
-fn host() -> Value<'static> {
-    Value::Str(Cow::Borrowed(b"host"))
 }
 
 fn items<'a>(words: impl Iterator<Item = &'a [u8]>) -> Value<'a> {
