@@ -41,7 +41,11 @@ pub(super) const AT: Names = &[
     (0x10000, "AT_EXECVE_CHECK"),
 ];
 
-pub(super) const ACCESS_AT: Names = &[(0x100, "AT_SYMLINK_NOFOLLOW"), (0x200, "AT_EACCESS"), (0x1000, "AT_EMPTY_PATH")];
+pub(super) const ACCESS_AT: Names = &[
+    (0x100, "AT_SYMLINK_NOFOLLOW"),
+    (0x200, "AT_EACCESS"),
+    (0x1000, "AT_EMPTY_PATH"),
+];
 
 pub(super) const ACCESS: Names = &[(0, "F_OK"), (4, "R_OK"), (2, "W_OK"), (1, "X_OK")];
 
@@ -74,12 +78,21 @@ pub(super) const FCNTL: Names = &[
     (1034, "F_GET_SEALS"),
 ];
 
-pub(super) const WHENCE: Names =
-    &[(0, "SEEK_SET"), (1, "SEEK_CUR"), (2, "SEEK_END"), (3, "SEEK_DATA"), (4, "SEEK_HOLE")];
+pub(super) const WHENCE: Names = &[
+    (0, "SEEK_SET"),
+    (1, "SEEK_CUR"),
+    (2, "SEEK_END"),
+    (3, "SEEK_DATA"),
+    (4, "SEEK_HOLE"),
+];
 
 pub(super) const EPOLL_OP: Names = &[(1, "EPOLL_CTL_ADD"), (2, "EPOLL_CTL_DEL"), (3, "EPOLL_CTL_MOD")];
 
-pub(super) const EVENTFD: Names = &[(1, "EFD_SEMAPHORE"), (0o4000, "EFD_NONBLOCK"), (0o2000000, "EFD_CLOEXEC")];
+pub(super) const EVENTFD: Names = &[
+    (1, "EFD_SEMAPHORE"),
+    (0o4000, "EFD_NONBLOCK"),
+    (0o2000000, "EFD_CLOEXEC"),
+];
 
 pub(super) const FLOCK: Names = &[(1, "LOCK_SH"), (2, "LOCK_EX"), (8, "LOCK_UN"), (4, "LOCK_NB")];
 
@@ -158,7 +171,11 @@ pub(super) const FS_CONFIG: Names = &[
     (7, "FSCONFIG_CMD_RECONFIGURE"),
 ];
 
-pub(super) const SPLICE: Names =
-    &[(1, "SPLICE_F_MOVE"), (2, "SPLICE_F_NONBLOCK"), (4, "SPLICE_F_MORE"), (8, "SPLICE_F_GIFT")];
+pub(super) const SPLICE: Names = &[
+    (1, "SPLICE_F_MOVE"),
+    (2, "SPLICE_F_NONBLOCK"),
+    (4, "SPLICE_F_MORE"),
+    (8, "SPLICE_F_GIFT"),
+];
 
 pub(super) const XATTR: Names = &[(1, "XATTR_CREATE"), (2, "XATTR_REPLACE")];

@@ -25,7 +25,11 @@ struct Flags {
 }
 
 const fn bits(bits: Names) -> Flags {
-    Flags { mask: 0, values: &[], bits }
+    Flags {
+        mask: 0,
+        values: &[],
+        bits,
+    }
 }
 
 /// The name of an enumerated value; `None` for values without a name.
@@ -139,7 +143,10 @@ mod tests {
         assert_eq!(flags(NameSet::Open, 0o2000000), "O_RDONLY|O_CLOEXEC");
         assert_eq!(flags(NameSet::Open, 0o1101), "O_WRONLY|O_CREAT|O_TRUNC");
         assert_eq!(flags(NameSet::Open, 0o20200000), "O_RDONLY|O_TMPFILE");
-        assert_eq!(flags(NameSet::SocketType, 0o2004001), "SOCK_STREAM|SOCK_CLOEXEC|SOCK_NONBLOCK");
+        assert_eq!(
+            flags(NameSet::SocketType, 0o2004001),
+            "SOCK_STREAM|SOCK_CLOEXEC|SOCK_NONBLOCK"
+        );
         assert_eq!(flags(NameSet::MmapProt, 5), "PROT_READ|PROT_EXEC");
         assert_eq!(flags(NameSet::MmapProt, 0), "PROT_NONE");
         assert_eq!(flags(NameSet::At, 0x10_0000), "0x100000");

@@ -309,4 +309,3 @@ pub fn lane(kind: EventType) -> Lane {
 pub fn category(kind: EventType) -> Category {
     row(kind).map_or(Category::Other, |s| s.category)
 }
-

@@ -6,7 +6,10 @@ use crate::event::EventType;
 /// The names that [`set`] knows beside those of single syscalls, with what they hold.
 pub const SET_NAMES: [(&str, &str); 5] = [
     ("all", "every syscall"),
-    ("security", "all that rules look at, and what keeps the process and descriptor tables right"),
+    (
+        "security",
+        "all that rules look at, and what keeps the process and descriptor tables right",
+    ),
     ("files", "opening, naming, owning, mounting files"),
     ("net", "sockets"),
     ("process", "process life, identity, signals, namespaces"),
@@ -23,9 +26,9 @@ pub fn set(name: &str) -> Option<Vec<EventType>> {
         "security" => |s| s.lane != Lane::Bulk || UPKEEP.contains(&s.name),
         "files" => |s| s.category == Category::File,
         "net" => |s| s.category == Category::Net || s.name == "socketpair",
-        "process" => |s| {
-            matches!(s.category, Category::Process | Category::User | Category::Signal) && s.lane != Lane::Bulk
-        },
+        "process" => {
+            |s| matches!(s.category, Category::Process | Category::User | Category::Signal) && s.lane != Lane::Bulk
+        }
         _ => return single(name),
     };
     let all = name == "all";
