@@ -3,6 +3,7 @@
 pub mod audit;
 mod console;
 pub mod docker;
+pub mod host;
 mod record_args;
 mod recorder;
 pub mod resolver;

@@ -185,7 +185,7 @@ fn record(config: Config, child: impl FnOnce() -> i32) -> Option<(u32, i32, Log)
     }
     source.detach();
     while source.poll(&mut |record| log.add(record)) > 0 {}
-    assert_eq!(source.malformed(), 0);
+    assert_eq!((source.malformed(), source.skipped()), (0, 0));
     assert_eq!(
         source.totals().unwrap().iter().map(|total| total.lost).sum::<u64>(),
         0,
@@ -643,6 +643,46 @@ fn needs_root_a_full_ring_counts_what_it_loses() {
     assert_eq!(submitted, read);
     assert!(lost >= 5000 - (1 << 16) / 104, "{lost} lost, {read} read");
     assert!(lost + submitted >= 5000);
+}
+
+#[test]
+fn needs_root_a_storm_of_short_processes_is_complete() {
+    const LOOPS: usize = 300;
+    const WORKERS: usize = 4;
+    let script = format!("i=0; while [ $i -lt {LOOPS} ]; do /bin/cat /etc/passwd >/dev/null; i=$((i+1)); done");
+    let Some((_, status, log)) = record(config(), move || {
+        let shells = (0..WORKERS).map(|_| Command::new("/bin/sh").args(["-c", &script]).spawn().unwrap());
+        let shells: Vec<_> = shells.collect();
+        i32::from(!shells.into_iter().all(|mut shell| shell.wait().unwrap().success()))
+    }) else {
+        return;
+    };
+    assert_eq!(status, 0);
+    let wanted = LOOPS * WORKERS;
+    let execs: Vec<_> = log
+        .execs
+        .iter()
+        .filter(|e| e.string(section::EXEC_ARGV) == "/bin/cat\0/etc/passwd\0")
+        .collect();
+    assert_eq!(execs.len(), wanted);
+    for exec in &execs {
+        let pid = exec.fixed.header.tgid;
+        let opened = log.call(pid, libc::SYS_openat, |call| {
+            call.string(section::STRING) == "/etc/passwd"
+        });
+        assert_eq!(opened.path.as_deref(), Some("/etc/passwd"));
+        assert!(
+            log.forks
+                .iter()
+                .any(|fork| fork.child_tid == pid && fork.child_start == exec.fixed.start)
+        );
+        assert!(
+            log.exits
+                .iter()
+                .any(|exit| exit.header.tid == pid && exit.exit_code == 0)
+        );
+        log.call(pid, libc::SYS_execve, |call| call.fixed.ret == 0);
+    }
 }
 
 #[test]

@@ -125,10 +125,6 @@ fn sections(writer: Writer, task: usize, binprm: usize) {
         writer.string::<{ STRING_MAX as u32 }>(section::EXEC_INTERP, 0, interp as u64, false);
     }
     let mm = pointer!(task, task_mm);
-    let (start, end): (u64, u64) = (member!(mm, mm_arg_start, 0), member!(mm, mm_arg_end, 0));
-    if end > start {
-        writer.bytes::<{ ARGV_MAX as u32 }>(section::EXEC_ARGV, 0, start, end - start, true);
-    }
     let (start, end): (u64, u64) = (member!(mm, mm_env_start, 0), member!(mm, mm_env_end, 0));
     if end > start {
         writer.bytes::<{ ENV_MAX as u32 }>(section::EXEC_ENV, 0, start, end - start, true);
@@ -142,4 +138,9 @@ fn sections(writer: Writer, task: usize, binprm: usize) {
         embedded(pointer!(task, task_fs), offset!(fs_pwd)),
         section::EXEC_CWD,
     );
+    // Last: see the capacity of scratch buffers.
+    let (start, end): (u64, u64) = (member!(mm, mm_arg_start, 0), member!(mm, mm_arg_end, 0));
+    if end > start {
+        writer.bytes::<{ ARGV_MAX as u32 }>(section::EXEC_ARGV, 0, start, end - start, true);
+    }
 }

@@ -12,8 +12,9 @@ use ctrace_wire::{
 
 use crate::maps;
 
-/// Where a section may start; a power of two.
-const CAPACITY: usize = 1 << 16;
+/// Where a section may start; a power of two. The largest section, an exec's command line, comes last, so that this
+/// need not hold it: the buffers take memory for every possible CPU.
+const CAPACITY: usize = 1 << 15;
 /// Room behind the last start for the largest section.
 const SLACK: usize = ARGV_MAX + 64;
 const SECTION_HEADER: usize = 8;
@@ -47,8 +48,8 @@ impl Writer {
     #[inline(always)]
     pub fn submit(self, lane: Lane) {
         let mut len = self.position();
-        if len > CAPACITY {
-            len = CAPACITY;
+        if len > CAPACITY + SLACK {
+            len = CAPACITY + SLACK;
         }
         // SAFETY: every record opens with a header, and data lies within the map value.
         unsafe {

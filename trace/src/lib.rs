@@ -14,6 +14,7 @@ mod events;
 pub mod fd;
 pub mod names;
 pub mod process;
+pub mod render;
 pub mod schema;
 pub mod segment;
 pub mod snapshot;

@@ -20,6 +20,9 @@ const TICK: Duration = Duration::from_millis(200);
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// How long the repetition of past events may take before the state is compared anyway.
 const REPLAY: Duration = Duration::from_secs(1);
+/// How far events may be out of order: the engine stamps concurrent ones before it sends them one after the other. A new
+/// connection asks for that much again.
+const DISORDER_NS: u64 = 1_000_000_000;
 /// The engine repeats at most 256 past events; twice that many are remembered to tell repetitions.
 const REMEMBERED: usize = 512;
 /// How much of a line that is no event is kept.
@@ -34,21 +37,24 @@ pub(super) struct Follower {
     jobs: SyncSender<Job>,
     /// When the inspector has to be told to look at everything, unless the stream falls silent before.
     reconcile_at: Option<Instant>,
-    /// Where the next connection asks to continue.
-    since_ns: u64,
+    /// Before this time nothing is asked for.
+    start_ns: u64,
+    /// Time of the latest event.
+    latest_ns: u64,
     seen: Seen,
     lost_at_ns: Option<u64>,
 }
 
 impl Follower {
-    pub(super) fn new(client: Client, engine: String, outbox: Outbox, jobs: SyncSender<Job>, since_ns: u64) -> Self {
+    pub(super) fn new(client: Client, engine: String, outbox: Outbox, jobs: SyncSender<Job>, start_ns: u64) -> Self {
         Follower {
             client,
             engine,
             outbox,
             jobs,
             reconcile_at: None,
-            since_ns,
+            start_ns,
+            latest_ns: start_ns,
             seen: Seen::default(),
             lost_at_ns: None,
         }
@@ -59,7 +65,7 @@ impl Follower {
         let mut backoff = BACKOFF.0;
         while !self.outbox.is_stopped() {
             let connected = Instant::now();
-            let reason = match self.client.events(self.since_ns) {
+            let reason = match self.client.events(self.since_ns()) {
                 Ok(stream) => self.drain(stream),
                 Err(error) => error.to_string(),
             };
@@ -77,6 +83,11 @@ impl Follower {
             self.pause(backoff);
             backoff = (backoff * 2).min(BACKOFF.1);
         }
+    }
+
+    /// Where the next connection continues.
+    fn since_ns(&self) -> u64 {
+        self.latest_ns.saturating_sub(DISORDER_NS).max(self.start_ns)
     }
 
     /// Reads one connection to its end; returns why it ended.
@@ -100,7 +111,7 @@ impl Follower {
     }
 
     fn connected(&mut self) {
-        self.seen.reconnected(self.since_ns);
+        self.seen.reconnected(self.latest_ns);
         if let Some(lost_at_ns) = self.lost_at_ns.take() {
             let at_ns = now_ns();
             self.outbox.send(DockerMessage::Found {
@@ -140,7 +151,7 @@ impl Follower {
         if !self.seen.is_new(event.ts_ns, line) {
             return;
         }
-        self.since_ns = self.since_ns.max(event.ts_ns);
+        self.latest_ns = self.latest_ns.max(event.ts_ns);
         self.look_at(&event);
         self.outbox.send(DockerMessage::Event(Box::new(event)));
     }
@@ -189,7 +200,7 @@ impl Follower {
     }
 }
 
-/// Tells events that a new connection repeats: `since` includes its own instant, and several events may share it.
+/// Tells events that a new connection repeats.
 #[derive(Debug, Default)]
 struct Seen {
     /// Time and digest of the last events. Equal bytes with an equal nanosecond are the same event.
@@ -199,8 +210,8 @@ struct Seen {
 }
 
 impl Seen {
-    fn reconnected(&mut self, since_ns: u64) {
-        self.horizon_ns = since_ns;
+    fn reconnected(&mut self, latest_ns: u64) {
+        self.horizon_ns = latest_ns;
     }
 
     /// Whether the event was not seen before; remembers it.

@@ -54,7 +54,7 @@ const MAX_JOBS: usize = 4096;
 /// What the source has to say. Times are wall-clock nanoseconds since the Unix epoch.
 #[derive(Clone, Debug)]
 pub enum DockerMessage {
-    /// Something happened, in the engine's order.
+    /// Something happened. The engine sends concurrent events in any order: times run back by some microseconds.
     Event(Box<DockerEvent>),
     /// What is known of a container, or what is known now. Not in order with the events: it comes from another thread.
     Container(Arc<Container>),

@@ -152,6 +152,8 @@ impl Value {
             Value::Whole(at) => Arg::Num(call.arg(at) as i64),
             Value::OpenMode(at, flags) => open_mode(call, at, flags),
             Value::Text(at) => call.text(at).map_or(Arg::None, Arg::Str),
+            Value::TextIf(at, when, is) if call.arg(when) == is => call.text(at).map_or(Arg::None, Arg::Str),
+            Value::TextIf(..) => Arg::None,
             Value::Path(at) => path(call, paths, usize::from(at), scratch),
             Value::KernelPath if scratch.kernel.is_empty() => Arg::None,
             Value::KernelPath => Arg::Path {
@@ -173,7 +175,11 @@ impl Value {
 fn open_mode<'a>(call: &Call<'_>, at: u8, flags: u8) -> Arg<'a> {
     // O_TMPFILE holds the bit of O_DIRECTORY too.
     let making = call.arg32(flags) as i32 & (libc::O_CREAT | (libc::O_TMPFILE & !libc::O_DIRECTORY)) != 0;
-    if making { Arg::Num(i64::from(call.arg32(at) & 0o7777)) } else { Arg::None }
+    if making {
+        Arg::Num(i64::from(call.arg32(at) & 0o7777))
+    } else {
+        Arg::None
+    }
 }
 
 fn path<'a>(call: &Call<'a>, paths: &[super::plan::PathArg], at: usize, scratch: &'a Scratch) -> Arg<'a> {

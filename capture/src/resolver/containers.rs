@@ -4,7 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ctrace_trace::container::Container;
+use ctrace_trace::process::ProcessImage;
 use hashbrown::HashMap;
+
+use crate::host::container_of;
 
 /// Most cgroups, and most containers, that are kept; the oldest are forgotten first.
 const MAX_KEPT: usize = 16_384;
@@ -14,6 +17,23 @@ const MAX_KEPT: usize = 16_384;
 pub(super) struct Cgroup {
     pub(super) path: Arc<[u8]>,
     pub(super) container: Option<Arc<Container>>,
+}
+
+impl Cgroup {
+    /// Puts an image into this cgroup; `false` when that says nothing new.
+    ///
+    /// The root says nothing of a process that was in a container: beside cgroups of version 1 all processes are in it,
+    /// and one that moves itself there has not left its container by that.
+    pub(super) fn place(&self, image: &mut ProcessImage) -> bool {
+        let leaves = self.container.is_none() && image.container.is_some();
+        let same = image.cgroup == *self.path && image.container == self.container;
+        if self.path.is_empty() || same || leaves && *self.path == *b"/" {
+            return false;
+        }
+        image.cgroup = self.path.to_vec();
+        image.container.clone_from(&self.container);
+        true
+    }
 }
 
 /// Cgroups by id and containers by their full id.
@@ -75,15 +95,15 @@ impl Containers {
 
     /// Adds the container of a cgroup path, with no more than what the path says.
     fn introduce(&mut self, path: &[u8]) -> Option<String> {
-        let (engine, id) = super::cgroup::container_of(path)?;
-        if !self.containers.contains_key(&id) {
+        let (engine, id) = container_of(path)?;
+        if !self.containers.contains_key(id) {
             self.add(Arc::new(Container {
-                id: id.clone(),
-                engine,
+                id: id.to_owned(),
+                engine: engine.to_owned(),
                 ..Container::default()
             }));
         }
-        Some(id)
+        Some(id.to_owned())
     }
 
     fn add(&mut self, container: Arc<Container>) {

@@ -40,7 +40,11 @@ impl State {
             return;
         };
         let resolved = scratch.paths.first().map_or(&[][..], |p| p);
-        let name = if scratch.kernel.is_empty() { resolved } else { &scratch.kernel };
+        let name = if scratch.kernel.is_empty() {
+            resolved
+        } else {
+            &scratch.kernel
+        };
         if name.is_empty() {
             return self.opaque(call);
         }
@@ -157,7 +161,11 @@ fn file_kind(file: Option<&section::File>, open_flags: u32) -> FdKind {
     let Some(file) = file else {
         let directory = open_flags & libc::O_DIRECTORY as u32 != 0;
         let temporary = open_flags & libc::O_TMPFILE as u32 == libc::O_TMPFILE as u32;
-        return if directory && !temporary { FdKind::Directory } else { FdKind::File };
+        return if directory && !temporary {
+            FdKind::Directory
+        } else {
+            FdKind::File
+        };
     };
     match file.mode & libc::S_IFMT {
         libc::S_IFDIR => FdKind::Directory,

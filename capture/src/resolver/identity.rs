@@ -72,7 +72,9 @@ impl State {
             return;
         }
         let sets = match words[..] {
-            [e0, p0, i0, e1, p1, i1] => [(e0, e1), (p0, p1), (i0, i1)].map(|(lo, hi)| u64::from(hi) << 32 | u64::from(lo)),
+            [e0, p0, i0, e1, p1, i1] => {
+                [(e0, e1), (p0, p1), (i0, i1)].map(|(lo, hi)| u64::from(hi) << 32 | u64::from(lo))
+            }
             _ => match self.ask_for_process(call.pid, call.ts) {
                 Some(SnapshotProcess { image, .. }) => {
                     [image.cap_effective, image.cap_permitted, image.cap_inheritable]
@@ -163,8 +165,13 @@ impl State {
             return;
         }
         self.ask_for_fd(call.pid, call.ts, call.fd(0), call.ret);
-        let entry = self.table.at(call.pid, call.ts).and_then(|p| p.fds.get(call.fd(0)).cloned());
-        let to = entry.filter(|e| e.kind.is_path()).map_or(Vec::new(), |e| e.name.clone());
+        let entry = self
+            .table
+            .at(call.pid, call.ts)
+            .and_then(|p| p.fds.get(call.fd(0)).cloned());
+        let to = entry
+            .filter(|e| e.kind.is_path())
+            .map_or(Vec::new(), |e| e.name.clone());
         self.chdir(call, &to);
     }
 
@@ -220,9 +227,21 @@ impl State {
         let now = found.unwrap_or_default();
         self.change(call.pid, call.ts, |image| {
             let ns = &mut image.namespaces;
-            ns.mnt = if kinds & libc::CLONE_NEWNS != 0 { now.mnt } else { ns.mnt };
-            ns.net = if kinds & libc::CLONE_NEWNET != 0 { now.net } else { ns.net };
-            ns.user = if kinds & libc::CLONE_NEWUSER != 0 { now.user } else { ns.user };
+            ns.mnt = if kinds & libc::CLONE_NEWNS != 0 {
+                now.mnt
+            } else {
+                ns.mnt
+            };
+            ns.net = if kinds & libc::CLONE_NEWNET != 0 {
+                now.net
+            } else {
+                ns.net
+            };
+            ns.user = if kinds & libc::CLONE_NEWUSER != 0 {
+                now.user
+            } else {
+                ns.user
+            };
         });
     }
 }
@@ -260,10 +279,22 @@ impl Ids {
     fn set(&mut self, which: SetId, args: [u32; 3], saved: &mut SavedIds) {
         let before = (self.uid, self.euid, saved.suid);
         match which {
-            SetId::Uid => set_one(args[0], self.can(CAP_SETUID), &mut self.uid, &mut self.euid, &mut saved.suid),
+            SetId::Uid => set_one(
+                args[0],
+                self.can(CAP_SETUID),
+                &mut self.uid,
+                &mut self.euid,
+                &mut saved.suid,
+            ),
             SetId::Reuid => set_two(args, &mut self.uid, &mut self.euid, &mut saved.suid),
             SetId::Resuid => set_three(args, &mut self.uid, &mut self.euid, &mut saved.suid),
-            SetId::Gid => set_one(args[0], self.can(CAP_SETGID), &mut self.gid, &mut self.egid, &mut saved.sgid),
+            SetId::Gid => set_one(
+                args[0],
+                self.can(CAP_SETGID),
+                &mut self.gid,
+                &mut self.egid,
+                &mut saved.sgid,
+            ),
             SetId::Regid => set_two(args, &mut self.gid, &mut self.egid, &mut saved.sgid),
             SetId::Resgid => set_three(args, &mut self.gid, &mut self.egid, &mut saved.sgid),
         }

@@ -58,7 +58,10 @@ impl State {
         // Threads with a directory of their own are the same process in all else.
         let mut threads = Vec::new();
         for at in 0..private {
-            let of_thread = self.table.at(pid, ts).and_then(|p| Some(p.private.get(at)?.image.clone()));
+            let of_thread = self
+                .table
+                .at(pid, ts)
+                .and_then(|p| Some(p.private.get(at)?.image.clone()));
             threads.extend(of_thread.map(|old| self.changed(&old, &with)));
         }
         if let Some(process) = self.table.at(pid, ts) {

@@ -65,7 +65,10 @@ impl State {
         process.start = known64(fork.child_start, 0);
         process.cgroup = cgroup;
         process.root = root;
-        process.saved = SavedIds { keep_caps: saved.keep_caps, ..saved };
+        process.saved = SavedIds {
+            keep_caps: saved.keep_caps,
+            ..saved
+        };
         self.table.insert(process);
     }
 
@@ -99,13 +102,14 @@ impl State {
 
     /// Puts a new image into its cgroup, where that is not its parent's.
     fn enter_cgroup(&mut self, image: &mut ProcessImage, cgroup: u64, header: &Header) {
-        let same = self.table.at(header.tgid, header.ts).is_some_and(|p| p.cgroup == cgroup);
+        let same = self
+            .table
+            .at(header.tgid, header.ts)
+            .is_some_and(|p| p.cgroup == cgroup);
         if cgroup == 0 || same {
             return;
         }
-        let found = self.cgroup(cgroup, image.pid, header.ts);
-        image.cgroup = found.path.to_vec();
-        image.container = found.container;
+        self.cgroup(cgroup, image.pid, header.ts).place(image);
     }
 
     /// The child of a fork that was already seen: its own records overtook that of the fork.
@@ -125,7 +129,12 @@ impl State {
         let (pid, ts) = (exec.header.tgid, exec.header.ts);
         self.replace_if_other(exec);
         let (old, attempt, root, parent) = match self.table.at(pid, ts) {
-            Some(p) => (p.image.clone(), p.take_attempt(exec.old_tid), p.root_of(exec.old_tid).to_vec(), p.parent),
+            Some(p) => (
+                p.image.clone(),
+                p.take_attempt(exec.old_tid),
+                p.root_of(exec.old_tid).to_vec(),
+                p.parent,
+            ),
             None => (Arc::default(), None, Vec::new(), 0),
         };
         let mut image = self.exec_image(view, &old, clock);
@@ -190,10 +199,7 @@ impl State {
         take_ids(&mut image, exec);
         take_file(&mut image, view);
         let cgroup = self.cgroup(exec.header.cgroup, exec.header.tgid, exec.header.ts);
-        if !cgroup.path.is_empty() {
-            image.cgroup = cgroup.path.to_vec();
-            image.container = cgroup.container;
-        }
+        cgroup.place(&mut image);
         image
     }
 
@@ -262,7 +268,11 @@ impl State {
     /// Two last threads that end at once both see that none is left.
     fn is_told_twice(&self, exit: &Exit) -> bool {
         let ts = exit.header.ts;
-        let ended = self.table.latest(exit.header.tgid).map(|p| p.ended).filter(|ended| *ended != u64::MAX);
+        let ended = self
+            .table
+            .latest(exit.header.tgid)
+            .map(|p| p.ended)
+            .filter(|ended| *ended != u64::MAX);
         ended.is_some_and(|ended| exit.start <= ended && ts.abs_diff(ended) < EXIT_TIE_NS)
     }
 }
@@ -359,12 +369,17 @@ fn exe_flags(file: &section::File, image: &ProcessImage) -> u8 {
     flags
 }
 
+/// Nanoseconds of a file's time. Since 6.13 the kernel marks times that were asked for in the highest bit
+/// (`I_CTIME_QUERIED` in linux/fs.h), far above the largest fraction.
 fn nanoseconds(seconds: i64, nanoseconds: u32) -> u64 {
     let seconds = u64::try_from(seconds).unwrap_or(0);
-    if seconds == u64::MAX || nanoseconds == u32::MAX {
+    if nanoseconds == u32::MAX {
         return 0;
     }
-    seconds.saturating_mul(1_000_000_000).saturating_add(u64::from(nanoseconds))
+    let nanoseconds = nanoseconds & 0x3FFF_FFFF;
+    seconds
+        .saturating_mul(1_000_000_000)
+        .saturating_add(u64::from(nanoseconds))
 }
 
 /// A value, or what to take where the host does not give it.

@@ -4,17 +4,20 @@
 //! comes late is still put to the process that made it. State changes first, so that an event shows the process and the
 //! descriptor as they are after the call; only `close` shows what is closed.
 //!
-//! What is kept and what is not:
+//! What is shown where it could be otherwise:
 //!
-//! - Threads of a process share one descriptor table and, until they `unshare(CLONE_FS)`, one directory. Processes that
-//!   share tables without being threads (`clone(CLONE_FILES)` alone) are taken for separate ones from then on.
-//! - Descriptors received through `recvmsg` are not announced by any record: the host is asked at their first use.
-//! - A parent stays the one that forked the process; see [`image`](self) for how chains of parents are cut.
+//! - Paths are in the view of the process's mount namespace, the kernel's own where a file was opened or executed; one
+//!   that could not be made absolute does not begin with a slash.
+//! - A parent is the process that forked, also after it ended and the kernel handed the child on. Chains of parents
+//!   are cut to at most 32 images.
+//! - Threads of a process share one descriptor table, one set of ids and, until they `unshare(CLONE_FS)`, one directory.
+//!   Processes that share tables without being threads (`clone(CLONE_FILES)` alone) are taken for separate ones.
+//! - Descriptors received through `recvmsg` are announced by no record: the host is asked at their first use.
+//! - Calls of 32-bit programs carry no strings: what they open is asked for at its first use.
 
 mod action;
 mod address;
 mod call;
-mod cgroup;
 mod clock;
 mod config;
 mod containers;
@@ -26,6 +29,7 @@ mod life;
 mod names;
 mod paths;
 mod plan;
+mod proc;
 mod process;
 mod snapshot;
 mod sockets;
@@ -44,6 +48,7 @@ use ctrace_wire::section;
 
 pub use clock::Clock;
 pub use config::{Config, Stats};
+pub use proc::ProcHost;
 pub use snapshot::{Host, NoHost, ProcessState, Snapshot, SnapshotFd, SnapshotProcess};
 
 use crate::syscall::{Record, View};
@@ -93,7 +98,8 @@ impl Resolver {
         let is_in = |image: &ProcessImage| image.container.as_ref().is_some_and(|c| c.id == container.id);
         for pid in self.state.table.pids_where(|p| is_in(&p.image)) {
             let start = self.state.table.latest(pid).map_or(0, |p| p.start);
-            self.state.change(pid, start, |image| image.container = Some(container.clone()));
+            self.state
+                .change(pid, start, |image| image.container = Some(container.clone()));
         }
     }
 

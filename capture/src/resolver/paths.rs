@@ -87,13 +87,20 @@ mod tests {
         let mut out = Vec::new();
         for (root, base, raw, want) in cases {
             resolve(root.as_bytes(), base.as_bytes(), raw.as_bytes(), &mut out);
-            assert_eq!(String::from_utf8_lossy(&out), *want, "root {root:?} base {base:?} raw {raw:?}");
+            assert_eq!(
+                String::from_utf8_lossy(&out),
+                *want,
+                "root {root:?} base {base:?} raw {raw:?}"
+            );
         }
     }
 
     #[test]
     fn a_path_that_grows_without_end_becomes_unknown() {
-        let base = vec![b'/'; 1].into_iter().chain(vec![b'd'; PATH_LIMIT - 2]).collect::<Vec<_>>();
+        let base = vec![b'/'; 1]
+            .into_iter()
+            .chain(vec![b'd'; PATH_LIMIT - 2])
+            .collect::<Vec<_>>();
         let mut out = Vec::new();
         resolve(b"", &base, b"more", &mut out);
         assert_eq!(out, b"more");

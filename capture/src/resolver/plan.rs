@@ -2,7 +2,8 @@
 //! schema, so that a record costs a look-up by number.
 
 use ctrace_trace::event::EventType;
-use ctrace_trace::schema::{EventSpec, FdUse, NameSet, ParamKind, Schema};
+use ctrace_trace::schema::{EventSpec, FdUse, ParamKind, Schema};
+use ctrace_trace::syscalls::{self, Capture, Width};
 
 use super::action::Action;
 
@@ -10,17 +11,6 @@ use super::action::Action;
 pub(super) const MAX_PARAMS: usize = 12;
 /// Most paths that one event type may have.
 pub(super) const MAX_PATHS: usize = 2;
-
-/// Parameters declared as signed that fill a whole register; the others are C's `int`.
-const WIDE: &[(&str, &str)] = &[
-    ("lseek", "offset"),
-    ("msgrcv", "msgtyp"),
-    ("io_getevents", "min_nr"),
-    ("io_getevents", "nr"),
-    ("io_pgetevents", "min_nr"),
-    ("io_pgetevents", "nr"),
-    ("io_submit", "nr"),
-];
 
 /// Where the value of a parameter comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +25,8 @@ pub(super) enum Value {
     OpenMode(u8, u8),
     /// The string behind a register.
     Text(u8),
+    /// The string behind a register, which is one only when another register has this value.
+    TextIf(u8, u8, u64),
     /// The path of this index in [`Plan::paths`].
     Path(u8),
     /// The kernel's path of the file.
@@ -100,7 +92,11 @@ impl Plans {
             if spec.id == EventType::UNKNOWN_SYSCALL {
                 continue;
             }
-            let table = if spec.id.is_compat() { &mut plans.compat } else { &mut plans.native };
+            let table = if spec.id.is_compat() {
+                &mut plans.compat
+            } else {
+                &mut plans.native
+            };
             if let Some(slot) = table.get_mut(usize::from(spec.id.0 & 0xFFF)) {
                 *slot = plans.plans.len() as u16;
                 plans.plans.push(Plan::new(spec));
@@ -142,18 +138,19 @@ fn unknown(schema: &Schema) -> Plan {
 
 impl Plan {
     fn new(spec: &EventSpec) -> Plan {
+        let (widths, reads) = (syscalls::widths(spec.id), syscalls::captures(spec.id));
         let mut paths = Vec::new();
         let mut values = Vec::new();
-        for (i, param) in spec.params.iter().enumerate() {
-            values.push(match (param.kind, param.arg) {
-                (ParamKind::Path, Some(arg)) if paths.len() < MAX_PATHS => {
-                    paths.push(PathArg {
-                        arg,
-                        dirfd: directory(spec, i),
-                    });
+        for (slot, param) in spec.params.iter().enumerate() {
+            let read = reads.iter().find_map(|read| pointed(read, slot));
+            values.push(match (read, param.arg) {
+                (Some(Pointed::Path(path)), _) if paths.len() < MAX_PATHS => {
+                    paths.push(path);
                     Value::Path(paths.len() as u8 - 1)
                 }
-                _ => value(spec, i),
+                (Some(Pointed::Text(value)), _) => value,
+                (_, Some(arg)) => in_register(spec, param.kind, arg, widths.get(slot).copied()),
+                (_, None) => elsewhere(&spec.name, &param.name, param.kind),
             });
         }
         let action = Action::of(spec);
@@ -169,39 +166,40 @@ impl Plan {
     }
 }
 
-/// The register of the directory that the path parameter at `at` starts from: the descriptor in the register before
-/// it. `inotify_add_watch` has its own descriptor there.
-fn directory(spec: &EventSpec, at: usize) -> Option<u8> {
-    if spec.name == "inotify_add_watch" {
-        return None;
-    }
-    let before = spec.params.get(at)?.arg?.checked_sub(1)?;
-    let is_dir = |p: &&ctrace_trace::schema::Param| p.kind == ParamKind::Fd && p.arg == Some(before);
-    spec.params.iter().find(is_dir).map(|_| before)
+/// A parameter behind a pointer.
+enum Pointed {
+    Path(PathArg),
+    Text(Value),
 }
 
-/// Where a parameter that is no path argument comes from.
-fn value(spec: &EventSpec, at: usize) -> Value {
-    let Some(param) = spec.params.get(at) else {
-        return Value::Absent;
-    };
-    let Some(arg) = param.arg else {
-        return elsewhere(&spec.name, &param.name, param.kind);
-    };
-    match param.kind {
-        ParamKind::Int if WIDE.contains(&(spec.name.as_str(), param.name.as_str())) => Value::Whole(arg),
-        ParamKind::Int | ParamKind::Fd | ParamKind::Pid | ParamKind::Signal => Value::Signed(arg),
-        ParamKind::Flags(NameSet::Clone) => Value::Whole(arg),
-        ParamKind::Flags(_) | ParamKind::Enum(_) | ParamKind::Uid | ParamKind::Gid => Value::Unsigned(arg),
-        ParamKind::Mode => match spec.name.as_str() {
-            "open" => Value::OpenMode(arg, 1),
-            "openat" => Value::OpenMode(arg, 2),
-            _ => Value::Unsigned(arg),
+/// What a read through a pointer gives to the parameter at `slot`. Other reads are found by their section's kind.
+fn pointed(read: &Capture, slot: usize) -> Option<Pointed> {
+    let is = |s: u8| usize::from(s) == slot;
+    Some(match *read {
+        Capture::Path { slot, arg, dirfd } if is(slot) => Pointed::Path(PathArg { arg, dirfd }),
+        Capture::Text { slot, arg } if is(slot) => Pointed::Text(Value::Text(arg)),
+        Capture::TextIf {
+            slot,
+            arg,
+            when,
+            is: value,
+        } if is(slot) => Pointed::Text(Value::TextIf(arg, when, value)),
+        _ => return None,
+    })
+}
+
+/// The value of a parameter that stands in a register, or behind one where nothing is read.
+fn in_register(spec: &EventSpec, kind: ParamKind, arg: u8, width: Option<Width>) -> Value {
+    match (kind, spec.name.as_str()) {
+        (ParamKind::SockAddr, _) => Value::Address,
+        (ParamKind::Path | ParamKind::Str, _) => Value::Absent,
+        (ParamKind::Mode, "open") => Value::OpenMode(arg, 1),
+        (ParamKind::Mode, "openat") => Value::OpenMode(arg, 2),
+        _ => match width.unwrap_or(Width::Word) {
+            Width::Signed32 => Value::Signed(arg),
+            Width::Unsigned32 => Value::Unsigned(arg),
+            Width::Word => Value::Whole(arg),
         },
-        ParamKind::Uint | ParamKind::Addr | ParamKind::Size => Value::Whole(arg),
-        ParamKind::Str => Value::Text(arg),
-        ParamKind::SockAddr => Value::Address,
-        ParamKind::Path => Value::Absent,
     }
 }
 

@@ -41,6 +41,8 @@ pub(super) struct Process {
     pub(super) touched: bool,
     /// An exec event was made whose `sys_exit` has not come yet.
     pub(super) exec_reported: bool,
+    /// The thread that entered `rt_sigreturn` last.
+    pub(super) sigreturn: Option<u32>,
     /// Exec calls that were entered and have not returned.
     pub(super) attempts: Vec<Attempt>,
     /// Threads that left the process's working directory and root behind (`unshare(CLONE_FS)`).
@@ -104,6 +106,7 @@ impl Process {
             provisional: false,
             touched: true,
             exec_reported: false,
+            sigreturn: None,
             attempts: Vec::new(),
             private: Vec::new(),
         }

@@ -237,7 +237,11 @@ fn apply_kernel(entry: &mut FdEntry, call: &Call<'_>, trust: Trust) {
         return take_kernel_name(entry, call);
     }
     let role = entry.socket.map_or(Role::Unknown, |s| s.role);
-    let fresh = new_socket(u32::from(kernel.family), u32::from(kernel.kind), u32::from(kernel.protocol));
+    let fresh = new_socket(
+        u32::from(kernel.family),
+        u32::from(kernel.kind),
+        u32::from(kernel.protocol),
+    );
     let (local, remote) = (
         end(family, &kernel.local, kernel.local_port),
         end(family, &kernel.remote, kernel.remote_port),
@@ -299,7 +303,11 @@ fn set_role(entry: &mut FdEntry, role: Role) {
 fn internet(entry: &mut FdEntry, address: SocketAddr) -> Option<&mut Socket> {
     if entry.kind == FdKind::Unknown {
         let ino = entry.ino;
-        let family = if address.is_ipv6() { libc::AF_INET6 } else { libc::AF_INET };
+        let family = if address.is_ipv6() {
+            libc::AF_INET6
+        } else {
+            libc::AF_INET
+        };
         *entry = new_socket(family as u32, 0, 0);
         entry.ino = ino;
     }
@@ -332,7 +340,11 @@ fn end(family: i32, bytes: &[u8; 16], port: u16) -> SocketAddr {
 }
 
 fn unspecified(v6: bool) -> SocketAddr {
-    let ip = if v6 { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
+    let ip = if v6 {
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+    } else {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+    };
     SocketAddr::new(ip, 0)
 }
 

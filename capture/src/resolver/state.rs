@@ -1,7 +1,7 @@
 //! All that the resolver knows, and how it learns of processes and descriptors that no record introduced.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use ctrace_trace::fd::FdEntry;
@@ -28,6 +28,8 @@ pub(super) struct State {
     pub(super) containers: Containers,
     pub(super) names: Names,
     pub(super) stats: Stats,
+    /// Whether entries of `rt_sigreturn` are recorded.
+    pub(super) sees_sigreturn: bool,
     host: Box<dyn Host>,
     /// Questions left in the second that began at `.1` on the boot clock.
     allowance: (u32, u64),
@@ -45,6 +47,7 @@ impl State {
             containers: Containers::default(),
             names: Names::default(),
             stats: Stats::default(),
+            sees_sigreturn: false,
             host,
             allowance: (config.lookups_per_s, 0),
             budget: ChunkBudget::new(config.max_fds),
@@ -99,9 +102,8 @@ impl State {
     /// Makes an entry of what is behind a descriptor, or hands out a recent one that says the same: many processes open
     /// the same libraries, and a block describes each entry once.
     pub(super) fn entry(&mut self, mut value: FdEntry) -> Arc<FdEntry> {
-        let mut hasher = self.hasher.build_hasher();
-        (&value.name, &value.name_raw, value.open_flags, value.ino, value.socket).hash(&mut hasher);
-        let at = hasher.finish() as usize % RECENT_FDS;
+        let key = (&value.name, &value.name_raw, value.open_flags, value.ino, value.socket);
+        let at = self.hasher.hash_one(key) as usize % RECENT_FDS;
         if let Some(Some(recent)) = self.recent.get(at) {
             value.id = recent.id;
             if **recent == value {
@@ -138,11 +140,10 @@ impl State {
             return;
         };
         process.cgroup = header.cgroup;
-        let same = process.image.cgroup == *cgroup.path && process.image.container == cgroup.container;
-        if !same && (cgroup.container.is_some() || !cgroup.path.is_empty()) {
+        let mut placed = (*process.image).clone();
+        if cgroup.place(&mut placed) {
             self.change(header.tgid, header.ts, |image| {
-                image.cgroup = cgroup.path.to_vec();
-                image.container = cgroup.container.clone();
+                cgroup.place(image);
             });
         }
     }

@@ -26,7 +26,9 @@ impl Resolver {
         let header = &view.fixed.header;
         self.state.meet(header);
         let call = Call::new(view);
-        let plan = self.plans.get(number(&call), header.flags & FLAG_COMPAT != 0);
+        let plan = self
+            .plans
+            .get(self.state.number(&call), header.flags & FLAG_COMPAT != 0);
         if plan.simple {
             self.state.simple(&call, plan, header, clock, &self.scratch, sink);
         } else if plan.action == Action::Exec {
@@ -47,8 +49,10 @@ impl Resolver {
         if plan.action == Action::Exec {
             return self.state.begin_exec(&call, plan);
         }
-        if !matches!(i64::from(call.nr), libc::SYS_exit | libc::SYS_exit_group) {
-            return;
+        match i64::from(call.nr) {
+            libc::SYS_exit | libc::SYS_exit_group => {}
+            libc::SYS_rt_sigreturn => return self.state.begin_sigreturn(&call),
+            _ => return,
         }
         let args = [Arg::Num(i64::from(call.arg32(0) as i32))];
         let image = self.state.table.at(call.pid, call.ts).map(|p| p.image_of(call.tid));
@@ -96,15 +100,10 @@ impl Resolver {
             }),
         };
         let dirfd = plan.paths.first().and_then(|p| p.dirfd);
-        self.state.resolve_path(call, &failed.filename, dirfd, &mut failed.resolved);
+        self.state
+            .resolve_path(call, &failed.filename, dirfd, &mut failed.resolved);
         self.state.emit_exec(plan, header, clock, (&failed, call.ret), sink);
     }
-}
-
-/// The number of a call. After `rt_sigreturn` the register that held it is gone and reads −1, as it does where a tracer
-/// took a call back; a program that calls −1 itself gets `ENOSYS`.
-fn number(call: &Call<'_>) -> i32 {
-    if call.nr == -1 && call.ret != ENOSYS { libc::SYS_rt_sigreturn as i32 } else { call.nr }
 }
 
 /// Which call started a program. Without its entry the file name tells: the kernel makes `/dev/fd/N` of `execveat`'s
@@ -115,7 +114,11 @@ fn exec_number(started: &Started) -> i32 {
         None if started.filename.starts_with(b"/dev/fd/") => libc::SYS_execveat as i32,
         None => libc::SYS_execve as i32,
     };
-    if i64::from(at) == libc::SYS_execveat { at } else { libc::SYS_execve as i32 }
+    if i64::from(at) == libc::SYS_execveat {
+        at
+    } else {
+        libc::SYS_execve as i32
+    }
 }
 
 impl State {
@@ -132,7 +135,12 @@ impl State {
     ) {
         if let FdUse::Arg(at) = plan.fd {
             let fd = call.fd(at);
-            if fd >= 0 && self.table.at(call.pid, call.ts).is_some_and(|p| p.fds.get(fd).is_none()) {
+            if fd >= 0
+                && self
+                    .table
+                    .at(call.pid, call.ts)
+                    .is_some_and(|p| p.fds.get(fd).is_none())
+            {
                 self.ask_for_fd(call.pid, call.ts, fd, call.ret);
             }
         }
@@ -241,6 +249,11 @@ impl State {
             Some(fd) => process.fds.get(fd).map_or(&[][..], |e| &e.name),
             None => &process.image_of(call.tid).cwd,
         };
+        if raw.is_empty() && dirfd.is_some() {
+            // `AT_EMPTY_PATH`: the object itself, which need not have a path.
+            out.extend_from_slice(base);
+            return;
+        }
         paths::resolve(process.root_of(call.tid), base, raw, out);
     }
 
@@ -311,6 +324,29 @@ impl State {
             Action::Capset => self.capset(call),
             Action::SetSession => self.set_session(call),
             Action::SetGroup => self.set_group(call),
+        }
+    }
+
+    /// The number of a call. `rt_sigreturn` replaces the registers, so that its return reads −1, as does that of a call
+    /// which a tracer took back; its entry tells, where entries of it are recorded.
+    #[inline]
+    fn number(&mut self, call: &Call<'_>) -> i32 {
+        if call.nr != -1 || call.ret == ENOSYS {
+            return call.nr;
+        }
+        let process = self.table.at(call.pid, call.ts);
+        let returned = process.is_some_and(|p| p.sigreturn.take_if(|tid| *tid == call.tid).is_some());
+        if returned || !self.sees_sigreturn {
+            libc::SYS_rt_sigreturn as i32
+        } else {
+            -1
+        }
+    }
+
+    fn begin_sigreturn(&mut self, call: &Call<'_>) {
+        self.sees_sigreturn = true;
+        if let Some(process) = self.table.at(call.pid, call.ts) {
+            process.sigreturn = Some(call.tid);
         }
     }
 

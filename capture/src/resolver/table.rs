@@ -153,7 +153,8 @@ impl ProcessTable {
         // Names of processes that are gone are swept out when they have become the larger part.
         if self.clock.len() > 64 + 2 * self.live.len() {
             let live = &self.live;
-            self.clock.retain(|(pid, serial)| live.get(pid).is_some_and(|p| p.serial == *serial));
+            self.clock
+                .retain(|(pid, serial)| live.get(pid).is_some_and(|p| p.serial == *serial));
         }
         self.clock.push_back((pid, serial));
     }

@@ -1,1 +1,10 @@
-//! Behaviour of the resolver on records made by hand.
+//! Behaviour of the resolver on records made by hand, in the kernel's layout.
+
+mod containers;
+mod files;
+mod hostile;
+mod identity;
+mod life;
+mod live;
+mod sockets;
+mod world;

@@ -1,7 +1,13 @@
 //! What this host's kernel offers: structure offsets, clock, version.
 
-use std::{collections::BTreeSet, fmt, fs, io, path::Path};
+use std::{
+    collections::BTreeSet,
+    fmt, fs, io,
+    os::fd::{AsFd, AsRawFd},
+    path::Path,
+};
 
+use aya::Ebpf;
 use ctrace_wire::offsets::Offsets;
 
 use super::btf::KernelTypes;
@@ -39,6 +45,22 @@ pub fn boot_time_ns() -> u64 {
     (time.tv_sec as u64)
         .wrapping_mul(1_000_000_000)
         .wrapping_add(time.tv_nsec as u64)
+}
+
+/// Sum of the kernel's `recursion_misses` over the loaded programs (kernel/bpf/syscall.c, bpf_prog_show_fdinfo).
+pub(super) fn skipped_runs(programs: &Ebpf) -> u64 {
+    programs
+        .programs()
+        .filter_map(|(_, program)| {
+            let fd = program.fd().ok()?.as_fd().as_raw_fd();
+            let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+            info.lines()
+                .find_map(|line| line.strip_prefix("recursion_misses:"))?
+                .trim()
+                .parse::<u64>()
+                .ok()
+        })
+        .sum()
 }
 
 /// Reads the BTF of the running kernel.

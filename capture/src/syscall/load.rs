@@ -2,6 +2,10 @@
 
 use std::{error::Error, io};
 
+use super::{
+    Config, LaneTotals, Missing, SyscallSource, host,
+    refusal::{OpenError, not_attached, refused, shorten},
+};
 use aya::{
     Btf, Ebpf, EbpfLoader, Endianness, Pod, VerifierLogLevel,
     maps::{Array, Map, MapData, PerCpuArray, RingBuf},
@@ -13,49 +17,11 @@ use ctrace_wire::{
     section::SNAPLEN_MAX,
     spec::{ENTER, Lane, SCRATCH_PER_CPU, SPEC_COUNT, SyscallSpec},
 };
-use thiserror::Error;
-
-use super::{Config, LaneTotals, Missing, SyscallSource, host};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../ebpf/ctrace.bpf.o");
 
-// A verifier log has thousands of lines; its end says what it did not like.
-const REASON_MAX: usize = 600;
 const RING_MIN: u32 = 64 << 10;
 const RING_MAX: u32 = 1 << 31;
-
-/// Why there is no syscall source.
-#[derive(Debug, Error)]
-pub enum OpenError {
-    /// The kernel does not describe its structures.
-    #[error("the kernel has no type information at /sys/kernel/btf/vmlinux (CONFIG_DEBUG_INFO_BTF): {0}")]
-    NoBtf(#[source] io::Error),
-    /// The kernel's type information cannot be read.
-    #[error("the kernel's type information at /sys/kernel/btf/vmlinux is damaged")]
-    BadBtf,
-    /// The kernel refuses programs from this user.
-    #[error("the kernel refuses the recording programs: root, or CAP_BPF and CAP_PERFMON, is needed ({0})")]
-    NoPrivilege(String),
-    /// The kernel lacks what the programs need.
-    #[error("Linux {release} is too old, 5.8 or later is needed: {reason}")]
-    KernelTooOld {
-        /// The running kernel.
-        release: String,
-        /// What the kernel said.
-        reason: String,
-    },
-    /// The object or one of its maps was refused.
-    #[error("the kernel refuses the recording programs: {0}")]
-    Load(String),
-    /// A program was refused or found no place to attach.
-    #[error("kernel program {program}: {reason}")]
-    Attach {
-        /// The program.
-        program: &'static str,
-        /// What the kernel said, shortened.
-        reason: String,
-    },
-}
 
 /// What a program cost to load.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,6 +116,9 @@ const ATTACHMENTS: [Attachment; 7] = [
 ];
 
 pub(super) fn open(config: &Config) -> Result<SyscallSource, OpenError> {
+    if cfg!(not(target_arch = "x86_64")) {
+        return Err(OpenError::Architecture(std::env::consts::ARCH));
+    }
     lift_memory_limit();
     let raw_btf = host::vmlinux_btf().map_err(OpenError::NoBtf)?;
     let (offsets, mut missing) = host::offsets(&raw_btf).ok_or(OpenError::BadBtf)?;
@@ -182,6 +151,7 @@ pub(super) fn open(config: &Config) -> Result<SyscallSource, OpenError> {
         counters,
         missing,
         malformed: 0,
+        skipped: 0,
     })
 }
 
@@ -242,8 +212,12 @@ fn load_program(programs: &mut Ebpf, attachment: &Attachment, btf: &Btf) -> Resu
 fn attach(programs: &mut Ebpf, attachment: &Attachment, btf: &Btf) -> Result<(), Box<dyn Error>> {
     load_program(programs, attachment, btf)?;
     match programs.program_mut(attachment.program).ok_or("not in the object")? {
-        Program::BtfTracePoint(program) => drop(program.attach()?),
-        Program::RawTracePoint(program) => drop(program.attach(attachment.tracepoint)?),
+        Program::BtfTracePoint(program) => {
+            program.attach()?;
+        }
+        Program::RawTracePoint(program) => {
+            program.attach(attachment.tracepoint)?;
+        }
         _ => return Err(Box::new(ProgramError::UnexpectedProgramType)),
     }
     Ok(())
@@ -292,75 +266,9 @@ fn lift_memory_limit() {
     unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit) };
 }
 
-fn refused(error: impl Error + 'static) -> OpenError {
-    classify(&error).unwrap_or_else(OpenError::Load)
-}
-
-fn not_attached(program: &'static str, error: &(dyn Error + 'static)) -> OpenError {
-    classify(error).unwrap_or_else(|reason| OpenError::Attach { program, reason })
-}
-
-/// Errors with a known cause; the shortened message otherwise.
-fn classify(error: &(dyn Error + 'static)) -> Result<OpenError, String> {
-    let reason = shorten(&chain(error));
-    if os_error(error) == Some(libc::EPERM) {
-        return Ok(OpenError::NoPrivilege(reason));
-    }
-    let (release, recent) = host::kernel_release();
-    if recent {
-        Err(reason)
-    } else {
-        Ok(OpenError::KernelTooOld { release, reason })
-    }
-}
-
-fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
-}
-
-fn os_error(error: &(dyn Error + 'static)) -> Option<i32> {
-    sources(error).find_map(|error| error.downcast_ref::<io::Error>()?.raw_os_error())
-}
-
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut messages: Vec<String> = sources(error).map(|error| error.to_string()).collect();
-    // Most of aya's errors repeat their source.
-    messages.dedup_by(|inner, outer| outer.contains(inner.as_str()));
-    messages.join(": ")
-}
-
-/// The start and the end of a message, on one line.
-fn shorten(message: &str) -> String {
-    let line: Vec<char> = message
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
-        .chars()
-        .collect();
-    if line.len() <= REASON_MAX {
-        return line.into_iter().collect();
-    }
-    let half = REASON_MAX / 2;
-    let start: String = line.iter().take(half).collect();
-    let end: String = line.iter().skip(line.len() - half).collect();
-    format!("{start} … {end}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_verifier_log_is_cut_to_its_start_and_end() {
-        let log = format!(
-            "refused by the verifier\n{}\nR1 invalid mem access",
-            "0: (bf) r6 = r1\n".repeat(5000)
-        );
-        let short = shorten(&log);
-        assert!(short.chars().count() <= REASON_MAX + 3, "{}", short.len());
-        assert!(short.starts_with("refused by the verifier 0: (bf)"));
-        assert!(short.ends_with("R1 invalid mem access"));
-    }
 
     /// Loads every program with these offsets; the verifier's word decides.
     fn load_all(offsets: Offsets, btf: &Btf) -> Result<(), String> {

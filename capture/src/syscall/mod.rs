@@ -12,6 +12,7 @@ mod btf;
 mod host;
 mod load;
 mod record;
+mod refusal;
 
 use aya::{
     Ebpf,
@@ -20,8 +21,9 @@ use aya::{
 use ctrace_wire::spec::{Lane, SyscallSpec};
 
 pub use host::{Missing, boot_time_ns};
-pub use load::{OpenError, ProgramCost};
+pub use load::ProgramCost;
 pub use record::{Malformed, Record, Section, Sections, View};
+pub use refusal::OpenError;
 
 /// What to record and how much memory to give it.
 #[derive(Clone, Debug)]
@@ -72,6 +74,7 @@ pub struct SyscallSource {
     counters: PerCpuArray<MapData, load::CountersValue>,
     missing: Vec<Missing>,
     malformed: u64,
+    skipped: u64,
 }
 
 impl SyscallSource {
@@ -113,8 +116,16 @@ impl SyscallSource {
         load::totals(&self.counters)
     }
 
+    /// Times that the kernel did not run a program because the same program was already running on that CPU.
+    ///
+    /// Each is a record that was never made. Linux before 5.12 does not count them, and this is 0 there.
+    pub fn skipped(&self) -> u64 {
+        self.programs.as_ref().map_or(self.skipped, host::skipped_runs)
+    }
+
     /// Detaches the programs. What the rings hold stays there to be polled.
     pub fn detach(&mut self) {
+        self.skipped = self.skipped();
         self.programs = None;
     }
 

@@ -4,4 +4,5 @@
 mod audit_live;
 mod audit_log;
 mod docker;
+mod host;
 mod skip;

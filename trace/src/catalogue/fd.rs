@@ -1,14 +1,355 @@
 //! Fields of the open object behind the event's descriptor: `fd.*`.
 
-use super::{ArgRule, Field, FieldType, Getter, Value};
-use crate::block::Need;
+use std::net::SocketAddr;
 
-pub(super) const FIELDS: &[Field] = &[Field {
-    name: "fd.name",
-    column: Some("fd_name"),
-    ty: FieldType::Str,
-    arg: ArgRule::None,
-    doc: "Absolute path of a file, the tuple of a socket, or the object's name.",
-    get: Getter::Fd(|f, _| Value::Str(f.name())),
-    reads: Need::NOTHING,
-}];
+use super::{Field, FieldType, Getter, Value, field};
+use crate::block::Need;
+use crate::block::decoded::{EventView, FdView};
+use crate::fd::{Role, Socket};
+use FieldType::{Bool, Int, Ip, List, Str, Uint};
+use Getter::{Event, Fd};
+
+fn path<'a>(f: FdView<'a>, get: impl FnOnce(&'a [u8]) -> &'a [u8]) -> Value<'a> {
+    if f.entry.kind.is_path() {
+        Value::text(get(f.path()))
+    } else {
+        Value::Absent
+    }
+}
+
+fn directory(path: &[u8]) -> &[u8] {
+    match path.iter().rposition(|b| *b == b'/') {
+        Some(0) => &path[..1],
+        Some(at) => &path[..at],
+        None => b"",
+    }
+}
+
+fn filename(path: &[u8]) -> &[u8] {
+    path.rsplit(|b| *b == b'/').next().unwrap_or(path)
+}
+
+fn socket<'a>(f: FdView<'a>, get: impl FnOnce(&Socket) -> Value<'a>) -> Value<'a> {
+    f.entry.socket.as_ref().map_or(Value::Absent, get)
+}
+
+/// An unspecified address (`0.0.0.0`) of an end that nobody connected says nothing.
+fn ip(f: FdView<'_>, end: fn(&Socket) -> SocketAddr) -> Value<'_> {
+    socket(f, |s| match end(s) {
+        a if a.ip().is_unspecified() && a.port() == 0 => Value::Absent,
+        a => Value::Ip(a.ip()),
+    })
+}
+
+fn port(f: FdView<'_>, end: fn(&Socket) -> SocketAddr) -> Value<'_> {
+    socket(f, |s| match end(s) {
+        a if a.ip().is_unspecified() && a.port() == 0 => Value::Absent,
+        a => Value::Uint(u64::from(a.port())),
+    })
+}
+
+/// Both ends, for fields that match either.
+fn either<'a>(f: FdView<'a>, show: fn(SocketAddr) -> String) -> Value<'a> {
+    socket(f, |s| {
+        let ends = [s.client(), s.server()]
+            .into_iter()
+            .filter(|a| !a.ip().is_unspecified() || a.port() != 0);
+        Value::List(ends.map(|a| show(a).into_bytes().into()).collect())
+    })
+}
+
+fn with_container<'a>(e: EventView<'a>, get: fn(&'a [u8]) -> &'a [u8]) -> Value<'a> {
+    let Some(f) = e.fd() else { return Value::Absent };
+    let id = e.image().and_then(|p| p.container()).map_or("host", |c| c.short_id());
+    let mut text = id.as_bytes().to_vec();
+    text.push(b':');
+    text.extend_from_slice(if f.entry.kind.is_path() {
+        get(f.path())
+    } else {
+        f.path()
+    });
+    Value::owned(text)
+}
+
+const WITH_CONTAINER: Need = Need(Need::FD.0 | Need::CONTEXT.0 | Need::IMAGES.0);
+
+/// Major and minor part of the kernel's device number in user space (`MAJOR`, `MINOR` of `sys/sysmacros.h`).
+fn major(dev: u64) -> u64 {
+    (dev >> 8 & 0xfff) | (dev >> 32 & !0xfff)
+}
+
+fn minor(dev: u64) -> u64 {
+    (dev & 0xff) | (dev >> 12 & !0xff)
+}
+
+fn known(v: u64) -> Value<'static> {
+    if v == 0 { Value::Absent } else { Value::Uint(v) }
+}
+
+pub(super) const FIELDS: &[Field] = &[
+    field(
+        "fd.num",
+        "fd_num",
+        Int,
+        "Number of the descriptor; of a failed open the negative error number.",
+        Event(|e, _| {
+            let failed = || e.spec().filter(|s| s.ret_is_fd()).and_then(|_| e.ret());
+            e.fd_num().or_else(failed).map_or(Value::Absent, Value::Int)
+        }),
+    )
+    .reading(Need(Need::FD.0 | Need::RET.0)),
+    field(
+        "fd.name",
+        "fd_name",
+        Str,
+        "Absolute path of a file, `client->server` of a socket, or the object's name.",
+        Fd(|f, _| match f.name() {
+            n if n.is_empty() => Value::Absent,
+            n => Value::Str(n),
+        }),
+    ),
+    field(
+        "fd.nameraw",
+        "fd_nameraw",
+        Str,
+        "Path of a file as the opener wrote it.",
+        Fd(|f, _| {
+            if f.entry.kind.is_path() {
+                Value::text(f.path_raw())
+            } else {
+                Value::Absent
+            }
+        }),
+    ),
+    field(
+        "fd.type",
+        "fd_type",
+        Str,
+        "Kind of object: `file`, `directory`, `ipv4`, `ipv6`, `unix`, `pipe`, `event`, `eventpoll`, `inotify`, …",
+        Fd(|f, _| Value::Str(f.entry.kind.type_name().as_bytes().into())),
+    ),
+    field(
+        "fd.typechar",
+        "fd_typechar",
+        Str,
+        "Kind of object in one letter: `f`, `d`, `4`, `6`, `u`, `p`, `e`, `l`, `i`, …",
+        Fd(|f, _| Value::owned(vec![f.entry.kind.type_char()])),
+    ),
+    field(
+        "fd.directory",
+        "fd_directory",
+        Str,
+        "Directory of a file's path.",
+        Fd(|f, _| path(f, directory)),
+    ),
+    field(
+        "fd.filename",
+        "fd_filename",
+        Str,
+        "Last part of a file's path.",
+        Fd(|f, _| path(f, filename)),
+    ),
+    field(
+        "fd.ip",
+        "fd_ip",
+        List,
+        "Addresses of both ends; matches either.",
+        Fd(|f, _| either(f, |a| a.ip().to_string())),
+    ),
+    field(
+        "fd.cip",
+        "fd_cip",
+        Ip,
+        "Client's address.",
+        Fd(|f, _| ip(f, Socket::client)),
+    ),
+    field(
+        "fd.sip",
+        "fd_sip",
+        Ip,
+        "Server's address.",
+        Fd(|f, _| ip(f, Socket::server)),
+    ),
+    field(
+        "fd.lip",
+        "fd_lip",
+        Ip,
+        "Address of this end.",
+        Fd(|f, _| ip(f, |s| s.local)),
+    ),
+    field(
+        "fd.rip",
+        "fd_rip",
+        Ip,
+        "Address of the other end.",
+        Fd(|f, _| ip(f, |s| s.remote)),
+    ),
+    field(
+        "fd.net",
+        "fd_net",
+        List,
+        "Like `fd.ip`, to be compared with networks.",
+        Fd(|f, _| either(f, |a| a.ip().to_string())),
+    )
+    .no_column(),
+    field(
+        "fd.cnet",
+        "fd_cnet",
+        Ip,
+        "Like `fd.cip`, to be compared with networks.",
+        Fd(|f, _| ip(f, Socket::client)),
+    )
+    .no_column(),
+    field(
+        "fd.snet",
+        "fd_snet",
+        Ip,
+        "Like `fd.sip`, to be compared with networks.",
+        Fd(|f, _| ip(f, Socket::server)),
+    )
+    .no_column(),
+    field(
+        "fd.lnet",
+        "fd_lnet",
+        Ip,
+        "Like `fd.lip`, to be compared with networks.",
+        Fd(|f, _| ip(f, |s| s.local)),
+    )
+    .no_column(),
+    field(
+        "fd.rnet",
+        "fd_rnet",
+        Ip,
+        "Like `fd.rip`, to be compared with networks.",
+        Fd(|f, _| ip(f, |s| s.remote)),
+    )
+    .no_column(),
+    field(
+        "fd.port",
+        "fd_port",
+        List,
+        "Ports of both ends; matches either.",
+        Fd(|f, _| either(f, |a| a.port().to_string())),
+    ),
+    field(
+        "fd.cport",
+        "fd_cport",
+        Uint,
+        "Client's port.",
+        Fd(|f, _| port(f, Socket::client)),
+    ),
+    field(
+        "fd.sport",
+        "fd_sport",
+        Uint,
+        "Server's port.",
+        Fd(|f, _| port(f, Socket::server)),
+    ),
+    field(
+        "fd.lport",
+        "fd_lport",
+        Uint,
+        "Port of this end.",
+        Fd(|f, _| port(f, |s| s.local)),
+    ),
+    field(
+        "fd.rport",
+        "fd_rport",
+        Uint,
+        "Port of the other end.",
+        Fd(|f, _| port(f, |s| s.remote)),
+    ),
+    field(
+        "fd.l4proto",
+        "fd_l4proto",
+        Str,
+        "Transport protocol: `tcp`, `udp`, `icmp`, `raw`.",
+        Fd(|f, _| {
+            socket(f, |s| match s.l4proto() {
+                "<NA>" => Value::Absent,
+                name => Value::Str(name.as_bytes().into()),
+            })
+        }),
+    ),
+    field(
+        "fd.sockfamily",
+        "fd_sockfamily",
+        Str,
+        "Family of a socket: `ip` or `unix`.",
+        Fd(|f, _| match f.entry.kind {
+            crate::fd::FdKind::Unix => Value::Str(b"unix"[..].into()),
+            k if k.is_inet() => Value::Str(b"ip"[..].into()),
+            _ => Value::Absent,
+        }),
+    ),
+    field(
+        "fd.is_server",
+        "fd_is_server",
+        Bool,
+        "Whether this end is the server.",
+        Fd(|f, _| socket(f, |s| Value::Bool(s.role == Role::Server))),
+    ),
+    field(
+        "fd.connected",
+        "fd_connected",
+        Bool,
+        "Whether the other end is known.",
+        Fd(|f, _| socket(f, |s| Value::Bool(s.is_connected()))),
+    ),
+    field(
+        "fd.containername",
+        "fd_containername",
+        Str,
+        "Container id and name of the object, `id:name`.",
+        Event(|e, _| with_container(e, |p| p)),
+    )
+    .reading(WITH_CONTAINER),
+    field(
+        "fd.containerdirectory",
+        "fd_containerdirectory",
+        Str,
+        "Container id and directory of a file, `id:directory`.",
+        Event(|e, _| with_container(e, directory)),
+    )
+    .reading(WITH_CONTAINER),
+    field(
+        "fd.dev",
+        "fd_dev",
+        Uint,
+        "Device number of the file.",
+        Fd(|f, _| known(f.entry.dev)),
+    ),
+    field(
+        "fd.dev.major",
+        "fd_dev_major",
+        Uint,
+        "Major part of the device number.",
+        Fd(|f, _| {
+            if f.entry.dev == 0 {
+                Value::Absent
+            } else {
+                Value::Uint(major(f.entry.dev))
+            }
+        }),
+    ),
+    field(
+        "fd.dev.minor",
+        "fd_dev_minor",
+        Uint,
+        "Minor part of the device number.",
+        Fd(|f, _| {
+            if f.entry.dev == 0 {
+                Value::Absent
+            } else {
+                Value::Uint(minor(f.entry.dev))
+            }
+        }),
+    ),
+    field(
+        "fd.ino",
+        "fd_ino",
+        Uint,
+        "Inode number of the file.",
+        Fd(|f, _| known(f.entry.ino)),
+    ),
+];

@@ -4,14 +4,23 @@
 //! page differs. A field belongs to a [`Domain`], which tells how often it has to be computed: once per event type,
 //! once per process image, once per open object of a block, or once per event.
 
+mod audit;
+mod container;
+mod docker;
 mod event;
 mod fd;
+mod fs;
 mod process;
-mod source;
+mod recording;
+mod thread;
+mod unsupported;
+mod user;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
 use crate::block::Need;
 use crate::block::decoded::{Context, Dictionaries, EventView, FdView, ImageView};
@@ -207,12 +216,76 @@ impl fmt::Debug for Field {
 
 /// Every field, grouped as in the reference page.
 pub fn all() -> impl Iterator<Item = &'static Field> {
-    [event::FIELDS, process::FIELDS, fd::FIELDS, source::FIELDS]
-        .into_iter()
-        .flatten()
+    GROUPS.iter().flat_map(|(_, fields)| *fields)
 }
+
+/// The fields by group, with a title for each.
+pub const GROUPS: &[(&str, &[Field])] = &[
+    ("Event", event::FIELDS),
+    ("Path", fs::FIELDS),
+    ("Process", process::FIELDS),
+    ("Thread", thread::FIELDS),
+    ("User and group", user::FIELDS),
+    ("Open object", fd::FIELDS),
+    ("Container", container::FIELDS),
+    ("Docker", docker::FIELDS),
+    ("Audit", audit::FIELDS),
+    ("Container log and recording", recording::FIELDS),
+];
 
 /// The field of that name (without brackets).
 pub fn find(name: &str) -> Option<&'static Field> {
-    all().find(|f| f.name == name)
+    static BY_NAME: LazyLock<BTreeMap<&'static str, &'static Field>> =
+        LazyLock::new(|| all().map(|f| (f.name, f)).collect());
+    BY_NAME.get(name).copied()
+}
+
+/// Why ctrace cannot know a field that Falco has; `None` for a name that Falco does not have either.
+pub fn find_unsupported(name: &str) -> Option<&'static str> {
+    unsupported::FIELDS
+        .iter()
+        .find(|(n, _)| *n == name)
+        .map(|(_, why)| *why)
+}
+
+/// Falco's fields that ctrace cannot know, with the reason.
+pub fn all_unsupported() -> &'static [(&'static str, &'static str)] {
+    unsupported::FIELDS
+}
+
+// One declaration is one call of these: name, SQL column, type, meaning, accessor.
+
+const fn field(name: &'static str, column: &'static str, ty: FieldType, doc: &'static str, get: Getter) -> Field {
+    Field {
+        name,
+        column: Some(column),
+        ty,
+        arg: ArgRule::None,
+        doc,
+        get,
+        reads: Need::NOTHING,
+    }
+}
+
+impl Field {
+    /// With brackets; has no column unless they may be left out.
+    const fn with(mut self, arg: ArgRule) -> Field {
+        if matches!(arg, ArgRule::Required) {
+            self.column = None;
+        }
+        self.arg = arg;
+        self
+    }
+
+    /// Reads these columns.
+    const fn reading(mut self, need: Need) -> Field {
+        self.reads = need;
+        self
+    }
+
+    /// Has no column of its own: another one says the same.
+    const fn no_column(mut self) -> Field {
+        self.column = None;
+        self
+    }
 }

@@ -1,0 +1,143 @@
+//! The two clocks: records carry the boot clock, which nobody can set; files carry UTC, which anybody with the privilege
+//! can.
+
+use std::time::Duration;
+
+/// How far the offset must move between two samples to be a step. A slewed clock moves by at most 500 ppm (or, after a
+/// leap second, 1 s over a day), sampling costs some microseconds.
+const STEP_NS: i64 = 10_000_000;
+/// How many pairs of readings make a sample: the one with the least time in between counts.
+const READINGS: u32 = 5;
+
+/// The boot clock (`CLOCK_BOOTTIME`): nanoseconds since the machine started, the time it slept included.
+pub fn boot_time_ns() -> u64 {
+    read(libc::CLOCK_BOOTTIME)
+}
+
+/// The wall clock (`CLOCK_REALTIME`): nanoseconds since the Unix epoch.
+pub fn utc_ns() -> u64 {
+    read(libc::CLOCK_REALTIME)
+}
+
+fn read(clock: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a timespec that lives through the call.
+    unsafe { libc::clock_gettime(clock, &raw mut time) };
+    let (seconds, nanos) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
+    seconds
+        .unwrap_or(0)
+        .saturating_mul(1_000_000_000)
+        .saturating_add(nanos.unwrap_or(0))
+}
+
+/// Converts the boot clock to UTC and notices when somebody sets the wall clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// UTC minus boot clock, nanoseconds, at the last sample.
+    offset_ns: i64,
+    /// Boot clock at the last sample.
+    sampled_ns: u64,
+}
+
+/// The wall clock was set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Boot clock when it was noticed.
+    pub boot_ns: u64,
+    /// By how much the wall clock moved, nanoseconds; negative is back.
+    pub delta_ns: i64,
+}
+
+impl Clock {
+    /// Samples both clocks.
+    pub fn new() -> Clock {
+        let (offset_ns, sampled_ns) = sample();
+        Clock { offset_ns, sampled_ns }
+    }
+
+    /// UTC minus boot clock, nanoseconds.
+    pub fn offset_ns(&self) -> i64 {
+        self.offset_ns
+    }
+
+    /// UTC of a time of the boot clock: nanoseconds since the Unix epoch.
+    #[inline]
+    pub fn utc(&self, boot_ns: u64) -> u64 {
+        boot_ns.saturating_add_signed(self.offset_ns)
+    }
+
+    /// When the machine started: nanoseconds since the Unix epoch.
+    pub fn boot_utc_ns(&self) -> u64 {
+        self.utc(0)
+    }
+
+    /// Samples again. Small drift is followed silently, so that files agree with other clocks; a step is reported.
+    /// Call it about once a second.
+    pub fn resample(&mut self) -> Option<Step> {
+        self.take(sample())
+    }
+
+    fn take(&mut self, (offset_ns, sampled_ns): (i64, u64)) -> Option<Step> {
+        let delta_ns = offset_ns.saturating_sub(self.offset_ns);
+        // What slewing may have moved since the last sample, which can be long ago after a suspension.
+        let slewed = i64::try_from(sampled_ns.saturating_sub(self.sampled_ns) / 1000).unwrap_or(i64::MAX);
+        let stepped = delta_ns.saturating_abs() > STEP_NS.max(slewed.min(Duration::from_secs(1).as_nanos() as i64));
+        (self.offset_ns, self.sampled_ns) = (offset_ns, sampled_ns);
+        stepped.then_some(Step {
+            boot_ns: sampled_ns,
+            delta_ns,
+        })
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Clock {
+        Clock::new()
+    }
+}
+
+/// The offset and the boot clock's time of it. A reading that was interrupted in the middle is off by as much as it took
+/// longer than the others.
+fn sample() -> (i64, u64) {
+    let reading = |_| {
+        let (before, utc, after) = (boot_time_ns(), utc_ns(), boot_time_ns());
+        let took = after.saturating_sub(before);
+        let boot = before + took / 2;
+        (
+            took,
+            i64::try_from(i128::from(utc) - i128::from(boot)).unwrap_or(0),
+            boot,
+        )
+    };
+    let best = (0..READINGS).map(reading).min();
+    best.map_or((0, 0), |(_, offset, boot)| (offset, boot))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    #[test]
+    fn utc_of_now_is_now() {
+        let clock = Clock::new();
+        let difference = clock.utc(boot_time_ns()).abs_diff(utc_ns());
+        assert!(difference < 50_000_000, "{difference} ns");
+    }
+
+    #[test]
+    fn steps_are_reported_and_drift_is_followed() {
+        let mut clock = Clock {
+            offset_ns: 100 * SECOND as i64,
+            sampled_ns: SECOND,
+        };
+        assert_eq!(clock.take((100 * SECOND as i64 + 400_000, 2 * SECOND)), None, "slewing");
+        assert_eq!(clock.utc(0), 100 * SECOND + 400_000);
+        let back = clock.take((40 * SECOND as i64, 3 * SECOND)).expect("a step");
+        assert_eq!((back.boot_ns, back.delta_ns), (3 * SECOND, -60_000_400_000));
+        assert_eq!(clock.take((40 * SECOND as i64, 4 * SECOND)), None, "reported once");
+        let leap = clock.take((41 * SECOND as i64, 5 * SECOND)).expect("a leap second");
+        assert_eq!(leap.delta_ns, SECOND as i64);
+    }
+}

@@ -1,0 +1,28 @@
+//! This host: who it is, what runs on it, and how its clocks relate. Read from /proc, /sys and /etc; pure parsing is
+//! apart from reading.
+
+mod cgroup;
+mod cgroup_tree;
+mod clock;
+mod facts;
+mod fd;
+mod modules;
+mod mounts;
+mod names;
+mod process;
+mod procfs;
+mod segment;
+mod snapshot;
+mod sockets;
+
+pub use cgroup::container_of;
+pub use cgroup_tree::CgroupTree;
+pub use clock::{Clock, Step, boot_time_ns, utc_ns};
+pub use facts::HostFacts;
+pub use fd::{HostFd, read_fd, read_fds};
+pub use modules::{Module, read_modules};
+pub use mounts::{Mount, read_mounts};
+pub use names::{Group, Names, User};
+pub use process::{EnvSelection, HostProcess, read_cgroup, read_process};
+pub use snapshot::HostState;
+pub use sockets::{SocketState, Sockets};

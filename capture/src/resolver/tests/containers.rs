@@ -1,0 +1,109 @@
+//! Containers by cgroup, and what the engine says of them later.
+
+use std::sync::Arc;
+
+use super::world::World;
+use ctrace_trace::container::Container;
+
+const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+fn told(name: &str) -> Arc<Container> {
+    Arc::new(Container {
+        id: ID.to_owned(),
+        engine: "docker".to_owned(),
+        name: name.to_owned(),
+        image: "alpine:3".to_owned(),
+        ..Container::default()
+    })
+}
+
+fn container_name(w: &World, pid: u32) -> Option<String> {
+    w.image(pid).container.as_ref().map(|c| c.name.clone())
+}
+
+#[test]
+fn a_process_is_in_the_container_of_its_cgroup() {
+    let mut w = World::new();
+    w.mkdir_cgroup(500, &format!("/system.slice/docker-{ID}.scope"));
+    w.fork(10, 11);
+    assert!(w.image(11).container.is_none());
+    // It is moved there, then it executes.
+    w.cgroup = 500;
+    let seen = w.plain(11, "read", 0, &[0]);
+    let container = seen.image().container.clone().expect("a container");
+    assert_eq!(
+        (
+            container.id.as_str(),
+            container.engine.as_str(),
+            container.name.as_str()
+        ),
+        (ID, "docker", "")
+    );
+    w.exec(11, "/bin/sh", "sh");
+    w.fork(11, 12);
+    assert_eq!(
+        w.image(12)
+            .container
+            .as_ref()
+            .map(|c| c.short_id().to_owned())
+            .as_deref(),
+        Some("0123456789ab")
+    );
+
+    // The engine tells the rest.
+    let before = w.image(12).id;
+    w.resolver.container(told("web-1"));
+    assert_eq!(container_name(&w, 11).as_deref(), Some("web-1"));
+    assert_ne!(w.image(12).id, before);
+    let before = w.image(12).id;
+    w.resolver.container(told("web-1"));
+    assert_eq!(w.image(12).id, before, "nothing new");
+    w.resolver.container(told("web-2"));
+    let seen = w.plain(12, "read", 0, &[0]);
+    assert_eq!(seen.image().container.as_ref().unwrap().name, "web-2");
+    w.cgroup = super::world::CGROUP;
+    assert!(w.plain(10, "read", 0, &[0]).image().container.is_none());
+}
+
+#[test]
+fn a_container_that_was_announced_has_its_name_from_the_first_record() {
+    let mut w = World::new();
+    w.resolver.container(told("db"));
+    w.mkdir_cgroup(501, &format!("/docker/{ID}"));
+    w.cgroup = 501;
+    w.fork(10, 11);
+    assert_eq!(container_name(&w, 11).as_deref(), Some("db"), "cloned into its cgroup");
+    assert_eq!(
+        w.exec(11, "/bin/x", "x").image().cgroup,
+        format!("/docker/{ID}").as_bytes()
+    );
+}
+
+#[test]
+fn ids_in_a_container_are_not_named_by_the_host() {
+    let mut w = World::new();
+    w.mkdir_cgroup(500, &format!("/docker/{ID}"));
+    w.fork(10, 11);
+    w.cgroup = 500;
+    let seen = w.exec(11, "/bin/sh", "sh");
+    assert_eq!(seen.image().user, b"root");
+    w.plain(11, "setuid", 0, &[1000]);
+    assert_eq!(w.image(11).user, b"", "1000 is `u` on the host only");
+}
+
+#[test]
+fn a_process_that_moves_itself_to_the_root_is_still_in_its_container() {
+    let mut w = World::new();
+    w.mkdir_cgroup(1, "/");
+    w.mkdir_cgroup(2, "/other");
+    w.mkdir_cgroup(500, &format!("/docker/{ID}"));
+    w.fork(10, 11);
+    let in_container = |w: &mut World, cgroup| {
+        w.cgroup = cgroup;
+        w.plain(11, "read", 0, &[0]).image().container.is_some()
+    };
+    assert_eq!(
+        [500, 1, 2].map(|cgroup| in_container(&mut w, cgroup)),
+        [true, true, false]
+    );
+}

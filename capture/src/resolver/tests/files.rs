@@ -1,0 +1,370 @@
+//! Paths and descriptors.
+
+use super::world::World;
+use crate::resolver::{Config, Host, SnapshotFd, SnapshotProcess};
+use ctrace_trace::fd::FdKind;
+use ctrace_wire::section;
+
+const BASE: [&str; 3] = ["0 /dev/pts/0", "1 /dev/pts/0", "2 /dev/pts/0"];
+
+fn fds(more: &[&str]) -> Vec<String> {
+    BASE.iter().chain(more).map(|s| (*s).to_owned()).collect()
+}
+
+#[test]
+fn the_kernels_path_wins_and_what_was_asked_for_stays() {
+    let mut w = World::new();
+    let seen = w
+        .call(10, "openat", 3, &[-100, 1, 0, 0o7777_7777])
+        .text(1, "link")
+        .file("/etc/shadow", 9)
+        .go();
+    assert_eq!(seen.arg("name"), "/etc/shadow <- link");
+    let fd = seen.fd.as_ref().unwrap();
+    assert_eq!(
+        (&fd.name[..], &fd.name_raw[..], fd.ino, fd.dev),
+        (&b"/etc/shadow"[..], &b"link"[..], 9, 0x801)
+    );
+    assert_eq!(
+        (seen.fd_num, seen.arg("ino"), seen.arg("dev"), seen.arg("mode")),
+        (Some(3), "9", "2049", "-")
+    );
+    let seen = w
+        .call(10, "openat", -13, &[-100, 1, 0x41, 0o600])
+        .text(1, "../v//x/./y")
+        .go();
+    assert_eq!(seen.arg("name"), "/home/v/x/y <- ../v//x/./y");
+    assert_eq!((seen.fd_num, seen.arg("mode"), seen.arg("flags")), (None, "384", "65"));
+}
+
+#[test]
+fn relative_paths_start_at_the_directory_descriptor() {
+    let mut w = World::new();
+    w.call(10, "openat", 3, &[-100, 1, i64::from(libc::O_DIRECTORY)])
+        .text(1, "/srv")
+        .directory("/srv")
+        .go();
+    for (name, args, strings, want) in [
+        (
+            "openat",
+            vec![3, 1],
+            vec![(1, "a/b")],
+            vec![("name", "/srv/a/b <- a/b")],
+        ),
+        ("openat", vec![3, 1], vec![(1, "/abs")], vec![("name", "/abs <- /abs")]),
+        ("unlinkat", vec![3, 1, 0], vec![(1, "x")], vec![("name", "/srv/x <- x")]),
+        ("newfstatat", vec![3, 1, 0], vec![(1, "")], vec![("path", "/srv <- ")]),
+        ("mkdir", vec![1], vec![(0, "new")], vec![("path", "/home/u/new <- new")]),
+        (
+            "renameat2",
+            vec![3, 1, -100, 1, 0],
+            vec![(1, "o"), (3, "n")],
+            vec![("oldpath", "/srv/o <- o"), ("newpath", "/home/u/n <- n")],
+        ),
+        (
+            "symlinkat",
+            vec![1, 3, 1],
+            vec![(0, "../t"), (2, "l")],
+            vec![("target", "../t"), ("linkpath", "/srv/l <- l")],
+        ),
+        // The directory is not known: the path stays relative.
+        (
+            "openat",
+            vec![99, 1],
+            vec![(1, "./x//y")],
+            vec![("name", "x/y <- ./x//y")],
+        ),
+        // The high half of a register that holds an `int` has no meaning.
+        (
+            "openat",
+            vec![0x7fff_0000_0003, 1],
+            vec![(1, "z")],
+            vec![("name", "/srv/z <- z"), ("dirfd", "3")],
+        ),
+    ] {
+        let mut call = w.call(10, name, -2, &args);
+        for (arg, text) in strings {
+            call = call.text(arg, text);
+        }
+        let seen = call.go();
+        for (arg, value) in want {
+            assert_eq!(seen.arg(arg), value, "{name} {args:?}");
+        }
+    }
+}
+
+#[test]
+fn directories_follow_chdir_of_any_thread() {
+    let mut w = World::new();
+    w.fork(10, 11);
+    w.thread(11, 11, 12);
+    let before = w.image(11).id;
+    w.call(11, "chdir", 0, &[1]).text(0, "../v").by(12).go();
+    let image = w.image(11);
+    assert_eq!((&image.cwd[..], image.id != before), (&b"/home/v"[..], true));
+    assert_eq!(w.image(10).cwd, b"/home/u", "the parent's is its own");
+    w.call(11, "chdir", -2, &[1]).text(0, "/none").go();
+    w.call(11, "openat", 3, &[-100, 1]).text(1, "/d").directory("/d").go();
+    assert_eq!(
+        w.call(11, "mkdir", 0, &[1]).text(0, "x").go().arg("path"),
+        "/home/v/x <- x"
+    );
+    w.plain(11, "fchdir", 0, &[3]);
+    assert_eq!(w.image(11).cwd, b"/d");
+}
+
+#[test]
+fn a_thread_may_leave_the_shared_directory() {
+    let mut w = World::new();
+    w.fork(10, 11);
+    w.thread(11, 11, 12);
+    w.call(11, "unshare", 0, &[i64::from(libc::CLONE_FS)]).by(12).go();
+    w.call(11, "chdir", 0, &[1]).text(0, "/own").by(12).go();
+    assert_eq!(
+        w.call(11, "mkdir", 0, &[1]).text(0, "x").by(12).go().arg("path"),
+        "/own/x <- x"
+    );
+    assert_eq!(
+        w.call(11, "mkdir", 0, &[1]).text(0, "x").go().arg("path"),
+        "/home/u/x <- x"
+    );
+    w.call(11, "chroot", 0, &[1]).text(0, "/jail").by(12).go();
+    assert_eq!(
+        w.call(11, "mkdir", 0, &[1]).text(0, "/x").by(12).go().arg("path"),
+        "/jail/x <- /x"
+    );
+    assert_eq!(w.call(11, "mkdir", 0, &[1]).text(0, "/x").go().arg("path"), "/x <- /x");
+    // A change of who the process is reaches both.
+    w.call(11, "prctl", 0, &[15, 1]).text(1, "renamed").go();
+    let of_thread = w.call(11, "read", 0, &[0]).by(12).go();
+    assert_eq!(
+        (&of_thread.image().name[..], &of_thread.image().cwd[..]),
+        (&b"renamed"[..], &b"/own"[..])
+    );
+    assert_eq!(w.image(11).name, b"renamed");
+}
+
+#[test]
+fn below_a_chroot_paths_are_those_of_the_mount_namespace() {
+    let mut w = World::new();
+    w.fork(10, 11);
+    w.call(11, "chroot", 0, &[1]).text(0, "/jail").go();
+    w.call(11, "chdir", 0, &[1]).text(0, "/").go();
+    let seen = w.call(11, "openat", -2, &[-100, 1]).text(1, "../../etc/passwd").go();
+    assert_eq!(seen.arg("name"), "/jail/etc/passwd <- ../../etc/passwd");
+    w.fork(11, 12);
+    assert_eq!(
+        w.call(12, "rmdir", 0, &[1]).text(0, "/x").go().arg("path"),
+        "/jail/x <- /x"
+    );
+    w.call(12, "pivot_root", 0, &[1, 2])
+        .text(0, "/new")
+        .text(1, "/new/old")
+        .go();
+    assert_eq!(w.call(12, "rmdir", 0, &[1]).text(0, "/x").go().arg("path"), "/x <- /x");
+}
+
+#[test]
+fn descriptors_live_as_the_kernel_lets_them() {
+    let mut w = World::new();
+    w.fork(10, 11);
+    w.open(11, "/a", 3, 0);
+    w.open(11, "/b", 4, libc::O_CLOEXEC);
+    for (name, ret, args) in [
+        ("dup", 5, vec![4]),
+        ("dup2", 6, vec![3, 6]),
+        ("dup3", 7, vec![3, 7, i64::from(libc::O_CLOEXEC)]),
+        ("fcntl", 8, vec![3, i64::from(libc::F_DUPFD), 8]),
+        ("fcntl", 9, vec![3, i64::from(libc::F_DUPFD_CLOEXEC), 9]),
+        ("fcntl", 0, vec![8, i64::from(libc::F_SETFD), 1]),
+        ("dup2", 4, vec![4, 4]),
+        ("dup2", -9, vec![77, 3]),
+    ] {
+        w.plain(11, name, ret, &args);
+    }
+    assert_eq!(
+        w.fds(11),
+        fds(&["3 /a", "4 /b", "5 /b", "6 /a", "7 /a", "8 /a", "9 /a"])
+    );
+    w.exec(11, "/bin/x", "x");
+    assert_eq!(w.fds(11), fds(&["3 /a", "5 /b", "6 /a"]));
+    let seen = w.plain(11, "close", 0, &[5]);
+    assert_eq!(seen.fd_name(), "/b", "close shows what it closes");
+    assert_eq!(w.plain(11, "close", -9, &[3]).fd_name(), "/a");
+    assert_eq!(w.fds(11), fds(&["3 /a", "6 /a"]));
+    assert_eq!(w.fds(10), BASE, "the parent has its own table");
+    w.plain(11, "close_range", 0, &[3, 0xFFFF_FFFF, 4]);
+    assert_eq!(w.fds(11), fds(&["3 /a", "6 /a"]));
+    w.exec(11, "/bin/y", "y");
+    assert_eq!(w.fds(11), BASE);
+    w.plain(11, "close_range", 0, &[1, 0xFFFF_FFFF, 0]);
+    assert_eq!(w.fds(11), ["0 /dev/pts/0"]);
+}
+
+#[test]
+fn objects_without_a_file_have_their_kind() {
+    let mut w = World::new();
+    let cloexec = i64::from(libc::O_CLOEXEC);
+    for (name, args, kind, text, closed) in [
+        (
+            "eventfd2",
+            vec![0, cloexec],
+            FdKind::Event,
+            "anon_inode:[eventfd]",
+            true,
+        ),
+        (
+            "epoll_create1",
+            vec![0],
+            FdKind::EventPoll,
+            "anon_inode:[eventpoll]",
+            false,
+        ),
+        (
+            "signalfd4",
+            vec![-1, 0, 8, cloexec],
+            FdKind::Signal,
+            "anon_inode:[signalfd]",
+            true,
+        ),
+        (
+            "timerfd_create",
+            vec![0, 0],
+            FdKind::Timer,
+            "anon_inode:[timerfd]",
+            false,
+        ),
+        (
+            "inotify_init1",
+            vec![cloexec],
+            FdKind::Inotify,
+            "anon_inode:inotify",
+            true,
+        ),
+        ("pidfd_open", vec![1, 0], FdKind::Pidfd, "anon_inode:[pidfd]", true),
+        (
+            "userfaultfd",
+            vec![0],
+            FdKind::UserFault,
+            "anon_inode:[userfaultfd]",
+            false,
+        ),
+        (
+            "io_uring_setup",
+            vec![8, 1],
+            FdKind::IoUring,
+            "anon_inode:[io_uring]",
+            true,
+        ),
+        ("bpf", vec![0, 1, 2], FdKind::Bpf, "anon_inode:bpf", true),
+    ] {
+        w.fork(10, 11);
+        w.plain(11, name, 9, &args);
+        let seen = w.plain(11, "read", 0, &[9]);
+        let fd = seen.fd.as_ref().unwrap_or_else(|| panic!("{name}"));
+        assert_eq!(
+            (fd.kind, String::from_utf8_lossy(&fd.name).as_ref()),
+            (kind, text),
+            "{name}"
+        );
+        w.exec(11, "/bin/x", "x");
+        assert_eq!(w.fds(11).len() == 3, closed, "{name}");
+        w.exit(11, 0);
+    }
+    w.call(10, "memfd_create", 3, &[1, 1]).text(0, "payload").go();
+    assert_eq!(w.plain(10, "write", 1, &[3]).fd_name(), "memfd:payload");
+    let seen = w.call(10, "pipe2", 0, &[1, cloexec]).pair(0, [5, 6]).go();
+    assert_eq!((seen.arg("fd1"), seen.arg("fd2")), ("5", "6"));
+    assert_eq!(w.plain(10, "read", 1, &[6]).fd.unwrap().kind, FdKind::Pipe);
+    w.call(10, "socketpair", 0, &[1, 1, 0, 1]).pair(3, [7, 8]).go();
+    assert_eq!(w.plain(10, "read", 1, &[8]).fd.unwrap().kind, FdKind::Unix);
+    // A number that an unknown call gives out again no longer means what it did.
+    w.plain(10, "pidfd_getfd", 7, &[3, 1, 0]);
+    assert!(w.plain(10, "read", 1, &[7]).fd.is_none());
+}
+
+#[test]
+fn structures_give_what_stands_in_no_register() {
+    let mut w = World::new();
+    let how = [0x8_0000u64, 0o600, 8].map(u64::to_ne_bytes).concat();
+    let call = w.call(10, "openat2", 3, &[-100, 1, 2, 24]).text(1, "x");
+    let seen = call.part(section::STRUCT, 2, &how).file("/home/u/x", 4).go();
+    assert_eq!(
+        ["flags", "mode", "resolve"].map(|a| seen.arg(a)),
+        ["524288", "384", "8"]
+    );
+    assert_eq!(seen.fd.unwrap().open_flags, 0x8_0000);
+    w.exec(10, "/bin/x", "x");
+    assert_eq!(w.fds(10), BASE, "its flags held O_CLOEXEC");
+    let seen = w.plain(10, "clone3", 11, &[1, 88]);
+    assert_eq!(seen.arg("flags"), "-");
+}
+
+#[test]
+fn the_same_file_opened_again_is_the_same_entry() {
+    let mut w = World::new();
+    let ids: Vec<u64> = (3..6)
+        .map(|fd| w.open(10, "/lib/libc.so.6", fd, 0).fd.unwrap().id)
+        .collect();
+    assert_eq!(ids[0], ids[2]);
+    assert_ne!(w.open(10, "/lib/libc.so.6", 6, 1).fd.unwrap().id, ids[0], "other flags");
+}
+
+#[test]
+fn unknown_and_compat_calls_keep_their_numbers() {
+    let mut w = World::new();
+    let seen = w.call(10, "read", -38, &[1, 2, 3, 4, 5, 6]).nr(900).go();
+    assert_eq!(
+        (seen.name.as_str(), seen.arg("nr"), seen.arg("arg5")),
+        ("unknown", "900", "6")
+    );
+    w.open(10, "/a", 3, 0);
+    let seen = w.call(10, "read", 0, &[3]).compat(6).go();
+    assert_eq!((seen.name.as_str(), seen.fd_name().as_str()), ("close", "/a"));
+    assert_eq!(w.fds(10), BASE);
+}
+
+/// A host that knows one descriptor and counts what it is asked.
+struct OneFd(std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+impl Host for OneFd {
+    fn process(&mut self, _: u32) -> Option<SnapshotProcess> {
+        None
+    }
+    fn fd(&mut self, _: u32, fd: i32) -> Option<SnapshotFd> {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        (fd == 7).then(|| SnapshotFd {
+            fd,
+            entry: crate::resolver::files::named(FdKind::File, b"/received"),
+            cloexec: true,
+        })
+    }
+    fn cgroup(&mut self, _: u32) -> Option<Vec<u8>> {
+        None
+    }
+    fn user(&mut self, _: u32, _: u32) -> Option<Vec<u8>> {
+        None
+    }
+    fn group(&mut self, _: u32, _: u32) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+#[test]
+fn the_host_is_asked_once_for_a_descriptor_that_came_from_elsewhere() {
+    for (per_second, want) in [(2000, 2), (1, 1), (0, 0)] {
+        let asked = std::sync::Arc::default();
+        let config = Config {
+            lookups_per_s: per_second,
+            ..Config::default()
+        };
+        let mut w = World::with(config, Box::new(OneFd(std::sync::Arc::clone(&asked))));
+        for _ in 0..5 {
+            let seen = w.plain(10, "read", 1, &[7]);
+            assert_eq!(seen.fd_name(), if per_second > 0 { "/received" } else { "?" });
+            w.plain(10, "read", 1, &[8]);
+            w.plain(10, "read", -9, &[9]);
+        }
+        assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), want);
+    }
+}

@@ -1,0 +1,300 @@
+//! Fork, exec, exit; reuse of ids; records that come late or not at all.
+
+use super::world::{OFFSET, Seen, World, bytes};
+use crate::resolver::Config;
+use crate::resolver::image::{MAX_CHAIN, chain_len};
+use ctrace_wire::record::{self, Fork};
+
+fn name(seen: &Seen) -> String {
+    String::from_utf8_lossy(&seen.image().name).into_owned()
+}
+
+#[test]
+fn a_child_is_its_parent_until_it_executes() {
+    let mut w = World::new();
+    w.fork(10, 11);
+    let child = w.image(11);
+    assert_eq!(
+        (child.pid, child.ppid, &child.name[..], &child.cwd[..]),
+        (11, 10, &b"sh"[..], &b"/home/u"[..])
+    );
+    assert_eq!(child.parent.as_ref().unwrap().id, w.image(10).id);
+    assert_eq!(child.exec_ts, 0);
+    assert_eq!(w.fds(11), ["0 /dev/pts/0", "1 /dev/pts/0", "2 /dev/pts/0"]);
+
+    let seen = w.exec(11, "/usr/bin/cat", "cat /etc/passwd");
+    assert_eq!((seen.name.as_str(), seen.ret, seen.tid), ("execve", Some(0), 11));
+    assert_eq!(seen.arg("filename"), "/usr/bin/cat <- /usr/bin/cat");
+    let image = seen.image();
+    assert_eq!(image.argv, b"cat\0/etc/passwd");
+    assert_eq!(image.exe_path, b"/usr/bin/cat");
+    assert_eq!(image.env, b"LD_PRELOAD=/x.so");
+    assert_eq!(image.ppid, 10, "the recorded parent, not the one the record names");
+    assert_eq!((image.exe_ino, image.exe_ctime), (77, 5_000_000_000));
+    assert_eq!(image.exec_ts, w.now + OFFSET as u64);
+    assert_eq!((&image.user[..], &image.login_user[..]), (&b"root"[..], &b"u"[..]));
+    assert_eq!(image.parent.as_ref().unwrap().name, b"sh");
+    assert!(image.id != child.id && image.id != w.image(10).id);
+    // The return of the call that the exec record told already.
+    assert_eq!(w.call(11, "execve", 0, &[]).feed().len(), 0);
+    // The next exec is another one.
+    w.exec(11, "/usr/bin/id", "id");
+    assert_eq!(w.call(11, "execve", 0, &[]).feed().len(), 0);
+    assert_eq!(w.events.iter().filter(|e| e.name == "execve").count(), 2);
+}
+
+#[test]
+fn an_exec_that_fails_is_told_when_it_returns() {
+    let mut w = World::new();
+    let seen = w.call(10, "execve", -2, &[1, 2, 3]).text(0, "bin/none").go();
+    assert_eq!(
+        (seen.ret, seen.arg("filename")),
+        (Some(-2), "/home/u/bin/none <- bin/none")
+    );
+    // Where the string is read at entry only.
+    w.call(10, "execve", 0, &[1]).text(0, "gone").entering().feed();
+    let seen = w.call(10, "execve", -13, &[1]).go();
+    assert_eq!((seen.ret, seen.arg("filename")), (Some(-13), "/home/u/gone <- gone"));
+    assert_eq!(name(&seen), "sh");
+}
+
+#[test]
+fn execveat_is_known_by_its_entry_or_its_file_name() {
+    let mut w = World::new();
+    w.fork(10, 11);
+    w.call(11, "execveat", 0, &[7, 1, 0, 0, 0x1000])
+        .text(1, "")
+        .entering()
+        .feed();
+    let seen = w.exec(11, "/dev/fd/7", "x");
+    assert_eq!(
+        (seen.name.as_str(), seen.arg("dirfd"), seen.arg("at_flags")),
+        ("execveat", "7", "4096")
+    );
+    w.fork(10, 12);
+    assert_eq!(w.exec(12, "/dev/fd/3", "x").name, "execveat");
+}
+
+#[test]
+fn exit_tells_how_the_process_ended() {
+    for (status, group, want) in [
+        (0, 0, ["0", "0", "0", "0"]),
+        (3 << 8, 3 << 8, ["768", "3", "0", "0"]),
+        (9, 9, ["9", "-1", "9", "0"]),
+        (11 | 0x80, 0, ["139", "-1", "11", "1"]),
+    ] {
+        let mut w = World::new();
+        w.fork(10, 11);
+        let seen = w.exit_thread(11, 11, status, 0, group).remove(0);
+        assert_eq!(seen.name, "procexit");
+        assert_eq!(["status", "ret", "sig", "core"].map(|a| seen.arg(a)), want);
+        assert_eq!(seen.image().ppid, 10);
+    }
+}
+
+#[test]
+fn a_process_ends_with_its_last_thread() {
+    let mut w = World::new();
+    w.fork(10, 11);
+    w.thread(11, 11, 12);
+    w.thread(11, 12, 13);
+    assert!(w.exit_thread(11, 11, 7 << 8, 2, 0).is_empty(), "the leader went first");
+    assert_eq!(w.call(11, "read", 1, &[0]).by(12).go().image().pid, 11);
+    assert!(w.exit_thread(11, 12, 0, 0, 0).len() == 1);
+    let last = w.events.last().unwrap();
+    assert_eq!(
+        (last.arg("status"), last.arg("threads")),
+        ("1792", "3"),
+        "the leader's status counts"
+    );
+    assert!(
+        w.exit_thread(11, 13, 0, 0, 0).is_empty(),
+        "two saw themselves as the last"
+    );
+}
+
+#[test]
+fn exec_by_another_thread_makes_it_the_leader() {
+    let mut w = World::new();
+    w.fork(10, 11);
+    w.thread(11, 11, 12);
+    w.call(11, "execve", 0, &[1]).text(0, "x").by(12).entering().feed();
+    w.exit_thread(11, 11, 0, 1, 0);
+    let exec = w.exec_record(11, 12, "/bin/x", "x");
+    let seen = w.feed(&exec).remove(0);
+    assert_eq!(
+        (seen.tid, seen.arg("filename"), name(&seen)),
+        (11, "/bin/x <- x", "x".to_owned())
+    );
+    assert!(w.call(11, "execve", 0, &[]).feed().is_empty());
+    let seen = w.exit(11, 0).remove(0);
+    assert_eq!(seen.arg("threads"), "1");
+}
+
+#[test]
+fn a_reused_id_is_a_new_process_and_late_records_find_the_old_one() {
+    let mut w = World::new();
+    w.fork(10, 11);
+    w.exec(11, "/bin/first", "first");
+    let late = w.now + 1;
+    w.exit(11, 0);
+    w.fork(10, 11);
+    w.exec(11, "/bin/second", "second");
+    assert_eq!(name(&w.plain(11, "read", 0, &[0])), "second");
+    assert_eq!(name(&w.call(11, "read", 0, &[0]).at(late).go()), "first");
+    assert_eq!(name(&w.plain(11, "read", 0, &[0])), "second");
+}
+
+#[test]
+fn a_reused_id_without_fork_and_exit_is_seen_at_exec() {
+    let mut w = World::new();
+    w.fork(10, 11);
+    w.open(11, "/secret", 3, 0);
+    let mut exec = w.exec_record(11, 11, "/bin/other", "other");
+    // Its start: behind the header and two 32-bit ids.
+    exec[40..48].copy_from_slice(&(w.now - 1).to_ne_bytes());
+    let seen = w.feed(&exec).remove(0);
+    assert_eq!((name(&seen).as_str(), seen.image().ppid), ("other", 1));
+    assert!(w.fds(11).is_empty(), "the other's descriptors");
+}
+
+#[test]
+fn a_record_after_the_end_is_of_an_unannounced_process() {
+    let mut w = World::new();
+    w.fork(10, 11);
+    w.exec(11, "/bin/first", "first");
+    w.exit(11, 0);
+    w.now += 1_000_000_000;
+    assert_eq!(name(&w.plain(11, "read", 0, &[0])), "");
+    assert_eq!(w.resolver.stats().unannounced, 1);
+}
+
+#[test]
+fn a_fork_that_comes_after_the_childs_records_gives_it_its_lineage() {
+    let mut w = World::new();
+    w.open(10, "/log", 5, 0);
+    let fork = w.fork_record(10, 11);
+    let seen = w.open(11, "/data", 3, 0);
+    assert_eq!((seen.image().ppid, seen.fd_name().as_str()), (0, "/data"));
+    w.feed(&fork);
+    let image = w.image(11);
+    assert_eq!(
+        (image.ppid, &image.name[..], &image.cwd[..]),
+        (10, &b"sh"[..], &b"/home/u"[..])
+    );
+    assert_eq!(
+        w.fds(11),
+        ["0 /dev/pts/0", "1 /dev/pts/0", "2 /dev/pts/0", "3 /data", "5 /log"]
+    );
+}
+
+#[test]
+fn a_fork_that_comes_after_the_childs_exec_keeps_the_program() {
+    let mut w = World::new();
+    w.open(10, "/log", 5, 0);
+    w.open(10, "/tmp/x", 6, libc::O_CLOEXEC);
+    let fork = w.fork_record(10, 11);
+    w.exec(11, "/bin/cat", "cat x");
+    w.feed(&fork);
+    let image = w.image(11);
+    assert_eq!(
+        (image.ppid, &image.name[..], &image.argv[..]),
+        (10, &b"cat"[..], &b"cat\0x"[..])
+    );
+    assert_eq!(image.parent.as_ref().unwrap().name, b"sh");
+    assert_eq!(w.fds(11), ["0 /dev/pts/0", "1 /dev/pts/0", "2 /dev/pts/0", "5 /log"]);
+    assert!(w.call(11, "execve", 0, &[]).feed().is_empty());
+}
+
+#[test]
+fn lineage_outlives_the_parents() {
+    let mut w = World::new();
+    w.fork(10, 11);
+    w.exec(11, "/bin/parent", "parent");
+    w.fork(11, 12);
+    w.exit(11, 0);
+    w.now += 10_000_000_000;
+    let seen = w.exec(12, "/bin/child", "child");
+    let parent = seen.image().parent.clone().expect("the parent is remembered");
+    assert_eq!(
+        (&parent.name[..], parent.pid, seen.image().ppid),
+        (&b"parent"[..], 11, 11)
+    );
+    assert_eq!(parent.parent.as_ref().unwrap().name, b"sh");
+}
+
+#[test]
+fn a_cloned_sibling_belongs_to_the_forkers_parent() {
+    let mut w = World::new();
+    w.fork(10, 11);
+    let header = w.header(11, 11);
+    let fork = Fork {
+        child_tgid: 12,
+        child_tid: 12,
+        child_start: header.ts,
+        child_cgroup: w.cgroup,
+        child_ppid: 10,
+        header,
+        ..Fork::default()
+    };
+    w.feed(&bytes(record::KIND_FORK, &fork, &[]));
+    let image = w.image(12);
+    assert_eq!((image.ppid, image.parent.as_ref().unwrap().pid), (10, 10));
+}
+
+#[test]
+fn chains_of_parents_stay_short() {
+    let mut w = World::new();
+    let mut ids = std::collections::HashSet::new();
+    for pid in 11..300 {
+        w.fork(pid - 1, pid);
+        let image = w.image(pid);
+        assert!(chain_len(&image) <= MAX_CHAIN);
+        assert!(ids.insert(image.id), "an id was given out twice");
+        assert_eq!(image.parent.as_ref().unwrap().pid, pid - 1);
+    }
+    // Many children of a process at the end of a long chain share what was cut once.
+    let deep = w.image(299).pid;
+    for child in 1000..1010 {
+        w.fork(deep, child);
+    }
+    let first = w.image(1000).parent.as_ref().unwrap().id;
+    assert!((1000..1010).all(|c| w.image(c).parent.as_ref().unwrap().id == first));
+}
+
+#[test]
+fn ended_processes_are_freed_and_living_ones_are_bounded() {
+    let config = Config {
+        max_processes: 50,
+        ..Config::default()
+    };
+    let mut w = World::with(config, Box::new(crate::resolver::NoHost));
+    for pid in 100..1100 {
+        w.fork(10, pid);
+        w.plain(10, "read", 0, &[0]);
+    }
+    let stats = w.resolver.stats();
+    assert!(stats.processes <= 50 && stats.evicted >= 950, "{stats:?}");
+    assert_eq!(w.image(10).name, b"sh", "a process in use stays");
+    for pid in 1051..1100 {
+        w.exit(pid, 0);
+    }
+    w.now += 3_000_000_000;
+    w.plain(10, "read", 0, &[0]);
+    assert!(w.resolver.stats().processes < 5);
+}
+
+#[test]
+fn calls_that_do_not_return_are_told_at_entry() {
+    let mut w = World::new();
+    let seen = w.call(10, "exit_group", 0, &[3]).entering().go();
+    assert_eq!((seen.ret, seen.arg("status")), (None, "3"));
+    assert!(w.call(10, "getpid", 0, &[]).entering().feed().is_empty());
+    // Its register is gone when it returns.
+    assert_eq!(w.call(10, "read", 42, &[]).nr(-1).go().name, "rt_sigreturn");
+    assert_eq!(w.call(10, "read", -38, &[]).nr(-1).go().arg("nr"), "-1");
+    // Where its entries are recorded, another one is what a tracer took back.
+    assert!(w.call(10, "rt_sigreturn", 0, &[]).entering().feed().is_empty());
+    assert_eq!(w.call(10, "read", 42, &[]).nr(-1).go().name, "rt_sigreturn");
+    assert_eq!(w.call(10, "read", 42, &[]).nr(-1).go().name, "unknown");
+}

@@ -1,0 +1,265 @@
+//! The host's state against what `ps` and the container engine say.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use ctrace_capture::host::{Clock, EnvSelection, HostProcess, HostState, Names, container_of};
+use ctrace_capture::resolver::Snapshot;
+use ctrace_trace::fd::FdKind;
+use ctrace_trace::process::exe_flag;
+
+use crate::skip::{skip, variable};
+
+fn snapshot() -> HostState {
+    HostState::read(&Clock::new(), &EnvSelection::new([&b"CTRACE_MARK"[..]]))
+}
+
+fn find(state: &HostState, pid: u32) -> &HostProcess {
+    state
+        .processes
+        .iter()
+        .find(|p| p.image.pid == pid)
+        .expect("a living process is in the snapshot")
+}
+
+/// A child that is ended with the test.
+struct Child(std::process::Child);
+
+impl Child {
+    fn start(command: &mut Command) -> Child {
+        Child(
+            command
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .spawn()
+                .expect("starts"),
+        )
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// One line of `ps`: the numbers, the name and the command line.
+fn ps() -> BTreeMap<u32, (Vec<u32>, String, String)> {
+    let columns = "pid=,ppid=,pgid=,sid=,ruid=,euid=,rgid=,egid=,nlwp=,comm:15=,args=";
+    let output = Command::new("ps")
+        .args(["-e", "-ww", "-o", columns])
+        .output()
+        .expect("ps runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = |line: &str| {
+        let mut rest = line.trim_start();
+        let mut numbers = Vec::new();
+        for _ in 0..9 {
+            let (word, after) = rest.split_once(' ').expect("columns");
+            numbers.push(word.parse().expect("a number"));
+            rest = after.trim_start();
+        }
+        let (comm, args) = rest.split_at_checked(16).expect("columns");
+        (numbers[0], (numbers, comm.trim_end().to_owned(), args.to_owned()))
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn processes_are_those_of_ps() {
+    if Command::new("ps").arg("--version").output().is_err() {
+        return skip("processes_are_those_of_ps", "ps is not installed");
+    }
+    let child = Child::start(Command::new("sleep").arg("1000"));
+    let (before, state, after) = (ps(), snapshot(), ps());
+    let mut compared = 0;
+    // Those that stayed as they were while the snapshot was taken.
+    for (pid, theirs) in before.iter().filter(|(pid, theirs)| after.get(pid) == Some(theirs)) {
+        let process = find(&state, *pid);
+        let image = &process.image;
+        let ours = [
+            image.pid,
+            image.ppid,
+            image.pgid,
+            image.sid,
+            image.uid,
+            image.euid,
+            image.gid,
+            image.egid,
+            process.threads.len() as u32,
+        ];
+        let (numbers, comm, args) = theirs;
+        assert_eq!(ours, numbers.as_slice());
+        // What a kernel worker works at is no part of its name.
+        let name = String::from_utf8_lossy(&image.name);
+        assert!(
+            *comm == name || comm.starts_with("kworker/") && comm.starts_with(&*name),
+            "{comm} is {name}"
+        );
+        if args.is_ascii() && !image.argv.is_empty() && !image.argv.contains(&b'\n') {
+            let argv = String::from_utf8_lossy(&image.argv).replace('\0', " ");
+            assert_eq!(argv.trim_end(), args.trim_end(), "{pid}");
+        }
+        compared += 1;
+    }
+    assert!(
+        compared > 5 && before.contains_key(&child.0.id()),
+        "{compared} processes compared"
+    );
+}
+
+#[test]
+fn a_process_with_all_that_belongs_to_it() {
+    let folder = tempfile::tempdir().expect("folder");
+    let exe = folder.path().join("a program");
+    // Copied by another program: a file that is open for writing, here or in a child that another test just forked,
+    // cannot be executed.
+    assert!(
+        Command::new("cp")
+            .arg("/bin/sleep")
+            .arg(&exe)
+            .status()
+            .expect("cp runs")
+            .success()
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let mut command = Command::new(&exe);
+    command
+        .arg("1000")
+        .env("CTRACE_MARK", "x y")
+        .env("CTRACE_OTHER", "1")
+        .env("LD_PRELOAD", "")
+        .current_dir("/etc");
+    // cargo sets it for its tests.
+    let child = Child::start(command.env_remove("LD_LIBRARY_PATH"));
+    std::fs::remove_file(&exe).expect("remove");
+    let state = snapshot();
+    let me = find(&state, std::process::id());
+    let it = find(&state, child.0.id());
+    assert_eq!(it.image.exe_path, exe.as_os_str().as_encoded_bytes());
+    assert_ne!(it.image.exe_flags & exe_flag::DELETED, 0);
+    assert_eq!((it.image.cwd.as_slice(), it.image.ppid), (&b"/etc"[..], me.image.pid));
+    let mut env: Vec<&[u8]> = it.image.env.split(|b| *b == 0).collect();
+    env.sort_unstable();
+    assert_eq!(env, [&b"CTRACE_MARK=x y"[..], b"LD_PRELOAD="]);
+    assert!(it.image.start_ts >= me.image.start_ts && it.image.start_ts <= state.taken_ts);
+    assert_eq!(it.image.namespaces, me.image.namespaces);
+    let stdin = it.fds.iter().find(|f| f.fd == 0).expect("open");
+    assert_eq!(
+        (stdin.entry.kind, stdin.entry.name.as_slice()),
+        (FdKind::File, &b"/dev/null"[..])
+    );
+    let port = listener.local_addr().expect("bound").port();
+    let ours = |f: &&ctrace_capture::host::HostFd| f.entry.socket.is_some_and(|s| s.local.port() == port);
+    let socket = me.fds.iter().find(ours).expect("the listening socket");
+    assert_eq!((socket.entry.kind, socket.cloexec), (FdKind::Ipv4, true));
+    assert!(state.listening.iter().any(|s| s.local.port() == port));
+    let mut boot = String::new();
+    let mut file = std::fs::File::open("/proc/sys/kernel/random/boot_id").expect("there");
+    file.read_to_string(&mut boot).expect("text");
+    assert_eq!(state.facts.boot_id, boot.trim());
+    assert!(state.mounts.iter().any(|m| m.target == b"/") && !state.names.users.is_empty());
+}
+
+#[test]
+fn reading_the_whole_host_is_quick() {
+    let best = (0..5).map(|_| {
+        let began = Instant::now();
+        let state = snapshot();
+        (
+            began.elapsed(),
+            state.processes.len(),
+            state.processes.iter().map(|p| p.fds.len()).sum::<usize>(),
+        )
+    });
+    let (took, processes, fds) = best.min().expect("five");
+    eprintln!("{processes} processes, {fds} descriptors in {took:?}");
+    // 0.25 ms a process: some hundreds in 100 ms. Other tests run beside this one.
+    let allowed = 250 * processes as u128 + 20 * fds as u128 + 50_000;
+    assert!(
+        took.as_micros() < allowed,
+        "{processes} processes, {fds} descriptors in {took:?}"
+    );
+}
+
+#[test]
+fn live_a_containers_process_leads_to_its_container() {
+    let test = "live_a_containers_process_leads_to_its_container";
+    let Some(host) = variable(test, "CTRACE_TEST_DOCKER") else {
+        return;
+    };
+    let docker = |args: &[&str]| {
+        let output = Command::new("docker")
+            .args(["-H", &host])
+            .args(args)
+            .output()
+            .expect("docker runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    let id = docker(&[
+        "run",
+        "-d",
+        "--rm",
+        "-u",
+        "33",
+        "-w",
+        "/tmp",
+        "ctrace-lab/busybox",
+        "sleep",
+        "1000",
+    ]);
+    let pid: u32 = docker(&["inspect", "-f", "{{.State.Pid}}", &id])
+        .parse()
+        .expect("a number");
+    let state = snapshot();
+    let names = Names::read(&PathBuf::from(format!("/proc/{pid}/root")));
+    docker(&["rm", "-f", &id]);
+    let (process, me) = (find(&state, pid), find(&state, std::process::id()));
+    let image = &process.image;
+    assert_eq!(container_of(&image.cgroup), Some(("docker", id.as_str())));
+    assert_eq!((image.vpid, image.euid, image.cwd.as_slice()), (1, 33, &b"/tmp"[..]));
+    assert_eq!(names.user(image.euid), b"www-data");
+    assert_eq!(
+        (image.argv.as_slice(), image.exe_path.as_slice()),
+        (&b"sleep\x001000"[..], &b"/usr/bin/busybox"[..])
+    );
+    let (inner, outer) = (image.namespaces, me.image.namespaces);
+    assert!(inner.pid != outer.pid && inner.mnt != outer.mnt && inner.net != outer.net && inner.user == outer.user);
+    if process.cgroup_id != 0 {
+        assert_eq!(state.cgroups.path(process.cgroup_id), Some(image.cgroup.as_slice()));
+    } else {
+        skip(
+            test,
+            "the container has no cgroup of version 2; its id was not compared",
+        );
+    }
+}
+
+#[test]
+fn the_state_reaches_resolver_and_segment_whole() {
+    let state = snapshot();
+    let (start, kept) = (
+        Snapshot::new(&state, Vec::new()),
+        state.for_segment(Vec::new(), None, None),
+    );
+    assert_eq!(
+        (start.processes.len(), kept.processes.len()),
+        (state.processes.len(), state.processes.len())
+    );
+    let fds = |p: &HostProcess| p.fds.len();
+    let all: usize = state.processes.iter().map(fds).sum();
+    assert_eq!(start.processes.iter().map(|p| p.fds.len()).sum::<usize>(), all);
+    assert_eq!(kept.processes.iter().map(|p| p.fds.len()).sum::<usize>(), all);
+    assert!(kept.processes.is_sorted_by_key(|p| p.pid) && kept.users.is_sorted_by_key(|u| u.uid));
+    assert_eq!(start.users.get(&0).map(Vec::as_slice), Some(&b"root"[..]));
+    assert_eq!(
+        (kept.mounts.len(), kept.modules.len()),
+        (state.mounts.len(), state.modules.len())
+    );
+}

@@ -1,5 +1,0 @@
-//! Fields of the other sources: `docker.*`, `audit.*`, `log.*`, `ka.*`, `capture.*`.
-
-use super::Field;
-
-pub(super) const FIELDS: &[Field] = &[];
