@@ -110,7 +110,7 @@ mod tests {
     fn each_loss_is_told_once_with_its_window() {
         let mut losses = RingLosses::new(100);
         let total = |lane, cpu, lost| LaneTotals { lane, cpu, submitted: 9, lost };
-        let first = losses.check(200, &[total(Lane::Bulk, 0, 5), total(Lane::Priority, 1, 0, 0)], 0);
+        let first = losses.check(200, &[total(Lane::Bulk, 0, 5), total(Lane::Priority, 1, 0)], 0, 0);
         let expected = Gap { source: "syscalls", class: Class::Bulk, count: 5, cpu: 0, from: 100, to: 200 };
         assert_eq!(first, [expected]);
         assert_eq!(losses.check(300, &[total(Lane::Bulk, 0, 5)], 0, 0), []);
