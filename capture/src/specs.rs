@@ -8,6 +8,8 @@ use ctrace_wire::spec::{CAPTURE_COUNT, Capture, RESULT, SPEC_COUNT, SyscallSpec}
 /// `execve` and `execveat` with the position of `argv`, which a failed call still shows.
 const EXEC: [(u32, u8); 2] = [(59, 1), (322, 2)];
 
+const CAPSET: u32 = 126;
+
 /// Every syscall, each with what its declaration needs read through pointers.
 pub(crate) fn all(schema: &Schema) -> Vec<SyscallSpec> {
     (0..SPEC_COUNT).map(|nr| spec(schema, nr)).collect()
@@ -19,6 +21,10 @@ fn spec(schema: &Schema, nr: u32) -> SyscallSpec {
     let Some(declared) = schema.get(id) else { return SyscallSpec::PLAIN };
     let mut captures: Vec<Capture> = syscalls::captures(id).iter().filter_map(capture).collect();
     captures.extend(EXEC.iter().filter(|(exec, _)| *exec == nr).map(|(_, argv)| Capture::string_array(*argv)));
+    if nr == CAPSET {
+        // Its data: two sets of three 32-bit words, of which the resolver makes the process's capabilities.
+        captures.push(Capture::structure(1, 24));
+    }
     captures.truncate(CAPTURE_COUNT);
     let mut spec = SyscallSpec::PLAIN.with(&captures);
     if syscalls::lane(id) == Lane::Priority {
