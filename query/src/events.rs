@@ -71,13 +71,32 @@ impl TableProvider for EventsTable {
         let filter = BlockFilter::new(filters, &self.columns, &self.schema, state)?;
         let heads: Vec<&BlockHead> = self.case.blocks().iter().map(BlockRef::head).collect();
         let keep = filter.candidates(&heads)?;
-        let blocks = self.case.blocks().iter().zip(keep).filter(|(_, keep)| *keep).map(|(b, _)| b.clone()).collect();
+        let blocks = self
+            .case
+            .blocks()
+            .iter()
+            .zip(keep)
+            .filter(|(_, keep)| *keep)
+            .map(|(b, _)| b.clone())
+            .collect();
         let columns = match projection {
-            Some(projection) => projection.iter().filter_map(|i| self.columns.get(*i).copied()).collect(),
+            Some(projection) => projection
+                .iter()
+                .filter_map(|i| self.columns.get(*i).copied())
+                .collect(),
             None => self.columns.clone(),
         };
-        let scan = Scan { case: self.case.clone(), columns, filter, limit };
-        Ok(Arc::new(BlocksExec::new(scan, blocks, state.config().target_partitions())))
+        let scan = Scan {
+            case: self.case.clone(),
+            columns,
+            filter,
+            limit,
+        };
+        Ok(Arc::new(BlocksExec::new(
+            scan,
+            blocks,
+            state.config().target_partitions(),
+        )))
     }
 }
 
@@ -93,7 +112,9 @@ struct Scan {
 
 impl Scan {
     fn needs(&self) -> Need {
-        self.columns.iter().fold(self.filter.needs(), |need, c| need | c.needs())
+        self.columns
+            .iter()
+            .fold(self.filter.needs(), |need, c| need | c.needs())
     }
 }
 
@@ -133,7 +154,11 @@ impl BlocksExec {
     }
 
     fn selected(&self, partition: Option<usize>) -> impl Iterator<Item = &BlockHead> {
-        let wanted = self.partitions.iter().enumerate().filter(move |(i, _)| partition.is_none_or(|p| p == *i));
+        let wanted = self
+            .partitions
+            .iter()
+            .enumerate()
+            .filter(move |(i, _)| partition.is_none_or(|p| p == *i));
         wanted.flat_map(|(_, blocks)| blocks.iter()).map(BlockRef::head)
     }
 }
@@ -148,7 +173,9 @@ fn orderings(columns: &[Column], schema: &SchemaRef, sorted: bool) -> Vec<LexOrd
     let ordered = |c: &Column| matches!(c, Column::Seq) || (sorted && matches!(c, Column::Ts));
     let sort = |i: usize, c: &Column| -> Option<LexOrdering> {
         let column = datafusion::physical_expr::expressions::Column::new(schema.field(i).name(), i);
-        ordered(c).then(|| LexOrdering::new([PhysicalSortExpr::new_default(Arc::new(column))])).flatten()
+        ordered(c)
+            .then(|| LexOrdering::new([PhysicalSortExpr::new_default(Arc::new(column))]))
+            .flatten()
     };
     columns.iter().enumerate().filter_map(|(i, c)| sort(i, c)).collect()
 }
@@ -157,7 +184,11 @@ impl DisplayAs for BlocksExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let blocks: usize = self.partitions.iter().map(|p| p.len()).sum();
         let of = self.scan.case.blocks().len();
-        write!(f, "BlocksExec: blocks={blocks}/{of} partitions={}", self.partitions.len())?;
+        write!(
+            f,
+            "BlocksExec: blocks={blocks}/{of} partitions={}",
+            self.partitions.len()
+        )?;
         let names: Vec<_> = self.scan.columns.iter().map(Column::name).collect();
         write!(f, " columns=[{}] {}", names.join(", "), self.scan.filter)
     }
@@ -226,7 +257,11 @@ impl ExecutionPlan for BlocksExec {
         let mut statistics = Statistics::new_unknown(&schema);
         let exact = self.scan.filter.is_empty() && self.scan.limit.is_none();
         let rows: usize = self.selected(args.partition()).map(|h| h.events as usize).sum();
-        statistics.num_rows = if exact { Precision::Exact(rows) } else { Precision::Inexact(rows) };
+        statistics.num_rows = if exact {
+            Precision::Exact(rows)
+        } else {
+            Precision::Inexact(rows)
+        };
         if exact {
             for (column, stats) in self.scan.columns.iter().zip(&mut statistics.column_statistics) {
                 *stats = bounds(column, self.selected(args.partition()));
@@ -243,7 +278,9 @@ fn bounds<'a>(column: &Column, heads: impl Iterator<Item = &'a BlockHead>) -> Co
         Column::Ts => (h.min_ts, h.max_ts),
         _ => (h.first_seq, h.first_seq + u64::from(h.events) - 1),
     });
-    let Some((low, high)) = ranges.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))) else { return statistics };
+    let Some((low, high)) = ranges.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))) else {
+        return statistics;
+    };
     let value = |v: u64| match column {
         Column::Ts => ScalarValue::TimestampNanosecond(i64::try_from(v).ok(), Some("UTC".into())),
         _ => ScalarValue::UInt64(Some(v)),
@@ -272,7 +309,9 @@ impl Partition {
     /// The next batch that has rows; `None` at the end.
     fn next(&mut self) -> Result<Option<RecordBatch>> {
         while self.left > 0 {
-            let Some(block) = self.blocks.get(self.next).cloned() else { break };
+            let Some(block) = self.blocks.get(self.next).cloned() else {
+                break;
+            };
             self.next += 1;
             let elapsed = self.baseline.elapsed_compute().clone();
             let _timer = elapsed.timer();
@@ -314,8 +353,17 @@ impl Partition {
             Some(rows) => Rows::Some(rows),
             None => Rows::All(decoded.len),
         };
-        let arrays = self.scan.columns.iter().map(|c| c.array(decoded, &rows)).collect::<Result<Vec<_>, _>>()?;
+        let arrays = self
+            .scan
+            .columns
+            .iter()
+            .map(|c| c.array(decoded, &rows))
+            .collect::<Result<Vec<_>, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
-        Ok(Some(RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)?))
+        Ok(Some(RecordBatch::try_new_with_options(
+            self.schema.clone(),
+            arrays,
+            &options,
+        )?))
     }
 }

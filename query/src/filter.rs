@@ -57,8 +57,13 @@ fn classify(filter: &Expr, columns: &[Column]) -> Class {
     if filter.is_volatile() || filter.exists(|e| Ok(beyond_a_row(e))).unwrap_or(true) {
         return Class::Other;
     }
-    let mut used = filter.column_refs().into_iter().map(|c| columns.iter().find(|x| x.name() == c.name));
-    let Some(Some(first)) = used.next() else { return Class::Other };
+    let mut used = filter
+        .column_refs()
+        .into_iter()
+        .map(|c| columns.iter().find(|x| x.name() == c.name));
+    let Some(Some(first)) = used.next() else {
+        return Class::Other;
+    };
     let is_range = |c: &Column| matches!(c, Column::Seq | Column::Ts);
     match first.per() {
         Per::Row if is_range(first) && used.all(|c| c.is_some_and(is_range)) => Class::Range,
@@ -97,7 +102,11 @@ impl BlockFilter {
         let ranges = match conjunction(ranges) {
             Some(expr) => {
                 let expr = state.create_physical_expr(expr, &DFSchema::try_from(table.as_ref().clone())?)?;
-                Some(PruningPredicateBuilder::new().with_file_schema(table.clone()).try_build(expr)?)
+                Some(
+                    PruningPredicateBuilder::new()
+                        .with_file_schema(table.clone())
+                        .try_build(expr)?,
+                )
             }
             None => None,
         };
@@ -119,15 +128,21 @@ impl BlockFilter {
 
     /// The block columns that [`Self::rows`] looks at.
     pub(crate) fn needs(&self) -> Need {
-        self.entries.iter().fold(Need::NOTHING, |need, e| need | e.column.needs())
+        self.entries
+            .iter()
+            .fold(Need::NOTHING, |need, e| need | e.column.needs())
     }
 
     /// The rows that pass; `None` when all do.
     pub(crate) fn rows(&self, block: &Decoded) -> Result<Option<Vec<u32>>> {
-        let Some((first, rest)) = self.entries.split_first() else { return Ok(None) };
+        let Some((first, rest)) = self.entries.split_first() else {
+            return Ok(None);
+        };
         let mask = first.entries(block)?;
         let per = first.column.per();
-        let mut rows: Vec<u32> = (0..block.len as u32).filter(|r| mask.has(entry_of(per, block, *r as usize))).collect();
+        let mut rows: Vec<u32> = (0..block.len as u32)
+            .filter(|r| mask.has(entry_of(per, block, *r as usize)))
+            .collect();
         for filter in rest {
             if rows.is_empty() {
                 break;
@@ -172,7 +187,10 @@ impl EntryFilter {
 
     fn entries(&self, block: &Decoded) -> Result<Mask> {
         let Some(values) = self.column.entries(block) else {
-            return Ok(Mask { bits: vec![true], none: true });
+            return Ok(Mask {
+                bits: vec![true],
+                none: true,
+            });
         };
         // One more entry stands for rows that refer to nothing: their value is null.
         let values = concat(&[&values, &new_null_array(values.data_type(), 1)])?;
@@ -184,7 +202,10 @@ impl EntryFilter {
 
     /// Texts as the dictionary type that the table shows.
     fn typed(&self, values: ArrayRef) -> Result<ArrayRef> {
-        match (self.schema.field(0).data_type(), values.as_any().downcast_ref::<StringArray>()) {
+        match (
+            self.schema.field(0).data_type(),
+            values.as_any().downcast_ref::<StringArray>(),
+        ) {
             (DataType::Dictionary(..), Some(texts)) => {
                 let keys: UInt32Array = (0..texts.len() as u32).map(Some).collect();
                 Ok(dictionary(&keys, texts)?)
@@ -223,7 +244,12 @@ struct HeadStatistics<'a> {
 }
 
 impl HeadStatistics<'_> {
-    fn bound(&self, column: &ColumnName, ts: impl Fn(&BlockHead) -> u64, seq: impl Fn(&BlockHead) -> u64) -> Option<ArrayRef> {
+    fn bound(
+        &self,
+        column: &ColumnName,
+        ts: impl Fn(&BlockHead) -> u64,
+        seq: impl Fn(&BlockHead) -> u64,
+    ) -> Option<ArrayRef> {
         match column.name.as_str() {
             "ts" => {
                 let values = self.heads.iter().map(|h| {
@@ -231,7 +257,9 @@ impl HeadStatistics<'_> {
                 });
                 ScalarValue::iter_to_array(values).ok()
             }
-            "seq" => Some(Arc::new(UInt64Array::from_iter_values(self.heads.iter().map(|h| seq(h))))),
+            "seq" => Some(Arc::new(UInt64Array::from_iter_values(
+                self.heads.iter().map(|h| seq(h)),
+            ))),
             _ => None,
         }
     }
@@ -243,7 +271,11 @@ impl PruningStatistics for HeadStatistics<'_> {
     }
 
     fn max_values(&self, column: &ColumnName) -> Option<ArrayRef> {
-        self.bound(column, |h| h.max_ts, |h| h.first_seq + u64::from(h.events).saturating_sub(1))
+        self.bound(
+            column,
+            |h| h.max_ts,
+            |h| h.first_seq + u64::from(h.events).saturating_sub(1),
+        )
     }
 
     fn num_containers(&self) -> usize {

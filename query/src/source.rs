@@ -19,7 +19,12 @@ impl CaseSource {
     /// Takes a case; with `late`, what was learned later is applied to earlier events.
     pub fn new(case: Case, late: Option<LateFacts>) -> CaseSource {
         let blocks = case.blocks().cloned().collect();
-        CaseSource { case, blocks, late, problems: Mutex::default() }
+        CaseSource {
+            case,
+            blocks,
+            late,
+            problems: Mutex::default(),
+        }
     }
 
     /// The case.
@@ -41,7 +46,10 @@ impl CaseSource {
 
     /// Notes damage; gives the nothing that was read.
     pub(crate) fn note<T>(&self, problem: Problem) -> Option<T> {
-        self.problems.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
+        self.problems
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(problem);
         None
     }
 

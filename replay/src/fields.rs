@@ -92,7 +92,10 @@ pub(crate) struct FieldRef {
 
 impl FieldRef {
     pub(crate) fn scope(&self) -> Scope {
-        self.parts.iter().map(|(f, _)| scope_of(f.domain())).fold(Scope::Kind, Scope::join)
+        self.parts
+            .iter()
+            .map(|(f, _)| scope_of(f.domain()))
+            .fold(Scope::Kind, Scope::join)
     }
 
     /// Columns that must be decoded to read it.
@@ -136,8 +139,12 @@ const ENDS: [(&str, [&str; 2], Type); 4] = [
 ];
 
 /// The fields that are an address, compared with networks.
-const NETS: [(&str, &str); 4] =
-    [("fd.cnet", "fd.cip"), ("fd.snet", "fd.sip"), ("fd.lnet", "fd.lip"), ("fd.rnet", "fd.rip")];
+const NETS: [(&str, &str); 4] = [
+    ("fd.cnet", "fd.cip"),
+    ("fd.snet", "fd.sip"),
+    ("fd.lnet", "fd.lip"),
+    ("fd.rnet", "fd.rip"),
+];
 
 /// Finds the field of a name and argument.
 pub(crate) fn resolve(name: &str, arg: Option<&str>) -> Result<FieldRef, FieldError> {
@@ -147,19 +154,37 @@ pub(crate) fn resolve(name: &str, arg: Option<&str>) -> Result<FieldRef, FieldEr
     };
     if arg.is_none() {
         if let Some((_, ends, ty)) = ENDS.iter().find(|e| e.0 == name) {
-            let parts: Option<Vec<_>> = ends.iter().map(|n| Some((catalogue::find(n)?, FieldArg::None))).collect();
+            let parts: Option<Vec<_>> = ends
+                .iter()
+                .map(|n| Some((catalogue::find(n)?, FieldArg::None)))
+                .collect();
             if let Some(parts) = parts {
-                return Ok(FieldRef { text, parts, ty: *ty, arity: Arity::Ends });
+                return Ok(FieldRef {
+                    text,
+                    parts,
+                    ty: *ty,
+                    arity: Arity::Ends,
+                });
             }
         }
         if let Some(field) = NETS.iter().find(|n| n.0 == name).and_then(|n| catalogue::find(n.1)) {
-            return Ok(FieldRef { text, parts: vec![(field, FieldArg::None)], ty: Type::Net, arity: Arity::One });
+            return Ok(FieldRef {
+                text,
+                parts: vec![(field, FieldArg::None)],
+                ty: Type::Net,
+                arity: Arity::One,
+            });
         }
     }
     let (field, arg) = find(name, arg)?;
     let ty = type_of(field);
     let arity = arity_of(field, &arg);
-    Ok(FieldRef { text, parts: vec![(field, arg)], ty, arity })
+    Ok(FieldRef {
+        text,
+        parts: vec![(field, arg)],
+        ty,
+        arity,
+    })
 }
 
 fn find(name: &str, arg: Option<&str>) -> Result<(&'static Field, FieldArg), FieldError> {
@@ -187,7 +212,12 @@ pub(crate) fn all_names() -> impl Iterator<Item = &'static str> {
 }
 
 fn check_arg(field: &Field, arg: Option<&str>) -> Result<FieldArg, FieldError> {
-    let error = |message: String| Err(FieldError { message, suggestion: None });
+    let error = |message: String| {
+        Err(FieldError {
+            message,
+            suggestion: None,
+        })
+    };
     let parsed = match arg {
         None => FieldArg::None,
         Some(text) => match text.parse() {
@@ -217,11 +247,19 @@ fn is_event_arg(name: &str) -> bool {
 /// Refuses parameters that no event type has: a comparison with one would be false for ever.
 fn check_param(key: &str) -> Result<(), FieldError> {
     let schema = Schema::current();
-    let names = || schema.specs().iter().flat_map(|s| s.params.iter().map(|p| p.name.as_str()));
+    let names = || {
+        schema
+            .specs()
+            .iter()
+            .flat_map(|s| s.params.iter().map(|p| p.name.as_str()))
+    };
     if names().any(|n| n == key) {
         return Ok(());
     }
-    Err(FieldError { message: format!("unknown event argument '{key}'"), suggestion: nearest(key, names()) })
+    Err(FieldError {
+        message: format!("unknown event argument '{key}'"),
+        suggestion: nearest(key, names()),
+    })
 }
 
 fn type_of(field: &Field) -> Type {
@@ -238,7 +276,14 @@ fn type_of(field: &Field) -> Type {
 }
 
 /// The fields that stand for all ancestors when no index is given.
-const ANCESTORS: [&str; 6] = ["proc.aname", "proc.aexe", "proc.aexepath", "proc.acmdline", "proc.apid", "proc.aenv"];
+const ANCESTORS: [&str; 6] = [
+    "proc.aname",
+    "proc.aexe",
+    "proc.aexepath",
+    "proc.acmdline",
+    "proc.apid",
+    "proc.aenv",
+];
 
 fn arity_of(field: &Field, arg: &FieldArg) -> Arity {
     if ANCESTORS.contains(&field.name) && *arg == FieldArg::None {
@@ -252,8 +297,21 @@ fn arity_of(field: &Field, arg: &FieldArg) -> Arity {
 
 /// Event types that Falco knows and no source of ctrace makes; rules may name them.
 const FOREIGN_EVENTS: [&str; 15] = [
-    "drop", "scapevent", "procinfo", "cpu_hotplug", "notification", "infra", "container", "switch", "signaldeliver",
-    "page_fault", "asyncevent", "pluginevent", "tracer", "mesos", "useradded",
+    "drop",
+    "scapevent",
+    "procinfo",
+    "cpu_hotplug",
+    "notification",
+    "infra",
+    "container",
+    "switch",
+    "signaldeliver",
+    "page_fault",
+    "asyncevent",
+    "pluginevent",
+    "tracer",
+    "mesos",
+    "useradded",
 ];
 
 /// Refuses names that are no event type, as Falco does.
@@ -263,5 +321,8 @@ pub(crate) fn check_event_type(name: &str) -> Result<(), FieldError> {
         return Ok(());
     }
     let names = schema.specs().iter().map(|s| s.name.as_str()).chain(FOREIGN_EVENTS);
-    Err(FieldError { message: format!("unknown event type '{name}'"), suggestion: nearest(name, names) })
+    Err(FieldError {
+        message: format!("unknown event type '{name}'"),
+        suggestion: nearest(name, names),
+    })
 }

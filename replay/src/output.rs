@@ -95,11 +95,18 @@ fn shorter(
     width: usize,
     error: CompileError,
 ) -> Result<(Option<Token>, usize), CompileError> {
-    let name = field.bytes().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.')).count();
+    let name = field
+        .bytes()
+        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'))
+        .count();
     for end in (1..name).rev() {
         let Some(prefix) = field.get(..end) else { continue };
-        let Ok((operand, len)) = condition::parse_field(prefix, text_id, start) else { continue };
-        if len == end && let Ok(value) = compile::extract(&operand) {
+        let Ok((operand, len)) = condition::parse_field(prefix, text_id, start) else {
+            continue;
+        };
+        if len == end
+            && let Ok(value) = compile::extract(&operand)
+        {
             return Ok((Some(Token::Field { value, width }), start + end));
         }
     }

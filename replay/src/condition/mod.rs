@@ -5,6 +5,6 @@ mod cursor;
 mod operator;
 mod parser;
 
-pub use operator::{Modifier, Operator};
 pub(crate) use operator::operator_of;
+pub use operator::{Modifier, Operator};
 pub(crate) use parser::{SyntaxError, parse, parse_field, parse_values};

@@ -79,13 +79,21 @@ pub(crate) fn lex(text: &str) -> Option<(Operator, usize)> {
     let word = word_len(text);
     SPELLINGS
         .iter()
-        .find(|(name, ..)| if word > 0 { text.get(..word) == Some(*name) } else { text.starts_with(name) })
+        .find(|(name, ..)| {
+            if word > 0 {
+                text.get(..word) == Some(*name)
+            } else {
+                text.starts_with(name)
+            }
+        })
         .map(|(name, op, _)| (*op, name.len()))
 }
 
 /// Length of the word at the beginning of `text`.
 pub(crate) fn word_len(text: &str) -> usize {
-    text.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count()
+    text.bytes()
+        .take_while(|b| b.is_ascii_alphanumeric() || *b == b'_')
+        .count()
 }
 
 /// How a text operator combines over a list of values: `startswith oneof (a, b)`.
@@ -128,7 +136,9 @@ pub(crate) fn operator_of(text: &str) -> Option<(Operator, Option<Modifier>)> {
     if len != first.len() {
         return None;
     }
-    let Some(second) = words.next() else { return Some((op, None)) };
+    let Some(second) = words.next() else {
+        return Some((op, None));
+    };
     let modifier = Modifier::of(second)?;
     (op.takes() == Takes::Text && words.next().is_none()).then_some((op, Some(modifier)))
 }

@@ -102,7 +102,9 @@ pub fn load(files: &[RuleFile<'_>], options: &LoadOptions) -> Result<RuleSet, Di
             Err(error) => loader.diagnostics.push(error),
         }
     }
-    loader.compile(collected, options).map_err(|list| Diagnostics(sorted(list, files)))
+    loader
+        .compile(collected, options)
+        .map_err(|list| Diagnostics(sorted(list, files)))
 }
 
 /// Puts diagnostics in the order of files and lines and drops repetitions.
@@ -122,11 +124,13 @@ pub(crate) struct Loader {
 
 impl Loader {
     pub(crate) fn error(&mut self, origin: crate::source::Origin, message: impl Into<String>) {
-        self.diagnostics.push(self.sources.at_origin(Severity::Error, origin, message.into()));
+        self.diagnostics
+            .push(self.sources.at_origin(Severity::Error, origin, message.into()));
     }
 
     pub(crate) fn warn(&mut self, origin: crate::source::Origin, message: impl Into<String>) {
-        self.diagnostics.push(self.sources.at_origin(Severity::Warning, origin, message.into()));
+        self.diagnostics
+            .push(self.sources.at_origin(Severity::Warning, origin, message.into()));
     }
 
     fn report(&mut self, severity: Severity, error: CompileError) {
@@ -135,11 +139,7 @@ impl Loader {
         self.diagnostics.push(d);
     }
 
-    fn compile(
-        mut self,
-        collected: collect::Collection,
-        options: &LoadOptions,
-    ) -> Result<RuleSet, Vec<Diagnostic>> {
+    fn compile(mut self, collected: collect::Collection, options: &LoadOptions) -> Result<RuleSet, Vec<Diagnostic>> {
         let mut formulas = Formulas::default();
         let mut scope = resolve::Scope::new(&collected, &mut self);
         let mut rules = Vec::new();
@@ -149,12 +149,18 @@ impl Loader {
             }
         }
         scope.finish(&mut formulas, &mut self);
-        let (errors, warnings): (Vec<_>, Vec<_>) =
-            self.diagnostics.into_iter().partition(|d| d.severity == Severity::Error);
+        let (errors, warnings): (Vec<_>, Vec<_>) = self
+            .diagnostics
+            .into_iter()
+            .partition(|d| d.severity == Severity::Error);
         if !errors.is_empty() {
             return Err(errors);
         }
-        Ok(RuleSet { rules, formulas, warnings })
+        Ok(RuleSet {
+            rules,
+            formulas,
+            warnings,
+        })
     }
 
     fn compile_rule(
@@ -165,7 +171,10 @@ impl Loader {
         formulas: &mut Formulas,
     ) -> Option<Rule> {
         if !is_source(&rule.source) {
-            self.warn(rule.origin, format!("rule '{}' is left out: unknown source '{}'", rule.name, rule.source));
+            self.warn(
+                rule.origin,
+                format!("rule '{}' is left out: unknown source '{}'", rule.name, rule.source),
+            );
             return None;
         }
         let mut errors = Vec::new();
@@ -174,7 +183,10 @@ impl Loader {
         let condition = self.rule_condition(rule, scope, formulas, &mut errors);
         if rule.skip_if_unknown && !errors.is_empty() && errors.iter().all(|e| e.unknown) {
             errors.into_iter().for_each(|e| self.report(Severity::Warning, e));
-            self.warn(rule.origin, format!("rule '{}' is left out: skip-if-unknown-filter", rule.name));
+            self.warn(
+                rule.origin,
+                format!("rule '{}' is left out: skip-if-unknown-filter", rule.name),
+            );
             return None;
         }
         errors.into_iter().for_each(|e| self.report(Severity::Error, e));
@@ -208,7 +220,12 @@ impl Loader {
         let expr = match crate::condition::parse(self.sources.text(id), id) {
             Ok(expr) => expr,
             Err(e) => {
-                errors.push(CompileError { loc: e.loc, message: e.message, suggestion: e.suggestion, unknown: false });
+                errors.push(CompileError {
+                    loc: e.loc,
+                    message: e.message,
+                    suggestion: e.suggestion,
+                    unknown: false,
+                });
                 return None;
             }
         };

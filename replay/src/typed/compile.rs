@@ -23,19 +23,34 @@ pub(crate) struct CompileError {
 
 impl CompileError {
     pub(crate) fn new(loc: Loc, message: impl Into<String>) -> CompileError {
-        CompileError { loc, message: message.into(), suggestion: None, unknown: false }
+        CompileError {
+            loc,
+            message: message.into(),
+            suggestion: None,
+            unknown: false,
+        }
     }
 
     fn unknown(loc: Loc, error: FieldError) -> CompileError {
-        CompileError { loc, message: error.message, suggestion: error.suggestion, unknown: true }
+        CompileError {
+            loc,
+            message: error.message,
+            suggestion: error.suggestion,
+            unknown: true,
+        }
     }
 }
 
 /// What names in a condition stand for, apart from fields.
 pub(crate) trait Names {
     /// The formula of a macro; its errors go to `errors`.
-    fn macro_node(&mut self, name: &str, loc: Loc, formulas: &mut Formulas, errors: &mut Vec<CompileError>)
-    -> Option<NodeId>;
+    fn macro_node(
+        &mut self,
+        name: &str,
+        loc: Loc,
+        formulas: &mut Formulas,
+        errors: &mut Vec<CompileError>,
+    ) -> Option<NodeId>;
     /// The items of a list.
     fn list_items(&mut self, name: &str, errors: &mut Vec<CompileError>) -> Option<Vec<Value>>;
 }
@@ -91,9 +106,15 @@ fn transform(call: &Call) -> Result<Extract, CompileError> {
     }
     match (name, Transform::of(name)) {
         (_, Some(t)) => {
-            let [arg] = args.as_slice() else { return error(format!("{name}() takes one argument")) };
+            let [arg] = args.as_slice() else {
+                return error(format!("{name}() takes one argument"));
+            };
             if t.result(arg.ty(), arg.arity()).is_none() {
-                return error(format!("{name}() does not fit '{}', which is {}", arg.text(), describe(arg)));
+                return error(format!(
+                    "{name}() does not fit '{}', which is {}",
+                    arg.text(),
+                    describe(arg)
+                ));
             }
             Ok(Extract::Apply(t, Box::new(args.remove(0))))
         }
@@ -121,7 +142,11 @@ fn unfit_for_transform(extract: &Extract) -> Option<&FieldRef> {
 }
 
 fn describe(extract: &Extract) -> String {
-    let list = if extract.arity() == Arity::List { "a list of " } else { "" };
+    let list = if extract.arity() == Arity::List {
+        "a list of "
+    } else {
+        ""
+    };
     format!("{list}{}", extract.ty().name())
 }
 
@@ -139,7 +164,9 @@ fn compile_check(check: &Check, names: &mut dyn Names, errors: &mut Vec<CompileE
 
 /// Which operators a type has, as in Falco (`flt_is_comparable`).
 fn fits(op: Operator, ty: Type) -> bool {
-    use Operator::{BContains, BStartsWith, Contains, EndsWith, Eq, Exists, Ge, Gt, In, Intersects, Le, Lt, Ne, StartsWith};
+    use Operator::{
+        BContains, BStartsWith, Contains, EndsWith, Eq, Exists, Ge, Gt, In, Intersects, Le, Lt, Ne, StartsWith,
+    };
     match ty {
         Type::Str => !matches!(op, BContains | BStartsWith),
         Type::Int | Type::Uint | Type::Port => matches!(op, Eq | Ne | Lt | Le | Gt | Ge | In | Intersects | Exists),
@@ -160,7 +187,12 @@ fn check_operator(check: &Check, left: &Extract) -> Result<(), CompileError> {
     if fits {
         return Ok(());
     }
-    let message = format!("operator '{}' does not fit '{}', which is {}", check.op.name(), left.text(), describe(left));
+    let message = format!(
+        "operator '{}' does not fit '{}', which is {}",
+        check.op.name(),
+        left.text(),
+        describe(left)
+    );
     Err(CompileError::new(check.op_loc, message))
 }
 
@@ -180,7 +212,11 @@ fn right_field(check: &Check, left: &Extract, operand: &Operand) -> Result<Extra
     let lists = (left.arity() == Arity::List, right.arity() == Arity::List);
     if comparable(left.ty()) != comparable(right.ty()) || lists.0 != lists.1 {
         let (l, r) = (describe(left), describe(&right));
-        return error(format!("'{}' is {l}, '{}' is {r}: they cannot be compared", left.text(), right.text()));
+        return error(format!(
+            "'{}' is {l}, '{}' is {r}: they cannot be compared",
+            left.text(),
+            right.text()
+        ));
     }
     Ok(right)
 }
@@ -202,7 +238,12 @@ fn value_test(
 ) -> Result<Test, CompileError> {
     let values = expand(std::slice::from_ref(value), names, errors);
     let [value] = values.as_slice() else {
-        let message = format!("'{}' is a list of {} items; operator '{}' takes one value", value.text(), values.len(), check.op.name());
+        let message = format!(
+            "'{}' is a list of {} items; operator '{}' takes one value",
+            value.text(),
+            values.len(),
+            check.op.name()
+        );
         return Err(CompileError::new(value.loc, message));
     };
     check_event_types(left, &values)?;
@@ -220,9 +261,8 @@ fn list_test(
     check_event_types(left, &values)?;
     let Some(modifier) = check.modifier else {
         let bytes: Vec<&[u8]> = values.iter().map(|v| v.bytes.as_slice()).collect();
-        return constant::list(left.ty(), check.op, &bytes).map_err(|(i, message)| {
-            CompileError::new(values.get(i).map_or(check.op_loc, |v| v.loc), message)
-        });
+        return constant::list(left.ty(), check.op, &bytes)
+            .map_err(|(i, message)| CompileError::new(values.get(i).map_or(check.op_loc, |v| v.loc), message));
     };
     let tests: Result<Vec<Test>, _> = values
         .iter()

@@ -153,8 +153,10 @@ pub(crate) fn number(value: &Value<'_>) -> Option<i128> {
 fn icontains(text: &[u8], needle: &[u8]) -> bool {
     let Some(&first) = needle.first() else { return true };
     let upper = first.to_ascii_uppercase();
-    memchr::memchr2_iter(first, upper, text)
-        .any(|i| text.get(i..i + needle.len()).is_some_and(|w| w.eq_ignore_ascii_case(needle)))
+    memchr::memchr2_iter(first, upper, text).any(|i| {
+        text.get(i..i + needle.len())
+            .is_some_and(|w| w.eq_ignore_ascii_case(needle))
+    })
 }
 
 #[cfg(test)]
@@ -163,7 +165,10 @@ mod tests {
 
     #[test]
     fn networks_contain_addresses_of_their_family() {
-        let net = |a: &str, prefix| Network { address: a.parse().unwrap_or(IpAddr::from([0, 0, 0, 0])), prefix };
+        let net = |a: &str, prefix| Network {
+            address: a.parse().unwrap_or(IpAddr::from([0, 0, 0, 0])),
+            prefix,
+        };
         assert!(net("10.0.0.0", 8).contains(IpAddr::from([10, 1, 2, 3])));
         assert!(!net("10.0.0.0", 8).contains(IpAddr::from([11, 1, 2, 3])));
         assert!(net("1.2.3.4", 0).contains(IpAddr::from([9, 9, 9, 9])));
