@@ -62,6 +62,17 @@ pub enum SourceArg {
     Audit,
 }
 
+impl SourceArg {
+    /// The name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            SourceArg::Syscalls => "syscalls",
+            SourceArg::Docker => "docker",
+            SourceArg::Audit => "audit",
+        }
+    }
+}
+
 /// How much of a case to keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {

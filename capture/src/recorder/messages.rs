@@ -148,6 +148,11 @@ impl ContainerImages {
         self.by_id.insert(container.id.clone(), Arc::new(image));
     }
 
+    /// Every container that an engine told of.
+    pub(super) fn containers(&self) -> Vec<Container> {
+        self.by_id.values().filter_map(|image| image.container.as_deref().cloned()).collect()
+    }
+
     fn get(&mut self, event: &DockerEvent) -> Option<Arc<ProcessImage>> {
         let id = event.container.as_ref()?;
         if !self.by_id.contains_key(id) {
