@@ -47,17 +47,19 @@ impl Type {
 pub(crate) enum Arity {
     /// At most one.
     One,
-    /// Several; a comparison holds when it holds for one of them: `proc.aname` without an index.
+    /// Several; a comparison holds when it holds for one of them: `proc.aname` without an index, `audit.key`.
     Any,
     /// Both ends of a socket; as [`Arity::Any`], but `!=` must hold for both: `fd.ip`.
     Ends,
-    /// A list; `in` wants every element in the set, `intersects` one of them.
+    /// A list made by a transformer; `in` wants every element in the set, `intersects` one of them.
     List,
 }
 
 /// The narrowest thing that a value depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Scope {
+    /// Nothing: constants.
+    Constant,
     /// The event's type alone.
     Kind,
     /// The acting process image.
@@ -72,7 +74,7 @@ impl Scope {
     /// The narrowest scope that covers both.
     pub(crate) fn join(self, other: Scope) -> Scope {
         match (self, other) {
-            (Scope::Kind, s) | (s, Scope::Kind) => s,
+            (Scope::Constant, s) | (s, Scope::Constant) => s,
             (a, b) if a == b => a,
             _ => Scope::Row,
         }
@@ -84,7 +86,7 @@ impl Scope {
 pub(crate) struct FieldRef {
     /// As it was written, argument included.
     pub(crate) text: String,
-    /// The field to read; two for fields that mean either end of a socket.
+    /// The field to read; two for fields that mean either end of a socket, none for one that is never recorded.
     pub(crate) parts: Vec<(&'static Field, FieldArg)>,
     pub(crate) ty: Type,
     pub(crate) arity: Arity,
@@ -92,7 +94,7 @@ pub(crate) struct FieldRef {
 
 impl FieldRef {
     pub(crate) fn scope(&self) -> Scope {
-        self.parts.iter().map(|(f, _)| scope_of(f.domain())).fold(Scope::Kind, Scope::join)
+        self.parts.iter().map(|(f, _)| scope_of(f.domain())).fold(Scope::Constant, Scope::join)
     }
 
     /// Columns that must be decoded to read it.
@@ -118,6 +120,15 @@ fn scope_of(domain: Domain) -> Scope {
         Domain::Fd => Scope::Fd,
         Domain::Thread | Domain::Event => Scope::Row,
     }
+}
+
+/// Why Falco's field of that name is never recorded; nothing for other names.
+pub(crate) fn unsupported(name: &str) -> Option<&'static str> {
+    if resolve(name, None).is_ok() {
+        return None;
+    }
+    let prefixes = name.rmatch_indices('.').filter_map(|(dot, _)| name.get(..dot));
+    std::iter::once(name).chain(prefixes).find_map(catalogue::find_unsupported)
 }
 
 /// Why a name with its argument is no field.
@@ -232,22 +243,15 @@ fn type_of(field: &Field) -> Type {
         FieldType::Uint if matches!(field.name, "fd.cport" | "fd.sport" | "fd.lport" | "fd.rport") => Type::Port,
         FieldType::Uint | FieldType::Timestamp | FieldType::Duration => Type::Uint,
         FieldType::Ip => Type::Ip,
+        FieldType::List if field.name == "proc.apid" => Type::Int,
         FieldType::Str | FieldType::List if field.name == "evt.buffer" => Type::Bytes,
         FieldType::Str | FieldType::List => Type::Str,
     }
 }
 
-/// The fields that stand for all ancestors when no index is given.
-const ANCESTORS: [&str; 6] = ["proc.aname", "proc.aexe", "proc.aexepath", "proc.acmdline", "proc.apid", "proc.aenv"];
-
 fn arity_of(field: &Field, arg: &FieldArg) -> Arity {
-    if ANCESTORS.contains(&field.name) && *arg == FieldArg::None {
-        Arity::Any
-    } else if field.ty == catalogue::FieldType::List {
-        Arity::List
-    } else {
-        Arity::One
-    }
+    let several = field.ty == catalogue::FieldType::List && *arg == FieldArg::None;
+    if several { Arity::Any } else { Arity::One }
 }
 
 /// Event types that Falco knows and no source of ctrace makes; rules may name them.

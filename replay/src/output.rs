@@ -3,7 +3,7 @@
 use crate::condition;
 use crate::source::Sources;
 use crate::typed::atom::Extract;
-use crate::typed::compile::{self, CompileError};
+use crate::typed::compile::{self, CompileError, ErrorKind};
 
 /// A parsed output format.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Format {
                 at += literal;
                 continue;
             }
-            match Self::token(text, text_id, at) {
+            match Self::token(text, text_id, at, errors) {
                 Ok((token, end)) => {
                     tokens.extend(token);
                     at = end;
@@ -49,14 +49,20 @@ impl Format {
                 }
             }
         }
-        if tokens.is_empty() && errors.len() == before {
+        if tokens.is_empty() {
             errors.push(CompileError::new(Sources::loc(text_id, 0), "the output is empty"));
         }
-        (errors.len() == before).then_some(Format { tokens })
+        let wrong = errors.iter().skip(before).any(|e| e.kind != ErrorKind::NeverRecorded);
+        (!wrong).then_some(Format { tokens })
     }
 
     /// The token whose `%` stands at `at`, and where it ends.
-    fn token(text: &str, text_id: u32, at: usize) -> Result<(Option<Token>, usize), CompileError> {
+    fn token(
+        text: &str,
+        text_id: u32,
+        at: usize,
+        notes: &mut Vec<CompileError>,
+    ) -> Result<(Option<Token>, usize), CompileError> {
         let after = text.get(at + 1..).unwrap_or("");
         if after.starts_with("container.info") {
             return Ok((None, at + 1 + "container.info".len()));
@@ -72,7 +78,7 @@ impl Format {
         let (operand, len) = condition::parse_field(field, text_id, start)
             .map_err(|e| CompileError::new(e.loc, format!("after '%' in the output: {}", e.message)))?;
         // `%fd.name.` ends a sentence: names are tried from the longest on.
-        match compile::extract(&operand) {
+        match compile::extract(&operand, notes) {
             Ok(value) => Ok((Some(Token::Field { value, width }), start + len)),
             Err(error) => shorter(field, text_id, start, width, error),
         }
@@ -99,7 +105,7 @@ fn shorter(
     for end in (1..name).rev() {
         let Some(prefix) = field.get(..end) else { continue };
         let Ok((operand, len)) = condition::parse_field(prefix, text_id, start) else { continue };
-        if len == end && let Ok(value) = compile::extract(&operand) {
+        if len == end && let Ok(value) = compile::extract(&operand, &mut Vec::new()) {
             return Ok((Some(Token::Field { value, width }), start + end));
         }
     }

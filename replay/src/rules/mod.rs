@@ -15,7 +15,7 @@ use crate::diagnostics::{Diagnostic, Diagnostics, Severity};
 use crate::fields;
 use crate::output::Format;
 use crate::source::Sources;
-use crate::typed::compile::{self, CompileError};
+use crate::typed::compile::{self, CompileError, ErrorKind};
 use crate::typed::formula::{Formulas, NodeId};
 use crate::yaml::Yaml;
 
@@ -102,7 +102,13 @@ pub fn load(files: &[RuleFile<'_>], options: &LoadOptions) -> Result<RuleSet, Di
             Err(error) => loader.diagnostics.push(error),
         }
     }
-    loader.compile(collected, options).map_err(|list| Diagnostics(sorted(list, files)))
+    match loader.compile(collected, options) {
+        Ok(mut set) => {
+            set.warnings = sorted(set.warnings, files);
+            Ok(set)
+        }
+        Err(list) => Err(Diagnostics(sorted(list, files))),
+    }
 }
 
 /// Puts diagnostics in the order of files and lines and drops repetitions.
@@ -172,7 +178,9 @@ impl Loader {
         let text = self.sources.add_text(rule.output.clone());
         let output = Format::parse(self.sources.text(text), text, &mut errors);
         let condition = self.rule_condition(rule, scope, formulas, &mut errors);
-        if rule.skip_if_unknown && !errors.is_empty() && errors.iter().all(|e| e.unknown) {
+        let (notes, errors): (Vec<_>, Vec<_>) = errors.into_iter().partition(|e| e.kind == ErrorKind::NeverRecorded);
+        notes.into_iter().for_each(|e| self.report(Severity::Warning, e));
+        if rule.skip_if_unknown && !errors.is_empty() && errors.iter().all(|e| e.kind == ErrorKind::Unknown) {
             errors.into_iter().for_each(|e| self.report(Severity::Warning, e));
             self.warn(rule.origin, format!("rule '{}' is left out: skip-if-unknown-filter", rule.name));
             return None;
@@ -208,7 +216,7 @@ impl Loader {
         let expr = match crate::condition::parse(self.sources.text(id), id) {
             Ok(expr) => expr,
             Err(e) => {
-                errors.push(CompileError { loc: e.loc, message: e.message, suggestion: e.suggestion, unknown: false });
+                errors.push(CompileError { loc: e.loc, message: e.message, suggestion: e.suggestion, kind: ErrorKind::Wrong });
                 return None;
             }
         };
@@ -232,5 +240,8 @@ pub(crate) fn check_field(name: &str) -> Result<(), fields::FieldError> {
         Some((name, rest)) => (name, Some(rest.trim_end_matches(']'))),
         None => (name, None),
     };
+    if fields::unsupported(name).is_some() {
+        return Ok(());
+    }
     fields::resolve(name, arg).map(|_| ())
 }
