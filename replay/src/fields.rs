@@ -94,7 +94,10 @@ pub(crate) struct FieldRef {
 
 impl FieldRef {
     pub(crate) fn scope(&self) -> Scope {
-        self.parts.iter().map(|(f, _)| scope_of(f.domain())).fold(Scope::Constant, Scope::join)
+        self.parts
+            .iter()
+            .map(|(f, _)| scope_of(f.domain()))
+            .fold(Scope::Constant, Scope::join)
     }
 
     /// Columns that must be decoded to read it.
@@ -128,7 +131,9 @@ pub(crate) fn unsupported(name: &str) -> Option<&'static str> {
         return None;
     }
     let prefixes = name.rmatch_indices('.').filter_map(|(dot, _)| name.get(..dot));
-    std::iter::once(name).chain(prefixes).find_map(catalogue::find_unsupported)
+    std::iter::once(name)
+        .chain(prefixes)
+        .find_map(catalogue::find_unsupported)
 }
 
 /// Why a name with its argument is no field.
@@ -147,8 +152,12 @@ const ENDS: [(&str, [&str; 2], Type); 4] = [
 ];
 
 /// The fields that are an address, compared with networks.
-const NETS: [(&str, &str); 4] =
-    [("fd.cnet", "fd.cip"), ("fd.snet", "fd.sip"), ("fd.lnet", "fd.lip"), ("fd.rnet", "fd.rip")];
+const NETS: [(&str, &str); 4] = [
+    ("fd.cnet", "fd.cip"),
+    ("fd.snet", "fd.sip"),
+    ("fd.lnet", "fd.lip"),
+    ("fd.rnet", "fd.rip"),
+];
 
 /// Finds the field of a name and argument.
 pub(crate) fn resolve(name: &str, arg: Option<&str>) -> Result<FieldRef, FieldError> {
@@ -158,19 +167,40 @@ pub(crate) fn resolve(name: &str, arg: Option<&str>) -> Result<FieldRef, FieldEr
     };
     if arg.is_none() {
         if let Some((_, ends, ty)) = ENDS.iter().find(|e| e.0 == name) {
-            let parts: Option<Vec<_>> = ends.iter().map(|n| Some((catalogue::find(n)?, FieldArg::None))).collect();
+            let parts: Option<Vec<_>> = ends
+                .iter()
+                .map(|n| Some((catalogue::find(n)?, FieldArg::None)))
+                .collect();
             if let Some(parts) = parts {
-                return Ok(FieldRef { text, parts, ty: *ty, arity: Arity::Ends });
+                return Ok(FieldRef {
+                    text,
+                    parts,
+                    ty: *ty,
+                    arity: Arity::Ends,
+                });
             }
         }
         if let Some(field) = NETS.iter().find(|n| n.0 == name).and_then(|n| catalogue::find(n.1)) {
-            return Ok(FieldRef { text, parts: vec![(field, FieldArg::None)], ty: Type::Net, arity: Arity::One });
+            return Ok(FieldRef {
+                text,
+                parts: vec![(field, FieldArg::None)],
+                ty: Type::Net,
+                arity: Arity::One,
+            });
         }
     }
     let (field, arg) = find(name, arg)?;
-    let ty = type_of(field);
+    let ty = match &arg {
+        FieldArg::Key(key) if field.name == "evt.rawarg" && is_text_param(key) => Type::Str,
+        _ => type_of(field),
+    };
     let arity = arity_of(field, &arg);
-    Ok(FieldRef { text, parts: vec![(field, arg)], ty, arity })
+    Ok(FieldRef {
+        text,
+        parts: vec![(field, arg)],
+        ty,
+        arity,
+    })
 }
 
 fn find(name: &str, arg: Option<&str>) -> Result<(&'static Field, FieldArg), FieldError> {
@@ -198,7 +228,12 @@ pub(crate) fn all_names() -> impl Iterator<Item = &'static str> {
 }
 
 fn check_arg(field: &Field, arg: Option<&str>) -> Result<FieldArg, FieldError> {
-    let error = |message: String| Err(FieldError { message, suggestion: None });
+    let error = |message: String| {
+        Err(FieldError {
+            message,
+            suggestion: None,
+        })
+    };
     let parsed = match arg {
         None => FieldArg::None,
         Some(text) => match text.parse() {
@@ -221,18 +256,65 @@ fn check_arg(field: &Field, arg: Option<&str>) -> Result<FieldArg, FieldError> {
     Ok(parsed)
 }
 
-fn is_event_arg(name: &str) -> bool {
+/// Names of arguments that no event type declares: the catalogue takes them from the result, the open object or the
+/// process image.
+pub(crate) const DERIVED_ARGS: [&str; 24] = [
+    "res",
+    "fd",
+    "tuple",
+    "addr",
+    "exe",
+    "args",
+    "cwd",
+    "comm",
+    "env",
+    "pid",
+    "ptid",
+    "vpid",
+    "pgid",
+    "vpgid",
+    "tty",
+    "loginuid",
+    "cgroups",
+    "trusted_exepath",
+    "exe_ino",
+    "cap_permitted",
+    "cap_effective",
+    "cap_inheritable",
+    "uid",
+    "gid",
+];
+
+/// Whether it is one of the fields whose argument names a parameter of the event.
+pub(crate) fn is_event_arg(name: &str) -> bool {
     name == "evt.arg" || name == "evt.rawarg"
 }
 
 /// Refuses parameters that no event type has: a comparison with one would be false for ever.
 fn check_param(key: &str) -> Result<(), FieldError> {
     let schema = Schema::current();
-    let names = || schema.specs().iter().flat_map(|s| s.params.iter().map(|p| p.name.as_str()));
+    let params = || {
+        schema
+            .specs()
+            .iter()
+            .flat_map(|s| s.params.iter().map(|p| p.name.as_str()))
+    };
+    let names = || params().chain(DERIVED_ARGS);
     if names().any(|n| n == key) {
         return Ok(());
     }
-    Err(FieldError { message: format!("unknown event argument '{key}'"), suggestion: nearest(key, names()) })
+    Err(FieldError {
+        message: format!("unknown event argument '{key}'"),
+        suggestion: nearest(key, names()),
+    })
+}
+
+fn is_text_param(key: &str) -> bool {
+    Schema::current()
+        .specs()
+        .iter()
+        .flat_map(|s| &s.params)
+        .any(|p| p.name == key && !p.kind.is_num())
 }
 
 fn type_of(field: &Field) -> Type {
@@ -256,8 +338,21 @@ fn arity_of(field: &Field, arg: &FieldArg) -> Arity {
 
 /// Event types that Falco knows and no source of ctrace makes; rules may name them.
 const FOREIGN_EVENTS: [&str; 15] = [
-    "drop", "scapevent", "procinfo", "cpu_hotplug", "notification", "infra", "container", "switch", "signaldeliver",
-    "page_fault", "asyncevent", "pluginevent", "tracer", "mesos", "useradded",
+    "drop",
+    "scapevent",
+    "procinfo",
+    "cpu_hotplug",
+    "notification",
+    "infra",
+    "container",
+    "switch",
+    "signaldeliver",
+    "page_fault",
+    "asyncevent",
+    "pluginevent",
+    "tracer",
+    "mesos",
+    "useradded",
 ];
 
 /// Refuses names that are no event type, as Falco does.
@@ -267,5 +362,8 @@ pub(crate) fn check_event_type(name: &str) -> Result<(), FieldError> {
         return Ok(());
     }
     let names = schema.specs().iter().map(|s| s.name.as_str()).chain(FOREIGN_EVENTS);
-    Err(FieldError { message: format!("unknown event type '{name}'"), suggestion: nearest(name, names) })
+    Err(FieldError {
+        message: format!("unknown event type '{name}'"),
+        suggestion: nearest(name, names),
+    })
 }

@@ -41,7 +41,13 @@ pub(crate) struct Yaml {
 impl Yaml {
     /// Parses a file that `sources` holds as `file`.
     pub(crate) fn parse(sources: &Sources, file: u32) -> Result<Yaml, Diagnostic> {
-        let mut builder = Builder { sources, file, yaml: Yaml::default(), open: Vec::new(), anchors: BTreeMap::new() };
+        let mut builder = Builder {
+            sources,
+            file,
+            yaml: Yaml::default(),
+            open: Vec::new(),
+            anchors: BTreeMap::new(),
+        };
         let mut parser = Parser::new_from_str(sources.tail(file, 0));
         while let Some(event) = parser.next_event() {
             let (event, span) = event.map_err(|e| {
@@ -59,8 +65,13 @@ impl Yaml {
 
     /// The value of a key of a mapping. The first wins where a key is given twice, as in Falco.
     pub(crate) fn get(&self, map: NodeId, key: &str) -> Option<NodeId> {
-        let Kind::Map(entries) = &self.node(map)?.kind else { return None };
-        entries.iter().find(|(k, _)| self.scalar(*k).is_some_and(|(s, _)| s == key)).map(|(_, v)| *v)
+        let Kind::Map(entries) = &self.node(map)?.kind else {
+            return None;
+        };
+        entries
+            .iter()
+            .find(|(k, _)| self.scalar(*k).is_some_and(|(s, _)| s == key))
+            .map(|(_, v)| *v)
     }
 
     /// A scalar's value and origin.
@@ -84,7 +95,11 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn origin_at(&self, line: usize, column: usize, style: Style) -> Origin {
-        Origin { file: self.file, start: self.sources.byte_of(self.file, line, column), style }
+        Origin {
+            file: self.file,
+            start: self.sources.byte_of(self.file, line, column),
+            style,
+        }
     }
 
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Diagnostic> {
@@ -120,8 +135,19 @@ impl Builder<'_> {
             ScalarStyle::Literal | ScalarStyle::Folded => (block_header_len(tail), Style::Folded, false),
         };
         let null = plain && matches!(value, "" | "~" | "null" | "Null" | "NULL");
-        let kind = if null { Kind::Null } else { Kind::Scalar(value.to_owned()) };
-        Node { origin: Origin { start: at.start + skip, style, ..at }, kind }
+        let kind = if null {
+            Kind::Null
+        } else {
+            Kind::Scalar(value.to_owned())
+        };
+        Node {
+            origin: Origin {
+                start: at.start + skip,
+                style,
+                ..at
+            },
+            kind,
+        }
     }
 
     fn open(&mut self, kind: Kind, at: Origin, anchor: usize) -> Result<(), Diagnostic> {
@@ -159,11 +185,16 @@ impl Builder<'_> {
     }
 
     fn error(&self, at: Origin, message: &str) -> Diagnostic {
-        self.sources.at_origin(Severity::Error, at, format!("not YAML: {message}"))
+        self.sources
+            .at_origin(Severity::Error, at, format!("not YAML: {message}"))
     }
 }
 
 /// Length of a block scalar's first line (`>`, `|-`, …), when the text begins with one.
 fn block_header_len(tail: &str) -> usize {
-    if tail.starts_with(['>', '|']) { tail.find('\n').map_or(tail.len(), |i| i + 1) } else { 0 }
+    if tail.starts_with(['>', '|']) {
+        tail.find('\n').map_or(tail.len(), |i| i + 1)
+    } else {
+        0
+    }
 }

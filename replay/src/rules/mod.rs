@@ -24,6 +24,9 @@ pub use item::Priority;
 /// The engine version that rules may require; that of Falco 0.44.
 pub const ENGINE_VERSION: (u32, u32, u32) = (0, 62, 0);
 
+/// Deepest formula once macros are expanded; public rules stay below ten.
+const MAX_DEPTH: u32 = 500;
+
 /// A rules file: the caller reads it, so that this crate needs no file system.
 #[derive(Clone, Copy, Debug)]
 pub struct RuleFile<'a> {
@@ -128,11 +131,13 @@ pub(crate) struct Loader {
 
 impl Loader {
     pub(crate) fn error(&mut self, origin: crate::source::Origin, message: impl Into<String>) {
-        self.diagnostics.push(self.sources.at_origin(Severity::Error, origin, message.into()));
+        self.diagnostics
+            .push(self.sources.at_origin(Severity::Error, origin, message.into()));
     }
 
     pub(crate) fn warn(&mut self, origin: crate::source::Origin, message: impl Into<String>) {
-        self.diagnostics.push(self.sources.at_origin(Severity::Warning, origin, message.into()));
+        self.diagnostics
+            .push(self.sources.at_origin(Severity::Warning, origin, message.into()));
     }
 
     fn report(&mut self, severity: Severity, error: CompileError) {
@@ -141,11 +146,7 @@ impl Loader {
         self.diagnostics.push(d);
     }
 
-    fn compile(
-        mut self,
-        collected: collect::Collection,
-        options: &LoadOptions,
-    ) -> Result<RuleSet, Vec<Diagnostic>> {
+    fn compile(mut self, collected: collect::Collection, options: &LoadOptions) -> Result<RuleSet, Vec<Diagnostic>> {
         let mut formulas = Formulas::default();
         let mut scope = resolve::Scope::new(&collected, &mut self);
         let mut rules = Vec::new();
@@ -155,12 +156,18 @@ impl Loader {
             }
         }
         scope.finish(&mut formulas, &mut self);
-        let (errors, warnings): (Vec<_>, Vec<_>) =
-            self.diagnostics.into_iter().partition(|d| d.severity == Severity::Error);
+        let (errors, warnings): (Vec<_>, Vec<_>) = self
+            .diagnostics
+            .into_iter()
+            .partition(|d| d.severity == Severity::Error);
         if !errors.is_empty() {
             return Err(errors);
         }
-        Ok(RuleSet { rules, formulas, warnings })
+        Ok(RuleSet {
+            rules,
+            formulas,
+            warnings,
+        })
     }
 
     fn compile_rule(
@@ -171,18 +178,24 @@ impl Loader {
         formulas: &mut Formulas,
     ) -> Option<Rule> {
         if !is_source(&rule.source) {
-            self.warn(rule.origin, format!("rule '{}' is left out: unknown source '{}'", rule.name, rule.source));
+            self.warn(
+                rule.origin,
+                format!("rule '{}' is left out: unknown source '{}'", rule.name, rule.source),
+            );
             return None;
         }
         let mut errors = Vec::new();
         let text = self.sources.add_text(rule.output.clone());
-        let output = Format::parse(self.sources.text(text), text, &mut errors);
+        let output = Format::compile(self.sources.text(text), text, &mut errors);
         let condition = self.rule_condition(rule, scope, formulas, &mut errors);
         let (notes, errors): (Vec<_>, Vec<_>) = errors.into_iter().partition(|e| e.kind == ErrorKind::NeverRecorded);
         notes.into_iter().for_each(|e| self.report(Severity::Warning, e));
         if rule.skip_if_unknown && !errors.is_empty() && errors.iter().all(|e| e.kind == ErrorKind::Unknown) {
             errors.into_iter().for_each(|e| self.report(Severity::Warning, e));
-            self.warn(rule.origin, format!("rule '{}' is left out: skip-if-unknown-filter", rule.name));
+            self.warn(
+                rule.origin,
+                format!("rule '{}' is left out: skip-if-unknown-filter", rule.name),
+            );
             return None;
         }
         errors.into_iter().for_each(|e| self.report(Severity::Error, e));
@@ -216,12 +229,25 @@ impl Loader {
         let expr = match crate::condition::parse(self.sources.text(id), id) {
             Ok(expr) => expr,
             Err(e) => {
-                errors.push(CompileError { loc: e.loc, message: e.message, suggestion: e.suggestion, kind: ErrorKind::Wrong });
+                errors.push(CompileError {
+                    loc: e.loc,
+                    message: e.message,
+                    suggestion: e.suggestion,
+                    kind: ErrorKind::Wrong,
+                });
                 return None;
             }
         };
         let mut names = scope.of_rule(&mut self.sources);
-        compile::condition(&expr, &mut names, formulas, errors)
+        let node = compile::condition(&expr, &mut names, formulas, errors)?;
+        if formulas.depth(node) > MAX_DEPTH {
+            errors.push(CompileError::new(
+                Sources::loc(id, 0),
+                "the condition is nested too deeply",
+            ));
+            return None;
+        }
+        Some(node)
     }
 }
 

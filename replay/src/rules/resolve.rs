@@ -42,20 +42,33 @@ impl<'a> Scope<'a> {
         for (name, def) in &collected.macros {
             let id = loader.sources.add_text(def.condition.clone());
             let parsed = condition::parse(loader.sources.text(id), id);
-            conditions.insert(name.as_str(), match parsed {
-                Ok(expr) => Some(expr),
-                Err(e) => {
-                    loader.report(Severity::Error, syntax(e));
-                    None
-                }
-            });
+            conditions.insert(
+                name.as_str(),
+                match parsed {
+                    Ok(expr) => Some(expr),
+                    Err(e) => {
+                        loader.report(Severity::Error, syntax(e));
+                        None
+                    }
+                },
+            );
         }
-        Scope { collected, conditions, macros: BTreeMap::new(), lists: BTreeMap::new(), used: BTreeSet::new() }
+        Scope {
+            collected,
+            conditions,
+            macros: BTreeMap::new(),
+            lists: BTreeMap::new(),
+            used: BTreeSet::new(),
+        }
     }
 
     /// The names as a rule sees them.
     pub(super) fn of_rule<'s>(&'s mut self, sources: &'s mut Sources) -> Resolver<'s, 'a> {
-        Resolver { scope: self, sources, path: Vec::new() }
+        Resolver {
+            scope: self,
+            sources,
+            path: Vec::new(),
+        }
     }
 
     /// Reports unused macros, and what is wrong in them: undefined macros are errors, as in Falco, the rest warnings.
@@ -67,10 +80,18 @@ impl<'a> Scope<'a> {
             }
             loader.warn(def.origin, format!("macro '{name}' is not used"));
             let mut errors = Vec::new();
-            let mut resolver = Resolver { scope: &mut self, sources: &mut loader.sources, path: Vec::new() };
+            let mut resolver = Resolver {
+                scope: &mut self,
+                sources: &mut loader.sources,
+                path: Vec::new(),
+            };
             resolver.resolve_macro(name, formulas, &mut errors);
             for e in errors {
-                let severity = if e.undefined_macro() { Severity::Error } else { Severity::Warning };
+                let severity = if e.undefined_macro() {
+                    Severity::Error
+                } else {
+                    Severity::Warning
+                };
                 loader.report(severity, e);
             }
         }
@@ -92,7 +113,12 @@ impl CompileError {
 }
 
 fn syntax(e: SyntaxError) -> CompileError {
-    CompileError { loc: e.loc, message: e.message, suggestion: e.suggestion, kind: ErrorKind::Wrong }
+    CompileError {
+        loc: e.loc,
+        message: e.message,
+        suggestion: e.suggestion,
+        kind: ErrorKind::Wrong,
+    }
 }
 
 /// Resolves names while one condition is compiled.
@@ -104,8 +130,12 @@ pub(super) struct Resolver<'s, 'a> {
 }
 
 impl<'a> Resolver<'_, 'a> {
-    fn resolve_macro(&mut self, name: &'a str, formulas: &mut Formulas, errors: &mut Vec<CompileError>)
-    -> Option<NodeId> {
+    fn resolve_macro(
+        &mut self,
+        name: &'a str,
+        formulas: &mut Formulas,
+        errors: &mut Vec<CompileError>,
+    ) -> Option<NodeId> {
         self.scope.used.insert(name);
         if !self.scope.macros.contains_key(name) {
             let expr = self.scope.conditions.get(name).cloned().flatten();
@@ -125,7 +155,9 @@ impl<'a> Resolver<'_, 'a> {
     fn undefined(&self, name: &str, loc: Loc, why: &str) -> CompileError {
         let mut error = CompileError::new(loc, format!("{UNDEFINED} '{name}'{why}"));
         if self.scope.collected.lists.contains_key(name) {
-            error.message.push_str(": it is a list, which stands only after an operator");
+            error
+                .message
+                .push_str(": it is a list, which stands only after an operator");
         } else if why.is_empty() {
             error.suggestion = nearest(name, self.scope.collected.macros.keys().map(String::as_str));
         }
@@ -152,7 +184,10 @@ impl<'a> Resolver<'_, 'a> {
                 }
             }
             if out.len() > MAX_ITEMS {
-                errors.push(CompileError::new(Sources::loc(0, 0), "a list expands to too many items"));
+                errors.push(CompileError::new(
+                    Sources::loc(0, 0),
+                    "a list expands to too many items",
+                ));
                 break;
             }
         }

@@ -33,19 +33,34 @@ pub(crate) enum ErrorKind {
 
 impl CompileError {
     pub(crate) fn new(loc: Loc, message: impl Into<String>) -> CompileError {
-        CompileError { loc, message: message.into(), suggestion: None, kind: ErrorKind::Wrong }
+        CompileError {
+            loc,
+            message: message.into(),
+            suggestion: None,
+            kind: ErrorKind::Wrong,
+        }
     }
 
     fn unknown(loc: Loc, error: FieldError) -> CompileError {
-        CompileError { loc, message: error.message, suggestion: error.suggestion, kind: ErrorKind::Unknown }
+        CompileError {
+            loc,
+            message: error.message,
+            suggestion: error.suggestion,
+            kind: ErrorKind::Unknown,
+        }
     }
 }
 
 /// What names in a condition stand for, apart from fields.
 pub(crate) trait Names {
     /// The formula of a macro; its errors go to `errors`.
-    fn macro_node(&mut self, name: &str, loc: Loc, formulas: &mut Formulas, errors: &mut Vec<CompileError>)
-    -> Option<NodeId>;
+    fn macro_node(
+        &mut self,
+        name: &str,
+        loc: Loc,
+        formulas: &mut Formulas,
+        errors: &mut Vec<CompileError>,
+    ) -> Option<NodeId>;
     /// The items of a list.
     fn list_items(&mut self, name: &str, errors: &mut Vec<CompileError>) -> Option<Vec<Value>>;
 }
@@ -82,25 +97,39 @@ pub(crate) fn extract(operand: &Operand, notes: &mut Vec<CompileError>) -> Resul
     match operand {
         Operand::Field(f) => field(f, notes),
         Operand::Literal(v) => Ok(Extract::Constant(v.bytes.clone())),
-        Operand::List(items) => {
-            items.iter().map(|i| extract(i, notes)).collect::<Result<_, _>>().map(Extract::List)
-        }
+        Operand::List(items) => items
+            .iter()
+            .map(|i| extract(i, notes))
+            .collect::<Result<_, _>>()
+            .map(Extract::List),
         Operand::Call(call) => transform(call, notes),
     }
 }
 
 fn field(f: &Field, notes: &mut Vec<CompileError>) -> Result<Extract, CompileError> {
     if let Some(why) = fields::unsupported(&f.name) {
-        let message = format!("field '{}' is never recorded, comparisons with it are false: {why}", f.name);
-        notes.push(CompileError { kind: ErrorKind::NeverRecorded, ..CompileError::new(f.loc, message) });
+        let message = format!(
+            "field '{}' is never recorded, comparisons with it are false: {why}",
+            f.name
+        );
+        notes.push(CompileError {
+            kind: ErrorKind::NeverRecorded,
+            ..CompileError::new(f.loc, message)
+        });
         return Ok(Extract::Absent(f.name.clone()));
     }
-    fields::resolve(&f.name, f.arg.as_deref()).map(Extract::Field).map_err(|e| CompileError::unknown(f.loc, e))
+    fields::resolve(&f.name, f.arg.as_deref())
+        .map(Extract::Field)
+        .map_err(|e| CompileError::unknown(f.loc, e))
 }
 
 fn transform(call: &Call, notes: &mut Vec<CompileError>) -> Result<Extract, CompileError> {
     let error = |message: String| Err(CompileError::new(call.loc, message));
-    let mut args = call.args.iter().map(|a| extract(a, notes)).collect::<Result<Vec<_>, _>>()?;
+    let mut args = call
+        .args
+        .iter()
+        .map(|a| extract(a, notes))
+        .collect::<Result<Vec<_>, _>>()?;
     let name = call.function.as_str();
     if call.arg.is_some() {
         return error(format!("{name}() takes no argument in brackets"));
@@ -110,9 +139,15 @@ fn transform(call: &Call, notes: &mut Vec<CompileError>) -> Result<Extract, Comp
     }
     match (name, Transform::of(name)) {
         (_, Some(t)) => {
-            let [arg] = args.as_slice() else { return error(format!("{name}() takes one argument")) };
+            let [arg] = args.as_slice() else {
+                return error(format!("{name}() takes one argument"));
+            };
             if t.result(arg.ty(), arg.arity()).is_none() {
-                return error(format!("{name}() does not fit '{}', which is {}", arg.text(), describe(arg)));
+                return error(format!(
+                    "{name}() does not fit '{}', which is {}",
+                    arg.text(),
+                    describe(arg)
+                ));
             }
             Ok(Extract::Apply(t, Box::new(args.remove(0))))
         }
@@ -140,14 +175,21 @@ fn unfit_for_transform(extract: &Extract) -> Option<&FieldRef> {
 }
 
 fn describe(extract: &Extract) -> String {
-    let list = if extract.arity() == Arity::List { "a list of " } else { "" };
+    let list = if extract.arity() == Arity::List {
+        "a list of "
+    } else {
+        ""
+    };
     format!("{list}{}", extract.ty().name())
 }
 
 fn compile_check(check: &Check, names: &mut dyn Names, errors: &mut Vec<CompileError>) -> Result<Atom, CompileError> {
     let left = extract(&check.left, errors)?;
     if matches!(left, Extract::Absent(_)) {
-        return Ok(Atom { left, right: Right::Test(Test::Exists) });
+        return Ok(Atom {
+            left,
+            right: Right::Test(Test::Exists),
+        });
     }
     check_operator(check, &left)?;
     let right = match &check.right {
@@ -161,7 +203,9 @@ fn compile_check(check: &Check, names: &mut dyn Names, errors: &mut Vec<CompileE
 
 /// Which operators a type has, as in Falco (`flt_is_comparable`).
 fn fits(op: Operator, ty: Type) -> bool {
-    use Operator::{BContains, BStartsWith, Contains, EndsWith, Eq, Exists, Ge, Gt, In, Intersects, Le, Lt, Ne, StartsWith};
+    use Operator::{
+        BContains, BStartsWith, Contains, EndsWith, Eq, Exists, Ge, Gt, In, Intersects, Le, Lt, Ne, StartsWith,
+    };
     match ty {
         Type::Str => !matches!(op, BContains | BStartsWith),
         Type::Int | Type::Uint | Type::Port => matches!(op, Eq | Ne | Lt | Le | Gt | Ge | In | Intersects | Exists),
@@ -182,7 +226,12 @@ fn check_operator(check: &Check, left: &Extract) -> Result<(), CompileError> {
     if fits {
         return Ok(());
     }
-    let message = format!("operator '{}' does not fit '{}', which is {}", check.op.name(), left.text(), describe(left));
+    let message = format!(
+        "operator '{}' does not fit '{}', which is {}",
+        check.op.name(),
+        left.text(),
+        describe(left)
+    );
     Err(CompileError::new(check.op_loc, message))
 }
 
@@ -210,7 +259,11 @@ fn right_field(
     let lists = (left.arity() == Arity::List, right.arity() == Arity::List);
     if comparable(left.ty()) != comparable(right.ty()) || lists.0 != lists.1 {
         let (l, r) = (describe(left), describe(&right));
-        return error(format!("'{}' is {l}, '{}' is {r}: they cannot be compared", left.text(), right.text()));
+        return error(format!(
+            "'{}' is {l}, '{}' is {r}: they cannot be compared",
+            left.text(),
+            right.text()
+        ));
     }
     Ok(right)
 }
@@ -232,7 +285,12 @@ fn value_test(
 ) -> Result<Test, CompileError> {
     let values = expand(std::slice::from_ref(value), names, errors);
     let [value] = values.as_slice() else {
-        let message = format!("'{}' is a list of {} items; operator '{}' takes one value", value.text(), values.len(), check.op.name());
+        let message = format!(
+            "'{}' is a list of {} items; operator '{}' takes one value",
+            value.text(),
+            values.len(),
+            check.op.name()
+        );
         return Err(CompileError::new(value.loc, message));
     };
     check_event_types(left, &values)?;
@@ -250,9 +308,8 @@ fn list_test(
     check_event_types(left, &values)?;
     let Some(modifier) = check.modifier else {
         let bytes: Vec<&[u8]> = values.iter().map(|v| v.bytes.as_slice()).collect();
-        return constant::list(left.ty(), check.op, &bytes).map_err(|(i, message)| {
-            CompileError::new(values.get(i).map_or(check.op_loc, |v| v.loc), message)
-        });
+        return constant::list(left.ty(), check.op, &bytes)
+            .map_err(|(i, message)| CompileError::new(values.get(i).map_or(check.op_loc, |v| v.loc), message));
     };
     let tests: Result<Vec<Test>, _> = values
         .iter()

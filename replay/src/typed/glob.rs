@@ -43,7 +43,10 @@ impl Glob {
                 _ => tokens.push(Token::Byte(lower(b, fold))),
             }
         }
-        Some(Glob { tokens: tokens.into(), fold })
+        Some(Glob {
+            tokens: tokens.into(),
+            fold,
+        })
     }
 
     /// Whether the pattern matches the whole text.

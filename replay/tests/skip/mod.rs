@@ -15,7 +15,9 @@ pub fn shared() -> PathBuf {
 pub fn skip(test: &str, reason: &str) {
     let line = format!("SKIP {test}: {reason}");
     eprintln!("{line}");
-    let Some(path) = std::env::var_os("CTRACE_SKIPPED") else { return };
+    let Some(path) = std::env::var_os("CTRACE_SKIPPED") else {
+        return;
+    };
     let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
     if let Err(error) = file.and_then(|mut f| writeln!(f, "{line}")) {
         eprintln!("CTRACE_SKIPPED cannot be written: {error}");
