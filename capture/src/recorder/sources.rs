@@ -49,7 +49,12 @@ pub(super) struct Sources {
 impl Sources {
     /// Opens what was asked for.
     pub(super) fn open(args: &RecordArgs) -> Sources {
-        let mut sources = Sources { syscalls: None, docker: None, audit: None, absent: Vec::new() };
+        let mut sources = Sources {
+            syscalls: None,
+            docker: None,
+            audit: None,
+            absent: Vec::new(),
+        };
         let wants = |s| args.sources.contains(&s);
         if wants(SourceArg::Audit) {
             sources.audit = sources.keep("audit", open_audit());
@@ -65,7 +70,9 @@ impl Sources {
     }
 
     fn keep<T>(&mut self, source: &'static str, opened: Result<T, String>) -> Option<T> {
-        opened.map_err(|reason| self.absent.push(Absent { source, reason })).ok()
+        opened
+            .map_err(|reason| self.absent.push(Absent { source, reason }))
+            .ok()
     }
 
     /// Names of the sources that run.
@@ -75,7 +82,11 @@ impl Sources {
             ("docker", self.docker.is_some()),
             ("audit", self.audit.is_some()),
         ];
-        there.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect()
+        there
+            .into_iter()
+            .filter(|(_, there)| *there)
+            .map(|(name, _)| name)
+            .collect()
     }
 }
 
@@ -95,7 +106,11 @@ fn open_docker(args: &RecordArgs) -> Result<Docker, String> {
     let source = DockerSource::open(endpoint).map_err(|e| e.to_string())?;
     let info = source.info().clone();
     let follower = source.follow(utc_ns()).map_err(|e| e.to_string())?;
-    Ok(Docker { follower, info, endpoint: address })
+    Ok(Docker {
+        follower,
+        info,
+        endpoint: address,
+    })
 }
 
 fn open_audit() -> Result<Audit, String> {

@@ -15,9 +15,9 @@ use ctrace_trace::segment::{Capture, CaseId, ClockReading, Host, Tool};
 use ctrace_trace::snapshot::{AuditState, DockerState, HostSnapshot};
 
 use super::sources::Sources;
-use crate::host::{Clock, EnvSelection, HostFacts, HostState, ProcHost, boot_time_ns, utc_ns};
+use crate::host::{Clock, EnvSelection, HostFacts, HostState, boot_time_ns, utc_ns};
 use crate::record_args::{self, RecordArgs};
-use crate::resolver::{self, Resolver};
+use crate::resolver::{self, ProcHost, Resolver, Snapshot};
 
 /// The state of the host, kept fresh enough for the next segment.
 pub(super) struct States {
@@ -40,13 +40,20 @@ pub(super) struct Beginning {
 impl Beginning {
     /// Reads /proc. The kernel programs run already, so that what happens meanwhile is in their records.
     pub(super) fn read(clock: Clock) -> Beginning {
-        Beginning { state: HostState::read(&clock, &EnvSelection::default()), clock }
+        Beginning {
+            state: HostState::read(&clock, &EnvSelection::default()),
+            clock,
+        }
     }
 
     /// A resolver that knows it.
     pub(super) fn resolver(&self) -> Resolver {
-        let host = ProcHost::new(self.clock, EnvSelection::default());
-        Resolver::new(resolver::Config::default(), self.state.for_resolver(Vec::new()), Box::new(host))
+        let host = ProcHost::new(EnvSelection::default());
+        Resolver::new(
+            resolver::Config::default(),
+            Snapshot::new(&self.state, Vec::new()),
+            Box::new(host),
+        )
     }
 
     /// How the case is written.
@@ -58,7 +65,9 @@ impl Beginning {
         };
         let rotation = Rotation {
             size: Some(args.rotate_size),
-            every_ns: args.rotate_every.map(|d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)),
+            every_ns: args
+                .rotate_every
+                .map(|d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)),
             keep,
         };
         Ok(CaseConfig {
@@ -67,7 +76,11 @@ impl Beginning {
             capture: capture(args, sources),
             rotation,
             // Old segments make room where the user allowed to lose them.
-            on_full: if args.keep.is_some() { OnFull::DropOldest } else { OnFull::Stop },
+            on_full: if args.keep.is_some() {
+                OnFull::DropOldest
+            } else {
+                OnFull::Stop
+            },
             ..CaseConfig::new(CaseId::random()?, Schema::current())
         })
     }
@@ -77,7 +90,11 @@ impl States {
     /// Starts the thread that reads /proc.
     pub(super) fn start(beginning: &Beginning, sources: &Sources, rotation: Rotation) -> io::Result<States> {
         let docker = sources.docker.as_ref().map(|d| d.info.for_segment(&d.endpoint));
-        let audit = sources.audit.as_ref().and_then(|a| a.status.as_ref()).map(AuditState::from);
+        let audit = sources
+            .audit
+            .as_ref()
+            .and_then(|a| a.status.as_ref())
+            .map(AuditState::from);
         let first = beginning.state.for_segment(Vec::new(), docker.clone(), audit.clone());
         let latest = Arc::new(Mutex::new(first));
         let (orders, inbox) = sync_channel::<Vec<Container>>(1);
@@ -88,7 +105,13 @@ impl States {
                 *shared.lock().unwrap_or_else(PoisonError::into_inner) = state;
             }
         })?;
-        Ok(States { latest, orders, rotation, segment: (0, 0, utc_ns()), ordered: false })
+        Ok(States {
+            latest,
+            orders,
+            rotation,
+            segment: (0, 0, utc_ns()),
+            ordered: false,
+        })
     }
 
     /// What the case writer asks at each new segment.
@@ -130,8 +153,16 @@ fn reading() -> ClockReading {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to a timespec that lives through the call.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
-    let monotonic = time.tv_sec.unsigned_abs().saturating_mul(1_000_000_000).saturating_add(time.tv_nsec.unsigned_abs());
-    ClockReading { realtime_ns: utc_ns(), monotonic_ns: monotonic, boottime_ns: boot_time_ns() }
+    let monotonic = time
+        .tv_sec
+        .unsigned_abs()
+        .saturating_mul(1_000_000_000)
+        .saturating_add(time.tv_nsec.unsigned_abs());
+    ClockReading {
+        realtime_ns: utc_ns(),
+        monotonic_ns: monotonic,
+        boottime_ns: boot_time_ns(),
+    }
 }
 
 fn host(facts: &HostFacts) -> Host {

@@ -29,6 +29,7 @@ mod life;
 mod names;
 mod paths;
 mod plan;
+mod proc;
 mod process;
 mod snapshot;
 mod sockets;
@@ -47,7 +48,7 @@ use ctrace_wire::section;
 
 pub use clock::Clock;
 pub use config::{Config, Stats};
-
+pub use proc::ProcHost;
 pub use snapshot::{Host, NoHost, ProcessState, Snapshot, SnapshotFd, SnapshotProcess};
 
 use crate::syscall::{Record, View};

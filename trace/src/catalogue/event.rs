@@ -419,7 +419,7 @@ pub(super) const FIELDS: &[Field] = &[
         "evt_arg",
         Str,
         "One argument by name or position, flags and numbers as text.",
-        Event(|e, a| arg(e, a)),
+        Event(arg),
     )
     .with(ArgRule::Required)
     .reading(ARGS),
@@ -428,7 +428,7 @@ pub(super) const FIELDS: &[Field] = &[
         "evt_rawarg",
         Int,
         "One argument by name or position, as the number it is.",
-        Event(|e, a| raw_arg(e, a)),
+        Event(raw_arg),
     )
     .with(ArgRule::Required)
     .reading(ARGS),
@@ -528,7 +528,7 @@ pub(super) const FIELDS: &[Field] = &[
         "evt_abspath",
         Str,
         "Absolute path of the argument; `[src]` and `[dst]` where there are two.",
-        Event(|e, a| abspath(e, a)),
+        Event(abspath),
     )
     .with(ArgRule::Optional)
     .reading(ARGS)

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::world::{OFFSET, Seen};
 use crate::host::{Clock as HostClock, EnvSelection, HostState, read_mounts};
-use crate::host::ProcHost;
-use crate::resolver::{Clock, Config, NoHost, Resolver, Snapshot};
+use crate::resolver::{Clock, Config, NoHost, ProcHost, Resolver, Snapshot};
 use crate::syscall::{self, Record, SyscallSource};
 use ctrace_trace::schema::Schema;
 
@@ -98,9 +97,9 @@ fn processes_older_than_the_recording_are_known_as_root() {
         };
         let state = HostState::read(&HostClock::new(), &EnvSelection::default());
         let resolver = if from_snapshot {
-            Resolver::new(Config::default(), state.for_resolver(Vec::new()), Box::new(NoHost))
+            Resolver::new(Config::default(), Snapshot::new(&state, Vec::new()), Box::new(NoHost))
         } else {
-            let host = ProcHost::new(HostClock::new(), EnvSelection::default());
+            let host = ProcHost::new(EnvSelection::default());
             Resolver::new(Config::default(), Snapshot::default(), Box::new(host))
         };
         let mut stdin = shell.stdin.take().unwrap();

@@ -1,6 +1,4 @@
-//! The state of the host in the shapes of those who use it: the resolver's start, and the snapshot in a segment.
-
-use std::sync::Arc;
+//! The state of the host, and what the sources say of themselves, as the snapshot in a segment.
 
 use ctrace_trace::container::Container;
 use ctrace_trace::snapshot::{
@@ -14,22 +12,8 @@ use super::process::HostProcess;
 use super::snapshot::HostState;
 use crate::audit::AuditStatus;
 use crate::docker::EngineInfo;
-use crate::resolver::{Snapshot, SnapshotFd, SnapshotProcess};
 
 impl HostState {
-    /// What the resolver starts from, with the containers that an engine told of.
-    pub fn for_resolver(&self, containers: Vec<Arc<Container>>) -> Snapshot {
-        let users = self.names.users.iter().map(|(id, user)| (*id, user.name.clone()));
-        let groups = self.names.groups.iter().map(|(id, group)| (*id, group.name.clone()));
-        Snapshot {
-            processes: self.processes.iter().cloned().map(SnapshotProcess::from).collect(),
-            cgroups: self.cgroups.iter().map(|(id, path)| (id, path.to_vec())).collect(),
-            containers,
-            users: users.collect(),
-            groups: groups.collect(),
-        }
-    }
-
     /// What a segment keeps. Containers come from the engine, by id; what could not be asked is `None`.
     pub fn for_segment(
         &self,
@@ -55,29 +39,6 @@ impl HostState {
         };
         snapshot.containers.sort_by(|a, b| a.id.cmp(&b.id));
         snapshot
-    }
-}
-
-impl From<HostProcess> for SnapshotProcess {
-    fn from(process: HostProcess) -> SnapshotProcess {
-        SnapshotProcess {
-            cgroup: process.cgroup_id,
-            root: process.root,
-            saved: process.saved,
-            threads: u32::try_from(process.threads.len()).unwrap_or(u32::MAX),
-            fds: process.fds.into_iter().map(SnapshotFd::from).collect(),
-            image: process.image,
-        }
-    }
-}
-
-impl From<HostFd> for SnapshotFd {
-    fn from(fd: HostFd) -> SnapshotFd {
-        SnapshotFd {
-            fd: fd.fd,
-            entry: fd.entry,
-            cloexec: fd.cloexec,
-        }
     }
 }
 

@@ -1,0 +1,125 @@
+//! The host behind `/proc`: the state that a resolver starts from, and answers while it runs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ctrace_trace::container::Container;
+
+use super::snapshot::{Host, Snapshot, SnapshotFd, SnapshotProcess};
+use crate::host::{
+    Clock, EnvSelection, HostFd, HostProcess, HostState, Names, Sockets, read_cgroup, read_fd, read_process,
+};
+
+/// The tables of sockets are long: they are read for new sockets at most this often.
+const SOCKETS_EVERY: Duration = Duration::from_millis(250);
+
+impl Snapshot {
+    /// What a resolver needs of the host's state, with the containers that an engine told of.
+    pub fn new(state: &HostState, containers: Vec<Arc<Container>>) -> Snapshot {
+        let users = state.names.users.iter().map(|(id, user)| (*id, user.name.clone()));
+        let groups = state.names.groups.iter().map(|(id, group)| (*id, group.name.clone()));
+        Snapshot {
+            processes: state.processes.iter().map(SnapshotProcess::from).collect(),
+            cgroups: state.cgroups.iter().map(|(id, path)| (id, path.to_vec())).collect(),
+            containers,
+            users: users.collect(),
+            groups: groups.collect(),
+        }
+    }
+}
+
+impl From<&HostProcess> for SnapshotProcess {
+    fn from(process: &HostProcess) -> SnapshotProcess {
+        SnapshotProcess {
+            image: process.image.clone(),
+            cgroup: process.cgroup_id,
+            root: process.root.clone(),
+            saved: process.saved,
+            threads: u32::try_from(process.threads.len()).unwrap_or(u32::MAX),
+            fds: process.fds.iter().map(SnapshotFd::from).collect(),
+        }
+    }
+}
+
+impl From<&HostFd> for SnapshotFd {
+    fn from(fd: &HostFd) -> SnapshotFd {
+        SnapshotFd {
+            fd: fd.fd,
+            entry: fd.entry.clone(),
+            cloexec: fd.cloexec,
+        }
+    }
+}
+
+/// Answers from `/proc`.
+#[derive(Debug)]
+pub struct ProcHost {
+    clock: Clock,
+    env: EnvSelection,
+    sockets: Sockets,
+    sockets_read: Option<Instant>,
+    /// Names in the root of the process that was asked for last: a user and a group are asked for together.
+    names: (u32, Names),
+}
+
+impl ProcHost {
+    /// A host whose processes show these environment variables.
+    pub fn new(env: EnvSelection) -> ProcHost {
+        ProcHost {
+            clock: Clock::new(),
+            env,
+            sockets: Sockets::default(),
+            sockets_read: None,
+            names: (0, Names::default()),
+        }
+    }
+
+    /// Reads the tables of sockets of a process's network namespace, unless that was done just now.
+    fn refresh_sockets(&mut self, pid: u32) -> bool {
+        if self.sockets_read.is_some_and(|read| read.elapsed() < SOCKETS_EVERY) {
+            return false;
+        }
+        self.sockets = Sockets::default();
+        self.sockets.read(pid, 0);
+        self.sockets_read = Some(Instant::now());
+        true
+    }
+
+    fn names(&mut self, pid: u32) -> &Names {
+        if self.names.0 != pid {
+            self.names = (pid, Names::read(&PathBuf::from(format!("/proc/{pid}/root"))));
+        }
+        &self.names.1
+    }
+}
+
+impl Host for ProcHost {
+    fn process(&mut self, pid: u32) -> Option<SnapshotProcess> {
+        // Its descriptors are asked for one by one when they are used: there may be very many.
+        read_process(pid, &self.clock, &self.env).map(|p| SnapshotProcess::from(&p))
+    }
+
+    fn fd(&mut self, pid: u32, fd: i32) -> Option<SnapshotFd> {
+        let found = read_fd(pid, fd, &self.sockets)?;
+        let is_new_socket = found.entry.name.is_empty() && found.entry.socket.is_none() && found.entry.ino != 0;
+        if is_new_socket && self.refresh_sockets(pid) {
+            return read_fd(pid, fd, &self.sockets).map(|f| SnapshotFd::from(&f));
+        }
+        Some(SnapshotFd::from(&found))
+    }
+
+    fn cgroup(&mut self, pid: u32) -> Option<Vec<u8>> {
+        read_cgroup(pid)
+    }
+
+    fn user(&mut self, pid: u32, uid: u32) -> Option<Vec<u8>> {
+        let name = self.names(pid).user(uid);
+        (!name.is_empty()).then(|| name.to_vec())
+    }
+
+    fn group(&mut self, pid: u32, gid: u32) -> Option<Vec<u8>> {
+        let name = self.names(pid).group(gid);
+        (!name.is_empty()).then(|| name.to_vec())
+    }
+}
