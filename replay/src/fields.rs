@@ -47,17 +47,19 @@ impl Type {
 pub(crate) enum Arity {
     /// At most one.
     One,
-    /// Several; a comparison holds when it holds for one of them: `proc.aname` without an index.
+    /// Several; a comparison holds when it holds for one of them: `proc.aname` without an index, `audit.key`.
     Any,
     /// Both ends of a socket; as [`Arity::Any`], but `!=` must hold for both: `fd.ip`.
     Ends,
-    /// A list; `in` wants every element in the set, `intersects` one of them.
+    /// A list made by a transformer; `in` wants every element in the set, `intersects` one of them.
     List,
 }
 
 /// The narrowest thing that a value depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Scope {
+    /// Nothing: constants.
+    Constant,
     /// The event's type alone.
     Kind,
     /// The acting process image.
@@ -72,7 +74,7 @@ impl Scope {
     /// The narrowest scope that covers both.
     pub(crate) fn join(self, other: Scope) -> Scope {
         match (self, other) {
-            (Scope::Kind, s) | (s, Scope::Kind) => s,
+            (Scope::Constant, s) | (s, Scope::Constant) => s,
             (a, b) if a == b => a,
             _ => Scope::Row,
         }
@@ -84,7 +86,7 @@ impl Scope {
 pub(crate) struct FieldRef {
     /// As it was written, argument included.
     pub(crate) text: String,
-    /// The field to read; two for fields that mean either end of a socket.
+    /// The field to read; two for fields that mean either end of a socket, none for one that is never recorded.
     pub(crate) parts: Vec<(&'static Field, FieldArg)>,
     pub(crate) ty: Type,
     pub(crate) arity: Arity,
@@ -95,7 +97,7 @@ impl FieldRef {
         self.parts
             .iter()
             .map(|(f, _)| scope_of(f.domain()))
-            .fold(Scope::Kind, Scope::join)
+            .fold(Scope::Constant, Scope::join)
     }
 
     /// Columns that must be decoded to read it.
@@ -121,6 +123,17 @@ fn scope_of(domain: Domain) -> Scope {
         Domain::Fd => Scope::Fd,
         Domain::Thread | Domain::Event => Scope::Row,
     }
+}
+
+/// Why Falco's field of that name is never recorded; nothing for other names.
+pub(crate) fn unsupported(name: &str) -> Option<&'static str> {
+    if resolve(name, None).is_ok() {
+        return None;
+    }
+    let prefixes = name.rmatch_indices('.').filter_map(|(dot, _)| name.get(..dot));
+    std::iter::once(name)
+        .chain(prefixes)
+        .find_map(catalogue::find_unsupported)
 }
 
 /// Why a name with its argument is no field.
@@ -177,7 +190,10 @@ pub(crate) fn resolve(name: &str, arg: Option<&str>) -> Result<FieldRef, FieldEr
         }
     }
     let (field, arg) = find(name, arg)?;
-    let ty = type_of(field);
+    let ty = match &arg {
+        FieldArg::Key(key) if field.name == "evt.rawarg" && is_text_param(key) => Type::Str,
+        _ => type_of(field),
+    };
     let arity = arity_of(field, &arg);
     Ok(FieldRef {
         text,
@@ -240,19 +256,50 @@ fn check_arg(field: &Field, arg: Option<&str>) -> Result<FieldArg, FieldError> {
     Ok(parsed)
 }
 
-fn is_event_arg(name: &str) -> bool {
+/// Names of arguments that no event type declares: the catalogue takes them from the result, the open object or the
+/// process image.
+pub(crate) const DERIVED_ARGS: [&str; 24] = [
+    "res",
+    "fd",
+    "tuple",
+    "addr",
+    "exe",
+    "args",
+    "cwd",
+    "comm",
+    "env",
+    "pid",
+    "ptid",
+    "vpid",
+    "pgid",
+    "vpgid",
+    "tty",
+    "loginuid",
+    "cgroups",
+    "trusted_exepath",
+    "exe_ino",
+    "cap_permitted",
+    "cap_effective",
+    "cap_inheritable",
+    "uid",
+    "gid",
+];
+
+/// Whether it is one of the fields whose argument names a parameter of the event.
+pub(crate) fn is_event_arg(name: &str) -> bool {
     name == "evt.arg" || name == "evt.rawarg"
 }
 
 /// Refuses parameters that no event type has: a comparison with one would be false for ever.
 fn check_param(key: &str) -> Result<(), FieldError> {
     let schema = Schema::current();
-    let names = || {
+    let params = || {
         schema
             .specs()
             .iter()
             .flat_map(|s| s.params.iter().map(|p| p.name.as_str()))
     };
+    let names = || params().chain(DERIVED_ARGS);
     if names().any(|n| n == key) {
         return Ok(());
     }
@@ -260,6 +307,14 @@ fn check_param(key: &str) -> Result<(), FieldError> {
         message: format!("unknown event argument '{key}'"),
         suggestion: nearest(key, names()),
     })
+}
+
+fn is_text_param(key: &str) -> bool {
+    Schema::current()
+        .specs()
+        .iter()
+        .flat_map(|s| &s.params)
+        .any(|p| p.name == key && !p.kind.is_num())
 }
 
 fn type_of(field: &Field) -> Type {
@@ -270,29 +325,15 @@ fn type_of(field: &Field) -> Type {
         FieldType::Uint if matches!(field.name, "fd.cport" | "fd.sport" | "fd.lport" | "fd.rport") => Type::Port,
         FieldType::Uint | FieldType::Timestamp | FieldType::Duration => Type::Uint,
         FieldType::Ip => Type::Ip,
+        FieldType::List if field.name == "proc.apid" => Type::Int,
         FieldType::Str | FieldType::List if field.name == "evt.buffer" => Type::Bytes,
         FieldType::Str | FieldType::List => Type::Str,
     }
 }
 
-/// The fields that stand for all ancestors when no index is given.
-const ANCESTORS: [&str; 6] = [
-    "proc.aname",
-    "proc.aexe",
-    "proc.aexepath",
-    "proc.acmdline",
-    "proc.apid",
-    "proc.aenv",
-];
-
 fn arity_of(field: &Field, arg: &FieldArg) -> Arity {
-    if ANCESTORS.contains(&field.name) && *arg == FieldArg::None {
-        Arity::Any
-    } else if field.ty == catalogue::FieldType::List {
-        Arity::List
-    } else {
-        Arity::One
-    }
+    let several = field.ty == catalogue::FieldType::List && *arg == FieldArg::None;
+    if several { Arity::Any } else { Arity::One }
 }
 
 /// Event types that Falco knows and no source of ctrace makes; rules may name them.

@@ -2,8 +2,7 @@
 
 /// A comparison operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "each is the operator of its spelling, see `Operator::name`")]
-pub enum Operator {
+pub(crate) enum Operator {
     Exists,
     Lt,
     Le,
@@ -60,7 +59,7 @@ const SPELLINGS: [(&str, Operator, Takes); 20] = [
 
 impl Operator {
     /// The spelling that messages use.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         SPELLINGS.iter().rev().find(|s| s.1 == self).map_or("", |s| s.0)
     }
 
@@ -98,7 +97,7 @@ pub(crate) fn word_len(text: &str) -> usize {
 
 /// How a text operator combines over a list of values: `startswith oneof (a, b)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Modifier {
+pub(crate) enum Modifier {
     /// Exactly one value matches.
     OneOf,
     /// At least one value matches.
@@ -119,7 +118,7 @@ impl Modifier {
     }
 
     /// Its spelling.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Modifier::OneOf => "oneof",
             Modifier::AnyOf => "anyof",

@@ -15,7 +15,7 @@ use crate::diagnostics::{Diagnostic, Diagnostics, Severity};
 use crate::fields;
 use crate::output::Format;
 use crate::source::Sources;
-use crate::typed::compile::{self, CompileError};
+use crate::typed::compile::{self, CompileError, ErrorKind};
 use crate::typed::formula::{Formulas, NodeId};
 use crate::yaml::Yaml;
 
@@ -23,6 +23,9 @@ pub use item::Priority;
 
 /// The engine version that rules may require; that of Falco 0.44.
 pub const ENGINE_VERSION: (u32, u32, u32) = (0, 62, 0);
+
+/// Deepest formula once macros are expanded; public rules stay below ten.
+const MAX_DEPTH: u32 = 500;
 
 /// A rules file: the caller reads it, so that this crate needs no file system.
 #[derive(Clone, Copy, Debug)]
@@ -102,9 +105,13 @@ pub fn load(files: &[RuleFile<'_>], options: &LoadOptions) -> Result<RuleSet, Di
             Err(error) => loader.diagnostics.push(error),
         }
     }
-    loader
-        .compile(collected, options)
-        .map_err(|list| Diagnostics(sorted(list, files)))
+    match loader.compile(collected, options) {
+        Ok(mut set) => {
+            set.warnings = sorted(set.warnings, files);
+            Ok(set)
+        }
+        Err(list) => Err(Diagnostics(sorted(list, files))),
+    }
 }
 
 /// Puts diagnostics in the order of files and lines and drops repetitions.
@@ -179,9 +186,11 @@ impl Loader {
         }
         let mut errors = Vec::new();
         let text = self.sources.add_text(rule.output.clone());
-        let output = Format::parse(self.sources.text(text), text, &mut errors);
+        let output = Format::compile(self.sources.text(text), text, &mut errors);
         let condition = self.rule_condition(rule, scope, formulas, &mut errors);
-        if rule.skip_if_unknown && !errors.is_empty() && errors.iter().all(|e| e.unknown) {
+        let (notes, errors): (Vec<_>, Vec<_>) = errors.into_iter().partition(|e| e.kind == ErrorKind::NeverRecorded);
+        notes.into_iter().for_each(|e| self.report(Severity::Warning, e));
+        if rule.skip_if_unknown && !errors.is_empty() && errors.iter().all(|e| e.kind == ErrorKind::Unknown) {
             errors.into_iter().for_each(|e| self.report(Severity::Warning, e));
             self.warn(
                 rule.origin,
@@ -224,13 +233,21 @@ impl Loader {
                     loc: e.loc,
                     message: e.message,
                     suggestion: e.suggestion,
-                    unknown: false,
+                    kind: ErrorKind::Wrong,
                 });
                 return None;
             }
         };
         let mut names = scope.of_rule(&mut self.sources);
-        compile::condition(&expr, &mut names, formulas, errors)
+        let node = compile::condition(&expr, &mut names, formulas, errors)?;
+        if formulas.depth(node) > MAX_DEPTH {
+            errors.push(CompileError::new(
+                Sources::loc(id, 0),
+                "the condition is nested too deeply",
+            ));
+            return None;
+        }
+        Some(node)
     }
 }
 
@@ -249,5 +266,8 @@ pub(crate) fn check_field(name: &str) -> Result<(), fields::FieldError> {
         Some((name, rest)) => (name, Some(rest.trim_end_matches(']'))),
         None => (name, None),
     };
+    if fields::unsupported(name).is_some() {
+        return Ok(());
+    }
     fields::resolve(name, arg).map(|_| ())
 }

@@ -10,8 +10,11 @@ use crate::condition::ast::{Expr, Value};
 use crate::condition::{self, SyntaxError};
 use crate::diagnostics::{Severity, nearest};
 use crate::source::{Loc, Sources, Text};
-use crate::typed::compile::{self, CompileError, Names};
+use crate::typed::compile::{self, CompileError, ErrorKind, Names};
 use crate::typed::formula::{Formulas, NodeId};
+
+/// Deepest chain of macros that use each other; keeps hostile rules from exhausting the stack.
+const MAX_MACRO_DEPTH: usize = 50;
 
 /// Most items that a list may have once the lists in it are expanded.
 const MAX_ITEMS: usize = 1 << 20;
@@ -114,7 +117,7 @@ fn syntax(e: SyntaxError) -> CompileError {
         loc: e.loc,
         message: e.message,
         suggestion: e.suggestion,
-        unknown: false,
+        kind: ErrorKind::Wrong,
     }
 }
 
@@ -209,6 +212,10 @@ impl Names for Resolver<'_, '_> {
         };
         if self.path.contains(&key.as_str()) {
             errors.push(CompileError::new(loc, format!("{LOOP}: '{name}'")));
+            return None;
+        }
+        if self.path.len() >= MAX_MACRO_DEPTH {
+            errors.push(CompileError::new(loc, "macros are nested too deeply"));
             return None;
         }
         let user = self.path.last().and_then(|m| collected.macros.get(*m));

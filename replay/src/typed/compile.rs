@@ -7,7 +7,7 @@ use super::formula::{Formulas, NodeId};
 use super::test::{StrTest, Test};
 use super::transform::Transform;
 use crate::condition::Operator;
-use crate::condition::ast::{Call, Check, Expr, Operand, Right as AstRight, Value};
+use crate::condition::ast::{Call, Check, Expr, Field, Operand, Right as AstRight, Value};
 use crate::fields::{self, Arity, FieldError, FieldRef, Type};
 use crate::source::Loc;
 
@@ -17,8 +17,18 @@ pub(crate) struct CompileError {
     pub(crate) loc: Loc,
     pub(crate) message: String,
     pub(crate) suggestion: Option<String>,
-    /// Whether `skip-if-unknown-filter` turns it into a skipped rule: an unknown field or event type.
-    pub(crate) unknown: bool,
+    pub(crate) kind: ErrorKind,
+}
+
+/// What follows from a [`CompileError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ErrorKind {
+    /// The rule does not load.
+    Wrong,
+    /// An unknown field or event type: `skip-if-unknown-filter` leaves the rule out, else it does not load.
+    Unknown,
+    /// The rule loads: a field of Falco's that ctrace never records, so that comparisons with it are false.
+    NeverRecorded,
 }
 
 impl CompileError {
@@ -27,7 +37,7 @@ impl CompileError {
             loc,
             message: message.into(),
             suggestion: None,
-            unknown: false,
+            kind: ErrorKind::Wrong,
         }
     }
 
@@ -36,7 +46,7 @@ impl CompileError {
             loc,
             message: error.message,
             suggestion: error.suggestion,
-            unknown: true,
+            kind: ErrorKind::Unknown,
         }
     }
 }
@@ -82,21 +92,44 @@ pub(crate) fn condition(
     }
 }
 
-/// Compiles a field or transformer on its own, as output formats hold them.
-pub(crate) fn extract(operand: &Operand) -> Result<Extract, CompileError> {
+/// Compiles a field or transformer on its own, as output formats hold them. Fields that are never recorded are noted.
+pub(crate) fn extract(operand: &Operand, notes: &mut Vec<CompileError>) -> Result<Extract, CompileError> {
     match operand {
-        Operand::Field(f) => fields::resolve(&f.name, f.arg.as_deref())
-            .map(Extract::Field)
-            .map_err(|e| CompileError::unknown(f.loc, e)),
+        Operand::Field(f) => field(f, notes),
         Operand::Literal(v) => Ok(Extract::Constant(v.bytes.clone())),
-        Operand::List(items) => items.iter().map(extract).collect::<Result<_, _>>().map(Extract::List),
-        Operand::Call(call) => transform(call),
+        Operand::List(items) => items
+            .iter()
+            .map(|i| extract(i, notes))
+            .collect::<Result<_, _>>()
+            .map(Extract::List),
+        Operand::Call(call) => transform(call, notes),
     }
 }
 
-fn transform(call: &Call) -> Result<Extract, CompileError> {
+fn field(f: &Field, notes: &mut Vec<CompileError>) -> Result<Extract, CompileError> {
+    if let Some(why) = fields::unsupported(&f.name) {
+        let message = format!(
+            "field '{}' is never recorded, comparisons with it are false: {why}",
+            f.name
+        );
+        notes.push(CompileError {
+            kind: ErrorKind::NeverRecorded,
+            ..CompileError::new(f.loc, message)
+        });
+        return Ok(Extract::Absent(f.name.clone()));
+    }
+    fields::resolve(&f.name, f.arg.as_deref())
+        .map(Extract::Field)
+        .map_err(|e| CompileError::unknown(f.loc, e))
+}
+
+fn transform(call: &Call, notes: &mut Vec<CompileError>) -> Result<Extract, CompileError> {
     let error = |message: String| Err(CompileError::new(call.loc, message));
-    let mut args = call.args.iter().map(extract).collect::<Result<Vec<_>, _>>()?;
+    let mut args = call
+        .args
+        .iter()
+        .map(|a| extract(a, notes))
+        .collect::<Result<Vec<_>, _>>()?;
     let name = call.function.as_str();
     if call.arg.is_some() {
         return error(format!("{name}() takes no argument in brackets"));
@@ -151,11 +184,17 @@ fn describe(extract: &Extract) -> String {
 }
 
 fn compile_check(check: &Check, names: &mut dyn Names, errors: &mut Vec<CompileError>) -> Result<Atom, CompileError> {
-    let left = extract(&check.left)?;
+    let left = extract(&check.left, errors)?;
+    if matches!(left, Extract::Absent(_)) {
+        return Ok(Atom {
+            left,
+            right: Right::Test(Test::Exists),
+        });
+    }
     check_operator(check, &left)?;
     let right = match &check.right {
         AstRight::Nothing => Right::Test(Test::Exists),
-        AstRight::Operand(operand) => Right::Field(check.op, right_field(check, &left, operand)?),
+        AstRight::Operand(operand) => Right::Field(check.op, right_field(check, &left, operand, errors)?),
         AstRight::Value(value) => Right::Test(value_test(check, &left, value, names, errors)?),
         AstRight::List(values) => Right::Test(list_test(check, &left, values, names, errors)?),
     };
@@ -196,8 +235,16 @@ fn check_operator(check: &Check, left: &Extract) -> Result<(), CompileError> {
     Err(CompileError::new(check.op_loc, message))
 }
 
-fn right_field(check: &Check, left: &Extract, operand: &Operand) -> Result<Extract, CompileError> {
-    let right = extract(operand)?;
+fn right_field(
+    check: &Check,
+    left: &Extract,
+    operand: &Operand,
+    notes: &mut Vec<CompileError>,
+) -> Result<Extract, CompileError> {
+    let right = extract(operand, notes)?;
+    if matches!(right, Extract::Absent(_)) {
+        return Ok(right);
+    }
     let error = |message: String| Err(CompileError::new(check.op_loc, message));
     if matches!(check.op, Operator::Pmatch | Operator::Regex) {
         return error(format!("operator '{}' takes no field on its right", check.op.name()));

@@ -1,5 +1,6 @@
 //! Comparing one value with constants.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use ctrace_trace::catalogue::Value;
@@ -72,8 +73,12 @@ impl Test {
     /// Whether a value satisfies the test.
     pub(crate) fn holds(&self, value: &Value<'_>) -> bool {
         match (self, value) {
+            (Test::Exists, Value::List(items)) => !items.is_empty(),
             (Test::Exists, _) => true,
+            (test, Value::List(items)) => items.iter().any(|i| test.holds(&Value::Str(Cow::Borrowed(i)))),
             (Test::Str(t), Value::Str(b)) => t.holds(b),
+            // `evt.arg.uid` is text to rules, whatever it is stored as.
+            (Test::Str(t), other) => t.holds(other.to_string().as_bytes()),
             (Test::Number(op, n), v) => number(v).is_some_and(|v| compare(*op, &v, n)),
             (Test::NumberIn(set), v) => number(v).is_some_and(|v| set.contains(&v)),
             (Test::Bool(op, b), Value::Bool(v)) => compare(*op, v, b),
@@ -122,7 +127,7 @@ impl StrTest {
 }
 
 /// Compares values of one kind.
-pub(crate) fn compare<T: PartialOrd>(op: Operator, left: &T, right: &T) -> bool {
+fn compare<T: PartialOrd>(op: Operator, left: &T, right: &T) -> bool {
     match op {
         Operator::Eq | Operator::In | Operator::Intersects => left == right,
         Operator::Ne => left != right,
@@ -141,11 +146,34 @@ fn equal(op: Operator, same: bool) -> bool {
     }
 }
 
-pub(crate) fn number(value: &Value<'_>) -> Option<i128> {
+/// The number that a value is. Lists carry their numbers as text.
+fn number(value: &Value<'_>) -> Option<i128> {
     match value {
         Value::Int(v) => Some(i128::from(*v)),
         Value::Uint(v) => Some(i128::from(*v)),
+        Value::Str(text) => std::str::from_utf8(text).ok()?.parse().ok(),
         _ => None,
+    }
+}
+
+/// Compares two values of fields.
+pub(crate) fn compare_values(op: Operator, left: &Value<'_>, right: &Value<'_>) -> bool {
+    match (left, right) {
+        (Value::Str(l), Value::Str(r)) => match op {
+            Operator::Contains => memchr::memmem::find(l, r).is_some(),
+            Operator::IContains => icontains(l, &r.to_ascii_lowercase()),
+            Operator::StartsWith => l.starts_with(r),
+            Operator::EndsWith => l.ends_with(r),
+            Operator::Glob => Glob::new(r, false).is_some_and(|g| g.matches(l)),
+            Operator::IGlob => Glob::new(r, true).is_some_and(|g| g.matches(l)),
+            _ => compare(op, l, r),
+        },
+        (Value::Bool(l), Value::Bool(r)) => compare(op, l, r),
+        (Value::Ip(l), Value::Ip(r)) => equal(op, l == r),
+        _ => match (number(left), number(right)) {
+            (Some(l), Some(r)) => compare(op, &l, &r),
+            _ => false,
+        },
     }
 }
 
