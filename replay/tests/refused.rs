@@ -68,6 +68,21 @@ fn places_in_quoted_and_literal_scalars() {
 }
 
 #[test]
+fn brackets_may_close_below_their_key() {
+    let text = format!(
+        "- list: l\n  items: [\n    a,\nb\n  ]\n{}",
+        rule("proc.name in (l) and x.y = 1")
+    );
+    assert_eq!(errors(&text), "r.yaml:9:26: error: unknown field 'x.y'");
+    assert_eq!(
+        errors("- list: l\n  items: [\n    a\n  ]\n  x: [}\n")
+            .split(" error")
+            .next(),
+        Some("r.yaml:5:7:")
+    );
+}
+
+#[test]
 fn errors_in_macros_lists_appends_and_exceptions_stand_where_they_are_written() {
     let text = format!(
         "- macro: m\n  condition: proc.name = a\n- macro: m\n  append: true\n  condition: or x.y = 1\n\
