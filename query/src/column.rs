@@ -94,7 +94,11 @@ pub(crate) fn list_type() -> DataType {
 pub(crate) fn of_events() -> Vec<Column> {
     let fields = catalogue::all().filter(|f| f.column.is_some()).map(Column::Field);
     let first = [Column::Seq, Column::Ts, Column::ProcessKey];
-    first.into_iter().chain(fields).chain([Column::Host, Column::Date]).collect()
+    first
+        .into_iter()
+        .chain(fields)
+        .chain([Column::Host, Column::Date])
+        .collect()
 }
 
 /// The Arrow schema of columns.
