@@ -4,7 +4,9 @@
 //! page differs. A field belongs to a [`Domain`], which tells how often it has to be computed: once per event type,
 //! once per process image, once per open object of a block, or once per event.
 
+mod arguments;
 mod audit;
+mod clock;
 mod container;
 mod docker;
 mod event;
@@ -134,8 +136,8 @@ impl fmt::Display for Value<'_> {
             Value::Ip(ip) => write!(f, "{ip}"),
             Value::List(l) => {
                 for (i, s) in l.iter().enumerate() {
-                    let comma = if i == 0 { "" } else { "," };
-                    write!(f, "{comma}{}", String::from_utf8_lossy(s))?;
+                    let space = if i == 0 { "" } else { " " };
+                    write!(f, "{space}{}", String::from_utf8_lossy(s))?;
                 }
                 Ok(())
             }
@@ -222,6 +224,7 @@ pub fn all() -> impl Iterator<Item = &'static Field> {
 /// The fields by group, with a title for each.
 pub const GROUPS: &[(&str, &[Field])] = &[
     ("Event", event::FIELDS),
+    ("Arguments", arguments::FIELDS),
     ("Path", fs::FIELDS),
     ("Process", process::FIELDS),
     ("Thread", thread::FIELDS),

@@ -39,17 +39,39 @@ fn ancestor<'a>(p: ImageView<'a>, arg: &FieldArg, get: impl Fn(ImageView<'a>) ->
     }
 }
 
-/// Self or the nearest ancestor with that process id.
-fn with_pid(p: ImageView<'_>, pid: u32) -> Option<ImageView<'_>> {
-    std::iter::once(p).chain(p.ancestors()).find(|a| a.entry.pid == pid)
+/// Self or the ancestor that leads what `id` tells; where the leader is not known the eldest that belongs to it.
+fn leader(p: ImageView<'_>, id: fn(ImageView<'_>) -> u32) -> ImageView<'_> {
+    let line = || std::iter::once(p).chain(p.ancestors());
+    let wanted = id(p);
+    line()
+        .find(|a| a.entry.pid == wanted)
+        .or_else(|| line().take_while(|a| id(*a) == wanted).last())
+        .unwrap_or(p)
 }
 
 fn session<'a>(p: ImageView<'a>, get: impl FnOnce(ImageView<'a>) -> Value<'a>) -> Value<'a> {
-    with_pid(p, p.entry.sid).map_or(Value::Absent, get)
+    get(leader(p, |p| p.entry.sid))
 }
 
 fn group<'a>(p: ImageView<'a>, get: impl FnOnce(ImageView<'a>) -> Value<'a>) -> Value<'a> {
-    with_pid(p, p.entry.pgid).map_or(Value::Absent, get)
+    get(leader(p, |p| p.entry.pgid))
+}
+
+/// The group's number in the inner namespace is the leader's there: known only where the leader itself is.
+fn vpgid(p: ImageView<'_>) -> Value<'_> {
+    let leader = leader(p, |p| p.entry.pgid);
+    if leader.entry.pid == p.entry.pgid {
+        id(leader.entry.vpid)
+    } else {
+        Value::Absent
+    }
+}
+
+/// The eldest of self and ancestors whose name ends like a shell's.
+fn login_shell(p: ImageView<'_>) -> Value<'_> {
+    let line = std::iter::once(p).chain(p.ancestors());
+    let eldest = line.filter(|a| a.str(a.entry.name).ends_with(b"sh")).last();
+    eldest.map_or(Value::Absent, pid)
 }
 
 fn name(p: ImageView<'_>) -> Value<'_> {
@@ -70,6 +92,17 @@ fn joined(first: Option<&[u8]>, p: ImageView<'_>) -> Vec<u8> {
     parts.join(&b' ')
 }
 
+/// One argument by position, the first after `argv[0]` being 0; without brackets all.
+fn nth_arg<'a>(p: ImageView<'a>, which: &FieldArg) -> Value<'a> {
+    match which {
+        FieldArg::Index(n) => {
+            let found = p.args().skip(1).nth(*n as usize);
+            Value::Str(found.unwrap_or_default().into())
+        }
+        _ => args(p),
+    }
+}
+
 fn args(p: ImageView<'_>) -> Value<'_> {
     Value::owned(joined(None, p))
 }
@@ -80,7 +113,11 @@ fn cmdline(p: ImageView<'_>) -> Value<'_> {
 
 fn exeline(p: ImageView<'_>) -> Value<'_> {
     let first = p.args().next().unwrap_or_else(|| p.str(p.entry.name));
-    Value::owned(joined(Some(first), p))
+    // Falco's separator stands there even when nothing follows.
+    let mut text = first.to_vec();
+    text.push(b' ');
+    text.extend(joined(None, p));
+    Value::owned(text)
 }
 
 fn pid(p: ImageView<'_>) -> Value<'_> {
@@ -115,6 +152,16 @@ fn env<'a>(p: ImageView<'a>, arg: &FieldArg) -> Value<'a> {
         }
         FieldArg::Index(_) => Value::Absent,
         FieldArg::None => Value::owned(variables.collect::<Vec<_>>().join(&b' ')),
+    }
+}
+
+fn ancestor_env<'a>(p: ImageView<'a>, which: &FieldArg) -> Value<'a> {
+    match which {
+        FieldArg::Key(_) => {
+            let mut values = p.ancestors().map(|a| env(a, which));
+            values.find(|v| *v != Value::Absent).unwrap_or(Value::Absent)
+        }
+        _ => ancestor(p, which, |a| env(a, &FieldArg::None)),
     }
 }
 
@@ -153,9 +200,10 @@ pub(super) const FIELDS: &[Field] = &[
         "proc.args",
         "proc_args",
         Str,
-        "Command line arguments without the first, separated by spaces.",
-        Process(|p, _| of(p, args)),
-    ),
+        "Command line arguments without the first, separated by spaces; with brackets one of them.",
+        Process(|p, a| of(p, |p| nth_arg(p, a))),
+    )
+    .with(ArgRule::OptionalIndex),
     field(
         "proc.cmdline",
         "proc_cmdline",
@@ -314,10 +362,18 @@ pub(super) const FIELDS: &[Field] = &[
         "proc.aenv",
         "proc_aenv",
         List,
-        "Recorded environments of the ancestors.",
-        Process(|p, a| ancestor(p, a, |p| env(p, &FieldArg::None))),
+        "Recorded environments of the ancestors, or the nearest ancestor's value of a variable.",
+        Process(|p, a| of(p, |p| ancestor_env(p, a))),
     )
-    .with(ArgRule::OptionalIndex),
+    .with(ArgRule::Optional),
+    field(
+        "proc.loginshellid",
+        "proc_loginshellid",
+        Int,
+        "Process id of the eldest shell among itself and its ancestors.",
+        Process(|p, _| of(p, login_shell)),
+    )
+    .no_column(),
     field(
         "proc.sid",
         "proc_sid",
@@ -329,7 +385,7 @@ pub(super) const FIELDS: &[Field] = &[
         "proc.sname",
         "proc_sname",
         Str,
-        "Name of the session's leader, where it is an ancestor.",
+        "Name of the session's leader, or of the eldest ancestor in the session.",
         Process(|p, _| of(p, |p| session(p, name))),
     ),
     field(
@@ -357,7 +413,7 @@ pub(super) const FIELDS: &[Field] = &[
         "proc.pgid.name",
         "proc_pgid_name",
         Str,
-        "Name of the process group's leader, where it is an ancestor.",
+        "Name of the process group's leader, or of the eldest ancestor in the group.",
         Process(|p, _| of(p, |p| group(p, name))),
     ),
     field(
@@ -379,7 +435,7 @@ pub(super) const FIELDS: &[Field] = &[
         "proc_vpgid",
         Int,
         "Process group id in the process's own pid namespace, where the group's leader is an ancestor.",
-        Process(|p, _| of(p, |p| group(p, |p| id(p.entry.vpid)))),
+        Process(|p, _| of(p, vpgid)),
     ),
     field(
         "proc.vpgid.name",
@@ -524,13 +580,12 @@ pub(super) const FIELDS: &[Field] = &[
         "proc.exe_ino.ctime_duration_proc_start",
         "proc_exe_ino_ctime_duration_proc_start",
         Duration,
-        "Time from the inode's last change to the execution.",
+        "Time from the last change of the executed file's inode to the start of the process; negative where it was \
+         changed later.",
         Process(|p, _| {
-            of(p, |p| match (p.entry.exe_ctime, p.entry.exec_ts) {
+            of(p, |p| match (p.entry.exe_ctime, p.entry.start_ts) {
                 (0, _) | (_, 0) => Value::Absent,
-                (changed, executed) => {
-                    i64::try_from(executed.saturating_sub(changed)).map_or(Value::Absent, Value::Int)
-                }
+                (changed, started) => Value::Int(started.wrapping_sub(changed).cast_signed()),
             })
         }),
     ),
