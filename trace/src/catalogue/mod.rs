@@ -12,6 +12,7 @@ mod docker;
 mod event;
 mod fd;
 mod fs;
+mod lineage;
 mod process;
 mod recording;
 mod thread;
@@ -227,6 +228,7 @@ pub const GROUPS: &[(&str, &[Field])] = &[
     ("Arguments", arguments::FIELDS),
     ("Path", fs::FIELDS),
     ("Process", process::FIELDS),
+    ("Parent, ancestors, session", lineage::FIELDS),
     ("Thread", thread::FIELDS),
     ("User and group", user::FIELDS),
     ("Open object", fd::FIELDS),
