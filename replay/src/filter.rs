@@ -18,8 +18,8 @@ use crate::typed::formula::{Formulas, NodeId};
 /// A condition over events of every source.
 #[derive(Debug)]
 pub struct Filter {
-    formulas: Formulas,
-    condition: NodeId,
+    pub(crate) formulas: Formulas,
+    pub(crate) condition: NodeId,
     warnings: Vec<Diagnostic>,
 }
 

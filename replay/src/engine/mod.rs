@@ -7,6 +7,8 @@ pub(crate) mod evaluate;
 mod ordered;
 pub(crate) mod plan;
 pub(crate) mod scan;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -90,9 +90,9 @@ impl Test {
             (Test::Group(modifier, tests), v) => {
                 let mut held = tests.iter().filter(|t| t.holds(v));
                 match modifier {
-                    Modifier::AnyOf => held.next().is_some(),
-                    Modifier::AllOf => !tests.is_empty() && held.count() == tests.len(),
-                    Modifier::OneOf => held.take(2).count() == 1,
+                    Modifier::Any => held.next().is_some(),
+                    Modifier::All => !tests.is_empty() && held.count() == tests.len(),
+                    Modifier::One => held.take(2).count() == 1,
                 }
             }
             _ => false,
