@@ -15,7 +15,10 @@ fn record(dir: &Path) -> Case {
     let recorded = workload::mixed(BLOCKS << 16);
     let args = recorded.args();
     let config = CaseConfig::new(CaseId([1; 16]), recorded.schema.clone());
-    let opener = || Opening { clock: ClockReading::default(), state: None };
+    let opener = || Opening {
+        clock: ClockReading::default(),
+        state: None,
+    };
     let mut writer = CaseWriter::create(dir, config, Box::new(opener)).expect("creates a case");
     for event in recorded.events(&args) {
         writer.push(&event).expect("pushes");
@@ -28,12 +31,18 @@ fn record(dir: &Path) -> Case {
 fn rules() -> Vec<(&'static str, RuleSet)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let shared = std::env::var_os("CTRACE_SHARED").map_or_else(|| root.join("../shared"), PathBuf::from);
-    let files = [("sample", root.join("samples/attack/rules.yaml")), ("public", shared.join("data/falco/falco_rules.yaml"))];
+    let files = [
+        ("sample", root.join("samples/attack/rules.yaml")),
+        ("public", shared.join("data/falco/falco_rules.yaml")),
+    ];
     files
         .into_iter()
         .filter_map(|(name, path)| {
             let text = std::fs::read_to_string(path).ok()?;
-            Some((name, load(&[RuleFile { name, text: &text }], &LoadOptions::default()).expect("rules load")))
+            Some((
+                name,
+                load(&[RuleFile { name, text: &text }], &LoadOptions::default()).expect("rules load"),
+            ))
         })
         .collect()
 }
@@ -47,11 +56,16 @@ fn bench(c: &mut Criterion) {
     group.throughput(Throughput::Elements(events));
     for (name, rules) in rules() {
         for threads in [1, 4] {
-            let options = Options { threads, ..Options::default() };
+            let options = Options {
+                threads,
+                ..Options::default()
+            };
             group.bench_with_input(BenchmarkId::new(name, threads), &options, |b, options| {
-                b.iter(|| Engine::new(&rules).replay(&case, options, &mut |alert| {
-                    black_box(alert);
-                }));
+                b.iter(|| {
+                    Engine::new(&rules).replay(&case, options, &mut |alert| {
+                        black_box(alert);
+                    })
+                });
             });
         }
     }
