@@ -47,8 +47,6 @@ pub(crate) enum ParamType {
     Uint,
     /// UTC nanoseconds.
     Timestamp,
-    /// Nanoseconds.
-    Duration,
     /// Text.
     Text,
     /// The name of a number.
@@ -94,11 +92,7 @@ pub(crate) fn list_type() -> DataType {
 pub(crate) fn of_events() -> Vec<Column> {
     let fields = catalogue::all().filter(|f| f.column.is_some()).map(Column::Field);
     let first = [Column::Seq, Column::Ts, Column::ProcessKey];
-    first
-        .into_iter()
-        .chain(fields)
-        .chain([Column::Host, Column::Date])
-        .collect()
+    first.into_iter().chain(fields).chain([Column::Host, Column::Date]).collect()
 }
 
 /// The Arrow schema of columns.
@@ -195,7 +189,6 @@ impl ParamType {
             ParamType::Int => DataType::Int64,
             ParamType::Uint => DataType::UInt64,
             ParamType::Timestamp => timestamp_type(),
-            ParamType::Duration => duration_type(),
             ParamType::Text | ParamType::Name(_) => DataType::Utf8,
         }
     }

@@ -55,9 +55,7 @@ fn classify<'a>(filter: &Expr, columns: &'a [Column]) -> Class<'a> {
     }
     let names = filter.column_refs();
     let mut used = names.iter().map(|c| columns.iter().find(|x| x.name() == c.name));
-    let Some(Some(first)) = used.next() else {
-        return Class::Other;
-    };
+    let Some(Some(first)) = used.next() else { return Class::Other };
     match first.per() {
         Per::Row if first.has_bounds() && used.all(|c| c.is_some_and(Column::has_bounds)) => Class::Range,
         Per::Row => Class::Other,
@@ -85,11 +83,7 @@ impl Conditions {
             match classify(filter, columns) {
                 Class::Entry(column) => {
                     let compiled = EntryFilter::new(filter, column, state)?;
-                    let list = if column.per() == Per::Kind {
-                        &mut out.kinds
-                    } else {
-                        &mut out.entries
-                    };
+                    let list = if column.per() == Per::Kind { &mut out.kinds } else { &mut out.entries };
                     list.push(compiled);
                 }
                 Class::Range => out.ranges.push(filter.clone()),
@@ -101,9 +95,7 @@ impl Conditions {
 
     /// The block columns that [`Self::rows`] looks at, beside the event types.
     pub(crate) fn needs(&self) -> Need {
-        self.entries
-            .iter()
-            .fold(Need::NOTHING, |need, e| need | e.column.needs())
+        self.entries.iter().fold(Need::NOTHING, |need, e| need | e.column.needs())
     }
 
     /// Of these rows those that pass the conditions on dictionary entries; `None` stands for all rows of the block.
@@ -153,11 +145,7 @@ impl EntryFilter {
         };
         let filter = filter.clone().transform(|e| Ok(unqualified(e)))?.data;
         let expr = state.create_physical_expr(filter, &DFSchema::try_from(schema.as_ref().clone())?)?;
-        Ok(EntryFilter {
-            column: column.clone(),
-            expr,
-            schema,
-        })
+        Ok(EntryFilter { column: column.clone(), expr, schema })
     }
 
     /// The column.
@@ -181,10 +169,7 @@ impl EntryFilter {
 
     /// Texts as the dictionary type that the table shows.
     fn typed(&self, values: ArrayRef) -> Result<ArrayRef> {
-        match (
-            self.schema.field(0).data_type(),
-            values.as_any().downcast_ref::<StringArray>(),
-        ) {
+        match (self.schema.field(0).data_type(), values.as_any().downcast_ref::<StringArray>()) {
             (DataType::Dictionary(..), Some(texts)) => {
                 let keys: UInt32Array = (0..texts.len() as u32).map(Some).collect();
                 Ok(dictionary(&keys, texts)?)

@@ -36,11 +36,7 @@ impl Default for Options {
     /// Everything that the recording knows, no memory limit, all CPUs.
     fn default() -> Options {
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-        Options {
-            resolve_late: true,
-            memory_limit: None,
-            threads,
-        }
+        Options { resolve_late: true, memory_limit: None, threads }
     }
 }
 
@@ -106,9 +102,7 @@ impl Session {
             .thread_stack_size(8 << 20)
             .enable_all()
             .build()?;
-        let mut config = SessionConfig::new()
-            .with_target_partitions(threads)
-            .with_information_schema(true);
+        let mut config = SessionConfig::new().with_target_partitions(threads).with_information_schema(true);
         let settings = config.options_mut();
         settings.sql_parser.collect_spans = true;
         settings.execution.parquet.pushdown_filters = true;
@@ -117,20 +111,12 @@ impl Session {
             environment = environment.with_memory_limit(limit, 1.0);
         }
         let context = SessionContext::new_with_config_rt(config, Arc::new(environment.build()?));
-        Ok(Session {
-            runtime,
-            context,
-            source: None,
-            tables: Vec::new(),
-            cancel: Cancel::new(),
-        })
+        Ok(Session { runtime, context, source: None, tables: Vec::new(), cancel: Cancel::new() })
     }
 
     fn list_tables(&mut self, names: Vec<String>) -> Result<(), QueryError> {
         for name in names {
-            let provider = self
-                .runtime
-                .block_on(self.context.table_provider(folder::quoted(&name)))?;
+            let provider = self.runtime.block_on(self.context.table_provider(folder::quoted(&name)))?;
             let known = Table::find(&name);
             let docs = known.map(Table::column_docs).unwrap_or_default();
             let doc = |column: &str| docs.iter().find(|(n, _)| n == column).map_or("", |(_, doc)| *doc);
@@ -141,11 +127,7 @@ impl Session {
                 doc: doc(f.name()).to_owned(),
             });
             let columns = columns.collect();
-            self.tables.push(TableInfo {
-                name,
-                doc: known.map_or("", Table::doc).to_owned(),
-                columns,
-            });
+            self.tables.push(TableInfo { name, doc: known.map_or("", Table::doc).to_owned(), columns });
         }
         Ok(())
     }
@@ -177,11 +159,7 @@ impl Session {
             Ok::<_, QueryError>(frame.execute_stream().await?)
         };
         let stream = self.runtime.block_on(self.cancel.or(start))??;
-        Ok(Answer {
-            session: self,
-            schema: stream.schema(),
-            stream,
-        })
+        Ok(Answer { session: self, schema: stream.schema(), stream })
     }
 
     /// Runs a statement and gives all of its result at once.

@@ -44,21 +44,14 @@ pub(crate) struct StateTable {
 
 impl fmt::Debug for StateTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StateTable")
-            .field("schema", &self.schema)
-            .finish_non_exhaustive()
+        f.debug_struct("StateTable").field("schema", &self.schema).finish_non_exhaustive()
     }
 }
 
 impl StateTable {
     /// A table; nothing is read yet.
     pub(crate) fn new(case: Arc<CaseSource>, schema: SchemaRef, build: Build) -> StateTable {
-        StateTable {
-            case,
-            schema,
-            build,
-            rows: Arc::default(),
-        }
+        StateTable { case, schema, build, rows: Arc::default() }
     }
 
     /// The rows, put together at the first call: work for a thread that may block.
@@ -96,30 +89,24 @@ impl TableProvider for StateTable {
         const BATCH: usize = 8192;
         let rows = self.rows().await?;
         let count = rows.num_rows();
-        let batches = (0..count)
-            .step_by(BATCH)
-            .map(|at| rows.slice(at, BATCH.min(count - at)))
-            .collect();
-        Ok(MemorySourceConfig::try_new_exec(
-            &[batches],
-            self.schema.clone(),
-            projection.cloned(),
-        )?)
+        let batches = (0..count).step_by(BATCH).map(|at| rows.slice(at, BATCH.min(count - at))).collect();
+        Ok(MemorySourceConfig::try_new_exec(&[batches], self.schema.clone(), projection.cloned())?)
     }
 }
 
 /// The schema of columns, with the host and the day on which the recording began at the end.
 pub(crate) fn schema<R>(columns: &[StateColumn<R>]) -> Schema {
     let own = columns.iter().map(|c| Field::new(c.name, data_type(c.ty), true));
-    let of_case = [
-        Field::new("host", DataType::Utf8, true),
-        Field::new("date", DataType::Date32, true),
-    ];
+    let of_case = [Field::new("host", DataType::Utf8, true), Field::new("date", DataType::Date32, true)];
     Schema::new(own.chain(of_case).collect::<Vec<_>>())
 }
 
 /// The rows as a batch of that schema.
-pub(crate) fn batch<R>(columns: &[StateColumn<R>], rows: &[R], source: &CaseSource) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn batch<R>(
+    columns: &[StateColumn<R>],
+    rows: &[R],
+    source: &CaseSource,
+) -> Result<RecordBatch, ArrowError> {
     let mut arrays = Vec::with_capacity(columns.len() + 2);
     for column in columns {
         arrays.push(values::collect(column.ty, rows.iter().map(column.get))?);

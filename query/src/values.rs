@@ -16,6 +16,7 @@ use arrow::datatypes::UInt32Type;
 use arrow::error::ArrowError;
 use ctrace_trace::block::decoded::{Decoded, EventView};
 use ctrace_trace::catalogue::{Field, FieldArg, FieldType, Getter, Value};
+use ctrace_trace::escape::lossless;
 use ctrace_trace::event::Arg;
 use ctrace_trace::names;
 use ctrace_trace::schema::EventSpec;
@@ -84,9 +85,7 @@ impl Column {
     pub(crate) fn array(&self, block: &Decoded, host: &str, rows: &Rows<'_>) -> Result<ArrayRef, ArrowError> {
         let ts = |row: usize| block.ts.get(row).copied().unwrap_or(0);
         Ok(match self {
-            Column::Seq => Arc::new(UInt64Array::from_iter_values(
-                rows.iter().map(|r| block.first_seq + r as u64),
-            )),
+            Column::Seq => Arc::new(UInt64Array::from_iter_values(rows.iter().map(|r| block.first_seq + r as u64))),
             Column::Ts => {
                 let mut b = TimestampNanosecondBuilder::with_capacity(rows.len()).with_timezone("UTC");
                 rows.iter().for_each(|r| b.append_value(nanos(ts(r))));
@@ -124,7 +123,11 @@ impl Column {
     }
 
     /// The values of dictionary entries; texts as plain strings. Columns of rows have none.
-    pub(crate) fn entries(&self, block: &Decoded, entries: impl Iterator<Item = u32>) -> Result<ArrayRef, ArrowError> {
+    pub(crate) fn entries(
+        &self,
+        block: &Decoded,
+        entries: impl Iterator<Item = u32>,
+    ) -> Result<ArrayRef, ArrowError> {
         let dict = &block.dict;
         let none = &FieldArg::None;
         let Column::Field(f) = self else {
@@ -136,18 +139,13 @@ impl Column {
         let context = |i: u32| dict.contexts.get(i as usize);
         match f.get {
             Getter::Kind(get) => collect(f.ty, entries.map(|i| kind(i).map_or(Value::Absent, |k| get(&k.spec)))),
-            Getter::Process(get) => collect(
-                f.ty,
-                entries.map(|i| dict.image(i).map_or(Value::Absent, |i| get(i, none))),
-            ),
-            Getter::Thread(get) => collect(
-                f.ty,
-                entries.map(|i| context(i).map_or(Value::Absent, |c| get(*c, dict))),
-            ),
-            Getter::Fd(get) => collect(
-                f.ty,
-                entries.map(|i| dict.fd(i).map_or(Value::Absent, |i| get(i, none))),
-            ),
+            Getter::Process(get) => {
+                collect(f.ty, entries.map(|i| dict.image(i).map_or(Value::Absent, |i| get(i, none))))
+            }
+            Getter::Thread(get) => {
+                collect(f.ty, entries.map(|i| context(i).map_or(Value::Absent, |c| get(*c, dict))))
+            }
+            Getter::Fd(get) => collect(f.ty, entries.map(|i| dict.fd(i).map_or(Value::Absent, |i| get(i, none)))),
             Getter::Event(_) => collect(f.ty, entries.map(|_| Value::Absent)),
         }
     }
@@ -193,43 +191,18 @@ pub(crate) fn dictionary(keys: &UInt32Array, values: &StringArray) -> Result<Arr
     Ok(Arc::new(DictionaryArray::<UInt32Type>::try_new(keys, values)?))
 }
 
-/// Bytes as text: what is not UTF-8 becomes `\xNN`, and stays distinguishable.
-pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(bytes) {
-        Ok(s) => Cow::Borrowed(s),
-        Err(_) => {
-            let mut out = String::with_capacity(bytes.len() + 8);
-            for chunk in bytes.utf8_chunks() {
-                out.push_str(chunk.valid());
-                chunk
-                    .invalid()
-                    .iter()
-                    .for_each(|b| out.push_str(&format!("\\x{b:02x}")));
-            }
-            Cow::Owned(out)
-        }
-    }
-}
-
 /// The values of a parameter.
-fn param_values<'a>(param: &Param, events: impl Iterator<Item = EventView<'a>>) -> Result<ArrayRef, ArrowError> {
+fn param_values<'a>(
+    param: &Param,
+    events: impl Iterator<Item = EventView<'a>>,
+) -> Result<ArrayRef, ArrowError> {
     let values = events.map(|e| e.arg_named(&param.name));
     let number = |arg: Arg<'_>| if let Arg::Num(n) = arg { Some(n) } else { None };
     match param.ty {
-        ParamType::Int => collect(
-            FieldType::Int,
-            values.map(|v| number(v).map_or(Value::Absent, Value::Int)),
-        ),
-        ParamType::Duration => collect(
-            FieldType::Duration,
-            values.map(|v| number(v).map_or(Value::Absent, Value::Int)),
-        ),
+        ParamType::Int => collect(FieldType::Int, values.map(|v| number(v).map_or(Value::Absent, Value::Int))),
         ParamType::Uint => {
             // Unsigned 64-bit values are stored in two's complement.
-            collect(
-                FieldType::Uint,
-                values.map(|v| number(v).map_or(Value::Absent, |n| Value::Uint(n as u64))),
-            )
+            collect(FieldType::Uint, values.map(|v| number(v).map_or(Value::Absent, |n| Value::Uint(n as u64))))
         }
         ParamType::Timestamp => {
             let known = values.map(|v| number(v).filter(|n| *n > 0));
@@ -298,9 +271,7 @@ impl Room {
         if self.0 <= MAX_TEXT {
             return Ok(());
         }
-        Err(ArrowError::MemoryError(format!(
-            "the texts of some rows have more than {MAX_TEXT} bytes"
-        )))
+        Err(ArrowError::MemoryError(format!("the texts of some rows have more than {MAX_TEXT} bytes")))
     }
 }
 
@@ -314,7 +285,7 @@ fn texts<'a>(values: impl Iterator<Item = Value<'a>>) -> Result<ArrayRef, ArrowE
     for v in values {
         match v {
             Value::Absent => b.append_null(),
-            Value::Str(s) => append(&text(&s), &mut b)?,
+            Value::Str(s) => append(&lossless(&s), &mut b)?,
             other => append(&other.to_string(), &mut b)?,
         }
     }
@@ -330,7 +301,7 @@ fn lists<'a>(values: impl Iterator<Item = Value<'a>>) -> Result<ArrayRef, ArrowE
             continue;
         };
         for item in &items {
-            let item = text(item);
+            let item = lossless(item);
             b.values().append_value(&item);
             room.take(item.len())?;
         }
