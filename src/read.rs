@@ -83,8 +83,7 @@ impl Reading<'_> {
         let mut out = output::stdout();
         let mut reader = BlockReader::new();
         let mut problems = Vec::new();
-        let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-        let late = (resolve == Resolve::Case).then(|| self.case.late_facts(threads));
+        let late = (resolve == Resolve::Case).then(|| self.case.late_facts(output::threads()));
         let wanted = self.filter.as_ref().map_or(Need::NOTHING, Filter::needs);
         let shown = match &self.printer {
             Printer::Text(format) => format.needs(),

@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let rules = load(&args.rules)?;
     let case = output::open_case(&args.case)?;
     let options = Options {
-        threads: args.threads.map_or_else(default_threads, |n| n as usize),
+        threads: args.threads.map_or_else(output::threads, |n| n as usize),
         resolve_late: args.resolve == Resolve::Case,
         ..Options::default()
     };
@@ -56,10 +56,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     output::report(&outcome.problems);
     let found = if outcome.alerts > 0 { exit::FINDINGS } else { exit::DONE };
     Ok(output::exit_code(case.problems().iter().chain(&outcome.problems), found))
-}
-
-fn default_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, |n| n.get())
 }
 
 /// Reads and checks rules; everything that is wrong with them is told at once.

@@ -32,11 +32,11 @@ impl Type {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Type::Str => "text",
-            Type::Int | Type::Uint => "number",
-            Type::Bool => "boolean",
-            Type::Ip => "address",
-            Type::Net => "network",
-            Type::Port => "port",
+            Type::Int | Type::Uint => "a number",
+            Type::Bool => "a boolean",
+            Type::Ip => "an address",
+            Type::Net => "a network",
+            Type::Port => "a port",
             Type::Bytes => "bytes",
         }
     }
@@ -47,17 +47,19 @@ impl Type {
 pub(crate) enum Arity {
     /// At most one.
     One,
-    /// Several; a comparison holds when it holds for one of them: `proc.aname` without an index.
+    /// Several; a comparison holds when it holds for one of them: `proc.aname` without an index, `audit.key`.
     Any,
     /// Both ends of a socket; as [`Arity::Any`], but `!=` must hold for both: `fd.ip`.
     Ends,
-    /// A list; `in` wants every element in the set, `intersects` one of them.
+    /// A list made by a transformer; `in` wants every element in the set, `intersects` one of them.
     List,
 }
 
 /// The narrowest thing that a value depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Scope {
+    /// Nothing: constants.
+    Constant,
     /// The event's type alone.
     Kind,
     /// The acting process image.
@@ -72,7 +74,7 @@ impl Scope {
     /// The narrowest scope that covers both.
     pub(crate) fn join(self, other: Scope) -> Scope {
         match (self, other) {
-            (Scope::Kind, s) | (s, Scope::Kind) => s,
+            (Scope::Constant, s) | (s, Scope::Constant) => s,
             (a, b) if a == b => a,
             _ => Scope::Row,
         }
@@ -84,7 +86,7 @@ impl Scope {
 pub(crate) struct FieldRef {
     /// As it was written, argument included.
     pub(crate) text: String,
-    /// The field to read; two for fields that mean either end of a socket.
+    /// The field to read; two for fields that mean either end of a socket, none for one that is never recorded.
     pub(crate) parts: Vec<(&'static Field, FieldArg)>,
     pub(crate) ty: Type,
     pub(crate) arity: Arity,
@@ -92,7 +94,10 @@ pub(crate) struct FieldRef {
 
 impl FieldRef {
     pub(crate) fn scope(&self) -> Scope {
-        self.parts.iter().map(|(f, _)| scope_of(f.domain())).fold(Scope::Kind, Scope::join)
+        self.parts
+            .iter()
+            .map(|(f, _)| scope_of(f.domain()))
+            .fold(Scope::Constant, Scope::join)
     }
 
     /// Columns that must be decoded to read it.
@@ -120,6 +125,17 @@ fn scope_of(domain: Domain) -> Scope {
     }
 }
 
+/// Why Falco's field of that name is never recorded; nothing for other names.
+pub(crate) fn unsupported(name: &str) -> Option<&'static str> {
+    if resolve(name, None).is_ok() {
+        return None;
+    }
+    let prefixes = name.rmatch_indices('.').filter_map(|(dot, _)| name.get(..dot));
+    std::iter::once(name)
+        .chain(prefixes)
+        .find_map(catalogue::find_unsupported)
+}
+
 /// Why a name with its argument is no field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FieldError {
@@ -136,8 +152,12 @@ const ENDS: [(&str, [&str; 2], Type); 4] = [
 ];
 
 /// The fields that are an address, compared with networks.
-const NETS: [(&str, &str); 4] =
-    [("fd.cnet", "fd.cip"), ("fd.snet", "fd.sip"), ("fd.lnet", "fd.lip"), ("fd.rnet", "fd.rip")];
+const NETS: [(&str, &str); 4] = [
+    ("fd.cnet", "fd.cip"),
+    ("fd.snet", "fd.sip"),
+    ("fd.lnet", "fd.lip"),
+    ("fd.rnet", "fd.rip"),
+];
 
 /// Finds the field of a name and argument.
 pub(crate) fn resolve(name: &str, arg: Option<&str>) -> Result<FieldRef, FieldError> {
@@ -147,19 +167,40 @@ pub(crate) fn resolve(name: &str, arg: Option<&str>) -> Result<FieldRef, FieldEr
     };
     if arg.is_none() {
         if let Some((_, ends, ty)) = ENDS.iter().find(|e| e.0 == name) {
-            let parts: Option<Vec<_>> = ends.iter().map(|n| Some((catalogue::find(n)?, FieldArg::None))).collect();
+            let parts: Option<Vec<_>> = ends
+                .iter()
+                .map(|n| Some((catalogue::find(n)?, FieldArg::None)))
+                .collect();
             if let Some(parts) = parts {
-                return Ok(FieldRef { text, parts, ty: *ty, arity: Arity::Ends });
+                return Ok(FieldRef {
+                    text,
+                    parts,
+                    ty: *ty,
+                    arity: Arity::Ends,
+                });
             }
         }
         if let Some(field) = NETS.iter().find(|n| n.0 == name).and_then(|n| catalogue::find(n.1)) {
-            return Ok(FieldRef { text, parts: vec![(field, FieldArg::None)], ty: Type::Net, arity: Arity::One });
+            return Ok(FieldRef {
+                text,
+                parts: vec![(field, FieldArg::None)],
+                ty: Type::Net,
+                arity: Arity::One,
+            });
         }
     }
     let (field, arg) = find(name, arg)?;
-    let ty = type_of(field);
+    let ty = match &arg {
+        FieldArg::Key(key) if field.name == "evt.rawarg" && is_text_param(key) => Type::Str,
+        _ => type_of(field),
+    };
     let arity = arity_of(field, &arg);
-    Ok(FieldRef { text, parts: vec![(field, arg)], ty, arity })
+    Ok(FieldRef {
+        text,
+        parts: vec![(field, arg)],
+        ty,
+        arity,
+    })
 }
 
 fn find(name: &str, arg: Option<&str>) -> Result<(&'static Field, FieldArg), FieldError> {
@@ -187,7 +228,12 @@ pub(crate) fn all_names() -> impl Iterator<Item = &'static str> {
 }
 
 fn check_arg(field: &Field, arg: Option<&str>) -> Result<FieldArg, FieldError> {
-    let error = |message: String| Err(FieldError { message, suggestion: None });
+    let error = |message: String| {
+        Err(FieldError {
+            message,
+            suggestion: None,
+        })
+    };
     let parsed = match arg {
         None => FieldArg::None,
         Some(text) => match text.parse() {
@@ -210,18 +256,65 @@ fn check_arg(field: &Field, arg: Option<&str>) -> Result<FieldArg, FieldError> {
     Ok(parsed)
 }
 
-fn is_event_arg(name: &str) -> bool {
+/// Names of arguments that no event type declares: the catalogue takes them from the result, the open object or the
+/// process image.
+pub(crate) const DERIVED_ARGS: [&str; 24] = [
+    "res",
+    "fd",
+    "tuple",
+    "addr",
+    "exe",
+    "args",
+    "cwd",
+    "comm",
+    "env",
+    "pid",
+    "ptid",
+    "vpid",
+    "pgid",
+    "vpgid",
+    "tty",
+    "loginuid",
+    "cgroups",
+    "trusted_exepath",
+    "exe_ino",
+    "cap_permitted",
+    "cap_effective",
+    "cap_inheritable",
+    "uid",
+    "gid",
+];
+
+/// Whether it is one of the fields whose argument names a parameter of the event.
+pub(crate) fn is_event_arg(name: &str) -> bool {
     name == "evt.arg" || name == "evt.rawarg"
 }
 
 /// Refuses parameters that no event type has: a comparison with one would be false for ever.
 fn check_param(key: &str) -> Result<(), FieldError> {
     let schema = Schema::current();
-    let names = || schema.specs().iter().flat_map(|s| s.params.iter().map(|p| p.name.as_str()));
+    let params = || {
+        schema
+            .specs()
+            .iter()
+            .flat_map(|s| s.params.iter().map(|p| p.name.as_str()))
+    };
+    let names = || params().chain(DERIVED_ARGS);
     if names().any(|n| n == key) {
         return Ok(());
     }
-    Err(FieldError { message: format!("unknown event argument '{key}'"), suggestion: nearest(key, names()) })
+    Err(FieldError {
+        message: format!("unknown event argument '{key}'"),
+        suggestion: nearest(key, names()),
+    })
+}
+
+fn is_text_param(key: &str) -> bool {
+    Schema::current()
+        .specs()
+        .iter()
+        .flat_map(|s| &s.params)
+        .any(|p| p.name == key && !p.kind.is_num())
 }
 
 fn type_of(field: &Field) -> Type {
@@ -232,28 +325,34 @@ fn type_of(field: &Field) -> Type {
         FieldType::Uint if matches!(field.name, "fd.cport" | "fd.sport" | "fd.lport" | "fd.rport") => Type::Port,
         FieldType::Uint | FieldType::Timestamp | FieldType::Duration => Type::Uint,
         FieldType::Ip => Type::Ip,
+        FieldType::List if field.name == "proc.apid" => Type::Int,
         FieldType::Str | FieldType::List if field.name == "evt.buffer" => Type::Bytes,
         FieldType::Str | FieldType::List => Type::Str,
     }
 }
 
-/// The fields that stand for all ancestors when no index is given.
-const ANCESTORS: [&str; 6] = ["proc.aname", "proc.aexe", "proc.aexepath", "proc.acmdline", "proc.apid", "proc.aenv"];
-
 fn arity_of(field: &Field, arg: &FieldArg) -> Arity {
-    if ANCESTORS.contains(&field.name) && *arg == FieldArg::None {
-        Arity::Any
-    } else if field.ty == catalogue::FieldType::List {
-        Arity::List
-    } else {
-        Arity::One
-    }
+    let several = field.ty == catalogue::FieldType::List && *arg == FieldArg::None;
+    if several { Arity::Any } else { Arity::One }
 }
 
 /// Event types that Falco knows and no source of ctrace makes; rules may name them.
 const FOREIGN_EVENTS: [&str; 15] = [
-    "drop", "scapevent", "procinfo", "cpu_hotplug", "notification", "infra", "container", "switch", "signaldeliver",
-    "page_fault", "asyncevent", "pluginevent", "tracer", "mesos", "useradded",
+    "drop",
+    "scapevent",
+    "procinfo",
+    "cpu_hotplug",
+    "notification",
+    "infra",
+    "container",
+    "switch",
+    "signaldeliver",
+    "page_fault",
+    "asyncevent",
+    "pluginevent",
+    "tracer",
+    "mesos",
+    "useradded",
 ];
 
 /// Refuses names that are no event type, as Falco does.
@@ -263,5 +362,8 @@ pub(crate) fn check_event_type(name: &str) -> Result<(), FieldError> {
         return Ok(());
     }
     let names = schema.specs().iter().map(|s| s.name.as_str()).chain(FOREIGN_EVENTS);
-    Err(FieldError { message: format!("unknown event type '{name}'"), suggestion: nearest(name, names) })
+    Err(FieldError {
+        message: format!("unknown event type '{name}'"),
+        suggestion: nearest(name, names),
+    })
 }

@@ -3,14 +3,21 @@
 //! Pure: files are handed over as text, time comes from events only, and neither threads nor hash order can change an
 //! output.
 
+mod alert;
 mod condition;
 mod diagnostics;
+mod engine;
 mod fields;
+mod filter;
 mod output;
 mod rules;
 mod source;
 mod typed;
 mod yaml;
 
+pub use alert::Alert;
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
+pub use engine::{Engine, Matching, Options, Outcome};
+pub use filter::Filter;
+pub use output::Format;
 pub use rules::{ENGINE_VERSION, LoadOptions, Priority, Rule, RuleFile, RuleSet, load};

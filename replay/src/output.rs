@@ -1,19 +1,26 @@
 //! Output formats: text with `%field` tokens, checked when rules load.
 
+use ctrace_trace::block::Need;
+use ctrace_trace::block::decoded::EventView;
+use ctrace_trace::escape;
+
 use crate::condition;
+use crate::diagnostics::Diagnostics;
+use crate::engine::evaluate::{self, Place};
+use crate::filter;
 use crate::source::Sources;
 use crate::typed::atom::Extract;
-use crate::typed::compile::{self, CompileError};
+use crate::typed::compile::{self, CompileError, ErrorKind};
 
-/// A parsed output format.
+/// A parsed output format: text with `%field` tokens.
 #[derive(Debug)]
-pub(crate) struct Format {
-    pub(crate) tokens: Vec<Token>,
+pub struct Format {
+    tokens: Vec<Token>,
 }
 
 /// One piece of a format.
 #[derive(Debug)]
-pub(crate) enum Token {
+enum Token {
     Text(String),
     Field {
         value: Extract,
@@ -23,11 +30,45 @@ pub(crate) enum Token {
 }
 
 impl Format {
+    /// Parses and checks a format that stands in no rules file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it; the "file" of the messages is `format`.
+    pub fn parse(text: &str) -> Result<Format, Diagnostics> {
+        let (sources, id) = filter::sources_of("format", text);
+        let mut errors = Vec::new();
+        let format = Format::compile(text, id, &mut errors);
+        filter::settle(&sources, errors)?;
+        format.ok_or_else(Diagnostics::default)
+    }
+
+    /// Columns that must be decoded for [`Format::text`].
+    pub fn needs(&self) -> Need {
+        self.values().fold(Need::KIND, |n, v| n | v.needs())
+    }
+
+    /// The format with the values of an event; `<NA>` for absent ones.
+    pub fn text(&self, event: EventView<'_>) -> String {
+        let mut out = String::new();
+        for token in &self.tokens {
+            match token {
+                Token::Text(text) => out.push_str(text),
+                Token::Field { value, width } => push(&mut out, value, *width, event),
+            }
+        }
+        out
+    }
+
+    /// The same, escaped so that a terminal shows it and does not obey it.
+    pub fn render(&self, event: EventView<'_>) -> String {
+        escape::text(&self.text(event)).to_string()
+    }
+
     /// Parses a format; nothing when there were errors.
     ///
     /// A leading `*` says that absent values do not suppress the line. Alerts always print, as Falco's do, so the star
     /// changes nothing and is left out. `%container.info` is a relic that prints nothing.
-    pub(crate) fn parse(text: &str, text_id: u32, errors: &mut Vec<CompileError>) -> Option<Format> {
+    pub(crate) fn compile(text: &str, text_id: u32, errors: &mut Vec<CompileError>) -> Option<Format> {
         let before = errors.len();
         let mut tokens = Vec::new();
         let mut at = usize::from(text.starts_with('*'));
@@ -38,7 +79,7 @@ impl Format {
                 at += literal;
                 continue;
             }
-            match Self::token(text, text_id, at) {
+            match Self::token(text, text_id, at, errors) {
                 Ok((token, end)) => {
                     tokens.extend(token);
                     at = end;
@@ -49,14 +90,20 @@ impl Format {
                 }
             }
         }
-        if tokens.is_empty() && errors.len() == before {
+        if tokens.is_empty() {
             errors.push(CompileError::new(Sources::loc(text_id, 0), "the output is empty"));
         }
-        (errors.len() == before).then_some(Format { tokens })
+        let wrong = errors.iter().skip(before).any(|e| e.kind != ErrorKind::NeverRecorded);
+        (!wrong).then_some(Format { tokens })
     }
 
     /// The token whose `%` stands at `at`, and where it ends.
-    fn token(text: &str, text_id: u32, at: usize) -> Result<(Option<Token>, usize), CompileError> {
+    fn token(
+        text: &str,
+        text_id: u32,
+        at: usize,
+        notes: &mut Vec<CompileError>,
+    ) -> Result<(Option<Token>, usize), CompileError> {
         let after = text.get(at + 1..).unwrap_or("");
         if after.starts_with("container.info") {
             return Ok((None, at + 1 + "container.info".len()));
@@ -72,7 +119,7 @@ impl Format {
         let (operand, len) = condition::parse_field(field, text_id, start)
             .map_err(|e| CompileError::new(e.loc, format!("after '%' in the output: {}", e.message)))?;
         // `%fd.name.` ends a sentence: names are tried from the longest on.
-        match compile::extract(&operand) {
+        match compile::extract(&operand, notes) {
             Ok(value) => Ok((Some(Token::Field { value, width }), start + len)),
             Err(error) => shorter(field, text_id, start, width, error),
         }
@@ -95,13 +142,35 @@ fn shorter(
     width: usize,
     error: CompileError,
 ) -> Result<(Option<Token>, usize), CompileError> {
-    let name = field.bytes().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.')).count();
+    let name = field
+        .bytes()
+        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'))
+        .count();
     for end in (1..name).rev() {
         let Some(prefix) = field.get(..end) else { continue };
-        let Ok((operand, len)) = condition::parse_field(prefix, text_id, start) else { continue };
-        if len == end && let Ok(value) = compile::extract(&operand) {
+        let Ok((operand, len)) = condition::parse_field(prefix, text_id, start) else {
+            continue;
+        };
+        if len == end
+            && let Ok(value) = compile::extract(&operand, &mut Vec::new())
+        {
             return Ok((Some(Token::Field { value, width }), start + end));
         }
     }
     Err(error)
+}
+
+fn push(out: &mut String, value: &Extract, width: usize, event: EventView<'_>) {
+    let start = out.len();
+    match evaluate::value(value, Place::Event(event)) {
+        Some(found) => out.push_str(&found.to_string()),
+        None => out.push_str("<NA>"),
+    }
+    if width == 0 {
+        return;
+    }
+    let shown = out.split_off(start);
+    let length = shown.chars().count();
+    out.extend(shown.chars().take(width));
+    out.extend(std::iter::repeat_n(' ', width.saturating_sub(length)));
 }

@@ -69,7 +69,12 @@ pub(super) struct RingLosses {
 impl RingLosses {
     /// Counting from `now`, UTC nanoseconds.
     pub(super) fn new(now: u64) -> RingLosses {
-        RingLosses { seen: BTreeMap::new(), malformed: 0, skipped: 0, checked: now }
+        RingLosses {
+            seen: BTreeMap::new(),
+            malformed: 0,
+            skipped: 0,
+            checked: now,
+        }
     }
 
     /// What was lost since the last check.
@@ -83,7 +88,14 @@ impl RingLosses {
             *seen = total.lost;
             if count > 0 {
                 let class = if priority { Class::Priority } else { Class::Bulk };
-                gaps.push(Gap { source: "syscalls", class, count, cpu: i64::from(total.cpu), from, to });
+                gaps.push(Gap {
+                    source: "syscalls",
+                    class,
+                    count,
+                    cpu: i64::from(total.cpu),
+                    from,
+                    to,
+                });
             }
         }
         let others = [
@@ -94,7 +106,14 @@ impl RingLosses {
             let count = total.saturating_sub(*seen);
             *seen = total;
             if count > 0 {
-                gaps.push(Gap { source: "syscalls", class, count, cpu: -1, from, to });
+                gaps.push(Gap {
+                    source: "syscalls",
+                    class,
+                    count,
+                    cpu: -1,
+                    from,
+                    to,
+                });
             }
         }
         self.checked = now;
@@ -109,15 +128,27 @@ mod tests {
     #[test]
     fn each_loss_is_told_once_with_its_window() {
         let mut losses = RingLosses::new(100);
-        let total = |lane, cpu, lost| LaneTotals { lane, cpu, submitted: 9, lost };
+        let total = |lane, cpu, lost| LaneTotals {
+            lane,
+            cpu,
+            submitted: 9,
+            lost,
+        };
         let first = losses.check(200, &[total(Lane::Bulk, 0, 5), total(Lane::Priority, 1, 0)], 0, 0);
-        let expected = Gap { source: "syscalls", class: Class::Bulk, count: 5, cpu: 0, from: 100, to: 200 };
+        let expected = Gap {
+            source: "syscalls",
+            class: Class::Bulk,
+            count: 5,
+            cpu: 0,
+            from: 100,
+            to: 200,
+        };
         assert_eq!(first, [expected]);
         assert_eq!(losses.check(300, &[total(Lane::Bulk, 0, 5)], 0, 0), []);
         let later = losses.check(400, &[total(Lane::Bulk, 0, 6), total(Lane::Priority, 1, 2)], 0, 0);
-        assert_eq!(later.iter().map(|g| (g.class, g.count, g.from)).collect::<Vec<_>>(), [
-            (Class::Bulk, 1, 300),
-            (Class::Priority, 2, 300)
-        ]);
+        assert_eq!(
+            later.iter().map(|g| (g.class, g.count, g.from)).collect::<Vec<_>>(),
+            [(Class::Bulk, 1, 300), (Class::Priority, 2, 300)]
+        );
     }
 }

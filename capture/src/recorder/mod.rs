@@ -8,6 +8,7 @@ mod child;
 mod gaps;
 mod messages;
 mod order;
+mod scope;
 mod sources;
 mod state;
 
@@ -30,6 +31,7 @@ use child::Observed;
 use gaps::{Class, Gap, RingLosses};
 use messages::{ContainerImages, Message, Queue, own};
 use order::Waiting;
+use scope::Selection;
 pub use sources::Absent;
 use sources::Sources;
 use state::{Beginning, States};
@@ -144,13 +146,22 @@ impl Recorder {
     fn new(args: &RecordArgs, tool: Tool, sources: Sources) -> Result<Recorder, RecordError> {
         let clock = Clock::new();
         let beginning = Beginning::read(clock);
-        let unwritable = |source| CaseError::Io { path: args.output.clone(), source };
+        let unwritable = |source| CaseError::Io {
+            path: args.output.clone(),
+            source,
+        };
         let config = beginning.config(args, tool, &sources).map_err(unwritable)?;
-        let states = States::start(&beginning, &sources, config.rotation).map_err(unwritable)?;
+        let states = States::start(&beginning, &sources, config.rotation, &args.scope).map_err(unwritable)?;
         let writer = CaseWriter::create(&args.output, config, states.opener())?;
         Ok(Recorder {
             resolver: beginning.resolver(),
-            output: Output { writer, lost: 0, told: 0, failed: None },
+            output: Output {
+                writer,
+                selection: Selection::new(args.scope.clone(), &args.syscalls),
+                lost: 0,
+                told: 0,
+                failed: None,
+            },
             waiting: Waiting::default(),
             queue: Queue::default(),
             images: ContainerImages::default(),
@@ -165,7 +176,8 @@ impl Recorder {
     fn start(&mut self) -> Result<(), RecordError> {
         let now = utc_ns();
         let names = self.sources.names().join(",");
-        self.output.push(&own(now, EventType::CAPTURE_START, &[Arg::Str(names.as_bytes())]));
+        self.output
+            .push(&own(now, EventType::CAPTURE_START, &[Arg::Str(names.as_bytes())]));
         for absent in &self.sources.absent {
             let args = [Arg::Str(absent.source.as_bytes()), Arg::Str(absent.reason.as_bytes())];
             self.output.push(&own(now, EventType::SOURCE_LOST, &args));
@@ -212,10 +224,15 @@ impl Recorder {
             poll(source, &mut self.waiting);
         }
         self.listen();
-        let hold = if self.waiting.bytes() + self.queue.bytes() > MAX_WAITING { 0 } else { hold_ns };
+        let hold = if self.waiting.bytes() + self.queue.bytes() > MAX_WAITING {
+            0
+        } else {
+            hold_ns
+        };
         self.release(now.saturating_sub(hold));
         let images = &self.images;
-        self.states.refresh(&self.output.writer.summary(), || images.containers());
+        self.states
+            .refresh(&self.output.writer.summary(), || images.containers());
     }
 
     /// Empties the channels of the slower sources.
@@ -234,8 +251,18 @@ impl Recorder {
 
     /// Writes everything up to a moment of the boot clock, in order of time.
     fn release(&mut self, horizon: u64) {
-        let Recorder { resolver, output, waiting, queue, images, clock, .. } = self;
-        let clock = resolver::Clock { offset_ns: clock.offset_ns() };
+        let Recorder {
+            resolver,
+            output,
+            waiting,
+            queue,
+            images,
+            clock,
+            ..
+        } = self;
+        let clock = resolver::Clock {
+            offset_ns: clock.offset_ns(),
+        };
         waiting.release(horizon, &mut |ts, bytes| {
             output.emit_until(clock.utc(ts), queue, resolver, images);
             if let Ok(record) = Record::parse(bytes) {
@@ -248,7 +275,12 @@ impl Recorder {
     /// Once a second: the clock, losses, progress.
     fn check(&mut self, notice: &mut dyn FnMut(Notice<'_>)) {
         if let Some(step) = self.clock.resample() {
-            self.queue.push(utc_ns(), Message::ClockStep { delta_ns: step.delta_ns });
+            self.queue.push(
+                utc_ns(),
+                Message::ClockStep {
+                    delta_ns: step.delta_ns,
+                },
+            );
         }
         let now = utc_ns();
         let mut gaps = Vec::new();
@@ -261,7 +293,10 @@ impl Recorder {
             gaps.push(lost);
         }
         for gap in gaps {
-            notice(Notice::Lost { source: gap.source, count: gap.count });
+            notice(Notice::Lost {
+                source: gap.source,
+                count: gap.count,
+            });
             self.output.lost += gap.count;
             self.queue.push(now, Message::Gap(gap));
         }
@@ -295,11 +330,17 @@ impl Recorder {
         self.turn(0);
         self.check(notice);
         self.release(u64::MAX >> 1);
-        self.output.push(&own(utc_ns(), EventType::CAPTURE_STOP, &[Arg::Str(reason.as_bytes())]));
+        self.output
+            .push(&own(utc_ns(), EventType::CAPTURE_STOP, &[Arg::Str(reason.as_bytes())]));
         self.output.take_failure()?;
         let lost = self.output.lost;
         let summary = self.output.writer.finish()?;
-        Ok(Outcome { summary, command, reason, lost })
+        Ok(Outcome {
+            summary,
+            command,
+            reason,
+            lost,
+        })
     }
 }
 
@@ -310,6 +351,7 @@ fn poll(source: &mut SyscallSource, waiting: &mut Waiting) -> usize {
 /// The case being written.
 struct Output {
     writer: CaseWriter,
+    selection: Selection,
     lost: u64,
     /// Losses at this end that were told already.
     told: u64,
@@ -322,7 +364,10 @@ impl Output {
         if self.failed.is_some() {
             return;
         }
-        if let Err(error) = self.writer.push(event) {
+        let mut result = Ok(());
+        let Output { writer, selection, .. } = self;
+        selection.pass(event, |event| result = writer.push(event).map(|_| ()));
+        if let Err(error) = result {
             self.note(error);
         }
     }
@@ -353,7 +398,14 @@ impl Output {
         let lost = self.writer.summary().lost;
         let new = lost.saturating_sub(self.told);
         self.told = lost;
-        (new > 0).then_some(Gap { source: "case", class: Class::Unwritten, count: new, cpu: -1, from: now, to: now })
+        (new > 0).then_some(Gap {
+            source: "case",
+            class: Class::Unwritten,
+            count: new,
+            cpu: -1,
+            from: now,
+            to: now,
+        })
     }
 
     /// Writes the messages that are not newer than a moment.

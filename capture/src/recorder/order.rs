@@ -24,7 +24,11 @@ impl Waiting {
     /// Takes a record.
     pub(super) fn push(&mut self, ts: u64, record: &[u8]) {
         let Ok(len) = u32::try_from(record.len()) else { return };
-        self.index.push(Entry { ts, start: self.bytes.len(), len });
+        self.index.push(Entry {
+            ts,
+            start: self.bytes.len(),
+            len,
+        });
         self.bytes.extend_from_slice(record);
     }
 
@@ -32,7 +36,6 @@ impl Waiting {
     pub(super) fn bytes(&self) -> usize {
         self.bytes.len()
     }
-
 
     /// Hands over what is not newer than `horizon`, oldest first; the rest goes on waiting.
     pub(super) fn release(&mut self, horizon: u64, each: &mut impl FnMut(u64, &[u8])) {
@@ -49,7 +52,8 @@ impl Waiting {
         self.spare_index.clear();
         for entry in rest {
             let start = self.spare_bytes.len();
-            self.spare_bytes.extend_from_slice(&self.bytes[entry.start..entry.start + entry.len as usize]);
+            self.spare_bytes
+                .extend_from_slice(&self.bytes[entry.start..entry.start + entry.len as usize]);
             self.spare_index.push(Entry { start, ..*entry });
         }
         std::mem::swap(&mut self.bytes, &mut self.spare_bytes);
@@ -81,7 +85,10 @@ mod tests {
         assert_eq!(texts, [&b"a"[..], b"c1", b"c2", b"e"]);
         assert_eq!(waiting.bytes(), 4);
         waiting.push(7, b"between");
-        assert_eq!(released(&mut waiting, u64::MAX), [(7, b"between".to_vec()), (9, b"late".to_vec())]);
+        assert_eq!(
+            released(&mut waiting, u64::MAX),
+            [(7, b"between".to_vec()), (9, b"late".to_vec())]
+        );
         assert_eq!(waiting.bytes(), 0);
     }
 

@@ -49,7 +49,12 @@ pub(super) struct Sources {
 impl Sources {
     /// Opens what was asked for.
     pub(super) fn open(args: &RecordArgs) -> Sources {
-        let mut sources = Sources { syscalls: None, docker: None, audit: None, absent: Vec::new() };
+        let mut sources = Sources {
+            syscalls: None,
+            docker: None,
+            audit: None,
+            absent: Vec::new(),
+        };
         let wants = |s| args.sources.contains(&s);
         if wants(SourceArg::Audit) {
             sources.audit = sources.keep("audit", open_audit());
@@ -65,7 +70,9 @@ impl Sources {
     }
 
     fn keep<T>(&mut self, source: &'static str, opened: Result<T, String>) -> Option<T> {
-        opened.map_err(|reason| self.absent.push(Absent { source, reason })).ok()
+        opened
+            .map_err(|reason| self.absent.push(Absent { source, reason }))
+            .ok()
     }
 
     /// Names of the sources that run.
@@ -75,14 +82,19 @@ impl Sources {
             ("docker", self.docker.is_some()),
             ("audit", self.audit.is_some()),
         ];
-        there.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect()
+        there
+            .into_iter()
+            .filter(|(_, there)| *there)
+            .map(|(name, _)| name)
+            .collect()
     }
 }
 
 fn open_syscalls(args: &RecordArgs) -> Result<SyscallSource, String> {
     let config = syscall::Config {
         bulk_ring_bytes: u32::try_from(args.buffer).map_err(|_| "--buffer must be below 4GiB".to_owned())?,
-        specs: crate::specs::all(&Schema::current()),
+        specs: crate::specs::table(&Schema::current(), &args.syscalls, args.snaplen > 0),
+        snaplen: args.snaplen,
         ..syscall::Config::default()
     };
     SyscallSource::open(&config).map_err(|e| e.to_string())
@@ -95,7 +107,11 @@ fn open_docker(args: &RecordArgs) -> Result<Docker, String> {
     let source = DockerSource::open(endpoint).map_err(|e| e.to_string())?;
     let info = source.info().clone();
     let follower = source.follow(utc_ns()).map_err(|e| e.to_string())?;
-    Ok(Docker { follower, info, endpoint: address })
+    Ok(Docker {
+        follower,
+        info,
+        endpoint: address,
+    })
 }
 
 fn open_audit() -> Result<Audit, String> {

@@ -14,9 +14,10 @@ use ctrace_trace::schema::Schema;
 use ctrace_trace::segment::{Capture, CaseId, ClockReading, Host, Tool};
 use ctrace_trace::snapshot::{AuditState, DockerState, HostSnapshot};
 
+use super::scope::Selection;
 use super::sources::Sources;
 use crate::host::{Clock, EnvSelection, HostFacts, HostState, boot_time_ns, utc_ns};
-use crate::record_args::{self, RecordArgs};
+use crate::record_args::{self, RecordArgs, Scope};
 use crate::resolver::{self, ProcHost, Resolver, Snapshot};
 
 /// The state of the host, kept fresh enough for the next segment.
@@ -40,13 +41,20 @@ pub(super) struct Beginning {
 impl Beginning {
     /// Reads /proc. The kernel programs run already, so that what happens meanwhile is in their records.
     pub(super) fn read(clock: Clock) -> Beginning {
-        Beginning { state: HostState::read(&clock, &EnvSelection::default()), clock }
+        Beginning {
+            state: HostState::read(&clock, &EnvSelection::default()),
+            clock,
+        }
     }
 
     /// A resolver that knows it.
     pub(super) fn resolver(&self) -> Resolver {
         let host = ProcHost::new(EnvSelection::default());
-        Resolver::new(resolver::Config::default(), Snapshot::new(&self.state, Vec::new()), Box::new(host))
+        Resolver::new(
+            resolver::Config::default(),
+            Snapshot::new(&self.state, Vec::new()),
+            Box::new(host),
+        )
     }
 
     /// How the case is written.
@@ -58,7 +66,9 @@ impl Beginning {
         };
         let rotation = Rotation {
             size: Some(args.rotate_size),
-            every_ns: args.rotate_every.map(|d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)),
+            every_ns: args
+                .rotate_every
+                .map(|d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)),
             keep,
         };
         Ok(CaseConfig {
@@ -67,7 +77,11 @@ impl Beginning {
             capture: capture(args, sources),
             rotation,
             // Old segments make room where the user allowed to lose them.
-            on_full: if args.keep.is_some() { OnFull::DropOldest } else { OnFull::Stop },
+            on_full: if args.keep.is_some() {
+                OnFull::DropOldest
+            } else {
+                OnFull::Stop
+            },
             ..CaseConfig::new(CaseId::random()?, Schema::current())
         })
     }
@@ -75,20 +89,37 @@ impl Beginning {
 
 impl States {
     /// Starts the thread that reads /proc.
-    pub(super) fn start(beginning: &Beginning, sources: &Sources, rotation: Rotation) -> io::Result<States> {
+    pub(super) fn start(
+        beginning: &Beginning,
+        sources: &Sources,
+        rotation: Rotation,
+        scope: &Scope,
+    ) -> io::Result<States> {
         let docker = sources.docker.as_ref().map(|d| d.info.for_segment(&d.endpoint));
-        let audit = sources.audit.as_ref().and_then(|a| a.status.as_ref()).map(AuditState::from);
-        let first = beginning.state.for_segment(Vec::new(), docker.clone(), audit.clone());
+        let audit = sources
+            .audit
+            .as_ref()
+            .and_then(|a| a.status.as_ref())
+            .map(AuditState::from);
+        let mut first = beginning.state.for_segment(Vec::new(), docker.clone(), audit.clone());
+        Selection::reduce(scope, &mut first);
         let latest = Arc::new(Mutex::new(first));
         let (orders, inbox) = sync_channel::<Vec<Container>>(1);
-        let (clock, shared) = (beginning.clock, latest.clone());
+        let (clock, shared, scope) = (beginning.clock, latest.clone(), scope.clone());
         thread::Builder::new().name("host-state".to_owned()).spawn(move || {
             for containers in inbox {
-                let state = read(&clock, containers, docker.clone(), audit.clone());
+                let mut state = read(&clock, containers, docker.clone(), audit.clone());
+                Selection::reduce(&scope, &mut state);
                 *shared.lock().unwrap_or_else(PoisonError::into_inner) = state;
             }
         })?;
-        Ok(States { latest, orders, rotation, segment: (0, 0, utc_ns()), ordered: false })
+        Ok(States {
+            latest,
+            orders,
+            rotation,
+            segment: (0, 0, utc_ns()),
+            ordered: false,
+        })
     }
 
     /// What the case writer asks at each new segment.
@@ -130,8 +161,16 @@ fn reading() -> ClockReading {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to a timespec that lives through the call.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
-    let monotonic = time.tv_sec.unsigned_abs().saturating_mul(1_000_000_000).saturating_add(time.tv_nsec.unsigned_abs());
-    ClockReading { realtime_ns: utc_ns(), monotonic_ns: monotonic, boottime_ns: boot_time_ns() }
+    let monotonic = time
+        .tv_sec
+        .unsigned_abs()
+        .saturating_mul(1_000_000_000)
+        .saturating_add(time.tv_nsec.unsigned_abs());
+    ClockReading {
+        realtime_ns: utc_ns(),
+        monotonic_ns: monotonic,
+        boottime_ns: boot_time_ns(),
+    }
 }
 
 fn host(facts: &HostFacts) -> Host {
@@ -161,8 +200,9 @@ fn capture(args: &RecordArgs, sources: &Sources) -> Capture {
     Capture {
         command_line: std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect(),
         sources: args.sources.iter().map(|s| s.name().to_owned()).collect(),
-        scope: "host".to_owned(),
-        syscalls: "all".to_owned(),
+        scope: args.scope.to_string(),
+        syscalls: args.syscalls.to_string(),
+        snaplen: args.snaplen,
         missing: absent.chain(missing).collect(),
         ..Capture::default()
     }

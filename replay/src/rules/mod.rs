@@ -15,7 +15,7 @@ use crate::diagnostics::{Diagnostic, Diagnostics, Severity};
 use crate::fields;
 use crate::output::Format;
 use crate::source::Sources;
-use crate::typed::compile::{self, CompileError};
+use crate::typed::compile::{self, CompileError, ErrorKind};
 use crate::typed::formula::{Formulas, NodeId};
 use crate::yaml::Yaml;
 
@@ -23,6 +23,9 @@ pub use item::Priority;
 
 /// The engine version that rules may require; that of Falco 0.44.
 pub const ENGINE_VERSION: (u32, u32, u32) = (0, 62, 0);
+
+/// Deepest formula once macros are expanded; public rules stay below ten.
+const MAX_DEPTH: u32 = 500;
 
 /// A rules file: the caller reads it, so that this crate needs no file system.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +72,7 @@ pub struct RuleSet {
     pub(crate) rules: Vec<Rule>,
     pub(crate) formulas: Formulas,
     warnings: Vec<Diagnostic>,
+    notes: Vec<Diagnostic>,
 }
 
 impl RuleSet {
@@ -80,6 +84,11 @@ impl RuleSet {
     /// What is odd about the rules, in the order of files and lines.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
+    }
+
+    /// What has no effect, unused macros and lists above all, in the order of files and lines.
+    pub fn notes(&self) -> &[Diagnostic] {
+        &self.notes
     }
 }
 
@@ -102,7 +111,14 @@ pub fn load(files: &[RuleFile<'_>], options: &LoadOptions) -> Result<RuleSet, Di
             Err(error) => loader.diagnostics.push(error),
         }
     }
-    loader.compile(collected, options).map_err(|list| Diagnostics(sorted(list, files)))
+    match loader.compile(collected, options) {
+        Ok(mut set) => {
+            set.warnings = sorted(set.warnings, files);
+            set.notes = sorted(set.notes, files);
+            Ok(set)
+        }
+        Err(list) => Err(Diagnostics(sorted(list, files))),
+    }
 }
 
 /// Puts diagnostics in the order of files and lines and drops repetitions.
@@ -122,11 +138,18 @@ pub(crate) struct Loader {
 
 impl Loader {
     pub(crate) fn error(&mut self, origin: crate::source::Origin, message: impl Into<String>) {
-        self.diagnostics.push(self.sources.at_origin(Severity::Error, origin, message.into()));
+        self.diagnostics
+            .push(self.sources.at_origin(Severity::Error, origin, message.into()));
     }
 
     pub(crate) fn warn(&mut self, origin: crate::source::Origin, message: impl Into<String>) {
-        self.diagnostics.push(self.sources.at_origin(Severity::Warning, origin, message.into()));
+        self.diagnostics
+            .push(self.sources.at_origin(Severity::Warning, origin, message.into()));
+    }
+
+    pub(crate) fn note(&mut self, origin: crate::source::Origin, message: impl Into<String>) {
+        self.diagnostics
+            .push(self.sources.at_origin(Severity::Note, origin, message.into()));
     }
 
     fn report(&mut self, severity: Severity, error: CompileError) {
@@ -135,11 +158,7 @@ impl Loader {
         self.diagnostics.push(d);
     }
 
-    fn compile(
-        mut self,
-        collected: collect::Collection,
-        options: &LoadOptions,
-    ) -> Result<RuleSet, Vec<Diagnostic>> {
+    fn compile(mut self, collected: collect::Collection, options: &LoadOptions) -> Result<RuleSet, Vec<Diagnostic>> {
         let mut formulas = Formulas::default();
         let mut scope = resolve::Scope::new(&collected, &mut self);
         let mut rules = Vec::new();
@@ -149,12 +168,20 @@ impl Loader {
             }
         }
         scope.finish(&mut formulas, &mut self);
-        let (errors, warnings): (Vec<_>, Vec<_>) =
-            self.diagnostics.into_iter().partition(|d| d.severity == Severity::Error);
+        let (errors, warnings): (Vec<_>, Vec<_>) = self
+            .diagnostics
+            .into_iter()
+            .partition(|d| d.severity == Severity::Error);
         if !errors.is_empty() {
             return Err(errors);
         }
-        Ok(RuleSet { rules, formulas, warnings })
+        let (warnings, notes) = warnings.into_iter().partition(|d| d.severity == Severity::Warning);
+        Ok(RuleSet {
+            rules,
+            formulas,
+            warnings,
+            notes,
+        })
     }
 
     fn compile_rule(
@@ -165,16 +192,24 @@ impl Loader {
         formulas: &mut Formulas,
     ) -> Option<Rule> {
         if !is_source(&rule.source) {
-            self.warn(rule.origin, format!("rule '{}' is left out: unknown source '{}'", rule.name, rule.source));
+            self.warn(
+                rule.origin,
+                format!("rule '{}' is left out: unknown source '{}'", rule.name, rule.source),
+            );
             return None;
         }
         let mut errors = Vec::new();
         let text = self.sources.add_text(rule.output.clone());
-        let output = Format::parse(self.sources.text(text), text, &mut errors);
+        let output = Format::compile(self.sources.text(text), text, &mut errors);
         let condition = self.rule_condition(rule, scope, formulas, &mut errors);
-        if rule.skip_if_unknown && !errors.is_empty() && errors.iter().all(|e| e.unknown) {
+        let (notes, errors): (Vec<_>, Vec<_>) = errors.into_iter().partition(|e| e.kind == ErrorKind::NeverRecorded);
+        notes.into_iter().for_each(|e| self.report(Severity::Warning, e));
+        if rule.skip_if_unknown && !errors.is_empty() && errors.iter().all(|e| e.kind == ErrorKind::Unknown) {
             errors.into_iter().for_each(|e| self.report(Severity::Warning, e));
-            self.warn(rule.origin, format!("rule '{}' is left out: skip-if-unknown-filter", rule.name));
+            self.warn(
+                rule.origin,
+                format!("rule '{}' is left out: skip-if-unknown-filter", rule.name),
+            );
             return None;
         }
         errors.into_iter().for_each(|e| self.report(Severity::Error, e));
@@ -208,12 +243,25 @@ impl Loader {
         let expr = match crate::condition::parse(self.sources.text(id), id) {
             Ok(expr) => expr,
             Err(e) => {
-                errors.push(CompileError { loc: e.loc, message: e.message, suggestion: e.suggestion, unknown: false });
+                errors.push(CompileError {
+                    loc: e.loc,
+                    message: e.message,
+                    suggestion: e.suggestion,
+                    kind: ErrorKind::Wrong,
+                });
                 return None;
             }
         };
         let mut names = scope.of_rule(&mut self.sources);
-        compile::condition(&expr, &mut names, formulas, errors)
+        let node = compile::condition(&expr, &mut names, formulas, errors)?;
+        if formulas.depth(node) > MAX_DEPTH {
+            errors.push(CompileError::new(
+                Sources::loc(id, 0),
+                "the condition is nested too deeply",
+            ));
+            return None;
+        }
+        Some(node)
     }
 }
 
@@ -232,5 +280,8 @@ pub(crate) fn check_field(name: &str) -> Result<(), fields::FieldError> {
         Some((name, rest)) => (name, Some(rest.trim_end_matches(']'))),
         None => (name, None),
     };
+    if fields::unsupported(name).is_some() {
+        return Ok(());
+    }
     fields::resolve(name, arg).map(|_| ())
 }

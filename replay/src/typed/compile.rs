@@ -7,7 +7,7 @@ use super::formula::{Formulas, NodeId};
 use super::test::{StrTest, Test};
 use super::transform::Transform;
 use crate::condition::Operator;
-use crate::condition::ast::{Call, Check, Expr, Operand, Right as AstRight, Value};
+use crate::condition::ast::{Call, Check, Expr, Field, Operand, Right as AstRight, Value};
 use crate::fields::{self, Arity, FieldError, FieldRef, Type};
 use crate::source::Loc;
 
@@ -17,25 +17,50 @@ pub(crate) struct CompileError {
     pub(crate) loc: Loc,
     pub(crate) message: String,
     pub(crate) suggestion: Option<String>,
-    /// Whether `skip-if-unknown-filter` turns it into a skipped rule: an unknown field or event type.
-    pub(crate) unknown: bool,
+    pub(crate) kind: ErrorKind,
+}
+
+/// What follows from a [`CompileError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ErrorKind {
+    /// The rule does not load.
+    Wrong,
+    /// An unknown field or event type: `skip-if-unknown-filter` leaves the rule out, else it does not load.
+    Unknown,
+    /// The rule loads: a field of Falco's that ctrace never records, so that comparisons with it are false.
+    NeverRecorded,
 }
 
 impl CompileError {
     pub(crate) fn new(loc: Loc, message: impl Into<String>) -> CompileError {
-        CompileError { loc, message: message.into(), suggestion: None, unknown: false }
+        CompileError {
+            loc,
+            message: message.into(),
+            suggestion: None,
+            kind: ErrorKind::Wrong,
+        }
     }
 
     fn unknown(loc: Loc, error: FieldError) -> CompileError {
-        CompileError { loc, message: error.message, suggestion: error.suggestion, unknown: true }
+        CompileError {
+            loc,
+            message: error.message,
+            suggestion: error.suggestion,
+            kind: ErrorKind::Unknown,
+        }
     }
 }
 
 /// What names in a condition stand for, apart from fields.
 pub(crate) trait Names {
     /// The formula of a macro; its errors go to `errors`.
-    fn macro_node(&mut self, name: &str, loc: Loc, formulas: &mut Formulas, errors: &mut Vec<CompileError>)
-    -> Option<NodeId>;
+    fn macro_node(
+        &mut self,
+        name: &str,
+        loc: Loc,
+        formulas: &mut Formulas,
+        errors: &mut Vec<CompileError>,
+    ) -> Option<NodeId>;
     /// The items of a list.
     fn list_items(&mut self, name: &str, errors: &mut Vec<CompileError>) -> Option<Vec<Value>>;
 }
@@ -67,21 +92,44 @@ pub(crate) fn condition(
     }
 }
 
-/// Compiles a field or transformer on its own, as output formats hold them.
-pub(crate) fn extract(operand: &Operand) -> Result<Extract, CompileError> {
+/// Compiles a field or transformer on its own, as output formats hold them. Fields that are never recorded are noted.
+pub(crate) fn extract(operand: &Operand, notes: &mut Vec<CompileError>) -> Result<Extract, CompileError> {
     match operand {
-        Operand::Field(f) => fields::resolve(&f.name, f.arg.as_deref())
-            .map(Extract::Field)
-            .map_err(|e| CompileError::unknown(f.loc, e)),
+        Operand::Field(f) => field(f, notes),
         Operand::Literal(v) => Ok(Extract::Constant(v.bytes.clone())),
-        Operand::List(items) => items.iter().map(extract).collect::<Result<_, _>>().map(Extract::List),
-        Operand::Call(call) => transform(call),
+        Operand::List(items) => items
+            .iter()
+            .map(|i| extract(i, notes))
+            .collect::<Result<_, _>>()
+            .map(Extract::List),
+        Operand::Call(call) => transform(call, notes),
     }
 }
 
-fn transform(call: &Call) -> Result<Extract, CompileError> {
+fn field(f: &Field, notes: &mut Vec<CompileError>) -> Result<Extract, CompileError> {
+    if let Some(why) = fields::unsupported(&f.name) {
+        let message = format!(
+            "field '{}' is never recorded, comparisons with it are false: {why}",
+            f.name
+        );
+        notes.push(CompileError {
+            kind: ErrorKind::NeverRecorded,
+            ..CompileError::new(f.loc, message)
+        });
+        return Ok(Extract::Absent(f.name.clone()));
+    }
+    fields::resolve(&f.name, f.arg.as_deref())
+        .map(Extract::Field)
+        .map_err(|e| CompileError::unknown(f.loc, e))
+}
+
+fn transform(call: &Call, notes: &mut Vec<CompileError>) -> Result<Extract, CompileError> {
     let error = |message: String| Err(CompileError::new(call.loc, message));
-    let mut args = call.args.iter().map(extract).collect::<Result<Vec<_>, _>>()?;
+    let mut args = call
+        .args
+        .iter()
+        .map(|a| extract(a, notes))
+        .collect::<Result<Vec<_>, _>>()?;
     let name = call.function.as_str();
     if call.arg.is_some() {
         return error(format!("{name}() takes no argument in brackets"));
@@ -91,9 +139,15 @@ fn transform(call: &Call) -> Result<Extract, CompileError> {
     }
     match (name, Transform::of(name)) {
         (_, Some(t)) => {
-            let [arg] = args.as_slice() else { return error(format!("{name}() takes one argument")) };
+            let [arg] = args.as_slice() else {
+                return error(format!("{name}() takes one argument"));
+            };
             if t.result(arg.ty(), arg.arity()).is_none() {
-                return error(format!("{name}() does not fit '{}', which is {}", arg.text(), describe(arg)));
+                return error(format!(
+                    "{name}() does not fit '{}', which is {}",
+                    arg.text(),
+                    describe(arg)
+                ));
             }
             Ok(Extract::Apply(t, Box::new(args.remove(0))))
         }
@@ -120,17 +174,26 @@ fn unfit_for_transform(extract: &Extract) -> Option<&FieldRef> {
     }
 }
 
-fn describe(extract: &Extract) -> String {
-    let list = if extract.arity() == Arity::List { "a list of " } else { "" };
-    format!("{list}{}", extract.ty().name())
+fn describe(extract: &Extract) -> &'static str {
+    if extract.arity() == Arity::List {
+        "a list"
+    } else {
+        extract.ty().name()
+    }
 }
 
 fn compile_check(check: &Check, names: &mut dyn Names, errors: &mut Vec<CompileError>) -> Result<Atom, CompileError> {
-    let left = extract(&check.left)?;
+    let left = extract(&check.left, errors)?;
+    if matches!(left, Extract::Absent(_)) {
+        return Ok(Atom {
+            left,
+            right: Right::Test(Test::Exists),
+        });
+    }
     check_operator(check, &left)?;
     let right = match &check.right {
         AstRight::Nothing => Right::Test(Test::Exists),
-        AstRight::Operand(operand) => Right::Field(check.op, right_field(check, &left, operand)?),
+        AstRight::Operand(operand) => Right::Field(check.op, right_field(check, &left, operand, errors)?),
         AstRight::Value(value) => Right::Test(value_test(check, &left, value, names, errors)?),
         AstRight::List(values) => Right::Test(list_test(check, &left, values, names, errors)?),
     };
@@ -139,7 +202,9 @@ fn compile_check(check: &Check, names: &mut dyn Names, errors: &mut Vec<CompileE
 
 /// Which operators a type has, as in Falco (`flt_is_comparable`).
 fn fits(op: Operator, ty: Type) -> bool {
-    use Operator::{BContains, BStartsWith, Contains, EndsWith, Eq, Exists, Ge, Gt, In, Intersects, Le, Lt, Ne, StartsWith};
+    use Operator::{
+        BContains, BStartsWith, Contains, EndsWith, Eq, Exists, Ge, Gt, In, Intersects, Le, Lt, Ne, StartsWith,
+    };
     match ty {
         Type::Str => !matches!(op, BContains | BStartsWith),
         Type::Int | Type::Uint | Type::Port => matches!(op, Eq | Ne | Lt | Le | Gt | Ge | In | Intersects | Exists),
@@ -160,12 +225,25 @@ fn check_operator(check: &Check, left: &Extract) -> Result<(), CompileError> {
     if fits {
         return Ok(());
     }
-    let message = format!("operator '{}' does not fit '{}', which is {}", check.op.name(), left.text(), describe(left));
+    let message = format!(
+        "operator '{}' does not fit '{}', which is {}",
+        check.op.name(),
+        left.text(),
+        describe(left)
+    );
     Err(CompileError::new(check.op_loc, message))
 }
 
-fn right_field(check: &Check, left: &Extract, operand: &Operand) -> Result<Extract, CompileError> {
-    let right = extract(operand)?;
+fn right_field(
+    check: &Check,
+    left: &Extract,
+    operand: &Operand,
+    notes: &mut Vec<CompileError>,
+) -> Result<Extract, CompileError> {
+    let right = extract(operand, notes)?;
+    if matches!(right, Extract::Absent(_)) {
+        return Ok(right);
+    }
     let error = |message: String| Err(CompileError::new(check.op_loc, message));
     if matches!(check.op, Operator::Pmatch | Operator::Regex) {
         return error(format!("operator '{}' takes no field on its right", check.op.name()));
@@ -180,7 +258,11 @@ fn right_field(check: &Check, left: &Extract, operand: &Operand) -> Result<Extra
     let lists = (left.arity() == Arity::List, right.arity() == Arity::List);
     if comparable(left.ty()) != comparable(right.ty()) || lists.0 != lists.1 {
         let (l, r) = (describe(left), describe(&right));
-        return error(format!("'{}' is {l}, '{}' is {r}: they cannot be compared", left.text(), right.text()));
+        return error(format!(
+            "'{}' is {l}, '{}' is {r}: they cannot be compared",
+            left.text(),
+            right.text()
+        ));
     }
     Ok(right)
 }
@@ -202,7 +284,12 @@ fn value_test(
 ) -> Result<Test, CompileError> {
     let values = expand(std::slice::from_ref(value), names, errors);
     let [value] = values.as_slice() else {
-        let message = format!("'{}' is a list of {} items; operator '{}' takes one value", value.text(), values.len(), check.op.name());
+        let message = format!(
+            "'{}' is a list of {} items; operator '{}' takes one value",
+            value.text(),
+            values.len(),
+            check.op.name()
+        );
         return Err(CompileError::new(value.loc, message));
     };
     check_event_types(left, &values)?;
@@ -220,9 +307,8 @@ fn list_test(
     check_event_types(left, &values)?;
     let Some(modifier) = check.modifier else {
         let bytes: Vec<&[u8]> = values.iter().map(|v| v.bytes.as_slice()).collect();
-        return constant::list(left.ty(), check.op, &bytes).map_err(|(i, message)| {
-            CompileError::new(values.get(i).map_or(check.op_loc, |v| v.loc), message)
-        });
+        return constant::list(left.ty(), check.op, &bytes)
+            .map_err(|(i, message)| CompileError::new(values.get(i).map_or(check.op_loc, |v| v.loc), message));
     };
     let tests: Result<Vec<Test>, _> = values
         .iter()

@@ -1,7 +1,8 @@
 //! Formulas as a graph of shared nodes: a macro used by twenty rules is one node, a comparison used by twenty macros
 //! one atom. Sharing also keeps macros that double their size at each level from filling the memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::atom::Atom;
 
@@ -24,11 +25,13 @@ pub(crate) enum Node {
 }
 
 /// All nodes and atoms of a rule set.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Formulas {
     nodes: Vec<Node>,
+    /// Per node: how deep its children nest.
+    depths: Vec<u32>,
     interned: BTreeMap<Node, NodeId>,
-    atoms: Vec<Atom>,
+    atoms: Vec<Arc<Atom>>,
     atom_keys: BTreeMap<String, AtomId>,
 }
 
@@ -38,8 +41,33 @@ impl Formulas {
         self.nodes.get(id.0 as usize).unwrap_or(&NEVER)
     }
 
-    pub(crate) fn atoms(&self) -> &[Atom] {
-        &self.atoms
+    pub(crate) fn atom_of(&self, id: AtomId) -> Option<&Atom> {
+        self.atoms.get(id.0 as usize).map(Arc::as_ref)
+    }
+
+    pub(crate) fn atom_count(&self) -> usize {
+        self.atoms.len()
+    }
+
+    /// Whether the formula is true whatever the atoms are.
+    pub(crate) fn is_true(&self, id: NodeId) -> bool {
+        *self.node(id) == Node::Const(true)
+    }
+
+    /// How deep a formula nests: evaluation recurses as deep.
+    pub(crate) fn depth(&self, id: NodeId) -> u32 {
+        self.depths.get(id.0 as usize).copied().unwrap_or(0)
+    }
+
+    /// Whether the formula holds, given which atoms do.
+    pub(crate) fn eval(&self, id: NodeId, atom: &mut impl FnMut(AtomId) -> bool) -> bool {
+        match self.node(id) {
+            Node::Const(value) => *value,
+            Node::Atom(id) => atom(*id),
+            Node::Not(child) => !self.eval(*child, atom),
+            Node::And(children) => children.iter().all(|c| self.eval(*c, atom)),
+            Node::Or(children) => children.iter().any(|c| self.eval(*c, atom)),
+        }
     }
 
     fn intern(&mut self, node: Node) -> NodeId {
@@ -47,6 +75,13 @@ impl Formulas {
             return *id;
         }
         let id = NodeId(self.nodes.len() as u32);
+        let children: &[NodeId] = match &node {
+            Node::Not(child) => std::slice::from_ref(child),
+            Node::And(children) | Node::Or(children) => children,
+            Node::Const(_) | Node::Atom(_) => &[],
+        };
+        self.depths
+            .push(children.iter().map(|c| self.depth(*c) + 1).max().unwrap_or(0));
         self.nodes.push(node.clone());
         self.interned.insert(node, id);
         id
@@ -62,7 +97,7 @@ impl Formulas {
         let next = AtomId(self.atoms.len() as u32);
         let id = *self.atom_keys.entry(key).or_insert(next);
         if id == next {
-            self.atoms.push(atom);
+            self.atoms.push(Arc::new(atom));
         }
         self.intern(Node::Atom(id))
     }
@@ -95,7 +130,7 @@ impl Formulas {
                 _ => kept.push(child),
             }
         }
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         kept.retain(|id| seen.insert(*id));
         match kept.as_slice() {
             [] => self.constant(!dominant),
