@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use crate::source::Sources;
+use crate::typed::compile::CompileError;
+
 /// How bad a [`Diagnostic`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -55,6 +58,14 @@ impl fmt::Display for Diagnostics {
             d.fmt(f)?;
         }
         Ok(())
+    }
+}
+
+impl Diagnostics {
+    /// What was found wrong in a text given on its own, where what would be a warning in a rules file is an error.
+    pub(crate) fn of_text(errors: Vec<CompileError>, sources: &Sources) -> Diagnostics {
+        let fatal = errors.into_iter().map(|e| CompileError { warning: false, ..e }.locate(sources));
+        Diagnostics(fatal.collect())
     }
 }
 

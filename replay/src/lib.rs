@@ -12,5 +12,6 @@ mod source;
 mod typed;
 mod yaml;
 
+pub use output::Format;
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use rules::{ENGINE_VERSION, LoadOptions, Priority, Rule, RuleFile, RuleSet, load};

@@ -13,7 +13,7 @@ mod resolve;
 
 use crate::diagnostics::{Diagnostic, Diagnostics, Severity};
 use crate::fields;
-use crate::output::Format;
+use crate::output::Template;
 use crate::source::Sources;
 use crate::typed::compile::{self, CompileError};
 use crate::typed::formula::{Formulas, NodeId};
@@ -60,7 +60,7 @@ pub struct Rule {
     /// Whether it runs: it is enabled and the [`LoadOptions`] select it.
     pub active: bool,
     pub(crate) condition: NodeId,
-    pub(crate) output: Format,
+    pub(crate) output: Template,
 }
 
 /// Rules that loaded without errors.
@@ -102,7 +102,9 @@ pub fn load(files: &[RuleFile<'_>], options: &LoadOptions) -> Result<RuleSet, Di
             Err(error) => loader.diagnostics.push(error),
         }
     }
-    loader.compile(collected, options).map_err(|list| Diagnostics(sorted(list, files)))
+    let mut set = loader.compile(collected, options).map_err(|list| Diagnostics(sorted(list, files)))?;
+    set.warnings = sorted(set.warnings, files);
+    Ok(set)
 }
 
 /// Puts diagnostics in the order of files and lines and drops repetitions.
@@ -129,10 +131,8 @@ impl Loader {
         self.diagnostics.push(self.sources.at_origin(Severity::Warning, origin, message.into()));
     }
 
-    fn report(&mut self, severity: Severity, error: CompileError) {
-        let mut d = self.sources.at_loc(severity, error.loc, error.message);
-        d.suggestion = error.suggestion;
-        self.diagnostics.push(d);
+    fn report(&mut self, error: CompileError) {
+        self.diagnostics.push(error.locate(&self.sources));
     }
 
     fn compile(
@@ -170,14 +170,15 @@ impl Loader {
         }
         let mut errors = Vec::new();
         let text = self.sources.add_text(rule.output.clone());
-        let output = Format::parse(self.sources.text(text), text, &mut errors);
+        let output = Template::parse(self.sources.text(text), text, &mut errors);
         let condition = self.rule_condition(rule, scope, formulas, &mut errors);
-        if rule.skip_if_unknown && !errors.is_empty() && errors.iter().all(|e| e.unknown) {
-            errors.into_iter().for_each(|e| self.report(Severity::Warning, e));
+        let fatal = errors.iter().any(|e| !e.warning);
+        if rule.skip_if_unknown && fatal && errors.iter().all(|e| e.unknown) {
+            errors.into_iter().for_each(|e| self.report(CompileError { warning: true, ..e }));
             self.warn(rule.origin, format!("rule '{}' is left out: skip-if-unknown-filter", rule.name));
             return None;
         }
-        errors.into_iter().for_each(|e| self.report(Severity::Error, e));
+        errors.into_iter().for_each(|e| self.report(e));
         Some(Rule {
             name: rule.name.clone(),
             description: rule.desc.clone(),
@@ -208,7 +209,7 @@ impl Loader {
         let expr = match crate::condition::parse(self.sources.text(id), id) {
             Ok(expr) => expr,
             Err(e) => {
-                errors.push(CompileError { loc: e.loc, message: e.message, suggestion: e.suggestion, unknown: false });
+                errors.push(e.into());
                 return None;
             }
         };

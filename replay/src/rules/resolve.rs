@@ -7,8 +7,8 @@ use super::collect::{Collection, ListDef};
 use super::exception::push_quoted;
 use super::item::Broken;
 use crate::condition::ast::{Expr, Value};
-use crate::condition::{self, SyntaxError};
-use crate::diagnostics::{Severity, nearest};
+use crate::condition;
+use crate::diagnostics::nearest;
 use crate::source::{Loc, Sources, Text};
 use crate::typed::compile::{self, CompileError, Names};
 use crate::typed::formula::{Formulas, NodeId};
@@ -42,7 +42,7 @@ impl<'a> Scope<'a> {
             conditions.insert(name.as_str(), match parsed {
                 Ok(expr) => Some(expr),
                 Err(e) => {
-                    loader.report(Severity::Error, syntax(e));
+                    loader.report(e.into());
                     None
                 }
             });
@@ -66,9 +66,9 @@ impl<'a> Scope<'a> {
             let mut errors = Vec::new();
             let mut resolver = Resolver { scope: &mut self, sources: &mut loader.sources, path: Vec::new() };
             resolver.resolve_macro(name, formulas, &mut errors);
-            for e in errors {
-                let severity = if e.undefined_macro() { Severity::Error } else { Severity::Warning };
-                loader.report(severity, e);
+            for mut e in errors {
+                e.warning |= !e.undefined_macro();
+                loader.report(e);
             }
         }
         for (name, def) in &collected.lists {
@@ -86,10 +86,6 @@ impl CompileError {
     fn undefined_macro(&self) -> bool {
         self.message.starts_with(UNDEFINED) || self.message.starts_with(LOOP)
     }
-}
-
-fn syntax(e: SyntaxError) -> CompileError {
-    CompileError { loc: e.loc, message: e.message, suggestion: e.suggestion, unknown: false }
 }
 
 /// Resolves names while one condition is compiled.
@@ -145,7 +141,7 @@ impl<'a> Resolver<'_, 'a> {
                 let id = self.sources.add_text(text);
                 match condition::parse_values(self.sources.text(id), id) {
                     Ok(values) => out.extend(values),
-                    Err(e) => errors.push(syntax(e)),
+                    Err(e) => errors.push(e.into()),
                 }
             }
             if out.len() > MAX_ITEMS {

@@ -6,10 +6,11 @@ use super::constant;
 use super::formula::{Formulas, NodeId};
 use super::test::{StrTest, Test};
 use super::transform::Transform;
-use crate::condition::Operator;
+use crate::condition::{Operator, SyntaxError};
 use crate::condition::ast::{Call, Check, Expr, Operand, Right as AstRight, Value};
 use crate::fields::{self, Arity, FieldError, FieldRef, Type};
-use crate::source::Loc;
+use crate::diagnostics::{Diagnostic, Severity};
+use crate::source::{Loc, Sources};
 
 /// An error of a condition.
 #[derive(Clone, Debug)]
@@ -19,15 +20,36 @@ pub(crate) struct CompileError {
     pub(crate) suggestion: Option<String>,
     /// Whether `skip-if-unknown-filter` turns it into a skipped rule: an unknown field or event type.
     pub(crate) unknown: bool,
+    /// Whether the condition still compiled.
+    pub(crate) warning: bool,
 }
 
 impl CompileError {
     pub(crate) fn new(loc: Loc, message: impl Into<String>) -> CompileError {
-        CompileError { loc, message: message.into(), suggestion: None, unknown: false }
+        CompileError { loc, message: message.into(), suggestion: None, unknown: false, warning: false }
+    }
+
+    /// The diagnostic for it.
+    pub(crate) fn locate(self, sources: &Sources) -> Diagnostic {
+        let severity = if self.warning { Severity::Warning } else { Severity::Error };
+        let mut diagnostic = sources.at_loc(severity, self.loc, self.message);
+        diagnostic.suggestion = self.suggestion;
+        diagnostic
     }
 
     fn unknown(loc: Loc, error: FieldError) -> CompileError {
-        CompileError { loc, message: error.message, suggestion: error.suggestion, unknown: true }
+        CompileError { loc, message: error.message, suggestion: error.suggestion, unknown: true, warning: false }
+    }
+
+    fn unsupported(loc: Loc, field: &str, why: &str) -> CompileError {
+        let message = format!("field '{field}' has no values here ({why}): comparisons with it never hold");
+        CompileError { loc, message, suggestion: None, unknown: true, warning: true }
+    }
+}
+
+impl From<SyntaxError> for CompileError {
+    fn from(e: SyntaxError) -> CompileError {
+        CompileError { suggestion: e.suggestion, ..CompileError::new(e.loc, e.message) }
     }
 }
 
@@ -52,12 +74,12 @@ pub(crate) fn condition(
         nodes.into_iter().collect()
     };
     match expr {
-        Expr::And(list) => children(list, formulas).map(|c| formulas.and(c)),
-        Expr::Or(list) => children(list, formulas).map(|c| formulas.or(c)),
-        Expr::Not(inner) => condition(inner, names, formulas, errors).map(|c| formulas.not(c)),
+        Expr::And(list) => children(list, formulas).map(|c| formulas.graph.and(c)),
+        Expr::Or(list) => children(list, formulas).map(|c| formulas.graph.or(c)),
+        Expr::Not(inner) => condition(inner, names, formulas, errors).map(|c| formulas.graph.not(c)),
         Expr::Macro(name, loc) => names.macro_node(name, *loc, formulas, errors),
         Expr::Check(check) => match compile_check(check, names, errors) {
-            Ok(atom) if atom.is_never() => Some(formulas.constant(false)),
+            Ok(atom) if atom.is_never() => Some(formulas.graph.constant(false)),
             Ok(atom) => Some(formulas.atom(atom)),
             Err(error) => {
                 errors.push(error);
@@ -67,21 +89,29 @@ pub(crate) fn condition(
     }
 }
 
-/// Compiles a field or transformer on its own, as output formats hold them.
-pub(crate) fn extract(operand: &Operand) -> Result<Extract, CompileError> {
+/// Compiles a field or transformer on its own, as output formats hold them. Warnings go to `notes`.
+pub(crate) fn extract(operand: &Operand, notes: &mut Vec<CompileError>) -> Result<Extract, CompileError> {
     match operand {
-        Operand::Field(f) => fields::resolve(&f.name, f.arg.as_deref())
-            .map(Extract::Field)
-            .map_err(|e| CompileError::unknown(f.loc, e)),
+        Operand::Field(f) => {
+            let field = fields::resolve(&f.name, f.arg.as_deref()).map_err(|e| CompileError::unknown(f.loc, e))?;
+            if let Some(why) = field.unsupported {
+                notes.push(CompileError::unsupported(f.loc, &field.text, why));
+            }
+            Ok(Extract::Field(field))
+        }
         Operand::Literal(v) => Ok(Extract::Constant(v.bytes.clone())),
-        Operand::List(items) => items.iter().map(extract).collect::<Result<_, _>>().map(Extract::List),
-        Operand::Call(call) => transform(call),
+        Operand::List(items) => extract_all(items, notes).map(Extract::List),
+        Operand::Call(call) => transform(call, notes),
     }
 }
 
-fn transform(call: &Call) -> Result<Extract, CompileError> {
+fn extract_all(operands: &[Operand], notes: &mut Vec<CompileError>) -> Result<Vec<Extract>, CompileError> {
+    operands.iter().map(|operand| extract(operand, notes)).collect()
+}
+
+fn transform(call: &Call, notes: &mut Vec<CompileError>) -> Result<Extract, CompileError> {
     let error = |message: String| Err(CompileError::new(call.loc, message));
-    let mut args = call.args.iter().map(extract).collect::<Result<Vec<_>, _>>()?;
+    let mut args = extract_all(&call.args, notes)?;
     let name = call.function.as_str();
     if call.arg.is_some() {
         return error(format!("{name}() takes no argument in brackets"));
@@ -126,11 +156,11 @@ fn describe(extract: &Extract) -> String {
 }
 
 fn compile_check(check: &Check, names: &mut dyn Names, errors: &mut Vec<CompileError>) -> Result<Atom, CompileError> {
-    let left = extract(&check.left)?;
+    let left = extract(&check.left, errors)?;
     check_operator(check, &left)?;
     let right = match &check.right {
         AstRight::Nothing => Right::Test(Test::Exists),
-        AstRight::Operand(operand) => Right::Field(check.op, right_field(check, &left, operand)?),
+        AstRight::Operand(operand) => Right::Field(check.op, right_field(check, &left, operand, errors)?),
         AstRight::Value(value) => Right::Test(value_test(check, &left, value, names, errors)?),
         AstRight::List(values) => Right::Test(list_test(check, &left, values, names, errors)?),
     };
@@ -164,8 +194,13 @@ fn check_operator(check: &Check, left: &Extract) -> Result<(), CompileError> {
     Err(CompileError::new(check.op_loc, message))
 }
 
-fn right_field(check: &Check, left: &Extract, operand: &Operand) -> Result<Extract, CompileError> {
-    let right = extract(operand)?;
+fn right_field(
+    check: &Check,
+    left: &Extract,
+    operand: &Operand,
+    errors: &mut Vec<CompileError>,
+) -> Result<Extract, CompileError> {
+    let right = extract(operand, errors)?;
     let error = |message: String| Err(CompileError::new(check.op_loc, message));
     if matches!(check.op, Operator::Pmatch | Operator::Regex) {
         return error(format!("operator '{}' takes no field on its right", check.op.name()));
@@ -220,9 +255,11 @@ fn list_test(
     check_event_types(left, &values)?;
     let Some(modifier) = check.modifier else {
         let bytes: Vec<&[u8]> = values.iter().map(|v| v.bytes.as_slice()).collect();
-        return constant::list(left.ty(), check.op, &bytes).map_err(|(i, message)| {
+        let test = constant::list(left.ty(), check.op, &bytes).map_err(|(i, message)| {
             CompileError::new(values.get(i).map_or(check.op_loc, |v| v.loc), message)
-        });
+        })?;
+        let every = left.arity() == Arity::List && check.op == Operator::In;
+        return Ok(if every { Test::Every(Box::new(test)) } else { test });
     };
     let tests: Result<Vec<Test>, _> = values
         .iter()

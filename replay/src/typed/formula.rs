@@ -1,11 +1,11 @@
 //! Formulas as a graph of shared nodes: a macro used by twenty rules is one node, a comparison used by twenty macros
 //! one atom. Sharing also keeps macros that double their size at each level from filling the memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::atom::Atom;
 
-/// Number of a node in [`Formulas`].
+/// Number of a node in a [`Graph`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct NodeId(pub(crate) u32);
 
@@ -23,23 +23,46 @@ pub(crate) enum Node {
     Or(Box<[NodeId]>),
 }
 
-/// All nodes and atoms of a rule set.
-#[derive(Debug, Default)]
-pub(crate) struct Formulas {
+/// Nodes, equal ones only once.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Graph {
     nodes: Vec<Node>,
     interned: BTreeMap<Node, NodeId>,
+}
+
+/// All formulas of a rule set.
+#[derive(Debug, Default)]
+pub(crate) struct Formulas {
+    pub(crate) graph: Graph,
     atoms: Vec<Atom>,
     atom_keys: BTreeMap<String, AtomId>,
 }
 
 impl Formulas {
+    pub(crate) fn atoms(&self) -> &[Atom] {
+        &self.atoms
+    }
+
+    /// The node of an atom; equal atoms share one.
+    pub(crate) fn atom(&mut self, atom: Atom) -> NodeId {
+        let key = atom.key();
+        let next = AtomId(self.atoms.len() as u32);
+        let id = *self.atom_keys.entry(key).or_insert(next);
+        if id == next {
+            self.atoms.push(atom);
+        }
+        self.graph.intern(Node::Atom(id))
+    }
+}
+
+impl Graph {
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     pub(crate) fn node(&self, id: NodeId) -> &Node {
         const NEVER: Node = Node::Const(false);
         self.nodes.get(id.0 as usize).unwrap_or(&NEVER)
-    }
-
-    pub(crate) fn atoms(&self) -> &[Atom] {
-        &self.atoms
     }
 
     fn intern(&mut self, node: Node) -> NodeId {
@@ -54,17 +77,6 @@ impl Formulas {
 
     pub(crate) fn constant(&mut self, value: bool) -> NodeId {
         self.intern(Node::Const(value))
-    }
-
-    /// The node of an atom; equal atoms share one.
-    pub(crate) fn atom(&mut self, atom: Atom) -> NodeId {
-        let key = atom.key();
-        let next = AtomId(self.atoms.len() as u32);
-        let id = *self.atom_keys.entry(key).or_insert(next);
-        if id == next {
-            self.atoms.push(atom);
-        }
-        self.intern(Node::Atom(id))
     }
 
     pub(crate) fn not(&mut self, child: NodeId) -> NodeId {
@@ -95,7 +107,7 @@ impl Formulas {
                 _ => kept.push(child),
             }
         }
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         kept.retain(|id| seen.insert(*id));
         match kept.as_slice() {
             [] => self.constant(!dominant),
@@ -103,5 +115,24 @@ impl Formulas {
             _ if dominant => self.intern(Node::Or(kept.into())),
             _ => self.intern(Node::And(kept.into())),
         }
+    }
+
+    /// The atoms of a formula.
+    pub(crate) fn atoms_of(&self, root: NodeId) -> BTreeSet<AtomId> {
+        let (mut atoms, mut seen, mut open) = (BTreeSet::new(), BTreeSet::new(), vec![root]);
+        while let Some(id) = open.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
+            match self.node(id) {
+                Node::Const(_) => {}
+                Node::Atom(atom) => {
+                    atoms.insert(*atom);
+                }
+                Node::Not(inner) => open.push(*inner),
+                Node::And(children) | Node::Or(children) => open.extend(children.iter().copied()),
+            }
+        }
+        atoms
     }
 }

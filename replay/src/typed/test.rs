@@ -1,5 +1,6 @@
 //! Comparing one value with constants.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use ctrace_trace::catalogue::Value;
@@ -25,6 +26,8 @@ pub(crate) enum Test {
     IpIn(Box<[IpAddr]>),
     Net(Operator, Network),
     NetIn(Box<[Network]>),
+    /// Each element of a list.
+    Every(Box<Test>),
     /// Several tests of which one, any or all must hold.
     Group(Modifier, Box<[Test]>),
 }
@@ -72,8 +75,14 @@ impl Test {
     /// Whether a value satisfies the test.
     pub(crate) fn holds(&self, value: &Value<'_>) -> bool {
         match (self, value) {
+            (Test::Exists, Value::List(items)) => !items.is_empty(),
             (Test::Exists, _) => true,
             (Test::Str(t), Value::Str(b)) => t.holds(b),
+            (Test::Str(t), Value::List(items)) => items.iter().any(|i| t.holds(i)),
+            (Test::Every(t), Value::List(items)) => {
+                let each = |i: &Cow<'_, [u8]>| t.as_text().is_some_and(|t| t.holds(i));
+                !items.is_empty() && items.iter().all(each)
+            }
             (Test::Number(op, n), v) => number(v).is_some_and(|v| compare(*op, &v, n)),
             (Test::NumberIn(set), v) => number(v).is_some_and(|v| set.contains(&v)),
             (Test::Bool(op, b), Value::Bool(v)) => compare(*op, v, b),
@@ -149,8 +158,8 @@ pub(crate) fn number(value: &Value<'_>) -> Option<i128> {
     }
 }
 
-/// `needle` is in lower case already.
-fn icontains(text: &[u8], needle: &[u8]) -> bool {
+/// Whether `text` holds `needle` in any case; `needle` is in lower case already.
+pub(crate) fn icontains(text: &[u8], needle: &[u8]) -> bool {
     let Some(&first) = needle.first() else { return true };
     let upper = first.to_ascii_uppercase();
     memchr::memchr2_iter(first, upper, text)
