@@ -5,13 +5,16 @@
 
 mod condition;
 mod diagnostics;
+mod engine;
 mod fields;
+mod filter;
 mod output;
 mod rules;
 mod source;
 mod typed;
 mod yaml;
 
+pub use filter::Filter;
 pub use output::Format;
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use rules::{ENGINE_VERSION, LoadOptions, Priority, Rule, RuleFile, RuleSet, load};

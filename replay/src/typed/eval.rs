@@ -86,7 +86,7 @@ impl Extract {
     }
 
     /// Calls `each` for every value that a comparison has to look at.
-    fn each<'a>(&'a self, subject: Subject<'a>, each: &mut dyn FnMut(Value<'a>)) {
+    pub(crate) fn each<'a>(&'a self, subject: Subject<'a>, each: &mut dyn FnMut(Value<'a>)) {
         match self {
             Extract::Field(field) => field.each(subject, each),
             other => match other.value(subject) {

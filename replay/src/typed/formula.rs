@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::atom::Atom;
+use super::eval::Subject;
 
 /// Number of a node in a [`Graph`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +40,11 @@ pub(crate) struct Formulas {
 }
 
 impl Formulas {
+    /// The truth of a formula, asked of a subject comparison by comparison.
+    pub(crate) fn holds(&self, id: NodeId, subject: Subject<'_>) -> bool {
+        self.graph.holds(id, &mut |atom| self.atoms.get(atom.0 as usize).is_some_and(|a| a.holds(subject)))
+    }
+
     pub(crate) fn atoms(&self) -> &[Atom] {
         &self.atoms
     }
@@ -117,9 +123,9 @@ impl Graph {
         }
     }
 
-    /// The atoms of a formula.
-    pub(crate) fn atoms_of(&self, root: NodeId) -> BTreeSet<AtomId> {
-        let (mut atoms, mut seen, mut open) = (BTreeSet::new(), BTreeSet::new(), vec![root]);
+    /// The atoms of some formulas.
+    pub(crate) fn atoms_of(&self, roots: impl IntoIterator<Item = NodeId>) -> BTreeSet<AtomId> {
+        let (mut atoms, mut seen, mut open) = (BTreeSet::new(), BTreeSet::new(), Vec::from_iter(roots));
         while let Some(id) = open.pop() {
             if !seen.insert(id) {
                 continue;

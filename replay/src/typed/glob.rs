@@ -46,6 +46,15 @@ impl Glob {
         Some(Glob { tokens: tokens.into(), fold })
     }
 
+    /// The bytes that every match begins with.
+    pub(crate) fn literal_start(&self) -> Vec<u8> {
+        let literal = self.tokens.iter().take_while(|_| !self.fold).map_while(|token| match token {
+            Token::Byte(b) => Some(*b),
+            _ => None,
+        });
+        literal.collect()
+    }
+
     /// Whether the pattern matches the whole text.
     pub(crate) fn matches(&self, text: &[u8]) -> bool {
         let (mut t, mut s) = (0, 0);
