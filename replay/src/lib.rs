@@ -16,5 +16,6 @@ mod yaml;
 
 pub use filter::Filter;
 pub use output::Format;
+pub use engine::{Alert, Engine, Options, Outcome, RuleMatching};
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use rules::{ENGINE_VERSION, LoadOptions, Priority, Rule, RuleFile, RuleSet, load};

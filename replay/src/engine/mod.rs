@@ -5,10 +5,13 @@
 //! ([`dictionary`]); an event then only combines sets of bits ([`scan`]), and the full condition is asked of the few
 //! events that are left. The result is that of asking every rule of every event, which the tests do.
 
+mod alert;
+mod blocks;
 mod dictionary;
 mod mask;
 mod matcher;
 mod plan;
+mod replay;
 mod scan;
 
 use ctrace_trace::block::decoded::Decoded;
@@ -19,7 +22,9 @@ use crate::typed::formula::Graph;
 use plan::Plan;
 use scan::Scan;
 
+pub use alert::Alert;
 pub(crate) use plan::Root;
+pub use replay::{Engine, Options, Outcome, RuleMatching};
 
 /// Whether events of some types may satisfy a condition.
 pub(crate) fn may_match<'s>(

@@ -23,6 +23,8 @@ const MAX_VERDICTS: usize = 1 << 18;
 pub(super) struct Candidate {
     pub(super) row: u32,
     pub(super) instance: u32,
+    /// Whether its type is of the hot family.
+    pub(super) hot: bool,
     /// Classes of its image and open object.
     image: u32,
     fd: u32,
@@ -195,10 +197,20 @@ impl<'p, 'r> Scan<'p, 'r> {
             for instance in mask::bits(&left) {
                 let verdict = side.verdict(self.plan, &self.images, (instance, image, fd));
                 if verdict != Some(false) {
-                    self.candidates.push(Candidate { row: *row, instance, image, fd, verdict });
+                    self.candidates.push(Candidate { row: *row, instance, hot: kind.spec.hot, image, fd, verdict });
                 }
             }
         }
+    }
+
+    /// Columns that confirming a candidate takes.
+    pub(super) fn needs(&self, candidate: &Candidate) -> Need {
+        self.plan.instance(candidate.instance).map_or(Need::NOTHING, |i| i.needs)
+    }
+
+    /// The condition that a candidate is about.
+    pub(super) fn root(&self, candidate: &Candidate) -> Option<u32> {
+        self.plan.instance(candidate.instance).map(|i| i.root)
     }
 
     /// Whether a candidate's event satisfies the instance. The columns that the instance needs must be there.

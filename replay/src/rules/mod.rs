@@ -11,11 +11,15 @@ mod item;
 mod read;
 mod resolve;
 
+use ctrace_trace::block::Need;
+use ctrace_trace::block::decoded::EventView;
+
 use crate::diagnostics::{Diagnostic, Diagnostics, Severity};
 use crate::fields;
 use crate::output::Template;
 use crate::source::Sources;
 use crate::typed::compile::{self, CompileError};
+use crate::typed::eval::Subject;
 use crate::typed::formula::{Formulas, NodeId};
 use crate::yaml::Yaml;
 
@@ -75,6 +79,19 @@ impl RuleSet {
     /// The rules in the order in which they are tried.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
+    }
+
+    /// Whether an event satisfies the condition of the rule at this index, asked comparison by comparison; the columns of
+    /// [`RuleSet::needs`] must be there. The engine is the fast way to ask all rules of all events.
+    pub fn holds(&self, rule: usize, event: EventView<'_>) -> bool {
+        let of_source = |r: &&Rule| event.spec().is_some_and(|s| s.source.name() == r.source);
+        let rule = self.rules.get(rule).filter(of_source);
+        rule.is_some_and(|r| self.formulas.holds(r.condition, Subject::Event(event)))
+    }
+
+    /// Columns that [`RuleSet::holds`] looks at.
+    pub fn needs(&self) -> Need {
+        self.formulas.atoms().iter().fold(Need::KIND, |need, atom| need | atom.needs())
     }
 
     /// What is odd about the rules, in the order of files and lines.
