@@ -28,7 +28,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let case = output::open_case(&args.case)?;
     let (losses, mut problems) = case.losses();
-    problems.extend(case.late_facts().problems().iter().cloned());
+    problems.extend(case.late_facts(output::threads()).problems().iter().cloned());
     problems.sort();
     problems.dedup();
     let facts = Facts {
@@ -107,7 +107,7 @@ impl Facts<'_> {
     }
 
     fn containers(&self, out: &mut impl Write) -> io::Result<()> {
-        let facts = self.case.late_facts();
+        let facts = self.case.late_facts(output::threads());
         writeln!(out, "containers {}", facts.containers().count())?;
         let rows: Vec<Vec<String>> = facts
             .containers()
@@ -170,7 +170,7 @@ impl Facts<'_> {
             "events": self.totals.events,
             "events_by_source": sources,
             "events_by_type": self.types().into_iter().map(|(n, c)| (n, json!(c))).collect::<serde_json::Map<_, _>>(),
-            "containers": self.case.late_facts().containers()
+            "containers": self.case.late_facts(output::threads()).containers()
                 .map(|c| json!({"id": c.id, "name": c.name, "image": c.image})).collect::<Vec<_>>(),
             "losses": self.losses.iter().map(|l| json!({
                 "source": l.source, "class": class(l), "count": l.count, "cpu": l.cpu,

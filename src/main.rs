@@ -53,7 +53,7 @@ fn main() -> ExitCode {
         }
     };
     let result = match cli.command {
-        Command::Record(args) => record::run(args),
+        Command::Record(args) => record::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Read(args) => read::run(&args),
         Command::Replay(args) => replay::run(&args),

@@ -25,6 +25,11 @@ pub(crate) fn open_case(path: &Path) -> anyhow::Result<Case> {
     Ok(case)
 }
 
+/// One thread per CPU that this process may use.
+pub(crate) fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 /// Prints problems to stderr, escaped: names of files may be hostile too.
 pub(crate) fn report(problems: &[Problem]) {
     for problem in problems {

@@ -3,6 +3,7 @@
 //!
 //! The generator knows nothing of the codec. A recorded case can take its place: it only has to fill [`Recorded`].
 
+mod calls;
 mod jobs;
 mod specs;
 mod world;

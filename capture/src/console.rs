@@ -24,8 +24,16 @@ pub fn run(args: &RecordArgs, name: &str, version: &str) -> u8 {
             let _ = writeln!(stderr, "{name}: signal {signal} cannot be caught: {e}");
         }
     }
-    let tool = Tool { name: name.to_owned(), version: version.to_owned(), digest: own_digest() };
-    let mut console = Console { name, live: stderr.is_terminal(), drawn: false };
+    let tool = Tool {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        digest: own_digest(),
+    };
+    let mut console = Console {
+        name,
+        live: stderr.is_terminal(),
+        drawn: false,
+    };
     let result = record(args, tool, &stop, &mut |notice| console.tell(&notice));
     console.clear();
     match result {

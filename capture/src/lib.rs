@@ -11,5 +11,5 @@ mod specs;
 pub mod syscall;
 
 pub use console::run;
-pub use record_args::{Keep, RecordArgs, SourceArg};
+pub use record_args::{Keep, RecordArgs, Scope, SourceArg};
 pub use recorder::{Absent, Notice, Outcome, RecordError, record};

@@ -5,10 +5,10 @@ use ctrace_trace::schema::{FdUse, Schema};
 use ctrace_trace::syscalls::{self, Category, Lane, Length};
 use ctrace_wire::spec::{CAPTURE_COUNT, Capture, RESULT, SPEC_COUNT, SyscallSpec};
 
-/// Calls that never come back, or come back with other registers: recorded when they are entered.
-const AT_ENTRY: [u32; 3] = [15 /* rt_sigreturn */, 60 /* exit */, 231 /* exit_group */];
 /// `execve` and `execveat` with the position of `argv`, which a failed call still shows.
 const EXEC: [(u32, u8); 2] = [(59, 1), (322, 2)];
+
+const CAPSET: u32 = 126;
 
 /// Every syscall, each with what its declaration needs read through pointers.
 pub(crate) fn all(schema: &Schema) -> Vec<SyscallSpec> {
@@ -18,16 +18,23 @@ pub(crate) fn all(schema: &Schema) -> Vec<SyscallSpec> {
 fn spec(schema: &Schema, nr: u32) -> SyscallSpec {
     let id = EventType::syscall(nr);
     // A number that no table has is recorded with its bare registers.
-    let Some(declared) = schema.get(id) else { return SyscallSpec::PLAIN };
+    let Some(declared) = schema.get(id) else {
+        return SyscallSpec::PLAIN;
+    };
     let mut captures: Vec<Capture> = syscalls::captures(id).iter().filter_map(capture).collect();
-    captures.extend(EXEC.iter().filter(|(exec, _)| *exec == nr).map(|(_, argv)| Capture::string_array(*argv)));
+    captures.extend(
+        EXEC.iter()
+            .filter(|(exec, _)| *exec == nr)
+            .map(|(_, argv)| Capture::string_array(*argv)),
+    );
+    if nr == CAPSET {
+        // Its data: two sets of three 32-bit words, of which the resolver makes the process's capabilities.
+        captures.push(Capture::structure(1, 24));
+    }
     captures.truncate(CAPTURE_COUNT);
     let mut spec = SyscallSpec::PLAIN.with(&captures);
     if syscalls::lane(id) == Lane::Priority {
         spec = spec.priority();
-    }
-    if AT_ENTRY.contains(&nr) {
-        spec = spec.enter();
     }
     let category = syscalls::category(id);
     match declared.fd {
@@ -49,9 +56,19 @@ fn capture(declared: &syscalls::Capture) -> Option<Capture> {
     Some(match *declared {
         // The kernel reads the string whenever the pointer can be; the resolver knows when it is one.
         Declared::Text { arg, .. } | Declared::TextIf { arg, .. } | Declared::Path { arg, .. } => Capture::string(arg),
-        Declared::Address { arg, len: Length::Arg(len), .. } => Capture::sockaddr(arg, len),
-        Declared::Address { arg, len: Length::Pointer(len), .. } => Capture::sockaddr_result(arg, len),
-        Declared::Address { arg, len: Length::Ret, .. } => Capture::sockaddr(arg, RESULT),
+        Declared::Address {
+            arg,
+            len: Length::Arg(len),
+            ..
+        } => Capture::sockaddr(arg, len),
+        Declared::Address {
+            arg,
+            len: Length::Pointer(len),
+            ..
+        } => Capture::sockaddr_result(arg, len),
+        Declared::Address {
+            arg, len: Length::Ret, ..
+        } => Capture::sockaddr(arg, RESULT),
         Declared::MessageAddress { arg, .. } => Capture::msghdr_name(arg),
         Declared::Pair { arg, .. } => Capture::i32_pair(arg),
         Declared::OpenHow { arg, .. } => Capture::structure(arg, 24),

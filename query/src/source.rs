@@ -1,55 +1,86 @@
 //! A case as tables read it: its blocks, what later blocks told about earlier ones, and the damage met on the way.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ctrace_trace::block::decoded::Decoded;
 use ctrace_trace::case::{Case, LateFacts};
-use ctrace_trace::segment::{BlockRef, Problem};
+use ctrace_trace::segment::{BlockRef, Host, Problem};
 
 /// A case that several tables and threads read.
 #[derive(Debug)]
-pub struct CaseSource {
+pub(crate) struct CaseSource {
     case: Case,
-    blocks: Vec<BlockRef>,
-    late: Option<LateFacts>,
-    problems: Mutex<Vec<Problem>>,
+    blocks: Arc<[BlockRef]>,
+    resolve_late: bool,
+    threads: usize,
+    problems: Mutex<BTreeSet<Problem>>,
+    /// Done when the problems of the late facts are among the others.
+    late_noted: OnceLock<()>,
 }
 
 impl CaseSource {
-    /// Takes a case; with `late`, what was learned later is applied to earlier events.
-    pub fn new(case: Case, late: Option<LateFacts>) -> CaseSource {
+    /// Takes a case; with `resolve_late`, what was learned later is applied to earlier events.
+    pub(crate) fn new(case: Case, resolve_late: bool, threads: usize) -> CaseSource {
         let blocks = case.blocks().cloned().collect();
-        CaseSource { case, blocks, late, problems: Mutex::default() }
+        CaseSource { case, blocks, resolve_late, threads, problems: Mutex::default(), late_noted: OnceLock::new() }
     }
 
     /// The case.
-    pub fn case(&self) -> &Case {
+    pub(crate) fn case(&self) -> &Case {
         &self.case
     }
 
     /// All blocks in recording order.
-    pub fn blocks(&self) -> &[BlockRef] {
+    pub(crate) fn blocks(&self) -> &Arc<[BlockRef]> {
         &self.blocks
+    }
+
+    /// How many threads may read at once.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Name of the host where the recording began.
+    pub(crate) fn host(&self) -> &str {
+        self.case.segments().first().map_or(UNKNOWN_HOST, |s| host_name(&s.header().about.host))
+    }
+
+    /// When the recording began, as far as blocks tell.
+    pub(crate) fn began(&self) -> u64 {
+        let heads = self.blocks.iter().map(BlockRef::head).filter(|h| h.events > 0);
+        let header = || self.case.segments().first().map_or(0, |s| s.header().about.clock.realtime_ns);
+        heads.map(|h| h.min_ts).min().unwrap_or_else(header)
+    }
+
+    /// What the whole case knows; collected at the first call.
+    pub(crate) fn late_facts(&self) -> &LateFacts {
+        let facts = self.case.late_facts(self.threads);
+        self.late_noted.get_or_init(|| facts.problems().iter().for_each(|p| self.note(p.clone())));
+        facts
     }
 
     /// Applies what was learned later.
     pub(crate) fn resolve(&self, decoded: &mut Decoded) {
-        if let Some(late) = &self.late {
-            late.resolve(decoded);
+        if self.resolve_late && !decoded.dict.containers.is_empty() {
+            self.late_facts().resolve(decoded);
         }
     }
 
-    /// Notes damage; gives the nothing that was read.
-    pub(crate) fn note<T>(&self, problem: Problem) -> Option<T> {
-        self.problems.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
-        None
+    /// Notes damage.
+    pub(crate) fn note(&self, problem: Problem) {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner).insert(problem);
     }
 
     /// Damage that reading blocks met so far, beside [`Case::problems`]. In the order of files and offsets.
-    pub fn problems(&self) -> Vec<Problem> {
-        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        problems.sort_by(|a, b| (&a.path, a.offset).cmp(&(&b.path, b.offset)));
-        problems.dedup();
-        problems
+    pub(crate) fn problems(&self) -> Vec<Problem> {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
+}
+
+const UNKNOWN_HOST: &str = "unknown";
+
+/// Name of a host; exports make a folder of it, so it is never empty.
+pub(crate) fn host_name(host: &Host) -> &str {
+    if host.name.is_empty() { UNKNOWN_HOST } else { &host.name }
 }

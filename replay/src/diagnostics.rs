@@ -2,9 +2,6 @@
 
 use std::fmt;
 
-use crate::source::Sources;
-use crate::typed::compile::CompileError;
-
 /// How bad a [`Diagnostic`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -12,6 +9,8 @@ pub enum Severity {
     Error,
     /// The rules run; something in them is probably not meant.
     Warning,
+    /// The rules run and do what they say; something in them has no effect.
+    Note,
 }
 
 /// One message with its place.
@@ -36,8 +35,13 @@ impl fmt::Display for Diagnostic {
         let word = match self.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
+            Severity::Note => "note",
         };
-        write!(f, "{}:{}:{}: {word}: {}", self.file, self.line, self.column, self.message)?;
+        write!(
+            f,
+            "{}:{}:{}: {word}: {}",
+            self.file, self.line, self.column, self.message
+        )?;
         match &self.suggestion {
             Some(name) => write!(f, "; did you mean '{name}'?"),
             None => Ok(()),
@@ -58,14 +62,6 @@ impl fmt::Display for Diagnostics {
             d.fmt(f)?;
         }
         Ok(())
-    }
-}
-
-impl Diagnostics {
-    /// What was found wrong in a text given on its own, where what would be a warning in a rules file is an error.
-    pub(crate) fn of_text(errors: Vec<CompileError>, sources: &Sources) -> Diagnostics {
-        let fatal = errors.into_iter().map(|e| CompileError { warning: false, ..e }.locate(sources));
-        Diagnostics(fatal.collect())
     }
 }
 

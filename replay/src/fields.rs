@@ -32,11 +32,11 @@ impl Type {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Type::Str => "text",
-            Type::Int | Type::Uint => "number",
-            Type::Bool => "boolean",
-            Type::Ip => "address",
-            Type::Net => "network",
-            Type::Port => "port",
+            Type::Int | Type::Uint => "a number",
+            Type::Bool => "a boolean",
+            Type::Ip => "an address",
+            Type::Net => "a network",
+            Type::Port => "a port",
             Type::Bytes => "bytes",
         }
     }
@@ -47,17 +47,19 @@ impl Type {
 pub(crate) enum Arity {
     /// At most one.
     One,
-    /// Several; a comparison holds when it holds for one of them: `proc.aname` without an index.
+    /// Several; a comparison holds when it holds for one of them: `proc.aname` without an index, `audit.key`.
     Any,
     /// Both ends of a socket; as [`Arity::Any`], but `!=` must hold for both: `fd.ip`.
     Ends,
-    /// A list; `in` wants every element in the set, `intersects` one of them.
+    /// A list made by a transformer; `in` wants every element in the set, `intersects` one of them.
     List,
 }
 
 /// The narrowest thing that a value depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Scope {
+    /// Nothing: constants.
+    Constant,
     /// The event's type alone.
     Kind,
     /// The acting process image.
@@ -72,7 +74,7 @@ impl Scope {
     /// The narrowest scope that covers both.
     pub(crate) fn join(self, other: Scope) -> Scope {
         match (self, other) {
-            (Scope::Kind, s) | (s, Scope::Kind) => s,
+            (Scope::Constant, s) | (s, Scope::Constant) => s,
             (a, b) if a == b => a,
             _ => Scope::Row,
         }
@@ -84,17 +86,18 @@ impl Scope {
 pub(crate) struct FieldRef {
     /// As it was written, argument included.
     pub(crate) text: String,
-    /// The field to read; two for fields that mean either end of a socket.
+    /// The field to read; two for fields that mean either end of a socket, none for one that is never recorded.
     pub(crate) parts: Vec<(&'static Field, FieldArg)>,
     pub(crate) ty: Type,
     pub(crate) arity: Arity,
-    /// Why there is never a value: Falco has the field and ctrace cannot know it.
-    pub(crate) unsupported: Option<&'static str>,
 }
 
 impl FieldRef {
     pub(crate) fn scope(&self) -> Scope {
-        self.parts.iter().map(|(f, _)| scope_of(f.domain())).fold(Scope::Kind, Scope::join)
+        self.parts
+            .iter()
+            .map(|(f, _)| scope_of(f.domain()))
+            .fold(Scope::Constant, Scope::join)
     }
 
     /// Columns that must be decoded to read it.
@@ -122,6 +125,17 @@ fn scope_of(domain: Domain) -> Scope {
     }
 }
 
+/// Why Falco's field of that name is never recorded; nothing for other names.
+pub(crate) fn unsupported(name: &str) -> Option<&'static str> {
+    if resolve(name, None).is_ok() {
+        return None;
+    }
+    let prefixes = name.rmatch_indices('.').filter_map(|(dot, _)| name.get(..dot));
+    std::iter::once(name)
+        .chain(prefixes)
+        .find_map(catalogue::find_unsupported)
+}
+
 /// Why a name with its argument is no field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FieldError {
@@ -130,15 +144,20 @@ pub(crate) struct FieldError {
 }
 
 /// The fields that mean either end of a socket.
-const ENDS: [(&str, [&str; 2], Type); 3] = [
+const ENDS: [(&str, [&str; 2], Type); 4] = [
     ("fd.ip", ["fd.cip", "fd.sip"], Type::Ip),
     ("fd.net", ["fd.cip", "fd.sip"], Type::Net),
     ("fd.port", ["fd.cport", "fd.sport"], Type::Port),
+    ("fd.proto", ["fd.cport", "fd.sport"], Type::Port),
 ];
 
 /// The fields that are an address, compared with networks.
-const NETS: [(&str, &str); 4] =
-    [("fd.cnet", "fd.cip"), ("fd.snet", "fd.sip"), ("fd.lnet", "fd.lip"), ("fd.rnet", "fd.rip")];
+const NETS: [(&str, &str); 4] = [
+    ("fd.cnet", "fd.cip"),
+    ("fd.snet", "fd.sip"),
+    ("fd.lnet", "fd.lip"),
+    ("fd.rnet", "fd.rip"),
+];
 
 /// Finds the field of a name and argument.
 pub(crate) fn resolve(name: &str, arg: Option<&str>) -> Result<FieldRef, FieldError> {
@@ -148,22 +167,40 @@ pub(crate) fn resolve(name: &str, arg: Option<&str>) -> Result<FieldRef, FieldEr
     };
     if arg.is_none() {
         if let Some((_, ends, ty)) = ENDS.iter().find(|e| e.0 == name) {
-            let parts: Option<Vec<_>> = ends.iter().map(|n| Some((catalogue::find(n)?, FieldArg::None))).collect();
+            let parts: Option<Vec<_>> = ends
+                .iter()
+                .map(|n| Some((catalogue::find(n)?, FieldArg::None)))
+                .collect();
             if let Some(parts) = parts {
-                return Ok(FieldRef { text, parts, ty: *ty, arity: Arity::Ends, unsupported: None });
+                return Ok(FieldRef {
+                    text,
+                    parts,
+                    ty: *ty,
+                    arity: Arity::Ends,
+                });
             }
         }
         if let Some(field) = NETS.iter().find(|n| n.0 == name).and_then(|n| catalogue::find(n.1)) {
-            return Ok(FieldRef { text, parts: vec![(field, FieldArg::None)], ty: Type::Net, arity: Arity::One, unsupported: None });
+            return Ok(FieldRef {
+                text,
+                parts: vec![(field, FieldArg::None)],
+                ty: Type::Net,
+                arity: Arity::One,
+            });
         }
     }
-    if let Some(why) = catalogue::find_unsupported(name) {
-        return Ok(FieldRef { text, parts: Vec::new(), ty: Type::Str, arity: Arity::One, unsupported: Some(why) });
-    }
     let (field, arg) = find(name, arg)?;
-    let ty = type_of(field);
+    let ty = match &arg {
+        FieldArg::Key(key) if field.name == "evt.rawarg" && is_text_param(key) => Type::Str,
+        _ => type_of(field),
+    };
     let arity = arity_of(field, &arg);
-    Ok(FieldRef { text, parts: vec![(field, arg)], ty, arity, unsupported: None })
+    Ok(FieldRef {
+        text,
+        parts: vec![(field, arg)],
+        ty,
+        arity,
+    })
 }
 
 fn find(name: &str, arg: Option<&str>) -> Result<(&'static Field, FieldArg), FieldError> {
@@ -186,11 +223,17 @@ fn find(name: &str, arg: Option<&str>) -> Result<(&'static Field, FieldArg), Fie
 
 /// Every name that conditions may use.
 pub(crate) fn all_names() -> impl Iterator<Item = &'static str> {
-    catalogue::all().map(|f| f.name)
+    let ends = ENDS.iter().map(|e| e.0).chain(NETS.iter().map(|n| n.0));
+    catalogue::all().map(|f| f.name).chain(ends)
 }
 
 fn check_arg(field: &Field, arg: Option<&str>) -> Result<FieldArg, FieldError> {
-    let error = |message: String| Err(FieldError { message, suggestion: None });
+    let error = |message: String| {
+        Err(FieldError {
+            message,
+            suggestion: None,
+        })
+    };
     let parsed = match arg {
         None => FieldArg::None,
         Some(text) => match text.parse() {
@@ -213,26 +256,65 @@ fn check_arg(field: &Field, arg: Option<&str>) -> Result<FieldArg, FieldError> {
     Ok(parsed)
 }
 
-fn is_event_arg(name: &str) -> bool {
-    name == "evt.arg" || name == "evt.rawarg"
-}
-
-/// Falco's parameters that ctrace keeps elsewhere than among an event's own: in the process image, the open object, the
-/// result. The accessor of `evt.arg` finds them there.
-const KEPT_ELSEWHERE: [&str; 24] = [
-    "res", "fd", "tuple", "addr", "exe", "args", "cwd", "comm", "env", "pid", "ptid", "vpid", "pgid", "vpgid", "tty",
-    "loginuid", "cgroups", "trusted_exepath", "exe_ino", "cap_permitted", "cap_effective", "cap_inheritable", "uid",
+/// Names of arguments that no event type declares: the catalogue takes them from the result, the open object or the
+/// process image.
+pub(crate) const DERIVED_ARGS: [&str; 24] = [
+    "res",
+    "fd",
+    "tuple",
+    "addr",
+    "exe",
+    "args",
+    "cwd",
+    "comm",
+    "env",
+    "pid",
+    "ptid",
+    "vpid",
+    "pgid",
+    "vpgid",
+    "tty",
+    "loginuid",
+    "cgroups",
+    "trusted_exepath",
+    "exe_ino",
+    "cap_permitted",
+    "cap_effective",
+    "cap_inheritable",
+    "uid",
     "gid",
 ];
+
+/// Whether it is one of the fields whose argument names a parameter of the event.
+pub(crate) fn is_event_arg(name: &str) -> bool {
+    name == "evt.arg" || name == "evt.rawarg"
+}
 
 /// Refuses parameters that no event type has: a comparison with one would be false for ever.
 fn check_param(key: &str) -> Result<(), FieldError> {
     let schema = Schema::current();
-    let names = || schema.specs().iter().flat_map(|s| s.params.iter().map(|p| p.name.as_str()));
-    if names().any(|n| n == key) || KEPT_ELSEWHERE.contains(&key) {
+    let params = || {
+        schema
+            .specs()
+            .iter()
+            .flat_map(|s| s.params.iter().map(|p| p.name.as_str()))
+    };
+    let names = || params().chain(DERIVED_ARGS);
+    if names().any(|n| n == key) {
         return Ok(());
     }
-    Err(FieldError { message: format!("unknown event argument '{key}'"), suggestion: nearest(key, names()) })
+    Err(FieldError {
+        message: format!("unknown event argument '{key}'"),
+        suggestion: nearest(key, names()),
+    })
+}
+
+fn is_text_param(key: &str) -> bool {
+    Schema::current()
+        .specs()
+        .iter()
+        .flat_map(|s| &s.params)
+        .any(|p| p.name == key && !p.kind.is_num())
 }
 
 fn type_of(field: &Field) -> Type {
@@ -243,69 +325,34 @@ fn type_of(field: &Field) -> Type {
         FieldType::Uint if matches!(field.name, "fd.cport" | "fd.sport" | "fd.lport" | "fd.rport") => Type::Port,
         FieldType::Uint | FieldType::Timestamp | FieldType::Duration => Type::Uint,
         FieldType::Ip => Type::Ip,
-        FieldType::Str if field.name == "evt.buffer" => Type::Bytes,
-        // Numbers, though the list of all ancestors' is shown as text.
         FieldType::List if field.name == "proc.apid" => Type::Int,
+        FieldType::Str | FieldType::List if field.name == "evt.buffer" => Type::Bytes,
         FieldType::Str | FieldType::List => Type::Str,
     }
 }
 
-/// The fields that stand for all ancestors when no index is given.
-const ANCESTORS: [&str; 7] =
-    ["proc.aname", "proc.aexe", "proc.aexepath", "proc.aargs", "proc.acmdline", "proc.apid", "proc.aenv"];
-
 fn arity_of(field: &Field, arg: &FieldArg) -> Arity {
-    if ANCESTORS.contains(&field.name) {
-        return if *arg == FieldArg::None { Arity::Any } else { Arity::One };
-    }
-    if field.ty == catalogue::FieldType::List {
-        Arity::List
-    } else {
-        Arity::One
-    }
+    let several = field.ty == catalogue::FieldType::List && *arg == FieldArg::None;
+    if several { Arity::Any } else { Arity::One }
 }
 
-/// Event types that Falco knows and no source of ctrace makes: its own bookkeeping, system calls of other machines.
-/// Rules may name them.
-const FOREIGN_EVENTS: [&str; 38] = [
-    "asyncevent",
-    "container",
-    "cpu_hotplug",
+/// Event types that Falco knows and no source of ctrace makes; rules may name them.
+const FOREIGN_EVENTS: [&str; 15] = [
     "drop",
-    "groupadded",
-    "groupdeleted",
-    "infra",
-    "mesos",
-    "multiplexer",
-    "notification",
-    "page_fault",
-    "pciconfig_iobase",
-    "pciconfig_read",
-    "pciconfig_write",
-    "pluginevent",
-    "procinfo",
-    "riscv_flush_icache",
-    "riscv_hwprobe",
-    "rtas",
-    "s390_guarded_storage",
-    "s390_pci_mmio_read",
-    "s390_pci_mmio_write",
-    "s390_runtime_instr",
-    "s390_sthyi",
     "scapevent",
-    "signaldeliver",
-    "spu_create",
-    "spu_run",
-    "subpage_prot",
-    "swapcontext",
+    "procinfo",
+    "cpu_hotplug",
+    "notification",
+    "infra",
+    "container",
     "switch",
-    "switch_endian",
-    "sync_file_range2",
-    "sys_debug_setcontext",
-    "timerfd",
+    "signaldeliver",
+    "page_fault",
+    "asyncevent",
+    "pluginevent",
     "tracer",
+    "mesos",
     "useradded",
-    "userdeleted",
 ];
 
 /// Refuses names that are no event type, as Falco does.
@@ -315,6 +362,8 @@ pub(crate) fn check_event_type(name: &str) -> Result<(), FieldError> {
         return Ok(());
     }
     let names = schema.specs().iter().map(|s| s.name.as_str()).chain(FOREIGN_EVENTS);
-    Err(FieldError { message: format!("unknown event type '{name}'"), suggestion: nearest(name, names) })
+    Err(FieldError {
+        message: format!("unknown event type '{name}'"),
+        suggestion: nearest(name, names),
+    })
 }
-

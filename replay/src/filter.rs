@@ -1,83 +1,134 @@
-//! A single condition, as `ctrace read` takes it.
+//! A single condition without lists and macros, as `ctrace read` takes it.
 
-use ctrace_trace::block::decoded::{Decoded, EventView};
-use ctrace_trace::block::{BlockHead, Need};
-use ctrace_trace::schema::Schema;
+use std::collections::BTreeSet;
 
-use crate::condition;
-use crate::condition::ast::Value;
-use crate::diagnostics::{Diagnostics, nearest};
-use crate::engine::{self, Root};
+use ctrace_trace::block::Need;
+use ctrace_trace::block::decoded::Decoded;
+use ctrace_trace::event::EventType;
+use ctrace_trace::schema::{EventSpec, Schema};
+
+use crate::condition::{self, ast::Value};
+use crate::diagnostics::{Diagnostic, Diagnostics, Severity};
+use crate::engine::plan::{Plan, Wanted};
+use crate::engine::scan;
 use crate::source::{Loc, Origin, Sources, Style, Text};
-use crate::typed::compile::{self, CompileError, Names};
-use crate::typed::eval::Subject;
+use crate::typed::compile::{self, CompileError, ErrorKind, Names};
 use crate::typed::formula::{Formulas, NodeId};
 
-/// A condition in Falco's language: `proc.name = cat and evt.type in (open, openat)`.
+/// A condition over events of every source.
 #[derive(Debug)]
 pub struct Filter {
-    formulas: Formulas,
-    node: NodeId,
+    pub(crate) formulas: Formulas,
+    pub(crate) condition: NodeId,
+    warnings: Vec<Diagnostic>,
 }
 
 impl Filter {
-    /// Parses a condition.
+    /// Parses and checks a condition.
     ///
     /// # Errors
-    /// What is not of the language, unknown fields and event types, fields that ctrace cannot know, constants that do
-    /// not fit their field.
+    /// Everything that is wrong with it; the "file" of the messages is `filter`.
     pub fn parse(text: &str) -> Result<Filter, Diagnostics> {
-        let mut sources = Sources::default();
-        let file = sources.add_file("filter", text);
-        let id = sources.add_text(Text::scalar(text, Origin { file, start: 0, style: Style::Verbatim }));
-        let expr = condition::parse(text, id).map_err(|e| Diagnostics::of_text(vec![e.into()], &sources))?;
-        let (mut formulas, mut errors) = (Formulas::default(), Vec::new());
-        match compile::condition(&expr, &mut NoNames, &mut formulas, &mut errors) {
-            Some(node) if errors.is_empty() => Ok(Filter { formulas, node }),
-            _ => Err(Diagnostics::of_text(errors, &sources)),
-        }
+        let (sources, id) = sources_of("filter", text);
+        let mut formulas = Formulas::default();
+        let mut errors = Vec::new();
+        let parsed = condition::parse(text, id).map_err(|e| {
+            Diagnostics(vec![Diagnostic {
+                suggestion: e.suggestion,
+                ..sources.at_loc(Severity::Error, e.loc, e.message)
+            }])
+        })?;
+        let node = compile::condition(&parsed, &mut NoNames, &mut formulas, &mut errors);
+        let warnings = settle(&sources, errors)?;
+        let condition = node.ok_or_else(|| Diagnostics(warnings.clone()))?;
+        Ok(Filter {
+            formulas,
+            condition,
+            warnings,
+        })
     }
 
-    /// Columns that must be decoded to ask an event.
+    /// What is odd about the condition.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+
+    /// Columns that must be decoded for [`Filter::rows`].
     pub fn needs(&self) -> Need {
-        let atoms = self.formulas.graph.atoms_of([self.node]);
-        atoms.iter().filter_map(|a| self.formulas.atoms().get(a.0 as usize)).fold(Need::KIND, |n, a| n | a.needs())
+        let mut need = Need::KIND | Need::CONTEXT;
+        (0..self.formulas.atom_count()).for_each(|i| {
+            let atom = self.formulas.atom_of(crate::typed::formula::AtomId(i as u32));
+            need |= atom.map_or(Need::NOTHING, |a| a.needs());
+        });
+        need
     }
 
-    /// Whether a block may hold an event that satisfies the filter, as its head tells.
-    pub fn may_match(&self, head: &BlockHead, schema: &Schema) -> bool {
-        let specs = head.kinds.iter().filter_map(|k| schema.get(k.id));
-        engine::may_match(self.formulas.atoms(), &self.formulas.graph, self.root(), specs)
+    /// The columns that [`Filter::rows`] needs of a block with these event types; `None` when no event can match.
+    pub fn needs_of(&self, schema: &Schema, kinds: impl Iterator<Item = EventType> + Clone) -> Option<Need> {
+        self.plan(schema, &kinds.clone().collect()).need(kinds)
     }
 
-    /// The rows of the events that satisfy the filter, ascending. The block must hold [`Filter::needs`].
+    /// The rows of a block for which the condition holds, ascending.
     pub fn rows(&self, block: &Decoded) -> Vec<u32> {
-        engine::rows(self.formulas.atoms(), &self.formulas.graph, self.root(), block)
+        let specs: Vec<EventSpec> = block.kinds.iter().map(|k| EventSpec::clone(&k.spec)).collect();
+        let present = specs.iter().map(|s| s.id).collect();
+        let plan = self.plan(&Schema::new(specs), &present);
+        scan::matches(&plan, block, true).into_iter().map(|h| h.row).collect()
     }
 
-    /// Whether one event satisfies the filter; [`Filter::rows`] is faster for many.
-    pub fn holds(&self, event: EventView<'_>) -> bool {
-        self.formulas.holds(self.node, Subject::Event(event))
-    }
-
-    fn root(&self) -> Root {
-        Root { node: self.node, source: None }
+    fn plan(&self, schema: &Schema, present: &BTreeSet<EventType>) -> Plan {
+        let wanted = [Wanted {
+            condition: self.condition,
+            source: None,
+        }];
+        Plan::new(&self.formulas, &wanted, schema, present)
     }
 }
 
-/// A filter stands alone: there are neither macros nor lists.
+/// The sources for a text that stands in no file.
+pub(crate) fn sources_of(name: &str, text: &str) -> (Sources, u32) {
+    let mut sources = Sources::default();
+    let file = sources.add_file(name, text);
+    let id = sources.add_text(Text::scalar(
+        text,
+        Origin {
+            file,
+            start: 0,
+            style: Style::Verbatim,
+        },
+    ));
+    (sources, id)
+}
+
+/// Errors as diagnostics, or the warnings when there are none.
+pub(crate) fn settle(sources: &Sources, errors: Vec<CompileError>) -> Result<Vec<Diagnostic>, Diagnostics> {
+    let diagnostic = |e: CompileError| {
+        let severity = if e.kind == ErrorKind::NeverRecorded {
+            Severity::Warning
+        } else {
+            Severity::Error
+        };
+        Diagnostic {
+            suggestion: e.suggestion,
+            ..sources.at_loc(severity, e.loc, e.message)
+        }
+    };
+    let all: Vec<Diagnostic> = errors.into_iter().map(diagnostic).collect();
+    let (errors, warnings): (Vec<_>, Vec<_>) = all.into_iter().partition(|d| d.severity == Severity::Error);
+    if errors.is_empty() {
+        Ok(warnings)
+    } else {
+        Err(Diagnostics(errors))
+    }
+}
+
+/// A filter has neither macros nor lists.
 struct NoNames;
 
 impl Names for NoNames {
-    fn macro_node(
-        &mut self,
-        name: &str,
-        loc: Loc,
-        _: &mut Formulas,
-        errors: &mut Vec<CompileError>,
-    ) -> Option<NodeId> {
-        let mut error = CompileError::new(loc, format!("'{name}' is no comparison: expected FIELD OPERATOR VALUE"));
-        error.suggestion = nearest(name, crate::fields::all_names());
+    fn macro_node(&mut self, name: &str, loc: Loc, _: &mut Formulas, errors: &mut Vec<CompileError>) -> Option<NodeId> {
+        let mut error = CompileError::new(loc, format!("expected a field and an operator, found '{name}'"));
+        error.suggestion = crate::diagnostics::nearest(name, crate::fields::all_names());
         errors.push(error);
         None
     }

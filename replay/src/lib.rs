@@ -3,6 +3,7 @@
 //! Pure: files are handed over as text, time comes from events only, and neither threads nor hash order can change an
 //! output.
 
+mod alert;
 mod condition;
 mod diagnostics;
 mod engine;
@@ -14,8 +15,9 @@ mod source;
 mod typed;
 mod yaml;
 
+pub use alert::Alert;
+pub use diagnostics::{Diagnostic, Diagnostics, Severity};
+pub use engine::{Engine, Matching, Options, Outcome};
 pub use filter::Filter;
 pub use output::Format;
-pub use engine::{Alert, Engine, Options, Outcome, RuleMatching};
-pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use rules::{ENGINE_VERSION, LoadOptions, Priority, Rule, RuleFile, RuleSet, load};

@@ -1,78 +1,20 @@
-//! Output formats: text with `%field` tokens, checked when they are parsed.
-
-use std::fmt::Write as _;
+//! Output formats: text with `%field` tokens, checked when rules load.
 
 use ctrace_trace::block::Need;
 use ctrace_trace::block::decoded::EventView;
-use ctrace_trace::catalogue::Value;
 use ctrace_trace::escape;
 
 use crate::condition;
 use crate::diagnostics::Diagnostics;
-use crate::fields::FieldRef;
-use crate::source::{Origin, Sources, Style, Text};
+use crate::engine::evaluate::{self, Place};
+use crate::filter;
+use crate::source::Sources;
 use crate::typed::atom::Extract;
-use crate::typed::compile::{self, CompileError};
-use crate::typed::eval::Subject;
+use crate::typed::compile::{self, CompileError, ErrorKind};
 
-/// A format for lines about events: `%evt.num %proc.name %fd.name`.
-///
-/// Falco's language: a number after the `%` pads or cuts the value to that width, values that are absent read `<NA>`, and
-/// a `*` in front of the whole format asks for a line even where values are absent.
+/// A parsed output format: text with `%field` tokens.
 #[derive(Debug)]
 pub struct Format {
-    template: Template,
-    keep_incomplete: bool,
-}
-
-impl Format {
-    /// Parses a format.
-    ///
-    /// # Errors
-    /// Unknown fields, fields that ctrace cannot know, and what is not of the language.
-    pub fn parse(text: &str) -> Result<Format, Diagnostics> {
-        let mut sources = Sources::default();
-        let file = sources.add_file("format", text);
-        let id = sources.add_text(Text::scalar(text, Origin { file, start: 0, style: Style::Verbatim }));
-        let mut errors = Vec::new();
-        let template = Template::parse(text, id, &mut errors);
-        match template.filter(|_| errors.is_empty()) {
-            Some(template) => Ok(Format { template, keep_incomplete: text.starts_with('*') }),
-            None => Err(Diagnostics::of_text(errors, &sources)),
-        }
-    }
-
-    /// Columns that must be decoded to render an event.
-    pub fn needs(&self) -> Need {
-        self.template.needs()
-    }
-
-    /// The line for an event, safe for terminals; `None` where a value is absent and the format does not begin with `*`.
-    pub fn render(&self, event: EventView<'_>) -> Option<String> {
-        let mut complete = true;
-        let line = self.template.text(event, &mut |value| {
-            complete &= *value != Value::Absent;
-            shown(value, escape::bytes)
-        });
-        (complete || self.keep_incomplete).then_some(line)
-    }
-}
-
-/// A value as output lines show it.
-fn shown(value: &Value<'_>, bytes: impl Fn(&[u8]) -> String) -> String {
-    match value {
-        Value::Str(s) => bytes(s),
-        Value::List(items) => {
-            let items: Vec<String> = items.iter().map(|i| bytes(i)).collect();
-            format!("({})", items.join(","))
-        }
-        other => other.to_string(),
-    }
-}
-
-/// A parsed format.
-#[derive(Debug)]
-pub(crate) struct Template {
     tokens: Vec<Token>,
 }
 
@@ -82,16 +24,51 @@ enum Token {
     Text(String),
     Field {
         value: Extract,
-        /// Pads or cuts to this many characters; 0 leaves the text alone.
+        /// Pads or cuts to this many bytes; 0 leaves the text alone.
         width: usize,
     },
 }
 
-impl Template {
+impl Format {
+    /// Parses and checks a format that stands in no rules file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it; the "file" of the messages is `format`.
+    pub fn parse(text: &str) -> Result<Format, Diagnostics> {
+        let (sources, id) = filter::sources_of("format", text);
+        let mut errors = Vec::new();
+        let format = Format::compile(text, id, &mut errors);
+        filter::settle(&sources, errors)?;
+        format.ok_or_else(Diagnostics::default)
+    }
+
+    /// Columns that must be decoded for [`Format::text`].
+    pub fn needs(&self) -> Need {
+        self.values().fold(Need::KIND, |n, v| n | v.needs())
+    }
+
+    /// The format with the values of an event; `<NA>` for absent ones.
+    pub fn text(&self, event: EventView<'_>) -> String {
+        let mut out = String::new();
+        for token in &self.tokens {
+            match token {
+                Token::Text(text) => out.push_str(text),
+                Token::Field { value, width } => push(&mut out, value, *width, event),
+            }
+        }
+        out
+    }
+
+    /// The same, escaped so that a terminal shows it and does not obey it.
+    pub fn render(&self, event: EventView<'_>) -> String {
+        escape::text(&self.text(event)).to_string()
+    }
+
     /// Parses a format; nothing when there were errors.
     ///
-    /// A leading `*` is left out: rules' alerts always print. `%container.info` is a relic that prints nothing.
-    pub(crate) fn parse(text: &str, text_id: u32, errors: &mut Vec<CompileError>) -> Option<Template> {
+    /// A leading `*` says that absent values do not suppress the line. Alerts always print, as Falco's do, so the star
+    /// changes nothing and is left out. `%container.info` is a relic that prints nothing.
+    pub(crate) fn compile(text: &str, text_id: u32, errors: &mut Vec<CompileError>) -> Option<Format> {
         let before = errors.len();
         let mut tokens = Vec::new();
         let mut at = usize::from(text.starts_with('*'));
@@ -102,7 +79,7 @@ impl Template {
                 at += literal;
                 continue;
             }
-            match token(text, text_id, at, errors) {
+            match Self::token(text, text_id, at, errors) {
                 Ok((token, end)) => {
                     tokens.extend(token);
                     at = end;
@@ -113,78 +90,47 @@ impl Template {
                 }
             }
         }
-        let failed = errors.iter().skip(before).any(|e| !e.warning);
-        if tokens.is_empty() && !failed {
+        if tokens.is_empty() {
             errors.push(CompileError::new(Sources::loc(text_id, 0), "the output is empty"));
-            return None;
         }
-        (!failed).then_some(Template { tokens })
+        let wrong = errors.iter().skip(before).any(|e| e.kind != ErrorKind::NeverRecorded);
+        (!wrong).then_some(Format { tokens })
     }
 
-    /// Columns that must be decoded for it.
-    pub(crate) fn needs(&self) -> Need {
-        self.values().fold(Need::KIND, |need, value| need | value.needs())
-    }
-
-    /// The text for an event; recorded bytes stay as they are, as far as they are text.
-    pub(crate) fn plain(&self, event: EventView<'_>) -> String {
-        self.text(event, &mut |value| shown(value, |b| escape::lossless(b).into_owned()))
-    }
-
-    fn text(&self, event: EventView<'_>, show: &mut dyn FnMut(&Value<'_>) -> String) -> String {
-        let mut out = String::new();
-        for token in &self.tokens {
-            match token {
-                Token::Text(text) => out.push_str(text),
-                Token::Field { value, width: 0 } => out.push_str(&show(&value.value(Subject::Event(event)))),
-                Token::Field { value, width } => {
-                    let text = show(&value.value(Subject::Event(event)));
-                    // Writing to a string cannot fail.
-                    let _ = write!(out, "{text:width$.width$}");
-                }
-            }
+    /// The token whose `%` stands at `at`, and where it ends.
+    fn token(
+        text: &str,
+        text_id: u32,
+        at: usize,
+        notes: &mut Vec<CompileError>,
+    ) -> Result<(Option<Token>, usize), CompileError> {
+        let after = text.get(at + 1..).unwrap_or("");
+        if after.starts_with("container.info") {
+            return Ok((None, at + 1 + "container.info".len()));
         }
-        out
+        let digits = after.bytes().take_while(u8::is_ascii_digit).count();
+        let width = match after.get(..digits).filter(|d| !d.is_empty()).map(str::parse::<u16>) {
+            None => 0,
+            Some(Ok(width)) => usize::from(width),
+            Some(Err(_)) => return Err(CompileError::new(Sources::loc(text_id, at), "the width is too large")),
+        };
+        let start = at + 1 + digits;
+        let field = text.get(start..).unwrap_or("");
+        let (operand, len) = condition::parse_field(field, text_id, start)
+            .map_err(|e| CompileError::new(e.loc, format!("after '%' in the output: {}", e.message)))?;
+        // `%fd.name.` ends a sentence: names are tried from the longest on.
+        match compile::extract(&operand, notes) {
+            Ok(value) => Ok((Some(Token::Field { value, width }), start + len)),
+            Err(error) => shorter(field, text_id, start, width, error),
+        }
     }
 
-    /// Every field that the format shows; of transformed values the fields inside.
-    pub(crate) fn fields<'a>(&'a self, each: &mut dyn FnMut(&'a FieldRef)) {
-        self.values().for_each(|value| value.fields(each));
-    }
-
-    fn values(&self) -> impl Iterator<Item = &Extract> {
+    /// Every value that the format shows.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &Extract> {
         self.tokens.iter().filter_map(|t| match t {
             Token::Field { value, .. } => Some(value),
             Token::Text(_) => None,
         })
-    }
-}
-
-/// The token whose `%` stands at `at`, and where it ends.
-fn token(
-    text: &str,
-    text_id: u32,
-    at: usize,
-    notes: &mut Vec<CompileError>,
-) -> Result<(Option<Token>, usize), CompileError> {
-    let after = text.get(at + 1..).unwrap_or("");
-    if after.starts_with("container.info") {
-        return Ok((None, at + 1 + "container.info".len()));
-    }
-    let digits = after.bytes().take_while(u8::is_ascii_digit).count();
-    let width = match after.get(..digits).filter(|d| !d.is_empty()).map(str::parse::<u16>) {
-        None => 0,
-        Some(Ok(width)) => usize::from(width),
-        Some(Err(_)) => return Err(CompileError::new(Sources::loc(text_id, at), "the width is too large")),
-    };
-    let start = at + 1 + digits;
-    let field = text.get(start..).unwrap_or("");
-    let (operand, len) = condition::parse_field(field, text_id, start)
-        .map_err(|e| CompileError::new(e.loc, format!("after '%' in the output: {}", e.message)))?;
-    // `%fd.name.` ends a sentence: names are tried from the longest on.
-    match compile::extract(&operand, notes) {
-        Ok(value) => Ok((Some(Token::Field { value, width }), start + len)),
-        Err(error) => shorter(field, text_id, start, width, notes).ok_or(error),
     }
 }
 
@@ -194,13 +140,37 @@ fn shorter(
     text_id: u32,
     start: usize,
     width: usize,
-    notes: &mut Vec<CompileError>,
-) -> Option<(Option<Token>, usize)> {
-    let name = field.bytes().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.')).count();
-    (1..name).rev().find_map(|end| {
-        let prefix = field.get(..end)?;
-        let (operand, len) = condition::parse_field(prefix, text_id, start).ok()?;
-        let value = compile::extract(&operand, notes).ok().filter(|_| len == end)?;
-        Some((Some(Token::Field { value, width }), start + end))
-    })
+    error: CompileError,
+) -> Result<(Option<Token>, usize), CompileError> {
+    let name = field
+        .bytes()
+        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'))
+        .count();
+    for end in (1..name).rev() {
+        let Some(prefix) = field.get(..end) else { continue };
+        let Ok((operand, len)) = condition::parse_field(prefix, text_id, start) else {
+            continue;
+        };
+        if len == end
+            && let Ok(value) = compile::extract(&operand, &mut Vec::new())
+        {
+            return Ok((Some(Token::Field { value, width }), start + end));
+        }
+    }
+    Err(error)
+}
+
+fn push(out: &mut String, value: &Extract, width: usize, event: EventView<'_>) {
+    let start = out.len();
+    match evaluate::value(value, Place::Event(event)) {
+        Some(found) => out.push_str(&found.to_string()),
+        None => out.push_str("<NA>"),
+    }
+    if width == 0 {
+        return;
+    }
+    let shown = out.split_off(start);
+    let length = shown.chars().count();
+    out.extend(shown.chars().take(width));
+    out.extend(std::iter::repeat_n(' ', width.saturating_sub(length)));
 }

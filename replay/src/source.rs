@@ -71,7 +71,8 @@ impl Text {
     /// Appends another text with its origins.
     pub(crate) fn push_text(&mut self, other: &Text) {
         let base = self.buf.len();
-        self.pieces.extend(other.pieces.iter().map(|&(at, real, origin)| (base + at, real, origin)));
+        self.pieces
+            .extend(other.pieces.iter().map(|&(at, real, origin)| (base + at, real, origin)));
         self.buf.push_str(&other.buf);
     }
 
@@ -94,8 +95,14 @@ pub(crate) struct Sources {
 impl Sources {
     /// Adds a file and returns its number.
     pub(crate) fn add_file(&mut self, name: &str, text: &str) -> u32 {
-        let line_starts = std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|i| i + 1)).collect();
-        self.files.push(SourceFile { name: name.to_owned(), text: text.to_owned(), line_starts });
+        let line_starts = std::iter::once(0)
+            .chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|i| i + 1))
+            .collect();
+        self.files.push(SourceFile {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            line_starts,
+        });
         (self.files.len() - 1) as u32
     }
 
@@ -111,32 +118,55 @@ impl Sources {
 
     /// A location of a text added before.
     pub(crate) fn loc(text: u32, offset: usize) -> Loc {
-        Loc { text, offset: offset.min(u32::MAX as usize) as u32 }
+        Loc {
+            text,
+            offset: offset.min(u32::MAX as usize) as u32,
+        }
     }
 
     /// Byte offset of a line (from 1) and column (from 0, in characters) of a file.
     pub(crate) fn byte_of(&self, file: u32, line: usize, column: usize) -> usize {
-        let Some(f) = self.files.get(file as usize) else { return 0 };
-        let start = line.checked_sub(1).and_then(|l| f.line_starts.get(l)).copied().unwrap_or(f.text.len());
+        let Some(f) = self.files.get(file as usize) else {
+            return 0;
+        };
+        let start = line
+            .checked_sub(1)
+            .and_then(|l| f.line_starts.get(l))
+            .copied()
+            .unwrap_or(f.text.len());
         let rest = f.text.get(start..).unwrap_or("");
         start + rest.char_indices().nth(column).map_or(rest.len(), |(i, _)| i)
     }
 
     /// A file's text from a byte offset on.
     pub(crate) fn tail(&self, file: u32, byte: usize) -> &str {
-        self.files.get(file as usize).and_then(|f| f.text.get(byte..)).unwrap_or("")
+        self.files
+            .get(file as usize)
+            .and_then(|f| f.text.get(byte..))
+            .unwrap_or("")
     }
 
     /// A diagnostic at a place in a text.
     pub(crate) fn at_loc(&self, severity: Severity, loc: Loc, message: String) -> Diagnostic {
-        let Some(text) = self.texts.get(loc.text as usize) else { return self.at(severity, 0, 0, message) };
+        let Some(text) = self.texts.get(loc.text as usize) else {
+            return self.at(severity, 0, 0, message);
+        };
         let offset = loc.offset as usize;
         let Some(&(piece, real, origin)) = text.pieces.iter().rev().find(|p| p.0 <= offset) else {
             return self.at(severity, 0, 0, message);
         };
-        let end = text.pieces.iter().map(|p| p.0).find(|at| *at > piece).unwrap_or(text.buf.len());
+        let end = text
+            .pieces
+            .iter()
+            .map(|p| p.0)
+            .find(|at| *at > piece)
+            .unwrap_or(text.buf.len());
         let value = text.buf.get(piece..end).unwrap_or("");
-        let within = if real { self.source_offset(origin, value, offset - piece) } else { 0 };
+        let within = if real {
+            self.source_offset(origin, value, offset - piece)
+        } else {
+            0
+        };
         self.at(severity, origin.file, origin.start + within, message)
     }
 
@@ -147,20 +177,38 @@ impl Sources {
 
     fn at(&self, severity: Severity, file: u32, byte: usize, message: String) -> Diagnostic {
         let Some(f) = self.files.get(file as usize) else {
-            return Diagnostic { severity, file: String::new(), line: 1, column: 1, message, suggestion: None };
+            return Diagnostic {
+                severity,
+                file: String::new(),
+                line: 1,
+                column: 1,
+                message,
+                suggestion: None,
+            };
         };
         let byte = byte.min(f.text.len());
         let line = f.line_starts.partition_point(|s| *s <= byte).max(1);
         let start = f.line_starts.get(line - 1).copied().unwrap_or(0);
         let column = f.text.get(start..byte).map_or(0, |s| s.chars().count()) + 1;
-        Diagnostic { severity, file: f.name.clone(), line: line as u32, column: column as u32, message, suggestion: None }
+        Diagnostic {
+            severity,
+            file: f.name.clone(),
+            line: line as u32,
+            column: column as u32,
+            message,
+            suggestion: None,
+        }
     }
 
     fn source_offset(&self, origin: Origin, value: &str, target: usize) -> usize {
         if origin.style == Style::Verbatim {
             return target;
         }
-        let tail = self.files.get(origin.file as usize).and_then(|f| f.text.get(origin.start..)).unwrap_or("");
+        let tail = self
+            .files
+            .get(origin.file as usize)
+            .and_then(|f| f.text.get(origin.start..))
+            .unwrap_or("");
         align(tail, value, target, origin.style)
     }
 }

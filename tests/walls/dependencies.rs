@@ -91,8 +91,11 @@ fn trace_knows_nobody() {
 }
 
 #[test]
-fn query_does_not_record() {
-    check("ctrace-query", &["ctrace-capture", "ctrace-wire", "aya"]);
+fn query_knows_neither_recording_nor_rules() {
+    check(
+        "ctrace-query",
+        &["ctrace-capture", "ctrace-replay", "ctrace-wire", "aya"],
+    );
 }
 
 #[test]

@@ -22,7 +22,10 @@ const IMPURE: &[&str] = &[
     "std::time::SystemTime",
     "std::time::Instant",
     "std::env",
-    "std::net",
+    "std::net::TcpStream",
+    "std::net::TcpListener",
+    "std::net::UdpSocket",
+    "std::net::ToSocketAddrs",
     "std::process",
     "std::collections::HashMap",
     "std::collections::HashSet",
@@ -183,22 +186,25 @@ fn import(tokens: &[Token], mut at: usize, prefix: &[String], found: &mut Vec<Me
                 at += 1;
                 while tokens.get(at).is_some_and(|token| token.text != "}") {
                     at = import(tokens, at, &segments, found);
-                    at += usize::from(tokens.get(at).is_some_and(|token| token.text == ","));
+                    // Over the comma, or over anything unexpected, so that this always moves on.
+                    at += usize::from(tokens.get(at).is_some_and(|token| token.text != "}"));
                 }
                 return at + 1;
             }
-            "," | "}" | ";" => break,
             "as" => at += 1, // the new name does not matter
             ":" | "*" | "self" => {}
-            name => segments.push(name.to_owned()),
+            name if is_name(name) => segments.push(name.to_owned()),
+            _ => break, // `,` `}` `;`, or the `<` of `impl Trait + use<'a>`, which is no import
         }
         at += 1;
     }
-    found.push(Mention {
-        segments,
-        line,
-        imported: true,
-    });
+    if !segments.is_empty() {
+        found.push(Mention {
+            segments,
+            line,
+            imported: true,
+        });
+    }
     at
 }
 
@@ -354,9 +360,10 @@ fn the_scan_finds() {
         "fn f() -> std::collections::HashSet<u8> { todo!() }",
         "use std::fs::File;",
         "fn f() { std::env::var(\"TZ\"); }",
-        "fn f() { core::net::Ipv4Addr::LOCALHOST; }",
+        "fn f() { std::net::TcpStream::connect(\"x\"); }",
         "fn f() { thread::current().id(); }",
         "fn f() { let now = chrono::Utc::now(); }",
+        "fn f<'a>() -> impl Fn() + use<'a> { std::fs::read(\"x\"); }",
         "macro_rules! m { () => { std::process::exit(1) } }",
         "fn f() { println!(\"{}\", 1); }",
         "fn f() { writeln!(io::stdout(), \"x\"); }",
@@ -376,6 +383,7 @@ fn the_scan_finds() {
 fn the_scan_allows() {
     for source in [
         "use std::time::Duration;",
+        "use std::net::{IpAddr, SocketAddr};",
         "use std::collections::{BTreeMap, btree_map::Entry};",
         "use std::io::{self, Write};",
         "use std::thread; fn f() { thread::scope(|s| {}); }",
@@ -388,6 +396,7 @@ fn the_scan_allows() {
         "struct S { map: HashMap<u8, u8> } impl S { fn f(&self) { self.map.get(&1); } }",
         "struct S { map: BTreeMap<u8, u8> } impl S { fn f(&self) { for a in &self.map { } } }",
         "fn f(env: u8, fs: u8) { env + fs; }",
+        "fn f<'a>(x: &'a u8) -> impl Fn() + use<'a> { move || { x; } }",
     ] {
         assert_eq!(violations(source, &WALLS[0]), [], "{source}");
     }

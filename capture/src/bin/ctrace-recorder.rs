@@ -15,7 +15,11 @@ struct Cli {
 
 fn main() -> ExitCode {
     match Cli::try_parse() {
-        Ok(cli) => ExitCode::from(ctrace_capture::run(&cli.record, "ctrace-recorder", env!("CARGO_PKG_VERSION"))),
+        Ok(cli) => ExitCode::from(ctrace_capture::run(
+            &cli.record,
+            "ctrace-recorder",
+            env!("CARGO_PKG_VERSION"),
+        )),
         Err(e) => {
             let _ = e.print();
             ExitCode::from(if e.use_stderr() { 2 } else { 0 })

@@ -22,17 +22,12 @@ pub struct CgroupTree {
 impl CgroupTree {
     /// Walks the hierarchy. Empty where cgroup v2 is not mounted.
     pub fn read() -> CgroupTree {
-        let mut tree = CgroupTree::unread();
-        tree.walk_again();
-        tree
-    }
-
-    /// Knows where the hierarchy is, but none of its cgroups yet.
-    pub fn unread() -> CgroupTree {
-        CgroupTree {
+        let mut tree = CgroupTree {
             mount: mount_point(),
             paths: BTreeMap::new(),
-        }
+        };
+        tree.walk_again();
+        tree
     }
 
     /// The path of a cgroup, as `/proc/PID/cgroup` shows it: absolute from the hierarchy's root.

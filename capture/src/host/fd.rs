@@ -49,11 +49,6 @@ pub fn read_fd(pid: u32, fd: i32, sockets: &Sockets) -> Option<HostFd> {
     })
 }
 
-/// The inode number of the socket behind a descriptor; `None` when it is something else.
-pub(super) fn socket_inode(pid: u32, fd: i32) -> Option<u64> {
-    numbered(&link(format!("/proc/{pid}/fd/{fd}"))?, b"socket:[")
-}
-
 /// The `flags:` line of `fdinfo`: octal, as `open` takes them.
 fn read_flags(pid: u32, fd: i32) -> u32 {
     let text = read(format!("/proc/{pid}/fdinfo/{fd}"), 64 * 1024).unwrap_or_default();

@@ -1,22 +1,20 @@
 //! This host: who it is, what runs on it, and how its clocks relate. Read from /proc, /sys and /etc; pure parsing is
 //! apart from reading.
 
-mod answers;
 mod cgroup;
 mod cgroup_tree;
 mod clock;
 mod facts;
 mod fd;
-mod handover;
 mod modules;
 mod mounts;
 mod names;
 mod process;
 mod procfs;
+mod segment;
 mod snapshot;
 mod sockets;
 
-pub use answers::ProcHost;
 pub use cgroup::container_of;
 pub use cgroup_tree::CgroupTree;
 pub use clock::{Clock, Step, boot_time_ns, utc_ns};

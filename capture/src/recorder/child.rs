@@ -13,7 +13,12 @@ impl Observed {
     /// Starts a command; its name is looked up in PATH. Standard streams are inherited.
     pub(super) fn start(command: &[OsString]) -> Option<io::Result<Observed>> {
         let (program, arguments) = command.split_first()?;
-        Some(Command::new(program).args(arguments).spawn().map(|child| Observed { child }))
+        Some(
+            Command::new(program)
+                .args(arguments)
+                .spawn()
+                .map(|child| Observed { child }),
+        )
     }
 
     /// How it ended, if it has.

@@ -15,7 +15,7 @@ pub(super) enum Class {
     Bulk = 0,
     /// The ring of important records was full.
     Priority = 1,
-    /// The kernel's own queue overflowed.
+    /// The kernel's own queue overflowed, or it did not run a program.
     Kernel = 2,
     /// The reader was too slow.
     Reader = 3,
@@ -62,17 +62,23 @@ impl Gap {
 pub(super) struct RingLosses {
     seen: BTreeMap<(bool, u32), u64>,
     malformed: u64,
+    skipped: u64,
     checked: u64,
 }
 
 impl RingLosses {
     /// Counting from `now`, UTC nanoseconds.
     pub(super) fn new(now: u64) -> RingLosses {
-        RingLosses { seen: BTreeMap::new(), malformed: 0, checked: now }
+        RingLosses {
+            seen: BTreeMap::new(),
+            malformed: 0,
+            skipped: 0,
+            checked: now,
+        }
     }
 
     /// What was lost since the last check.
-    pub(super) fn check(&mut self, now: u64, totals: &[LaneTotals], malformed: u64) -> Vec<Gap> {
+    pub(super) fn check(&mut self, now: u64, totals: &[LaneTotals], malformed: u64, skipped: u64) -> Vec<Gap> {
         let mut gaps = Vec::new();
         let (from, to) = (self.checked, now);
         for total in totals {
@@ -82,13 +88,33 @@ impl RingLosses {
             *seen = total.lost;
             if count > 0 {
                 let class = if priority { Class::Priority } else { Class::Bulk };
-                gaps.push(Gap { source: "syscalls", class, count, cpu: i64::from(total.cpu), from, to });
+                gaps.push(Gap {
+                    source: "syscalls",
+                    class,
+                    count,
+                    cpu: i64::from(total.cpu),
+                    from,
+                    to,
+                });
             }
         }
-        let count = malformed.saturating_sub(self.malformed);
-        self.malformed = malformed;
-        if count > 0 {
-            gaps.push(Gap { source: "syscalls", class: Class::Malformed, count, cpu: -1, from, to });
+        let others = [
+            (Class::Malformed, malformed, &mut self.malformed),
+            (Class::Kernel, skipped, &mut self.skipped),
+        ];
+        for (class, total, seen) in others {
+            let count = total.saturating_sub(*seen);
+            *seen = total;
+            if count > 0 {
+                gaps.push(Gap {
+                    source: "syscalls",
+                    class,
+                    count,
+                    cpu: -1,
+                    from,
+                    to,
+                });
+            }
         }
         self.checked = now;
         gaps
@@ -102,15 +128,27 @@ mod tests {
     #[test]
     fn each_loss_is_told_once_with_its_window() {
         let mut losses = RingLosses::new(100);
-        let total = |lane, cpu, lost| LaneTotals { lane, cpu, submitted: 9, lost };
-        let first = losses.check(200, &[total(Lane::Bulk, 0, 5), total(Lane::Priority, 1, 0)], 0);
-        let expected = Gap { source: "syscalls", class: Class::Bulk, count: 5, cpu: 0, from: 100, to: 200 };
+        let total = |lane, cpu, lost| LaneTotals {
+            lane,
+            cpu,
+            submitted: 9,
+            lost,
+        };
+        let first = losses.check(200, &[total(Lane::Bulk, 0, 5), total(Lane::Priority, 1, 0)], 0, 0);
+        let expected = Gap {
+            source: "syscalls",
+            class: Class::Bulk,
+            count: 5,
+            cpu: 0,
+            from: 100,
+            to: 200,
+        };
         assert_eq!(first, [expected]);
-        assert_eq!(losses.check(300, &[total(Lane::Bulk, 0, 5)], 0), []);
-        let later = losses.check(400, &[total(Lane::Bulk, 0, 6), total(Lane::Priority, 1, 2)], 0);
-        assert_eq!(later.iter().map(|g| (g.class, g.count, g.from)).collect::<Vec<_>>(), [
-            (Class::Bulk, 1, 300),
-            (Class::Priority, 2, 300)
-        ]);
+        assert_eq!(losses.check(300, &[total(Lane::Bulk, 0, 5)], 0, 0), []);
+        let later = losses.check(400, &[total(Lane::Bulk, 0, 6), total(Lane::Priority, 1, 2)], 0, 0);
+        assert_eq!(
+            later.iter().map(|g| (g.class, g.count, g.from)).collect::<Vec<_>>(),
+            [(Class::Bulk, 1, 300), (Class::Priority, 2, 300)]
+        );
     }
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use ctrace_trace::container::Container;
 use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::process::ProcessImage;
+use ctrace_trace::schema::Schema;
 
-use crate::audit::{AuditEvent, AuditMessage, Loss};
+use crate::audit::{AuditEvent, AuditMessage, Loss, Syscall};
 use crate::docker::{DockerEvent, DockerMessage};
 use crate::resolver::Resolver;
 
@@ -66,7 +67,12 @@ fn size(message: &Message) -> usize {
 
 /// Puts a message of the Docker source where it belongs. Container knowledge takes effect at once: the earlier a name
 /// is known, the fewer events lack it.
-pub(super) fn take_docker(message: DockerMessage, resolver: &mut Resolver, images: &mut ContainerImages, queue: &mut Queue) {
+pub(super) fn take_docker(
+    message: DockerMessage,
+    resolver: &mut Resolver,
+    images: &mut ContainerImages,
+    queue: &mut Queue,
+) {
     const SOURCE: &str = "docker";
     match message {
         DockerMessage::Event(event) => queue.push(event.ts_ns, Message::Docker(event)),
@@ -79,17 +85,44 @@ pub(super) fn take_docker(message: DockerMessage, resolver: &mut Resolver, image
             queue.push(at_ns, Message::SourceFound { source: SOURCE, detail });
         }
         DockerMessage::Lost { at_ns, reason } => queue.push(at_ns, Message::SourceLost { source: SOURCE, reason }),
-        DockerMessage::Found { at_ns, window: (from, to) } => {
+        DockerMessage::Found {
+            at_ns,
+            window: (from, to),
+        } => {
             let detail = format!("away for {} ms", to.saturating_sub(from) / 1_000_000);
             queue.push(at_ns, Message::SourceFound { source: SOURCE, detail });
-            queue.push(at_ns, Message::Gap(Gap { source: SOURCE, class: Class::Away, count: 0, cpu: -1, from, to }));
+            queue.push(
+                at_ns,
+                Message::Gap(Gap {
+                    source: SOURCE,
+                    class: Class::Away,
+                    count: 0,
+                    cpu: -1,
+                    from,
+                    to,
+                }),
+            );
         }
         DockerMessage::Gap { count, from_ns, to_ns } => {
-            let gap = Gap { source: SOURCE, class: Class::Reader, count, cpu: -1, from: from_ns, to: to_ns };
+            let gap = Gap {
+                source: SOURCE,
+                class: Class::Reader,
+                count,
+                cpu: -1,
+                from: from_ns,
+                to: to_ns,
+            };
             queue.push(to_ns, Message::Gap(gap));
         }
         DockerMessage::Malformed { at_ns, .. } => {
-            let gap = Gap { source: SOURCE, class: Class::Malformed, count: 1, cpu: -1, from: at_ns, to: at_ns };
+            let gap = Gap {
+                source: SOURCE,
+                class: Class::Malformed,
+                count: 1,
+                cpu: -1,
+                from: at_ns,
+                to: at_ns,
+            };
             queue.push(at_ns, Message::Gap(gap));
         }
     }
@@ -100,12 +133,24 @@ pub(super) fn take_audit(message: AuditMessage, queue: &mut Queue) {
     const SOURCE: &str = "audit";
     match message {
         AuditMessage::Event(event) => queue.push(event.ts_ns, Message::Audit(event)),
-        AuditMessage::Gap { loss, records, from_ns, to_ns } => {
+        AuditMessage::Gap {
+            loss,
+            records,
+            from_ns,
+            to_ns,
+        } => {
             let class = match loss {
                 Loss::Kernel => Class::Kernel,
                 Loss::Reader => Class::Reader,
             };
-            let gap = Gap { source: SOURCE, class, count: records, cpu: -1, from: from_ns, to: to_ns };
+            let gap = Gap {
+                source: SOURCE,
+                class,
+                count: records,
+                cpu: -1,
+                from: from_ns,
+                to: to_ns,
+            };
             queue.push(to_ns, Message::Gap(gap));
         }
         AuditMessage::Status { at_ns, status } => {
@@ -113,7 +158,14 @@ pub(super) fn take_audit(message: AuditMessage, queue: &mut Queue) {
             queue.push(at_ns, Message::SourceFound { source: SOURCE, detail });
         }
         AuditMessage::Malformed { at_ns, .. } => {
-            let gap = Gap { source: SOURCE, class: Class::Malformed, count: 1, cpu: -1, from: at_ns, to: at_ns };
+            let gap = Gap {
+                source: SOURCE,
+                class: Class::Malformed,
+                count: 1,
+                cpu: -1,
+                from: at_ns,
+                to: at_ns,
+            };
             queue.push(at_ns, Message::Gap(gap));
         }
         AuditMessage::Lost { at_ns, reason } => queue.push(at_ns, Message::SourceLost { source: SOURCE, reason }),
@@ -146,6 +198,14 @@ impl ContainerImages {
             ..ProcessImage::default()
         };
         self.by_id.insert(container.id.clone(), Arc::new(image));
+    }
+
+    /// Every container that an engine told of.
+    pub(super) fn containers(&self) -> Vec<Container> {
+        self.by_id
+            .values()
+            .filter_map(|image| image.container.as_deref().cloned())
+            .collect()
     }
 
     fn get(&mut self, event: &DockerEvent) -> Option<Arc<ProcessImage>> {
@@ -191,7 +251,18 @@ pub(super) fn emit(
 
 /// An event without a process.
 pub(super) fn own<'a>(ts: u64, kind: EventType, args: &'a [Arg<'a>]) -> Event<'a> {
-    Event { ts, kind, cpu: 0, tid: 0, image: None, ret: None, fd_num: None, fd: None, args, data: &[] }
+    Event {
+        ts,
+        kind,
+        cpu: 0,
+        tid: 0,
+        image: None,
+        ret: None,
+        fd_num: None,
+        fd: None,
+        args,
+        data: &[],
+    }
 }
 
 fn text(s: &[u8]) -> Arg<'_> {
@@ -209,13 +280,45 @@ fn emit_docker(event: &DockerEvent, images: &mut ContainerImages, sink: &mut imp
         event.exit_code.map_or(Arg::None, Arg::Num),
         text(&event.raw),
     ];
-    sink(&Event { image: image.as_ref(), ..own(event.ts_ns, EventType::DOCKER, &args) });
+    sink(&Event {
+        image: image.as_ref(),
+        ..own(event.ts_ns, EventType::DOCKER, &args)
+    });
+}
+
+/// `AUDIT_ARCH_X86_64` and `AUDIT_ARCH_I386` (`linux/audit.h`).
+const ARCH_X86_64: u32 = 0xC000_003E;
+const ARCH_I386: u32 = 0x4000_0003;
+
+/// The name that auditd gave, or that the table has; the number where neither knows one.
+fn syscall_name(syscall: &Syscall) -> String {
+    let kind = match syscall.arch {
+        ARCH_X86_64 => Some(EventType::syscall(syscall.number)),
+        ARCH_I386 => Some(EventType::compat_syscall(syscall.number)),
+        _ => None,
+    };
+    let declared = || {
+        Some(
+            Schema::current()
+                .get(kind.filter(|k| *k != EventType::UNKNOWN_SYSCALL)?)?
+                .name
+                .clone(),
+        )
+    };
+    syscall
+        .name
+        .clone()
+        .or_else(declared)
+        .unwrap_or_else(|| syscall.number.to_string())
 }
 
 fn emit_audit(event: &AuditEvent, resolver: &Resolver, sink: &mut impl FnMut(&Event<'_>)) {
     let types = event.type_names().join(",");
     let keys = event.keys.join(&b","[..]);
-    let syscall = event.syscall.as_ref().map(|s| s.name.clone().unwrap_or_else(|| s.number.to_string()));
+    let syscall = event
+        .syscall
+        .as_ref()
+        .map(|s| s.name.clone().unwrap_or_else(|| s.number.to_string()));
     let success = event.success.map(|ok| if ok { "yes" } else { "no" });
     // -1 is how both auditd and Falco show an unset login user.
     let auid = event.auid.map(|id| if id == u32::MAX { -1 } else { i64::from(id) });
@@ -232,5 +335,31 @@ fn emit_audit(event: &AuditEvent, resolver: &Resolver, sink: &mut impl FnMut(&Ev
     ];
     let image = event.pid.and_then(|pid| resolver.image_of(pid));
     let tid = event.pid.unwrap_or(0);
-    sink(&Event { image: image.as_ref(), tid, ..own(event.ts_ns, EventType::AUDIT, &args) });
+    sink(&Event {
+        image: image.as_ref(),
+        tid,
+        ..own(event.ts_ns, EventType::AUDIT, &args)
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn audit_syscalls_have_names_without_auditd() {
+        let name = |arch, number, name: Option<&str>| {
+            syscall_name(&Syscall {
+                arch,
+                number,
+                name: name.map(str::to_owned),
+            })
+        };
+        assert_eq!(name(ARCH_X86_64, 59, None), "execve");
+        assert_eq!(name(ARCH_I386, 11, None), "execve");
+        assert_eq!(name(ARCH_X86_64, 59, Some("as auditd says")), "as auditd says");
+        assert_eq!(name(ARCH_X86_64, 4095, None), "4095");
+        assert_eq!(name(ARCH_X86_64, u32::MAX, None), u32::MAX.to_string());
+        assert_eq!(name(0x8000_0016, 11, None), "11");
+    }
 }

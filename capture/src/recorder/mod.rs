@@ -8,9 +8,9 @@ mod child;
 mod gaps;
 mod messages;
 mod order;
+mod scope;
 mod sources;
 mod state;
-mod time;
 
 use std::io;
 use std::path::PathBuf;
@@ -22,18 +22,19 @@ use ctrace_trace::case::{CaseError, CaseWriter, Summary};
 use ctrace_trace::event::{Arg, EventType};
 use ctrace_trace::segment::Tool;
 
+use crate::host::{Clock, boot_time_ns, utc_ns};
 use crate::record_args::RecordArgs;
-use crate::resolver::Resolver;
-use crate::syscall::{Record, SyscallSource, boot_time_ns};
+use crate::resolver::{self, Resolver};
+use crate::syscall::{Record, SyscallSource};
 
 use child::Observed;
 use gaps::{Class, Gap, RingLosses};
 use messages::{ContainerImages, Message, Queue, own};
 use order::Waiting;
+use scope::Selection;
 pub use sources::Absent;
 use sources::Sources;
-use state::States;
-use time::{Clocks, utc_now};
+use state::{Beginning, States};
 
 /// How long records wait for others that happened before them. Docker's events and complete audit events come within
 /// some milliseconds; waiting longer costs memory.
@@ -136,24 +137,36 @@ struct Recorder {
     waiting: Waiting,
     queue: Queue,
     images: ContainerImages,
-    clocks: Clocks,
+    clock: Clock,
     losses: RingLosses,
     states: States,
 }
 
 impl Recorder {
     fn new(args: &RecordArgs, tool: Tool, sources: Sources) -> Result<Recorder, RecordError> {
-        let (states, first) = States::begin(&sources);
-        let config = state::config(args, tool, &sources);
+        let clock = Clock::new();
+        let beginning = Beginning::read(clock);
+        let unwritable = |source| CaseError::Io {
+            path: args.output.clone(),
+            source,
+        };
+        let config = beginning.config(args, tool, &sources).map_err(unwritable)?;
+        let states = States::start(&beginning, &sources, config.rotation, &args.scope).map_err(unwritable)?;
         let writer = CaseWriter::create(&args.output, config, states.opener())?;
         Ok(Recorder {
-            resolver: first.resolver(),
-            output: Output { writer, lost: 0, told: 0, failed: None },
+            resolver: beginning.resolver(),
+            output: Output {
+                writer,
+                selection: Selection::new(args.scope.clone()),
+                lost: 0,
+                told: 0,
+                failed: None,
+            },
             waiting: Waiting::default(),
             queue: Queue::default(),
             images: ContainerImages::default(),
-            clocks: Clocks::new(),
-            losses: RingLosses::new(utc_now()),
+            clock,
+            losses: RingLosses::new(utc_ns()),
             sources,
             states,
         })
@@ -161,9 +174,10 @@ impl Recorder {
 
     /// Writes what a reader has to know first: that a recording began, and which sources it lacks.
     fn start(&mut self) -> Result<(), RecordError> {
-        let now = utc_now();
+        let now = utc_ns();
         let names = self.sources.names().join(",");
-        self.output.push(&own(now, EventType::CAPTURE_START, &[Arg::Str(names.as_bytes())]));
+        self.output
+            .push(&own(now, EventType::CAPTURE_START, &[Arg::Str(names.as_bytes())]));
         for absent in &self.sources.absent {
             let args = [Arg::Str(absent.source.as_bytes()), Arg::Str(absent.reason.as_bytes())];
             self.output.push(&own(now, EventType::SOURCE_LOST, &args));
@@ -210,20 +224,26 @@ impl Recorder {
             poll(source, &mut self.waiting);
         }
         self.listen();
-        let hold = if self.waiting.bytes() + self.queue.bytes() > MAX_WAITING { 0 } else { hold_ns };
+        let hold = if self.waiting.bytes() + self.queue.bytes() > MAX_WAITING {
+            0
+        } else {
+            hold_ns
+        };
         self.release(now.saturating_sub(hold));
-        self.states.refresh(self.output.writer.summary().bytes);
+        let images = &self.images;
+        self.states
+            .refresh(&self.output.writer.summary(), || images.containers());
     }
 
     /// Empties the channels of the slower sources.
     fn listen(&mut self) {
-        if let Some((docker, _)) = &self.sources.docker {
-            while let Ok(message) = docker.messages().try_recv() {
+        if let Some(docker) = &self.sources.docker {
+            while let Ok(message) = docker.follower.messages().try_recv() {
                 messages::take_docker(message, &mut self.resolver, &mut self.images, &mut self.queue);
             }
         }
         if let Some(audit) = &self.sources.audit {
-            while let Ok(message) = audit.messages().try_recv() {
+            while let Ok(message) = audit.follower.messages().try_recv() {
                 messages::take_audit(message, &mut self.queue);
             }
         }
@@ -231,8 +251,18 @@ impl Recorder {
 
     /// Writes everything up to a moment of the boot clock, in order of time.
     fn release(&mut self, horizon: u64) {
-        let Recorder { resolver, output, waiting, queue, images, clocks, .. } = self;
-        let clock = clocks.current();
+        let Recorder {
+            resolver,
+            output,
+            waiting,
+            queue,
+            images,
+            clock,
+            ..
+        } = self;
+        let clock = resolver::Clock {
+            offset_ns: clock.offset_ns(),
+        };
         waiting.release(horizon, &mut |ts, bytes| {
             output.emit_until(clock.utc(ts), queue, resolver, images);
             if let Ok(record) = Record::parse(bytes) {
@@ -244,24 +274,34 @@ impl Recorder {
 
     /// Once a second: the clock, losses, progress.
     fn check(&mut self, notice: &mut dyn FnMut(Notice<'_>)) {
-        if let Some(delta_ns) = self.clocks.refresh() {
-            self.queue.push(utc_now(), Message::ClockStep { delta_ns });
+        if let Some(step) = self.clock.resample() {
+            self.queue.push(
+                utc_ns(),
+                Message::ClockStep {
+                    delta_ns: step.delta_ns,
+                },
+            );
         }
-        let now = utc_now();
+        let now = utc_ns();
         let mut gaps = Vec::new();
         if let Some(source) = &self.sources.syscalls
             && let Ok(totals) = source.totals()
         {
-            gaps = self.losses.check(now, &totals, source.malformed());
+            gaps = self.losses.check(now, &totals, source.malformed(), source.skipped());
         }
         if let Some(lost) = self.output.unwritten(now) {
             gaps.push(lost);
         }
         for gap in gaps {
-            notice(Notice::Lost { source: gap.source, count: gap.count });
+            notice(Notice::Lost {
+                source: gap.source,
+                count: gap.count,
+            });
             self.output.lost += gap.count;
             self.queue.push(now, Message::Gap(gap));
         }
+        // A quiet host must not leave its last events in memory for long.
+        self.output.flush();
         notice(Notice::Progress(self.output.writer.summary()));
     }
 
@@ -276,7 +316,7 @@ impl Recorder {
             source.detach();
         }
         if let Some(audit) = &self.sources.audit {
-            audit.stop();
+            audit.follower.stop();
         }
         // What the command did last may still be on its way from the engine.
         std::thread::sleep(Duration::from_nanos(HOLD_NS));
@@ -290,11 +330,17 @@ impl Recorder {
         self.turn(0);
         self.check(notice);
         self.release(u64::MAX >> 1);
-        self.output.push(&own(utc_now(), EventType::CAPTURE_STOP, &[Arg::Str(reason.as_bytes())]));
+        self.output
+            .push(&own(utc_ns(), EventType::CAPTURE_STOP, &[Arg::Str(reason.as_bytes())]));
         self.output.take_failure()?;
         let lost = self.output.lost;
         let summary = self.output.writer.finish()?;
-        Ok(Outcome { summary, command, reason, lost })
+        Ok(Outcome {
+            summary,
+            command,
+            reason,
+            lost,
+        })
     }
 }
 
@@ -305,6 +351,7 @@ fn poll(source: &mut SyscallSource, waiting: &mut Waiting) -> usize {
 /// The case being written.
 struct Output {
     writer: CaseWriter,
+    selection: Selection,
     lost: u64,
     /// Losses at this end that were told already.
     told: u64,
@@ -317,7 +364,19 @@ impl Output {
         if self.failed.is_some() {
             return;
         }
-        if let Err(error) = self.writer.push(event) {
+        let mut result = Ok(());
+        let Output { writer, selection, .. } = self;
+        selection.pass(event, |event| result = writer.push(event).map(|_| ()));
+        if let Err(error) = result {
+            self.note(error);
+        }
+    }
+
+    /// Writes what has been taken, so that a recorder that is killed loses no more than the last second.
+    fn flush(&mut self) {
+        if self.failed.is_none()
+            && let Err(error) = self.writer.flush()
+        {
             self.note(error);
         }
     }
@@ -339,7 +398,14 @@ impl Output {
         let lost = self.writer.summary().lost;
         let new = lost.saturating_sub(self.told);
         self.told = lost;
-        (new > 0).then_some(Gap { source: "case", class: Class::Unwritten, count: new, cpu: -1, from: now, to: now })
+        (new > 0).then_some(Gap {
+            source: "case",
+            class: Class::Unwritten,
+            count: new,
+            cpu: -1,
+            from: now,
+            to: now,
+        })
     }
 
     /// Writes the messages that are not newer than a moment.

@@ -24,18 +24,17 @@ impl Waiting {
     /// Takes a record.
     pub(super) fn push(&mut self, ts: u64, record: &[u8]) {
         let Ok(len) = u32::try_from(record.len()) else { return };
-        self.index.push(Entry { ts, start: self.bytes.len(), len });
+        self.index.push(Entry {
+            ts,
+            start: self.bytes.len(),
+            len,
+        });
         self.bytes.extend_from_slice(record);
     }
 
     /// How many bytes wait.
     pub(super) fn bytes(&self) -> usize {
         self.bytes.len()
-    }
-
-    /// Whether nothing waits.
-    pub(super) fn is_empty(&self) -> bool {
-        self.index.is_empty()
     }
 
     /// Hands over what is not newer than `horizon`, oldest first; the rest goes on waiting.
@@ -53,7 +52,8 @@ impl Waiting {
         self.spare_index.clear();
         for entry in rest {
             let start = self.spare_bytes.len();
-            self.spare_bytes.extend_from_slice(&self.bytes[entry.start..entry.start + entry.len as usize]);
+            self.spare_bytes
+                .extend_from_slice(&self.bytes[entry.start..entry.start + entry.len as usize]);
             self.spare_index.push(Entry { start, ..*entry });
         }
         std::mem::swap(&mut self.bytes, &mut self.spare_bytes);
@@ -85,8 +85,11 @@ mod tests {
         assert_eq!(texts, [&b"a"[..], b"c1", b"c2", b"e"]);
         assert_eq!(waiting.bytes(), 4);
         waiting.push(7, b"between");
-        assert_eq!(released(&mut waiting, u64::MAX), [(7, b"between".to_vec()), (9, b"late".to_vec())]);
-        assert!(waiting.is_empty());
+        assert_eq!(
+            released(&mut waiting, u64::MAX),
+            [(7, b"between".to_vec()), (9, b"late".to_vec())]
+        );
+        assert_eq!(waiting.bytes(), 0);
     }
 
     #[test]

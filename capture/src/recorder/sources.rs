@@ -4,9 +4,9 @@ use std::fmt;
 
 use ctrace_trace::schema::Schema;
 
-use super::time::utc_now;
-use crate::audit::{AuditFollower, AuditSource};
+use crate::audit::{AuditFollower, AuditSource, AuditStatus};
 use crate::docker::{DockerFollower, DockerSource, Endpoint, EngineInfo};
+use crate::host::utc_ns;
 use crate::record_args::{RecordArgs, SourceArg};
 use crate::syscall::{self, SyscallSource};
 
@@ -25,18 +25,36 @@ impl fmt::Display for Absent {
     }
 }
 
+/// The running Docker source.
+pub(super) struct Docker {
+    pub(super) follower: DockerFollower,
+    pub(super) info: EngineInfo,
+    pub(super) endpoint: String,
+}
+
+/// The running audit source.
+pub(super) struct Audit {
+    pub(super) follower: AuditFollower,
+    pub(super) status: Option<AuditStatus>,
+}
+
 /// The sources that run.
 pub(super) struct Sources {
     pub(super) syscalls: Option<SyscallSource>,
-    pub(super) docker: Option<(DockerFollower, EngineInfo)>,
-    pub(super) audit: Option<AuditFollower>,
+    pub(super) docker: Option<Docker>,
+    pub(super) audit: Option<Audit>,
     pub(super) absent: Vec<Absent>,
 }
 
 impl Sources {
     /// Opens what was asked for.
     pub(super) fn open(args: &RecordArgs) -> Sources {
-        let mut sources = Sources { syscalls: None, docker: None, audit: None, absent: Vec::new() };
+        let mut sources = Sources {
+            syscalls: None,
+            docker: None,
+            audit: None,
+            absent: Vec::new(),
+        };
         let wants = |s| args.sources.contains(&s);
         if wants(SourceArg::Audit) {
             sources.audit = sources.keep("audit", open_audit());
@@ -52,7 +70,9 @@ impl Sources {
     }
 
     fn keep<T>(&mut self, source: &'static str, opened: Result<T, String>) -> Option<T> {
-        opened.map_err(|reason| self.absent.push(Absent { source, reason })).ok()
+        opened
+            .map_err(|reason| self.absent.push(Absent { source, reason }))
+            .ok()
     }
 
     /// Names of the sources that run.
@@ -62,7 +82,11 @@ impl Sources {
             ("docker", self.docker.is_some()),
             ("audit", self.audit.is_some()),
         ];
-        there.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect()
+        there
+            .into_iter()
+            .filter(|(_, there)| *there)
+            .map(|(name, _)| name)
+            .collect()
     }
 }
 
@@ -75,16 +99,23 @@ fn open_syscalls(args: &RecordArgs) -> Result<SyscallSource, String> {
     SyscallSource::open(&config).map_err(|e| e.to_string())
 }
 
-fn open_docker(args: &RecordArgs) -> Result<(DockerFollower, EngineInfo), String> {
+fn open_docker(args: &RecordArgs) -> Result<Docker, String> {
     let environment = std::env::var("DOCKER_HOST").ok();
     let endpoint = Endpoint::choose(args.docker_host.as_deref(), environment.as_deref()).map_err(|e| e.to_string())?;
+    let address = format!("unix://{}", endpoint.path().display());
     let source = DockerSource::open(endpoint).map_err(|e| e.to_string())?;
     let info = source.info().clone();
-    let follower = source.follow(utc_now()).map_err(|e| e.to_string())?;
-    Ok((follower, info))
+    let follower = source.follow(utc_ns()).map_err(|e| e.to_string())?;
+    Ok(Docker {
+        follower,
+        info,
+        endpoint: address,
+    })
 }
 
-fn open_audit() -> Result<AuditFollower, String> {
+fn open_audit() -> Result<Audit, String> {
     let source = AuditSource::open().map_err(|e| e.to_string())?;
-    source.follow().map_err(|e| e.to_string())
+    let status = source.status().copied();
+    let follower = source.follow().map_err(|e| e.to_string())?;
+    Ok(Audit { follower, status })
 }

@@ -1,59 +1,208 @@
 //! What each segment starts from: who recorded what, and the state of the host.
+//!
+//! Reading /proc takes longer than the rings can be left alone on a busy host, so a thread does it shortly before a
+//! segment ends; the next one starts from what that thread read last and says when that was.
 
-use std::fs;
+use std::io;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
-use ctrace_trace::case::{CaseConfig, Opening, Rotation};
+use ctrace_trace::case::{CaseConfig, Keep, OnFull, Opener, Opening, Rotation, Summary};
+use ctrace_trace::container::Container;
 use ctrace_trace::schema::Schema;
 use ctrace_trace::segment::{Capture, CaseId, ClockReading, Host, Tool};
+use ctrace_trace::snapshot::{AuditState, DockerState, HostSnapshot};
 
+use super::scope::Selection;
 use super::sources::Sources;
-use super::time::utc_now;
-use crate::record_args::{Keep, RecordArgs};
-use crate::resolver::{self, NoHost, Resolver, Snapshot};
-use crate::syscall::boot_time_ns;
+use crate::host::{Clock, EnvSelection, HostFacts, HostState, boot_time_ns, utc_ns};
+use crate::record_args::{self, RecordArgs, Scope};
+use crate::resolver::{self, ProcHost, Resolver, Snapshot};
 
-pub(super) struct First {
-    snapshot: Snapshot,
+/// The state of the host, kept fresh enough for the next segment.
+pub(super) struct States {
+    latest: Arc<Mutex<HostSnapshot>>,
+    /// Containers go with each order to read again.
+    orders: SyncSender<Vec<Container>>,
+    /// Size and time after which a segment ends.
+    rotation: Rotation,
+    /// Segments begun, bytes and time when the current one began; and whether its successor's state was ordered.
+    segment: (u32, u64, u64),
+    ordered: bool,
 }
 
-impl First {
-    pub(super) fn resolver(self) -> Resolver {
-        Resolver::new(resolver::Config::default(), self.snapshot, Box::new(NoHost))
+/// What was there when the recording began.
+pub(super) struct Beginning {
+    state: HostState,
+    clock: Clock,
+}
+
+impl Beginning {
+    /// Reads /proc. The kernel programs run already, so that what happens meanwhile is in their records.
+    pub(super) fn read(clock: Clock) -> Beginning {
+        Beginning {
+            state: HostState::read(&clock, &EnvSelection::default()),
+            clock,
+        }
+    }
+
+    /// A resolver that knows it.
+    pub(super) fn resolver(&self) -> Resolver {
+        let host = ProcHost::new(EnvSelection::default());
+        Resolver::new(
+            resolver::Config::default(),
+            Snapshot::new(&self.state, Vec::new()),
+            Box::new(host),
+        )
+    }
+
+    /// How the case is written.
+    pub(super) fn config(&self, args: &RecordArgs, tool: Tool, sources: &Sources) -> io::Result<CaseConfig> {
+        let keep = match args.keep {
+            None => Keep::All,
+            Some(record_args::Keep::Segments(n)) => Keep::Segments(n),
+            Some(record_args::Keep::Bytes(n)) => Keep::Bytes(n),
+        };
+        let rotation = Rotation {
+            size: Some(args.rotate_size),
+            every_ns: args
+                .rotate_every
+                .map(|d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)),
+            keep,
+        };
+        Ok(CaseConfig {
+            tool,
+            host: host(&self.state.facts),
+            capture: capture(args, sources),
+            rotation,
+            // Old segments make room where the user allowed to lose them.
+            on_full: if args.keep.is_some() {
+                OnFull::DropOldest
+            } else {
+                OnFull::Stop
+            },
+            ..CaseConfig::new(CaseId::random()?, Schema::current())
+        })
     }
 }
-
-pub(super) struct States;
 
 impl States {
-    pub(super) fn begin(_: &Sources) -> (States, First) {
-        (States, First { snapshot: Snapshot::default() })
-    }
-
-    pub(super) fn opener(&self) -> Box<dyn FnMut() -> Opening + Send> {
-        Box::new(|| Opening {
-            clock: ClockReading { realtime_ns: utc_now(), monotonic_ns: 0, boottime_ns: boot_time_ns() },
-            state: None,
+    /// Starts the thread that reads /proc.
+    pub(super) fn start(
+        beginning: &Beginning,
+        sources: &Sources,
+        rotation: Rotation,
+        scope: &Scope,
+    ) -> io::Result<States> {
+        let docker = sources.docker.as_ref().map(|d| d.info.for_segment(&d.endpoint));
+        let audit = sources
+            .audit
+            .as_ref()
+            .and_then(|a| a.status.as_ref())
+            .map(AuditState::from);
+        let mut first = beginning.state.for_segment(Vec::new(), docker.clone(), audit.clone());
+        Selection::reduce(scope, &mut first);
+        let latest = Arc::new(Mutex::new(first));
+        let (orders, inbox) = sync_channel::<Vec<Container>>(1);
+        let (clock, shared, scope) = (beginning.clock, latest.clone(), scope.clone());
+        thread::Builder::new().name("host-state".to_owned()).spawn(move || {
+            for containers in inbox {
+                let mut state = read(&clock, containers, docker.clone(), audit.clone());
+                Selection::reduce(&scope, &mut state);
+                *shared.lock().unwrap_or_else(PoisonError::into_inner) = state;
+            }
+        })?;
+        Ok(States {
+            latest,
+            orders,
+            rotation,
+            segment: (0, 0, utc_ns()),
+            ordered: false,
         })
     }
 
-    pub(super) fn refresh(&mut self, _: u64) {}
+    /// What the case writer asks at each new segment.
+    pub(super) fn opener(&self) -> Opener {
+        let latest = self.latest.clone();
+        Box::new(move || Opening {
+            clock: reading(),
+            state: Some(latest.lock().unwrap_or_else(PoisonError::into_inner).clone()),
+        })
+    }
+
+    /// Orders a new reading when the segment nears its end.
+    pub(super) fn refresh(&mut self, summary: &Summary, containers: impl FnOnce() -> Vec<Container>) {
+        if summary.segments != self.segment.0 {
+            self.segment = (summary.segments, summary.bytes, utc_ns());
+            self.ordered = false;
+        }
+        let near = |value: u64, limit: Option<u64>| limit.is_some_and(|limit| value >= limit / 8 * 7);
+        let size = summary.bytes.saturating_sub(self.segment.1);
+        let age = utc_ns().saturating_sub(self.segment.2);
+        if !self.ordered && (near(size, self.rotation.size) || near(age, self.rotation.every_ns)) {
+            // A full inbox means that a reading is under way: fresh enough.
+            let _ = self.orders.try_send(containers());
+            self.ordered = true;
+        }
+    }
 }
 
-pub(super) fn config(args: &RecordArgs, tool: Tool, sources: &Sources) -> CaseConfig {
-    let keep = match args.keep {
-        None => ctrace_trace::case::Keep::All,
-        Some(Keep::Segments(n)) => ctrace_trace::case::Keep::Segments(n),
-        Some(Keep::Bytes(n)) => ctrace_trace::case::Keep::Bytes(n),
-    };
-    CaseConfig {
-        tool,
-        host: Host { name: fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default(), ..Host::default() },
-        capture: Capture { sources: sources.names().iter().map(|s| (*s).to_owned()).collect(), ..Capture::default() },
-        rotation: Rotation {
-            size: Some(args.rotate_size),
-            every_ns: args.rotate_every.map(|d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)),
-            keep,
-        },
-        ..CaseConfig::new(CaseId::random().unwrap_or(CaseId([0; 16])), Schema::current())
+fn read(
+    clock: &Clock,
+    containers: Vec<Container>,
+    docker: Option<DockerState>,
+    audit: Option<AuditState>,
+) -> HostSnapshot {
+    HostState::read(clock, &EnvSelection::default()).for_segment(containers, docker, audit)
+}
+
+fn reading() -> ClockReading {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a timespec that lives through the call.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    let monotonic = time
+        .tv_sec
+        .unsigned_abs()
+        .saturating_mul(1_000_000_000)
+        .saturating_add(time.tv_nsec.unsigned_abs());
+    ClockReading {
+        realtime_ns: utc_ns(),
+        monotonic_ns: monotonic,
+        boottime_ns: boot_time_ns(),
+    }
+}
+
+fn host(facts: &HostFacts) -> Host {
+    Host {
+        name: facts.hostname.clone(),
+        machine_id: facts.machine_id.clone(),
+        boot_id: facts.boot_id.clone(),
+        kernel_release: facts.kernel_release.clone(),
+        kernel_version: facts.kernel_version.clone(),
+        arch: facts.arch.clone(),
+        cpus: std::thread::available_parallelism().map_or(0, |n| u32::try_from(n.get()).unwrap_or(u32::MAX)),
+        os: os_name(),
+    }
+}
+
+/// What the distribution calls itself (`os-release(5)`).
+fn os_name() -> String {
+    let text = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let name = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    name.map_or_else(String::new, |name| name.trim_matches('"').to_owned())
+}
+
+fn capture(args: &RecordArgs, sources: &Sources) -> Capture {
+    let from_kernel = sources.syscalls.as_ref().map_or(&[][..], |s| s.missing());
+    let missing = from_kernel.iter().map(|m| ("syscalls".to_owned(), m.to_string()));
+    let absent = sources.absent.iter().map(|a| (a.source.to_owned(), a.reason.clone()));
+    Capture {
+        command_line: std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect(),
+        sources: args.sources.iter().map(|s| s.name().to_owned()).collect(),
+        scope: args.scope.to_string(),
+        syscalls: "all".to_owned(),
+        missing: absent.chain(missing).collect(),
+        ..Capture::default()
     }
 }

@@ -10,6 +10,9 @@ use ctrace_trace::fd::FdEntry;
 
 const CHUNK_BITS: u32 = 6;
 const CHUNK_LEN: usize = 1 << CHUNK_BITS;
+/// Chunks that every process may have whatever the budget: one process with very many descriptors must not make the
+/// recorder blind to the others.
+const FREE_CHUNKS: u32 = 2;
 
 /// Counts the chunks of all tables, so that processes with very many descriptors cannot take all memory.
 #[derive(Clone, Debug)]
@@ -162,8 +165,12 @@ impl FdTable {
         }
     }
 
+    /// Remembers that the host was asked in vain, among the numbers that programs use; for others, which a program may
+    /// make up, that would cost more than asking again.
     pub(crate) fn set_missed(&mut self, fd: i32) {
-        if let Some((chunk, bit)) = self.chunk_mut(fd) {
+        if fd < (FREE_CHUNKS << CHUNK_BITS) as i32
+            && let Some((chunk, bit)) = self.chunk_mut(fd)
+        {
             chunk.missed |= 1 << bit;
         }
     }
@@ -245,7 +252,7 @@ impl FdTable {
         let (nr, bit) = FdTable::split(fd)?;
         let at = match self.position(nr) {
             Ok(at) => at,
-            Err(_) if self.budget.is_spent() => return None,
+            Err(_) if nr >= FREE_CHUNKS && self.budget.is_spent() => return None,
             Err(at) => {
                 self.chunks.insert(at, (nr, Arc::new(Chunk::new(&self.budget))));
                 at
@@ -357,10 +364,16 @@ mod tests {
 
     #[test]
     fn a_spent_budget_refuses_new_chunks_only() {
-        let mut t = FdTable::new(&ChunkBudget::new(64));
-        assert!(t.insert(0, entry(1), false));
-        assert!(!t.insert(64, entry(2), false));
-        assert!(t.insert(1, entry(3), false));
+        let budget = ChunkBudget::new(256);
+        let mut greedy = FdTable::new(&budget);
+        let kept = (0..1000).filter(|n| greedy.insert(n * 64, entry(1), false));
+        assert_eq!(kept.count(), 4);
+        assert!(greedy.insert(1, entry(3), false));
+        let mut other = FdTable::new(&budget);
+        assert!(other.insert(127, entry(1), false), "the others go on");
+        assert!(!other.insert(128, entry(1), false));
+        drop(greedy);
+        assert!(other.insert(128, entry(1), false), "what is closed is given back");
     }
 
     #[test]
@@ -374,5 +387,7 @@ mod tests {
         t.set_missed(8);
         t.remove(8);
         assert!(!t.is_missed(8));
+        t.set_missed(1 << 20);
+        assert_eq!(t.budget.live(), 1, "a number that was made up costs nothing");
     }
 }

@@ -4,12 +4,16 @@
 //! comes late is still put to the process that made it. State changes first, so that an event shows the process and the
 //! descriptor as they are after the call; only `close` shows what is closed.
 //!
-//! What is kept and what is not:
+//! What is shown where it could be otherwise:
 //!
-//! - Threads of a process share one descriptor table and, until they `unshare(CLONE_FS)`, one directory. Processes that
-//!   share tables without being threads (`clone(CLONE_FILES)` alone) are taken for separate ones from then on.
-//! - Descriptors received through `recvmsg` are not announced by any record: the host is asked at their first use.
-//! - A parent stays the one that forked the process; see [`image`](self) for how chains of parents are cut.
+//! - Paths are in the view of the process's mount namespace, the kernel's own where a file was opened or executed; one
+//!   that could not be made absolute does not begin with a slash.
+//! - A parent is the process that forked, also after it ended and the kernel handed the child on. Chains of parents
+//!   are cut to at most 32 images.
+//! - Threads of a process share one descriptor table, one set of ids and, until they `unshare(CLONE_FS)`, one directory.
+//!   Processes that share tables without being threads (`clone(CLONE_FILES)` alone) are taken for separate ones.
+//! - Descriptors received through `recvmsg` are announced by no record: the host is asked at their first use.
+//! - Calls of 32-bit programs carry no strings: what they open is asked for at its first use.
 
 mod action;
 mod address;

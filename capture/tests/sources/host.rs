@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use ctrace_capture::host::{Clock, EnvSelection, HostProcess, HostState, Names, container_of};
+use ctrace_capture::resolver::Snapshot;
 use ctrace_trace::fd::FdKind;
 use ctrace_trace::process::exe_flag;
 
@@ -244,7 +245,7 @@ fn live_a_containers_process_leads_to_its_container() {
 fn the_state_reaches_resolver_and_segment_whole() {
     let state = snapshot();
     let (start, kept) = (
-        state.for_resolver(Vec::new()),
+        Snapshot::new(&state, Vec::new()),
         state.for_segment(Vec::new(), None, None),
     );
     assert_eq!(

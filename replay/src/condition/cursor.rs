@@ -22,6 +22,15 @@ impl<'a> Cursor<'a> {
         self.text.get(self.at..).unwrap_or("")
     }
 
+    /// The position, or at the end the one after the last word: what stands behind it is only a folded line's end.
+    pub(super) fn place(&self) -> usize {
+        if self.is_done() {
+            self.text.trim_end().len()
+        } else {
+            self.at
+        }
+    }
+
     pub(super) fn is_done(&self) -> bool {
         self.at >= self.text.len()
     }
@@ -43,7 +52,9 @@ impl<'a> Cursor<'a> {
 
     /// Takes the keyword `and`, `or` or `not` when a blank, a bracket or the end follows it.
     pub(super) fn keyword(&mut self, word: &str) -> bool {
-        let Some(after) = self.rest().strip_prefix(word) else { return false };
+        let Some(after) = self.rest().strip_prefix(word) else {
+            return false;
+        };
         let ends = after.bytes().next().is_none_or(|b| is_blank(b) || b == b'(');
         if ends {
             self.at += word.len();
@@ -104,12 +115,19 @@ impl<'a> Cursor<'a> {
     /// A string in single or double quotes, its escapes resolved.
     pub(super) fn quoted(&mut self) -> Result<Option<Vec<u8>>, BadString> {
         let bytes = self.text.as_bytes();
-        let Some(quote) = bytes.get(self.at).copied().filter(|b| matches!(b, b'"' | b'\'')) else { return Ok(None) };
+        let Some(quote) = bytes.get(self.at).copied().filter(|b| matches!(b, b'"' | b'\'')) else {
+            return Ok(None);
+        };
         let mut out = Vec::new();
         let mut at = self.at + 1;
         loop {
             match bytes.get(at) {
-                None => return Err(BadString { at: self.at, message: "string without its closing quote".into() }),
+                None => {
+                    return Err(BadString {
+                        at: self.at,
+                        message: "string without its closing quote".into(),
+                    });
+                }
                 Some(b) if *b == quote => break,
                 Some(b'\\') => at += unescape(bytes, at, quote, &mut out)?,
                 Some(b) => {
@@ -162,7 +180,9 @@ fn identifier_len(text: &str) -> usize {
     if !text.starts_with(|c: char| c.is_ascii_alphabetic()) {
         return 0;
     }
-    text.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count()
+    text.bytes()
+        .take_while(|b| b.is_ascii_alphanumeric() || *b == b'_')
+        .count()
 }
 
 fn number_len(b: &[u8]) -> usize {

@@ -5,6 +5,5 @@ mod cursor;
 mod operator;
 mod parser;
 
-pub use operator::{Modifier, Operator};
-pub(crate) use operator::operator_of;
+pub(crate) use operator::{Modifier, Operator, operator_of};
 pub(crate) use parser::{SyntaxError, parse, parse_field, parse_values};

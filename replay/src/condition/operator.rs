@@ -2,8 +2,7 @@
 
 /// A comparison operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "each is the operator of its spelling, see `Operator::name`")]
-pub enum Operator {
+pub(crate) enum Operator {
     Exists,
     Lt,
     Le,
@@ -60,7 +59,7 @@ const SPELLINGS: [(&str, Operator, Takes); 20] = [
 
 impl Operator {
     /// The spelling that messages use.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         SPELLINGS.iter().rev().find(|s| s.1 == self).map_or("", |s| s.0)
     }
 
@@ -79,43 +78,42 @@ pub(crate) fn lex(text: &str) -> Option<(Operator, usize)> {
     let word = word_len(text);
     SPELLINGS
         .iter()
-        .find(|(name, ..)| if word > 0 { text.get(..word) == Some(*name) } else { text.starts_with(name) })
+        .find(|(name, ..)| {
+            if word > 0 {
+                text.get(..word) == Some(*name)
+            } else {
+                text.starts_with(name)
+            }
+        })
         .map(|(name, op, _)| (*op, name.len()))
 }
 
 /// Length of the word at the beginning of `text`.
 pub(crate) fn word_len(text: &str) -> usize {
-    text.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count()
+    text.bytes()
+        .take_while(|b| b.is_ascii_alphanumeric() || *b == b'_')
+        .count()
 }
 
 /// How a text operator combines over a list of values: `startswith oneof (a, b)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Modifier {
+pub(crate) enum Modifier {
     /// Exactly one value matches.
-    OneOf,
+    One,
     /// At least one value matches.
-    AnyOf,
+    Any,
     /// Every value matches.
-    AllOf,
+    All,
 }
 
 impl Modifier {
     /// The modifier of a word.
     pub(crate) fn of(word: &str) -> Option<Modifier> {
         match word {
-            "oneof" => Some(Modifier::OneOf),
-            "anyof" => Some(Modifier::AnyOf),
-            "allof" => Some(Modifier::AllOf),
+            "oneof" => Some(Modifier::One),
+            "anyof" => Some(Modifier::Any),
+            "allof" => Some(Modifier::All),
             _ => None,
-        }
-    }
-
-    /// Its spelling.
-    pub fn name(self) -> &'static str {
-        match self {
-            Modifier::OneOf => "oneof",
-            Modifier::AnyOf => "anyof",
-            Modifier::AllOf => "allof",
         }
     }
 }
@@ -128,7 +126,9 @@ pub(crate) fn operator_of(text: &str) -> Option<(Operator, Option<Modifier>)> {
     if len != first.len() {
         return None;
     }
-    let Some(second) = words.next() else { return Some((op, None)) };
+    let Some(second) = words.next() else {
+        return Some((op, None));
+    };
     let modifier = Modifier::of(second)?;
     (op.takes() == Takes::Text && words.next().is_none()).then_some((op, Some(modifier)))
 }

@@ -11,8 +11,9 @@ use crate::source::{Loc, Sources};
 const MAX_DEPTH: u32 = 200;
 
 /// The transformers of a left-hand side. `val` stands only on the right.
-pub(crate) const TRANSFORMERS: [&str; 8] =
-    ["tolower", "toupper", "b64", "basename", "len", "join", "concat", "getopt"];
+pub(crate) const TRANSFORMERS: [&str; 8] = [
+    "tolower", "toupper", "b64", "basename", "len", "join", "concat", "getopt",
+];
 
 /// Where and why a text is no condition.
 #[derive(Debug)]
@@ -76,7 +77,13 @@ struct ConditionParser<'a> {
 
 impl<'a> ConditionParser<'a> {
     fn new(text: &'a str, text_id: u32) -> Self {
-        ConditionParser { cursor: Cursor::new(text), text_id, base: 0, depth: 0, last_name: None }
+        ConditionParser {
+            cursor: Cursor::new(text),
+            text_id,
+            base: 0,
+            depth: 0,
+            last_name: None,
+        }
     }
 
     fn loc(&self, at: usize) -> Loc {
@@ -84,18 +91,28 @@ impl<'a> ConditionParser<'a> {
     }
 
     fn error_at(&self, at: usize, message: impl Into<String>) -> SyntaxError {
-        SyntaxError { loc: self.loc(at), message: message.into(), suggestion: None }
+        SyntaxError {
+            loc: self.loc(at),
+            message: message.into(),
+            suggestion: None,
+        }
     }
 
     fn error(&self, message: impl Into<String>) -> SyntaxError {
-        self.error_at(self.cursor.at, message)
+        self.error_at(self.cursor.place(), message)
     }
 
     /// The error for text that follows a complete condition.
     fn unexpected(&self) -> SyntaxError {
         let found = found(self.cursor.rest());
-        if let Some((name, _)) = self.last_name.as_ref().filter(|_| operator::lex(self.cursor.rest()).is_some()) {
-            return self.error(format!("expected 'and' or 'or', found {found}; '{name}' before it is no field"));
+        if let Some((name, _)) = self
+            .last_name
+            .as_ref()
+            .filter(|_| operator::lex(self.cursor.rest()).is_some())
+        {
+            return self.error(format!(
+                "expected 'and' or 'or', found {found}; '{name}' before it is no field"
+            ));
         }
         self.error(format!("expected 'and', 'or' or the end, found {found}"))
     }
@@ -166,9 +183,15 @@ impl<'a> ConditionParser<'a> {
         let start = self.cursor.at;
         if let Some(name) = self.cursor.field_name() {
             let arg = self.field_arg()?;
-            return Ok(Some(Operand::Field(Field { name: name.to_owned(), arg, loc: self.loc(start) })));
+            return Ok(Some(Operand::Field(Field {
+                name: name.to_owned(),
+                arg,
+                loc: self.loc(start),
+            })));
         }
-        let Some(function) = self.transformer() else { return Ok(None) };
+        let Some(function) = self.transformer() else {
+            return Ok(None);
+        };
         let call = self.nested(|p| p.call(function, start))?;
         Ok(Some(Operand::Call(call)))
     }
@@ -198,7 +221,12 @@ impl<'a> ConditionParser<'a> {
             return Err(self.error(format!("expected ')' at the end of {function}(")));
         }
         let arg = self.field_arg()?;
-        Ok(Call { function: function.to_owned(), args, arg, loc: self.loc(start) })
+        Ok(Call {
+            function: function.to_owned(),
+            args,
+            arg,
+            loc: self.loc(start),
+        })
     }
 
     fn call_arg(&mut self, lists: bool) -> Parsed<Operand> {
@@ -213,7 +241,9 @@ impl<'a> ConditionParser<'a> {
             return self.nested(Self::call_list);
         }
         let found = found(self.cursor.rest());
-        let error = self.error(format!("expected a field, a transformer, a quoted string or a number, found {found}"));
+        let error = self.error(format!(
+            "expected a field, a transformer, a quoted string or a number, found {found}"
+        ));
         self.operand()?.ok_or(error)
     }
 
@@ -237,7 +267,11 @@ impl<'a> ConditionParser<'a> {
         }
         let arg = match self.quoted()? {
             Some(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            None => self.cursor.bare_field_arg().ok_or_else(|| self.error("expected an argument after '['"))?.to_owned(),
+            None => self
+                .cursor
+                .bare_field_arg()
+                .ok_or_else(|| self.error("expected an argument after '['"))?
+                .to_owned(),
         };
         if !self.cursor.eat("]") {
             return Err(self.error("expected ']'"));
@@ -248,7 +282,9 @@ impl<'a> ConditionParser<'a> {
     fn condition(&mut self, left: Operand) -> Parsed<Expr> {
         self.cursor.blank();
         let at = self.cursor.at;
-        let Some((op, len)) = operator::lex(self.cursor.rest()) else { return Err(self.unknown_operator()) };
+        let Some((op, len)) = operator::lex(self.cursor.rest()) else {
+            return Err(self.unknown_operator());
+        };
         self.cursor.at += len;
         let blank = self.cursor.blank();
         let mut modifier = None;
@@ -258,10 +294,20 @@ impl<'a> ConditionParser<'a> {
             Takes::List => self.list_right(op)?,
             Takes::Text => {
                 modifier = if blank { self.modifier() } else { None };
-                if modifier.is_some() { self.list_right(op)? } else { self.text_right()? }
+                if modifier.is_some() {
+                    self.list_right(op)?
+                } else {
+                    self.text_right()?
+                }
             }
         };
-        Ok(Expr::Check(Box::new(Check { left, op, op_loc: self.loc(at), modifier, right })))
+        Ok(Expr::Check(Box::new(Check {
+            left,
+            op,
+            op_loc: self.loc(at),
+            modifier,
+            right,
+        })))
     }
 
     fn unknown_operator(&self) -> SyntaxError {
@@ -279,7 +325,8 @@ impl<'a> ConditionParser<'a> {
     fn modifier(&mut self) -> Option<Modifier> {
         let mut after = self.cursor;
         let modifier = Modifier::of(after.identifier()?)?;
-        let list = after.blank() && (after.rest().starts_with('(') || after.rest().starts_with(|c: char| c.is_ascii_alphabetic()));
+        let list = after.blank()
+            && (after.rest().starts_with('(') || after.rest().starts_with(|c: char| c.is_ascii_alphabetic()));
         if !list || ["and", "or", "not"].into_iter().any(|w| after.keyword(w)) {
             return None;
         }
@@ -310,7 +357,9 @@ impl<'a> ConditionParser<'a> {
         if self.cursor.eat("(") {
             return self.list().map(Right::List);
         }
-        if op.takes() == Takes::List && let Some(operand) = self.right_operand()? {
+        if op.takes() == Takes::List
+            && let Some(operand) = self.right_operand()?
+        {
             return Ok(Right::Operand(operand));
         }
         match self.cursor.identifier() {
@@ -342,13 +391,20 @@ impl<'a> ConditionParser<'a> {
         if self.cursor.eat("val(") {
             self.cursor.blank();
             let at = self.cursor.at;
-            let name = self.cursor.field_name().ok_or_else(|| self.error("expected a field in val("))?;
+            let name = self
+                .cursor
+                .field_name()
+                .ok_or_else(|| self.error("expected a field in val("))?;
             let arg = self.field_arg()?;
             self.cursor.blank();
             if !self.cursor.eat(")") {
                 return Err(self.error("expected ')' at the end of val("));
             }
-            return Ok(Some(Operand::Field(Field { name: name.to_owned(), arg, loc: self.loc(at) })));
+            return Ok(Some(Operand::Field(Field {
+                name: name.to_owned(),
+                arg,
+                loc: self.loc(at),
+            })));
         }
         match self.transformer() {
             Some(function) => self.nested(|p| p.call(function, start)).map(|c| Some(Operand::Call(c))),
@@ -369,11 +425,17 @@ impl<'a> ConditionParser<'a> {
     }
 
     fn quoted(&mut self) -> Parsed<Option<Vec<u8>>> {
-        self.cursor.quoted().map_err(|BadString { at, message }| self.error_at(at, message))
+        self.cursor
+            .quoted()
+            .map_err(|BadString { at, message }| self.error_at(at, message))
     }
 
     fn constant(&self, bytes: &[u8], quoted: bool, start: usize) -> Value {
-        Value { bytes: bytes.to_vec(), quoted, loc: self.loc(start) }
+        Value {
+            bytes: bytes.to_vec(),
+            quoted,
+            loc: self.loc(start),
+        }
     }
 }
 
@@ -428,8 +490,18 @@ mod tests {
     #[test]
     fn what_the_grammar_refuses() {
         for text in [
-            "", "  ", "proc.name", "proc.name like x", "(proc.name=a", "proc.name=a b", "fd.num > x",
-            "proc.name in (a b)", "proc.name = \"a", "proc.name='a\\q'", "proc.name=a or", "proc.aname[=a",
+            "",
+            "  ",
+            "proc.name",
+            "proc.name like x",
+            "(proc.name=a",
+            "proc.name=a b",
+            "fd.num > x",
+            "proc.name in (a b)",
+            "proc.name = \"a",
+            "proc.name='a\\q'",
+            "proc.name=a or",
+            "proc.aname[=a",
         ] {
             assert!(!ok(text), "{text}");
         }

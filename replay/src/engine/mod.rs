@@ -1,51 +1,230 @@
-//! The engine: rules over blocks.
+//! Replay: the events of a case against a rule set.
 //!
-//! A condition is split by what its comparisons depend on. What the event's type decides is filled in once per type
-//! ([`plan`]); what the process image or the open object decides is asked once per dictionary entry of a block
-//! ([`dictionary`]); an event then only combines sets of bits ([`scan`]), and the full condition is asked of the few
-//! events that are left. The result is that of asking every rule of every event, which the tests do.
+//! Blocks are independent of each other, so they are matched in parallel; alerts come out in event order whatever the
+//! number of threads.
 
-mod alert;
-mod blocks;
-mod dictionary;
-mod mask;
-mod matcher;
-mod plan;
-mod replay;
-mod scan;
+pub(crate) mod evaluate;
+mod ordered;
+pub(crate) mod plan;
+pub(crate) mod scan;
+#[cfg(test)]
+mod tests;
 
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use ctrace_trace::block::Need;
 use ctrace_trace::block::decoded::Decoded;
-use ctrace_trace::schema::EventSpec;
+use ctrace_trace::case::{Case, LateFacts};
+use ctrace_trace::event::EventType;
+use ctrace_trace::schema::Schema;
+use ctrace_trace::segment::{BlockReader, BlockRef, Problem};
 
-use crate::typed::atom::Atom;
-use crate::typed::formula::Graph;
-use plan::Plan;
-use scan::Scan;
+use crate::alert::{Alert, Origin};
+use crate::rules::{Rule, RuleSet};
+use plan::{Plan, Wanted};
+use scan::Hit;
 
-pub use alert::Alert;
-pub(crate) use plan::Root;
-pub use replay::{Engine, Options, Outcome, RuleMatching};
-
-/// Whether events of some types may satisfy a condition.
-pub(crate) fn may_match<'s>(
-    atoms: &[Atom],
-    graph: &Graph,
-    root: Root,
-    specs: impl Iterator<Item = &'s EventSpec>,
-) -> bool {
-    !Plan::new(atoms, graph.clone(), &[root], specs).instances.is_empty()
+/// How to replay.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How many threads work; the alerts do not depend on it.
+    pub threads: usize,
+    /// Whether events are shown what the case learned about containers later.
+    pub resolve_late: bool,
+    /// Which of the rules that match an event raise an alert.
+    pub matching: Matching,
 }
 
-/// The rows of a block whose events satisfy a condition.
-pub(crate) fn rows(atoms: &[Atom], graph: &Graph, root: Root, block: &Decoded) -> Vec<u32> {
-    let plan = Plan::new(atoms, graph.clone(), &[root], block.kinds.iter().map(|k| &*k.spec));
-    let mut scan = Scan::new(&plan);
-    if !scan.begin(block.kinds.iter().map(|k| k.spec.id)) {
-        return Vec::new();
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            threads: 1,
+            resolve_late: true,
+            matching: Matching::First,
+        }
     }
-    if scan.wants_images() && !scan.images(&block.dict) {
-        return Vec::new();
+}
+
+/// Which of the rules that match an event raise an alert (Falco's `rule_matching`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Matching {
+    /// The first in the order of the files, as Falco does unless told otherwise.
+    #[default]
+    First,
+    /// All.
+    All,
+}
+
+/// What a replay did.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// How many alerts there were.
+    pub alerts: u64,
+    /// How many events the case has.
+    pub events: u64,
+    /// How many blocks were decoded.
+    pub blocks_read: u64,
+    /// How many blocks no rule could match in.
+    pub blocks_skipped: u64,
+    /// Blocks that could not be read; their events were not looked at.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Outcome {
+            alerts,
+            events,
+            blocks_read,
+            blocks_skipped,
+            problems,
+        } = self;
+        write!(
+            f,
+            "{alerts} alerts from {events} events in {} blocks",
+            blocks_read + blocks_skipped
+        )?;
+        write!(f, " ({blocks_skipped} without decoding")?;
+        match problems.len() {
+            0 => f.write_str(")"),
+            n => write!(f, ", {n} damaged)"),
+        }
     }
-    let candidates = scan.candidates(block).to_vec();
-    candidates.iter().filter(|c| scan.confirm(block, c)).map(|c| c.row).collect()
+}
+
+/// A rule set ready to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Engine<'a> {
+    rules: &'a RuleSet,
+}
+
+impl<'a> Engine<'a> {
+    /// An engine for the active rules of a set.
+    pub fn new(rules: &'a RuleSet) -> Engine<'a> {
+        Engine { rules }
+    }
+
+    /// Replays a case; `take` is called for each alert, in the order of events and of rules.
+    pub fn replay(&self, case: &Case, options: &Options, take: &mut dyn FnMut(&Alert)) -> Outcome {
+        let blocks: Vec<&BlockRef> = case.blocks().collect();
+        let late = options.resolve_late.then(|| case.late_facts(options.threads));
+        let run = Run {
+            rules: self.active(),
+            plans: self.plans(&blocks),
+            late,
+            matching: options.matching,
+        };
+        let mut outcome = Outcome::default();
+        let work = |reader: &mut BlockReader, i: usize| blocks.get(i).map(|b| run.block(reader, b));
+        ordered::run(
+            blocks.len(),
+            options.threads.max(1),
+            BlockReader::new,
+            work,
+            |done| match done {
+                Some(Ok(Some(alerts))) => {
+                    outcome.blocks_read += 1;
+                    outcome.alerts += alerts.len() as u64;
+                    alerts.iter().for_each(&mut *take);
+                }
+                Some(Ok(None)) => outcome.blocks_skipped += 1,
+                Some(Err(problem)) => {
+                    outcome.blocks_read += 1;
+                    outcome.problems.push(problem);
+                }
+                None => {}
+            },
+        );
+        outcome.events = blocks.iter().map(|b| u64::from(b.head().events)).sum();
+        outcome
+    }
+
+    fn active(&self) -> Vec<&'a Rule> {
+        self.rules.rules().iter().filter(|r| r.active).collect()
+    }
+
+    /// One plan for each schema; nearly always there is one.
+    fn plans(&self, blocks: &[&BlockRef]) -> Vec<(Arc<Schema>, Plan)> {
+        let mut schemas: Vec<(Arc<Schema>, BTreeSet<EventType>)> = Vec::new();
+        for block in blocks {
+            let kinds = block.head().kinds.iter().map(|k| k.id);
+            match schemas.iter_mut().find(|(s, _)| same(s, block.schema())) {
+                Some((_, present)) => present.extend(kinds),
+                None => schemas.push((block.schema().clone(), kinds.collect())),
+            }
+        }
+        let wanted: Vec<Wanted<'_>> = self
+            .active()
+            .iter()
+            .map(|r| Wanted {
+                condition: r.condition,
+                source: Some(&r.source),
+            })
+            .collect();
+        let plan = |schema: &Schema, present| Plan::new(&self.rules.formulas, &wanted, schema, &present);
+        schemas
+            .into_iter()
+            .map(|(schema, present)| (schema.clone(), plan(&schema, present)))
+            .collect()
+    }
+}
+
+fn same(a: &Arc<Schema>, b: &Arc<Schema>) -> bool {
+    Arc::ptr_eq(a, b) || a == b
+}
+
+/// What all threads of a replay share.
+struct Run<'a> {
+    rules: Vec<&'a Rule>,
+    plans: Vec<(Arc<Schema>, Plan)>,
+    late: Option<&'a LateFacts>,
+    matching: Matching,
+}
+
+impl Run<'_> {
+    /// The alerts of a block; nothing when it was not decoded.
+    fn block(&self, reader: &mut BlockReader, block: &BlockRef) -> Result<Option<Vec<Alert>>, Problem> {
+        let Some((_, plan)) = self.plans.iter().find(|(s, _)| same(s, block.schema())) else {
+            return Ok(None);
+        };
+        let Some(need) = plan.need(block.head().kinds.iter().map(|k| k.id)) else {
+            return Ok(None);
+        };
+        let decoded = self.read(reader, block, need)?;
+        let hits = scan::matches(plan, decoded, self.matching == Matching::First);
+        if hits.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        // Outputs show more than conditions read, and few blocks have alerts: decode those a second time.
+        let shown = self.shown(&hits);
+        let decoded = self.read(reader, block, need | shown | Need::TS)?;
+        let about = &block.header().about;
+        let origin = Origin {
+            case_id: &about.case_id.0,
+            hostname: &about.host.name,
+        };
+        let alert = |hit: &Hit| {
+            let row = Some(hit.row as usize).filter(|r| *r < decoded.len)?;
+            Some(Alert::new(self.rules.get(hit.rule)?, decoded.event(row), origin))
+        };
+        Ok(Some(hits.iter().filter_map(alert).collect()))
+    }
+
+    fn read<'r>(&self, reader: &'r mut BlockReader, block: &BlockRef, need: Need) -> Result<&'r Decoded, Problem> {
+        let decoded = reader.read(block, need)?;
+        if let Some(late) = self.late {
+            late.resolve(decoded);
+        }
+        Ok(decoded)
+    }
+
+    fn shown(&self, hits: &[Hit]) -> Need {
+        let rules: BTreeSet<usize> = hits.iter().map(|h| h.rule).collect();
+        rules
+            .into_iter()
+            .filter_map(|r| self.rules.get(r))
+            .fold(Need::NOTHING, |n, r| n | r.output.needs())
+    }
 }

@@ -1,229 +1,290 @@
-//! What is known of all conditions before a block is looked at: per event type the conditions that are left when the
-//! type is filled in, and what of them can be said from a process image or an open object alone.
+//! What each rule comes down to for an event type: `evt.type` and its kind are folded out of the condition, and what is
+//! left is weakened to what a process image and an open object must satisfy for the rule to hold at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ctrace_trace::block::Need;
-use ctrace_trace::event::{EventType, Source};
-use ctrace_trace::schema::EventSpec;
+use ctrace_trace::catalogue::FieldArg;
+use ctrace_trace::event::EventType;
+use ctrace_trace::schema::{EventSpec, Schema};
 
-use super::mask;
-use crate::fields::Scope;
-use crate::typed::atom::Atom;
-use crate::typed::eval::Subject;
-use crate::typed::formula::{AtomId, Graph, Node, NodeId};
+use super::evaluate::{Place, holds};
+use crate::fields::{DERIVED_ARGS, Scope, is_event_arg};
+use crate::typed::atom::{Atom, Extract};
+use crate::typed::formula::{AtomId, Formulas, Node, NodeId};
 
-/// A condition to look for.
+/// A condition to look for, and the source whose events it concerns; `None` for all.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Root {
-    /// The condition.
-    pub(crate) node: NodeId,
-    /// Only events of this source.
-    pub(crate) source: Option<Source>,
+pub(crate) struct Wanted<'a> {
+    pub(crate) condition: NodeId,
+    pub(crate) source: Option<&'a str>,
 }
 
-/// What is left of a condition for some event types.
+/// A condition as it stands for some event types.
 #[derive(Debug)]
-pub(super) struct Instance {
-    /// Index of the condition among the roots.
-    pub(super) root: u32,
-    /// The condition without what the type decides.
-    pub(super) node: NodeId,
-    /// What must hold of the process image, and of the open object, for `node` to hold.
-    pub(super) process: NodeId,
-    pub(super) fd: NodeId,
-    /// The comparisons of `node` that are made once per open object, as a set of places.
-    pub(super) fd_atoms: Vec<u64>,
-    /// Columns for the comparisons of `node` that are made per event.
-    pub(super) needs: Need,
+pub(crate) struct Slot {
+    /// Index of the wanted condition.
+    pub(crate) rule: usize,
+    /// The whole condition.
+    pub(crate) condition: NodeId,
+    /// What the process image must satisfy.
+    pub(crate) image: NodeId,
+    /// What the open object must satisfy.
+    pub(crate) fd: NodeId,
+    /// Columns that the condition reads.
+    pub(crate) need: Need,
 }
 
-/// Where a comparison is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Once per process image; its bit.
-    Process(u32),
-    /// Once per open object; its bit.
-    Fd(u32),
-    /// For the events that are left.
-    Row,
-}
-
-/// The plan for a set of event types.
+/// The conditions by event type.
 #[derive(Debug)]
-pub(super) struct Plan<'r> {
-    pub(super) atoms: &'r [Atom],
-    pub(super) graph: Graph,
-    /// In the order of their roots.
-    pub(super) instances: Vec<Instance>,
-    /// Per event type its instances, as a set.
-    types: BTreeMap<EventType, Vec<u64>>,
-    places: Vec<Place>,
-    pub(super) process_atoms: Vec<AtomId>,
-    pub(super) fd_atoms: Vec<AtomId>,
-    /// Words of a set of instances.
-    pub(super) words: usize,
+pub(crate) struct Plan {
+    pub(crate) formulas: Formulas,
+    pub(crate) slots: Vec<Slot>,
+    /// Per event type: its slots, ascending, which is the order of the rules.
+    kinds: BTreeMap<EventType, Vec<usize>>,
+    /// Event types of the bulk family.
+    bulk: BTreeSet<EventType>,
 }
 
-impl<'r> Plan<'r> {
-    /// Plans the roots for events of these types.
-    pub(super) fn new<'s>(
-        atoms: &'r [Atom],
-        graph: Graph,
-        roots: &[Root],
-        specs: impl IntoIterator<Item = &'s EventSpec>,
-    ) -> Plan<'r> {
-        let mut planner = Planner { scopes: atoms.iter().map(Atom::scope).collect(), atoms, graph };
-        let mut found: BTreeMap<(u32, NodeId), Vec<EventType>> = BTreeMap::new();
-        for spec in specs {
-            let mut folded = vec![None; planner.graph.len()];
-            for (i, root) in roots.iter().enumerate().filter(|(_, r)| r.source.is_none_or(|s| s == spec.source)) {
-                let node = planner.fold(root.node, spec, &mut folded);
-                if *planner.graph.node(node) != Node::Const(false) {
-                    found.entry((i as u32, node)).or_default().push(spec.id);
-                }
-            }
-        }
-        planner.finish(found)
-    }
-
-    /// The instances of an event type, where it has any.
-    pub(super) fn of_type(&self, id: EventType) -> Option<&[u64]> {
-        self.types.get(&id).map(Vec::as_slice)
-    }
-
-    pub(super) fn place(&self, atom: AtomId) -> Place {
-        self.places.get(atom.0 as usize).copied().unwrap_or(Place::Row)
-    }
-
-    pub(super) fn instance(&self, index: u32) -> Option<&Instance> {
-        self.instances.get(index as usize)
-    }
-}
-
-struct Planner<'r> {
-    atoms: &'r [Atom],
-    scopes: Vec<Scope>,
-    graph: Graph,
-}
-
-/// What a projected formula stands for: the least that holds whenever the whole does, or the most that implies it.
-type Projected = BTreeMap<(NodeId, bool), NodeId>;
-
-impl<'r> Planner<'r> {
-    fn finish(mut self, found: BTreeMap<(u32, NodeId), Vec<EventType>>) -> Plan<'r> {
-        let words = mask::words_for(found.len());
-        let mut types: BTreeMap<EventType, Vec<u64>> = BTreeMap::new();
-        let (mut on_process, mut on_fd) = (Projected::new(), Projected::new());
-        let mut instances = Vec::with_capacity(found.len());
-        for (i, ((root, node), ids)) in found.into_iter().enumerate() {
-            for id in ids {
-                mask::set(types.entry(id).or_insert_with(|| vec![0; words]), i as u32);
-            }
-            let process = self.project(node, Scope::Process, true, &mut on_process);
-            let fd = self.project(node, Scope::Fd, true, &mut on_fd);
-            instances.push(Instance { root, node, process, fd, fd_atoms: Vec::new(), needs: Need::NOTHING });
-        }
-        let mut plan = Plan {
-            atoms: self.atoms,
-            graph: self.graph,
-            instances,
-            types,
-            places: vec![Place::Row; self.atoms.len()],
-            process_atoms: Vec::new(),
-            fd_atoms: Vec::new(),
-            words,
+impl Plan {
+    /// Plans for the event types of a schema that `present` names.
+    pub(crate) fn new(
+        formulas: &Formulas,
+        wanted: &[Wanted<'_>],
+        schema: &Schema,
+        present: &BTreeSet<EventType>,
+    ) -> Plan {
+        let mut builder = Builder {
+            formulas: formulas.clone(),
+            slots: BTreeMap::new(),
+            bounds: BTreeMap::new(),
         };
-        plan.process_atoms = plan.place_atoms(|i| i.process, Place::Process);
-        plan.fd_atoms = plan.place_atoms(|i| i.fd, Place::Fd);
-        plan.describe_instances();
-        plan
+        let mut found: BTreeMap<EventType, Vec<(usize, NodeId)>> = BTreeMap::new();
+        let specs: Vec<&EventSpec> = present.iter().filter_map(|id| schema.get(*id)).collect();
+        for spec in &specs {
+            let mut memo = BTreeMap::new();
+            for (rule, w) in wanted.iter().enumerate() {
+                if w.source.is_some_and(|s| s != spec.source.name()) {
+                    continue;
+                }
+                let left = builder.fold(w.condition, spec, &mut memo);
+                if *builder.formulas.node(left) != Node::Const(false) {
+                    found.entry(spec.id).or_default().push((rule, left));
+                    builder.slots.insert((rule, left), 0);
+                }
+            }
+        }
+        // Slots are numbered in the order of the rules.
+        builder.slots.values_mut().enumerate().for_each(|(i, slot)| *slot = i);
+        let number = |key: &(usize, NodeId)| builder.slots.get(key).copied();
+        let kinds = found
+            .iter()
+            .map(|(id, keys)| (*id, keys.iter().filter_map(number).collect()))
+            .collect();
+        let keys: Vec<(usize, NodeId)> = builder.slots.keys().copied().collect();
+        let slots = keys
+            .into_iter()
+            .map(|(rule, condition)| builder.slot(rule, condition))
+            .collect();
+        let bulk = specs.iter().filter(|s| !s.hot).map(|s| s.id).collect();
+        Plan {
+            formulas: builder.formulas,
+            slots,
+            kinds,
+            bulk,
+        }
     }
 
-    /// Fills in what the event type decides.
-    fn fold(&mut self, id: NodeId, spec: &EventSpec, done: &mut Vec<Option<NodeId>>) -> NodeId {
-        if let Some(Some(folded)) = done.get(id.0 as usize) {
-            return *folded;
+    /// The slots of an event type.
+    pub(crate) fn slots_of(&self, id: EventType) -> &[usize] {
+        self.kinds.get(&id).map_or(&[], Vec::as_slice)
+    }
+
+    /// The columns that matching needs in a block with these event types; `None` when no condition can hold there.
+    pub(crate) fn need(&self, kinds: impl Iterator<Item = EventType>) -> Option<Need> {
+        let mut need = Need::NOTHING;
+        let mut any = false;
+        let mut bulk = false;
+        for id in kinds {
+            for slot in self.slots_of(id).iter().filter_map(|s| self.slots.get(*s)) {
+                any = true;
+                need |= slot.need;
+                bulk |= self.bulk.contains(&id);
+            }
         }
-        let folded = match self.graph.node(id).clone() {
+        if !bulk {
+            need = without_bulk(need);
+        }
+        any.then_some(need | Need::KIND | Need::CONTEXT)
+    }
+}
+
+/// Columns of the bulk family are left alone when only events of the hot family matter.
+pub(crate) fn without_bulk(need: Need) -> Need {
+    Need(need.0 & !(Need::FD_BULK.0 | Need::ARGS_BULK.0 | Need::RET_BULK.0))
+}
+
+struct Builder {
+    formulas: Formulas,
+    slots: BTreeMap<(usize, NodeId), usize>,
+    bounds: BTreeMap<(NodeId, Scope, bool), NodeId>,
+}
+
+impl Builder {
+    /// Replaces the atoms that the event type decides.
+    fn fold(&mut self, id: NodeId, spec: &EventSpec, memo: &mut BTreeMap<NodeId, NodeId>) -> NodeId {
+        if let Some(done) = memo.get(&id) {
+            return *done;
+        }
+        let folded = match self.formulas.node(id).clone() {
             Node::Const(_) => id,
-            Node::Atom(atom) => match (self.scopes.get(atom.0 as usize), self.atoms.get(atom.0 as usize)) {
-                (Some(Scope::Kind), Some(atom)) => {
-                    let value = atom.holds(Subject::Kind(spec));
-                    self.graph.constant(value)
-                }
-                _ => id,
+            Node::Atom(atom) => match self.formulas.atom_of(atom).and_then(|a| decided(a, spec)) {
+                Some(value) => self.formulas.constant(value),
+                None => id,
             },
-            Node::Not(inner) => {
-                let inner = self.fold(inner, spec, done);
-                self.graph.not(inner)
+            Node::Not(child) => {
+                let child = self.fold(child, spec, memo);
+                self.formulas.not(child)
             }
             Node::And(children) => {
-                let children: Vec<_> = children.iter().map(|c| self.fold(*c, spec, done)).collect();
-                self.graph.and(children)
+                let children = self.fold_until(&children, spec, memo, false);
+                self.formulas.and(children)
             }
             Node::Or(children) => {
-                let children: Vec<_> = children.iter().map(|c| self.fold(*c, spec, done)).collect();
-                self.graph.or(children)
+                let children = self.fold_until(&children, spec, memo, true);
+                self.formulas.or(children)
             }
         };
-        if let Some(slot) = done.get_mut(id.0 as usize) {
-            *slot = Some(folded);
-        }
+        memo.insert(id, folded);
         folded
     }
 
-    /// Replaces all comparisons of other scopes by what makes the formula as true as it can get (`up`), or as false.
-    fn project(&mut self, id: NodeId, scope: Scope, up: bool, done: &mut Projected) -> NodeId {
-        if let Some(projected) = done.get(&(id, up)) {
-            return *projected;
+    /// Folds children up to the first that decides the whole.
+    fn fold_until(
+        &mut self,
+        children: &[NodeId],
+        spec: &EventSpec,
+        memo: &mut BTreeMap<NodeId, NodeId>,
+        decisive: bool,
+    ) -> Vec<NodeId> {
+        let mut out = Vec::with_capacity(children.len());
+        for child in children {
+            let folded = self.fold(*child, spec, memo);
+            if *self.formulas.node(folded) == Node::Const(decisive) {
+                return vec![folded];
+            }
+            out.push(folded);
         }
-        let projected = match self.graph.node(id).clone() {
+        out
+    }
+
+    fn slot(&mut self, rule: usize, condition: NodeId) -> Slot {
+        Slot {
+            rule,
+            condition,
+            image: self.bound(condition, Scope::Process, true),
+            fd: self.bound(condition, Scope::Fd, true),
+            need: self.need(condition),
+        }
+    }
+
+    /// The formula over atoms of `scope` alone that holds wherever the condition can hold (`upper`), or that holds only
+    /// where the condition must hold (not `upper`).
+    fn bound(&mut self, id: NodeId, scope: Scope, upper: bool) -> NodeId {
+        if let Some(done) = self.bounds.get(&(id, scope, upper)) {
+            return *done;
+        }
+        let bound = match self.formulas.node(id).clone() {
             Node::Const(_) => id,
-            Node::Atom(atom) if self.scopes.get(atom.0 as usize) == Some(&scope) => id,
-            Node::Atom(_) => self.graph.constant(up),
-            Node::Not(inner) => {
-                let inner = self.project(inner, scope, !up, done);
-                self.graph.not(inner)
+            Node::Atom(atom) => match self.formulas.atom_of(atom).map(Atom::scope) {
+                Some(s) if s == scope => id,
+                _ => self.formulas.constant(upper),
+            },
+            Node::Not(child) => {
+                let child = self.bound(child, scope, !upper);
+                self.formulas.not(child)
             }
             Node::And(children) => {
-                let children: Vec<_> = children.iter().map(|c| self.project(*c, scope, up, done)).collect();
-                self.graph.and(children)
+                let children: Vec<_> = children.iter().map(|c| self.bound(*c, scope, upper)).collect();
+                self.formulas.and(children)
             }
             Node::Or(children) => {
-                let children: Vec<_> = children.iter().map(|c| self.project(*c, scope, up, done)).collect();
-                self.graph.or(children)
+                let children: Vec<_> = children.iter().map(|c| self.bound(*c, scope, upper)).collect();
+                self.formulas.or(children)
             }
         };
-        done.insert((id, up), projected);
-        projected
+        self.bounds.insert((id, scope, upper), bound);
+        bound
+    }
+
+    fn need(&self, id: NodeId) -> Need {
+        let mut need = Need::NOTHING;
+        let mut seen = BTreeSet::new();
+        let mut open = vec![id];
+        while let Some(id) = open.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
+            match self.formulas.node(id) {
+                Node::Const(_) => {}
+                Node::Atom(atom) => need |= self.formulas.atom_of(*atom).map_or(Need::NOTHING, Atom::needs),
+                Node::Not(child) => open.push(*child),
+                Node::And(children) | Node::Or(children) => open.extend(children.iter().copied()),
+            }
+        }
+        need
     }
 }
 
-impl Plan<'_> {
-    /// Gives each comparison of some projections its bit.
-    fn place_atoms(&mut self, projection: fn(&Instance) -> NodeId, place: fn(u32) -> Place) -> Vec<AtomId> {
-        let roots = self.instances.iter().map(projection);
-        let atoms = self.graph.atoms_of(roots);
-        for (bit, atom) in atoms.iter().enumerate() {
-            if let Some(slot) = self.places.get_mut(atom.0 as usize) {
-                *slot = place(bit as u32);
+/// What an event type alone says about an atom.
+fn decided(atom: &Atom, spec: &EventSpec) -> Option<bool> {
+    match atom.scope() {
+        Scope::Kind | Scope::Constant => Some(holds(atom, Place::Kind(spec))),
+        Scope::Fd if !spec.has_fd() => Some(false),
+        Scope::Row if lacks_param(&atom.left, spec) => Some(false),
+        _ => None,
+    }
+}
+
+/// Whether the atom is about a parameter that events of the type do not have.
+fn lacks_param(left: &Extract, spec: &EventSpec) -> bool {
+    let Extract::Field(field) = left else { return false };
+    let [(f, FieldArg::Key(key))] = field.parts.as_slice() else {
+        return false;
+    };
+    is_event_arg(f.name) && !DERIVED_ARGS.contains(&key.as_str()) && spec.param(key).is_none()
+}
+
+/// Evaluates a formula with each atom asked at most once.
+#[derive(Debug, Default)]
+pub(crate) struct Memo {
+    known: Vec<u8>,
+    touched: Vec<AtomId>,
+}
+
+impl Memo {
+    /// Forgets everything; room for `atoms` atoms.
+    pub(crate) fn reset(&mut self, atoms: usize) {
+        for id in self.touched.drain(..) {
+            if let Some(slot) = self.known.get_mut(id.0 as usize) {
+                *slot = 0;
             }
         }
-        atoms.into_iter().collect()
+        self.known.resize(atoms, 0);
     }
 
-    fn describe_instances(&mut self) {
-        let words = mask::words_for(self.fd_atoms.len());
-        for instance in &mut self.instances {
-            instance.fd_atoms = vec![0; words];
-            for atom in self.graph.atoms_of([instance.node]) {
-                match self.places.get(atom.0 as usize) {
-                    Some(Place::Process(_)) => {}
-                    Some(Place::Fd(bit)) => mask::set(&mut instance.fd_atoms, *bit),
-                    _ => instance.needs |= self.atoms.get(atom.0 as usize).map_or(Need::NOTHING, Atom::needs),
-                }
-            }
+    /// What is known of an atom, or what `ask` says.
+    pub(crate) fn get(&mut self, id: AtomId, ask: impl FnOnce() -> bool) -> bool {
+        match self.known.get(id.0 as usize) {
+            Some(1) => return false,
+            Some(2) => return true,
+            _ => {}
         }
+        let value = ask();
+        if let Some(slot) = self.known.get_mut(id.0 as usize) {
+            *slot = 1 + u8::from(value);
+            self.touched.push(id);
+        }
+        value
     }
 }

@@ -47,8 +47,18 @@ impl Collection {
         let at = self.count;
         self.count += 1;
         match item {
-            Item::List { name, items, append, origin } => self.add_list(name, items, append, origin, at, loader),
-            Item::Macro { name, condition, append, origin } => {
+            Item::List {
+                name,
+                items,
+                append,
+                origin,
+            } => self.add_list(name, items, append, origin, at, loader),
+            Item::Macro {
+                name,
+                condition,
+                append,
+                origin,
+            } => {
                 self.add_macro(name, condition, append, origin, at, loader);
             }
             Item::Rule(rule) => self.define_rule(*rule, loader),
@@ -78,9 +88,24 @@ impl Collection {
                 list.items.extend(items);
                 list.last = at;
             }
-            (Some(list), false) => *list = ListDef { items, origin, first: list.first, last: at },
+            (Some(list), false) => {
+                *list = ListDef {
+                    items,
+                    origin,
+                    first: list.first,
+                    last: at,
+                }
+            }
             (None, false) => {
-                self.lists.insert(name, ListDef { items, origin, first: at, last: at });
+                self.lists.insert(
+                    name,
+                    ListDef {
+                        items,
+                        origin,
+                        first: at,
+                        last: at,
+                    },
+                );
             }
             (None, true) => self.nothing_before("list", Broken::List, &name, origin, loader),
         }
@@ -100,9 +125,24 @@ impl Collection {
                 append_text(&mut old.condition, &condition);
                 old.last = at;
             }
-            (Some(old), false) => *old = MacroDef { condition, origin, first: old.first, last: at },
+            (Some(old), false) => {
+                *old = MacroDef {
+                    condition,
+                    origin,
+                    first: old.first,
+                    last: at,
+                }
+            }
             (None, false) => {
-                self.macros.insert(name, MacroDef { condition, origin, first: at, last: at });
+                self.macros.insert(
+                    name,
+                    MacroDef {
+                        condition,
+                        origin,
+                        first: at,
+                        last: at,
+                    },
+                );
             }
             (None, true) => self.nothing_before("macro", Broken::Macro, &name, origin, loader),
         }
@@ -117,7 +157,9 @@ impl Collection {
             Broken::Macro => self.macros.keys().map(String::as_str).collect(),
             Broken::Rule => self.by_name.keys().map(String::as_str).collect(),
         };
-        let hint = nearest(name, known).map(|n| format!("; did you mean '{n}'?")).unwrap_or_default();
+        let hint = nearest(name, known)
+            .map(|n| format!("; did you mean '{n}'?"))
+            .unwrap_or_default();
         loader.error(origin, format!("there is no earlier {what} '{name}' to change{hint}"));
     }
 
@@ -132,7 +174,10 @@ impl Collection {
         };
         if let Some(old) = self.rules.get_mut(index) {
             if old.source != rule.source {
-                loader.error(rule.origin, format!("rule '{}' is defined again with another source", rule.name));
+                loader.error(
+                    rule.origin,
+                    format!("rule '{}' is defined again with another source", rule.name),
+                );
             }
             *old = rule;
         }
@@ -158,7 +203,13 @@ impl Collection {
     }
 
     fn update_rule(&mut self, update: RuleUpdate, loader: &mut Loader) {
-        let RuleUpdate { name, origin, source, append, replace } = update;
+        let RuleUpdate {
+            name,
+            origin,
+            source,
+            append,
+            replace,
+        } = update;
         if let Some(rule) = self.rule_mut(&name, origin, source.as_deref(), loader) {
             apply_append(rule, append, loader);
             apply_replace(rule, replace, loader);
@@ -187,7 +238,10 @@ fn apply_append(rule: &mut RuleItem, patch: RulePatch, loader: &mut Loader) {
     for mut new in patch.exceptions.unwrap_or_default() {
         match rule.exceptions.iter_mut().find(|e| e.name == new.name) {
             Some(_) if new.fields.is_some() || new.comps.is_some() => {
-                loader.error(new.origin, format!("exception '{}' exists: only values can be appended to it", new.name));
+                loader.error(
+                    new.origin,
+                    format!("exception '{}' exists: only values can be appended to it", new.name),
+                );
             }
             Some(old) => old.values.append(&mut new.values),
             None if new.fields.is_none() => {

@@ -58,7 +58,10 @@ fn check_field_entry(field: &Entry, loader: &mut Loader) {
         Entry::Item(name, at) => {
             // Transformers are checked where the condition is compiled.
             if let Err(e) = if name.contains('(') { Ok(()) } else { check_field(name) } {
-                let hint = e.suggestion.map(|n| format!("; did you mean '{n}'?")).unwrap_or_default();
+                let hint = e
+                    .suggestion
+                    .map(|n| format!("; did you mean '{n}'?"))
+                    .unwrap_or_default();
                 loader.error(*at, format!("{}{hint}", e.message));
             }
         }
@@ -108,7 +111,10 @@ fn append(exception: &Exception, text: &mut Text) -> Result<(), (Origin, String)
                     return Err((values.origin(), "values of several fields are lists".to_owned()));
                 };
                 if values.len() != fields.len() {
-                    return Err((at, format!("exception '{}': fields and values differ in length", exception.name)));
+                    return Err((
+                        at,
+                        format!("exception '{}': fields and values differ in length", exception.name),
+                    ));
                 }
                 for (k, ((field, comp), value)) in fields.iter().zip(comps).zip(values).enumerate() {
                     text.push_made(if k == 0 { "" } else { " and " }, at);
@@ -124,7 +130,9 @@ fn append(exception: &Exception, text: &mut Text) -> Result<(), (Origin, String)
 }
 
 fn push_comparison(field: &Entry, comp: &Entry, value: &Entry, text: &mut Text) {
-    let (Entry::Item(field, field_at), Entry::Item(comp, comp_at)) = (field, comp) else { return };
+    let (Entry::Item(field, field_at), Entry::Item(comp, comp_at)) = (field, comp) else {
+        return;
+    };
     text.push_scalar(field, *field_at);
     text.push_made(&format!(" {} ", comp.trim()), *comp_at);
     let list = operator_of(comp).is_some_and(|(op, modifier)| takes_list(op, modifier.is_some()));

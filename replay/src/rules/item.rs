@@ -64,14 +64,31 @@ impl fmt::Display for Priority {
 /// What a file says, in its order.
 #[derive(Debug)]
 pub(crate) enum Item {
-    List { name: String, items: Vec<(String, Origin)>, append: bool, origin: Origin },
-    Macro { name: String, condition: Text, append: bool, origin: Origin },
+    List {
+        name: String,
+        items: Vec<(String, Origin)>,
+        append: bool,
+        origin: Origin,
+    },
+    Macro {
+        name: String,
+        condition: Text,
+        append: bool,
+        origin: Origin,
+    },
     Rule(Box<RuleItem>),
     /// A rule's `enabled` without anything else, the old way to switch an earlier rule on or off.
-    Enable { name: String, enabled: bool, origin: Origin },
+    Enable {
+        name: String,
+        enabled: bool,
+        origin: Origin,
+    },
     Update(Box<RuleUpdate>),
     /// A list, macro or rule with errors: it exists, so that what uses it is not reported as well.
-    Broken { kind: Broken, name: String },
+    Broken {
+        kind: Broken,
+        name: String,
+    },
 }
 
 /// What a [`Item::Broken`] would have been.

@@ -11,15 +11,11 @@ mod item;
 mod read;
 mod resolve;
 
-use ctrace_trace::block::Need;
-use ctrace_trace::block::decoded::EventView;
-
 use crate::diagnostics::{Diagnostic, Diagnostics, Severity};
 use crate::fields;
-use crate::output::Template;
+use crate::output::Format;
 use crate::source::Sources;
-use crate::typed::compile::{self, CompileError};
-use crate::typed::eval::Subject;
+use crate::typed::compile::{self, CompileError, ErrorKind};
 use crate::typed::formula::{Formulas, NodeId};
 use crate::yaml::Yaml;
 
@@ -27,6 +23,9 @@ pub use item::Priority;
 
 /// The engine version that rules may require; that of Falco 0.44.
 pub const ENGINE_VERSION: (u32, u32, u32) = (0, 62, 0);
+
+/// Deepest formula once macros are expanded; public rules stay below ten.
+const MAX_DEPTH: u32 = 500;
 
 /// A rules file: the caller reads it, so that this crate needs no file system.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +63,7 @@ pub struct Rule {
     /// Whether it runs: it is enabled and the [`LoadOptions`] select it.
     pub active: bool,
     pub(crate) condition: NodeId,
-    pub(crate) output: Template,
+    pub(crate) output: Format,
 }
 
 /// Rules that loaded without errors.
@@ -73,6 +72,7 @@ pub struct RuleSet {
     pub(crate) rules: Vec<Rule>,
     pub(crate) formulas: Formulas,
     warnings: Vec<Diagnostic>,
+    notes: Vec<Diagnostic>,
 }
 
 impl RuleSet {
@@ -81,22 +81,14 @@ impl RuleSet {
         &self.rules
     }
 
-    /// Whether an event satisfies the condition of the rule at this index, asked comparison by comparison; the columns of
-    /// [`RuleSet::needs`] must be there. The engine is the fast way to ask all rules of all events.
-    pub fn holds(&self, rule: usize, event: EventView<'_>) -> bool {
-        let of_source = |r: &&Rule| event.spec().is_some_and(|s| s.source.name() == r.source);
-        let rule = self.rules.get(rule).filter(of_source);
-        rule.is_some_and(|r| self.formulas.holds(r.condition, Subject::Event(event)))
-    }
-
-    /// Columns that [`RuleSet::holds`] looks at.
-    pub fn needs(&self) -> Need {
-        self.formulas.atoms().iter().fold(Need::KIND, |need, atom| need | atom.needs())
-    }
-
     /// What is odd about the rules, in the order of files and lines.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
+    }
+
+    /// What has no effect, unused macros and lists above all, in the order of files and lines.
+    pub fn notes(&self) -> &[Diagnostic] {
+        &self.notes
     }
 }
 
@@ -119,9 +111,14 @@ pub fn load(files: &[RuleFile<'_>], options: &LoadOptions) -> Result<RuleSet, Di
             Err(error) => loader.diagnostics.push(error),
         }
     }
-    let mut set = loader.compile(collected, options).map_err(|list| Diagnostics(sorted(list, files)))?;
-    set.warnings = sorted(set.warnings, files);
-    Ok(set)
+    match loader.compile(collected, options) {
+        Ok(mut set) => {
+            set.warnings = sorted(set.warnings, files);
+            set.notes = sorted(set.notes, files);
+            Ok(set)
+        }
+        Err(list) => Err(Diagnostics(sorted(list, files))),
+    }
 }
 
 /// Puts diagnostics in the order of files and lines and drops repetitions.
@@ -141,22 +138,27 @@ pub(crate) struct Loader {
 
 impl Loader {
     pub(crate) fn error(&mut self, origin: crate::source::Origin, message: impl Into<String>) {
-        self.diagnostics.push(self.sources.at_origin(Severity::Error, origin, message.into()));
+        self.diagnostics
+            .push(self.sources.at_origin(Severity::Error, origin, message.into()));
     }
 
     pub(crate) fn warn(&mut self, origin: crate::source::Origin, message: impl Into<String>) {
-        self.diagnostics.push(self.sources.at_origin(Severity::Warning, origin, message.into()));
+        self.diagnostics
+            .push(self.sources.at_origin(Severity::Warning, origin, message.into()));
     }
 
-    fn report(&mut self, error: CompileError) {
-        self.diagnostics.push(error.locate(&self.sources));
+    pub(crate) fn note(&mut self, origin: crate::source::Origin, message: impl Into<String>) {
+        self.diagnostics
+            .push(self.sources.at_origin(Severity::Note, origin, message.into()));
     }
 
-    fn compile(
-        mut self,
-        collected: collect::Collection,
-        options: &LoadOptions,
-    ) -> Result<RuleSet, Vec<Diagnostic>> {
+    fn report(&mut self, severity: Severity, error: CompileError) {
+        let mut d = self.sources.at_loc(severity, error.loc, error.message);
+        d.suggestion = error.suggestion;
+        self.diagnostics.push(d);
+    }
+
+    fn compile(mut self, collected: collect::Collection, options: &LoadOptions) -> Result<RuleSet, Vec<Diagnostic>> {
         let mut formulas = Formulas::default();
         let mut scope = resolve::Scope::new(&collected, &mut self);
         let mut rules = Vec::new();
@@ -166,12 +168,20 @@ impl Loader {
             }
         }
         scope.finish(&mut formulas, &mut self);
-        let (errors, warnings): (Vec<_>, Vec<_>) =
-            self.diagnostics.into_iter().partition(|d| d.severity == Severity::Error);
+        let (errors, warnings): (Vec<_>, Vec<_>) = self
+            .diagnostics
+            .into_iter()
+            .partition(|d| d.severity == Severity::Error);
         if !errors.is_empty() {
             return Err(errors);
         }
-        Ok(RuleSet { rules, formulas, warnings })
+        let (warnings, notes) = warnings.into_iter().partition(|d| d.severity == Severity::Warning);
+        Ok(RuleSet {
+            rules,
+            formulas,
+            warnings,
+            notes,
+        })
     }
 
     fn compile_rule(
@@ -182,20 +192,27 @@ impl Loader {
         formulas: &mut Formulas,
     ) -> Option<Rule> {
         if !is_source(&rule.source) {
-            self.warn(rule.origin, format!("rule '{}' is left out: unknown source '{}'", rule.name, rule.source));
+            self.warn(
+                rule.origin,
+                format!("rule '{}' is left out: unknown source '{}'", rule.name, rule.source),
+            );
             return None;
         }
         let mut errors = Vec::new();
         let text = self.sources.add_text(rule.output.clone());
-        let output = Template::parse(self.sources.text(text), text, &mut errors);
+        let output = Format::compile(self.sources.text(text), text, &mut errors);
         let condition = self.rule_condition(rule, scope, formulas, &mut errors);
-        let fatal = errors.iter().any(|e| !e.warning);
-        if rule.skip_if_unknown && fatal && errors.iter().all(|e| e.unknown) {
-            errors.into_iter().for_each(|e| self.report(CompileError { warning: true, ..e }));
-            self.warn(rule.origin, format!("rule '{}' is left out: skip-if-unknown-filter", rule.name));
+        let (notes, errors): (Vec<_>, Vec<_>) = errors.into_iter().partition(|e| e.kind == ErrorKind::NeverRecorded);
+        notes.into_iter().for_each(|e| self.report(Severity::Warning, e));
+        if rule.skip_if_unknown && !errors.is_empty() && errors.iter().all(|e| e.kind == ErrorKind::Unknown) {
+            errors.into_iter().for_each(|e| self.report(Severity::Warning, e));
+            self.warn(
+                rule.origin,
+                format!("rule '{}' is left out: skip-if-unknown-filter", rule.name),
+            );
             return None;
         }
-        errors.into_iter().for_each(|e| self.report(e));
+        errors.into_iter().for_each(|e| self.report(Severity::Error, e));
         Some(Rule {
             name: rule.name.clone(),
             description: rule.desc.clone(),
@@ -226,12 +243,25 @@ impl Loader {
         let expr = match crate::condition::parse(self.sources.text(id), id) {
             Ok(expr) => expr,
             Err(e) => {
-                errors.push(e.into());
+                errors.push(CompileError {
+                    loc: e.loc,
+                    message: e.message,
+                    suggestion: e.suggestion,
+                    kind: ErrorKind::Wrong,
+                });
                 return None;
             }
         };
         let mut names = scope.of_rule(&mut self.sources);
-        compile::condition(&expr, &mut names, formulas, errors)
+        let node = compile::condition(&expr, &mut names, formulas, errors)?;
+        if formulas.depth(node) > MAX_DEPTH {
+            errors.push(CompileError::new(
+                Sources::loc(id, 0),
+                "the condition is nested too deeply",
+            ));
+            return None;
+        }
+        Some(node)
     }
 }
 
@@ -250,5 +280,8 @@ pub(crate) fn check_field(name: &str) -> Result<(), fields::FieldError> {
         Some((name, rest)) => (name, Some(rest.trim_end_matches(']'))),
         None => (name, None),
     };
+    if fields::unsupported(name).is_some() {
+        return Ok(());
+    }
     fields::resolve(name, arg).map(|_| ())
 }

@@ -51,7 +51,10 @@ fn read_item(node: &Node<'_>, loader: &mut Loader, take: &mut dyn FnMut(&mut Loa
         ("rule", Some(Broken::Rule), read_rule),
     ];
     let Some((key, broken, reader)) = KINDS.into_iter().find(|k| node.get(k.0).is_some()) else {
-        return loader.warn(node.origin(), "unknown kind of item is ignored; expected rule, macro or list");
+        return loader.warn(
+            node.origin(),
+            "unknown kind of item is ignored; expected rule, macro or list",
+        );
     };
     match (reader(node, loader), broken, node.get(key).and_then(|n| n.scalar())) {
         (Ok(Some(item)), ..) => take(loader, item),
@@ -59,7 +62,13 @@ fn read_item(node: &Node<'_>, loader: &mut Loader, take: &mut dyn FnMut(&mut Loa
         (Err(Bad(origin, message)), broken, name) => {
             loader.error(origin, message);
             if let (Some(kind), Some((name, _))) = (broken, name) {
-                take(loader, Item::Broken { kind, name: name.to_owned() });
+                take(
+                    loader,
+                    Item::Broken {
+                        kind,
+                        name: name.to_owned(),
+                    },
+                );
             }
         }
     }
@@ -71,7 +80,11 @@ impl<'a> Node<'a> {
     }
 
     fn origin(&self) -> Origin {
-        let none = Origin { file: 0, start: 0, style: crate::source::Style::Verbatim };
+        let none = Origin {
+            file: 0,
+            start: 0,
+            style: crate::source::Style::Verbatim,
+        };
         self.yaml.node(self.id).map_or(none, |n| n.origin)
     }
 
@@ -110,7 +123,9 @@ impl<'a> Node<'a> {
 
     /// A boolean as YAML 1.1 spells it, which Falco's reader follows.
     fn boolean(&self, key: &str) -> Read<Option<bool>> {
-        let Some((text, origin)) = self.optional(key)? else { return Ok(None) };
+        let Some((text, origin)) = self.optional(key)? else {
+            return Ok(None);
+        };
         match text.to_ascii_lowercase().as_str() {
             "true" | "yes" | "on" | "y" => Ok(Some(true)),
             "false" | "no" | "off" | "n" => Ok(Some(false)),
@@ -121,9 +136,14 @@ impl<'a> Node<'a> {
     /// The scalars of a sequence.
     fn scalars(&self, key: &str) -> Read<Option<Vec<(String, Origin)>>> {
         let Some(value) = self.get(key) else { return Ok(None) };
-        let Some(Kind::Seq(items)) = value.kind() else { return value.bad(format!("'{key}' must be a list")) };
+        let Some(Kind::Seq(items)) = value.kind() else {
+            return value.bad(format!("'{key}' must be a list"));
+        };
         let scalar = |id: &NodeId| {
-            let item = Node { yaml: self.yaml, id: *id };
+            let item = Node {
+                yaml: self.yaml,
+                id: *id,
+            };
             match item.scalar() {
                 Some((s, origin)) => Ok((s.to_owned(), origin)),
                 None => item.bad(format!("each item of '{key}' must be a single value")),
@@ -133,7 +153,9 @@ impl<'a> Node<'a> {
     }
 
     fn tags(&self) -> Read<Option<BTreeSet<String>>> {
-        Ok(self.scalars("tags")?.map(|tags| tags.into_iter().map(|t| t.0).collect()))
+        Ok(self
+            .scalars("tags")?
+            .map(|tags| tags.into_iter().map(|t| t.0).collect()))
     }
 
     fn priority(&self) -> Read<Priority> {
@@ -148,7 +170,10 @@ impl<'a> Node<'a> {
                 && !known.contains(&name)
             {
                 let hint = nearest(name, known.iter().copied()).map(|n| format!("; did you mean '{n}'?"));
-                loader.warn(origin, format!("unknown key '{name}' is ignored{}", hint.unwrap_or_default()));
+                loader.warn(
+                    origin,
+                    format!("unknown key '{name}' is ignored{}", hint.unwrap_or_default()),
+                );
             }
         }
     }
@@ -160,10 +185,15 @@ fn read_engine_version(node: &Node<'_>, loader: &mut Loader) -> Read<Option<Item
         Ok(minor) => Some((ENGINE_VERSION.0, minor, 0)),
         Err(_) => semver(text),
     };
-    let Some(wanted) = wanted else { return Err(Bad(origin, format!("'{text}' is no version (x.y.z)"))) };
+    let Some(wanted) = wanted else {
+        return Err(Bad(origin, format!("'{text}' is no version (x.y.z)")));
+    };
     let (major, minor, patch) = ENGINE_VERSION;
     if wanted.0 != major || wanted > ENGINE_VERSION {
-        return Err(Bad(origin, format!("the rules need engine version {text}; this is {major}.{minor}.{patch}")));
+        return Err(Bad(
+            origin,
+            format!("the rules need engine version {text}; this is {major}.{minor}.{patch}"),
+        ));
     }
     node.warn_unknown_keys(&["required_engine_version"], loader);
     Ok(None)
@@ -180,14 +210,26 @@ fn semver(text: &str) -> Option<(u32, u32, u32)> {
 
 /// Plugins are not loaded: their fields are built in. The entries are still checked.
 fn read_plugin_versions(node: &Node<'_>, loader: &mut Loader) -> Read<Option<Item>> {
-    let Some(list) = node.get("required_plugin_versions") else { return Ok(None) };
-    let Some(Kind::Seq(entries)) = list.kind() else { return list.bad("'required_plugin_versions' must be a list") };
+    let Some(list) = node.get("required_plugin_versions") else {
+        return Ok(None);
+    };
+    let Some(Kind::Seq(entries)) = list.kind() else {
+        return list.bad("'required_plugin_versions' must be a list");
+    };
     for id in entries {
-        let entry = Node { yaml: node.yaml, id: *id };
+        let entry = Node {
+            yaml: node.yaml,
+            id: *id,
+        };
         let mut alternatives = vec![entry];
         if let Some(more) = entry.get("alternatives") {
-            let Some(Kind::Seq(ids)) = more.kind() else { return more.bad("'alternatives' must be a list") };
-            alternatives.extend(ids.iter().map(|id| Node { yaml: node.yaml, id: *id }));
+            let Some(Kind::Seq(ids)) = more.kind() else {
+                return more.bad("'alternatives' must be a list");
+            };
+            alternatives.extend(ids.iter().map(|id| Node {
+                yaml: node.yaml,
+                id: *id,
+            }));
         }
         let mut names = BTreeSet::new();
         for alternative in alternatives {
@@ -220,10 +262,17 @@ impl Overrides<'_> {
 
 fn read_overrides<'a>(node: &Node<'a>, append: &[&str], replace: &[&str]) -> Read<Overrides<'a>> {
     let mut out = Overrides::default();
-    let Some(value) = node.get("override") else { return Ok(out) };
-    let Some(Kind::Map(entries)) = value.kind() else { return value.bad("'override' must be a mapping") };
+    let Some(value) = node.get("override") else {
+        return Ok(out);
+    };
+    let Some(Kind::Map(entries)) = value.kind() else {
+        return value.bad("'override' must be a mapping");
+    };
     for (key, operation) in entries {
-        let operation = Node { yaml: node.yaml, id: *operation };
+        let operation = Node {
+            yaml: node.yaml,
+            id: *operation,
+        };
         let (Some((key, origin)), Some((word, at))) = (node.yaml.scalar(*key), operation.scalar()) else {
             return value.bad("'override' maps keys to append or replace");
         };
@@ -232,7 +281,12 @@ fn read_overrides<'a>(node: &Node<'a>, append: &[&str], replace: &[&str]) -> Rea
             "append" => return Err(Bad(origin, format!("'{key}' cannot be appended to"))),
             "replace" if replace.contains(&key) => out.replace.insert(key, origin),
             "replace" => return Err(Bad(origin, format!("'{key}' cannot be replaced"))),
-            _ => return Err(Bad(at, format!("'{word}' is no operation of override; use append or replace"))),
+            _ => {
+                return Err(Bad(
+                    at,
+                    format!("'{word}' is no operation of override; use append or replace"),
+                ));
+            }
         };
     }
     Ok(out)
@@ -250,10 +304,17 @@ fn read_append(node: &Node<'_>, key: &str) -> Read<bool> {
 
 fn read_list(node: &Node<'_>, loader: &mut Loader) -> Read<Option<Item>> {
     let (name, origin) = node.required("list")?;
-    let Some(items) = node.scalars("items")? else { return node.bad(format!("list '{name}' has no items")) };
+    let Some(items) = node.scalars("items")? else {
+        return node.bad(format!("list '{name}' has no items"));
+    };
     let append = read_append(node, "items")?;
     node.warn_unknown_keys(&["list", "items", "append", "override"], loader);
-    Ok(Some(Item::List { name: name.to_owned(), items, append, origin }))
+    Ok(Some(Item::List {
+        name: name.to_owned(),
+        items,
+        append,
+        origin,
+    }))
 }
 
 fn read_macro(node: &Node<'_>, loader: &mut Loader) -> Read<Option<Item>> {
@@ -261,17 +322,44 @@ fn read_macro(node: &Node<'_>, loader: &mut Loader) -> Read<Option<Item>> {
     let condition = node.text("condition")?;
     let append = read_append(node, "condition")?;
     node.warn_unknown_keys(&["macro", "condition", "append", "override"], loader);
-    Ok(Some(Item::Macro { name: name.to_owned(), condition, append, origin }))
+    Ok(Some(Item::Macro {
+        name: name.to_owned(),
+        condition,
+        append,
+        origin,
+    }))
 }
 
 const RULE_KEYS: [&str; 15] = [
-    "rule", "condition", "output", "desc", "priority", "source", "enabled", "capture", "capture_duration",
-    "warn_evttypes", "skip-if-unknown-filter", "tags", "exceptions", "override", "append",
+    "rule",
+    "condition",
+    "output",
+    "desc",
+    "priority",
+    "source",
+    "enabled",
+    "capture",
+    "capture_duration",
+    "warn_evttypes",
+    "skip-if-unknown-filter",
+    "tags",
+    "exceptions",
+    "override",
+    "append",
 ];
 const APPENDABLE: [&str; 5] = ["condition", "output", "desc", "tags", "exceptions"];
 const REPLACEABLE: [&str; 11] = [
-    "condition", "output", "desc", "priority", "capture", "capture_duration", "tags", "exceptions", "enabled",
-    "warn_evttypes", "skip-if-unknown-filter",
+    "condition",
+    "output",
+    "desc",
+    "priority",
+    "capture",
+    "capture_duration",
+    "tags",
+    "exceptions",
+    "enabled",
+    "warn_evttypes",
+    "skip-if-unknown-filter",
 ];
 
 fn read_rule(node: &Node<'_>, loader: &mut Loader) -> Read<Option<Item>> {
@@ -288,16 +376,26 @@ fn read_rule(node: &Node<'_>, loader: &mut Loader) -> Read<Option<Item>> {
     if append {
         let patch = RulePatch {
             condition: node.get("condition").map(|_| node.text("condition")).transpose()?,
-            exceptions: node.get("exceptions").map(|_| read_exceptions(node, true, loader)).transpose()?,
+            exceptions: node
+                .get("exceptions")
+                .map(|_| read_exceptions(node, true, loader))
+                .transpose()?,
             ..RulePatch::default()
         };
         return Ok(Some(update(node, name, origin, patch, RulePatch::default())?));
     }
-    if ["condition", "output", "desc", "priority"].iter().all(|k| node.get(k).is_none()) {
+    if ["condition", "output", "desc", "priority"]
+        .iter()
+        .all(|k| node.get(k).is_none())
+    {
         let Some(enabled) = node.boolean("enabled")? else {
             return node.bad(format!("rule '{name}' has neither a condition nor 'enabled'"));
         };
-        return Ok(Some(Item::Enable { name: name.to_owned(), enabled, origin }));
+        return Ok(Some(Item::Enable {
+            name: name.to_owned(),
+            enabled,
+            origin,
+        }));
     }
     read_definition(node, name, origin, loader).map(Some)
 }
@@ -322,7 +420,13 @@ fn read_definition(node: &Node<'_>, name: &str, origin: Origin, loader: &mut Loa
 
 fn update(node: &Node<'_>, name: &str, origin: Origin, append: RulePatch, replace: RulePatch) -> Read<Item> {
     let source = node.optional("source")?.map(|s| s.0.to_owned());
-    Ok(Item::Update(Box::new(RuleUpdate { name: name.to_owned(), origin, source, append, replace })))
+    Ok(Item::Update(Box::new(RuleUpdate {
+        name: name.to_owned(),
+        origin,
+        source,
+        append,
+        replace,
+    })))
 }
 
 fn read_override(
@@ -334,16 +438,23 @@ fn read_override(
 ) -> Read<Item> {
     for (key, at) in overrides.append.iter().chain(&overrides.replace) {
         if node.get(key).is_none() {
-            return Err(Bad(*at, format!("'override' names '{key}', which the rule does not give")));
+            return Err(Bad(
+                *at,
+                format!("'override' names '{key}', which the rule does not give"),
+            ));
         }
         if overrides.append.contains_key(key) && overrides.replace.contains_key(key) {
             return Err(Bad(*at, format!("'{key}' is appended and replaced at once")));
         }
     }
     for key in APPENDABLE.iter().chain(&REPLACEABLE) {
-        let given = node.get(key).filter(|_| !overrides.append.contains_key(key) && !overrides.replace.contains_key(key));
+        let given = node
+            .get(key)
+            .filter(|_| !overrides.append.contains_key(key) && !overrides.replace.contains_key(key));
         if let Some(given) = given {
-            return given.bad(format!("'{key}' is given, but 'override' does not say what to do with it"));
+            return given.bad(format!(
+                "'{key}' is given, but 'override' does not say what to do with it"
+            ));
         }
     }
     let append = read_patch(node, &overrides.append, true, loader)?;
@@ -356,7 +467,10 @@ fn read_patch(node: &Node<'_>, keys: &BTreeMap<&str, Origin>, append: bool, load
     Ok(RulePatch {
         condition: has("condition").then(|| node.text("condition")).transpose()?,
         output: has("output").then(|| node.text("output")).transpose()?,
-        desc: has("desc").then(|| node.required("desc")).transpose()?.map(|d| d.0.to_owned()),
+        desc: has("desc")
+            .then(|| node.required("desc"))
+            .transpose()?
+            .map(|d| d.0.to_owned()),
         priority: has("priority").then(|| node.priority()).transpose()?,
         tags: if has("tags") { node.tags()? } else { None },
         enabled: if has("enabled") { node.boolean("enabled")? } else { None },
@@ -364,12 +478,16 @@ fn read_patch(node: &Node<'_>, keys: &BTreeMap<&str, Origin>, append: bool, load
             true => node.boolean("skip-if-unknown-filter")?,
             false => None,
         },
-        exceptions: has("exceptions").then(|| read_exceptions(node, append, loader)).transpose()?,
+        exceptions: has("exceptions")
+            .then(|| read_exceptions(node, append, loader))
+            .transpose()?,
     })
 }
 
 fn read_exceptions(node: &Node<'_>, append: bool, loader: &mut Loader) -> Read<Vec<Exception>> {
-    let Some(list) = node.get("exceptions") else { return Ok(Vec::new()) };
+    let Some(list) = node.get("exceptions") else {
+        return Ok(Vec::new());
+    };
     let entries = match list.kind() {
         Some(Kind::Seq(entries)) => entries,
         Some(Kind::Null) => return Ok(Vec::new()),
@@ -377,12 +495,24 @@ fn read_exceptions(node: &Node<'_>, append: bool, loader: &mut Loader) -> Read<V
     };
     let mut out: Vec<Exception> = Vec::new();
     for id in entries {
-        let exception = read_exception(&Node { yaml: node.yaml, id: *id }, append)?;
+        let exception = read_exception(
+            &Node {
+                yaml: node.yaml,
+                id: *id,
+            },
+            append,
+        )?;
         if out.iter().any(|e| e.name == exception.name) {
-            loader.warn(exception.origin, format!("exception '{}' is given twice in the same rule", exception.name));
+            loader.warn(
+                exception.origin,
+                format!("exception '{}' is given twice in the same rule", exception.name),
+            );
         }
         if append && exception.values.is_empty() {
-            loader.warn(exception.origin, format!("exception '{}' is appended without values", exception.name));
+            loader.warn(
+                exception.origin,
+                format!("exception '{}' is appended without values", exception.name),
+            );
         }
         out.push(exception);
     }
@@ -390,7 +520,9 @@ fn read_exceptions(node: &Node<'_>, append: bool, loader: &mut Loader) -> Read<V
 }
 
 fn read_exception(node: &Node<'_>, append: bool) -> Read<Exception> {
-    let Some(Kind::Map(_)) = node.kind() else { return node.bad("each exception is a mapping") };
+    let Some(Kind::Map(_)) = node.kind() else {
+        return node.bad("each exception is a mapping");
+    };
     let (name, origin) = node.required("name")?;
     let fields = node.get("fields").map(|n| read_entry(&n, 0)).transpose()?;
     if fields.is_none() && !append {
@@ -400,13 +532,28 @@ fn read_exception(node: &Node<'_>, append: bool) -> Read<Exception> {
     let values = match node.get("values") {
         None => Vec::new(),
         Some(values) => match values.kind() {
-            Some(Kind::Seq(ids)) => {
-                ids.iter().map(|id| read_entry(&Node { yaml: node.yaml, id: *id }, 0)).collect::<Read<_>>()?
-            }
+            Some(Kind::Seq(ids)) => ids
+                .iter()
+                .map(|id| {
+                    read_entry(
+                        &Node {
+                            yaml: node.yaml,
+                            id: *id,
+                        },
+                        0,
+                    )
+                })
+                .collect::<Read<_>>()?,
             _ => return values.bad("'values' must be a list"),
         },
     };
-    Ok(Exception { name: name.to_owned(), origin, fields, comps, values })
+    Ok(Exception {
+        name: name.to_owned(),
+        origin,
+        fields,
+        comps,
+        values,
+    })
 }
 
 /// Values are lists of lists at most.
@@ -416,7 +563,15 @@ fn read_entry(node: &Node<'_>, depth: usize) -> Read<Entry> {
     match node.kind() {
         Some(Kind::Scalar(s)) if !s.is_empty() => Ok(Entry::Item(s.clone(), node.origin())),
         Some(Kind::Seq(ids)) if depth < MAX_ENTRY_DEPTH => {
-            let entries = ids.iter().map(|id| read_entry(&Node { yaml: node.yaml, id: *id }, depth + 1));
+            let entries = ids.iter().map(|id| {
+                read_entry(
+                    &Node {
+                        yaml: node.yaml,
+                        id: *id,
+                    },
+                    depth + 1,
+                )
+            });
             Ok(Entry::List(entries.collect::<Read<_>>()?, node.origin()))
         }
         _ => node.bad("expected a value or a list of values"),

@@ -7,11 +7,14 @@ use super::collect::{Collection, ListDef};
 use super::exception::push_quoted;
 use super::item::Broken;
 use crate::condition::ast::{Expr, Value};
-use crate::condition;
-use crate::diagnostics::nearest;
+use crate::condition::{self, SyntaxError};
+use crate::diagnostics::{Severity, nearest};
 use crate::source::{Loc, Sources, Text};
-use crate::typed::compile::{self, CompileError, Names};
+use crate::typed::compile::{self, CompileError, ErrorKind, Names};
 use crate::typed::formula::{Formulas, NodeId};
+
+/// Deepest chain of macros that use each other; keeps hostile rules from exhausting the stack.
+const MAX_MACRO_DEPTH: usize = 50;
 
 /// Most items that a list may have once the lists in it are expanded.
 const MAX_ITEMS: usize = 1 << 20;
@@ -39,41 +42,62 @@ impl<'a> Scope<'a> {
         for (name, def) in &collected.macros {
             let id = loader.sources.add_text(def.condition.clone());
             let parsed = condition::parse(loader.sources.text(id), id);
-            conditions.insert(name.as_str(), match parsed {
-                Ok(expr) => Some(expr),
-                Err(e) => {
-                    loader.report(e.into());
-                    None
-                }
-            });
+            conditions.insert(
+                name.as_str(),
+                match parsed {
+                    Ok(expr) => Some(expr),
+                    Err(e) => {
+                        loader.report(Severity::Error, syntax(e));
+                        None
+                    }
+                },
+            );
         }
-        Scope { collected, conditions, macros: BTreeMap::new(), lists: BTreeMap::new(), used: BTreeSet::new() }
+        Scope {
+            collected,
+            conditions,
+            macros: BTreeMap::new(),
+            lists: BTreeMap::new(),
+            used: BTreeSet::new(),
+        }
     }
 
     /// The names as a rule sees them.
     pub(super) fn of_rule<'s>(&'s mut self, sources: &'s mut Sources) -> Resolver<'s, 'a> {
-        Resolver { scope: self, sources, path: Vec::new() }
+        Resolver {
+            scope: self,
+            sources,
+            path: Vec::new(),
+        }
     }
 
-    /// Reports unused macros, and what is wrong in them: undefined macros are errors, as in Falco, the rest warnings.
+    /// Notes unused macros and lists, and what is wrong in them: undefined macros are errors, as in Falco.
     pub(super) fn finish(mut self, formulas: &mut Formulas, loader: &mut Loader) {
         let collected = self.collected;
         for (name, def) in &collected.macros {
             if self.used.contains(name.as_str()) {
                 continue;
             }
-            loader.warn(def.origin, format!("macro '{name}' is not used"));
+            loader.note(def.origin, format!("macro '{name}' is not used"));
             let mut errors = Vec::new();
-            let mut resolver = Resolver { scope: &mut self, sources: &mut loader.sources, path: Vec::new() };
+            let mut resolver = Resolver {
+                scope: &mut self,
+                sources: &mut loader.sources,
+                path: Vec::new(),
+            };
             resolver.resolve_macro(name, formulas, &mut errors);
-            for mut e in errors {
-                e.warning |= !e.undefined_macro();
-                loader.report(e);
+            for e in errors {
+                let severity = if e.undefined_macro() {
+                    Severity::Error
+                } else {
+                    Severity::Note
+                };
+                loader.report(severity, e);
             }
         }
         for (name, def) in &collected.lists {
             if !self.lists.contains_key(name) {
-                loader.warn(def.origin, format!("list '{name}' is not used"));
+                loader.note(def.origin, format!("list '{name}' is not used"));
             }
         }
     }
@@ -88,6 +112,15 @@ impl CompileError {
     }
 }
 
+fn syntax(e: SyntaxError) -> CompileError {
+    CompileError {
+        loc: e.loc,
+        message: e.message,
+        suggestion: e.suggestion,
+        kind: ErrorKind::Wrong,
+    }
+}
+
 /// Resolves names while one condition is compiled.
 pub(super) struct Resolver<'s, 'a> {
     scope: &'s mut Scope<'a>,
@@ -97,8 +130,12 @@ pub(super) struct Resolver<'s, 'a> {
 }
 
 impl<'a> Resolver<'_, 'a> {
-    fn resolve_macro(&mut self, name: &'a str, formulas: &mut Formulas, errors: &mut Vec<CompileError>)
-    -> Option<NodeId> {
+    fn resolve_macro(
+        &mut self,
+        name: &'a str,
+        formulas: &mut Formulas,
+        errors: &mut Vec<CompileError>,
+    ) -> Option<NodeId> {
         self.scope.used.insert(name);
         if !self.scope.macros.contains_key(name) {
             let expr = self.scope.conditions.get(name).cloned().flatten();
@@ -118,7 +155,9 @@ impl<'a> Resolver<'_, 'a> {
     fn undefined(&self, name: &str, loc: Loc, why: &str) -> CompileError {
         let mut error = CompileError::new(loc, format!("{UNDEFINED} '{name}'{why}"));
         if self.scope.collected.lists.contains_key(name) {
-            error.message.push_str(": it is a list, which stands only after an operator");
+            error
+                .message
+                .push_str(": it is a list, which stands only after an operator");
         } else if why.is_empty() {
             error.suggestion = nearest(name, self.scope.collected.macros.keys().map(String::as_str));
         }
@@ -141,11 +180,14 @@ impl<'a> Resolver<'_, 'a> {
                 let id = self.sources.add_text(text);
                 match condition::parse_values(self.sources.text(id), id) {
                     Ok(values) => out.extend(values),
-                    Err(e) => errors.push(e.into()),
+                    Err(e) => errors.push(syntax(e)),
                 }
             }
             if out.len() > MAX_ITEMS {
-                errors.push(CompileError::new(Sources::loc(0, 0), "a list expands to too many items"));
+                errors.push(CompileError::new(
+                    Sources::loc(0, 0),
+                    "a list expands to too many items",
+                ));
                 break;
             }
         }
@@ -170,6 +212,10 @@ impl Names for Resolver<'_, '_> {
         };
         if self.path.contains(&key.as_str()) {
             errors.push(CompileError::new(loc, format!("{LOOP}: '{name}'")));
+            return None;
+        }
+        if self.path.len() >= MAX_MACRO_DEPTH {
+            errors.push(CompileError::new(loc, "macros are nested too deeply"));
             return None;
         }
         let user = self.path.last().and_then(|m| collected.macros.get(*m));

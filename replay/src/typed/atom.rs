@@ -11,6 +11,8 @@ use crate::fields::{Arity, FieldRef, Scope, Type};
 #[derive(Clone, Debug)]
 pub(crate) enum Extract {
     Field(FieldRef),
+    /// A field that is never recorded, by name: always absent.
+    Absent(String),
     Constant(Vec<u8>),
     Apply(Transform, Box<Extract>),
     /// All arguments one after the other; absent when one is.
@@ -43,7 +45,7 @@ impl Extract {
     pub(crate) fn fields<'a>(&'a self, each: &mut dyn FnMut(&'a FieldRef)) {
         match self {
             Extract::Field(f) => each(f),
-            Extract::Constant(_) => {}
+            Extract::Absent(_) | Extract::Constant(_) => {}
             Extract::Apply(_, inner) => inner.fields(each),
             Extract::Concat(parts) | Extract::List(parts) => parts.iter().for_each(|p| p.fields(each)),
             Extract::Join(a, b) => {
@@ -55,7 +57,7 @@ impl Extract {
 
     /// The narrowest scope that covers all fields in it.
     pub(crate) fn scope(&self) -> Scope {
-        let mut scope = Scope::Kind;
+        let mut scope = Scope::Constant;
         self.fields(&mut |f| scope = scope.join(f.scope()));
         scope
     }
@@ -71,6 +73,7 @@ impl Extract {
         let list = |parts: &[Extract]| parts.iter().map(Extract::text).collect::<Vec<_>>().join(",");
         match self {
             Extract::Field(f) => f.text.clone(),
+            Extract::Absent(name) => name.clone(),
             Extract::Constant(bytes) => String::from_utf8_lossy(bytes).into_owned(),
             Extract::Apply(t, inner) => format!("{}({})", t.name(), inner.text()),
             Extract::Concat(parts) => format!("concat({})", list(parts)),
@@ -102,9 +105,10 @@ impl Atom {
         format!("{self:?}")
     }
 
-    /// Whether no event satisfies it: an empty set, or `evt.num=0`, Falco's idiom for "never" (events count from 1).
+    /// Whether no event satisfies it: a field that is never recorded, an empty set, or `evt.num=0`, Falco's idiom for "never" (events count from 1).
     pub(crate) fn is_never(&self) -> bool {
         match (&self.left, &self.right) {
+            (Extract::Absent(_), _) | (_, Right::Field(_, Extract::Absent(_))) => true,
             (Extract::Field(f), Right::Test(Test::Number(Operator::Eq, 0))) => f.text == "evt.num",
             (left, Right::Test(Test::Str(StrTest::In(set)))) => set.is_empty() && left.arity() != Arity::List,
             (_, Right::Test(Test::Str(StrTest::Never))) => true,

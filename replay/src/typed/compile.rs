@@ -6,11 +6,10 @@ use super::constant;
 use super::formula::{Formulas, NodeId};
 use super::test::{StrTest, Test};
 use super::transform::Transform;
-use crate::condition::{Operator, SyntaxError};
-use crate::condition::ast::{Call, Check, Expr, Operand, Right as AstRight, Value};
+use crate::condition::Operator;
+use crate::condition::ast::{Call, Check, Expr, Field, Operand, Right as AstRight, Value};
 use crate::fields::{self, Arity, FieldError, FieldRef, Type};
-use crate::diagnostics::{Diagnostic, Severity};
-use crate::source::{Loc, Sources};
+use crate::source::Loc;
 
 /// An error of a condition.
 #[derive(Clone, Debug)]
@@ -18,46 +17,50 @@ pub(crate) struct CompileError {
     pub(crate) loc: Loc,
     pub(crate) message: String,
     pub(crate) suggestion: Option<String>,
-    /// Whether `skip-if-unknown-filter` turns it into a skipped rule: an unknown field or event type.
-    pub(crate) unknown: bool,
-    /// Whether the condition still compiled.
-    pub(crate) warning: bool,
+    pub(crate) kind: ErrorKind,
+}
+
+/// What follows from a [`CompileError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ErrorKind {
+    /// The rule does not load.
+    Wrong,
+    /// An unknown field or event type: `skip-if-unknown-filter` leaves the rule out, else it does not load.
+    Unknown,
+    /// The rule loads: a field of Falco's that ctrace never records, so that comparisons with it are false.
+    NeverRecorded,
 }
 
 impl CompileError {
     pub(crate) fn new(loc: Loc, message: impl Into<String>) -> CompileError {
-        CompileError { loc, message: message.into(), suggestion: None, unknown: false, warning: false }
-    }
-
-    /// The diagnostic for it.
-    pub(crate) fn locate(self, sources: &Sources) -> Diagnostic {
-        let severity = if self.warning { Severity::Warning } else { Severity::Error };
-        let mut diagnostic = sources.at_loc(severity, self.loc, self.message);
-        diagnostic.suggestion = self.suggestion;
-        diagnostic
+        CompileError {
+            loc,
+            message: message.into(),
+            suggestion: None,
+            kind: ErrorKind::Wrong,
+        }
     }
 
     fn unknown(loc: Loc, error: FieldError) -> CompileError {
-        CompileError { loc, message: error.message, suggestion: error.suggestion, unknown: true, warning: false }
-    }
-
-    fn unsupported(loc: Loc, field: &str, why: &str) -> CompileError {
-        let message = format!("field '{field}' has no values here ({why}): comparisons with it never hold");
-        CompileError { loc, message, suggestion: None, unknown: true, warning: true }
-    }
-}
-
-impl From<SyntaxError> for CompileError {
-    fn from(e: SyntaxError) -> CompileError {
-        CompileError { suggestion: e.suggestion, ..CompileError::new(e.loc, e.message) }
+        CompileError {
+            loc,
+            message: error.message,
+            suggestion: error.suggestion,
+            kind: ErrorKind::Unknown,
+        }
     }
 }
 
 /// What names in a condition stand for, apart from fields.
 pub(crate) trait Names {
     /// The formula of a macro; its errors go to `errors`.
-    fn macro_node(&mut self, name: &str, loc: Loc, formulas: &mut Formulas, errors: &mut Vec<CompileError>)
-    -> Option<NodeId>;
+    fn macro_node(
+        &mut self,
+        name: &str,
+        loc: Loc,
+        formulas: &mut Formulas,
+        errors: &mut Vec<CompileError>,
+    ) -> Option<NodeId>;
     /// The items of a list.
     fn list_items(&mut self, name: &str, errors: &mut Vec<CompileError>) -> Option<Vec<Value>>;
 }
@@ -74,12 +77,12 @@ pub(crate) fn condition(
         nodes.into_iter().collect()
     };
     match expr {
-        Expr::And(list) => children(list, formulas).map(|c| formulas.graph.and(c)),
-        Expr::Or(list) => children(list, formulas).map(|c| formulas.graph.or(c)),
-        Expr::Not(inner) => condition(inner, names, formulas, errors).map(|c| formulas.graph.not(c)),
+        Expr::And(list) => children(list, formulas).map(|c| formulas.and(c)),
+        Expr::Or(list) => children(list, formulas).map(|c| formulas.or(c)),
+        Expr::Not(inner) => condition(inner, names, formulas, errors).map(|c| formulas.not(c)),
         Expr::Macro(name, loc) => names.macro_node(name, *loc, formulas, errors),
         Expr::Check(check) => match compile_check(check, names, errors) {
-            Ok(atom) if atom.is_never() => Some(formulas.graph.constant(false)),
+            Ok(atom) if atom.is_never() => Some(formulas.constant(false)),
             Ok(atom) => Some(formulas.atom(atom)),
             Err(error) => {
                 errors.push(error);
@@ -89,29 +92,44 @@ pub(crate) fn condition(
     }
 }
 
-/// Compiles a field or transformer on its own, as output formats hold them. Warnings go to `notes`.
+/// Compiles a field or transformer on its own, as output formats hold them. Fields that are never recorded are noted.
 pub(crate) fn extract(operand: &Operand, notes: &mut Vec<CompileError>) -> Result<Extract, CompileError> {
     match operand {
-        Operand::Field(f) => {
-            let field = fields::resolve(&f.name, f.arg.as_deref()).map_err(|e| CompileError::unknown(f.loc, e))?;
-            if let Some(why) = field.unsupported {
-                notes.push(CompileError::unsupported(f.loc, &field.text, why));
-            }
-            Ok(Extract::Field(field))
-        }
+        Operand::Field(f) => field(f, notes),
         Operand::Literal(v) => Ok(Extract::Constant(v.bytes.clone())),
-        Operand::List(items) => extract_all(items, notes).map(Extract::List),
+        Operand::List(items) => items
+            .iter()
+            .map(|i| extract(i, notes))
+            .collect::<Result<_, _>>()
+            .map(Extract::List),
         Operand::Call(call) => transform(call, notes),
     }
 }
 
-fn extract_all(operands: &[Operand], notes: &mut Vec<CompileError>) -> Result<Vec<Extract>, CompileError> {
-    operands.iter().map(|operand| extract(operand, notes)).collect()
+fn field(f: &Field, notes: &mut Vec<CompileError>) -> Result<Extract, CompileError> {
+    if let Some(why) = fields::unsupported(&f.name) {
+        let message = format!(
+            "field '{}' is never recorded, comparisons with it are false: {why}",
+            f.name
+        );
+        notes.push(CompileError {
+            kind: ErrorKind::NeverRecorded,
+            ..CompileError::new(f.loc, message)
+        });
+        return Ok(Extract::Absent(f.name.clone()));
+    }
+    fields::resolve(&f.name, f.arg.as_deref())
+        .map(Extract::Field)
+        .map_err(|e| CompileError::unknown(f.loc, e))
 }
 
 fn transform(call: &Call, notes: &mut Vec<CompileError>) -> Result<Extract, CompileError> {
     let error = |message: String| Err(CompileError::new(call.loc, message));
-    let mut args = extract_all(&call.args, notes)?;
+    let mut args = call
+        .args
+        .iter()
+        .map(|a| extract(a, notes))
+        .collect::<Result<Vec<_>, _>>()?;
     let name = call.function.as_str();
     if call.arg.is_some() {
         return error(format!("{name}() takes no argument in brackets"));
@@ -121,9 +139,15 @@ fn transform(call: &Call, notes: &mut Vec<CompileError>) -> Result<Extract, Comp
     }
     match (name, Transform::of(name)) {
         (_, Some(t)) => {
-            let [arg] = args.as_slice() else { return error(format!("{name}() takes one argument")) };
+            let [arg] = args.as_slice() else {
+                return error(format!("{name}() takes one argument"));
+            };
             if t.result(arg.ty(), arg.arity()).is_none() {
-                return error(format!("{name}() does not fit '{}', which is {}", arg.text(), describe(arg)));
+                return error(format!(
+                    "{name}() does not fit '{}', which is {}",
+                    arg.text(),
+                    describe(arg)
+                ));
             }
             Ok(Extract::Apply(t, Box::new(args.remove(0))))
         }
@@ -150,13 +174,22 @@ fn unfit_for_transform(extract: &Extract) -> Option<&FieldRef> {
     }
 }
 
-fn describe(extract: &Extract) -> String {
-    let list = if extract.arity() == Arity::List { "a list of " } else { "" };
-    format!("{list}{}", extract.ty().name())
+fn describe(extract: &Extract) -> &'static str {
+    if extract.arity() == Arity::List {
+        "a list"
+    } else {
+        extract.ty().name()
+    }
 }
 
 fn compile_check(check: &Check, names: &mut dyn Names, errors: &mut Vec<CompileError>) -> Result<Atom, CompileError> {
     let left = extract(&check.left, errors)?;
+    if matches!(left, Extract::Absent(_)) {
+        return Ok(Atom {
+            left,
+            right: Right::Test(Test::Exists),
+        });
+    }
     check_operator(check, &left)?;
     let right = match &check.right {
         AstRight::Nothing => Right::Test(Test::Exists),
@@ -169,7 +202,9 @@ fn compile_check(check: &Check, names: &mut dyn Names, errors: &mut Vec<CompileE
 
 /// Which operators a type has, as in Falco (`flt_is_comparable`).
 fn fits(op: Operator, ty: Type) -> bool {
-    use Operator::{BContains, BStartsWith, Contains, EndsWith, Eq, Exists, Ge, Gt, In, Intersects, Le, Lt, Ne, StartsWith};
+    use Operator::{
+        BContains, BStartsWith, Contains, EndsWith, Eq, Exists, Ge, Gt, In, Intersects, Le, Lt, Ne, StartsWith,
+    };
     match ty {
         Type::Str => !matches!(op, BContains | BStartsWith),
         Type::Int | Type::Uint | Type::Port => matches!(op, Eq | Ne | Lt | Le | Gt | Ge | In | Intersects | Exists),
@@ -190,7 +225,12 @@ fn check_operator(check: &Check, left: &Extract) -> Result<(), CompileError> {
     if fits {
         return Ok(());
     }
-    let message = format!("operator '{}' does not fit '{}', which is {}", check.op.name(), left.text(), describe(left));
+    let message = format!(
+        "operator '{}' does not fit '{}', which is {}",
+        check.op.name(),
+        left.text(),
+        describe(left)
+    );
     Err(CompileError::new(check.op_loc, message))
 }
 
@@ -198,9 +238,12 @@ fn right_field(
     check: &Check,
     left: &Extract,
     operand: &Operand,
-    errors: &mut Vec<CompileError>,
+    notes: &mut Vec<CompileError>,
 ) -> Result<Extract, CompileError> {
-    let right = extract(operand, errors)?;
+    let right = extract(operand, notes)?;
+    if matches!(right, Extract::Absent(_)) {
+        return Ok(right);
+    }
     let error = |message: String| Err(CompileError::new(check.op_loc, message));
     if matches!(check.op, Operator::Pmatch | Operator::Regex) {
         return error(format!("operator '{}' takes no field on its right", check.op.name()));
@@ -215,7 +258,11 @@ fn right_field(
     let lists = (left.arity() == Arity::List, right.arity() == Arity::List);
     if comparable(left.ty()) != comparable(right.ty()) || lists.0 != lists.1 {
         let (l, r) = (describe(left), describe(&right));
-        return error(format!("'{}' is {l}, '{}' is {r}: they cannot be compared", left.text(), right.text()));
+        return error(format!(
+            "'{}' is {l}, '{}' is {r}: they cannot be compared",
+            left.text(),
+            right.text()
+        ));
     }
     Ok(right)
 }
@@ -237,7 +284,12 @@ fn value_test(
 ) -> Result<Test, CompileError> {
     let values = expand(std::slice::from_ref(value), names, errors);
     let [value] = values.as_slice() else {
-        let message = format!("'{}' is a list of {} items; operator '{}' takes one value", value.text(), values.len(), check.op.name());
+        let message = format!(
+            "'{}' is a list of {} items; operator '{}' takes one value",
+            value.text(),
+            values.len(),
+            check.op.name()
+        );
         return Err(CompileError::new(value.loc, message));
     };
     check_event_types(left, &values)?;
@@ -255,11 +307,8 @@ fn list_test(
     check_event_types(left, &values)?;
     let Some(modifier) = check.modifier else {
         let bytes: Vec<&[u8]> = values.iter().map(|v| v.bytes.as_slice()).collect();
-        let test = constant::list(left.ty(), check.op, &bytes).map_err(|(i, message)| {
-            CompileError::new(values.get(i).map_or(check.op_loc, |v| v.loc), message)
-        })?;
-        let every = left.arity() == Arity::List && check.op == Operator::In;
-        return Ok(if every { Test::Every(Box::new(test)) } else { test });
+        return constant::list(left.ty(), check.op, &bytes)
+            .map_err(|(i, message)| CompileError::new(values.get(i).map_or(check.op_loc, |v| v.loc), message));
     };
     let tests: Result<Vec<Test>, _> = values
         .iter()

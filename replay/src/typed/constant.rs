@@ -30,7 +30,11 @@ pub(crate) fn single(ty: Type, op: Operator, value: &[u8]) -> Result<Test, Strin
 /// The test of a list operator with its constants. Errors name the constant by its index.
 pub(crate) fn list(ty: Type, op: Operator, values: &[&[u8]]) -> Result<Test, (usize, String)> {
     fn all<T>(values: &[&[u8]], read: fn(&[u8]) -> Result<T, String>) -> Result<Box<[T]>, (usize, String)> {
-        values.iter().enumerate().map(|(i, v)| read(v).map_err(|e| (i, e))).collect()
+        values
+            .iter()
+            .enumerate()
+            .map(|(i, v)| read(v).map_err(|e| (i, e)))
+            .collect()
     }
     Ok(match ty {
         Type::Str | Type::Bytes if op == Operator::Pmatch => {
@@ -74,9 +78,12 @@ fn bytes(op: Operator, value: &[u8]) -> Result<StrTest, String> {
 fn hex(value: &[u8]) -> Result<Vec<u8>, String> {
     let digits: Option<Vec<u32>> = value.iter().map(|b| char::from(*b).to_digit(16)).collect();
     match digits {
-        Some(d) if d.len() % 2 == 0 && !d.is_empty() => {
-            Ok(d.as_chunks::<2>().0.iter().map(|[high, low]| (high * 16 + low) as u8).collect())
-        }
+        Some(d) if d.len() % 2 == 0 && !d.is_empty() => Ok(d
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|[high, low]| (high * 16 + low) as u8)
+            .collect()),
         _ => Err(format!("'{}' is no string of hexadecimal bytes", lossy(value))),
     }
 }
@@ -125,7 +132,9 @@ fn port(value: &[u8]) -> Result<i128, String> {
     if let Some((_, port)) = SERVICES.iter().find(|s| s.0 == text) {
         return Ok(i128::from(*port));
     }
-    text.parse::<u16>().map(i128::from).map_err(|_| format!("'{}' is no port number or known service", lossy(value)))
+    text.parse::<u16>()
+        .map(i128::from)
+        .map_err(|_| format!("'{}' is no port number or known service", lossy(value)))
 }
 
 fn boolean(value: &[u8]) -> Result<bool, String> {

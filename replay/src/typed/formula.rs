@@ -2,11 +2,11 @@
 //! one atom. Sharing also keeps macros that double their size at each level from filling the memory.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::atom::Atom;
-use super::eval::Subject;
 
-/// Number of a node in a [`Graph`].
+/// Number of a node in [`Formulas`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct NodeId(pub(crate) u32);
 
@@ -24,29 +24,71 @@ pub(crate) enum Node {
     Or(Box<[NodeId]>),
 }
 
-/// Nodes, equal ones only once.
+/// All nodes and atoms of a rule set.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Graph {
-    nodes: Vec<Node>,
-    interned: BTreeMap<Node, NodeId>,
-}
-
-/// All formulas of a rule set.
-#[derive(Debug, Default)]
 pub(crate) struct Formulas {
-    pub(crate) graph: Graph,
-    atoms: Vec<Atom>,
+    nodes: Vec<Node>,
+    /// Per node: how deep its children nest.
+    depths: Vec<u32>,
+    interned: BTreeMap<Node, NodeId>,
+    atoms: Vec<Arc<Atom>>,
     atom_keys: BTreeMap<String, AtomId>,
 }
 
 impl Formulas {
-    /// The truth of a formula, asked of a subject comparison by comparison.
-    pub(crate) fn holds(&self, id: NodeId, subject: Subject<'_>) -> bool {
-        self.graph.holds(id, &mut |atom| self.atoms.get(atom.0 as usize).is_some_and(|a| a.holds(subject)))
+    pub(crate) fn node(&self, id: NodeId) -> &Node {
+        const NEVER: Node = Node::Const(false);
+        self.nodes.get(id.0 as usize).unwrap_or(&NEVER)
     }
 
-    pub(crate) fn atoms(&self) -> &[Atom] {
-        &self.atoms
+    pub(crate) fn atom_of(&self, id: AtomId) -> Option<&Atom> {
+        self.atoms.get(id.0 as usize).map(Arc::as_ref)
+    }
+
+    pub(crate) fn atom_count(&self) -> usize {
+        self.atoms.len()
+    }
+
+    /// Whether the formula is true whatever the atoms are.
+    pub(crate) fn is_true(&self, id: NodeId) -> bool {
+        *self.node(id) == Node::Const(true)
+    }
+
+    /// How deep a formula nests: evaluation recurses as deep.
+    pub(crate) fn depth(&self, id: NodeId) -> u32 {
+        self.depths.get(id.0 as usize).copied().unwrap_or(0)
+    }
+
+    /// Whether the formula holds, given which atoms do.
+    pub(crate) fn eval(&self, id: NodeId, atom: &mut impl FnMut(AtomId) -> bool) -> bool {
+        match self.node(id) {
+            Node::Const(value) => *value,
+            Node::Atom(id) => atom(*id),
+            Node::Not(child) => !self.eval(*child, atom),
+            Node::And(children) => children.iter().all(|c| self.eval(*c, atom)),
+            Node::Or(children) => children.iter().any(|c| self.eval(*c, atom)),
+        }
+    }
+
+    fn intern(&mut self, node: Node) -> NodeId {
+        if let Some(id) = self.interned.get(&node) {
+            return *id;
+        }
+        let id = NodeId(self.nodes.len() as u32);
+        let children: &[NodeId] = match &node {
+            Node::Not(child) => std::slice::from_ref(child),
+            Node::And(children) | Node::Or(children) => children,
+            Node::Const(_) | Node::Atom(_) => &[],
+        };
+        self.depths
+            .push(children.iter().map(|c| self.depth(*c) + 1).max().unwrap_or(0));
+        self.nodes.push(node.clone());
+        self.interned.insert(node, id);
+        id
+    }
+
+    pub(crate) fn constant(&mut self, value: bool) -> NodeId {
+        self.intern(Node::Const(value))
     }
 
     /// The node of an atom; equal atoms share one.
@@ -55,34 +97,9 @@ impl Formulas {
         let next = AtomId(self.atoms.len() as u32);
         let id = *self.atom_keys.entry(key).or_insert(next);
         if id == next {
-            self.atoms.push(atom);
+            self.atoms.push(Arc::new(atom));
         }
-        self.graph.intern(Node::Atom(id))
-    }
-}
-
-impl Graph {
-    pub(crate) fn len(&self) -> usize {
-        self.nodes.len()
-    }
-
-    pub(crate) fn node(&self, id: NodeId) -> &Node {
-        const NEVER: Node = Node::Const(false);
-        self.nodes.get(id.0 as usize).unwrap_or(&NEVER)
-    }
-
-    fn intern(&mut self, node: Node) -> NodeId {
-        if let Some(id) = self.interned.get(&node) {
-            return *id;
-        }
-        let id = NodeId(self.nodes.len() as u32);
-        self.nodes.push(node.clone());
-        self.interned.insert(node, id);
-        id
-    }
-
-    pub(crate) fn constant(&mut self, value: bool) -> NodeId {
-        self.intern(Node::Const(value))
+        self.intern(Node::Atom(id))
     }
 
     pub(crate) fn not(&mut self, child: NodeId) -> NodeId {
@@ -121,24 +138,5 @@ impl Graph {
             _ if dominant => self.intern(Node::Or(kept.into())),
             _ => self.intern(Node::And(kept.into())),
         }
-    }
-
-    /// The atoms of some formulas.
-    pub(crate) fn atoms_of(&self, roots: impl IntoIterator<Item = NodeId>) -> BTreeSet<AtomId> {
-        let (mut atoms, mut seen, mut open) = (BTreeSet::new(), BTreeSet::new(), Vec::from_iter(roots));
-        while let Some(id) = open.pop() {
-            if !seen.insert(id) {
-                continue;
-            }
-            match self.node(id) {
-                Node::Const(_) => {}
-                Node::Atom(atom) => {
-                    atoms.insert(*atom);
-                }
-                Node::Not(inner) => open.push(*inner),
-                Node::And(children) | Node::Or(children) => open.extend(children.iter().copied()),
-            }
-        }
-        atoms
     }
 }

@@ -43,16 +43,10 @@ impl Glob {
                 _ => tokens.push(Token::Byte(lower(b, fold))),
             }
         }
-        Some(Glob { tokens: tokens.into(), fold })
-    }
-
-    /// The bytes that every match begins with.
-    pub(crate) fn literal_start(&self) -> Vec<u8> {
-        let literal = self.tokens.iter().take_while(|_| !self.fold).map_while(|token| match token {
-            Token::Byte(b) => Some(*b),
-            _ => None,
-        });
-        literal.collect()
+        Some(Glob {
+            tokens: tokens.into(),
+            fold,
+        })
     }
 
     /// Whether the pattern matches the whole text.
@@ -113,7 +107,7 @@ fn bracket(pattern: &[u8], mut at: usize, fold: bool) -> Option<(Box<[bool; 256]
             break;
         }
         if let Some((class, end)) = class_at(pattern, at) {
-            (0..=255u8).filter(|c| class(c)).for_each(|c| add(&mut set, c, fold));
+            (0..=255u8).filter(class).for_each(|c| add(&mut set, c, fold));
             at = end;
             continue;
         }

@@ -4,9 +4,8 @@
 pub(crate) mod atom;
 pub(crate) mod compile;
 mod constant;
-pub(crate) mod eval;
 pub(crate) mod formula;
-pub(crate) mod glob;
+mod glob;
 mod path_prefix;
 mod regex_syntax;
 pub(crate) mod test;

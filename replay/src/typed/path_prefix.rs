@@ -21,13 +21,20 @@ impl PathPrefixes {
             None => Component::Exact(c.into()),
             Some(_) => Glob::new(c, false).map_or(Component::Never, Component::Pattern),
         };
-        PathPrefixes { paths: paths.into_iter().map(|p| components(p).map(compile).collect()).collect() }
+        PathPrefixes {
+            paths: paths
+                .into_iter()
+                .map(|p| components(p).map(compile).collect())
+                .collect(),
+        }
     }
 
     pub(crate) fn matches(&self, path: &[u8]) -> bool {
         self.paths.iter().any(|prefix| {
             let mut given = components(path);
-            prefix.iter().all(|wanted| given.next().is_some_and(|c| wanted.takes(c)))
+            prefix
+                .iter()
+                .all(|wanted| given.next().is_some_and(|c| wanted.takes(c)))
         })
     }
 }

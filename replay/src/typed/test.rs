@@ -26,8 +26,6 @@ pub(crate) enum Test {
     IpIn(Box<[IpAddr]>),
     Net(Operator, Network),
     NetIn(Box<[Network]>),
-    /// Each element of a list.
-    Every(Box<Test>),
     /// Several tests of which one, any or all must hold.
     Group(Modifier, Box<[Test]>),
 }
@@ -77,12 +75,10 @@ impl Test {
         match (self, value) {
             (Test::Exists, Value::List(items)) => !items.is_empty(),
             (Test::Exists, _) => true,
+            (test, Value::List(items)) => items.iter().any(|i| test.holds(&Value::Str(Cow::Borrowed(i)))),
             (Test::Str(t), Value::Str(b)) => t.holds(b),
-            (Test::Str(t), Value::List(items)) => items.iter().any(|i| t.holds(i)),
-            (Test::Every(t), Value::List(items)) => {
-                let each = |i: &Cow<'_, [u8]>| t.as_text().is_some_and(|t| t.holds(i));
-                !items.is_empty() && items.iter().all(each)
-            }
+            // `evt.arg.uid` is text to rules, whatever it is stored as.
+            (Test::Str(t), other) => t.holds(other.to_string().as_bytes()),
             (Test::Number(op, n), v) => number(v).is_some_and(|v| compare(*op, &v, n)),
             (Test::NumberIn(set), v) => number(v).is_some_and(|v| set.contains(&v)),
             (Test::Bool(op, b), Value::Bool(v)) => compare(*op, v, b),
@@ -94,9 +90,9 @@ impl Test {
             (Test::Group(modifier, tests), v) => {
                 let mut held = tests.iter().filter(|t| t.holds(v));
                 match modifier {
-                    Modifier::AnyOf => held.next().is_some(),
-                    Modifier::AllOf => !tests.is_empty() && held.count() == tests.len(),
-                    Modifier::OneOf => held.take(2).count() == 1,
+                    Modifier::Any => held.next().is_some(),
+                    Modifier::All => !tests.is_empty() && held.count() == tests.len(),
+                    Modifier::One => held.take(2).count() == 1,
                 }
             }
             _ => false,
@@ -131,7 +127,7 @@ impl StrTest {
 }
 
 /// Compares values of one kind.
-pub(crate) fn compare<T: PartialOrd>(op: Operator, left: &T, right: &T) -> bool {
+fn compare<T: PartialOrd>(op: Operator, left: &T, right: &T) -> bool {
     match op {
         Operator::Eq | Operator::In | Operator::Intersects => left == right,
         Operator::Ne => left != right,
@@ -150,20 +146,45 @@ fn equal(op: Operator, same: bool) -> bool {
     }
 }
 
-pub(crate) fn number(value: &Value<'_>) -> Option<i128> {
+/// The number that a value is. Lists carry their numbers as text.
+fn number(value: &Value<'_>) -> Option<i128> {
     match value {
         Value::Int(v) => Some(i128::from(*v)),
         Value::Uint(v) => Some(i128::from(*v)),
+        Value::Str(text) => std::str::from_utf8(text).ok()?.parse().ok(),
         _ => None,
     }
 }
 
-/// Whether `text` holds `needle` in any case; `needle` is in lower case already.
-pub(crate) fn icontains(text: &[u8], needle: &[u8]) -> bool {
+/// Compares two values of fields.
+pub(crate) fn compare_values(op: Operator, left: &Value<'_>, right: &Value<'_>) -> bool {
+    match (left, right) {
+        (Value::Str(l), Value::Str(r)) => match op {
+            Operator::Contains => memchr::memmem::find(l, r).is_some(),
+            Operator::IContains => icontains(l, &r.to_ascii_lowercase()),
+            Operator::StartsWith => l.starts_with(r),
+            Operator::EndsWith => l.ends_with(r),
+            Operator::Glob => Glob::new(r, false).is_some_and(|g| g.matches(l)),
+            Operator::IGlob => Glob::new(r, true).is_some_and(|g| g.matches(l)),
+            _ => compare(op, l, r),
+        },
+        (Value::Bool(l), Value::Bool(r)) => compare(op, l, r),
+        (Value::Ip(l), Value::Ip(r)) => equal(op, l == r),
+        _ => match (number(left), number(right)) {
+            (Some(l), Some(r)) => compare(op, &l, &r),
+            _ => false,
+        },
+    }
+}
+
+/// `needle` is in lower case already.
+fn icontains(text: &[u8], needle: &[u8]) -> bool {
     let Some(&first) = needle.first() else { return true };
     let upper = first.to_ascii_uppercase();
-    memchr::memchr2_iter(first, upper, text)
-        .any(|i| text.get(i..i + needle.len()).is_some_and(|w| w.eq_ignore_ascii_case(needle)))
+    memchr::memchr2_iter(first, upper, text).any(|i| {
+        text.get(i..i + needle.len())
+            .is_some_and(|w| w.eq_ignore_ascii_case(needle))
+    })
 }
 
 #[cfg(test)]
@@ -172,7 +193,10 @@ mod tests {
 
     #[test]
     fn networks_contain_addresses_of_their_family() {
-        let net = |a: &str, prefix| Network { address: a.parse().unwrap_or(IpAddr::from([0, 0, 0, 0])), prefix };
+        let net = |a: &str, prefix| Network {
+            address: a.parse().unwrap_or(IpAddr::from([0, 0, 0, 0])),
+            prefix,
+        };
         assert!(net("10.0.0.0", 8).contains(IpAddr::from([10, 1, 2, 3])));
         assert!(!net("10.0.0.0", 8).contains(IpAddr::from([11, 1, 2, 3])));
         assert!(net("1.2.3.4", 0).contains(IpAddr::from([9, 9, 9, 9])));

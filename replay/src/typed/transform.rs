@@ -76,7 +76,10 @@ fn basename(path: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
 
 /// RFC 4648 base64, padding optional.
 fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
-    let text = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"=")).unwrap_or(text);
+    let text = text
+        .strip_suffix(b"==")
+        .or_else(|| text.strip_suffix(b"="))
+        .unwrap_or(text);
     let mut out = Vec::with_capacity(text.len() / 4 * 3 + 2);
     for chunk in text.chunks(4) {
         let mut bits = 0u32;

@@ -1,18 +1,17 @@
 //! Reading a block: the columns that are asked for, and no others, go into a [`Decoded`].
 
-use std::ops::Range;
-use std::sync::Arc;
-
 use super::args::{self, FdLookup};
-use super::decoded::{ABSENT, ArgColumn, Decoded, KindColumns, RawPath, StrId};
+use super::decoded::{ABSENT, ArgColumn, Decoded, KindColumns};
 use super::error::BlockError;
-use super::fds::{self, FdPrediction, FdRefs};
-use super::frame::{self, BULK, Column, ColumnSet, FamilyColumns, Frames, HOT};
+use super::fd_refs::{self, FdPrediction, FdRefs};
+use super::frame::{self, Column, FamilyColumns, Frames};
 use super::head::{BlockHead, frames_digest};
-use super::strings::{self, FIXED_IDS, Refs, SECTIONS, Section};
+use super::plan::{Job, SECTION_COLUMNS, readers_of};
+use super::pool::{Pool, SpecCache};
+use super::strings::{self, Refs, Section};
 use super::varint::{Cursor, Malformed};
-use super::{MAX_PARAMS, Need, contexts, data, images, kinds, time};
-use crate::schema::{EventSpec, ParamKind, Schema};
+use super::{Need, containers, contexts, data, fds, images, kinds, time};
+use crate::schema::{ParamKind, Schema};
 
 /// Decodes blocks; keeps its memory between blocks, one per reading thread.
 #[derive(Debug, Default)]
@@ -23,16 +22,6 @@ pub struct Decoder {
     prediction: FdPrediction,
     cpus: Vec<u16>,
     order: kinds::ThreadOrder,
-}
-
-/// What is being decoded.
-struct Job<'a> {
-    head: &'a BlockHead,
-    need: Need,
-    /// The id of the first string of each section, and of the one after the last.
-    bases: [u32; SECTIONS + 1],
-    /// How many of the head's event types are of the hot family.
-    hot_kinds: usize,
 }
 
 impl Decoder {
@@ -101,7 +90,7 @@ impl Decoder {
         }
         let counts = &job.head.counts;
         let mut containers = self.frames.column(Column::Containers);
-        images::read_containers(&mut containers, counts.containers, &mut out.dict.containers)
+        containers::read(&mut containers, counts.containers, &mut out.dict.containers)
             .map_err(|m| m.in_column(Column::Containers))?;
         let mut refs = job.refs(Section::Images);
         let mut column = self.frames.column(Column::Images);
@@ -245,10 +234,10 @@ impl Decoder {
         let mut refs = FdRefs::new(1, job.head.counts.fds[0]);
         let mut present = Vec::with_capacity(out.kinds.len());
         for kind in out.kinds.get(..job.hot_kinds).unwrap_or_default() {
-            let some = fds::read_presence(&mut cursor)?;
+            let some = fd_refs::read_presence(&mut cursor)?;
             present.push(some);
             if some {
-                fds::read_hot_refs(&mut cursor, &mut refs, &kind.rows, &mut out.fd)?;
+                fd_refs::read_hot_refs(&mut cursor, &mut refs, &kind.rows, &mut out.fd)?;
             }
         }
         refs.finish()?;
@@ -259,7 +248,7 @@ impl Decoder {
     fn bulk_refs(&mut self, job: &Job<'_>, mut present: Vec<bool>, out: &mut Decoded) -> Result<(), Malformed> {
         let mut cursor = self.frames.column(Column::BulkFdRefs);
         for _ in job.hot_kinds..out.kinds.len() {
-            present.push(fds::read_presence(&mut cursor)?);
+            present.push(fd_refs::read_presence(&mut cursor)?);
         }
         let counts = &job.head.counts;
         let mut refs = FdRefs::new(1 + counts.fds[0], counts.fds[1]);
@@ -273,7 +262,7 @@ impl Decoder {
             if (*kind as usize) < job.hot_kinds {
                 *slot = *fd;
             } else {
-                *fd = fds::read_bulk_ref(&mut cursor, &mut refs, slot)?;
+                *fd = fd_refs::read_bulk_ref(&mut cursor, &mut refs, slot)?;
             }
         }
         refs.finish()?;
@@ -356,216 +345,6 @@ impl ArgReader<'_> {
         self.raws.finish().map_err(|m| m.in_column(c.arg_raws))?;
         self.refs.finish().map_err(|m| m.in_column(c.arg_lens))
     }
-}
-
-/// The needs of a family.
-#[derive(Clone, Copy)]
-struct Asked {
-    ret: Need,
-    fd: Need,
-    args: Need,
-}
-
-const ASKED_HOT: Asked = Asked {
-    ret: Need::RET_HOT,
-    fd: Need::FD_HOT,
-    args: Need::ARGS_HOT,
-};
-
-const ASKED_BULK: Asked = Asked {
-    ret: Need::RET_BULK,
-    fd: Need::FD_BULK,
-    args: Need::ARGS_BULK,
-};
-
-/// The columns of each string section.
-const SECTION_COLUMNS: [(Section, Column, Column); SECTIONS] = [
-    (Section::Images, Column::ImageLens, Column::ImageText),
-    (Section::HotFds, Column::HotFdLens, Column::HotFdText),
-    (Section::HotArgs, Column::HotArgLens, Column::HotArgText),
-    (Section::BulkFds, Column::BulkFdLens, Column::BulkFdText),
-    (Section::BulkArgs, Column::BulkArgLens, Column::BulkArgText),
-];
-
-/// What may refer to strings of a section: its own columns and those of later sections.
-const fn readers_of(section: Section) -> Need {
-    let from_bulk_args = Need::ARGS_BULK.0;
-    let from_bulk_fds = from_bulk_args | Need::FD_BULK.0;
-    let from_hot_args = from_bulk_fds | Need::ARGS_HOT.0;
-    let from_hot_fds = from_hot_args | Need::FD_HOT.0;
-    Need(match section {
-        Section::Images => from_hot_fds | Need::IMAGES.0,
-        Section::HotFds => from_hot_fds,
-        Section::HotArgs => from_hot_args,
-        Section::BulkFds => from_bulk_fds,
-        Section::BulkArgs => from_bulk_args,
-    })
-}
-
-impl<'a> Job<'a> {
-    fn new(head: &'a BlockHead, schema: &Schema, need: Need) -> Result<Job<'a>, BlockError> {
-        let mut bases = [FIXED_IDS; SECTIONS + 1];
-        for (i, count) in head.counts.strings.iter().enumerate() {
-            bases[i + 1] = bases[i] + count;
-        }
-        Ok(Job {
-            head,
-            need: need.implied(),
-            bases,
-            hot_kinds: hot_kinds(head, schema)?,
-        })
-    }
-
-    fn refs(&self, section: Section) -> Refs {
-        let i = section as usize;
-        Refs::new(self.bases[i], self.bases[i + 1] - self.bases[i])
-    }
-
-    /// Needs, columns and positions in the head's list of each family.
-    fn families(&self) -> [(Asked, FamilyColumns, std::ops::Range<usize>); 2] {
-        [
-            (ASKED_HOT, HOT, 0..self.hot_kinds),
-            (ASKED_BULK, BULK, self.hot_kinds..self.head.kinds.len()),
-        ]
-    }
-
-    /// The columns that are needed.
-    fn columns(&self) -> ColumnSet {
-        let mut set = ColumnSet::default();
-        let mut when = |asked: Need, columns: &[Column]| {
-            if self.need.intersects(asked) {
-                set.add(columns);
-            }
-        };
-        when(Need::KIND, &[Column::Kinds]);
-        when(Need::CONTEXT, &[Column::Contexts, Column::ContextRuns]);
-        when(Need::IMAGES, &[Column::Images, Column::Containers]);
-        when(Need::CPU, &[Column::Cpu]);
-        when(
-            Need::TS,
-            &[Column::TsLow, Column::TsMiddle, Column::TsHigh, Column::TsEscapes],
-        );
-        when(Need::DATA, &[Column::DataLens, Column::DataBytes]);
-        for (section, lens, text) in SECTION_COLUMNS {
-            when(readers_of(section), &[lens, text]);
-        }
-        for (asked, c, _) in self.families() {
-            when(asked.ret, &[c.rets]);
-            when(asked.fd, &[c.fd_dict, c.fd_refs, c.fd_nums]);
-            when(asked.args, &[c.arg_nums, c.arg_strs, c.arg_paths, c.arg_raws]);
-        }
-        set
-    }
-}
-
-/// Fewer bytes between two frames are read along: it costs less than another system call.
-const READ_ALONG: u64 = 8 << 10;
-
-/// The ranges of a body that [`Decoder::decode`] looks at for `need`: ascending and apart. The rest of the body may hold
-/// anything, so that a reader need not fetch it.
-pub fn ranges(head: &BlockHead, schema: &Schema, need: Need) -> Result<Vec<Range<u64>>, BlockError> {
-    let wanted = Job::new(head, schema, need)?.columns();
-    let mut ranges: Vec<Range<u64>> = Vec::new();
-    let mut at = 0;
-    for frame in &head.frames {
-        let end = at + u64::from(frame.packed_len);
-        if wanted.wants(frame.id) {
-            match ranges.last_mut() {
-                Some(last) if at - last.end <= READ_ALONG => last.end = end,
-                _ => ranges.push(at..end),
-            }
-        }
-        at = end;
-    }
-    Ok(ranges)
-}
-
-/// How many of a head's event types are of the hot family; checks their order.
-fn hot_kinds(head: &BlockHead, schema: &Schema) -> Result<usize, BlockError> {
-    let mut hot = 0;
-    let mut last = None;
-    for kind in &head.kinds {
-        let spec = schema.get(kind.id).ok_or(BlockError::UnknownKind(kind.id))?;
-        if spec.params.len() > MAX_PARAMS {
-            return Err(BlockError::Head("an event type has too many parameters"));
-        }
-        let key = (!spec.hot, kind.id);
-        if last.is_some_and(|last| last >= key) {
-            return Err(BlockError::Head("event types are out of order"));
-        }
-        last = Some(key);
-        hot += usize::from(spec.hot);
-    }
-    Ok(hot)
-}
-
-/// Specs that blocks hand out, shared between blocks.
-#[derive(Debug, Default)]
-struct SpecCache(Vec<Option<Arc<EventSpec>>>);
-
-impl SpecCache {
-    fn get(&mut self, spec: &EventSpec) -> Arc<EventSpec> {
-        let at = spec.id.0 as usize;
-        if self.0.len() <= at {
-            self.0.resize(at + 1, None);
-        }
-        match &mut self.0[at] {
-            Some(known) if **known == *spec => known.clone(),
-            other => other.insert(Arc::new(spec.clone())).clone(),
-        }
-    }
-}
-
-/// Memory of columns whose number differs from block to block.
-#[derive(Debug, Default)]
-struct Pool {
-    rows: Vec<Vec<u32>>,
-    nums: Vec<Vec<i64>>,
-    strs: Vec<Vec<StrId>>,
-    paths: Vec<Vec<(StrId, RawPath)>>,
-}
-
-impl Pool {
-    fn rows(&mut self, capacity: usize) -> Vec<u32> {
-        let mut rows = self.rows.pop().unwrap_or_default();
-        rows.reserve(capacity);
-        rows
-    }
-
-    /// Empties `out`, keeping its memory.
-    fn reset(&mut self, out: &mut Decoded) {
-        for kind in out.kinds.drain(..) {
-            self.rows.push(emptied(kind.rows));
-            for column in kind.args {
-                match column {
-                    ArgColumn::Num(v) => self.nums.push(emptied(v)),
-                    ArgColumn::Str(v) => self.strs.push(emptied(v)),
-                    ArgColumn::Path(v) => self.paths.push(emptied(v)),
-                }
-            }
-        }
-        out.dict.strings.bytes.clear();
-        out.dict.strings.ends.clear();
-        out.dict.images.clear();
-        out.dict.containers.clear();
-        out.dict.fds.clear();
-        out.dict.contexts.clear();
-        out.kind.clear();
-        out.ordinal.clear();
-        out.ts.clear();
-        out.cpu.clear();
-        out.context.clear();
-        out.ret.clear();
-        out.fd_num.clear();
-        out.fd.clear();
-        out.data_ends.clear();
-        out.data_bytes.clear();
-    }
-}
-
-fn emptied<T>(mut v: Vec<T>) -> Vec<T> {
-    v.clear();
-    v
 }
 
 /// Checks that a body is the one its head was made for: length, checksum of each frame, digest over all.

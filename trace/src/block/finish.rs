@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::args::{self, ArgBuffer, PathWriter};
 use super::encode::{Content, KindBuffer};
-use super::fds::{self, FdNumbering, FdPrediction};
+use super::fd_refs::{self, FdNumbering, FdPrediction};
+use super::fds;
 use super::frame::{BULK, Column, ColumnBuffers, Compressor, FamilyColumns, HOT};
 use super::head::{BlockHead, DictCounts, KindCount, LAYOUT};
 use super::numbers;
@@ -150,10 +151,10 @@ impl Coder {
     fn hot_refs(&mut self, family: &[(usize, &KindBuffer)]) {
         let out = self.columns.get(Column::HotFdRefs);
         for (_, kind) in family {
-            let present = fds::any(&kind.fds);
-            fds::write_presence(present, out);
+            let present = fd_refs::any(&kind.fds);
+            fd_refs::write_presence(present, out);
             if present {
-                fds::write_hot_refs(&kind.fds, &mut self.fds, out);
+                fd_refs::write_hot_refs(&kind.fds, &mut self.fds, out);
             }
         }
     }
@@ -162,14 +163,14 @@ impl Coder {
     fn bulk_refs(&mut self, content: &Content, families: &Families<'_>) {
         let out = self.columns.get(Column::BulkFdRefs);
         for (_, kind) in &families.bulk {
-            fds::write_presence(fds::any(&kind.fds), out);
+            fd_refs::write_presence(fd_refs::any(&kind.fds), out);
         }
         let list = &content.kinds.list;
         // A type without references stays at the end of its events, so that it is passed over.
         self.next.clear();
         self.next.extend(
             list.iter()
-                .map(|k| if fds::any(&k.fds) { 0 } else { k.fds.len() as u32 }),
+                .map(|k| if fd_refs::any(&k.fds) { 0 } else { k.fds.len() as u32 }),
         );
         for (kind, context) in content.kind.iter().zip(&content.context) {
             let buffer = &list[*kind as usize];
@@ -182,9 +183,9 @@ impl Coder {
                 continue;
             };
             if buffer.spec.hot {
-                fds::observe(slot, *fd, &self.fds);
+                fd_refs::observe(slot, *fd, &self.fds);
             } else {
-                fds::write_bulk_ref(slot, *fd, &mut self.fds, out);
+                fd_refs::write_bulk_ref(slot, *fd, &mut self.fds, out);
             }
         }
     }

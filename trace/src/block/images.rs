@@ -1,14 +1,11 @@
-//! Process images and containers as dictionaries of a block.
+//! Process images as a dictionary of a block.
 //!
 //! Images are coded field by field, each against an image that it most likely equals: the one before of the same
 //! process, else its parent, else the entry before.
 
-use std::hash::BuildHasher;
-use std::sync::Arc;
+use hashbrown::HashMap;
 
-use bincode::config::{Configuration, Limit, LittleEndian, Varint};
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
-
+use super::containers::{self, ContainerTable};
 use super::decoded::{ImageEntry, StrId};
 use super::strings::{Interner, Numbering, Refs, StrRef};
 use super::varint::{Cursor, Malformed, put, unzigzag, zigzag};
@@ -18,8 +15,6 @@ use crate::process::ProcessImage;
 
 /// The numbers of an image have no more bytes.
 const IMAGE_WEIGHT: usize = 300;
-/// The containers of a block have no more bytes.
-const MAX_CONTAINER_BYTES: usize = 8 << 20;
 
 type Number = (fn(&ImageEntry) -> u64, fn(&mut ImageEntry, u64) -> Option<()>);
 type Text = (fn(&ImageEntry) -> StrId, fn(&mut ImageEntry) -> &mut StrId);
@@ -149,14 +144,14 @@ impl ImageTable {
     pub(super) fn has_room(&self, cost: ImageCost) -> bool {
         self.entries.len() + cost.images <= MAX_IMAGES as usize
             && self.containers.list.len() + cost.images <= MAX_CONTAINERS as usize
-            && self.containers.bytes.len() + cost.container_bytes <= MAX_CONTAINER_BYTES
+            && self.containers.bytes.len() + cost.container_bytes <= containers::MAX_BYTES
     }
 
     /// Whether the block should end because one of the dictionaries has grown large.
     pub(super) fn is_full(&self) -> bool {
         self.entries.len() >= MAX_IMAGES as usize / 4
             || self.containers.list.len() >= MAX_CONTAINERS as usize / 4
-            || self.containers.bytes.len() >= MAX_CONTAINER_BYTES / 4
+            || self.containers.bytes.len() >= containers::MAX_BYTES / 4
     }
 
     /// Adds an image that is not there yet, its missing ancestors first.
@@ -385,88 +380,4 @@ fn read_texts(
 /// The index of an image's model, which is always smaller than the image's own.
 fn model_of(models: &[u32], i: usize) -> Option<usize> {
     (models[i] as usize).checked_sub(1)
-}
-
-/// Containers of a block under construction, told apart by content.
-#[derive(Debug, Default)]
-struct ContainerTable {
-    hasher: DefaultHashBuilder,
-    table: HashTable<u32>,
-    list: Vec<Arc<Container>>,
-    /// The column: each container with its length before it.
-    bytes: Vec<u8>,
-}
-
-impl ContainerTable {
-    fn weight(&self, container: &Arc<Container>) -> usize {
-        if self.find(container).is_some() {
-            return 0;
-        }
-        // More than bincode makes of it: every string with ten bytes for its length.
-        let c = &**container;
-        let texts = [&c.id, &c.engine, &c.name, &c.image, &c.image_id, &c.image_digest, &c.ip];
-        let labels: usize = c.labels.iter().map(|(k, v)| k.len() + v.len() + 20).sum();
-        let mount =
-            |m: &crate::container::Mount| m.source.len() + m.dest.len() + m.mode.len() + m.propagation.len() + 50;
-        let mounts: usize = c.mounts.iter().map(mount).sum();
-        let caps: usize = c.cap_add.iter().map(|s| s.len() + 10).sum();
-        texts.iter().map(|s| s.len() + 10).sum::<usize>() + labels + mounts + caps + 100
-    }
-
-    fn find(&self, container: &Arc<Container>) -> Option<u32> {
-        let hash = self.hasher.hash_one(&container.id);
-        let same = |at: &u32| {
-            let known = &self.list[*at as usize];
-            Arc::ptr_eq(known, container) || known == container
-        };
-        self.table.find(hash, same).copied()
-    }
-
-    fn id(&mut self, container: &Arc<Container>) -> u32 {
-        if let Some(at) = self.find(container) {
-            return at;
-        }
-        let at = self.list.len() as u32;
-        let hash = self.hasher.hash_one(&container.id);
-        let ContainerTable {
-            hasher,
-            table,
-            list,
-            bytes,
-        } = self;
-        list.push(container.clone());
-        table.insert_unique(hash, at, |at| hasher.hash_one(&list[*at as usize].id));
-        // A container holds nothing that bincode cannot encode: strings, numbers, lists of both.
-        let encoded = bincode::encode_to_vec(&**container, bincode::config::standard()).unwrap_or_default();
-        put(bytes, encoded.len() as u64);
-        bytes.extend_from_slice(&encoded);
-        at
-    }
-
-    fn clear(&mut self) {
-        self.table.clear();
-        self.list.clear();
-        self.bytes.clear();
-    }
-}
-
-const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_CONTAINER_BYTES>> =
-    bincode::config::standard().with_limit::<MAX_CONTAINER_BYTES>();
-
-/// Reads `count` containers.
-pub(super) fn read_containers(cursor: &mut Cursor<'_>, count: u32, out: &mut Vec<Container>) -> Result<(), Malformed> {
-    out.clear();
-    if cursor.len() > MAX_CONTAINER_BYTES {
-        return Err(Malformed::TooLarge);
-    }
-    for _ in 0..count {
-        let len = cursor.get_len()?;
-        let bytes = cursor.take(len)?;
-        let (container, used) = bincode::decode_from_slice(bytes, CONFIG).map_err(|_| Malformed::OutOfRange)?;
-        if used != bytes.len() {
-            return Err(Malformed::LeftOver);
-        }
-        out.push(container);
-    }
-    cursor.finish()
 }

@@ -1,12 +1,14 @@
 //! Blocks: up to 64 Ki events, coded in columns over dictionaries of their own, so that each is readable alone.
 
 mod args;
+mod containers;
 mod contexts;
 mod data;
 pub mod decode;
 pub mod decoded;
 pub mod encode;
 pub mod error;
+mod fd_refs;
 mod fds;
 mod finish;
 pub mod frame;
@@ -14,15 +16,18 @@ pub mod head;
 mod images;
 mod kinds;
 mod numbers;
+mod plan;
+mod pool;
 mod strings;
 mod time;
 mod varint;
 
-pub use decode::{Decoder, ranges, verify};
+pub use decode::{Decoder, verify};
 pub use encode::{BlockBuilder, EncodedBlock};
 pub use error::{BlockError, PushError};
 pub use frame::Compressor;
 pub use head::{BlockHead, Hash};
+pub use plan::ranges;
 
 use std::ops::{BitOr, BitOrAssign};
 

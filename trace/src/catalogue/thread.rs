@@ -2,66 +2,16 @@
 
 use super::{Field, FieldType, Getter, Value, field};
 use crate::block::decoded::ImageView;
+use crate::names;
 use FieldType::{Bool, Int, Str};
 use Getter::{Process, Thread};
-
-/// Names of capabilities by bit (`linux/capability.h`).
-const CAPABILITIES: [&str; 41] = [
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_DAC_READ_SEARCH",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETPCAP",
-    "CAP_LINUX_IMMUTABLE",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_NET_BROADCAST",
-    "CAP_NET_ADMIN",
-    "CAP_NET_RAW",
-    "CAP_IPC_LOCK",
-    "CAP_IPC_OWNER",
-    "CAP_SYS_MODULE",
-    "CAP_SYS_RAWIO",
-    "CAP_SYS_CHROOT",
-    "CAP_SYS_PTRACE",
-    "CAP_SYS_PACCT",
-    "CAP_SYS_ADMIN",
-    "CAP_SYS_BOOT",
-    "CAP_SYS_NICE",
-    "CAP_SYS_RESOURCE",
-    "CAP_SYS_TIME",
-    "CAP_SYS_TTY_CONFIG",
-    "CAP_MKNOD",
-    "CAP_LEASE",
-    "CAP_AUDIT_WRITE",
-    "CAP_AUDIT_CONTROL",
-    "CAP_SETFCAP",
-    "CAP_MAC_OVERRIDE",
-    "CAP_MAC_ADMIN",
-    "CAP_SYSLOG",
-    "CAP_WAKE_ALARM",
-    "CAP_BLOCK_SUSPEND",
-    "CAP_AUDIT_READ",
-    "CAP_PERFMON",
-    "CAP_BPF",
-    "CAP_CHECKPOINT_RESTORE",
-];
 
 /// A set of capabilities, separated by spaces.
 fn capabilities<'a>(p: ImageView<'a>, set: u64) -> Value<'a> {
     if p.entry.pid == 0 {
         return Value::Absent;
     }
-    let names: Vec<&str> = CAPABILITIES
-        .iter()
-        .enumerate()
-        .filter(|(bit, _)| set >> bit & 1 == 1)
-        .map(|(_, name)| *name)
-        .collect();
-    Value::owned(names.join(" "))
+    Value::owned(names::capabilities(set))
 }
 
 pub(super) const FIELDS: &[Field] = &[

@@ -1,165 +1,179 @@
-//! Names of flag bits and enumerated values, as Falco and strace print them. Values are those of the kernel's UAPI headers
-//! for x86_64.
+//! Names of flag bits and enumerated values, as Falco prints them.
+//!
+//! Where Falco names a value, its names, their order and its omissions are kept, so that a rule's
+//! `evt.arg.flags contains O_CREAT` means the same; numbers are the kernel's own. Sets that Falco does not have follow
+//! the kernel's headers.
 
 mod errno;
-mod files;
+mod file;
 mod kernel;
+mod memory;
 mod net;
 mod process;
-mod signal;
 
 pub use errno::errno;
-pub use signal::signal;
+pub use process::{capabilities, signal};
 
+use crate::process::exe_flag;
 use crate::schema::NameSet;
 
-/// Names with their values.
-type Names = &'static [(i64, &'static str)];
-
-/// How a set of flags is put together.
-struct Flags {
-    /// Bits that are not flags of their own but hold one of `values`.
-    mask: i64,
-    values: Names,
-    bits: Names,
+/// One name: it applies when the bits of `mask` have the value `value`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// As Falco prints it.
+    pub name: &'static str,
+    /// The value.
+    pub value: u64,
+    /// The bits that count; all for an enumerated value.
+    pub mask: u64,
 }
 
-const fn bits(bits: Names) -> Flags {
-    Flags {
-        mask: 0,
-        values: &[],
-        bits,
+/// Declares bits that are named one by one (`flags`), values (`values`), or fields of several bits (`fields`).
+macro_rules! names {
+    ($($(#[$doc:meta])* $table:ident flags: $($name:ident $value:expr),+;)+) => {
+        $($(#[$doc])* pub(super) const $table: &[$crate::names::Name] = &[$($crate::names::Name {
+            name: stringify!($name),
+            value: $value,
+            mask: $crate::names::mask($value),
+        }),+];)+
+    };
+    ($($(#[$doc:meta])* $table:ident values: $($name:ident $value:expr),+;)+) => {
+        $($(#[$doc])* pub(super) const $table: &[$crate::names::Name] = &[$($crate::names::Name {
+            name: stringify!($name),
+            value: $value,
+            mask: u64::MAX,
+        }),+];)+
+    };
+    ($($(#[$doc:meta])* $table:ident fields: $($name:ident $value:literal / $mask:expr),+;)+) => {
+        $($(#[$doc])* pub(super) const $table: &[$crate::names::Name] = &[$($crate::names::Name {
+            name: stringify!($name),
+            value: $value,
+            mask: $mask,
+        }),+];)+
+    };
+}
+use names;
+
+/// A flag is its own mask; the name of 0 applies when nothing is set.
+const fn mask(value: u64) -> u64 {
+    if value == 0 { u64::MAX } else { value }
+}
+
+/// The names of a set, in the order in which they are printed.
+pub fn table(set: NameSet) -> &'static [Name] {
+    match set {
+        NameSet::Open => file::OPEN,
+        NameSet::At => file::AT,
+        NameSet::Access => file::ACCESS,
+        NameSet::AccessAt => file::ACCESS_AT,
+        NameSet::CloseRange => file::CLOSE_RANGE,
+        NameSet::EpollCreate => file::EPOLL_CREATE,
+        NameSet::EpollOp => file::EPOLL_OP,
+        NameSet::Eventfd => file::EVENTFD,
+        NameSet::Fcntl => file::FCNTL,
+        NameSet::Flock => file::FLOCK,
+        NameSet::FsConfig => file::FSCONFIG,
+        NameSet::Dup3 => file::OPEN,
+        NameSet::Memfd => memory::MEMFD,
+        NameSet::ModeBits => file::MODE_BITS,
+        NameSet::Mount => file::MOUNT,
+        NameSet::Rename => file::RENAME,
+        NameSet::Resolve => file::RESOLVE,
+        NameSet::Splice => file::SPLICE,
+        NameSet::Umount => file::UMOUNT,
+        NameSet::Whence => file::WHENCE,
+        NameSet::Xattr => file::XATTR,
+        NameSet::MsgFlags => net::MSG,
+        NameSet::Shutdown => net::SHUTDOWN,
+        NameSet::SockLevel => net::LEVEL,
+        NameSet::SockOption => net::OPTION,
+        NameSet::SocketFamily => net::FAMILY,
+        NameSet::SocketType => net::TYPE,
+        NameSet::Madvise => memory::MADVISE,
+        NameSet::MlockAll => memory::MLOCKALL,
+        NameSet::MmapFlags => memory::MAP,
+        NameSet::MmapProt => memory::PROT,
+        NameSet::Clone => process::CLONE,
+        NameSet::Futex => process::FUTEX,
+        NameSet::Prctl => process::PRCTL,
+        NameSet::Ptrace => process::PTRACE,
+        NameSet::Resource => process::RESOURCE,
+        NameSet::Seccomp => process::SECCOMP,
+        NameSet::Signal => process::SIGNAL,
+        NameSet::Unshare => process::CLONE,
+        NameSet::Wait => process::WAIT,
+        NameSet::BpfCmd => kernel::BPF,
+        NameSet::GetRandom => kernel::GETRANDOM,
+        NameSet::IpcFlags => kernel::IPC,
+        NameSet::Keyctl => kernel::KEYCTL,
+        NameSet::ModuleInit => kernel::MODULE_INIT,
+        NameSet::RingEnter => kernel::RING_ENTER,
+        NameSet::RingOp => kernel::RING_OP,
+        NameSet::RingSetup => kernel::RING_SETUP,
+        NameSet::SemCmd => kernel::SEM,
+        NameSet::GapClass => kernel::GAP_CLASS,
     }
+}
+
+/// The names that apply to a value, joined by `|` as Falco does; bits without a name are left out.
+///
+/// ```
+/// use ctrace_trace::{names, schema::NameSet};
+/// assert_eq!(names::render(NameSet::Open, 0o2000001), "O_WRONLY|O_CLOEXEC");
+/// ```
+pub fn render(set: NameSet, value: i64) -> String {
+    let mut out = String::new();
+    for name in table(set) {
+        if value as u64 & name.mask == name.value {
+            push(&mut out, name.name);
+        }
+    }
+    out
+}
+
+/// Like [`render`], but bits without a name follow in hexadecimal, so that nothing is lost.
+pub fn flags(set: NameSet, value: i64) -> String {
+    let mut out = render(set, value);
+    let named = |n: &&Name| n.value != 0 && value as u64 & n.mask == n.value;
+    let covered = table(set).iter().filter(named).fold(0, |bits, n| bits | n.mask);
+    let rest = value as u64 & !covered;
+    if rest != 0 {
+        push(&mut out, &format!("{rest:#x}"));
+    }
+    out
 }
 
 /// The name of an enumerated value; `None` for values without a name.
 pub fn value(set: NameSet, value: i64) -> Option<&'static str> {
-    // Signals and options may come with the upper half of the register set.
-    let name = |names: Names| names.iter().find(|(v, _)| *v == value).map(|(_, n)| *n);
-    match set {
-        NameSet::SocketFamily => name(net::FAMILY),
-        NameSet::Fcntl => name(files::FCNTL),
-        NameSet::Whence => name(files::WHENCE),
-        NameSet::Ptrace => name(process::PTRACE),
-        NameSet::Prctl => name(process::PRCTL),
-        NameSet::BpfCmd => name(kernel::BPF),
-        NameSet::EpollOp => name(files::EPOLL_OP),
-        NameSet::Signal => signal(value),
-        NameSet::Resource => name(process::RESOURCE),
-        NameSet::Seccomp => name(process::SECCOMP),
-        NameSet::Keyctl => name(kernel::KEYCTL),
-        NameSet::Shutdown => name(net::SHUTDOWN),
-        NameSet::SockLevel => name(net::LEVEL),
-        NameSet::SockOption => name(net::OPTION),
-        NameSet::FsConfig => name(files::FS_CONFIG),
-        NameSet::Madvise => name(kernel::MADVISE),
-        NameSet::RingOp => name(kernel::RING_OP),
-        NameSet::SemCmd => name(kernel::SEM_CMD),
-        NameSet::GapClass => name(GAP_CLASS),
-        _ => None,
-    }
+    let names = table(set).iter();
+    names
+        .into_iter()
+        .find(|n| n.mask == u64::MAX && n.value as i64 == value)
+        .map(|n| n.name)
 }
 
-/// Flags as `A|B`; bits without a name follow in hexadecimal. Empty for a set of flags that is 0 and has no name for it.
-pub fn flags(set: NameSet, value: i64) -> String {
-    let Flags { mask, values, bits } = of(set);
-    let mut parts: Vec<&str> = Vec::new();
-    let mut rest = value;
-    if let Some((_, name)) = values.iter().find(|(v, _)| *v == value & mask) {
-        parts.push(name);
-        rest &= !mask;
-    }
-    for (bit, name) in bits {
-        if *bit != 0 && rest & bit == *bit {
-            parts.push(name);
-            rest &= !bit;
+/// The names of [`exe_flag`] bits, as `evt.arg.flags` of `execve` shows them.
+pub fn exe_flags(flags: u8) -> String {
+    let mut out = String::new();
+    for (bit, name) in [
+        (exe_flag::WRITABLE, "EXE_WRITABLE"),
+        (exe_flag::UPPER_LAYER, "EXE_UPPER_LAYER"),
+        (exe_flag::MEMFD, "EXE_FROM_MEMFD"),
+        (exe_flag::LOWER_LAYER, "EXE_LOWER_LAYER"),
+    ] {
+        if flags & bit != 0 {
+            push(&mut out, name);
         }
     }
-    let mut text = parts.join("|");
-    if rest != 0 {
-        let bar = if text.is_empty() { "" } else { "|" };
-        text.push_str(&format!("{bar}{rest:#x}"));
-    }
-    if text.is_empty()
-        && let Some((_, name)) = bits.iter().find(|(v, _)| *v == 0)
-    {
-        text.push_str(name);
-    }
-    text
+    out
 }
 
-fn of(set: NameSet) -> Flags {
-    match set {
-        NameSet::Open => files::OPEN,
-        NameSet::At => bits(files::AT),
-        NameSet::AccessAt => bits(files::ACCESS_AT),
-        NameSet::Access => bits(files::ACCESS),
-        NameSet::MmapProt => bits(kernel::PROT),
-        NameSet::MmapFlags => kernel::MMAP,
-        NameSet::Clone | NameSet::Unshare => bits(process::CLONE),
-        NameSet::SocketType => net::TYPE,
-        NameSet::MsgFlags => bits(net::MSG),
-        NameSet::Mount => bits(files::MOUNT),
-        NameSet::Umount => bits(files::UMOUNT),
-        NameSet::Futex => kernel::FUTEX,
-        NameSet::Memfd => bits(files::MEMFD),
-        NameSet::Dup3 | NameSet::EpollCreate => bits(files::CLOEXEC),
-        NameSet::Rename => bits(files::RENAME),
-        NameSet::CloseRange => bits(files::CLOSE_RANGE),
-        NameSet::Eventfd => bits(files::EVENTFD),
-        NameSet::Flock => bits(files::FLOCK),
-        NameSet::GetRandom => bits(kernel::GETRANDOM),
-        NameSet::IpcFlags => bits(kernel::IPC),
-        NameSet::MlockAll => bits(kernel::MLOCKALL),
-        NameSet::ModeBits => bits(files::MODE),
-        NameSet::ModuleInit => bits(kernel::MODULE_INIT),
-        NameSet::Resolve => bits(files::RESOLVE),
-        NameSet::RingEnter => bits(kernel::RING_ENTER),
-        NameSet::RingSetup => bits(kernel::RING_SETUP),
-        NameSet::Splice => bits(files::SPLICE),
-        NameSet::Wait => bits(process::WAIT),
-        NameSet::Xattr => bits(files::XATTR),
-        _ => bits(&[]),
+fn push(out: &mut String, name: &str) {
+    if !out.is_empty() {
+        out.push('|');
     }
+    out.push_str(name);
 }
-
-/// Classes of losses in `gap` events.
-const GAP_CLASS: Names = &[
-    (0, "bulk"),
-    (1, "priority"),
-    (2, "kernel"),
-    (3, "reader"),
-    (4, "away"),
-    (5, "malformed"),
-    (6, "unwritten"),
-];
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn flags_as_the_kernel_headers_define_them() {
-        assert_eq!(flags(NameSet::Open, 0o2000000), "O_RDONLY|O_CLOEXEC");
-        assert_eq!(flags(NameSet::Open, 0o1101), "O_WRONLY|O_CREAT|O_TRUNC");
-        assert_eq!(flags(NameSet::Open, 0o20200000), "O_RDONLY|O_TMPFILE");
-        assert_eq!(
-            flags(NameSet::SocketType, 0o2004001),
-            "SOCK_STREAM|SOCK_CLOEXEC|SOCK_NONBLOCK"
-        );
-        assert_eq!(flags(NameSet::MmapProt, 5), "PROT_READ|PROT_EXEC");
-        assert_eq!(flags(NameSet::MmapProt, 0), "PROT_NONE");
-        assert_eq!(flags(NameSet::At, 0x10_0000), "0x100000");
-        assert_eq!(flags(NameSet::Rename, 0), "");
-    }
-
-    #[test]
-    fn values_with_and_without_names() {
-        assert_eq!(value(NameSet::SocketFamily, 10), Some("AF_INET6"));
-        assert_eq!(value(NameSet::Ptrace, 16), Some("PTRACE_ATTACH"));
-        assert_eq!(value(NameSet::Ptrace, -1), None);
-        assert_eq!(errno(2), Some("ENOENT"));
-        assert_eq!(errno(133), Some("EHWPOISON"));
-        assert_eq!(signal(9), Some("SIGKILL"));
-    }
-}
+mod tests;

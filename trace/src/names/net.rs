@@ -1,118 +1,38 @@
-//! Names in calls about sockets (`linux/socket.h`, `asm-generic/socket.h`).
+//! Sockets: `linux/socket.h`, `asm-generic/socket.h`, `linux/net.h`.
 
-use super::{Flags, Names};
+use super::names;
 
-pub(super) const FAMILY: Names = &[
-    (0, "AF_UNSPEC"),
-    (1, "AF_UNIX"),
-    (2, "AF_INET"),
-    (3, "AF_AX25"),
-    (4, "AF_IPX"),
-    (5, "AF_APPLETALK"),
-    (8, "AF_ATMPVC"),
-    (9, "AF_X25"),
-    (10, "AF_INET6"),
-    (15, "AF_KEY"),
-    (16, "AF_NETLINK"),
-    (17, "AF_PACKET"),
-    (21, "AF_RDS"),
-    (24, "AF_PPPOX"),
-    (29, "AF_CAN"),
-    (30, "AF_TIPC"),
-    (31, "AF_BLUETOOTH"),
-    (37, "AF_CAIF"),
-    (38, "AF_ALG"),
-    (39, "AF_NFC"),
-    (40, "AF_VSOCK"),
-    (41, "AF_KCM"),
-    (43, "AF_SMC"),
-    (44, "AF_XDP"),
-    (45, "AF_MCTP"),
-];
+names! {
+    FAMILY values: AF_MCTP 45, AF_XDP 44, AF_SMC 43, AF_QIPCRTR 42, AF_KCM 41, AF_VSOCK 40, AF_NFC 39, AF_ALG 38, AF_CAIF 37,
+        AF_IEEE802154 36, AF_PHONET 35, AF_ISDN 34, AF_RXRPC 33, AF_IUCV 32, AF_BLUETOOTH 31, AF_TIPC 30, AF_CAN 29,
+        AF_LLC 26, AF_WANPIPE 25, AF_PPPOX 24, AF_IRDA 23, AF_SNA 22, AF_RDS 21, AF_ATMSVC 20, AF_ECONET 19, AF_ASH 18,
+        AF_PACKET 17, AF_ROUTE 16, AF_NETLINK 16, AF_KEY 15, AF_SECURITY 14, AF_NETBEUI 13, AF_DECnet 12, AF_ROSE 11,
+        AF_INET6 10, AF_X25 9, AF_ATMPVC 8, AF_BRIDGE 7, AF_NETROM 6, AF_APPLETALK 5, AF_IPX 4, AF_AX25 3, AF_INET 2,
+        AF_LOCAL 1, AF_UNIX 1, AF_UNSPEC 0;
+    SHUTDOWN values: SHUT_RDWR 2, SHUT_WR 1, SHUT_RD 0;
+    LEVEL values: SOL_SOCKET 1, SOL_TCP 6, SOL_UDP 17, SOL_IP 0, SOL_IPV6 41, SOL_ICMPV6 58, SOL_RAW 255, SOL_PACKET 263,
+        SOL_NETLINK 270, SOL_ALG 279, SOL_TLS 282;
+    OPTION values: SO_PEERPIDFD 77, SO_ZEROCOPY 60, SO_COOKIE 57, SO_MEMINFO 55, SO_PEERGROUPS 59, SO_ATTACH_BPF 50, SO_INCOMING_CPU 49,
+        SO_BPF_EXTENSIONS 48, SO_MAX_PACING_RATE 47, SO_BUSY_POLL 46, SO_SELECT_ERR_QUEUE 45, SO_LOCK_FILTER 44,
+        SO_NOFCS 43, SO_PEEK_OFF 42, SO_WIFI_STATUS 41, SO_RXQ_OVFL 40, SO_DOMAIN 39, SO_PROTOCOL 38,
+        SO_TIMESTAMPING 37, SO_MARK 36, SO_TIMESTAMPNS 35, SO_PASSSEC 34, SO_PEERSEC 31, SO_ACCEPTCONN 30,
+        SO_TIMESTAMP 29, SO_PEERNAME 28, SO_DETACH_FILTER 27, SO_ATTACH_FILTER 26, SO_BINDTODEVICE 25,
+        SO_SECURITY_ENCRYPTION_NETWORK 24, SO_SECURITY_ENCRYPTION_TRANSPORT 23, SO_SECURITY_AUTHENTICATION 22,
+        SO_SNDTIMEO 21, SO_RCVTIMEO 20, SO_SNDLOWAT 19, SO_RCVLOWAT 18, SO_PEERCRED 17, SO_PASSCRED 16, SO_REUSEPORT 15,
+        SO_BSDCOMPAT 14, SO_LINGER 13, SO_PRIORITY 12, SO_NO_CHECK 11, SO_OOBINLINE 10, SO_KEEPALIVE 9,
+        SO_RCVBUFFORCE 33, SO_SNDBUFFORCE 32, SO_RCVBUF 8, SO_SNDBUF 7, SO_BROADCAST 6, SO_DONTROUTE 5, SO_ERROR 4,
+        SO_TYPE 3, SO_REUSEADDR 2, SO_DEBUG 1;
+}
 
-pub(super) const TYPE: Flags = Flags {
-    mask: 15,
-    values: &[
-        (1, "SOCK_STREAM"),
-        (2, "SOCK_DGRAM"),
-        (3, "SOCK_RAW"),
-        (4, "SOCK_RDM"),
-        (5, "SOCK_SEQPACKET"),
-        (6, "SOCK_DCCP"),
-        (10, "SOCK_PACKET"),
-    ],
-    bits: &[(0o2000000, "SOCK_CLOEXEC"), (0o4000, "SOCK_NONBLOCK")],
-};
+names! {
+    /// The type is the low four bits.
+    TYPE fields: SOCK_STREAM 1 / 0xF, SOCK_DGRAM 2 / 0xF, SOCK_RAW 3 / 0xF, SOCK_RDM 4 / 0xF, SOCK_SEQPACKET 5 / 0xF,
+        SOCK_DCCP 6 / 0xF, SOCK_PACKET 10 / 0xF, SOCK_NONBLOCK 0o4000 / 0o4000, SOCK_CLOEXEC 0o2000000 / 0o2000000;
+}
 
-pub(super) const SHUTDOWN: Names = &[(0, "SHUT_RD"), (1, "SHUT_WR"), (2, "SHUT_RDWR")];
-
-pub(super) const MSG: Names = &[
-    (1, "MSG_OOB"),
-    (2, "MSG_PEEK"),
-    (4, "MSG_DONTROUTE"),
-    (8, "MSG_CTRUNC"),
-    (0x20, "MSG_TRUNC"),
-    (0x40, "MSG_DONTWAIT"),
-    (0x80, "MSG_EOR"),
-    (0x100, "MSG_WAITALL"),
-    (0x800, "MSG_CONFIRM"),
-    (0x2000, "MSG_ERRQUEUE"),
-    (0x4000, "MSG_NOSIGNAL"),
-    (0x8000, "MSG_MORE"),
-    (0x10000, "MSG_WAITFORONE"),
-    (0x4000000, "MSG_ZEROCOPY"),
-    (0x20000000, "MSG_FASTOPEN"),
-    (0x40000000, "MSG_CMSG_CLOEXEC"),
-];
-
-pub(super) const LEVEL: Names = &[
-    (0, "SOL_IP"),
-    (1, "SOL_SOCKET"),
-    (6, "SOL_TCP"),
-    (17, "SOL_UDP"),
-    (41, "SOL_IPV6"),
-    (58, "SOL_ICMPV6"),
-    (255, "SOL_RAW"),
-    (263, "SOL_PACKET"),
-    (270, "SOL_NETLINK"),
-    (279, "SOL_ALG"),
-    (282, "SOL_TLS"),
-];
-
-/// Options of `SOL_SOCKET`.
-pub(super) const OPTION: Names = &[
-    (1, "SO_DEBUG"),
-    (2, "SO_REUSEADDR"),
-    (3, "SO_TYPE"),
-    (4, "SO_ERROR"),
-    (5, "SO_DONTROUTE"),
-    (6, "SO_BROADCAST"),
-    (7, "SO_SNDBUF"),
-    (8, "SO_RCVBUF"),
-    (9, "SO_KEEPALIVE"),
-    (10, "SO_OOBINLINE"),
-    (12, "SO_PRIORITY"),
-    (13, "SO_LINGER"),
-    (15, "SO_REUSEPORT"),
-    (16, "SO_PASSCRED"),
-    (17, "SO_PEERCRED"),
-    (18, "SO_RCVLOWAT"),
-    (19, "SO_SNDLOWAT"),
-    (20, "SO_RCVTIMEO"),
-    (21, "SO_SNDTIMEO"),
-    (25, "SO_BINDTODEVICE"),
-    (26, "SO_ATTACH_FILTER"),
-    (27, "SO_DETACH_FILTER"),
-    (28, "SO_PEERNAME"),
-    (29, "SO_TIMESTAMP"),
-    (30, "SO_ACCEPTCONN"),
-    (31, "SO_PEERSEC"),
-    (32, "SO_SNDBUFFORCE"),
-    (33, "SO_RCVBUFFORCE"),
-    (36, "SO_MARK"),
-    (38, "SO_PROTOCOL"),
-    (39, "SO_DOMAIN"),
-    (50, "SO_ATTACH_BPF"),
-    (60, "SO_ZEROCOPY"),
-    (77, "SO_PEERPIDFD"),
-];
+names! {
+    MSG flags: MSG_OOB 1, MSG_PEEK 2, MSG_DONTROUTE 4, MSG_CTRUNC 8, MSG_PROXY 0x10, MSG_TRUNC 0x20, MSG_DONTWAIT 0x40,
+        MSG_EOR 0x80, MSG_WAITALL 0x100, MSG_FIN 0x200, MSG_SYN 0x400, MSG_CONFIRM 0x800, MSG_RST 0x1000,
+        MSG_ERRQUEUE 0x2000, MSG_NOSIGNAL 0x4000, MSG_MORE 0x8000, MSG_WAITFORONE 0x1_0000, MSG_BATCH 0x4_0000,
+        MSG_ZEROCOPY 0x400_0000, MSG_FASTOPEN 0x2000_0000, MSG_CMSG_CLOEXEC 0x4000_0000;
+}

@@ -10,6 +10,7 @@ use super::Pointer::Nothing;
 use super::{Syscall, named};
 
 super::declare! {
+    22 umount File Priority _: name Path 0;
     82 select Wait Bulk _;
     90 mmap Memory Bulk _;
     102 socketcall Net Hot _: call Uint 0;
@@ -121,7 +122,6 @@ pub(super) fn row(nr: u16) -> Option<&'static Syscall> {
     }
     let (_, name) = names().find(|(n, _)| *n == nr)?;
     match name {
-        "umount" => named("umount2"),
         "stat64" => named("stat"),
         "lstat64" => named("lstat"),
         "fstat64" => named("fstat"),

@@ -309,3 +309,6 @@ pub fn lane(kind: EventType) -> Lane {
 pub fn category(kind: EventType) -> Category {
     row(kind).map_or(Category::Other, |s| s.category)
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::world::{OFFSET, Seen};
-use crate::host::{Clock as HostClock, EnvSelection, HostState};
+use crate::host::{Clock as HostClock, EnvSelection, HostState, read_mounts};
 use crate::resolver::{Clock, Config, NoHost, ProcHost, Resolver, Snapshot};
 use crate::syscall::{self, Record, SyscallSource};
 use ctrace_trace::schema::Schema;
@@ -133,6 +133,40 @@ fn processes_older_than_the_recording_are_known_as_root() {
         let opened = format!("{} <- relative.txt", path("sub/relative.txt"));
         assert!(of_shell.iter().any(|e| e.name == "openat" && e.arg("name") == opened));
     }
+}
+
+#[test]
+fn a_new_cgroup_is_a_new_container_as_root() {
+    let name = "resolver::a_new_cgroup_is_a_new_container_as_root";
+    let Some(mut source) = source(name) else { return };
+    let id = format!("{:064x}", std::process::id());
+    let mounts = read_mounts(std::process::id());
+    let Some(mount) = mounts.iter().find(|m| m.fs_type == b"cgroup2") else {
+        return skip(name, "cgroup v2 is not mounted");
+    };
+    let cgroup = format!("{}/docker-{id}.scope", String::from_utf8_lossy(&mount.target));
+    if let Err(error) = std::fs::create_dir(&cgroup) {
+        return skip(name, &format!("{cgroup}: {error}"));
+    }
+    let resolver = Resolver::new(Config::default(), Snapshot::default(), Box::new(NoHost));
+    // It enters by itself; the program that it then becomes is in there from the start.
+    let enter = format!("echo $$ > {cgroup}/cgroup.procs; exec cat /dev/null");
+    let mut child = Command::new("sh").args(["-c", &enter]).spawn().unwrap();
+    let records = collect(&mut source, &mut child);
+    std::fs::remove_dir(&cgroup).unwrap();
+    let events = resolve(resolver, records);
+    let of_child = &events[&child.id()];
+    let execs: Vec<_> = of_child
+        .iter()
+        .filter(|e| e.name == "execve" && e.ret == Some(0))
+        .collect();
+    let container = |e: &Seen| e.image().container.as_ref().map(|c| (c.id.clone(), c.engine.clone()));
+    assert_eq!(execs.len(), 2);
+    assert_eq!(container(execs[0]), None);
+    assert_eq!(container(execs[1]), Some((id, "docker".to_owned())));
+    assert_eq!(execs[1].image().name, b"cat");
+    let exit = of_child.iter().find(|e| e.name == "procexit").unwrap();
+    assert!(container(exit).is_some());
 }
 
 /// The running kernel, with all that the recorder asks of it; `None` where it may not be recorded.

@@ -167,7 +167,8 @@ fn unknown_records_are_skipped() {
     for at in &bounds[1..] {
         let mut with = bytes.clone();
         with.splice(*at as usize..*at as usize, unknown.iter().copied());
-        let case = Bench::new("000001.ctrace.open").open(&with).expect("opens");
+        let bench = Bench::new("000001.ctrace.open");
+        let case = bench.open(&with).expect("opens");
         assert_eq!(case.blocks().count(), 3);
         assert!(verify(&case).is_intact(), "{:?}", verify(&case).problems);
     }

@@ -1,0 +1,187 @@
+//! A partition of a scan while it is read: blocks in, record batches out.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use ctrace_trace::block::decoded::Decoded;
+use ctrace_trace::block::{self, Need};
+use ctrace_trace::segment::{BlockReader, BlockRef};
+use datafusion::common::Result;
+use datafusion::physical_plan::metrics::{BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder};
+
+use crate::block_scan::Scan;
+use crate::column::Column;
+use crate::prune::Candidate;
+use crate::source::host_name;
+use crate::values::Rows;
+
+/// About so many values are in a batch: what a wide query keeps in memory stays bounded.
+const VALUES_PER_BATCH: usize = 1 << 20;
+/// Batches have at least so many rows (the last of a block aside) …
+const MIN_ROWS: usize = 1 << 13;
+/// … and at most as many as a block.
+const MAX_ROWS: usize = 1 << 16;
+
+/// Reads the blocks of a partition one after another.
+pub(crate) struct BlockRows {
+    scan: Arc<Scan>,
+    candidates: Arc<[Candidate]>,
+    next: usize,
+    /// How many rows are still wanted.
+    left: usize,
+    schema: SchemaRef,
+    reader: BlockReader,
+    /// The block whose rows are being given out.
+    open: Option<Open>,
+    block: Decoded,
+    /// Whether the last block had a row that passes: then the next one is decoded in one go.
+    eager: bool,
+    metrics: Metrics,
+}
+
+/// Where in a block the next batch begins.
+struct Open {
+    at: BlockRef,
+    /// The rows that pass; `None` for all.
+    rows: Option<Vec<u32>>,
+    next: usize,
+}
+
+struct Metrics {
+    baseline: BaselineMetrics,
+    /// Blocks of which a part was decoded.
+    read: Count,
+    /// Blocks that were ruled out by their dictionaries alone.
+    without_match: Count,
+    /// Bytes of files that were asked for.
+    bytes: Count,
+}
+
+impl BlockRows {
+    /// Reads these blocks.
+    pub(crate) fn new(
+        scan: Arc<Scan>,
+        candidates: Arc<[Candidate]>,
+        schema: SchemaRef,
+        metrics: &ExecutionPlanMetricsSet,
+        partition: usize,
+    ) -> BlockRows {
+        let metrics = Metrics {
+            baseline: BaselineMetrics::new(metrics, partition),
+            read: MetricBuilder::new(metrics).counter("blocks_read", partition),
+            without_match: MetricBuilder::new(metrics).counter("blocks_without_match", partition),
+            bytes: MetricBuilder::new(metrics).counter("bytes_read", partition),
+        };
+        BlockRows {
+            left: scan.limit.unwrap_or(usize::MAX),
+            scan,
+            candidates,
+            next: 0,
+            schema,
+            reader: BlockReader::new(),
+            open: None,
+            block: Decoded::default(),
+            eager: false,
+            metrics,
+        }
+    }
+
+    /// The next batch that has rows; `None` at the end.
+    pub(crate) fn next(&mut self) -> Result<Option<RecordBatch>> {
+        let elapsed = self.metrics.baseline.elapsed_compute().clone();
+        let _timer = elapsed.timer();
+        while self.left > 0 {
+            if let Some(batch) = self.batch()? {
+                self.left = self.left.saturating_sub(batch.num_rows());
+                self.metrics.baseline.record_output(batch.num_rows());
+                return Ok(Some(batch));
+            }
+            let Some(candidate) = self.candidates.get(self.next).cloned() else { break };
+            self.next += 1;
+            self.metrics.read.add(1);
+            self.eager = self.open(&candidate)?;
+            if !self.eager {
+                self.metrics.without_match.add(1);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Decodes a block and finds its rows that pass; says whether there are any. A damaged block is noted and left out.
+    ///
+    /// At first only what the conditions look at is decoded: a block without a match costs no more.
+    fn open(&mut self, candidate: &Candidate) -> Result<bool> {
+        let conditions = candidate.narrow(self.scan.conditions.needs()) | kinds_of(candidate);
+        let all = conditions | candidate.narrow(self.needs());
+        let first = if self.eager || self.scan.conditions.entries.is_empty() { all } else { conditions };
+        if !self.read(&candidate.block, first) {
+            return Ok(false);
+        }
+        let rows = self.scan.conditions.rows(&self.block, candidate.rows(&self.block))?;
+        if rows.as_ref().map_or(self.block.len, Vec::len) == 0 {
+            return Ok(false);
+        }
+        if first.implied() != all.implied() && !self.read(&candidate.block, all) {
+            return Ok(false);
+        }
+        self.open = Some(Open { at: candidate.block.clone(), rows, next: 0 });
+        Ok(true)
+    }
+
+    /// What the output is made of.
+    fn needs(&self) -> Need {
+        self.scan.columns.iter().fold(Need::NOTHING, |need, c| need | c.needs())
+    }
+
+    fn read(&mut self, block: &BlockRef, need: Need) -> bool {
+        self.metrics.bytes.add(bytes_for(block, need));
+        match self.reader.read(block, need) {
+            Ok(decoded) => {
+                // What was decoded before goes back to the reader, which uses its memory again.
+                std::mem::swap(&mut self.block, decoded);
+                if need.intersects(Need::IMAGES) {
+                    self.scan.case.resolve(&mut self.block);
+                }
+                true
+            }
+            Err(problem) => {
+                self.scan.case.note(problem);
+                false
+            }
+        }
+    }
+
+    /// The next rows of the open block.
+    fn batch(&mut self) -> Result<Option<RecordBatch>> {
+        let Some(open) = &mut self.open else { return Ok(None) };
+        let per_batch = (VALUES_PER_BATCH / self.scan.columns.len().max(1)).clamp(MIN_ROWS, MAX_ROWS);
+        let total = open.rows.as_ref().map_or(self.block.len, Vec::len);
+        let end = total.min(open.next.saturating_add(per_batch.min(self.left)));
+        let range = open.next..end;
+        if range.is_empty() {
+            self.open = None;
+            return Ok(None);
+        }
+        open.next = end;
+        let rows = match &open.rows {
+            Some(rows) => Rows::Some(rows.get(range).unwrap_or_default()),
+            None => Rows::All(range),
+        };
+        let host = host_name(&open.at.header().about.host);
+        let array = |c: &Column| c.array(&self.block, host, &rows);
+        let arrays = self.scan.columns.iter().map(array).collect::<Result<Vec<_>, _>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        Ok(Some(RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)?))
+    }
+}
+
+/// The event types, where not all of a block are wanted.
+fn kinds_of(candidate: &Candidate) -> Need {
+    if candidate.kinds.is_some() { Need::KIND } else { Need::NOTHING }
+}
+
+fn bytes_for(block: &BlockRef, need: Need) -> usize {
+    let ranges = block::ranges(block.head(), block.schema(), need).unwrap_or_default();
+    ranges.iter().map(|r| (r.end - r.start) as usize).sum()
+}

@@ -1,0 +1,166 @@
+//! Why a query does not run.
+
+use std::io;
+use std::path::PathBuf;
+
+use arrow::error::ArrowError;
+use datafusion::common::{DataFusionError, SchemaError};
+
+/// Why a session cannot be opened or a statement gives no result.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// The statement is wrong: its syntax, a name, a type, or what it computes.
+    #[error("{0}")]
+    Statement(String),
+    /// A statement that would change something: cases and exports are only read.
+    #[error("{0}: cases and exports are only read")]
+    ReadOnly(String),
+    /// The query was cancelled.
+    #[error("cancelled")]
+    Cancelled,
+    /// The query needs more memory than it may use.
+    #[error("{0}")]
+    Memory(String),
+    /// A file of the data cannot be read.
+    #[error("{0}")]
+    Data(String),
+    /// A folder without tables.
+    #[error("{}: neither a case nor an export: no Parquet files in folders named after tables", .0.display())]
+    NoTables(PathBuf),
+    /// An export goes into a folder of its own.
+    #[error("{}: the folder is not empty; name another one", .0.display())]
+    NotEmpty(PathBuf),
+    /// The operating system refuses.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The output cannot be written.
+    #[error("{0}")]
+    Output(#[from] io::Error),
+    /// A mistake of this program or of DataFusion.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl QueryError {
+    /// Whether the statement has to be written differently.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, QueryError::Statement(_) | QueryError::ReadOnly(_))
+    }
+
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> QueryError {
+        let path = path.into();
+        |source| QueryError::Io { path, source }
+    }
+}
+
+/// One line of a message.
+fn line(message: &impl ToString) -> String {
+    let message = message.to_string();
+    let words: Vec<&str> = message.split_whitespace().collect();
+    words.join(" ")
+}
+
+impl From<DataFusionError> for QueryError {
+    fn from(error: DataFusionError) -> QueryError {
+        use DataFusionError as E;
+        match error {
+            E::Context(_, inner) | E::Diagnostic(_, inner) => QueryError::from(*inner),
+            E::Collection(errors) => match errors.into_iter().next() {
+                Some(first) => QueryError::from(first),
+                None => QueryError::Internal("an empty list of errors".to_owned()),
+            },
+            E::Shared(inner) => from_shared(&inner),
+            other => from_shared(&other),
+        }
+    }
+}
+
+impl From<ArrowError> for QueryError {
+    fn from(error: ArrowError) -> QueryError {
+        from_arrow(&error)
+    }
+}
+
+/// Errors of a running query are shared between its partitions.
+fn from_shared(error: &DataFusionError) -> QueryError {
+    use DataFusionError as E;
+    match error {
+        E::Context(_, inner) | E::Diagnostic(_, inner) => from_shared(inner),
+        E::Shared(inner) => from_shared(inner),
+        E::SchemaError(inner, _) => QueryError::Statement(schema_message(inner)),
+        E::SQL(parser, _) => QueryError::Statement(line(parser)),
+        E::Plan(message) | E::NotImplemented(message) | E::Execution(message) | E::Configuration(message) => {
+            QueryError::Statement(line(message))
+        }
+        E::ArrowError(inner, _) => from_arrow(inner),
+        E::ResourcesExhausted(message) => QueryError::Memory(line(message)),
+        E::ParquetError(inner) => QueryError::Data(line(inner)),
+        E::ObjectStore(inner) => QueryError::Data(line(inner)),
+        E::IoError(inner) => QueryError::Data(line(inner)),
+        other => QueryError::Internal(line(other)),
+    }
+}
+
+fn from_arrow(error: &ArrowError) -> QueryError {
+    match error {
+        ArrowError::MemoryError(message) => QueryError::Memory(line(message)),
+        ArrowError::ExternalError(inner) => match inner.downcast_ref::<DataFusionError>() {
+            Some(inner) => from_shared(inner),
+            None => QueryError::Internal(line(inner)),
+        },
+        ArrowError::IoError(message, _) | ArrowError::ParquetError(message) => QueryError::Data(line(message)),
+        // What is left are values that cannot be computed: overflow, division by zero, a text that is no number.
+        other => QueryError::Statement(line(other)),
+    }
+}
+
+fn schema_message(error: &SchemaError) -> String {
+    let SchemaError::FieldNotFound { field, valid_fields } = error else { return line(error) };
+    let names: Vec<&str> = valid_fields.iter().map(|c| c.name.as_str()).collect();
+    let unknown = format!("no column `{}`", field.flat_name());
+    match nearest(&field.name, names.iter().copied()) {
+        Some(near) => format!("{unknown}; did you mean `{near}`?"),
+        None if names.len() <= 12 => format!("{unknown}; there are {}", names.join(", ")),
+        None => unknown,
+    }
+}
+
+/// The name that a mistyped one most probably means.
+pub(crate) fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    /// Names that have less in common are no help.
+    const ALIKE: f64 = 0.75;
+    let wrong = wrong.to_lowercase();
+    let likeness = |name: &str| strsim::jaro_winkler(&wrong, name).max(shared_words(&wrong, name));
+    let best = names.map(|n| (likeness(n), n)).filter(|(like, _)| *like >= ALIKE);
+    best.max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(a.1))).map(|(_, name)| name)
+}
+
+/// `name_proc` means `proc_name`; `pid` means `proc_pid`.
+fn shared_words(a: &str, b: &str) -> f64 {
+    let words = |s: &str| s.split(['_', '.']).map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+    let (a, b) = (words(a), words(b));
+    let shared = a.intersection(&b).count() as f64;
+    if a.is_subset(&b) { 0.75 + 0.25 * shared / b.len() as f64 - 0.01 } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn mistyped_names_are_found() {
+        let names = ["seq", "ts", "proc_name", "proc_pname", "proc_pid", "fd_name", "container_id", "evt_type"];
+        let near = |wrong| nearest(wrong, names.into_iter());
+        assert_eq!(near("proc_nam"), Some("proc_name"));
+        assert_eq!(near("procname"), Some("proc_name"));
+        assert_eq!(near("proc.name"), Some("proc_name"));
+        assert_eq!(near("PROC_PNAME"), Some("proc_pname"));
+        assert_eq!(near("pid"), Some("proc_pid"));
+        assert_eq!(near("zzz"), None);
+    }
+}

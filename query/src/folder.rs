@@ -1,0 +1,97 @@
+//! Tables over folders of Parquet files: DIR/TABLE/KEY=VALUE/…/part-N.parquet.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::catalog::TableProvider;
+use datafusion::common::TableReference;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::prelude::SessionContext;
+
+use crate::error::QueryError;
+
+/// A folder with the Parquet files of one table.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TableFolder {
+    /// Name of the folder and of the table.
+    pub(crate) name: String,
+    path: PathBuf,
+    /// The keys in the names of its folders, outermost first.
+    keys: Vec<String>,
+}
+
+/// No table has more folders in folders.
+const MAX_DEPTH: usize = 16;
+
+/// The tables in a folder, by name.
+pub(crate) fn tables(path: &Path) -> Result<Vec<TableFolder>, QueryError> {
+    let mut out = Vec::new();
+    for (name, path) in entries(path)? {
+        if name.starts_with(['.', '_']) || !path.is_dir() {
+            continue;
+        }
+        let mut keys = Vec::new();
+        if has_parquet(&path, &mut keys)? {
+            out.push(TableFolder { name, path, keys });
+        }
+    }
+    Ok(out)
+}
+
+/// Whether a Parquet file lies below a folder; notes the keys of the folders on the way to the first one.
+fn has_parquet(path: &Path, keys: &mut Vec<String>) -> Result<bool, QueryError> {
+    let entries = entries(path)?;
+    if entries.iter().any(|(name, path)| name.ends_with(".parquet") && path.is_file()) {
+        return Ok(true);
+    }
+    for (name, path) in entries {
+        let Some((key, _)) = name.split_once('=') else { continue };
+        if !path.is_dir() || keys.len() >= MAX_DEPTH {
+            continue;
+        }
+        keys.push(key.to_owned());
+        if has_parquet(&path, keys)? {
+            return Ok(true);
+        }
+        keys.pop();
+    }
+    Ok(false)
+}
+
+/// What is in a folder, by name.
+fn entries(path: &Path) -> Result<Vec<(String, PathBuf)>, QueryError> {
+    let mut out = Vec::new();
+    for entry in fs::read_dir(path).map_err(QueryError::io(path))? {
+        let entry = entry.map_err(QueryError::io(path))?;
+        out.extend(entry.file_name().to_str().map(|name| (name.to_owned(), entry.path())));
+    }
+    out.sort();
+    Ok(out)
+}
+
+/// A name as it stands, whatever letters it has.
+pub(crate) fn quoted(name: &str) -> TableReference {
+    TableReference::bare(name)
+}
+
+/// The table over the files of a folder. Files may lack columns that others have: these are null there.
+pub(crate) async fn open(context: &SessionContext, table: &TableFolder) -> Result<Arc<dyn TableProvider>, QueryError> {
+    let path = fs::canonicalize(&table.path).map_err(QueryError::io(&table.path))?;
+    let url = url::Url::from_directory_path(&path)
+        .map_err(|()| QueryError::Data(format!("{}: not a path that has a URL", path.display())))?;
+    // Not parsed: a path may hold what a pattern is made of.
+    let url = ListingTableUrl::try_new(url, None)?;
+    let key_type = |key: &String| match key.as_str() {
+        "date" => (key.clone(), DataType::Date32),
+        _ => (key.clone(), DataType::Utf8),
+    };
+    let options = ListingOptions::new(Arc::new(ParquetFormat::default()))
+        .with_file_extension(".parquet")
+        .with_table_partition_cols(table.keys.iter().map(key_type).collect());
+    let schema = options.infer_schema(&context.state(), &url).await?;
+    let config = ListingTableConfig::new(url).with_listing_options(options).with_schema(schema);
+    Ok(Arc::new(ListingTable::try_new(config)?))
+}

@@ -1,0 +1,76 @@
+//! From text to plan: one statement, names checked so that errors name the nearest one, nothing that writes.
+
+use datafusion::common::TableReference;
+use datafusion::execution::context::SQLOptions;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::resolve::resolve_table_references;
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+
+use crate::error::{QueryError, nearest};
+
+/// Plans a statement.
+pub(crate) async fn plan(context: &SessionContext, text: &str) -> Result<LogicalPlan, QueryError> {
+    let statement = parse(text)?;
+    check_tables(context, &statement).await?;
+    let plan = context.state().statement_to_plan(statement).await?;
+    let read_only = SQLOptions::new().with_allow_dml(false);
+    read_only.verify_plan(&plan).map_err(|_| QueryError::ReadOnly(plan.display().to_string()))?;
+    if matches!(plan, LogicalPlan::Copy(_)) {
+        return Err(QueryError::ReadOnly("COPY".to_owned()));
+    }
+    Ok(plan)
+}
+
+fn parse(text: &str) -> Result<Statement, QueryError> {
+    let mut parser = DFParserBuilder::new(text).with_dialect(&PostgreSqlDialect {}).build()?;
+    let mut statements = parser.parse_statements()?;
+    match (statements.pop_front(), statements.is_empty()) {
+        (Some(statement), true) => Ok(statement),
+        (Some(_), false) => Err(QueryError::Statement("more than one statement".to_owned())),
+        (None, _) => Err(QueryError::Statement("no statement".to_owned())),
+    }
+}
+
+/// DataFusion says which table is missing only in words; this says which one was probably meant.
+async fn check_tables(context: &SessionContext, statement: &Statement) -> Result<(), QueryError> {
+    let (tables, _) = resolve_table_references(statement, true)?;
+    for table in tables {
+        if context.table_exist(table.clone())? || !is_plain(&table) {
+            continue;
+        }
+        let name = table.table();
+        // What a statement makes does not have to be there.
+        if matches!(statement, Statement::CreateExternalTable(_)) || makes_tables(statement) {
+            continue;
+        }
+        let known = table_names(context);
+        return Err(QueryError::Statement(match nearest(name, known.iter().map(String::as_str)) {
+            Some(near) => format!("no table `{name}`; did you mean `{near}`?"),
+            None => format!("no table `{name}`; there are {}", known.join(", ")),
+        }));
+    }
+    Ok(())
+}
+
+fn is_plain(table: &TableReference) -> bool {
+    matches!(table, TableReference::Bare { .. })
+}
+
+fn makes_tables(statement: &Statement) -> bool {
+    use datafusion::sql::sqlparser::ast::Statement as Sql;
+    match statement {
+        Statement::Statement(sql) => matches!(**sql, Sql::CreateTable(_) | Sql::CreateView(_) | Sql::Drop { .. }),
+        _ => false,
+    }
+}
+
+fn table_names(context: &SessionContext) -> Vec<String> {
+    let catalogs = context.catalog_names().into_iter().filter_map(|c| context.catalog(&c));
+    let schemas = catalogs.flat_map(|c| c.schema_names().into_iter().filter_map(move |s| c.schema(&s)));
+    let mut names: Vec<String> = schemas.flat_map(|s| s.table_names()).collect();
+    names.sort();
+    names.dedup();
+    names
+}

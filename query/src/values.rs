@@ -1,0 +1,333 @@
+//! Values of columns: from the dictionaries and columns of a decoded block to Arrow arrays.
+//!
+//! A field of the process or of the open object is computed once per dictionary entry of a block. Texts stay
+//! dictionaries: their keys are the block's own entry numbers. Numbers are gathered by the same keys.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, BooleanBuilder, Date32Array, DictionaryArray, DurationNanosecondBuilder, Int64Array, Int64Builder,
+    ListBuilder, StringArray, StringBuilder, TimestampNanosecondBuilder, UInt32Array, UInt64Array, UInt64Builder,
+};
+use arrow::compute::take;
+use arrow::datatypes::UInt32Type;
+use arrow::error::ArrowError;
+use ctrace_trace::block::decoded::{Decoded, EventView};
+use ctrace_trace::catalogue::{Field, FieldArg, FieldType, Getter, Value};
+use ctrace_trace::escape::lossless;
+use ctrace_trace::event::Arg;
+use ctrace_trace::names;
+use ctrace_trace::schema::EventSpec;
+
+use crate::column::{Column, Param, ParamType, Per};
+use crate::process_id::ProcessId;
+
+const NANOS_PER_DAY: u64 = 86_400_000_000_000;
+
+/// The UTC day of a time stamp, in days since 1970.
+pub(crate) fn day(ts: u64) -> i32 {
+    (ts / NANOS_PER_DAY) as i32
+}
+
+/// The rows of a block that a scan gives out.
+pub(crate) enum Rows<'a> {
+    /// All of a range.
+    All(Range<usize>),
+    /// These, ascending.
+    Some(&'a [u32]),
+}
+
+impl Rows<'_> {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Rows::All(range) => range.len(),
+            Rows::Some(rows) => rows.len(),
+        }
+    }
+
+    /// Row numbers in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+        let (range, some) = match self {
+            Rows::All(range) => (range.clone(), &[][..]),
+            Rows::Some(rows) => (0..0, *rows),
+        };
+        range.chain(some.iter().map(|r| *r as usize))
+    }
+}
+
+/// The dictionary entry that a row refers to.
+pub(crate) fn entry_of(per: Per, block: &Decoded, row: usize) -> Option<u32> {
+    match per {
+        Per::Kind => block.kind.get(row).map(|k| u32::from(*k)),
+        Per::Context => block.context.get(row).copied(),
+        Per::Image => block.dict.contexts.get(*block.context.get(row)? as usize)?.image,
+        Per::Fd => block.fd.get(row).copied().filter(|fd| *fd != 0),
+        Per::Row => None,
+    }
+}
+
+/// How many dictionary entries a block has.
+pub(crate) fn entry_count(per: Per, block: &Decoded) -> usize {
+    match per {
+        Per::Kind => block.kinds.len(),
+        Per::Context => block.dict.contexts.len(),
+        Per::Image => block.dict.images.len(),
+        Per::Fd => block.dict.fds.len(),
+        Per::Row => 0,
+    }
+}
+
+impl Column {
+    /// The values of the selected rows. `host` is the name of the block's host.
+    pub(crate) fn array(&self, block: &Decoded, host: &str, rows: &Rows<'_>) -> Result<ArrayRef, ArrowError> {
+        let ts = |row: usize| block.ts.get(row).copied().unwrap_or(0);
+        Ok(match self {
+            Column::Seq => Arc::new(UInt64Array::from_iter_values(rows.iter().map(|r| block.first_seq + r as u64))),
+            Column::Ts => {
+                let mut b = TimestampNanosecondBuilder::with_capacity(rows.len()).with_timezone("UTC");
+                rows.iter().for_each(|r| b.append_value(nanos(ts(r))));
+                Arc::new(b.finish())
+            }
+            Column::Date => Arc::new(Date32Array::from_iter_values(rows.iter().map(|r| day(ts(r))))),
+            Column::Host => {
+                let keys: UInt32Array = rows.iter().map(|_| Some(0)).collect();
+                dictionary(&keys, &StringArray::from(vec![host]))?
+            }
+            Column::Param(p) => param_values(p, rows.iter().map(|r| block.event(r)))?,
+            Column::Field(f) if self.per() == Per::Row => {
+                collect(f.ty, rows.iter().map(|r| f.of(block.event(r), &FieldArg::None)))?
+            }
+            Column::ProcessKey | Column::Field(_) => self.by_entry(block, rows)?,
+        })
+    }
+
+    /// Values that belong to dictionary entries: computed for the entries that the rows use, where these are few.
+    fn by_entry(&self, block: &Decoded, rows: &Rows<'_>) -> Result<ArrayRef, ArrowError> {
+        let per = self.per();
+        let mut keys: Vec<Option<u32>> = rows.iter().map(|row| entry_of(per, block, row)).collect();
+        let count = entry_count(per, block);
+        let values = if rows.len() < count {
+            let used = compact(&mut keys, count);
+            self.entries(block, used.into_iter())?
+        } else {
+            self.entries(block, 0..count as u32)?
+        };
+        let keys = UInt32Array::from(keys);
+        match values.as_any().downcast_ref::<StringArray>() {
+            Some(texts) => dictionary(&keys, texts),
+            None => take(&values, &keys, None),
+        }
+    }
+
+    /// The values of dictionary entries; texts as plain strings. Columns of rows have none.
+    pub(crate) fn entries(
+        &self,
+        block: &Decoded,
+        entries: impl Iterator<Item = u32>,
+    ) -> Result<ArrayRef, ArrowError> {
+        let dict = &block.dict;
+        let none = &FieldArg::None;
+        let Column::Field(f) = self else {
+            let images = entries.map(|i| dict.images.get(i as usize));
+            let keys = images.map(|i| i.map(|i| ProcessId::of(i).key()));
+            return Ok(Arc::new(keys.collect::<Int64Array>()));
+        };
+        let kind = |i: u32| block.kinds.get(i as usize);
+        let context = |i: u32| dict.contexts.get(i as usize);
+        match f.get {
+            Getter::Kind(get) => collect(f.ty, entries.map(|i| kind(i).map_or(Value::Absent, |k| get(&k.spec)))),
+            Getter::Process(get) => {
+                collect(f.ty, entries.map(|i| dict.image(i).map_or(Value::Absent, |i| get(i, none))))
+            }
+            Getter::Thread(get) => {
+                collect(f.ty, entries.map(|i| context(i).map_or(Value::Absent, |c| get(*c, dict))))
+            }
+            Getter::Fd(get) => collect(f.ty, entries.map(|i| dict.fd(i).map_or(Value::Absent, |i| get(i, none)))),
+            Getter::Event(_) => collect(f.ty, entries.map(|_| Value::Absent)),
+        }
+    }
+}
+
+/// The value of a column that belongs to event types, for each of these types.
+pub(crate) fn of_specs(f: &Field, specs: &[EventSpec]) -> Result<ArrayRef, ArrowError> {
+    match f.get {
+        Getter::Kind(get) => collect(f.ty, specs.iter().map(get)),
+        _ => collect(f.ty, specs.iter().map(|_| Value::Absent)),
+    }
+}
+
+/// Renumbers keys so that only entries in use have a number; gives the entries in use in the new order.
+fn compact(keys: &mut [Option<u32>], count: usize) -> Vec<u32> {
+    const UNUSED: u32 = u32::MAX;
+    let mut numbers = vec![UNUSED; count];
+    let mut used = Vec::new();
+    for key in keys.iter_mut() {
+        let Some(number) = key.and_then(|k| numbers.get_mut(k as usize)) else {
+            *key = None;
+            continue;
+        };
+        if *number == UNUSED {
+            *number = used.len() as u32;
+            used.extend(*key);
+        }
+        *key = Some(*number);
+    }
+    used
+}
+
+/// A dictionary array over a block's entries. Rows of entries without a value are null by their key, because not every
+/// kernel looks for nulls among the values.
+pub(crate) fn dictionary(keys: &UInt32Array, values: &StringArray) -> Result<ArrayRef, ArrowError> {
+    let valid = |k: &u32| (*k as usize) < values.len() && values.is_valid(*k as usize);
+    let keys: UInt32Array = if values.null_count() == 0 {
+        keys.clone()
+    } else {
+        keys.iter().map(|k| k.filter(valid)).collect()
+    };
+    let values = Arc::new(values.clone());
+    Ok(Arc::new(DictionaryArray::<UInt32Type>::try_new(keys, values)?))
+}
+
+/// The values of a parameter.
+fn param_values<'a>(
+    param: &Param,
+    events: impl Iterator<Item = EventView<'a>>,
+) -> Result<ArrayRef, ArrowError> {
+    let values = events.map(|e| e.arg_named(&param.name));
+    let number = |arg: Arg<'_>| if let Arg::Num(n) = arg { Some(n) } else { None };
+    match param.ty {
+        ParamType::Int => collect(FieldType::Int, values.map(|v| number(v).map_or(Value::Absent, Value::Int))),
+        ParamType::Uint => {
+            // Unsigned 64-bit values are stored in two's complement.
+            collect(FieldType::Uint, values.map(|v| number(v).map_or(Value::Absent, |n| Value::Uint(n as u64))))
+        }
+        ParamType::Timestamp => {
+            let known = values.map(|v| number(v).filter(|n| *n > 0));
+            collect(FieldType::Timestamp, known.map(|v| v.map_or(Value::Absent, Value::Int)))
+        }
+        ParamType::Text => collect(
+            FieldType::Str,
+            values.map(|v| match v {
+                Arg::Str(s) | Arg::Path { resolved: s, .. } => Value::Str(Cow::Borrowed(s)),
+                _ => Value::Absent,
+            }),
+        ),
+        ParamType::Name(set) => collect(
+            FieldType::Str,
+            values.map(|v| match number(v) {
+                Some(n) => Value::owned(names::value(set, n).map_or_else(|| n.to_string(), str::to_owned)),
+                None => Value::Absent,
+            }),
+        ),
+    }
+}
+
+/// Collects values into an array of their plain type (texts as `Utf8`).
+pub(crate) fn collect<'a>(ty: FieldType, values: impl Iterator<Item = Value<'a>>) -> Result<ArrayRef, ArrowError> {
+    Ok(match ty {
+        FieldType::Bool => {
+            let mut b = BooleanBuilder::new();
+            values.for_each(|v| b.append_option(if let Value::Bool(x) = v { Some(x) } else { None }));
+            Arc::new(b.finish())
+        }
+        FieldType::Int => {
+            let mut b = Int64Builder::new();
+            values.for_each(|v| b.append_option(int(&v)));
+            Arc::new(b.finish())
+        }
+        FieldType::Duration => {
+            let mut b = DurationNanosecondBuilder::new();
+            values.for_each(|v| b.append_option(int(&v)));
+            Arc::new(b.finish())
+        }
+        FieldType::Timestamp => {
+            let mut b = TimestampNanosecondBuilder::new().with_timezone("UTC");
+            values.for_each(|v| b.append_option(int(&v)));
+            Arc::new(b.finish())
+        }
+        FieldType::Uint => {
+            let mut b = UInt64Builder::new();
+            values.for_each(|v| b.append_option(uint(&v)));
+            Arc::new(b.finish())
+        }
+        FieldType::Str | FieldType::Ip => texts(values)?,
+        FieldType::List => lists(values)?,
+    })
+}
+
+/// The texts of one array have no more bytes: a hostile block may name its longest string in every row.
+const MAX_TEXT: usize = 1 << 30;
+
+/// Counts bytes up to [`MAX_TEXT`].
+#[derive(Default)]
+struct Room(usize);
+
+impl Room {
+    fn take(&mut self, bytes: usize) -> Result<(), ArrowError> {
+        self.0 = self.0.saturating_add(bytes);
+        if self.0 <= MAX_TEXT {
+            return Ok(());
+        }
+        Err(ArrowError::MemoryError(format!("the texts of some rows have more than {MAX_TEXT} bytes")))
+    }
+}
+
+fn texts<'a>(values: impl Iterator<Item = Value<'a>>) -> Result<ArrayRef, ArrowError> {
+    let mut room = Room::default();
+    let mut b = StringBuilder::new();
+    let mut append = |s: &str, b: &mut StringBuilder| {
+        b.append_value(s);
+        room.take(s.len())
+    };
+    for v in values {
+        match v {
+            Value::Absent => b.append_null(),
+            Value::Str(s) => append(&lossless(&s), &mut b)?,
+            other => append(&other.to_string(), &mut b)?,
+        }
+    }
+    Ok(Arc::new(b.finish()))
+}
+
+fn lists<'a>(values: impl Iterator<Item = Value<'a>>) -> Result<ArrayRef, ArrowError> {
+    let mut room = Room::default();
+    let mut b = ListBuilder::new(StringBuilder::new());
+    for v in values {
+        let Value::List(items) = v else {
+            b.append(false);
+            continue;
+        };
+        for item in &items {
+            let item = lossless(item);
+            b.values().append_value(&item);
+            room.take(item.len())?;
+        }
+        b.append(true);
+    }
+    Ok(Arc::new(b.finish()))
+}
+
+/// Nanoseconds as Arrow stores them: times after 2262 stay at the end of what it can tell.
+pub(crate) fn nanos(ts: u64) -> i64 {
+    i64::try_from(ts).unwrap_or(i64::MAX)
+}
+
+fn int(v: &Value<'_>) -> Option<i64> {
+    match v {
+        Value::Int(x) => Some(*x),
+        Value::Uint(x) => i64::try_from(*x).ok(),
+        Value::Bool(b) => Some(i64::from(*b)),
+        _ => None,
+    }
+}
+
+fn uint(v: &Value<'_>) -> Option<u64> {
+    match v {
+        Value::Uint(x) => Some(*x),
+        Value::Int(x) => u64::try_from(*x).ok(),
+        _ => None,
+    }
+}

@@ -1,0 +1,163 @@
+//! What decoding takes: which columns a need touches, where string sections begin, which types are of which family.
+
+use std::ops::Range;
+
+use super::error::BlockError;
+use super::frame::{BULK, Column, ColumnSet, FamilyColumns, HOT};
+use super::head::BlockHead;
+use super::strings::{FIXED_IDS, Refs, SECTIONS, Section};
+use super::{MAX_PARAMS, Need};
+use crate::schema::Schema;
+
+/// What is being decoded.
+pub(super) struct Job<'a> {
+    pub(super) head: &'a BlockHead,
+    pub(super) need: Need,
+    /// The id of the first string of each section, and of the one after the last.
+    bases: [u32; SECTIONS + 1],
+    /// How many of the head's event types are of the hot family.
+    pub(super) hot_kinds: usize,
+}
+
+/// The needs of a family.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) ret: Need,
+    pub(super) fd: Need,
+    pub(super) args: Need,
+}
+
+const ASKED_HOT: Asked = Asked {
+    ret: Need::RET_HOT,
+    fd: Need::FD_HOT,
+    args: Need::ARGS_HOT,
+};
+
+const ASKED_BULK: Asked = Asked {
+    ret: Need::RET_BULK,
+    fd: Need::FD_BULK,
+    args: Need::ARGS_BULK,
+};
+
+/// The columns of each string section.
+pub(super) const SECTION_COLUMNS: [(Section, Column, Column); SECTIONS] = [
+    (Section::Images, Column::ImageLens, Column::ImageText),
+    (Section::HotFds, Column::HotFdLens, Column::HotFdText),
+    (Section::HotArgs, Column::HotArgLens, Column::HotArgText),
+    (Section::BulkFds, Column::BulkFdLens, Column::BulkFdText),
+    (Section::BulkArgs, Column::BulkArgLens, Column::BulkArgText),
+];
+
+/// What may refer to strings of a section: its own columns and those of later sections.
+pub(super) const fn readers_of(section: Section) -> Need {
+    let from_bulk_args = Need::ARGS_BULK.0;
+    let from_bulk_fds = from_bulk_args | Need::FD_BULK.0;
+    let from_hot_args = from_bulk_fds | Need::ARGS_HOT.0;
+    let from_hot_fds = from_hot_args | Need::FD_HOT.0;
+    Need(match section {
+        Section::Images => from_hot_fds | Need::IMAGES.0,
+        Section::HotFds => from_hot_fds,
+        Section::HotArgs => from_hot_args,
+        Section::BulkFds => from_bulk_fds,
+        Section::BulkArgs => from_bulk_args,
+    })
+}
+
+impl<'a> Job<'a> {
+    /// What decoding `need` of a block takes.
+    pub(super) fn new(head: &'a BlockHead, schema: &Schema, need: Need) -> Result<Job<'a>, BlockError> {
+        let mut bases = [FIXED_IDS; SECTIONS + 1];
+        for (i, count) in head.counts.strings.iter().enumerate() {
+            bases[i + 1] = bases[i] + count;
+        }
+        Ok(Job {
+            head,
+            need: need.implied(),
+            bases,
+            hot_kinds: hot_kinds(head, schema)?,
+        })
+    }
+
+    /// References to the strings of a section.
+    pub(super) fn refs(&self, section: Section) -> Refs {
+        let i = section as usize;
+        Refs::new(self.bases[i], self.bases[i + 1] - self.bases[i])
+    }
+
+    /// Needs, columns and positions in the head's list of each family.
+    pub(super) fn families(&self) -> [(Asked, FamilyColumns, std::ops::Range<usize>); 2] {
+        [
+            (ASKED_HOT, HOT, 0..self.hot_kinds),
+            (ASKED_BULK, BULK, self.hot_kinds..self.head.kinds.len()),
+        ]
+    }
+
+    /// The columns that are needed.
+    pub(super) fn columns(&self) -> ColumnSet {
+        let mut set = ColumnSet::default();
+        let mut when = |asked: Need, columns: &[Column]| {
+            if self.need.intersects(asked) {
+                set.add(columns);
+            }
+        };
+        when(Need::KIND, &[Column::Kinds]);
+        when(Need::CONTEXT, &[Column::Contexts, Column::ContextRuns]);
+        when(Need::IMAGES, &[Column::Images, Column::Containers]);
+        when(Need::CPU, &[Column::Cpu]);
+        when(
+            Need::TS,
+            &[Column::TsLow, Column::TsMiddle, Column::TsHigh, Column::TsEscapes],
+        );
+        when(Need::DATA, &[Column::DataLens, Column::DataBytes]);
+        for (section, lens, text) in SECTION_COLUMNS {
+            when(readers_of(section), &[lens, text]);
+        }
+        for (asked, c, _) in self.families() {
+            when(asked.ret, &[c.rets]);
+            when(asked.fd, &[c.fd_dict, c.fd_refs, c.fd_nums]);
+            when(asked.args, &[c.arg_nums, c.arg_strs, c.arg_paths, c.arg_raws]);
+        }
+        set
+    }
+}
+
+/// Fewer bytes between two frames are read along: it costs less than another system call.
+const READ_ALONG: u64 = 8 << 10;
+
+/// The ranges of a body that [`Decoder::decode`] looks at for `need`: ascending and apart. The rest of the body may hold
+/// anything, so that a reader need not fetch it.
+pub fn ranges(head: &BlockHead, schema: &Schema, need: Need) -> Result<Vec<Range<u64>>, BlockError> {
+    let wanted = Job::new(head, schema, need)?.columns();
+    let mut ranges: Vec<Range<u64>> = Vec::new();
+    let mut at = 0;
+    for frame in &head.frames {
+        let end = at + u64::from(frame.packed_len);
+        if wanted.wants(frame.id) {
+            match ranges.last_mut() {
+                Some(last) if at - last.end <= READ_ALONG => last.end = end,
+                _ => ranges.push(at..end),
+            }
+        }
+        at = end;
+    }
+    Ok(ranges)
+}
+
+/// How many of a head's event types are of the hot family; checks their order.
+fn hot_kinds(head: &BlockHead, schema: &Schema) -> Result<usize, BlockError> {
+    let mut hot = 0;
+    let mut last = None;
+    for kind in &head.kinds {
+        let spec = schema.get(kind.id).ok_or(BlockError::UnknownKind(kind.id))?;
+        if spec.params.len() > MAX_PARAMS {
+            return Err(BlockError::Head("an event type has too many parameters"));
+        }
+        let key = (!spec.hot, kind.id);
+        if last.is_some_and(|last| last >= key) {
+            return Err(BlockError::Head("event types are out of order"));
+        }
+        last = Some(key);
+        hot += usize::from(spec.hot);
+    }
+    Ok(hot)
+}
