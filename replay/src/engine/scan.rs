@@ -1,240 +1,324 @@
-//! Matching the events of one block: process images and open objects are tested once, events only combine the results.
+//! One block after another against a plan: images and open objects are put into classes, events test sets of bits, and
+//! the few that are left are asked in full.
 
-use ctrace_trace::block::decoded::{Context, Decoded};
+use ctrace_trace::block::Need;
+use ctrace_trace::block::decoded::{Decoded, Dictionaries, KindColumns};
 use ctrace_trace::event::EventType;
+use hashbrown::HashMap;
 
+use super::dictionary::{Classes, Comparisons};
 use super::evaluate::{Place, holds};
-use super::plan::{Memo, Plan, Slot};
-use crate::fields::Scope;
-use crate::typed::formula::{AtomId, NodeId};
+use super::mask;
+use super::plan::{Asked, Plan, Slot};
+use crate::typed::formula::NodeId;
+
+/// More classes, or sets of live slots, than this are forgotten and found again: a hostile recording may make any
+/// number of them.
+const MAX_CLASSES: usize = 1 << 15;
+const MAX_LIVE_SETS: usize = 256;
+const MAX_VERDICTS: usize = 1 << 18;
+
+/// An event that may satisfy an slot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Candidate {
+    pub(super) row: u32,
+    pub(super) slot: u32,
+    /// Whether its type is of the bulk family.
+    pub(super) bulk: bool,
+    /// Classes of its image and open object.
+    image: u32,
+    fd: u32,
+    /// What these two say of the whole condition.
+    pub(super) verdict: Option<bool>,
+}
 
 /// An event that satisfies a condition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hit {
     pub(crate) row: u32,
     pub(crate) rule: usize,
+    /// Whether its type is of the bulk family.
+    pub(crate) bulk: bool,
 }
 
-/// A set of slots of one block, one bit each.
-type Bits = Vec<u64>;
+/// Works through blocks; one per thread. Keeps what it learned about values.
+#[derive(Debug)]
+pub(super) struct Scan<'p> {
+    plan: &'p Plan,
+    process: Comparisons<'p>,
+    images: Classes,
+    fds: HashMap<Box<[u64]>, FdSide<'p>>,
+    /// Of the current block: slots that its types and images allow.
+    live: Vec<u64>,
+    /// Class of each image.
+    image_class: Vec<u32>,
+    /// Classes of the block's images without repetition, and which of them each context has.
+    local_classes: Vec<u32>,
+    context_class: Vec<u32>,
+    fd_class: Vec<u32>,
+    candidates: Vec<Candidate>,
+}
 
-/// Matches the events of a block; in event order, and within an event in the order of the rules.
+/// What is known of open objects under one set of live slots: comparisons that no live slot makes are left out.
+#[derive(Debug)]
+struct FdSide<'p> {
+    comparisons: Comparisons<'p>,
+    classes: Classes,
+    /// By slot, image class and fd class.
+    verdicts: HashMap<(u32, u32, u32), Option<bool>>,
+}
+
+impl<'p> Scan<'p> {
+    pub(super) fn new(plan: &'p Plan) -> Scan<'p> {
+        Scan {
+            plan,
+            process: Comparisons::new(&plan.formulas, &plan.image_atoms, |_| true, true),
+            images: Classes::new(plan.image_atoms.len(), plan.words, |bits, out| {
+                allow(plan, |i| i.image, bits, out);
+            }),
+            fds: HashMap::new(),
+            live: Vec::new(),
+            image_class: Vec::new(),
+            local_classes: Vec::new(),
+            context_class: Vec::new(),
+            fd_class: Vec::new(),
+            candidates: Vec::new(),
+        }
+    }
+
+    /// Begins a block with the event types that it holds. Without live slots there is nothing to look for.
+    pub(super) fn begin(&mut self, types: impl Iterator<Item = EventType>) -> bool {
+        if self.images.len() > MAX_CLASSES || self.fds.len() > MAX_LIVE_SETS {
+            *self = Scan::new(self.plan);
+        }
+        self.live.clear();
+        self.live.resize(self.plan.words, 0);
+        for id in types {
+            if let Some(slots) = self.plan.mask_of(id) {
+                mask::add(&mut self.live, slots);
+            }
+        }
+        self.image_class.clear();
+        mask::any(&self.live)
+    }
+
+    /// Whether process images say anything about the conditions.
+    pub(super) fn wants_images(&self) -> bool {
+        !self.plan.image_atoms.is_empty()
+    }
+
+    /// Puts the block's images into classes. False when none allows any live slot.
+    pub(super) fn images(&mut self, dict: &Dictionaries) -> bool {
+        let plan = self.plan;
+        let mut bits = vec![0; mask::words_for(plan.image_atoms.len())];
+        // Events without an image are of class 0.
+        let mut allowed = self.images.mask(0).to_vec();
+        for index in 0..dict.images.len() as u32 {
+            bits.fill(0);
+            if let Some(image) = dict.image(index) {
+                self.process.mark(Place::Image(image), &mut bits);
+            }
+            let class = self.images.find(&bits, |bits, out| allow(plan, |i| i.image, bits, out));
+            self.image_class.push(class);
+            mask::add(&mut allowed, self.images.mask(class));
+        }
+        mask::keep(&mut self.live, &allowed);
+        mask::any(&self.live)
+    }
+
+    /// Columns that finding the candidates takes in a block with these event types.
+    pub(super) fn column_needs(&self, types: impl Iterator<Item = EventType>) -> Need {
+        let mut need = Need::KIND | Need::CONTEXT;
+        for id in types {
+            let live = self.plan.mask_of(id).is_some_and(|slots| self.live_fd_atoms(slots));
+            if live {
+                need |= if self.plan.is_bulk(id) { Need::FD_BULK } else { Need::FD_HOT };
+            }
+        }
+        need
+    }
+
+    fn live_fd_atoms(&self, slots: &[u64]) -> bool {
+        self.live_slots(slots).any(|i| mask::any(&i.fd_atoms))
+    }
+
+    fn live_slots(&self, among: &[u64]) -> impl Iterator<Item = &'p Slot> {
+        let both: Vec<u64> = self.live.iter().zip(among).map(|(a, b)| a & b).collect();
+        let plan = self.plan;
+        mask::bits(&both).filter_map(|i| plan.slot(i)).collect::<Vec<_>>().into_iter()
+    }
+
+    /// The events that may satisfy an slot, by row, then by slot.
+    pub(super) fn candidates(&mut self, decoded: &Decoded) -> &[Candidate] {
+        self.candidates.clear();
+        let mut side = match self.fds.remove(self.live.as_slice()) {
+            Some(side) if side.classes.len() <= MAX_CLASSES && side.verdicts.len() <= MAX_VERDICTS => side,
+            _ => FdSide::new(self.plan, self.live_slots(&self.live)),
+        };
+        side.classify(self.plan, decoded, &mut self.fd_class);
+        self.place_contexts(decoded);
+        for kind in &decoded.kinds {
+            self.of_kind(kind, decoded, &mut side);
+        }
+        self.fds.insert(self.live.as_slice().into(), side);
+        self.candidates.sort_unstable_by_key(|c| (c.row, c.slot));
+        &self.candidates
+    }
+
+    /// Finds the class of each context's image, in numbers of this block's own.
+    fn place_contexts(&mut self, decoded: &Decoded) {
+        const UNSEEN: u32 = u32::MAX;
+        let mut local = vec![UNSEEN; self.images.len()];
+        self.local_classes.clear();
+        self.context_class.clear();
+        for context in &decoded.dict.contexts {
+            let class = context.image.and_then(|i| self.image_class.get(i as usize)).copied().unwrap_or(0);
+            let Some(slot) = local.get_mut(class as usize) else { continue };
+            if *slot == UNSEEN {
+                *slot = self.local_classes.len() as u32;
+                self.local_classes.push(class);
+            }
+            self.context_class.push(*slot);
+        }
+    }
+
+    fn of_kind(&mut self, kind: &KindColumns, decoded: &Decoded, side: &mut FdSide<'p>) {
+        let Some(slots) = self.plan.mask_of(kind.spec.id).filter(|i| mask::meet(i, &self.live)) else { return };
+        let words = self.plan.words;
+        let mut allowed: Vec<u64> = Vec::with_capacity(self.local_classes.len() * words);
+        for class in &self.local_classes {
+            let by_image = self.images.mask(*class).iter().zip(&self.live);
+            allowed.extend(slots.iter().zip(by_image).map(|(t, (p, l))| t & p & l));
+        }
+        for row in &kind.rows {
+            let context = decoded.context.get(*row as usize).copied().unwrap_or(0);
+            let local = self.context_class.get(context as usize).copied().unwrap_or(0) as usize;
+            let Some(by_type) = allowed.get(local * words..(local + 1) * words).filter(|a| mask::any(a)) else {
+                continue;
+            };
+            let fd = decoded.fd.get(*row as usize).and_then(|fd| self.fd_class.get(*fd as usize)).copied().unwrap_or(0);
+            let by_fd = side.classes.mask(fd);
+            if !mask::meet(by_type, by_fd) {
+                continue;
+            }
+            let image = self.local_classes.get(local).copied().unwrap_or(0);
+            let left: Vec<u64> = by_type.iter().zip(by_fd).map(|(a, b)| a & b).collect();
+            for slot in mask::bits(&left) {
+                let verdict = side.verdict(self.plan, &self.images, (slot, image, fd));
+                if verdict != Some(false) {
+                    self.candidates.push(Candidate { row: *row, slot, bulk: !kind.spec.hot, image, fd, verdict });
+                }
+            }
+        }
+    }
+
+    /// Columns that confirming a candidate takes.
+    pub(super) fn needs(&self, candidate: &Candidate) -> Need {
+        self.plan.slot(candidate.slot).map_or(Need::NOTHING, |i| i.row_need)
+    }
+
+    /// The rule that a candidate is about.
+    fn rule(&self, candidate: &Candidate) -> Option<usize> {
+        self.plan.slot(candidate.slot).map(|i| i.rule)
+    }
+
+    /// The candidates that satisfy their rules; with `first`, of each event only the first. The columns that confirming
+    /// them takes must be there.
+    pub(super) fn hits(&self, decoded: &Decoded, candidates: &[Candidate], first: bool) -> Vec<Hit> {
+        let mut hits: Vec<Hit> = Vec::new();
+        for candidate in candidates {
+            let taken = first && hits.last().is_some_and(|hit| hit.row == candidate.row);
+            if !taken && self.confirm(decoded, candidate) {
+                let hit = |rule| Hit { row: candidate.row, rule, bulk: candidate.bulk };
+                hits.extend(self.rule(candidate).map(hit));
+            }
+        }
+        hits
+    }
+
+    /// Whether a candidate's event satisfies the slot. The columns that the slot needs must be there.
+    fn confirm(&self, decoded: &Decoded, candidate: &Candidate) -> bool {
+        if let Some(verdict) = candidate.verdict {
+            return verdict;
+        }
+        let (Some(slot), Some(side)) =
+            (self.plan.slot(candidate.slot), self.fds.get(self.live.as_slice()))
+        else {
+            return false;
+        };
+        let event = decoded.event(candidate.row as usize);
+        let (image, fd) = (self.images.bits(candidate.image), side.classes.bits(candidate.fd));
+        self.plan.formulas.eval(slot.condition, &mut |atom| match self.plan.asked(atom) {
+            Asked::OfImages(bit) => mask::has(image, bit),
+            Asked::OfFds(bit) => mask::has(fd, bit),
+            Asked::OfEvents => self.plan.formulas.atom_of(atom).is_some_and(|a| holds(a, Place::Event(event))),
+        })
+    }
+}
+
+impl<'p> FdSide<'p> {
+    fn new<'i>(plan: &'p Plan, live: impl Iterator<Item = &'i Slot>) -> FdSide<'p> {
+        let mut wanted = vec![0; mask::words_for(plan.fd_atoms.len())];
+        live.for_each(|slot| mask::add(&mut wanted, &slot.fd_atoms));
+        FdSide {
+            comparisons: Comparisons::new(&plan.formulas, &plan.fd_atoms, |bit| mask::has(&wanted, bit), false),
+            classes: Classes::new(plan.fd_atoms.len(), plan.words, |bits, out| allow(plan, |i| i.fd, bits, out)),
+            verdicts: HashMap::new(),
+        }
+    }
+
+    /// The class of each open object.
+    fn classify(&mut self, plan: &Plan, decoded: &Decoded, out: &mut Vec<u32>) {
+        out.clear();
+        let mut bits = vec![0; mask::words_for(plan.fd_atoms.len())];
+        for index in 0..decoded.dict.fds.len() as u32 {
+            bits.fill(0);
+            if let Some(fd) = decoded.dict.fd(index) {
+                self.comparisons.mark(Place::Fd(fd), &mut bits);
+            }
+            out.push(self.classes.find(&bits, |bits, out| allow(plan, |i| i.fd, bits, out)));
+        }
+    }
+
+    /// What image and open object together say of an slot.
+    fn verdict(&mut self, plan: &Plan, images: &Classes, key: (u32, u32, u32)) -> Option<bool> {
+        let (slot, image, fd) = key;
+        if let Some(known) = self.verdicts.get(&key) {
+            return *known;
+        }
+        let node = plan.slot(slot)?.condition;
+        let (image, fd) = (images.bits(image), self.classes.bits(fd));
+        let verdict = plan.formulas.decides(node, &mut |atom| match plan.asked(atom) {
+            Asked::OfImages(bit) => Some(mask::has(image, bit)),
+            Asked::OfFds(bit) => Some(mask::has(fd, bit)),
+            Asked::OfEvents => None,
+        });
+        self.verdicts.insert(key, verdict);
+        verdict
+    }
+}
+
+/// Matches the events of a block whose columns are all there; in event order, and within an event in the order of rules.
 ///
 /// With `first`, only the first rule of each event counts.
 pub(crate) fn matches(plan: &Plan, block: &Decoded, first: bool) -> Vec<Hit> {
-    let live = Live::new(plan, block);
-    if live.slots.is_empty() {
+    let mut scan = Scan::new(plan);
+    if !scan.begin(block.kinds.iter().map(|k| k.spec.id)) || (scan.wants_images() && !scan.images(&block.dict)) {
         return Vec::new();
     }
-    let mut scan = Scan::new(plan, block, &live);
-    let mut hits = Vec::new();
-    for (index, kind) in block.kinds.iter().enumerate() {
-        if let Some(wanted) = live.by_kind.get(index).filter(|bits| bits.iter().any(|w| *w != 0)) {
-            scan.kind(kind.spec.id, &kind.rows, wanted, first, &mut hits);
-        }
-    }
-    hits.sort_unstable();
-    hits
+    let candidates = scan.candidates(block).to_vec();
+    scan.hits(block, &candidates, first)
 }
 
-/// The slots that can match in a block, renumbered.
-struct Live<'a> {
-    slots: Vec<&'a Slot>,
-    /// Per event type of the block: its slots.
-    by_kind: Vec<Bits>,
-}
-
-impl<'a> Live<'a> {
-    fn new(plan: &'a Plan, block: &Decoded) -> Live<'a> {
-        let mut ids: Vec<usize> = block
-            .kinds
-            .iter()
-            .flat_map(|k| plan.slots_of(k.spec.id))
-            .copied()
-            .collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let slots: Vec<&Slot> = ids.iter().filter_map(|i| plan.slots.get(*i)).collect();
-        let words = slots.len().div_ceil(64);
-        let by_kind = block.kinds.iter().map(|k| {
-            let mut bits = vec![0; words];
-            for slot in plan.slots_of(k.spec.id) {
-                if let Ok(at) = ids.binary_search(slot) {
-                    set(&mut bits, at);
-                }
-            }
-            bits
+/// Adds the slots whose projection holds where these comparisons do.
+fn allow(plan: &Plan, projection: fn(&Slot) -> NodeId, bits: &[u64], out: &mut [u64]) {
+    for (i, slot) in (0..).zip(&plan.slots) {
+        let holds = plan.formulas.eval(projection(slot), &mut |atom| match plan.asked(atom) {
+            Asked::OfImages(bit) | Asked::OfFds(bit) => mask::has(bits, bit),
+            Asked::OfEvents => false,
         });
-        Live {
-            by_kind: by_kind.collect(),
-            slots,
+        if holds {
+            mask::set(out, i);
         }
     }
-}
-
-fn set(bits: &mut Bits, at: usize) {
-    if let Some(word) = bits.get_mut(at / 64) {
-        *word |= 1 << (at % 64);
-    }
-}
-
-/// What is known of an entry: the slots whose weakened condition it satisfies, once it was looked at.
-type Known = Vec<Option<Box<[u64]>>>;
-
-struct Scan<'a> {
-    plan: &'a Plan,
-    block: &'a Decoded,
-    slots: &'a [&'a Slot],
-    images: Known,
-    fds: Known,
-    /// For events without an image, and without an object.
-    no_image: Box<[u64]>,
-    no_fd: Box<[u64]>,
-    memo: Memo,
-}
-
-impl<'a> Scan<'a> {
-    fn new(plan: &'a Plan, block: &'a Decoded, live: &'a Live<'a>) -> Scan<'a> {
-        let mut scan = Scan {
-            plan,
-            block,
-            slots: &live.slots,
-            images: vec![None; block.dict.images.len()],
-            fds: vec![None; block.dict.fds.len()],
-            no_image: Box::default(),
-            no_fd: Box::default(),
-            memo: Memo::default(),
-        };
-        scan.no_image = scan.passing(|s| s.image, None);
-        scan.no_fd = scan.passing(|s| s.fd, None);
-        scan
-    }
-
-    /// The slots whose weakened condition holds at a dictionary entry.
-    fn passing(&mut self, node: fn(&Slot) -> NodeId, place: Option<Place<'_>>) -> Box<[u64]> {
-        self.memo.reset(self.plan.formulas.atom_count());
-        let mut bits = vec![0; self.slots.len().div_ceil(64)];
-        let (plan, memo) = (self.plan, &mut self.memo);
-        for (at, slot) in self.slots.iter().enumerate() {
-            let mut ask = |id: AtomId| match (place, plan.formulas.atom_of(id)) {
-                (Some(place), Some(atom)) => memo.get(id, || holds(atom, place)),
-                _ => false,
-            };
-            if plan.formulas.eval(node(slot), &mut ask) {
-                set(&mut bits, at);
-            }
-        }
-        bits.into()
-    }
-
-    fn image_bits(&mut self, index: Option<u32>) -> &[u64] {
-        let Some(index) = index.filter(|i| (*i as usize) < self.images.len()) else {
-            return &self.no_image;
-        };
-        if self.images.get(index as usize).is_some_and(Option::is_none) {
-            let place = self.block.dict.image(index).map(Place::Image);
-            let bits = self.passing(|s| s.image, place);
-            if let Some(slot) = self.images.get_mut(index as usize) {
-                *slot = Some(bits);
-            }
-        }
-        self.images
-            .get(index as usize)
-            .and_then(Option::as_deref)
-            .unwrap_or(&self.no_image)
-    }
-
-    fn fd_bits(&mut self, index: u32) -> &[u64] {
-        if index == 0 || index as usize >= self.fds.len() {
-            return &self.no_fd;
-        }
-        if self.fds.get(index as usize).is_some_and(Option::is_none) {
-            let place = self.block.dict.fd(index).map(Place::Fd);
-            let bits = self.passing(|s| s.fd, place);
-            if let Some(slot) = self.fds.get_mut(index as usize) {
-                *slot = Some(bits);
-            }
-        }
-        self.fds
-            .get(index as usize)
-            .and_then(Option::as_deref)
-            .unwrap_or(&self.no_fd)
-    }
-
-    /// Matches the events of one type.
-    fn kind(&mut self, id: EventType, rows: &[u32], wanted: &Bits, first: bool, hits: &mut Vec<Hit>) {
-        let bulk_of_fds = self.slots_need_fd(id);
-        let mut passing = vec![0u64; wanted.len()];
-        for row in rows {
-            let context = self.block.context.get(*row as usize).copied();
-            let context: Option<Context> = context.and_then(|c| self.block.dict.contexts.get(c as usize).copied());
-            let image = context.and_then(|c| c.image);
-            if !narrow(&mut passing, wanted, self.image_bits(image)) {
-                continue;
-            }
-            if bulk_of_fds {
-                let fd = self.block.fd.get(*row as usize).copied().unwrap_or(0);
-                let before = passing.clone();
-                if !narrow(&mut passing, &before, self.fd_bits(fd)) {
-                    continue;
-                }
-            }
-            self.survivor(*row, &passing, first, hits);
-        }
-    }
-
-    fn slots_need_fd(&self, id: EventType) -> bool {
-        let slots = self.plan.slots_of(id).iter().filter_map(|s| self.plan.slots.get(*s));
-        slots.into_iter().any(|s| !self.plan.formulas.is_true(s.fd))
-    }
-
-    /// Gives an event the whole conditions that its image and object leave open.
-    fn survivor(&mut self, row: u32, passing: &[u64], first: bool, hits: &mut Vec<Hit>) {
-        let event = self.block.event(row as usize);
-        let image = event.image();
-        let fd = event.fd();
-        self.memo.reset(self.plan.formulas.atom_count());
-        for at in ones(passing) {
-            let Some(slot) = self.slots.get(at) else { continue };
-            let (plan, memo) = (self.plan, &mut self.memo);
-            let mut ask = |id: AtomId| {
-                let Some(atom) = plan.formulas.atom_of(id) else {
-                    return false;
-                };
-                memo.get(id, || match atom.scope() {
-                    Scope::Process => image.is_some_and(|i| holds(atom, Place::Image(i))),
-                    Scope::Fd => fd.is_some_and(|f| holds(atom, Place::Fd(f))),
-                    _ => holds(atom, Place::Event(event)),
-                })
-            };
-            if plan.formulas.eval(slot.condition, &mut ask) {
-                hits.push(Hit { row, rule: slot.rule });
-                if first {
-                    return;
-                }
-            }
-        }
-    }
-}
-
-/// `out = a & b`; whether anything is left.
-fn narrow(out: &mut [u64], a: &[u64], b: &[u64]) -> bool {
-    let mut any = 0;
-    for (out, (a, b)) in out.iter_mut().zip(a.iter().zip(b)) {
-        *out = a & b;
-        any |= *out;
-    }
-    any != 0
-}
-
-/// The positions of the bits that are set, ascending.
-fn ones(bits: &[u64]) -> impl Iterator<Item = usize> + '_ {
-    bits.iter().enumerate().flat_map(|(w, word)| {
-        let mut left = *word;
-        std::iter::from_fn(move || {
-            let at = left.trailing_zeros() as usize;
-            left &= left.checked_sub(1)?;
-            Some(w * 64 + at)
-        })
-    })
 }
