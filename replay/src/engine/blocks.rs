@@ -30,14 +30,19 @@ pub(super) struct Worker<'p> {
 impl Run<'_> {
     pub(super) fn worker(&self) -> Worker<'_> {
         let scans = self.plans.iter().map(|(_, plan)| Scan::new(plan)).collect();
-        Worker { reader: BlockReader::new(), scans }
+        Worker {
+            reader: BlockReader::new(),
+            scans,
+        }
     }
 
     /// The alerts of a block; nothing when none of its events had to be looked at, as its head or its process images
     /// told.
     pub(super) fn block(&self, worker: &mut Worker<'_>, block: &BlockRef) -> Result<Option<Vec<Alert>>, Problem> {
         let plan = self.plans.iter().position(|(schema, _)| same(schema, block.schema()));
-        let Some(scan) = plan.and_then(|i| worker.scans.get_mut(i)) else { return Ok(None) };
+        let Some(scan) = plan.and_then(|i| worker.scans.get_mut(i)) else {
+            return Ok(None);
+        };
         match self.hits(scan, &mut worker.reader, block)? {
             None => Ok(None),
             Some(hits) if hits.is_empty() => Ok(Some(Vec::new())),
@@ -79,7 +84,10 @@ impl Run<'_> {
         let need = rules.fold(Need::TS | Need::KIND, |need, rule| need | rule.output.needs());
         let decoded = self.read(reader, block, narrowed(need, hits.iter().map(|h| h.bulk)))?;
         let about = &block.header().about;
-        let origin = Origin { case_id: &about.case_id.0, hostname: &about.host.name };
+        let origin = Origin {
+            case_id: &about.case_id.0,
+            hostname: &about.host.name,
+        };
         let alert = |hit: &Hit| {
             let row = Some(hit.row as usize).filter(|row| *row < decoded.len)?;
             Some(Alert::new(self.rules.get(hit.rule)?, decoded.event(row), origin))
@@ -98,6 +106,14 @@ impl Run<'_> {
 
 /// Leaves out the columns of a family to which none of the events belongs.
 fn narrowed(need: Need, bulk: impl Iterator<Item = bool> + Clone) -> Need {
-    let need = if bulk.clone().any(|bulk| bulk) { need } else { without_bulk(need) };
-    if bulk.clone().all(|bulk| bulk) { without_hot(need) } else { need }
+    let need = if bulk.clone().any(|bulk| bulk) {
+        need
+    } else {
+        without_bulk(need)
+    };
+    if bulk.clone().all(|bulk| bulk) {
+        without_hot(need)
+    } else {
+        need
+    }
 }

@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 
 use ctrace_trace::catalogue::Value;
+use ctrace_trace::fd::FdKind;
 use hashbrown::HashMap;
 
 use super::evaluate::{Place, each_value, holds};
 use super::mask;
 use super::matcher::TextMatcher;
+use crate::fields::FdPart;
 use crate::typed::atom::{Atom, Extract, Right};
 use crate::typed::formula::{AtomId, Formulas};
 use crate::typed::test::Test;
@@ -34,6 +36,9 @@ struct Group<'r> {
     others: Vec<(&'r Test, u32)>,
     all: Vec<(&'r Test, u32)>,
     memo: Option<HashMap<Box<[u8]>, Box<[u32]>>>,
+    part: FdPart,
+    /// For [`FdPart::Kind`]: the result for each kind of object met so far.
+    by_kind: BTreeMap<FdKind, Box<[u64]>>,
 }
 
 impl<'r> Comparisons<'r> {
@@ -57,13 +62,17 @@ impl<'r> Comparisons<'r> {
                         others: Vec::new(),
                         all: Vec::new(),
                         memo: memo.then(HashMap::new),
+                        part: part_of(&atom.left),
+                        by_kind: BTreeMap::new(),
                     });
                     group.add(test, bit);
                 }
                 _ => loose.push((atom, bit)),
             }
         }
-        Comparisons { groups: groups.into_values().collect(), loose }
+        let mut groups: Vec<Group<'_>> = groups.into_values().collect();
+        groups.iter_mut().for_each(|group| group.texts.finish());
+        Comparisons { groups, loose }
     }
 
     /// Sets the bits of the comparisons that hold for an entry.
@@ -89,7 +98,31 @@ impl<'r> Group<'r> {
     }
 
     fn mark(&mut self, place: Place<'_>, out: &mut [u64]) {
-        let Group { left, texts, others, all, memo } = self;
+        match (self.part, place) {
+            (FdPart::Socket, Place::Fd(fd)) if fd.entry.socket.is_none() => {}
+            (FdPart::Kind, Place::Fd(fd)) => {
+                if let Some(known) = self.by_kind.get(&fd.entry.kind) {
+                    mask::add(out, known);
+                    return;
+                }
+                let mut found = vec![0; out.len()];
+                self.mark_values(place, &mut found);
+                mask::add(out, &found);
+                self.by_kind.insert(fd.entry.kind, found.into());
+            }
+            _ => self.mark_values(place, out),
+        }
+    }
+
+    fn mark_values(&mut self, place: Place<'_>, out: &mut [u64]) {
+        let Group {
+            left,
+            texts,
+            others,
+            all,
+            memo,
+            ..
+        } = self;
         each_value(left, place, &mut |value| match (&value, &mut *memo) {
             (Value::Str(text), Some(memo)) if text.len() <= MEMO_BYTES => {
                 if let Some(bits) = memo.get(text.as_ref()) {
@@ -107,6 +140,13 @@ impl<'r> Group<'r> {
             (Value::Str(text), _) => mark_text(texts, others, text, &value, out),
             _ => mark_each(all, &value, out),
         });
+    }
+}
+
+fn part_of(left: &Extract) -> FdPart {
+    match left {
+        Extract::Field(field) => field.fd_part(),
+        _ => FdPart::Any,
     }
 }
 
@@ -157,7 +197,7 @@ impl Classes {
 
     /// The class of a set of comparisons that hold; `mask` computes what a new class means for the instances.
     pub(super) fn find(&mut self, bits: &[u64], mut mask: impl FnMut(&[u64], &mut [u64])) -> u32 {
-        if self.bits(self.last) == bits && !self.by_bits.is_empty() {
+        if !self.by_bits.is_empty() && self.bits(self.last).iter().eq(bits) {
             return self.last;
         }
         let next = self.by_bits.len() as u32;

@@ -12,7 +12,9 @@ pub(super) fn set(words: &mut [u64], bit: u32) {
 }
 
 pub(super) fn has(words: &[u64], bit: u32) -> bool {
-    words.get((bit / 64) as usize).is_some_and(|word| word >> (bit % 64) & 1 == 1)
+    words
+        .get((bit / 64) as usize)
+        .is_some_and(|word| word >> (bit % 64) & 1 == 1)
 }
 
 pub(super) fn any(words: &[u64]) -> bool {

@@ -132,7 +132,11 @@ impl<'p> Scan<'p> {
         for id in types {
             let live = self.plan.mask_of(id).is_some_and(|slots| self.live_fd_atoms(slots));
             if live {
-                need |= if self.plan.is_bulk(id) { Need::FD_BULK } else { Need::FD_HOT };
+                need |= if self.plan.is_bulk(id) {
+                    Need::FD_BULK
+                } else {
+                    Need::FD_HOT
+                };
             }
         }
         need
@@ -145,7 +149,10 @@ impl<'p> Scan<'p> {
     fn live_slots(&self, among: &[u64]) -> impl Iterator<Item = &'p Slot> {
         let both: Vec<u64> = self.live.iter().zip(among).map(|(a, b)| a & b).collect();
         let plan = self.plan;
-        mask::bits(&both).filter_map(|i| plan.slot(i)).collect::<Vec<_>>().into_iter()
+        mask::bits(&both)
+            .filter_map(|i| plan.slot(i))
+            .collect::<Vec<_>>()
+            .into_iter()
     }
 
     /// The events that may satisfy an slot, by row, then by slot.
@@ -172,8 +179,14 @@ impl<'p> Scan<'p> {
         self.local_classes.clear();
         self.context_class.clear();
         for context in &decoded.dict.contexts {
-            let class = context.image.and_then(|i| self.image_class.get(i as usize)).copied().unwrap_or(0);
-            let Some(slot) = local.get_mut(class as usize) else { continue };
+            let class = context
+                .image
+                .and_then(|i| self.image_class.get(i as usize))
+                .copied()
+                .unwrap_or(0);
+            let Some(slot) = local.get_mut(class as usize) else {
+                continue;
+            };
             if *slot == UNSEEN {
                 *slot = self.local_classes.len() as u32;
                 self.local_classes.push(class);
@@ -183,7 +196,9 @@ impl<'p> Scan<'p> {
     }
 
     fn of_kind(&mut self, kind: &KindColumns, decoded: &Decoded, side: &mut FdSide<'p>) {
-        let Some(slots) = self.plan.mask_of(kind.spec.id).filter(|i| mask::meet(i, &self.live)) else { return };
+        let Some(slots) = self.plan.mask_of(kind.spec.id).filter(|i| mask::meet(i, &self.live)) else {
+            return;
+        };
         let words = self.plan.words;
         let mut allowed: Vec<u64> = Vec::with_capacity(self.local_classes.len() * words);
         for class in &self.local_classes {
@@ -196,7 +211,12 @@ impl<'p> Scan<'p> {
             let Some(by_type) = allowed.get(local * words..(local + 1) * words).filter(|a| mask::any(a)) else {
                 continue;
             };
-            let fd = decoded.fd.get(*row as usize).and_then(|fd| self.fd_class.get(*fd as usize)).copied().unwrap_or(0);
+            let fd = decoded
+                .fd
+                .get(*row as usize)
+                .and_then(|fd| self.fd_class.get(*fd as usize))
+                .copied()
+                .unwrap_or(0);
             let by_fd = side.classes.mask(fd);
             if !mask::meet(by_type, by_fd) {
                 continue;
@@ -206,7 +226,14 @@ impl<'p> Scan<'p> {
             for slot in mask::bits(&left) {
                 let verdict = side.verdict(self.plan, &self.images, (slot, image, fd));
                 if verdict != Some(false) {
-                    self.candidates.push(Candidate { row: *row, slot, bulk: !kind.spec.hot, image, fd, verdict });
+                    self.candidates.push(Candidate {
+                        row: *row,
+                        slot,
+                        bulk: !kind.spec.hot,
+                        image,
+                        fd,
+                        verdict,
+                    });
                 }
             }
         }
@@ -229,7 +256,11 @@ impl<'p> Scan<'p> {
         for candidate in candidates {
             let taken = first && hits.last().is_some_and(|hit| hit.row == candidate.row);
             if !taken && self.confirm(decoded, candidate) {
-                let hit = |rule| Hit { row: candidate.row, rule, bulk: candidate.bulk };
+                let hit = |rule| Hit {
+                    row: candidate.row,
+                    rule,
+                    bulk: candidate.bulk,
+                };
                 hits.extend(self.rule(candidate).map(hit));
             }
         }
@@ -241,18 +272,22 @@ impl<'p> Scan<'p> {
         if let Some(verdict) = candidate.verdict {
             return verdict;
         }
-        let (Some(slot), Some(side)) =
-            (self.plan.slot(candidate.slot), self.fds.get(self.live.as_slice()))
-        else {
+        let (Some(slot), Some(side)) = (self.plan.slot(candidate.slot), self.fds.get(self.live.as_slice())) else {
             return false;
         };
         let event = decoded.event(candidate.row as usize);
         let (image, fd) = (self.images.bits(candidate.image), side.classes.bits(candidate.fd));
-        self.plan.formulas.eval(slot.condition, &mut |atom| match self.plan.asked(atom) {
-            Asked::OfImages(bit) => mask::has(image, bit),
-            Asked::OfFds(bit) => mask::has(fd, bit),
-            Asked::OfEvents => self.plan.formulas.atom_of(atom).is_some_and(|a| holds(a, Place::Event(event))),
-        })
+        self.plan
+            .formulas
+            .eval(slot.condition, &mut |atom| match self.plan.asked(atom) {
+                Asked::OfImages(bit) => mask::has(image, bit),
+                Asked::OfFds(bit) => mask::has(fd, bit),
+                Asked::OfEvents => self
+                    .plan
+                    .formulas
+                    .atom_of(atom)
+                    .is_some_and(|a| holds(a, Place::Event(event))),
+            })
     }
 }
 
@@ -262,7 +297,9 @@ impl<'p> FdSide<'p> {
         live.for_each(|slot| mask::add(&mut wanted, &slot.fd_atoms));
         FdSide {
             comparisons: Comparisons::new(&plan.formulas, &plan.fd_atoms, |bit| mask::has(&wanted, bit), false),
-            classes: Classes::new(plan.fd_atoms.len(), plan.words, |bits, out| allow(plan, |i| i.fd, bits, out)),
+            classes: Classes::new(plan.fd_atoms.len(), plan.words, |bits, out| {
+                allow(plan, |i| i.fd, bits, out)
+            }),
             verdicts: HashMap::new(),
         }
     }
@@ -313,10 +350,12 @@ pub(crate) fn matches(plan: &Plan, block: &Decoded, first: bool) -> Vec<Hit> {
 /// Adds the slots whose projection holds where these comparisons do.
 fn allow(plan: &Plan, projection: fn(&Slot) -> NodeId, bits: &[u64], out: &mut [u64]) {
     for (i, slot) in (0..).zip(&plan.slots) {
-        let holds = plan.formulas.eval(projection(slot), &mut |atom| match plan.asked(atom) {
-            Asked::OfImages(bit) | Asked::OfFds(bit) => mask::has(bits, bit),
-            Asked::OfEvents => false,
-        });
+        let holds = plan
+            .formulas
+            .eval(projection(slot), &mut |atom| match plan.asked(atom) {
+                Asked::OfImages(bit) | Asked::OfFds(bit) => mask::has(bits, bit),
+                Asked::OfEvents => false,
+            });
         if holds {
             mask::set(out, i);
         }

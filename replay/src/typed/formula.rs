@@ -49,7 +49,6 @@ impl Formulas {
         self.atoms.len()
     }
 
-
     /// How deep a formula nests: evaluation recurses as deep.
     pub(crate) fn depth(&self, id: NodeId) -> u32 {
         self.depths.get(id.0 as usize).copied().unwrap_or(0)
