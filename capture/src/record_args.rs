@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::syscall_set::SyscallSet;
+
 /// What to record, where to, and when to stop.
 #[derive(Args, Clone, Debug)]
 pub struct RecordArgs {
@@ -28,6 +30,14 @@ pub struct RecordArgs {
     /// recording of containers keeps nothing; Docker and audit events are recorded whatever they are about
     #[arg(long, default_value_t = Scope::Host, value_name = "SCOPE")]
     pub scope: Scope,
+
+    /// System calls to record: sets (all, security, files, net, process) and names of calls. Others cost a look-up
+    #[arg(long, default_value_t = SyscallSet::all(), value_name = "SET,NAME…")]
+    pub syscalls: SyscallSet,
+
+    /// Keep this many bytes of each buffer that is read, written, sent or received (at most 4096; not of vectors)
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=4096), value_name = "BYTES")]
+    pub snaplen: u32,
 
     /// Stop after this long (10s, 5m, 2h)
     #[arg(long, value_parser = duration, value_name = "TIME")]

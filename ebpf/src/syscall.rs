@@ -18,25 +18,31 @@ use crate::{
 const TS_COMPAT: u32 = 2;
 
 pub fn on_exit(regs: *const pt_regs, ret: i64) {
+    // SAFETY: the verifier knows the tracepoint's first argument as a pointer to pt_regs.
+    let nr = unsafe { (*regs).orig_rax } as i32;
+    let compat = in_compat_call();
+    let spec = maps::spec(nr as u32, compat);
+    // First of all: what nobody asked for has to cost as little as can be.
+    if let Some(spec) = spec
+        && spec.flags & SELECTED == 0
+    {
+        return;
+    }
     let ids = read::current_ids();
     if ids.tgid == maps::load(&maps::SELF_TGID) {
         return;
     }
-    // SAFETY: the verifier knows the tracepoint's first argument as a pointer to pt_regs.
-    let nr = unsafe { (*regs).orig_rax } as i32;
-    let compat = in_compat_call();
-    // Numbers of 32-bit calls count in another table.
-    let spec = if compat { None } else { maps::spec(nr as u32) };
     match spec {
-        Some(spec) if spec.flags & SELECTED == 0 => {}
-        Some(spec) if has_sections(spec) => with_sections(ScratchFor::Syscall, ids, regs, nr, ret, spec),
-        Some(spec) => plain(ids, regs, nr, ret, lane(spec), false),
+        Some(spec) if !compat && has_sections(spec) => with_sections(ScratchFor::Syscall, ids, regs, nr, ret, spec),
+        Some(spec) => plain(ids, regs, nr, ret, lane(spec), compat),
         None => plain(ids, regs, nr, ret, Lane::Bulk, compat),
     }
 }
 
 pub fn on_enter(regs: *const pt_regs, nr: i64) {
-    let Some(spec) = maps::spec(nr as u32) else { return };
+    let Some(spec) = maps::spec(nr as u32, false) else {
+        return;
+    };
     if spec.flags & ENTER == 0 {
         return;
     }

@@ -315,10 +315,7 @@ fn syscall_name(syscall: &Syscall) -> String {
 fn emit_audit(event: &AuditEvent, resolver: &Resolver, sink: &mut impl FnMut(&Event<'_>)) {
     let types = event.type_names().join(",");
     let keys = event.keys.join(&b","[..]);
-    let syscall = event
-        .syscall
-        .as_ref()
-        .map(|s| s.name.clone().unwrap_or_else(|| s.number.to_string()));
+    let syscall = event.syscall.as_ref().map(syscall_name);
     let success = event.success.map(|ok| if ok { "yes" } else { "no" });
     // -1 is how both auditd and Falco show an unset login user.
     let auid = event.auid.map(|id| if id == u32::MAX { -1 } else { i64::from(id) });

@@ -157,7 +157,7 @@ impl Recorder {
             resolver: beginning.resolver(),
             output: Output {
                 writer,
-                selection: Selection::new(args.scope.clone()),
+                selection: Selection::new(args.scope.clone(), &args.syscalls),
                 lost: 0,
                 told: 0,
                 failed: None,

@@ -1,30 +1,36 @@
-//! Whose events are recorded, and what a recording of some containers may tell of everything else: nothing but the
+//! Which events are recorded and whose, and what a recording of some containers may tell of everything else: nothing but the
 //! name of the process that their first ones descend from.
 
 use std::sync::Arc;
 
-use ctrace_trace::event::Event;
+use ctrace_trace::event::{Event, EventType};
 use ctrace_trace::process::ProcessImage;
+use ctrace_trace::schema::Schema;
 use ctrace_trace::snapshot::HostSnapshot;
 use hashbrown::HashMap;
 
 use crate::record_args::Scope;
+use crate::syscall_set::SyscallSet;
 
 /// Narrowed images that are kept to be handed out again.
 const MAX_IMAGES: usize = 32_768;
 
-/// Leaves out what lies outside a scope.
+/// Leaves out what was not asked for.
 #[derive(Debug)]
 pub(super) struct Selection {
     scope: Scope,
+    /// By number of the event type: recorded, not only seen by the resolver.
+    wanted: Vec<bool>,
     /// Images with their ancestors cut, by the id of the original.
     images: HashMap<u64, Arc<ProcessImage>>,
 }
 
 impl Selection {
-    pub(super) fn new(scope: Scope) -> Selection {
+    pub(super) fn new(scope: Scope, syscalls: &SyscallSet) -> Selection {
+        let largest = Schema::current().specs().iter().map(|s| s.id.0).max().unwrap_or(0);
         Selection {
             scope,
+            wanted: (0..=largest).map(|id| syscalls.holds(EventType(id))).collect(),
             images: HashMap::new(),
         }
     }
@@ -32,11 +38,14 @@ impl Selection {
     /// Hands an event on, if it is in the scope. Events that are not syscalls come from a source of their own and
     /// stay, but say no more of a process outside than its name.
     pub(super) fn pass(&mut self, event: &Event<'_>, sink: impl FnOnce(&Event<'_>)) {
+        if !self.wanted.get(usize::from(event.kind.0)).is_some_and(|w| *w) {
+            return;
+        }
         if self.scope == Scope::Host {
             return sink(event);
         }
         let inside = event.image.is_some_and(|image| self.covers(image));
-        if !inside && (event.kind.is_syscall() || event.kind == ctrace_trace::event::EventType::PROCEXIT) {
+        if !inside && (event.kind.is_syscall() || event.kind == EventType::PROCEXIT) {
             return;
         }
         let image = event.image.map(|image| self.narrow(image));
@@ -121,7 +130,7 @@ fn is_id(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use ctrace_trace::container::Container;
-    use ctrace_trace::event::{Arg, EventType};
+    use ctrace_trace::event::Arg;
 
     use super::super::messages::own;
     use super::*;
@@ -145,7 +154,7 @@ mod tests {
     }
 
     fn passed(scope: &str, image: Option<&Arc<ProcessImage>>, kind: EventType) -> Option<Option<Arc<ProcessImage>>> {
-        let mut selection = Selection::new(scope.parse().expect("a scope"));
+        let mut selection = Selection::new(scope.parse().expect("a scope"), &SyscallSet::all());
         let mut out = None;
         let event = Event {
             image,
@@ -176,6 +185,21 @@ mod tests {
             assert_eq!(passed(scope, None, syscall).is_some(), scope == "host", "{scope}");
             assert!(passed(scope, None, EventType::DOCKER).is_some(), "{scope}");
         }
+    }
+
+    #[test]
+    fn what_only_the_resolver_needs_is_not_recorded() {
+        let mut selection = Selection::new(Scope::Host, &"openat".parse().expect("a syscall"));
+        let mut kept = Vec::new();
+        for kind in [
+            EventType::syscall(3),
+            EventType::syscall(257),
+            EventType::PROCEXIT,
+            EventType::GAP,
+        ] {
+            selection.pass(&own(1, kind, &[]), |event| kept.push(event.kind));
+        }
+        assert_eq!(kept, [EventType::syscall(257), EventType::PROCEXIT, EventType::GAP]);
     }
 
     #[test]

@@ -201,7 +201,8 @@ fn capture(args: &RecordArgs, sources: &Sources) -> Capture {
         command_line: std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect(),
         sources: args.sources.iter().map(|s| s.name().to_owned()).collect(),
         scope: args.scope.to_string(),
-        syscalls: "all".to_owned(),
+        syscalls: args.syscalls.to_string(),
+        snaplen: args.snaplen,
         missing: absent.chain(missing).collect(),
         ..Capture::default()
     }

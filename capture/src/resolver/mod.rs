@@ -42,7 +42,7 @@ use std::sync::Arc;
 use ctrace_trace::container::Container;
 use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::process::ProcessImage;
-use ctrace_trace::schema::Schema;
+use ctrace_trace::schema::{EventSpec, Schema};
 use ctrace_wire::record::{Cgroup, Exit, Fork, Header};
 use ctrace_wire::section;
 
@@ -160,6 +160,16 @@ impl Resolver {
             self.state.containers.learn(view.fixed.id, path.data);
         }
     }
+}
+
+/// Whether a syscall has to be seen for processes and descriptors not to be taken for others. What is sent and received
+/// only names the ends of sockets, which are also found out otherwise.
+pub(crate) fn keeps_tables(spec: &EventSpec) -> bool {
+    use action::Action;
+    !matches!(
+        Action::of(spec),
+        Action::None | Action::Send | Action::Receive | Action::LocalName | Action::PeerName
+    )
 }
 
 /// An event with neither result nor descriptor.

@@ -1,5 +1,7 @@
 //! From a block in a file to its alerts: decoded step by step, the cheap columns first, and no further than needed.
 
+use std::sync::Arc;
+
 use ctrace_trace::block::Need;
 use ctrace_trace::block::decoded::Decoded;
 use ctrace_trace::case::LateFacts;
@@ -11,7 +13,6 @@ use super::same;
 use super::scan::{Hit, Scan};
 use crate::alert::{Alert, Origin};
 use crate::rules::Rule;
-use std::sync::Arc;
 
 /// What all threads of a replay share.
 pub(super) struct Run<'a> {

@@ -35,11 +35,14 @@ struct Group<'r> {
     texts: TextMatcher<'r>,
     others: Vec<(&'r Test, u32)>,
     all: Vec<(&'r Test, u32)>,
-    memo: Option<HashMap<Box<[u8]>, Box<[u32]>>>,
+    memo: Option<Memo>,
     part: FdPart,
     /// For [`FdPart::Kind`]: the result for each kind of object met so far.
     by_kind: BTreeMap<FdKind, Box<[u64]>>,
 }
+
+/// The bits of texts that were met before.
+type Memo = HashMap<Box<[u8]>, Box<[u32]>>;
 
 impl<'r> Comparisons<'r> {
     /// The comparisons of some atoms, whose bits are their positions in `placed`. With `memo`, the result for a text is

@@ -227,7 +227,7 @@ mod tests {
             StrTest::EndsWith((*b"/etc/shadow").into()),
             StrTest::Compare(Operator::Eq, (*b"/etc").into()),
             StrTest::Compare(Operator::Ne, (*b"/etc").into()),
-            StrTest::In([(*b"/etc/passwd").into(), (*b"a").into()].into()),
+            StrTest::In([(*b"a").into(), (*b"/etc/passwd").into()].into()),
             StrTest::Glob(Glob::new(b"/etc/*d", false).unwrap()),
             StrTest::Glob(Glob::new(b"/ETC/*", true).unwrap()),
             StrTest::Glob(Glob::new(b"*ss*d", false).unwrap()),

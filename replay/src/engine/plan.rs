@@ -44,11 +44,11 @@ pub(crate) struct Slot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     /// Once per process image; its bit.
-    OfImages(u32),
+    Image(u32),
     /// Once per open object; its bit.
-    OfFds(u32),
+    Fd(u32),
     /// Of the events that are left.
-    OfEvents,
+    Event,
 }
 
 /// The conditions by event type.
@@ -127,7 +127,7 @@ impl Plan {
         };
         let mut plan = Plan {
             masks: kinds.iter().map(|(id, slots)| (*id, set_of(slots))).collect(),
-            asked: vec![Asked::OfEvents; formulas.atom_count()],
+            asked: vec![Asked::Event; formulas.atom_count()],
             formulas,
             slots,
             kinds,
@@ -136,8 +136,8 @@ impl Plan {
             fd_atoms: Vec::new(),
             words,
         };
-        plan.image_atoms = plan.ask_once(|slot| slot.image, Asked::OfImages);
-        plan.fd_atoms = plan.ask_once(|slot| slot.fd, Asked::OfFds);
+        plan.image_atoms = plan.ask_once(|slot| slot.image, Asked::Image);
+        plan.fd_atoms = plan.ask_once(|slot| slot.fd, Asked::Fd);
         plan.describe_slots();
         plan
     }
@@ -159,8 +159,8 @@ impl Plan {
             slot.fd_atoms = vec![0; words];
             for atom in self.formulas.atoms_of([slot.condition]) {
                 match self.asked.get(atom.0 as usize) {
-                    Some(Asked::OfImages(_)) => {}
-                    Some(Asked::OfFds(bit)) => mask::set(&mut slot.fd_atoms, *bit),
+                    Some(Asked::Image(_)) => {}
+                    Some(Asked::Fd(bit)) => mask::set(&mut slot.fd_atoms, *bit),
                     _ => slot.row_need |= self.formulas.atom_of(atom).map_or(Need::NOTHING, Atom::needs),
                 }
             }
@@ -169,7 +169,7 @@ impl Plan {
 
     /// Where an atom is asked.
     pub(crate) fn asked(&self, atom: AtomId) -> Asked {
-        self.asked.get(atom.0 as usize).copied().unwrap_or(Asked::OfEvents)
+        self.asked.get(atom.0 as usize).copied().unwrap_or(Asked::Event)
     }
 
     /// A slot by its number.

@@ -280,9 +280,9 @@ impl<'p> Scan<'p> {
         self.plan
             .formulas
             .eval(slot.condition, &mut |atom| match self.plan.asked(atom) {
-                Asked::OfImages(bit) => mask::has(image, bit),
-                Asked::OfFds(bit) => mask::has(fd, bit),
-                Asked::OfEvents => self
+                Asked::Image(bit) => mask::has(image, bit),
+                Asked::Fd(bit) => mask::has(fd, bit),
+                Asked::Event => self
                     .plan
                     .formulas
                     .atom_of(atom)
@@ -326,9 +326,9 @@ impl<'p> FdSide<'p> {
         let node = plan.slot(slot)?.condition;
         let (image, fd) = (images.bits(image), self.classes.bits(fd));
         let verdict = plan.formulas.decides(node, &mut |atom| match plan.asked(atom) {
-            Asked::OfImages(bit) => Some(mask::has(image, bit)),
-            Asked::OfFds(bit) => Some(mask::has(fd, bit)),
-            Asked::OfEvents => None,
+            Asked::Image(bit) => Some(mask::has(image, bit)),
+            Asked::Fd(bit) => Some(mask::has(fd, bit)),
+            Asked::Event => None,
         });
         self.verdicts.insert(key, verdict);
         verdict
@@ -353,8 +353,8 @@ fn allow(plan: &Plan, projection: fn(&Slot) -> NodeId, bits: &[u64], out: &mut [
         let holds = plan
             .formulas
             .eval(projection(slot), &mut |atom| match plan.asked(atom) {
-                Asked::OfImages(bit) | Asked::OfFds(bit) => mask::has(bits, bit),
-                Asked::OfEvents => false,
+                Asked::Image(bit) | Asked::Fd(bit) => mask::has(bits, bit),
+                Asked::Event => false,
             });
         if holds {
             mask::set(out, i);
