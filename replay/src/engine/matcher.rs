@@ -81,14 +81,14 @@ impl<'r> TextMatcher<'r> {
 /// Texts to be equal to.
 #[derive(Debug, Default)]
 struct Equal<'r> {
-    bits: HashMap<&'r [u8], Vec<u32>>,
+    by_text: HashMap<&'r [u8], Vec<u32>>,
     /// For each last byte the lengths that there are, modulo 64: most texts need no look-up.
     by_last: Vec<u64>,
 }
 
 impl<'r> Equal<'r> {
     fn add(&mut self, text: &'r [u8], bit: u32) {
-        self.bits.entry(text).or_default().push(bit);
+        self.by_text.entry(text).or_default().push(bit);
         self.by_last.resize(256, 0);
         if let Some(lengths) = self.by_last.get_mut(last_byte(text)) {
             *lengths |= 1 << (text.len() % 64);
@@ -98,7 +98,7 @@ impl<'r> Equal<'r> {
     fn mark(&self, text: &[u8], out: &mut [u64]) {
         let lengths = self.by_last.get(last_byte(text)).copied().unwrap_or(0);
         if lengths >> (text.len() % 64) & 1 == 1
-            && let Some(bits) = self.bits.get(text)
+            && let Some(bits) = self.by_text.get(text)
         {
             bits.iter().for_each(|bit| mask::set(out, *bit));
         }
