@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use ctrace_trace::case::Case;
+use ctrace_trace::case::{Case, Loss};
 use ctrace_trace::event::EventType;
 use ctrace_trace::schema::Schema;
 use ctrace_trace::segment::{BlockRef, Problem};
@@ -72,6 +72,15 @@ pub struct Outcome {
     pub blocks_skipped: u64,
     /// Blocks that could not be read; their events were not looked at.
     pub problems: Vec<Problem>,
+    /// What the recorder noted as lost: that there is no alert proves nothing for these times.
+    pub losses: Vec<Loss>,
+}
+
+impl Outcome {
+    /// Whether every event of the recorded time was there to be looked at.
+    pub fn is_complete(&self) -> bool {
+        self.problems.is_empty() && self.losses.is_empty()
+    }
 }
 
 impl fmt::Display for Outcome {
@@ -82,6 +91,7 @@ impl fmt::Display for Outcome {
             blocks_read,
             blocks_skipped,
             problems,
+            losses,
         } = self;
         write!(
             f,
@@ -89,9 +99,13 @@ impl fmt::Display for Outcome {
             blocks_read + blocks_skipped
         )?;
         write!(f, " ({blocks_skipped} without decoding")?;
-        match problems.len() {
-            0 => f.write_str(")"),
-            n => write!(f, ", {n} damaged)"),
+        if !problems.is_empty() {
+            write!(f, ", {} damaged", problems.len())?;
+        }
+        f.write_str(")")?;
+        match losses.iter().fold(0u64, |sum, loss| sum.saturating_add(loss.count)) {
+            0 => Ok(()),
+            lost => write!(f, "; {lost} events were lost when it was recorded"),
         }
     }
 }
@@ -139,6 +153,8 @@ impl<'a> Engine<'a> {
                 None => {}
             },
         );
+        // Blocks that cannot be asked are among the problems already.
+        outcome.losses = case.losses().0;
         outcome.events = blocks.iter().map(|b| u64::from(b.head().events)).sum();
         outcome
     }
