@@ -97,7 +97,9 @@ impl BlockRows {
                 self.metrics.baseline.record_output(batch.num_rows());
                 return Ok(Some(batch));
             }
-            let Some(candidate) = self.candidates.get(self.next).cloned() else { break };
+            let Some(candidate) = self.candidates.get(self.next).cloned() else {
+                break;
+            };
             self.next += 1;
             self.metrics.read.add(1);
             self.eager = self.open(&candidate)?;
@@ -114,7 +116,11 @@ impl BlockRows {
     fn open(&mut self, candidate: &Candidate) -> Result<bool> {
         let conditions = candidate.narrow(self.scan.conditions.needs()) | kinds_of(candidate);
         let all = conditions | candidate.narrow(self.needs());
-        let first = if self.eager || self.scan.conditions.entries.is_empty() { all } else { conditions };
+        let first = if self.eager || self.scan.conditions.entries.is_empty() {
+            all
+        } else {
+            conditions
+        };
         if !self.read(&candidate.block, first) {
             return Ok(false);
         }
@@ -125,7 +131,11 @@ impl BlockRows {
         if first.implied() != all.implied() && !self.read(&candidate.block, all) {
             return Ok(false);
         }
-        self.open = Some(Open { at: candidate.block.clone(), rows, next: 0 });
+        self.open = Some(Open {
+            at: candidate.block.clone(),
+            rows,
+            next: 0,
+        });
         Ok(true)
     }
 
@@ -172,13 +182,21 @@ impl BlockRows {
         let array = |c: &Column| c.array(&self.block, host, &rows);
         let arrays = self.scan.columns.iter().map(array).collect::<Result<Vec<_>, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
-        Ok(Some(RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)?))
+        Ok(Some(RecordBatch::try_new_with_options(
+            self.schema.clone(),
+            arrays,
+            &options,
+        )?))
     }
 }
 
 /// The event types, where not all of a block are wanted.
 fn kinds_of(candidate: &Candidate) -> Need {
-    if candidate.kinds.is_some() { Need::KIND } else { Need::NOTHING }
+    if candidate.kinds.is_some() {
+        Need::KIND
+    } else {
+        Need::NOTHING
+    }
 }
 
 fn bytes_for(block: &BlockRef, need: Need) -> usize {

@@ -71,12 +71,23 @@ impl BlockScan {
         .with_scheduling_type(SchedulingType::NonCooperative);
         let metrics = ExecutionPlanMetricsSet::new();
         let kept: usize = partitions.iter().map(|p| p.len()).sum();
-        MetricBuilder::new(&metrics).global_counter("blocks_pruned").add(scan.blocks.saturating_sub(kept));
-        BlockScan { scan: Arc::new(scan), partitions, properties: Arc::new(properties), metrics }
+        MetricBuilder::new(&metrics)
+            .global_counter("blocks_pruned")
+            .add(scan.blocks.saturating_sub(kept));
+        BlockScan {
+            scan: Arc::new(scan),
+            partitions,
+            properties: Arc::new(properties),
+            metrics,
+        }
     }
 
     fn candidates(&self, partition: Option<usize>) -> impl Iterator<Item = &Candidate> {
-        let wanted = self.partitions.iter().enumerate().filter(move |(i, _)| partition.is_none_or(|p| p == *i));
+        let wanted = self
+            .partitions
+            .iter()
+            .enumerate()
+            .filter(move |(i, _)| partition.is_none_or(|p| p == *i));
         wanted.flat_map(|(_, candidates)| candidates.iter())
     }
 }
@@ -122,7 +133,12 @@ fn orderings(columns: &[Column], schema: &Schema, sorted: bool) -> Vec<LexOrderi
 impl DisplayAs for BlockScan {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kept: usize = self.partitions.iter().map(|p| p.len()).sum();
-        write!(f, "BlockScan: blocks={kept}/{} partitions={}", self.scan.blocks, self.partitions.len())?;
+        write!(
+            f,
+            "BlockScan: blocks={kept}/{} partitions={}",
+            self.scan.blocks,
+            self.partitions.len()
+        )?;
         let names: Vec<_> = self.scan.columns.iter().map(Column::name).collect();
         write!(f, " columns=[{}]", names.join(", "))?;
         let Conditions { kinds, entries, ranges } = &self.scan.conditions;
@@ -178,7 +194,13 @@ impl ExecutionPlan for BlockScan {
             return internal_err!("partition {partition} of {}", self.partitions.len());
         };
         let schema = self.schema();
-        let rows = BlockRows::new(self.scan.clone(), candidates.clone(), schema.clone(), &self.metrics, partition);
+        let rows = BlockRows::new(
+            self.scan.clone(),
+            candidates.clone(),
+            schema.clone(),
+            &self.metrics,
+            partition,
+        );
         let stream = futures::stream::unfold(rows, |mut rows| async move {
             // Decoding a block takes milliseconds and never waits: a yield in between lets a cancelled query stop.
             tokio::task::yield_now().await;
@@ -195,7 +217,11 @@ impl ExecutionPlan for BlockScan {
         let mut statistics = Statistics::new_unknown(&self.schema());
         let whole = self.scan.is_whole();
         let rows = self.candidates(args.partition()).map(Candidate::events).sum::<u64>() as usize;
-        statistics.num_rows = if whole { Precision::Exact(rows) } else { Precision::Inexact(rows) };
+        statistics.num_rows = if whole {
+            Precision::Exact(rows)
+        } else {
+            Precision::Inexact(rows)
+        };
         if whole && self.candidates(args.partition()).all(|c| c.kinds.is_none()) {
             for (column, bounds) in self.scan.columns.iter().zip(&mut statistics.column_statistics) {
                 let heads = self.candidates(args.partition()).map(|c| c.block.head());
@@ -213,7 +239,9 @@ fn column_bounds<'a>(column: &Column, heads: impl Iterator<Item = &'a BlockHead>
         Column::Ts => (h.min_ts, h.max_ts),
         _ => (h.first_seq, h.first_seq + u64::from(h.events) - 1),
     });
-    let Some((low, high)) = ranges.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))) else { return statistics };
+    let Some((low, high)) = ranges.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))) else {
+        return statistics;
+    };
     let value = |v: u64| match column {
         Column::Ts => ScalarValue::TimestampNanosecond(i64::try_from(v).ok(), Some("UTC".into())),
         _ => ScalarValue::UInt64(Some(v)),

@@ -32,7 +32,13 @@ impl BlockTable {
     pub(crate) fn new(case: Arc<CaseSource>, only: Option<EventType>, columns: Vec<Column>) -> BlockTable {
         let schema = Arc::new(column::schema(&columns));
         let blocks = case.blocks().clone();
-        BlockTable { case, blocks, only, columns, schema }
+        BlockTable {
+            case,
+            blocks,
+            only,
+            columns,
+            schema,
+        }
     }
 
     /// The same table over some of the blocks.
@@ -71,10 +77,23 @@ impl TableProvider for BlockTable {
         let conditions = Conditions::new(filters, &self.columns, state)?;
         let candidates = candidates(&self.blocks, self.only, &conditions, &self.schema, state)?;
         let columns = match projection {
-            Some(projection) => projection.iter().filter_map(|i| self.columns.get(*i).cloned()).collect(),
+            Some(projection) => projection
+                .iter()
+                .filter_map(|i| self.columns.get(*i).cloned())
+                .collect(),
             None => self.columns.clone(),
         };
-        let scan = Scan { case: self.case.clone(), columns, conditions, limit, blocks: self.blocks.len() };
-        Ok(Arc::new(BlockScan::new(scan, candidates, state.config().target_partitions())))
+        let scan = Scan {
+            case: self.case.clone(),
+            columns,
+            conditions,
+            limit,
+            blocks: self.blocks.len(),
+        };
+        Ok(Arc::new(BlockScan::new(
+            scan,
+            candidates,
+            state.config().target_partitions(),
+        )))
     }
 }

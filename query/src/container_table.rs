@@ -12,26 +12,52 @@ use crate::state_table::{StateColumn, batch};
 
 /// The columns, in order.
 pub(crate) const COLUMNS: &[StateColumn<Container>] = &[
-    text("container_id", "Short id, as in column `container_id` of the other tables.", |c| word(c.short_id())),
+    text(
+        "container_id",
+        "Short id, as in column `container_id` of the other tables.",
+        |c| word(c.short_id()),
+    ),
     text("full_id", "The engine's full id.", |c| word(&c.id)),
     text("name", "Name.", |c| word(&c.name)),
     text("image", "Image as it was named at creation.", |c| word(&c.image)),
     text("image_id", "Id of the image.", |c| word(&c.image_id)),
-    text("image_digest", "Repository digest of the image.", |c| word(&c.image_digest)),
-    text("engine", "Engine: `docker`, `podman`, `containerd`, …", |c| word(&c.engine)),
+    text("image_digest", "Repository digest of the image.", |c| {
+        word(&c.image_digest)
+    }),
+    text("engine", "Engine: `docker`, `podman`, `containerd`, …", |c| {
+        word(&c.engine)
+    }),
     time("created_ts", "When it was created.", |c| at(c.created_ts)),
     time("started_ts", "When it was started.", |c| at(c.started_ts)),
-    flag("privileged", "Whether it runs privileged; null where not known.", |c| truth(c.privileged)),
-    flag("read_only", "Whether its root file system is read-only.", |c| truth(c.read_only)),
-    flag("host_pid", "Whether it shares the host's pid namespace.", |c| truth(c.host_namespaces[0])),
-    flag("host_network", "Whether it shares the host's network.", |c| truth(c.host_namespaces[1])),
-    flag("host_ipc", "Whether it shares the host's ipc namespace.", |c| truth(c.host_namespaces[2])),
+    flag("privileged", "Whether it runs privileged; null where not known.", |c| {
+        truth(c.privileged)
+    }),
+    flag("read_only", "Whether its root file system is read-only.", |c| {
+        truth(c.read_only)
+    }),
+    flag("host_pid", "Whether it shares the host's pid namespace.", |c| {
+        truth(c.host_namespaces[0])
+    }),
+    flag("host_network", "Whether it shares the host's network.", |c| {
+        truth(c.host_namespaces[1])
+    }),
+    flag("host_ipc", "Whether it shares the host's ipc namespace.", |c| {
+        truth(c.host_namespaces[2])
+    }),
     text("ip", "Address on its first network.", |c| word(&c.ip)),
-    list("cap_add", "Added capabilities.", |c| Value::List(c.cap_add.iter().map(|s| s.as_bytes().into()).collect())),
-    list("labels", "Labels, `KEY=VALUE`.", |c| owned(c.labels.iter().map(|(k, v)| format!("{k}={v}")))),
+    list("cap_add", "Added capabilities.", |c| {
+        Value::List(c.cap_add.iter().map(|s| s.as_bytes().into()).collect())
+    }),
+    list("labels", "Labels, `KEY=VALUE`.", |c| {
+        owned(c.labels.iter().map(|(k, v)| format!("{k}={v}")))
+    }),
     list("mounts", "Mounts, `SOURCE:DEST:MODE`.", |c| {
         let mode = |rw: bool| if rw { "rw" } else { "ro" };
-        owned(c.mounts.iter().map(move |m| format!("{}:{}:{}", m.source, m.dest, mode(m.rw))))
+        owned(
+            c.mounts
+                .iter()
+                .map(move |m| format!("{}:{}:{}", m.source, m.dest, mode(m.rw))),
+        )
     }),
 ];
 
@@ -46,19 +72,39 @@ pub(crate) fn rows(source: &CaseSource) -> Result<RecordBatch, ArrowError> {
 type Get = for<'a> fn(&'a Container) -> Value<'a>;
 
 const fn text(name: &'static str, doc: &'static str, get: Get) -> StateColumn<Container> {
-    StateColumn { name, ty: FieldType::Str, doc, get }
+    StateColumn {
+        name,
+        ty: FieldType::Str,
+        doc,
+        get,
+    }
 }
 
 const fn time(name: &'static str, doc: &'static str, get: Get) -> StateColumn<Container> {
-    StateColumn { name, ty: FieldType::Timestamp, doc, get }
+    StateColumn {
+        name,
+        ty: FieldType::Timestamp,
+        doc,
+        get,
+    }
 }
 
 const fn flag(name: &'static str, doc: &'static str, get: Get) -> StateColumn<Container> {
-    StateColumn { name, ty: FieldType::Bool, doc, get }
+    StateColumn {
+        name,
+        ty: FieldType::Bool,
+        doc,
+        get,
+    }
 }
 
 const fn list(name: &'static str, doc: &'static str, get: Get) -> StateColumn<Container> {
-    StateColumn { name, ty: FieldType::List, doc, get }
+    StateColumn {
+        name,
+        ty: FieldType::List,
+        doc,
+        get,
+    }
 }
 
 fn word(s: &str) -> Value<'_> {

@@ -120,7 +120,9 @@ fn from_arrow(error: &ArrowError) -> QueryError {
 }
 
 fn schema_message(error: &SchemaError) -> String {
-    let SchemaError::FieldNotFound { field, valid_fields } = error else { return line(error) };
+    let SchemaError::FieldNotFound { field, valid_fields } = error else {
+        return line(error);
+    };
     let names: Vec<&str> = valid_fields.iter().map(|c| c.name.as_str()).collect();
     let unknown = format!("no column `{}`", field.flat_name());
     match nearest(&field.name, names.iter().copied()) {
@@ -137,15 +139,24 @@ pub(crate) fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> 
     let wrong = wrong.to_lowercase();
     let likeness = |name: &str| strsim::jaro_winkler(&wrong, name).max(shared_words(&wrong, name));
     let best = names.map(|n| (likeness(n), n)).filter(|(like, _)| *like >= ALIKE);
-    best.max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(a.1))).map(|(_, name)| name)
+    best.max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(a.1)))
+        .map(|(_, name)| name)
 }
 
 /// `name_proc` means `proc_name`; `pid` means `proc_pid`.
 fn shared_words(a: &str, b: &str) -> f64 {
-    let words = |s: &str| s.split(['_', '.']).map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+    let words = |s: &str| {
+        s.split(['_', '.'])
+            .map(str::to_owned)
+            .collect::<std::collections::BTreeSet<_>>()
+    };
     let (a, b) = (words(a), words(b));
     let shared = a.intersection(&b).count() as f64;
-    if a.is_subset(&b) { 0.75 + 0.25 * shared / b.len() as f64 - 0.01 } else { 0.0 }
+    if a.is_subset(&b) {
+        0.75 + 0.25 * shared / b.len() as f64 - 0.01
+    } else {
+        0.0
+    }
 }
 
 #[cfg(test)]
@@ -154,7 +165,16 @@ mod tests {
 
     #[test]
     fn mistyped_names_are_found() {
-        let names = ["seq", "ts", "proc_name", "proc_pname", "proc_pid", "fd_name", "container_id", "evt_type"];
+        let names = [
+            "seq",
+            "ts",
+            "proc_name",
+            "proc_pname",
+            "proc_pid",
+            "fd_name",
+            "container_id",
+            "evt_type",
+        ];
         let near = |wrong| nearest(wrong, names.into_iter());
         assert_eq!(near("proc_nam"), Some("proc_name"));
         assert_eq!(near("procname"), Some("proc_name"));

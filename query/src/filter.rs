@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray, UInt32Array, new_null_array};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, new_null_array};
 use arrow::compute::concat;
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef};
 use ctrace_trace::block::Need;
 use ctrace_trace::block::decoded::Decoded;
 use datafusion::catalog::Session;
@@ -19,7 +19,7 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_expr::PhysicalExpr;
 
 use crate::column::{Column, Per};
-use crate::values::{dictionary, entry_count, entry_of};
+use crate::values::{entry_count, entry_of};
 
 /// How a condition is handled.
 pub(crate) fn support(filter: &Expr, columns: &[Column]) -> TableProviderFilterPushDown {
@@ -55,7 +55,9 @@ fn classify<'a>(filter: &Expr, columns: &'a [Column]) -> Class<'a> {
     }
     let names = filter.column_refs();
     let mut used = names.iter().map(|c| columns.iter().find(|x| x.name() == c.name));
-    let Some(Some(first)) = used.next() else { return Class::Other };
+    let Some(Some(first)) = used.next() else {
+        return Class::Other;
+    };
     match first.per() {
         Per::Row if first.has_bounds() && used.all(|c| c.is_some_and(Column::has_bounds)) => Class::Range,
         Per::Row => Class::Other,
@@ -83,7 +85,11 @@ impl Conditions {
             match classify(filter, columns) {
                 Class::Entry(column) => {
                     let compiled = EntryFilter::new(filter, column, state)?;
-                    let list = if column.per() == Per::Kind { &mut out.kinds } else { &mut out.entries };
+                    let list = if column.per() == Per::Kind {
+                        &mut out.kinds
+                    } else {
+                        &mut out.entries
+                    };
                     list.push(compiled);
                 }
                 Class::Range => out.ranges.push(filter.clone()),
@@ -95,7 +101,9 @@ impl Conditions {
 
     /// The block columns that [`Self::rows`] looks at, beside the event types.
     pub(crate) fn needs(&self) -> Need {
-        self.entries.iter().fold(Need::NOTHING, |need, e| need | e.column.needs())
+        self.entries
+            .iter()
+            .fold(Need::NOTHING, |need, e| need | e.column.needs())
     }
 
     /// Of these rows those that pass the conditions on dictionary entries; `None` stands for all rows of the block.
@@ -145,7 +153,11 @@ impl EntryFilter {
         };
         let filter = filter.clone().transform(|e| Ok(unqualified(e)))?.data;
         let expr = state.create_physical_expr(filter, &DFSchema::try_from(schema.as_ref().clone())?)?;
-        Ok(EntryFilter { column: column.clone(), expr, schema })
+        Ok(EntryFilter {
+            column: column.clone(),
+            expr,
+            schema,
+        })
     }
 
     /// The column.
@@ -162,20 +174,9 @@ impl EntryFilter {
     pub(crate) fn mask(&self, values: ArrayRef) -> Result<Mask> {
         // One more entry stands for rows that refer to nothing: their value is null.
         let values = concat(&[&values, &new_null_array(values.data_type(), 1)])?;
-        let batch = RecordBatch::try_new(self.schema.clone(), vec![self.typed(values)?])?;
+        let batch = RecordBatch::try_new(self.schema.clone(), vec![values])?;
         let result = self.expr.evaluate(&batch)?.into_array(batch.num_rows())?;
         Ok(Mask::new(as_boolean_array(&result)?))
-    }
-
-    /// Texts as the dictionary type that the table shows.
-    fn typed(&self, values: ArrayRef) -> Result<ArrayRef> {
-        match (self.schema.field(0).data_type(), values.as_any().downcast_ref::<StringArray>()) {
-            (DataType::Dictionary(..), Some(texts)) => {
-                let keys: UInt32Array = (0..texts.len() as u32).map(Some).collect();
-                Ok(dictionary(&keys, texts)?)
-            }
-            _ => Ok(values),
-        }
     }
 }
 

@@ -44,7 +44,10 @@ pub(crate) fn tables(path: &Path) -> Result<Vec<TableFolder>, QueryError> {
 /// Whether a Parquet file lies below a folder; notes the keys of the folders on the way to the first one.
 fn has_parquet(path: &Path, keys: &mut Vec<String>) -> Result<bool, QueryError> {
     let entries = entries(path)?;
-    if entries.iter().any(|(name, path)| name.ends_with(".parquet") && path.is_file()) {
+    if entries
+        .iter()
+        .any(|(name, path)| name.ends_with(".parquet") && path.is_file())
+    {
         return Ok(true);
     }
     for (name, path) in entries {
@@ -92,6 +95,8 @@ pub(crate) async fn open(context: &SessionContext, table: &TableFolder) -> Resul
         .with_file_extension(".parquet")
         .with_table_partition_cols(table.keys.iter().map(key_type).collect());
     let schema = options.infer_schema(&context.state(), &url).await?;
-    let config = ListingTableConfig::new(url).with_listing_options(options).with_schema(schema);
+    let config = ListingTableConfig::new(url)
+        .with_listing_options(options)
+        .with_schema(schema);
     Ok(Arc::new(ListingTable::try_new(config)?))
 }

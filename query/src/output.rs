@@ -86,7 +86,11 @@ fn flat(batch: &RecordBatch, terminal: bool) -> Result<RecordBatch, ArrowError> 
         } else {
             (column.clone(), ty.clone())
         };
-        let name = if terminal { escape::text(field.name()) } else { field.name().clone() };
+        let name = if terminal {
+            escape::text(field.name())
+        } else {
+            field.name().clone()
+        };
         fields.push(Field::new(name, ty, true));
         columns.push(column);
     }
@@ -122,7 +126,9 @@ fn write_ndjson(answer: Answer<'_>, terminal: bool, out: &mut dyn Write) -> Resu
     for batch in answer {
         let batch = unique_names(&batch?)?;
         rows += batch.num_rows() as u64;
-        let mut writer = JsonBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(Vec::new());
+        let mut writer = JsonBuilder::new()
+            .with_explicit_nulls(true)
+            .build::<_, LineDelimited>(Vec::new());
         writer.write(&batch)?;
         writer.finish()?;
         let bytes = writer.into_inner();
@@ -145,7 +151,10 @@ fn escape_json(bytes: &[u8]) -> String {
         }
         match c {
             '\\' | '"' => out.push(c),
-            c => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}"))),
+            c => c
+                .encode_utf16(&mut [0; 2])
+                .iter()
+                .for_each(|unit| out.push_str(&format!("\\u{unit:04x}"))),
         }
     }
     out
@@ -161,7 +170,10 @@ fn unique_names(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let mut taken = std::collections::BTreeSet::new();
     let unique = |name: &String| {
         let candidates = (2u32..).map(|n| format!("{name}_{n}"));
-        std::iter::once(name.clone()).chain(candidates).find(|n| taken.insert(n.clone())).unwrap_or_default()
+        std::iter::once(name.clone())
+            .chain(candidates)
+            .find(|n| taken.insert(n.clone()))
+            .unwrap_or_default()
     };
     let fields: Vec<Field> = names
         .iter()

@@ -16,13 +16,19 @@ pub(crate) struct ProcessId {
 impl ProcessId {
     /// The identity of a dictionary entry.
     pub(crate) fn of(image: &ImageEntry) -> ProcessId {
-        ProcessId { pid: image.pid, start_ts: image.start_ts, exec_ts: image.exec_ts }
+        ProcessId {
+            pid: image.pid,
+            start_ts: image.start_ts,
+            exec_ts: image.exec_ts,
+        }
     }
 
     /// The number that stands for it in tables. Exports keep it: the function never changes.
     pub(crate) fn key(self) -> i64 {
         let parts = [u64::from(self.pid), self.start_ts, self.exec_ts];
-        let hash = parts.into_iter().fold(0x9e37_79b9_7f4a_7c15, |hash, part| mix(hash ^ part));
+        let hash = parts
+            .into_iter()
+            .fold(0x9e37_79b9_7f4a_7c15, |hash, part| mix(hash ^ part));
         (hash >> 1) as i64
     }
 }
@@ -40,10 +46,14 @@ mod tests {
 
     #[test]
     fn keys_of_old_exports_stay_valid() {
-        let id = ProcessId { pid: 4711, start_ts: 1_700_000_000_000_000_001, exec_ts: 1_700_000_000_500_000_002 };
+        let id = ProcessId {
+            pid: 4711,
+            start_ts: 1_700_000_000_000_000_001,
+            exec_ts: 1_700_000_000_500_000_002,
+        };
         assert_eq!(id.key(), KEY);
         assert_ne!(ProcessId { exec_ts: 0, ..id }.key(), KEY);
     }
 
-    const KEY: i64 = 0;
+    const KEY: i64 = 3_047_849_391_159_680_636;
 }

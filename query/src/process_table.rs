@@ -19,67 +19,129 @@ const HOST: Value<'static> = Value::Str(Cow::Borrowed(b"host"));
 
 /// The columns, in order.
 pub(crate) const COLUMNS: &[StateColumn<Process>] = &[
-    int("process_key", "Key of this row; column `process_key` of the events names it.", |p| Value::Int(p.id.key())),
-    int("parent_key", "Key of the image that the parent ran when this process began.", |p| {
-        p.parent.map_or(Value::Absent, |id| Value::Int(id.key()))
-    }),
+    int(
+        "process_key",
+        "Key of this row; column `process_key` of the events names it.",
+        |p| Value::Int(p.id.key()),
+    ),
+    int(
+        "parent_key",
+        "Key of the image that the parent ran when this process began.",
+        |p| p.parent.map_or(Value::Absent, |id| Value::Int(id.key())),
+    ),
     uint("pid", "Process id on the host.", |p| Value::Uint(p.id.pid.into())),
-    uint("ppid", "The parent's process id; null where it is not known.", |p| known(p.ppid)),
-    uint("vpid", "Process id in the process's own pid namespace.", |p| known(p.vpid)),
+    uint("ppid", "The parent's process id; null where it is not known.", |p| {
+        known(p.ppid)
+    }),
+    uint("vpid", "Process id in the process's own pid namespace.", |p| {
+        known(p.vpid)
+    }),
     uint("sid", "Session id.", |p| known(p.sid)),
     uint("pgid", "Process group id.", |p| known(p.pgid)),
-    uint("tty", "Device number of the controlling terminal; 0 for none.", |p| Value::Uint(p.tty.into())),
+    uint("tty", "Device number of the controlling terminal; 0 for none.", |p| {
+        Value::Uint(p.tty.into())
+    }),
     time("start_ts", "When the process started.", |p| at(p.id.start_ts)),
-    time("exec_ts", "When it executed this program; null where it never called exec.", |p| at(p.id.exec_ts)),
-    time("end_ts", "When this image ended: by exit, or by executing the next program.", |p| match p.end {
-        Some(End::Exec(ts) | End::Exit(ts, ..)) => at(ts),
-        None => Value::Absent,
-    }),
-    time("exit_ts", "When the process exited, in the row of its last image.", |p| match p.end {
-        Some(End::Exit(ts, ..)) => at(ts),
-        _ => Value::Absent,
-    }),
-    int("exit_code", "Exit code; null where it did not exit or a signal ended it.", |p| match p.end {
-        Some(End::Exit(_, code, 0)) => Value::Int(code),
-        _ => Value::Absent,
-    }),
+    time(
+        "exec_ts",
+        "When it executed this program; null where it never called exec.",
+        |p| at(p.id.exec_ts),
+    ),
+    time(
+        "end_ts",
+        "When this image ended: by exit, or by executing the next program.",
+        |p| match p.end {
+            Some(End::Exec(ts) | End::Exit(ts, ..)) => at(ts),
+            None => Value::Absent,
+        },
+    ),
+    time(
+        "exit_ts",
+        "When the process exited, in the row of its last image.",
+        |p| match p.end {
+            Some(End::Exit(ts, ..)) => at(ts),
+            _ => Value::Absent,
+        },
+    ),
+    int(
+        "exit_code",
+        "Exit code; null where it did not exit or a signal ended it.",
+        |p| match p.end {
+            Some(End::Exit(_, code, 0)) => Value::Int(code),
+            _ => Value::Absent,
+        },
+    ),
     int("exit_signal", "Number of the signal that ended it.", |p| match p.end {
         Some(End::Exit(_, _, signal)) if signal != 0 => Value::Int(signal),
         _ => Value::Absent,
     }),
-    text("name", "Name as the kernel keeps it (`comm`).", |p| Value::text(&p.name)),
+    text("name", "Name as the kernel keeps it (`comm`).", |p| {
+        Value::text(&p.name)
+    }),
     text("exe_path", "Path of the executed file.", |p| Value::text(&p.exe_path)),
-    text("cmdline", "Name and arguments in one line.", |p| Value::owned(p.cmdline())),
-    list("args", "The arguments, the program's name first; as recorded.", |p| items(p.args())),
+    text("cmdline", "Name and arguments in one line.", |p| {
+        Value::owned(p.cmdline())
+    }),
+    list("args", "The arguments, the program's name first; as recorded.", |p| {
+        items(p.args())
+    }),
     list("env", "Selected environment variables.", |p| items(p.env())),
-    text("cwd", "Working directory when the image began.", |p| Value::text(&p.cwd)),
+    text("cwd", "Working directory when the image began.", |p| {
+        Value::text(&p.cwd)
+    }),
     uint("uid", "Real user id.", |p| Value::Uint(p.uid.into())),
     uint("euid", "Effective user id.", |p| Value::Uint(p.euid.into())),
     text("user_name", "Name of the effective user.", |p| Value::text(&p.user)),
     uint("gid", "Real group id.", |p| Value::Uint(p.gid.into())),
     uint("egid", "Effective group id.", |p| Value::Uint(p.egid.into())),
     text("group_name", "Name of the effective group.", |p| Value::text(&p.group)),
-    uint("loginuid", "Id of the user who logged in; null where nobody did.", |p| match p.loginuid {
-        UNSET => Value::Absent,
-        uid => Value::Uint(uid.into()),
+    uint(
+        "loginuid",
+        "Id of the user who logged in; null where nobody did.",
+        |p| match p.loginuid {
+            UNSET => Value::Absent,
+            uid => Value::Uint(uid.into()),
+        },
+    ),
+    text("loginname", "Name of the user who logged in.", |p| {
+        Value::text(&p.login_user)
     }),
-    text("loginname", "Name of the user who logged in.", |p| Value::text(&p.login_user)),
-    text("container_id", "Short id of the container; `host` outside containers.", |p| {
-        p.container.as_ref().map_or(HOST, |c| Value::text(c.short_id().as_bytes()))
-    }),
-    text("container_name", "Name of the container; `host` outside containers.", |p| {
-        p.container.as_ref().map_or(HOST, |c| Value::text(c.name.as_bytes()))
-    }),
+    text(
+        "container_id",
+        "Short id of the container; `host` outside containers.",
+        |p| {
+            p.container
+                .as_ref()
+                .map_or(HOST, |c| Value::text(c.short_id().as_bytes()))
+        },
+    ),
+    text(
+        "container_name",
+        "Name of the container; `host` outside containers.",
+        |p| p.container.as_ref().map_or(HOST, |c| Value::text(c.name.as_bytes())),
+    ),
     text("container_image", "Image of the container.", |p| {
-        p.container.as_ref().map_or(Value::Absent, |c| Value::text(c.image.as_bytes()))
+        p.container
+            .as_ref()
+            .map_or(Value::Absent, |c| Value::text(c.image.as_bytes()))
     }),
     text("cgroup", "cgroup v2 path.", |p| Value::text(&p.cgroup)),
-    flag("exe_upper_layer", "Whether the file is in the writable layer of an overlay file system.", |p| {
-        has(p, exe_flag::UPPER_LAYER)
+    flag(
+        "exe_upper_layer",
+        "Whether the file is in the writable layer of an overlay file system.",
+        |p| has(p, exe_flag::UPPER_LAYER),
+    ),
+    flag("exe_memfd", "Whether the file is in memory only.", |p| {
+        has(p, exe_flag::MEMFD)
     }),
-    flag("exe_memfd", "Whether the file is in memory only.", |p| has(p, exe_flag::MEMFD)),
-    flag("exe_writable", "Whether the user who ran the file may write it.", |p| has(p, exe_flag::WRITABLE)),
-    flag("exe_deleted", "Whether the file had no name any more when it was run.", |p| has(p, exe_flag::DELETED)),
+    flag("exe_writable", "Whether the user who ran the file may write it.", |p| {
+        has(p, exe_flag::WRITABLE)
+    }),
+    flag(
+        "exe_deleted",
+        "Whether the file had no name any more when it was run.",
+        |p| has(p, exe_flag::DELETED),
+    ),
 ];
 
 /// The rows of a case.

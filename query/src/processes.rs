@@ -81,7 +81,9 @@ pub(crate) fn collect(source: &CaseSource) -> Vec<Process> {
         let id = process.id;
         process.end = match next {
             Some(next) if (next.pid, next.start_ts) == (id.pid, id.start_ts) => Some(End::Exec(next.exec_ts)),
-            _ => exits.get(&(id.pid, id.start_ts)).map(|e| End::Exit(e.ts, e.code, e.signal)),
+            _ => exits
+                .get(&(id.pid, id.start_ts))
+                .map(|e| End::Exit(e.ts, e.code, e.signal)),
         };
     }
     out
@@ -92,7 +94,10 @@ fn in_parallel(source: &CaseSource) -> Vec<Processes> {
     let blocks = source.blocks();
     let size = blocks.len().div_ceil(source.threads().max(1)).max(1);
     thread::scope(|scope| {
-        let parts: Vec<_> = blocks.chunks(size).map(|part| scope.spawn(move || of_blocks(source, part))).collect();
+        let parts: Vec<_> = blocks
+            .chunks(size)
+            .map(|part| scope.spawn(move || of_blocks(source, part)))
+            .collect();
         parts.into_iter().filter_map(|part| part.join().ok()).collect()
     })
 }
@@ -130,7 +135,11 @@ fn learn(all: &mut Processes, process: Process) {
 }
 
 fn of_snapshot(all: &mut Processes, snapshot: &HostSnapshot) {
-    let id = |p: &ProcessState| ProcessId { pid: p.pid, start_ts: p.start_ts, exec_ts: p.exec_ts };
+    let id = |p: &ProcessState| ProcessId {
+        pid: p.pid,
+        start_ts: p.start_ts,
+        exec_ts: p.exec_ts,
+    };
     let ids: BTreeMap<u32, ProcessId> = snapshot.processes.iter().map(|p| (p.pid, id(p))).collect();
     for state in &snapshot.processes {
         let container = snapshot.containers.iter().find(|c| c.id == state.container);
@@ -177,7 +186,10 @@ impl Process {
         parent: Option<ProcessId>,
         container: Option<&Container>,
     ) -> Process {
-        let only_id = || ContainerNames { id: state.container.clone(), ..ContainerNames::default() };
+        let only_id = || ContainerNames {
+            id: state.container.clone(),
+            ..ContainerNames::default()
+        };
         let inside = !state.container.is_empty();
         Process {
             id,
@@ -274,7 +286,11 @@ impl Process {
 
 impl ContainerNames {
     fn of(container: &Container) -> ContainerNames {
-        ContainerNames { id: container.id.clone(), name: container.name.clone(), image: container.image.clone() }
+        ContainerNames {
+            id: container.id.clone(),
+            name: container.name.clone(),
+            image: container.image.clone(),
+        }
     }
 
     /// The id as `docker ps` shows it.
@@ -298,5 +314,8 @@ impl ContainerNames {
 /// The parts of a list whose items end with NUL.
 fn words(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     let empty = list.is_empty();
-    list.strip_suffix(b"\0").unwrap_or(list).split(|b| *b == 0).filter(move |_| !empty)
+    list.strip_suffix(b"\0")
+        .unwrap_or(list)
+        .split(|b| *b == 0)
+        .filter(move |_| !empty)
 }

@@ -48,7 +48,11 @@ impl Candidate {
         const BULK: Need = Need(Need::FD_BULK.0 | Need::ARGS_BULK.0 | Need::RET_BULK.0);
         let wanted = |hot: bool| {
             let is_hot = |id| self.block.schema().get(id).is_some_and(|s| s.hot);
-            self.block.head().kinds.iter().any(|k| self.wants(k.id) && is_hot(k.id) == hot)
+            self.block
+                .head()
+                .kinds
+                .iter()
+                .any(|k| self.wants(k.id) && is_hot(k.id) == hot)
         };
         let mut out = need.0;
         if !wanted(true) {
@@ -69,7 +73,11 @@ impl Candidate {
             return Some(only.rows.clone());
         }
         let rows = block.kind.iter().zip(0u32..);
-        Some(rows.filter(|(k, _)| wanted.get(**k as usize).copied().unwrap_or(false)).map(|(_, row)| row).collect())
+        Some(
+            rows.filter(|(k, _)| wanted.get(**k as usize).copied().unwrap_or(false))
+                .map(|(_, row)| row)
+                .collect(),
+        )
     }
 }
 
@@ -103,11 +111,18 @@ struct Kinds<'a> {
 
 impl<'a> Kinds<'a> {
     fn new(only: Option<EventType>, filters: &'a [EntryFilter]) -> Kinds<'a> {
-        Kinds { only, filters, by_schema: Vec::new() }
+        Kinds {
+            only,
+            filters,
+            by_schema: Vec::new(),
+        }
     }
 
     fn candidate(&mut self, block: &BlockRef) -> Result<Option<Candidate>> {
-        let candidate = |kinds| Candidate { block: block.clone(), kinds };
+        let candidate = |kinds| Candidate {
+            block: block.clone(),
+            kinds,
+        };
         if self.only.is_none() && self.filters.is_empty() {
             return Ok(Some(candidate(None)));
         }
@@ -128,14 +143,21 @@ impl<'a> Kinds<'a> {
         }
         let specs = schema.specs();
         let masks = self.filters.iter().filter_map(|filter| match filter.column() {
-            Column::Field(f) => Some(values::of_specs(f, specs).map_err(Into::into).and_then(|v| filter.mask(v))),
+            Column::Field(f) => Some(
+                values::of_specs(f, specs)
+                    .map_err(Into::into)
+                    .and_then(|v| filter.mask(v)),
+            ),
             _ => None,
         });
         let masks = masks.collect::<Result<Vec<_>>>()?;
-        let passes = |at: u32, id: EventType| {
-            self.only.is_none_or(|only| only == id) && masks.iter().all(|m| m.has(Some(at)))
-        };
-        let ids = specs.iter().zip(0u32..).filter(|(s, at)| passes(*at, s.id)).map(|(s, _)| s.id);
+        let passes =
+            |at: u32, id: EventType| self.only.is_none_or(|only| only == id) && masks.iter().all(|m| m.has(Some(at)));
+        let ids = specs
+            .iter()
+            .zip(0u32..)
+            .filter(|(s, at)| passes(*at, s.id))
+            .map(|(s, _)| s.id);
         let passing = Arc::new(ids.collect::<BTreeSet<_>>());
         self.by_schema.push((schema.clone(), passing.clone()));
         Ok(passing)
@@ -170,7 +192,9 @@ impl Containers {
                 outside: mask.has(Some(0)) || mask.has(None),
             })
         };
-        Ok(Containers { conditions: filters.map(condition).collect::<Result<_>>()? })
+        Ok(Containers {
+            conditions: filters.map(condition).collect::<Result<_>>()?,
+        })
     }
 
     fn may_match(&self, head: &BlockHead) -> bool {
@@ -186,27 +210,33 @@ impl Containers {
 fn stand_in(ids: &BTreeSet<&String>) -> Decoded {
     let mut block = Decoded::default();
     // Some process: fields of none are null.
-    let image = ImageEntry { pid: 1, ..ImageEntry::default() };
+    let image = ImageEntry {
+        pid: 1,
+        ..ImageEntry::default()
+    };
     block.dict.images.push(image.clone());
     for (id, at) in ids.iter().zip(0u32..) {
-        block.dict.containers.push(Container { id: (*id).clone(), ..Container::default() });
-        block.dict.images.push(ImageEntry { container: Some(at), ..image.clone() });
+        block.dict.containers.push(Container {
+            id: (*id).clone(),
+            ..Container::default()
+        });
+        block.dict.images.push(ImageEntry {
+            container: Some(at),
+            ..image.clone()
+        });
     }
     block
 }
 
 /// Which blocks the bounds of time and number do not rule out.
-fn in_range(
-    blocks: &[BlockRef],
-    conditions: &Conditions,
-    table: &SchemaRef,
-    state: &dyn Session,
-) -> Result<Vec<bool>> {
+fn in_range(blocks: &[BlockRef], conditions: &Conditions, table: &SchemaRef, state: &dyn Session) -> Result<Vec<bool>> {
     let Some(expr) = conjunction(conditions.ranges.iter().cloned()) else {
         return Ok(vec![true; blocks.len()]);
     };
     let expr = state.create_physical_expr(expr, &DFSchema::try_from(table.as_ref().clone())?)?;
-    let predicate = PruningPredicateBuilder::new().with_file_schema(table.clone()).try_build(expr)?;
+    let predicate = PruningPredicateBuilder::new()
+        .with_file_schema(table.clone())
+        .try_build(expr)?;
     predicate.prune(&Bounds { blocks })
 }
 
@@ -241,7 +271,11 @@ impl PruningStatistics for Bounds<'_> {
     }
 
     fn max_values(&self, column: &ColumnName) -> Option<ArrayRef> {
-        self.of(column, |h| h.max_ts, |h| h.first_seq + u64::from(h.events).saturating_sub(1))
+        self.of(
+            column,
+            |h| h.max_ts,
+            |h| h.first_seq + u64::from(h.events).saturating_sub(1),
+        )
     }
 
     fn num_containers(&self) -> usize {

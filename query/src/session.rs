@@ -11,7 +11,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 
 use crate::cancel::Cancel;
 use crate::error::QueryError;
@@ -36,7 +36,11 @@ impl Default for Options {
     /// Everything that the recording knows, no memory limit, all CPUs.
     fn default() -> Options {
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-        Options { resolve_late: true, memory_limit: None, threads }
+        Options {
+            resolve_late: true,
+            memory_limit: None,
+            threads,
+        }
     }
 }
 
@@ -53,7 +57,9 @@ pub struct TableInfo {
 
 /// Tables and the runtime on which statements run. Calls block.
 pub struct Session {
-    runtime: Runtime,
+    handle: Handle,
+    /// Taken when the session ends.
+    runtime: Option<Runtime>,
     context: SessionContext,
     source: Option<Arc<CaseSource>>,
     tables: Vec<TableInfo>,
@@ -87,7 +93,7 @@ impl Session {
             return Err(QueryError::NoTables(path.to_owned()));
         }
         for table in &tables {
-            let provider = session.runtime.block_on(folder::open(&session.context, table))?;
+            let provider = session.handle.block_on(folder::open(&session.context, table))?;
             session.context.register_table(folder::quoted(&table.name), provider)?;
         }
         session.list_tables(tables.into_iter().map(|t| t.name).collect())?;
@@ -102,7 +108,9 @@ impl Session {
             .thread_stack_size(8 << 20)
             .enable_all()
             .build()?;
-        let mut config = SessionConfig::new().with_target_partitions(threads).with_information_schema(true);
+        let mut config = SessionConfig::new()
+            .with_target_partitions(threads)
+            .with_information_schema(true);
         let settings = config.options_mut();
         settings.sql_parser.collect_spans = true;
         settings.execution.parquet.pushdown_filters = true;
@@ -111,12 +119,22 @@ impl Session {
             environment = environment.with_memory_limit(limit, 1.0);
         }
         let context = SessionContext::new_with_config_rt(config, Arc::new(environment.build()?));
-        Ok(Session { runtime, context, source: None, tables: Vec::new(), cancel: Cancel::new() })
+        let handle = runtime.handle().clone();
+        Ok(Session {
+            handle,
+            runtime: Some(runtime),
+            context,
+            source: None,
+            tables: Vec::new(),
+            cancel: Cancel::new(),
+        })
     }
 
     fn list_tables(&mut self, names: Vec<String>) -> Result<(), QueryError> {
         for name in names {
-            let provider = self.runtime.block_on(self.context.table_provider(folder::quoted(&name)))?;
+            let provider = self
+                .handle
+                .block_on(self.context.table_provider(folder::quoted(&name)))?;
             let known = Table::find(&name);
             let docs = known.map(Table::column_docs).unwrap_or_default();
             let doc = |column: &str| docs.iter().find(|(n, _)| n == column).map_or("", |(_, doc)| *doc);
@@ -127,7 +145,11 @@ impl Session {
                 doc: doc(f.name()).to_owned(),
             });
             let columns = columns.collect();
-            self.tables.push(TableInfo { name, doc: known.map_or("", Table::doc).to_owned(), columns });
+            self.tables.push(TableInfo {
+                name,
+                doc: known.map_or("", Table::doc).to_owned(),
+                columns,
+            });
         }
         Ok(())
     }
@@ -158,8 +180,12 @@ impl Session {
             let frame = self.context.execute_logical_plan(plan).await?;
             Ok::<_, QueryError>(frame.execute_stream().await?)
         };
-        let stream = self.runtime.block_on(self.cancel.or(start))??;
-        Ok(Answer { session: self, schema: stream.schema(), stream })
+        let stream = self.handle.block_on(self.cancel.or(start))??;
+        Ok(Answer {
+            session: self,
+            schema: stream.schema(),
+            stream,
+        })
     }
 
     /// Runs a statement and gives all of its result at once.
@@ -183,8 +209,15 @@ impl Session {
         &self.context
     }
 
-    pub(crate) fn runtime(&self) -> &Runtime {
-        &self.runtime
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl Drop for Session {
+    /// Does not wait for what a cancelled statement still computes.
+    fn drop(&mut self) {
+        self.runtime.take().into_iter().for_each(Runtime::shutdown_background);
     }
 }
 
@@ -206,8 +239,8 @@ impl Iterator for Answer<'_> {
     type Item = Result<RecordBatch, QueryError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let Session { runtime, cancel, .. } = self.session;
-        match runtime.block_on(cancel.or(self.stream.next())) {
+        let Session { handle, cancel, .. } = self.session;
+        match handle.block_on(cancel.or(self.stream.next())) {
             Ok(batch) => batch.map(|b| b.map_err(QueryError::from)),
             Err(cancelled) => Some(Err(cancelled)),
         }

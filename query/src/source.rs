@@ -23,7 +23,14 @@ impl CaseSource {
     /// Takes a case; with `resolve_late`, what was learned later is applied to earlier events.
     pub(crate) fn new(case: Case, resolve_late: bool, threads: usize) -> CaseSource {
         let blocks = case.blocks().cloned().collect();
-        CaseSource { case, blocks, resolve_late, threads, problems: Mutex::default(), late_noted: OnceLock::new() }
+        CaseSource {
+            case,
+            blocks,
+            resolve_late,
+            threads,
+            problems: Mutex::default(),
+            late_noted: OnceLock::new(),
+        }
     }
 
     /// The case.
@@ -43,20 +50,29 @@ impl CaseSource {
 
     /// Name of the host where the recording began.
     pub(crate) fn host(&self) -> &str {
-        self.case.segments().first().map_or(UNKNOWN_HOST, |s| host_name(&s.header().about.host))
+        self.case
+            .segments()
+            .first()
+            .map_or(UNKNOWN_HOST, |s| host_name(&s.header().about.host))
     }
 
     /// When the recording began, as far as blocks tell.
     pub(crate) fn began(&self) -> u64 {
         let heads = self.blocks.iter().map(BlockRef::head).filter(|h| h.events > 0);
-        let header = || self.case.segments().first().map_or(0, |s| s.header().about.clock.realtime_ns);
+        let header = || {
+            self.case
+                .segments()
+                .first()
+                .map_or(0, |s| s.header().about.clock.realtime_ns)
+        };
         heads.map(|h| h.min_ts).min().unwrap_or_else(header)
     }
 
     /// What the whole case knows; collected at the first call.
     pub(crate) fn late_facts(&self) -> &LateFacts {
         let facts = self.case.late_facts(self.threads);
-        self.late_noted.get_or_init(|| facts.problems().iter().for_each(|p| self.note(p.clone())));
+        self.late_noted
+            .get_or_init(|| facts.problems().iter().for_each(|p| self.note(p.clone())));
         facts
     }
 
@@ -69,12 +85,20 @@ impl CaseSource {
 
     /// Notes damage.
     pub(crate) fn note(&self, problem: Problem) {
-        self.problems.lock().unwrap_or_else(PoisonError::into_inner).insert(problem);
+        self.problems
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(problem);
     }
 
     /// Damage that reading blocks met so far, beside [`Case::problems`]. In the order of files and offsets.
     pub(crate) fn problems(&self) -> Vec<Problem> {
-        self.problems.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.problems
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .cloned()
+            .collect()
     }
 }
 

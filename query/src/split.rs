@@ -5,7 +5,10 @@
 /// Semicolons within quotes, dollar quotes and comments do not count.
 pub fn split(text: &str) -> Vec<&str> {
     let (statements, rest) = split_complete(text);
-    statements.into_iter().chain([rest].into_iter().filter(|s| !is_blank(s))).collect()
+    statements
+        .into_iter()
+        .chain([rest].into_iter().filter(|s| !is_blank(s)))
+        .collect()
 }
 
 /// The statements of a text that end with a semicolon, and what is left behind the last one.
@@ -20,7 +23,10 @@ pub fn split_complete(text: &str) -> (Vec<&str>, &str) {
         }
         at += len;
     }
-    (out.into_iter().map(str::trim).collect(), text.get(start..).unwrap_or_default().trim())
+    (
+        out.into_iter().map(str::trim).collect(),
+        text.get(start..).unwrap_or_default().trim(),
+    )
 }
 
 /// Whether there is nothing but space and comments.
@@ -76,7 +82,11 @@ mod tests {
     #[test]
     fn semicolons_in_quotes_and_comments_do_not_end_a_statement() {
         let text = "select ';' as a; -- one; two\nselect \"a;b\" /* ; */ from t;;\n select $$;$$, 'it''s;'";
-        let expected = ["select ';' as a", "-- one; two\nselect \"a;b\" /* ; */ from t", "select $$;$$, 'it''s;'"];
+        let expected = [
+            "select ';' as a",
+            "-- one; two\nselect \"a;b\" /* ; */ from t",
+            "select $$;$$, 'it''s;'",
+        ];
         assert_eq!(split(text), expected);
         assert_eq!(split("  -- nothing\n ; /* still nothing"), [""; 0]);
         assert_eq!(split_complete("select 1; select"), (vec!["select 1"], "select"));

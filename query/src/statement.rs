@@ -16,7 +16,9 @@ pub(crate) async fn plan(context: &SessionContext, text: &str) -> Result<Logical
     check_tables(context, &statement).await?;
     let plan = context.state().statement_to_plan(statement).await?;
     let read_only = SQLOptions::new().with_allow_dml(false);
-    read_only.verify_plan(&plan).map_err(|_| QueryError::ReadOnly(plan.display().to_string()))?;
+    read_only
+        .verify_plan(&plan)
+        .map_err(|_| QueryError::ReadOnly(plan.display().to_string()))?;
     if matches!(plan, LogicalPlan::Copy(_)) {
         return Err(QueryError::ReadOnly("COPY".to_owned()));
     }
@@ -46,10 +48,12 @@ async fn check_tables(context: &SessionContext, statement: &Statement) -> Result
             continue;
         }
         let known = table_names(context);
-        return Err(QueryError::Statement(match nearest(name, known.iter().map(String::as_str)) {
-            Some(near) => format!("no table `{name}`; did you mean `{near}`?"),
-            None => format!("no table `{name}`; there are {}", known.join(", ")),
-        }));
+        return Err(QueryError::Statement(
+            match nearest(name, known.iter().map(String::as_str)) {
+                Some(near) => format!("no table `{name}`; did you mean `{near}`?"),
+                None => format!("no table `{name}`; there are {}", known.join(", ")),
+            },
+        ));
     }
     Ok(())
 }

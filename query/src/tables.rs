@@ -34,12 +34,27 @@ struct KindTable {
 const DOCKER_EVENTS: KindTable = KindTable {
     kind: EventType::DOCKER,
     params: &[
-        ("type", "type", None, "What the event is about: `container`, `image`, `network`, `volume`, …"),
-        ("action", "action", None, "What happened: `create`, `start`, `exec_create: COMMAND`, `die`, …"),
+        (
+            "type",
+            "type",
+            None,
+            "What the event is about: `container`, `image`, `network`, `volume`, …",
+        ),
+        (
+            "action",
+            "action",
+            None,
+            "What happened: `create`, `start`, `exec_create: COMMAND`, `die`, …",
+        ),
         ("id", "id", None, "Full id of what the event is about."),
         ("name", "name", None, "Its name."),
         ("image", "image", None, "The container's image."),
-        ("exit_code", "exit_code", None, "Exit code of a container or exec that ended."),
+        (
+            "exit_code",
+            "exit_code",
+            None,
+            "Exit code of a container or exec that ended.",
+        ),
         ("raw", "raw", None, "The engine's JSON."),
     ],
 };
@@ -51,7 +66,12 @@ const AUDIT: KindTable = KindTable {
         ("types", "types", None, "Types of its records."),
         ("key", "key", None, "Key of the rule that matched."),
         ("syscall", "syscall", None, "System call."),
-        ("success", "success", None, "Whether the system call succeeded: `yes` or `no`."),
+        (
+            "success",
+            "success",
+            None,
+            "Whether the system call succeeded: `yes` or `no`.",
+        ),
         ("pid", "pid", None, "Process id."),
         ("auid", "auid", None, "Id of the user who logged in."),
         ("exe", "exe", None, "Path of the executable."),
@@ -66,7 +86,12 @@ const GAPS: KindTable = KindTable {
         ("class", "class", None, "Class of the lost events."),
         ("count", "count", None, "How many events were lost."),
         ("cpu", "cpu", None, "CPU; -1 where the loss is not of one CPU."),
-        ("from", "from_ts", Some(ParamType::Timestamp), "When the loss may have begun."),
+        (
+            "from",
+            "from_ts",
+            Some(ParamType::Timestamp),
+            "When the loss may have begun.",
+        ),
         ("to", "to_ts", Some(ParamType::Timestamp), "When it was over."),
     ],
 };
@@ -84,8 +109,14 @@ pub struct ColumnInfo {
 
 impl Table {
     /// Every table, in the order in which they are listed.
-    pub(crate) const ALL: [Table; 6] =
-        [Table::Events, Table::Processes, Table::Containers, Table::DockerEvents, Table::Audit, Table::Gaps];
+    pub(crate) const ALL: [Table; 6] = [
+        Table::Events,
+        Table::Processes,
+        Table::Containers,
+        Table::DockerEvents,
+        Table::Audit,
+        Table::Gaps,
+    ];
 
     /// Name in SQL.
     pub(crate) fn name(self) -> &'static str {
@@ -183,10 +214,18 @@ impl KindTable {
             let known = self.params.iter().find(|(name, ..)| *name == p.name);
             let (_, column, ty, doc) = known.copied().unwrap_or((&p.name, &p.name, None, ""));
             let ty = ty.unwrap_or_else(|| type_of(p.kind));
-            Column::Param(Arc::new(Param { name: p.name.clone(), column: column.to_owned(), ty, doc }))
+            Column::Param(Arc::new(Param {
+                name: p.name.clone(),
+                column: column.to_owned(),
+                ty,
+                doc,
+            }))
         };
         let first = [Column::Seq, Column::Ts].into_iter();
-        first.chain(declared.iter().map(param)).chain([Column::Host, Column::Date]).collect()
+        first
+            .chain(declared.iter().map(param))
+            .chain([Column::Host, Column::Date])
+            .collect()
     }
 }
 
@@ -195,11 +234,8 @@ fn type_of(kind: ParamKind) -> ParamType {
         ParamKind::Enum(set) => ParamType::Name(set),
         ParamKind::Str | ParamKind::Path | ParamKind::SockAddr => ParamType::Text,
         ParamKind::Uint | ParamKind::Flags(_) | ParamKind::Mode | ParamKind::Addr | ParamKind::Size => ParamType::Uint,
-        ParamKind::Int
-        | ParamKind::Fd
-        | ParamKind::Pid
-        | ParamKind::Uid
-        | ParamKind::Gid
-        | ParamKind::Signal => ParamType::Int,
+        ParamKind::Int | ParamKind::Fd | ParamKind::Pid | ParamKind::Uid | ParamKind::Gid | ParamKind::Signal => {
+            ParamType::Int
+        }
     }
 }

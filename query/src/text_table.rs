@@ -42,7 +42,10 @@ impl TextTable {
     /// Adds rows.
     pub(crate) fn add(&mut self, batch: &RecordBatch, out: &mut dyn Write) -> Result<(), QueryError> {
         let options = options();
-        let columns = batch.columns().iter().map(|c| ArrayFormatter::try_new(c.as_ref() as &dyn Array, &options));
+        let columns = batch
+            .columns()
+            .iter()
+            .map(|c| ArrayFormatter::try_new(c.as_ref() as &dyn Array, &options));
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
         for row in 0..batch.num_rows() {
             let cell = |c: &ArrayFormatter<'_>| c.value(row).try_to_string().map(|s| escape::text(&s));
@@ -78,9 +81,20 @@ impl TextTable {
     }
 
     fn measure(&self) -> Vec<usize> {
-        let longest = |i: usize| self.waiting.iter().filter_map(|r| r.get(i)).map(|s| width(s)).max().unwrap_or(0);
+        let longest = |i: usize| {
+            self.waiting
+                .iter()
+                .filter_map(|r| r.get(i))
+                .map(|s| width(s))
+                .max()
+                .unwrap_or(0)
+        };
         let name = |n: &String| width(n);
-        self.names.iter().enumerate().map(|(i, n)| longest(i).min(MAX_WIDTH).max(name(n))).collect()
+        self.names
+            .iter()
+            .enumerate()
+            .map(|(i, n)| longest(i).min(MAX_WIDTH).max(name(n)))
+            .collect()
     }
 
     fn measured(&self) -> impl Iterator<Item = usize> {

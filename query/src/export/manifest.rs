@@ -35,7 +35,11 @@ impl Manifest<'_> {
 
     fn json(&self) -> Value {
         let case = self.source.case();
-        let tables: Map<String, Value> = self.written.iter().map(|(t, files)| (t.name().to_owned(), table(files))).collect();
+        let tables: Map<String, Value> = self
+            .written
+            .iter()
+            .map(|(t, files)| (t.name().to_owned(), table(files)))
+            .collect();
         json!({
             "layout": LAYOUT,
             "tool": format!("ctrace {}", env!("CARGO_PKG_VERSION")),
@@ -58,8 +62,10 @@ impl Manifest<'_> {
 }
 
 fn table(files: &[Written]) -> Value {
-    let list: Vec<Value> =
-        files.iter().map(|f| json!({"path": f.path, "rows": f.rows, "bytes": f.bytes})).collect();
+    let list: Vec<Value> = files
+        .iter()
+        .map(|f| json!({"path": f.path, "rows": f.rows, "bytes": f.bytes}))
+        .collect();
     json!({"rows": files.iter().map(|f| f.rows).sum::<u64>(), "files": list})
 }
 

@@ -86,13 +86,21 @@ pub fn export(session: &Session, dir: &Path, progress: Progress<'_>) -> Result<E
     };
     let (written, checked) = session.runtime().block_on(session.canceller().or(work))??;
     let exported = summary(source, &written, &checked);
-    Manifest { source, written: &written, checked: &checked, problems: &exported.problems }.write(dir)?;
+    Manifest {
+        source,
+        written: &written,
+        checked: &checked,
+        problems: &exported.problems,
+    }
+    .write(dir)?;
     Ok(exported)
 }
 
 /// How many rows an export of this session's case has, the few of processes and containers aside.
 pub fn rows_expected(session: &Session) -> u64 {
-    session.source().map_or(0, |s| s.blocks().iter().map(|b| u64::from(b.head().events)).sum())
+    session
+        .source()
+        .map_or(0, |s| s.blocks().iter().map(|b| u64::from(b.head().events)).sum())
 }
 
 fn summary(source: &CaseSource, written: &[(Table, Vec<Written>)], checked: &Verification) -> Exported {
@@ -103,7 +111,10 @@ fn summary(source: &CaseSource, written: &[(Table, Vec<Written>)], checked: &Ver
     problems.sort();
     problems.dedup();
     Exported {
-        tables: written.iter().map(|(t, files)| (t.name().to_owned(), files.iter().map(|f| f.rows).sum())).collect(),
+        tables: written
+            .iter()
+            .map(|(t, files)| (t.name().to_owned(), files.iter().map(|f| f.rows).sum()))
+            .collect(),
         files: files().count(),
         bytes: files().map(|f| f.bytes).sum(),
         problems,
@@ -163,13 +174,23 @@ impl Job {
 
     /// What goes into one run of files each.
     fn runs(&self, table: Table) -> Vec<Run> {
-        let run = |(provider, host): (Arc<dyn TableProvider>, &str)| Run { provider, host: host.to_owned() };
+        let run = |(provider, host): (Arc<dyn TableProvider>, &str)| Run {
+            provider,
+            host: host.to_owned(),
+        };
         match table.over_blocks(&self.source) {
             Some(over) => {
                 // Tables of one event type are small: the head says which blocks matter.
-                let limit = if table == Table::Events { ROWS_PER_FILE } else { u64::MAX };
+                let limit = if table == Table::Events {
+                    ROWS_PER_FILE
+                } else {
+                    u64::MAX
+                };
                 let parts = split(self.source.blocks(), limit);
-                parts.into_iter().map(|part| run((Arc::new(over.part(part)), host_of(part)))).collect()
+                parts
+                    .into_iter()
+                    .map(|part| run((Arc::new(over.part(part)), host_of(part))))
+                    .collect()
             }
             None => vec![run((table.over(&self.source), self.source.host()))],
         }
@@ -185,7 +206,11 @@ impl Job {
     ) -> Result<Vec<Written>, QueryError> {
         let frame = self.context.read_table(run.provider)?;
         let names: Vec<String> = frame.schema().fields().iter().map(|f| f.name().clone()).collect();
-        let stored: Vec<&str> = names.iter().map(String::as_str).filter(|n| !matches!(*n, "host" | "date")).collect();
+        let stored: Vec<&str> = names
+            .iter()
+            .map(String::as_str)
+            .filter(|n| !matches!(*n, "host" | "date"))
+            .collect();
         let mut order = vec![col(table.sorted_by()).sort(true, true)];
         if stored.contains(&"seq") {
             order.push(col("seq").sort(true, true));
@@ -193,7 +218,13 @@ impl Job {
         let frame = frame.select_columns(&stored)?.sort(order)?;
         let mut rows = frame.execute_stream().await?;
         let day = (table.sorted_by() != "ts").then(|| crate::values::day(self.source.began()));
-        let place = Place { dir: self.dir.clone(), table, host: run.host, number, case_id: self.case_id.clone() };
+        let place = Place {
+            dir: self.dir.clone(),
+            table,
+            host: run.host,
+            number,
+            case_id: self.case_id.clone(),
+        };
         let mut parts = Parts::new(place, rows.schema(), day);
         while let Some(batch) = rows.next().await {
             let batch = batch?;
@@ -210,13 +241,25 @@ impl Job {
     async fn empty(&self, table: Table) -> Result<Written, QueryError> {
         let frame = self.context.read_table(table.over(&self.source))?;
         let names: Vec<String> = frame.schema().fields().iter().map(|f| f.name().clone()).collect();
-        let stored: Vec<&str> = names.iter().map(String::as_str).filter(|n| !matches!(*n, "host" | "date")).collect();
+        let stored: Vec<&str> = names
+            .iter()
+            .map(String::as_str)
+            .filter(|n| !matches!(*n, "host" | "date"))
+            .collect();
         let schema = frame.select_columns(&stored)?.schema().inner().clone();
         let (host, case_id) = (self.source.host().to_owned(), self.case_id.clone());
-        let place = Place { dir: self.dir.clone(), table, host, number: 1, case_id };
+        let place = Place {
+            dir: self.dir.clone(),
+            table,
+            host,
+            number: 1,
+            case_id,
+        };
         let day = crate::values::day(self.source.began());
         let mut written = Parts::new(place, schema, Some(day)).finish_with_a_file()?;
-        written.pop().ok_or_else(|| QueryError::Internal("a file was not written".to_owned()))
+        written
+            .pop()
+            .ok_or_else(|| QueryError::Internal("a file was not written".to_owned()))
     }
 }
 

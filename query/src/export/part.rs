@@ -48,7 +48,10 @@ impl Place {
 /// A day as `2026-11-21`.
 pub(super) fn date(day: i32) -> String {
     let epoch = NaiveDate::default();
-    epoch.checked_add_signed(chrono::TimeDelta::days(day.into())).unwrap_or(epoch).to_string()
+    epoch
+        .checked_add_signed(chrono::TimeDelta::days(day.into()))
+        .unwrap_or(epoch)
+        .to_string()
 }
 
 /// A text as part of a path: what is not a plain letter becomes `%NN`, as in Hive's partitions.
@@ -75,7 +78,13 @@ pub(super) struct Parts {
 
 impl Parts {
     pub(super) fn new(place: Place, schema: SchemaRef, day: Option<i32>) -> Parts {
-        Parts { place, schema, day, open: None, written: Vec::new() }
+        Parts {
+            place,
+            schema,
+            day,
+            open: None,
+            written: Vec::new(),
+        }
     }
 
     pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<(), QueryError> {
@@ -123,7 +132,9 @@ impl Parts {
 
 /// The day of a row, and where the rows of that day end.
 fn same_day(batch: &RecordBatch, at: usize) -> (i32, usize) {
-    let ts = batch.column_by_name("ts").and_then(|c| c.as_primitive_opt::<TimestampNanosecondType>());
+    let ts = batch
+        .column_by_name("ts")
+        .and_then(|c| c.as_primitive_opt::<TimestampNanosecondType>());
     let Some(ts) = ts else { return (0, batch.num_rows()) };
     let day = |ts: i64| ts.div_euclid(NANOS_PER_DAY);
     let rest = ts.values().get(at..).unwrap_or_default();
@@ -149,12 +160,20 @@ impl Part {
         let temporary = folder.join(format!(".part-{:05}.tmp", place.number));
         let file = File::create_new(&temporary).map_err(QueryError::io(&temporary))?;
         let mut properties = properties(place, schema).build();
-        // Readers shall see plain texts: the dictionaries of blocks are a matter of memory.
+        // Readers shall see plain texts: views are a matter of memory.
         parquet::arrow::add_encoded_arrow_schema_to_metadata(&plain(schema), &mut properties);
-        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties)
+            .with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(BufWriter::new(file), schema.clone(), options)
             .map_err(|e| failed(&temporary, e))?;
-        Ok(Part { day, path, temporary, writer, rows: 0 })
+        Ok(Part {
+            day,
+            path,
+            temporary,
+            writer,
+            rows: 0,
+        })
     }
 
     fn write(&mut self, batch: &RecordBatch) -> Result<(), QueryError> {
@@ -165,9 +184,17 @@ impl Part {
 
     /// Makes the file durable and gives it its name.
     fn close(self, dir: &Path) -> Result<Written, QueryError> {
-        let Part { path, temporary, writer, rows, .. } = self;
+        let Part {
+            path,
+            temporary,
+            writer,
+            rows,
+            ..
+        } = self;
         let buffer = writer.into_inner().map_err(|e| failed(&temporary, e))?;
-        let file = buffer.into_inner().map_err(|e| QueryError::io(&temporary)(e.into_error()))?;
+        let file = buffer
+            .into_inner()
+            .map_err(|e| QueryError::io(&temporary)(e.into_error()))?;
         file.sync_all().map_err(QueryError::io(&temporary))?;
         let bytes = file.metadata().map_err(QueryError::io(&temporary))?.len();
         let target = dir.join(&path);
@@ -176,10 +203,10 @@ impl Part {
     }
 }
 
-/// The schema as it is outside: dictionaries as what they hold.
+/// The schema as it is outside: plain texts.
 fn plain(schema: &Schema) -> Schema {
     let field = |f: &Arc<Field>| match f.data_type() {
-        DataType::Dictionary(_, value) => f.as_ref().clone().with_data_type(value.as_ref().clone()),
+        DataType::Utf8View => f.as_ref().clone().with_data_type(DataType::Utf8),
         _ => f.as_ref().clone(),
     };
     Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>())
@@ -188,14 +215,21 @@ fn plain(schema: &Schema) -> Schema {
 fn properties(place: &Place, schema: &Schema) -> WriterPropertiesBuilder {
     let about = |key: &str, value: &str| KeyValue::new(key.to_owned(), value.to_owned());
     let sorted_by = schema.index_of(place.table.sorted_by()).ok();
-    let sorting = sorted_by.map(|at| SortingColumn { column_idx: at as i32, descending: false, nulls_first: true });
+    let sorting = sorted_by.map(|at| SortingColumn {
+        column_idx: at as i32,
+        descending: false,
+        nulls_first: true,
+    });
     let mut builder = WriterProperties::builder()
         .set_created_by(format!("ctrace {}", env!("CARGO_PKG_VERSION")))
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_row_count(Some(ROWS_PER_FILE as usize))
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_sorting_columns(sorting.map(|s| vec![s]))
-        .set_key_value_metadata(Some(vec![about("ctrace.case", &place.case_id), about("ctrace.host", &place.host)]));
+        .set_key_value_metadata(Some(vec![
+            about("ctrace.case", &place.case_id),
+            about("ctrace.host", &place.host),
+        ]));
     for field in schema.fields() {
         let path = ColumnPath::from(field.name().as_str());
         if matches!(field.name().as_str(), "ts" | "seq") {
@@ -213,7 +247,10 @@ fn properties(place: &Place, schema: &Schema) -> WriterPropertiesBuilder {
 fn failed(path: &Path, error: ParquetError) -> QueryError {
     match error {
         ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
-            Ok(source) => QueryError::Io { path: path.to_owned(), source: *source },
+            Ok(source) => QueryError::Io {
+                path: path.to_owned(),
+                source: *source,
+            },
             Err(other) => QueryError::Internal(format!("{}: {other}", path.display())),
         },
         other => QueryError::Internal(format!("{}: {other}", path.display())),
