@@ -9,6 +9,7 @@ use ctrace_wire::spec::{CAPTURE_COUNT, Capture, RESULT, SPEC_COUNT, SyscallSpec}
 const EXEC: [(u32, u8); 2] = [(59, 1), (322, 2)];
 
 const CAPSET: u32 = 126;
+const BPF: u32 = 321;
 
 /// Every syscall, each with what its declaration needs read through pointers.
 pub(crate) fn all(schema: &Schema) -> Vec<SyscallSpec> {
@@ -38,6 +39,8 @@ fn spec(schema: &Schema, nr: u32) -> SyscallSpec {
     }
     let category = syscalls::category(id);
     match declared.fd {
+        // Its result is a descriptor for some commands only, which the resolver tells apart.
+        _ if nr == BPF => spec.file(RESULT),
         FdUse::Ret if category == Category::Net => spec.socket(RESULT),
         FdUse::Ret if opens_file(&declared.name) => spec.file(RESULT),
         // The state of a socket is worth its price where it can change or where its peer is new.
@@ -47,7 +50,7 @@ fn spec(schema: &Schema, nr: u32) -> SyscallSpec {
 }
 
 fn opens_file(name: &str) -> bool {
-    name.starts_with("open") || matches!(name, "creat" | "memfd_create")
+    name.starts_with("open") || matches!(name, "creat" | "memfd_create" | "pidfd_getfd" | "fsmount")
 }
 
 /// Vectors and messages of data are for `--snaplen`, which is off: they are not read.

@@ -5,22 +5,32 @@ use std::borrow::Cow;
 use crate::block::decoded::EventView;
 use crate::event::Arg;
 use crate::names;
-use crate::schema::{Param, ParamKind};
+use crate::schema::{NameSet, Param, ParamKind};
 
 /// `AT_FDCWD` (`linux/fcntl.h`): the working directory in place of a descriptor.
 const AT_FDCWD: i64 = -100;
+/// `SOL_SOCKET` (`asm-generic/socket.h`).
+const SOL_SOCKET: i64 = 1;
 
 /// The value of the event's parameter number `slot` as text (`evt.arg.NAME`); `None` where there is none.
 pub fn arg<'a>(event: EventView<'a>, slot: usize) -> Option<Cow<'a, [u8]>> {
     let spec = event.spec()?;
     let param = spec.params.get(slot)?;
     match event.arg(slot) {
+        Arg::Num(v) if param.kind == ParamKind::Enum(NameSet::SockOption) && !is_socket_level(event) => {
+            Some(v.to_string().into_bytes().into())
+        }
         Arg::Num(v) => Some(number(param, v).into_bytes().into()),
         Arg::Str(s) => Some(s.into()),
         Arg::Path { raw, resolved } => Some(if raw.is_empty() { resolved.into() } else { raw.into() }),
         Arg::None if param.name == "fd" && spec.has_fd() => fd(event),
         Arg::None => None,
     }
+}
+
+/// Whether the option of a `setsockopt` is one of the socket itself: the same numbers mean others to each protocol.
+fn is_socket_level(event: EventView<'_>) -> bool {
+    event.arg_named("level") == Arg::Num(SOL_SOCKET)
 }
 
 /// The descriptor of the event as Falco shows it: `3(<f>/etc/passwd)`.

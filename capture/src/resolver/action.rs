@@ -15,7 +15,9 @@ pub(super) enum Action {
     /// `memfd_create`.
     Memfd,
     /// A new descriptor of something that only the kernel knows.
-    Opaque,
+    Opaque(Flags),
+    /// `bpf`, of which some commands give a descriptor.
+    Bpf,
     Close,
     CloseRange,
     /// `dup`, `dup2`, `dup3`: where the flags of the new descriptor are.
@@ -86,7 +88,7 @@ impl Action {
             .or_else(|| identity(&spec.name));
         match known {
             Some(action) => action,
-            None if spec.fd == FdUse::Ret => Action::Opaque,
+            None if spec.fd == FdUse::Ret => Action::Opaque(NO_FLAGS),
             None => Action::None,
         }
     }
@@ -122,7 +124,9 @@ fn descriptors(name: &str) -> Option<Action> {
         "pidfd_open" => Anonymous(FdKind::Pidfd, "anon_inode:[pidfd]", CLOEXEC),
         "userfaultfd" => Anonymous(FdKind::UserFault, "anon_inode:[userfaultfd]", Flags::Arg(0)),
         "io_uring_setup" => Anonymous(FdKind::IoUring, "anon_inode:[io_uring]", CLOEXEC),
-        "bpf" => Anonymous(FdKind::Bpf, "anon_inode:bpf", CLOEXEC),
+        "bpf" => Bpf,
+        "pidfd_getfd" => Opaque(CLOEXEC),
+        "fsmount" => Opaque(Flags::LowBit(1)),
         "perf_event_open" => Anonymous(FdKind::Unknown, "anon_inode:[perf_event]", Flags::Bit3(4)),
         "landlock_create_ruleset" => Anonymous(FdKind::Unknown, "anon_inode:[landlock-ruleset]", CLOEXEC),
         "fsopen" => Anonymous(FdKind::Unknown, "anon_inode:[fscontext]", Flags::LowBit(1)),

@@ -296,7 +296,8 @@ impl State {
             }
             Action::Anonymous(kind, name, flags) => self.anonymous(call, kind, name.as_bytes(), call.cloexec(flags)),
             Action::Memfd => self.memfd(call),
-            Action::Opaque => self.opaque(call),
+            Action::Opaque(flags) => self.opaque(call, call.cloexec(flags), scratch),
+            Action::Bpf => self.bpf(call, scratch),
             Action::Close => self.close(call),
             Action::CloseRange => self.close_range(call),
             Action::Dup(flags) => self.dup(call, call.cloexec(flags)),

@@ -16,10 +16,10 @@ super::declare! {
     436 close_range File Bulk _: first Uint 0, last Uint 1, flags CloseRange 2;
     32 dup File Hot ret: oldfd Fd 0;
     33 dup2 File Hot ret: oldfd Fd 0, newfd Fd 1;
-    292 dup3 File Hot ret: oldfd Fd 0, newfd Fd 1, flags Open 2;
+    292 dup3 File Hot ret: oldfd Fd 0, newfd Fd 1, flags NewFd 2;
     72 fcntl File Bulk 0: fd Fd 0, cmd Fcntl 1, arg Uint 2;
     22 pipe Ipc Hot _: fd1 Fd _, fd2 Fd _ => Pair(0), Nothing;
-    293 pipe2 Ipc Bulk _: fd1 Fd _, fd2 Fd _, flags Open 1 => Pair(0), Nothing;
+    293 pipe2 Ipc Bulk _: fd1 Fd _, fd2 Fd _, flags NewFd 1 => Pair(0), Nothing;
 
     4 stat File Bulk _: path Path 0;
     5 fstat File Bulk 0: fd Fd 0;
@@ -114,12 +114,12 @@ super::declare! {
     443 quotactl_fd User Hot 0: fd Fd 0, cmd Uint 1, id Uint 2;
 
     253 inotify_init File Hot ret;
-    294 inotify_init1 File Hot ret: flags Open 0;
+    294 inotify_init1 File Hot ret: flags NewFd 0;
     254 inotify_add_watch File Hot 0: fd Fd 0, path Path 1, mask Uint 2;
     255 inotify_rm_watch File Hot 0: fd Fd 0, wd Int 1;
     300 fanotify_init File Hot ret: flags Uint 0, event_f_flags Open 1;
     301 fanotify_mark File Hot 0: fd Fd 0, flags Uint 1, mask Uint 2, dirfd Fd 3, path Path 4;
     319 memfd_create Memory Priority ret: name Str 0, flags Memfd 1;
-    447 memfd_secret Memory Hot ret: flags Open 0;
+    447 memfd_secret Memory Hot ret: flags NewFd 0;
     212 lookup_dcookie File Bulk _: cookie Uint 0, size Size 2;
 }

@@ -31,7 +31,7 @@ super::declare! {
     462 mseal Memory Bulk _: addr Addr 0, len Size 1, flags Uint 2;
     310 process_vm_readv Process Priority _: pid Pid 0, liovcnt Uint 2, riovcnt Uint 4, flags Uint 5;
     311 process_vm_writev Process Priority _: pid Pid 0, liovcnt Uint 2, riovcnt Uint 4, flags Uint 5;
-    323 userfaultfd File Hot ret: flags Open 0;
+    323 userfaultfd File Hot ret: flags UserFault 0;
 
     29 shmget Ipc Hot _: key Int 0, size Size 1, shmflg IpcFlags 2;
     30 shmat Ipc Hot _: shmid Int 0, addr Addr 1, shmflg Uint 2;

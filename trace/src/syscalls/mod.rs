@@ -183,6 +183,7 @@ mod kinds {
     pub(super) const ModuleInit: ParamKind = Flags(N::ModuleInit);
     pub(super) const Mount: ParamKind = Flags(N::Mount);
     pub(super) const Msg: ParamKind = Flags(N::MsgFlags);
+    pub(super) const NewFd: ParamKind = Flags(N::Dup3);
     pub(super) const Open: ParamKind = Flags(N::Open);
     pub(super) const Prctl: ParamKind = Enum(N::Prctl);
     pub(super) const Prot: ParamKind = Flags(N::MmapProt);
@@ -201,6 +202,7 @@ mod kinds {
     pub(super) const Splice: ParamKind = Flags(N::Splice);
     pub(super) const Umount: ParamKind = Flags(N::Umount);
     pub(super) const Unshare: ParamKind = Flags(N::Unshare);
+    pub(super) const UserFault: ParamKind = Flags(N::UserFault);
     pub(super) const Wait: ParamKind = Flags(N::Wait);
     pub(super) const Whence: ParamKind = Enum(N::Whence);
     pub(super) const Xattr: ParamKind = Flags(N::Xattr);

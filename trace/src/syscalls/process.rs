@@ -60,7 +60,7 @@ super::declare! {
     131 sigaltstack Signal Bulk _;
     34 pause Signal Bulk _;
 
-    434 pidfd_open Process Hot ret: pid Pid 0, flags Open 1;
+    434 pidfd_open Process Hot ret: pid Pid 0, flags NewFd 1;
     438 pidfd_getfd Process Priority ret: pid_fd Fd 0, target_fd Int 1, flags Uint 2;
     101 ptrace Process Priority _: request Ptrace 0, pid Pid 1, addr Addr 2, data Addr 3;
     157 prctl Process Hot _: option Prctl 0, arg2_str Str 1, arg2_int Long 1 => TextIf(0, super::PR_SET_NAME), Nothing;

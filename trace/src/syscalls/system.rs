@@ -4,7 +4,7 @@ super::declare! {
     321 bpf System Priority _: cmd BpfCmd 0, size Size 2;
     175 init_module System Priority _: length Size 1, uargs Str 2;
     313 finit_module System Priority 0: fd Fd 0, uargs Str 1, flags ModuleInit 2;
-    176 delete_module System Priority _: name Str 0, flags Open 1;
+    176 delete_module System Priority _: name Str 0, flags NewFd 1;
     246 kexec_load System Priority _: entry Uint 0, nr_segments Uint 1, flags Uint 3;
     320 kexec_file_load System Priority _: kernel_fd Fd 0, initrd_fd Fd 1, cmdline Str 3, flags Uint 4;
     298 perf_event_open System Priority ret: pid Pid 1, cpu Int 2, group_fd Fd 3, flags Uint 4;
