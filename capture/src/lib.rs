@@ -9,7 +9,9 @@ mod recorder;
 pub mod resolver;
 mod specs;
 pub mod syscall;
+mod syscall_set;
 
 pub use console::run;
-pub use record_args::{Keep, RecordArgs, SourceArg};
+pub use record_args::{Keep, RecordArgs, Scope, SourceArg};
 pub use recorder::{Absent, Notice, Outcome, RecordError, record};
+pub use syscall_set::SyscallSet;

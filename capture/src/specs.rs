@@ -1,46 +1,61 @@
 //! What the kernel programs are told to record: the declared syscall table in the form of the wire.
 
+use crate::resolver;
+use crate::syscall_set::SyscallSet;
 use ctrace_trace::event::EventType;
 use ctrace_trace::schema::{FdUse, Schema};
 use ctrace_trace::syscalls::{self, Category, Lane, Length};
 use ctrace_wire::spec::{CAPTURE_COUNT, Capture, RESULT, SPEC_COUNT, SyscallSpec};
 
-/// `execve` and `execveat` with the position of `argv`, which a failed call still shows.
-const EXEC: [(u32, u8); 2] = [(59, 1), (322, 2)];
+/// `execve` and `execveat` with the position of `argv`, which a failed call still shows; of 64-bit programs only, as the
+/// kernel programs follow pointers of that size.
+const EXEC: [(u16, u8); 2] = [(59, 1), (322, 2)];
 
-const CAPSET: u32 = 126;
-const BPF: u32 = 321;
-
-/// Every syscall, each with what its declaration needs read through pointers.
-pub(crate) fn all(schema: &Schema) -> Vec<SyscallSpec> {
-    (0..SPEC_COUNT).map(|nr| spec(schema, nr)).collect()
+/// The whole table: what was asked for, and what the resolver needs to tell processes and descriptors apart, each with
+/// what its declaration needs read through pointers. With `data`, the buffers of what was asked for too.
+pub(crate) fn table(schema: &Schema, asked: &SyscallSet, data: bool) -> Vec<SyscallSpec> {
+    let wanted = |id| asked.holds(id) || schema.get(id).is_some_and(resolver::keeps_tables);
+    let select = |id, spec: &dyn Fn(EventType) -> SyscallSpec| {
+        if wanted(id) { spec(id) } else { SyscallSpec::UNSELECTED }
+    };
+    let native = (0..SPEC_COUNT).map(EventType::syscall);
+    let native = native.map(|id| select(id, &|id| spec(schema, id, data && asked.holds(id))));
+    let compat = (0..SPEC_COUNT).map(EventType::compat_syscall);
+    let compat = compat.map(|id| select(id, &|id| spec(schema, id, data && asked.holds(id))));
+    native.chain(compat).collect()
 }
 
-fn spec(schema: &Schema, nr: u32) -> SyscallSpec {
-    let id = EventType::syscall(nr);
+/// Bare registers.
+fn plain(id: EventType) -> SyscallSpec {
+    if syscalls::lane(id) == Lane::Priority {
+        SyscallSpec::PLAIN.priority()
+    } else {
+        SyscallSpec::PLAIN
+    }
+}
+
+fn spec(schema: &Schema, id: EventType, data: bool) -> SyscallSpec {
     // A number that no table has is recorded with its bare registers.
     let Some(declared) = schema.get(id) else {
-        return SyscallSpec::PLAIN;
+        return plain(id);
     };
-    let mut captures: Vec<Capture> = syscalls::captures(id).iter().filter_map(capture).collect();
+    let reads = syscalls::captures(id).iter();
+    let mut captures: Vec<Capture> = reads.filter_map(|read| capture(read, data)).collect();
     captures.extend(
         EXEC.iter()
-            .filter(|(exec, _)| *exec == nr)
+            .filter(|(exec, _)| *exec == id.0)
             .map(|(_, argv)| Capture::string_array(*argv)),
     );
-    if nr == CAPSET {
+    if declared.name == "capset" {
         // Its data: two sets of three 32-bit words, of which the resolver makes the process's capabilities.
         captures.push(Capture::structure(1, 24));
     }
     captures.truncate(CAPTURE_COUNT);
-    let mut spec = SyscallSpec::PLAIN.with(&captures);
-    if syscalls::lane(id) == Lane::Priority {
-        spec = spec.priority();
-    }
+    let spec = plain(id).with(&captures);
     let category = syscalls::category(id);
     match declared.fd {
         // Its result is a descriptor for some commands only, which the resolver tells apart.
-        _ if nr == BPF => spec.file(RESULT),
+        _ if declared.name == "bpf" => spec.file(RESULT),
         FdUse::Ret if category == Category::Net => spec.socket(RESULT),
         FdUse::Ret if opens_file(&declared.name) => spec.file(RESULT),
         // The state of a socket is worth its price where it can change or where its peer is new.
@@ -53,8 +68,8 @@ fn opens_file(name: &str) -> bool {
     name.starts_with("open") || matches!(name, "creat" | "memfd_create" | "pidfd_getfd" | "fsmount")
 }
 
-/// Vectors and messages of data are for `--snaplen`, which is off: they are not read.
-fn capture(declared: &syscalls::Capture) -> Option<Capture> {
+/// Of data only plain buffers are read, no vectors and messages.
+fn capture(declared: &syscalls::Capture, data: bool) -> Option<Capture> {
     use syscalls::Capture as Declared;
     Some(match *declared {
         // The kernel reads the string whenever the pointer can be; the resolver knows when it is one.
@@ -77,6 +92,63 @@ fn capture(declared: &syscalls::Capture) -> Option<Capture> {
         Declared::OpenHow { arg, .. } => Capture::structure(arg, 24),
         Declared::CloneArgs { arg, .. } => Capture::structure(arg, 8),
         Declared::RingParams { arg, .. } => Capture::structure(arg, 12),
+        Declared::Data {
+            arg,
+            len: Length::Arg(len),
+        } if data => Capture::buffer(arg, len),
+        Declared::Data { arg, len: Length::Ret } if data => Capture::buffer(arg, RESULT),
         Declared::Data { .. } | Declared::DataVector { .. } | Declared::DataMessage { .. } => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use ctrace_wire::spec::{CAPTURE_BUFFER, COMPAT_SPECS, SELECTED, TABLE_SIZE};
+
+    use super::*;
+
+    fn number(name: &str, compat: bool) -> usize {
+        let schema = Schema::current();
+        let found = schema.by_name(name).find(|s| s.id.is_compat() == compat).expect(name);
+        usize::from(found.id.0 & 0xFFF) + if compat { COMPAT_SPECS as usize } else { 0 }
+    }
+
+    fn made(set: &str, data: bool) -> Vec<SyscallSpec> {
+        table(&Schema::current(), &set.parse().expect("a set"), data)
+    }
+
+    #[test]
+    fn all_selects_every_number_of_both_tables() {
+        let all = made("all", false);
+        assert_eq!(all.len(), TABLE_SIZE as usize);
+        assert!(all.iter().all(|spec| spec.flags & SELECTED != 0));
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_not_selected_unless_the_tables_need_it() {
+        let files = made("openat", false);
+        for (name, selected) in [
+            ("openat", true),
+            ("close", true),
+            ("dup2", true),
+            ("chdir", true),
+            ("read", false),
+        ] {
+            for compat in [false, true] {
+                assert_eq!(files[number(name, compat)].flags & SELECTED != 0, selected, "{name}");
+            }
+        }
+        assert!(files[number("futex", false)].flags & SELECTED == 0);
+    }
+
+    #[test]
+    fn buffers_are_read_when_data_is_kept_and_of_what_was_asked_for_only() {
+        let reads_buffer = |spec: &SyscallSpec| spec.captures.iter().any(|c| c.kind == CAPTURE_BUFFER);
+        let (read, write) = (number("read", false), number("write", false));
+        assert!(!made("all", false).iter().any(reads_buffer));
+        let all = made("all", true);
+        assert_eq!(all[read].captures[0], Capture::buffer(1, RESULT));
+        assert_eq!(all[write].captures[0], Capture::buffer(1, 2));
+        assert!(!made("files", true).iter().any(reads_buffer));
+    }
 }

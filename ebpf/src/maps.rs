@@ -9,7 +9,7 @@ use aya_ebpf::{
 use ctrace_wire::{
     counters::Counters,
     offsets::Offsets,
-    spec::{Lane, SPEC_COUNT, SyscallSpec},
+    spec::{COMPAT_SPECS, Lane, SPEC_COUNT, SyscallSpec, TABLE_SIZE},
 };
 
 use crate::scratch::Scratch;
@@ -22,7 +22,7 @@ static PRIO: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 #[map]
 static BULK: RingBuf = RingBuf::with_byte_size(64 << 20, 0);
 #[map]
-static SPECS: Array<SyscallSpec> = Array::with_max_entries(SPEC_COUNT, 0);
+static SPECS: Array<SyscallSpec> = Array::with_max_entries(TABLE_SIZE, 0);
 #[map]
 static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0);
 // One entry per CPU and per kind of program (user space sets the size). Not a per-CPU array, whose entries
@@ -63,8 +63,11 @@ pub fn scratch(cpu: u32, owner: ScratchFor) -> Option<*mut Scratch> {
     SCRATCH.get_ptr_mut(cpu * SCRATCH_KINDS + owner as u32)
 }
 
-pub fn spec(nr: u32) -> Option<&'static SyscallSpec> {
-    SPECS.get(nr)
+pub fn spec(nr: u32, compat: bool) -> Option<&'static SyscallSpec> {
+    if nr >= SPEC_COUNT {
+        return None;
+    }
+    SPECS.get(if compat { nr + COMPAT_SPECS } else { nr })
 }
 
 pub fn count(lane: Lane, stored: bool) {

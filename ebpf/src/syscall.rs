@@ -18,25 +18,33 @@ use crate::{
 const TS_COMPAT: u32 = 2;
 
 pub fn on_exit(regs: *const pt_regs, ret: i64) {
+    // SAFETY: the verifier knows the tracepoint's first argument as a pointer to pt_regs.
+    let nr = unsafe { (*regs).orig_rax } as i32;
+    let compat = in_compat_call();
+    let spec = maps::spec(nr as u32, compat);
+    // First of all: what nobody asked for has to cost as little as can be.
+    if let Some(spec) = spec
+        && spec.flags & SELECTED == 0
+    {
+        return;
+    }
     let ids = read::current_ids();
     if ids.tgid == maps::load(&maps::SELF_TGID) {
         return;
     }
-    // SAFETY: the verifier knows the tracepoint's first argument as a pointer to pt_regs.
-    let nr = unsafe { (*regs).orig_rax } as i32;
-    let compat = in_compat_call();
-    // Numbers of 32-bit calls count in another table.
-    let spec = if compat { None } else { maps::spec(nr as u32) };
     match spec {
-        Some(spec) if spec.flags & SELECTED == 0 => {}
-        Some(spec) if has_sections(spec) => with_sections(ScratchFor::Syscall, ids, regs, nr, ret, spec),
-        Some(spec) => plain(ids, regs, nr, ret, lane(spec), false),
+        Some(spec) if has_sections(spec) => {
+            with_sections(ScratchFor::Syscall, ids, regs, (nr, ret), spec, compat);
+        }
+        Some(spec) => plain(ids, regs, nr, ret, lane(spec), compat),
         None => plain(ids, regs, nr, ret, Lane::Bulk, compat),
     }
 }
 
 pub fn on_enter(regs: *const pt_regs, nr: i64) {
-    let Some(spec) = maps::spec(nr as u32) else { return };
+    let Some(spec) = maps::spec(nr as u32, false) else {
+        return;
+    };
     if spec.flags & ENTER == 0 {
         return;
     }
@@ -44,7 +52,7 @@ pub fn on_enter(regs: *const pt_regs, nr: i64) {
     if ids.tgid == maps::load(&maps::SELF_TGID) || in_compat_call() {
         return;
     }
-    with_sections(ScratchFor::Enter, ids, regs, nr as i32, 0, spec);
+    with_sections(ScratchFor::Enter, ids, regs, (nr as i32, 0), spec, false);
 }
 
 fn in_compat_call() -> bool {
@@ -81,7 +89,14 @@ fn plain(ids: Ids, regs: *const pt_regs, nr: i32, ret: i64, lane: Lane, compat: 
 }
 
 #[inline(always)]
-fn with_sections(owner: ScratchFor, ids: Ids, regs: *const pt_regs, nr: i32, ret: i64, spec: &SyscallSpec) {
+fn with_sections(
+    owner: ScratchFor,
+    ids: Ids,
+    regs: *const pt_regs,
+    (nr, ret): (i32, i64),
+    spec: &SyscallSpec,
+    compat: bool,
+) {
     let cpu = read::cpu();
     let Some(scratch) = maps::scratch(cpu, owner) else {
         return;
@@ -89,8 +104,16 @@ fn with_sections(owner: ScratchFor, ids: Ids, regs: *const pt_regs, nr: i32, ret
     let (writer, record) = Writer::start::<Syscall>(scratch);
     let exit = matches!(owner, ScratchFor::Syscall);
     let kind = if exit { KIND_SYSCALL } else { KIND_SYSCALL_ENTER };
+    let mut header = read::header(kind, ids, cpu);
     // SAFETY: record points into the scratch map; regs as in on_exit.
-    unsafe { fill(record, read::header(kind, ids, cpu), nr, ret, args(regs)) };
+    unsafe {
+        if compat {
+            header.flags |= FLAG_COMPAT;
+            fill(record, header, nr, ret, compat_args(regs));
+        } else {
+            fill(record, header, nr, ret, args(regs));
+        }
+    }
     capture::all(writer, record, spec);
     if exit && spec.flags & (FILE | SOCKET) != 0 {
         describe_fd(writer, record, spec);

@@ -47,8 +47,6 @@ pub(crate) enum ParamType {
     Uint,
     /// UTC nanoseconds.
     Timestamp,
-    /// Nanoseconds.
-    Duration,
     /// Text.
     Text,
     /// The name of a number.
@@ -195,7 +193,6 @@ impl ParamType {
             ParamType::Int => DataType::Int64,
             ParamType::Uint => DataType::UInt64,
             ParamType::Timestamp => timestamp_type(),
-            ParamType::Duration => duration_type(),
             ParamType::Text | ParamType::Name(_) => DataType::Utf8,
         }
     }

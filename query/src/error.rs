@@ -27,6 +27,9 @@ pub enum QueryError {
     /// A folder without tables.
     #[error("{}: neither a case nor an export: no Parquet files in folders named after tables", .0.display())]
     NoTables(PathBuf),
+    /// An export goes into a folder of its own.
+    #[error("{}: the folder is not empty; name another one", .0.display())]
+    NotEmpty(PathBuf),
     /// The operating system refuses.
     #[error("{}: {source}", path.display())]
     Io {
@@ -36,7 +39,7 @@ pub enum QueryError {
         source: io::Error,
     },
     /// The output cannot be written.
-    #[error(transparent)]
+    #[error("{0}")]
     Output(#[from] io::Error),
     /// A mistake of this program or of DataFusion.
     #[error("internal error: {0}")]
@@ -74,6 +77,12 @@ impl From<DataFusionError> for QueryError {
             E::Shared(inner) => from_shared(&inner),
             other => from_shared(&other),
         }
+    }
+}
+
+impl From<ArrowError> for QueryError {
+    fn from(error: ArrowError) -> QueryError {
+        from_arrow(&error)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! [`Session`] opens a case ([`Session::case`]) or an export ([`Session::folder`]): both have the same tables with the
 //! same columns, so that a statement gives the same rows over either.
+//! [`output`] writes results as text; [`export`] writes the tables of a case as Parquet.
 
 mod block_rows;
 mod block_scan;
@@ -10,21 +11,26 @@ mod cancel;
 mod column;
 mod container_table;
 mod error;
+pub mod export;
 mod filter;
 mod folder;
+pub mod output;
 mod process_id;
 mod process_table;
 mod processes;
 mod prune;
 mod session;
 mod source;
+mod split;
 mod state_table;
 mod statement;
 mod tables;
+mod text_table;
 mod type_name;
 mod values;
 
 pub use cancel::Cancel;
 pub use error::QueryError;
 pub use session::{Answer, Options, Session, TableInfo};
+pub use split::{split, split_complete};
 pub use tables::ColumnInfo;

@@ -209,7 +209,12 @@ impl Containers {
 /// A block whose image 0 runs on the host and whose others run in one container each.
 fn stand_in(ids: &BTreeSet<&String>) -> Decoded {
     let mut block = Decoded::default();
-    block.dict.images.push(ImageEntry::default());
+    // Some process: fields of none are null.
+    let image = ImageEntry {
+        pid: 1,
+        ..ImageEntry::default()
+    };
+    block.dict.images.push(image.clone());
     for (id, at) in ids.iter().zip(0u32..) {
         block.dict.containers.push(Container {
             id: (*id).clone(),
@@ -217,7 +222,7 @@ fn stand_in(ids: &BTreeSet<&String>) -> Decoded {
         });
         block.dict.images.push(ImageEntry {
             container: Some(at),
-            ..ImageEntry::default()
+            ..image.clone()
         });
     }
     block

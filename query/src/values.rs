@@ -16,6 +16,7 @@ use arrow::datatypes::UInt32Type;
 use arrow::error::ArrowError;
 use ctrace_trace::block::decoded::{Decoded, EventView};
 use ctrace_trace::catalogue::{Field, FieldArg, FieldType, Getter, Value};
+use ctrace_trace::escape::lossless;
 use ctrace_trace::event::Arg;
 use ctrace_trace::names;
 use ctrace_trace::schema::EventSpec;
@@ -193,24 +194,6 @@ pub(crate) fn dictionary(keys: &UInt32Array, values: &StringArray) -> Result<Arr
     Ok(Arc::new(DictionaryArray::<UInt32Type>::try_new(keys, values)?))
 }
 
-/// Bytes as text: what is not UTF-8 becomes `\xNN`, and stays distinguishable.
-pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(bytes) {
-        Ok(s) => Cow::Borrowed(s),
-        Err(_) => {
-            let mut out = String::with_capacity(bytes.len() + 8);
-            for chunk in bytes.utf8_chunks() {
-                out.push_str(chunk.valid());
-                chunk
-                    .invalid()
-                    .iter()
-                    .for_each(|b| out.push_str(&format!("\\x{b:02x}")));
-            }
-            Cow::Owned(out)
-        }
-    }
-}
-
 /// The values of a parameter.
 fn param_values<'a>(param: &Param, events: impl Iterator<Item = EventView<'a>>) -> Result<ArrayRef, ArrowError> {
     let values = events.map(|e| e.arg_named(&param.name));
@@ -218,10 +201,6 @@ fn param_values<'a>(param: &Param, events: impl Iterator<Item = EventView<'a>>) 
     match param.ty {
         ParamType::Int => collect(
             FieldType::Int,
-            values.map(|v| number(v).map_or(Value::Absent, Value::Int)),
-        ),
-        ParamType::Duration => collect(
-            FieldType::Duration,
             values.map(|v| number(v).map_or(Value::Absent, Value::Int)),
         ),
         ParamType::Uint => {
@@ -314,7 +293,7 @@ fn texts<'a>(values: impl Iterator<Item = Value<'a>>) -> Result<ArrayRef, ArrowE
     for v in values {
         match v {
             Value::Absent => b.append_null(),
-            Value::Str(s) => append(&text(&s), &mut b)?,
+            Value::Str(s) => append(&lossless(&s), &mut b)?,
             other => append(&other.to_string(), &mut b)?,
         }
     }
@@ -330,7 +309,7 @@ fn lists<'a>(values: impl Iterator<Item = Value<'a>>) -> Result<ArrayRef, ArrowE
             continue;
         };
         for item in &items {
-            let item = text(item);
+            let item = lossless(item);
             b.values().append_value(&item);
             room.take(item.len())?;
         }

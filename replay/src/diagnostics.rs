@@ -9,6 +9,8 @@ pub enum Severity {
     Error,
     /// The rules run; something in them is probably not meant.
     Warning,
+    /// The rules run and do what they say; something in them has no effect.
+    Note,
 }
 
 /// One message with its place.
@@ -33,6 +35,7 @@ impl fmt::Display for Diagnostic {
         let word = match self.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
+            Severity::Note => "note",
         };
         write!(
             f,

@@ -32,11 +32,11 @@ impl Type {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Type::Str => "text",
-            Type::Int | Type::Uint => "number",
-            Type::Bool => "boolean",
-            Type::Ip => "address",
-            Type::Net => "network",
-            Type::Port => "port",
+            Type::Int | Type::Uint => "a number",
+            Type::Bool => "a boolean",
+            Type::Ip => "an address",
+            Type::Net => "a network",
+            Type::Port => "a port",
             Type::Bytes => "bytes",
         }
     }

@@ -1,7 +1,8 @@
 //! YAML with positions: an arena of nodes, each knowing where it stands. Aliases share nodes, so no document can
 //! unfold into more than it holds.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
@@ -11,7 +12,47 @@ use crate::source::{Origin, Sources, Style};
 /// Deepest nesting that a rules file may have; Falco's own files need six.
 const MAX_DEPTH: usize = 64;
 
-/// Number of a node in a [`Document`].
+/// Lines that are indented further to please the parser; see [`padded`].
+const MAX_PADS: usize = 1000;
+
+/// How far such lines are indented: further than any nesting that [`MAX_DEPTH`] allows in practice.
+const PAD: usize = 64;
+
+/// Why a text does not parse.
+enum Failure {
+    /// A line (from 1) is not indented far enough.
+    Indentation(usize, Diagnostic),
+    Other(Diagnostic),
+}
+
+/// The text with some lines indented further.
+///
+/// YAML wants everything in brackets indented further than the block around it. Falco's parser does not insist, and
+/// published rules close their lists with a `]` below the key.
+fn padded<'a>(text: &'a str, pads: &BTreeSet<usize>) -> Cow<'a, str> {
+    if pads.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + pads.len() * PAD);
+    for (i, line) in text.split_inclusive('\n').enumerate() {
+        if pads.contains(&(i + 1)) {
+            out.extend(std::iter::repeat_n(' ', PAD));
+        }
+        out.push_str(line);
+    }
+    Cow::Owned(out)
+}
+
+/// The lines (from 1) that hold nothing but a closing bracket.
+fn lone_brackets(text: &str) -> impl Iterator<Item = usize> {
+    let lone = |line: &str| matches!(line.trim(), "]" | "}" | "]," | "},");
+    text.lines()
+        .enumerate()
+        .filter(move |(_, l)| lone(l))
+        .map(|(i, _)| i + 1)
+}
+
+/// Number of a node in a [`Yaml`].
 pub(crate) type NodeId = usize;
 
 /// One node.
@@ -41,20 +82,45 @@ pub(crate) struct Yaml {
 impl Yaml {
     /// Parses a file that `sources` holds as `file`.
     pub(crate) fn parse(sources: &Sources, file: u32) -> Result<Yaml, Diagnostic> {
+        let text = sources.tail(file, 0);
+        let mut pads = BTreeSet::new();
+        loop {
+            match Yaml::parse_padded(sources, file, &padded(text, &pads), &pads) {
+                Err(Failure::Indentation(line, error)) => {
+                    if pads.contains(&line) || pads.len() > MAX_PADS {
+                        return Err(error);
+                    }
+                    if pads.is_empty() {
+                        pads.extend(lone_brackets(text));
+                    }
+                    pads.insert(line);
+                }
+                Err(Failure::Other(error)) => return Err(error),
+                Ok(yaml) => return Ok(yaml),
+            }
+        }
+    }
+
+    fn parse_padded(sources: &Sources, file: u32, text: &str, pads: &BTreeSet<usize>) -> Result<Yaml, Failure> {
         let mut builder = Builder {
             sources,
             file,
+            pads,
             yaml: Yaml::default(),
             open: Vec::new(),
             anchors: BTreeMap::new(),
         };
-        let mut parser = Parser::new_from_str(sources.tail(file, 0));
+        let mut parser = Parser::new_from_str(text);
         while let Some(event) = parser.next_event() {
             let (event, span) = event.map_err(|e| {
                 let origin = builder.origin_at(e.marker().line(), e.marker().col(), Style::Verbatim);
-                sources.at_origin(Severity::Error, origin, format!("not YAML: {}", e.info()))
+                let error = sources.at_origin(Severity::Error, origin, format!("not YAML: {}", e.info()));
+                match e.info().contains("invalid indentation") {
+                    true => Failure::Indentation(e.marker().line(), error),
+                    false => Failure::Other(error),
+                }
             })?;
-            builder.take(event, span)?;
+            builder.take(event, span).map_err(Failure::Other)?;
         }
         Ok(builder.yaml)
     }
@@ -87,6 +153,7 @@ impl Yaml {
 struct Builder<'a> {
     sources: &'a Sources,
     file: u32,
+    pads: &'a BTreeSet<usize>,
     yaml: Yaml,
     /// Open collections, each with the key that waits for its value.
     open: Vec<(NodeId, Option<NodeId>)>,
@@ -95,6 +162,11 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn origin_at(&self, line: usize, column: usize, style: Style) -> Origin {
+        let column = if self.pads.contains(&line) {
+            column.saturating_sub(PAD)
+        } else {
+            column
+        };
         Origin {
             file: self.file,
             start: self.sources.byte_of(self.file, line, column),

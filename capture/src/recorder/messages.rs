@@ -6,8 +6,9 @@ use std::sync::Arc;
 use ctrace_trace::container::Container;
 use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::process::ProcessImage;
+use ctrace_trace::schema::Schema;
 
-use crate::audit::{AuditEvent, AuditMessage, Loss};
+use crate::audit::{AuditEvent, AuditMessage, Loss, Syscall};
 use crate::docker::{DockerEvent, DockerMessage};
 use crate::resolver::Resolver;
 
@@ -285,13 +286,36 @@ fn emit_docker(event: &DockerEvent, images: &mut ContainerImages, sink: &mut imp
     });
 }
 
+/// `AUDIT_ARCH_X86_64` and `AUDIT_ARCH_I386` (`linux/audit.h`).
+const ARCH_X86_64: u32 = 0xC000_003E;
+const ARCH_I386: u32 = 0x4000_0003;
+
+/// The name that auditd gave, or that the table has; the number where neither knows one.
+fn syscall_name(syscall: &Syscall) -> String {
+    let kind = match syscall.arch {
+        ARCH_X86_64 => Some(EventType::syscall(syscall.number)),
+        ARCH_I386 => Some(EventType::compat_syscall(syscall.number)),
+        _ => None,
+    };
+    let declared = || {
+        Some(
+            Schema::current()
+                .get(kind.filter(|k| *k != EventType::UNKNOWN_SYSCALL)?)?
+                .name
+                .clone(),
+        )
+    };
+    syscall
+        .name
+        .clone()
+        .or_else(declared)
+        .unwrap_or_else(|| syscall.number.to_string())
+}
+
 fn emit_audit(event: &AuditEvent, resolver: &Resolver, sink: &mut impl FnMut(&Event<'_>)) {
     let types = event.type_names().join(",");
     let keys = event.keys.join(&b","[..]);
-    let syscall = event
-        .syscall
-        .as_ref()
-        .map(|s| s.name.clone().unwrap_or_else(|| s.number.to_string()));
+    let syscall = event.syscall.as_ref().map(syscall_name);
     let success = event.success.map(|ok| if ok { "yes" } else { "no" });
     // -1 is how both auditd and Falco show an unset login user.
     let auid = event.auid.map(|id| if id == u32::MAX { -1 } else { i64::from(id) });
@@ -313,4 +337,26 @@ fn emit_audit(event: &AuditEvent, resolver: &Resolver, sink: &mut impl FnMut(&Ev
         tid,
         ..own(event.ts_ns, EventType::AUDIT, &args)
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn audit_syscalls_have_names_without_auditd() {
+        let name = |arch, number, name: Option<&str>| {
+            syscall_name(&Syscall {
+                arch,
+                number,
+                name: name.map(str::to_owned),
+            })
+        };
+        assert_eq!(name(ARCH_X86_64, 59, None), "execve");
+        assert_eq!(name(ARCH_I386, 11, None), "execve");
+        assert_eq!(name(ARCH_X86_64, 59, Some("as auditd says")), "as auditd says");
+        assert_eq!(name(ARCH_X86_64, 4095, None), "4095");
+        assert_eq!(name(ARCH_X86_64, u32::MAX, None), u32::MAX.to_string());
+        assert_eq!(name(0x8000_0016, 11, None), "11");
+    }
 }

@@ -8,6 +8,7 @@ mod child;
 mod gaps;
 mod messages;
 mod order;
+mod scope;
 mod sources;
 mod state;
 
@@ -30,6 +31,7 @@ use child::Observed;
 use gaps::{Class, Gap, RingLosses};
 use messages::{ContainerImages, Message, Queue, own};
 use order::Waiting;
+use scope::Selection;
 pub use sources::Absent;
 use sources::Sources;
 use state::{Beginning, States};
@@ -149,12 +151,13 @@ impl Recorder {
             source,
         };
         let config = beginning.config(args, tool, &sources).map_err(unwritable)?;
-        let states = States::start(&beginning, &sources, config.rotation).map_err(unwritable)?;
+        let states = States::start(&beginning, &sources, config.rotation, &args.scope).map_err(unwritable)?;
         let writer = CaseWriter::create(&args.output, config, states.opener())?;
         Ok(Recorder {
             resolver: beginning.resolver(),
             output: Output {
                 writer,
+                selection: Selection::new(args.scope.clone(), &args.syscalls),
                 lost: 0,
                 told: 0,
                 failed: None,
@@ -348,6 +351,7 @@ fn poll(source: &mut SyscallSource, waiting: &mut Waiting) -> usize {
 /// The case being written.
 struct Output {
     writer: CaseWriter,
+    selection: Selection,
     lost: u64,
     /// Losses at this end that were told already.
     told: u64,
@@ -360,7 +364,10 @@ impl Output {
         if self.failed.is_some() {
             return;
         }
-        if let Err(error) = self.writer.push(event) {
+        let mut result = Ok(());
+        let Output { writer, selection, .. } = self;
+        selection.pass(event, |event| result = writer.push(event).map(|_| ()));
+        if let Err(error) = result {
             self.note(error);
         }
     }

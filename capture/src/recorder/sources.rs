@@ -93,7 +93,8 @@ impl Sources {
 fn open_syscalls(args: &RecordArgs) -> Result<SyscallSource, String> {
     let config = syscall::Config {
         bulk_ring_bytes: u32::try_from(args.buffer).map_err(|_| "--buffer must be below 4GiB".to_owned())?,
-        specs: crate::specs::all(&Schema::current()),
+        specs: crate::specs::table(&Schema::current(), &args.syscalls, args.snaplen > 0),
+        snaplen: args.snaplen,
         ..syscall::Config::default()
     };
     SyscallSource::open(&config).map_err(|e| e.to_string())

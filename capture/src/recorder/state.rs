@@ -14,9 +14,10 @@ use ctrace_trace::schema::Schema;
 use ctrace_trace::segment::{Capture, CaseId, ClockReading, Host, Tool};
 use ctrace_trace::snapshot::{AuditState, DockerState, HostSnapshot};
 
+use super::scope::Selection;
 use super::sources::Sources;
 use crate::host::{Clock, EnvSelection, HostFacts, HostState, boot_time_ns, utc_ns};
-use crate::record_args::{self, RecordArgs};
+use crate::record_args::{self, RecordArgs, Scope};
 use crate::resolver::{self, ProcHost, Resolver, Snapshot};
 
 /// The state of the host, kept fresh enough for the next segment.
@@ -88,20 +89,27 @@ impl Beginning {
 
 impl States {
     /// Starts the thread that reads /proc.
-    pub(super) fn start(beginning: &Beginning, sources: &Sources, rotation: Rotation) -> io::Result<States> {
+    pub(super) fn start(
+        beginning: &Beginning,
+        sources: &Sources,
+        rotation: Rotation,
+        scope: &Scope,
+    ) -> io::Result<States> {
         let docker = sources.docker.as_ref().map(|d| d.info.for_segment(&d.endpoint));
         let audit = sources
             .audit
             .as_ref()
             .and_then(|a| a.status.as_ref())
             .map(AuditState::from);
-        let first = beginning.state.for_segment(Vec::new(), docker.clone(), audit.clone());
+        let mut first = beginning.state.for_segment(Vec::new(), docker.clone(), audit.clone());
+        Selection::reduce(scope, &mut first);
         let latest = Arc::new(Mutex::new(first));
         let (orders, inbox) = sync_channel::<Vec<Container>>(1);
-        let (clock, shared) = (beginning.clock, latest.clone());
+        let (clock, shared, scope) = (beginning.clock, latest.clone(), scope.clone());
         thread::Builder::new().name("host-state".to_owned()).spawn(move || {
             for containers in inbox {
-                let state = read(&clock, containers, docker.clone(), audit.clone());
+                let mut state = read(&clock, containers, docker.clone(), audit.clone());
+                Selection::reduce(&scope, &mut state);
                 *shared.lock().unwrap_or_else(PoisonError::into_inner) = state;
             }
         })?;
@@ -192,8 +200,9 @@ fn capture(args: &RecordArgs, sources: &Sources) -> Capture {
     Capture {
         command_line: std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect(),
         sources: args.sources.iter().map(|s| s.name().to_owned()).collect(),
-        scope: "host".to_owned(),
-        syscalls: "all".to_owned(),
+        scope: args.scope.to_string(),
+        syscalls: args.syscalls.to_string(),
+        snaplen: args.snaplen,
         missing: absent.chain(missing).collect(),
         ..Capture::default()
     }

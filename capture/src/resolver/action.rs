@@ -42,6 +42,8 @@ pub(super) enum Action {
     SetNamespace,
     Unshare,
     SetId(SetId),
+    /// `setfsuid`, which decides on capabilities too.
+    SetFsUid,
     Prctl,
     Capset,
     SetSession,
@@ -168,6 +170,7 @@ fn identity(name: &str) -> Option<Action> {
         "setgid" | "setgid32" => SetId(self::SetId::Gid),
         "setregid" | "setregid32" => SetId(self::SetId::Regid),
         "setresgid" | "setresgid32" => SetId(self::SetId::Resgid),
+        "setfsuid" | "setfsuid32" => SetFsUid,
         "prctl" => Prctl,
         "capset" => Capset,
         "setsid" => SetSession,

@@ -58,7 +58,7 @@ impl State {
         let raw = asked.filter(|raw| *raw != name).unwrap_or_default();
         let entry = self.entry(FdEntry {
             id: 0,
-            kind: file_kind(file.as_ref(), open_flags),
+            kind: file_kind(file.as_ref(), name, open_flags),
             name: name.to_vec(),
             name_raw: raw.to_vec(),
             open_flags,
@@ -100,8 +100,12 @@ impl State {
 
     /// `bpf`: maps, programs, links and type information are descriptors; other commands give numbers.
     pub(super) fn bpf(&mut self, call: &Call<'_>, scratch: &Scratch) {
-        if BPF_GIVES_FD.contains(&call.arg32(0)) {
-            self.opaque(call, true, scratch);
+        if !BPF_GIVES_FD.contains(&call.arg32(0)) {
+            return;
+        }
+        match described(call, scratch) {
+            Some(_) => self.opaque(call, true, scratch),
+            None => self.anonymous(call, FdKind::Bpf, b"anon_inode:bpf", true),
         }
     }
 
@@ -182,11 +186,12 @@ fn described(call: &Call<'_>, scratch: &Scratch) -> Option<FdEntry> {
     if scratch.kernel.is_empty() || file.mode & libc::S_IFMT == libc::S_IFSOCK {
         return None;
     }
-    let mut entry = named(file_kind(Some(&file), 0), &scratch.kernel);
+    let mut entry = named(file_kind(Some(&file), &scratch.kernel, 0), &scratch.kernel);
     (entry.dev, entry.ino) = (stat_device(file.dev), file.ino);
     match entry.kind {
-        FdKind::Pipe if file.flags & FILE_PSEUDO != 0 => entry.name = b"pipe".to_vec(),
-        FdKind::Memfd if !entry.name.starts_with(b"memfd:") => {
+        _ if file.flags & FILE_PSEUDO == 0 => {}
+        FdKind::Pipe => entry.name = b"pipe".to_vec(),
+        FdKind::File => {
             entry.name.splice(..0, *b"anon_inode:");
             entry.kind = anonymous(&entry.name);
         }
@@ -195,7 +200,7 @@ fn described(call: &Call<'_>, scratch: &Scratch) -> Option<FdEntry> {
     Some(entry)
 }
 
-fn file_kind(file: Option<&section::File>, open_flags: u32) -> FdKind {
+fn file_kind(file: Option<&section::File>, name: &[u8], open_flags: u32) -> FdKind {
     let Some(file) = file else {
         let directory = open_flags & libc::O_DIRECTORY as u32 != 0;
         let temporary = open_flags & libc::O_TMPFILE as u32 == libc::O_TMPFILE as u32;
@@ -209,7 +214,7 @@ fn file_kind(file: Option<&section::File>, open_flags: u32) -> FdKind {
         libc::S_IFDIR => FdKind::Directory,
         libc::S_IFIFO => FdKind::Pipe,
         libc::S_IFSOCK => FdKind::Unix,
-        _ if file.flags & FILE_PSEUDO != 0 => FdKind::Memfd,
+        _ if file.flags & FILE_PSEUDO != 0 && name.starts_with(b"memfd:") => FdKind::Memfd,
         _ => FdKind::File,
     }
 }

@@ -13,7 +13,8 @@
 //! - Threads of a process share one descriptor table, one set of ids and, until they `unshare(CLONE_FS)`, one directory.
 //!   Processes that share tables without being threads (`clone(CLONE_FILES)` alone) are taken for separate ones.
 //! - Descriptors received through `recvmsg` are announced by no record: the host is asked at their first use.
-//! - Calls of 32-bit programs carry no strings: what they open is asked for at its first use.
+//! - Of calls of 32-bit programs what lies behind vectors of pointers (`sendmsg`, the arguments of a failed exec) and
+//!   behind `socketcall` is not known.
 
 mod action;
 mod address;
@@ -42,7 +43,7 @@ use std::sync::Arc;
 use ctrace_trace::container::Container;
 use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::process::ProcessImage;
-use ctrace_trace::schema::Schema;
+use ctrace_trace::schema::{EventSpec, Schema};
 use ctrace_wire::record::{Cgroup, Exit, Fork, Header};
 use ctrace_wire::section;
 
@@ -160,6 +161,16 @@ impl Resolver {
             self.state.containers.learn(view.fixed.id, path.data);
         }
     }
+}
+
+/// Whether a syscall has to be seen for processes and descriptors not to be taken for others. What is sent and received
+/// only names the ends of sockets, which are also found out otherwise.
+pub(crate) fn keeps_tables(spec: &EventSpec) -> bool {
+    use action::Action;
+    !matches!(
+        Action::of(spec),
+        Action::None | Action::Send | Action::Receive | Action::LocalName | Action::PeerName
+    )
 }
 
 /// An event with neither result nor descriptor.

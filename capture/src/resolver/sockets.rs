@@ -253,9 +253,10 @@ fn apply_kernel(entry: &mut FdEntry, call: &Call<'_>, trust: Trust) {
         end(family, &kernel.remote, kernel.remote_port),
     );
     let protocol = fresh.socket.map_or(0, |s| s.protocol);
-    // The kernel leaves the address of a peer that a datagram socket was disconnected from, but not its port.
+    // The kernel leaves the address of a peer that refused, or that a datagram socket was disconnected from, but not its
+    // port.
     let remote = match i32::from(protocol) {
-        libc::IPPROTO_UDP if kernel.remote_port == 0 => unspecified(remote.is_ipv6()),
+        libc::IPPROTO_TCP | libc::IPPROTO_UDP if kernel.remote_port == 0 => unspecified(remote.is_ipv6()),
         _ => remote,
     };
     let socket = entry.socket.get_or_insert(Socket {

@@ -15,7 +15,7 @@ use ctrace_wire::{
     counters::Counters,
     offsets::Offsets,
     section::SNAPLEN_MAX,
-    spec::{ENTER, Lane, SCRATCH_PER_CPU, SPEC_COUNT, SyscallSpec},
+    spec::{ENTER, Lane, SCRATCH_PER_CPU, SyscallSpec, TABLE_SIZE},
 };
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../ebpf/ctrace.bpf.o");
@@ -184,7 +184,7 @@ fn fill_specs(programs: &mut Ebpf, specs: &[SyscallSpec]) -> Result<(), OpenErro
     // Borrowed, not taken: the programs are loaded later and refer to the map by its open descriptor.
     let map = programs.map_mut("SPECS").ok_or_else(|| no_map("SPECS"))?;
     let mut table = Array::<_, SpecValue>::try_from(map).map_err(refused)?;
-    for index in 0..SPEC_COUNT {
+    for index in 0..TABLE_SIZE {
         let spec = specs.get(index as usize).copied().unwrap_or_default();
         table.set(index, SpecValue(spec), 0).map_err(refused)?;
     }

@@ -32,7 +32,8 @@ pub struct Config {
     pub bulk_ring_bytes: u32,
     /// Size of the priority ring in bytes, rounded up to a power of two. Default 8 MiB, at least 64 KiB.
     pub priority_ring_bytes: u32,
-    /// What to record of each syscall, indexed by number. A syscall beyond the end is not recorded.
+    /// What to record of each syscall, indexed by number; of 32-bit calls by number and
+    /// [`ctrace_wire::spec::COMPAT_SPECS`]. A syscall beyond the end is not recorded.
     pub specs: Vec<SyscallSpec>,
     /// The process whose syscalls are left out, as the initial pid namespace numbers it. Default this one.
     pub self_tgid: u32,

@@ -80,7 +80,8 @@ impl<'a> Comparison<'a> {
         let left: Vec<_> = self.next.keys().copied().collect();
         for tid in left {
             while let Some(seen) = self.take(tid) {
-                self.differences.push(format!("{tid}: more was recorded: {}", seen.line));
+                self.differences
+                    .push(format!("{tid}: more was recorded: {}", seen.line));
             }
         }
         (self.pairs, self.ends, self.differences)
@@ -111,7 +112,8 @@ impl<'a> Comparison<'a> {
         }
         let before = self.model.process(call.tid);
         let Some(seen) = self.take(call.tid) else {
-            self.differences.push(format!("{}: not recorded: {}", call.tid, call.text));
+            self.differences
+                .push(format!("{}: not recorded: {}", call.tid, call.text));
             return;
         };
         let mut found = Vec::new();
@@ -127,7 +129,13 @@ impl<'a> Comparison<'a> {
                 None => before.cwd.clone(),
             };
             for param in &seen.spec.params {
-                parameter(call, seen, param, &|dir, raw| before.resolve(&base(dir), raw), &mut found);
+                parameter(
+                    call,
+                    seen,
+                    param,
+                    &|dir, raw| before.resolve(&base(dir), raw),
+                    &mut found,
+                );
             }
             documented::descriptor(call, seen, &mut found);
             self.model.apply(call);
@@ -136,8 +144,10 @@ impl<'a> Comparison<'a> {
         }
         if !found.is_empty() {
             let found = found.join("\n      ");
-            self.differences
-                .push(format!("{} {}\n  but {}\n      {found}", call.tid, call.text, seen.line));
+            self.differences.push(format!(
+                "{} {}\n  but {}\n      {found}",
+                call.tid, call.text, seen.line
+            ));
         }
     }
 
@@ -169,7 +179,8 @@ impl<'a> Comparison<'a> {
             return;
         }
         let Some(seen) = self.take(tid).filter(|s| s.name() == "procexit") else {
-            self.differences.push(format!("{tid}: its end was not recorded: {how:?}"));
+            self.differences
+                .push(format!("{tid}: its end was not recorded: {how:?}"));
             return;
         };
         let ours = match seen.num("sig").filter(|s| *s != 0) {
@@ -199,7 +210,7 @@ type Resolve<'a> = &'a dyn Fn(Option<&str>, &str) -> String;
 
 fn parameter(call: &Call, seen: &Seen, param: &Param, resolve: Resolve<'_>, found: &mut Vec<String>) {
     let ours = seen.args.get(&param.name);
-    let Some(theirs) = documented::argument(call, seen, param) else {
+    let Some(theirs) = documented::argument(call, param) else {
         return;
     };
     let Some(theirs) = theirs else {
@@ -211,11 +222,16 @@ fn parameter(call: &Call, seen: &Seen, param: &Param, resolve: Resolve<'_>, foun
     let same = match (param.kind, ours) {
         (ParamKind::Path, ours) => path(call, param, &theirs, ours, seen, resolve, found),
         (ParamKind::Str, ours) => match strace::string(&theirs) {
-            Some(text) => ours == Some(&Value::Str(text)),
+            Some(text) => documented::same_text(&theirs, &text, ours),
             None => ours.is_none(),
         },
-        (ParamKind::SockAddr, ours) => documented::address(&theirs).map(|a| Value::Str(a.into_bytes())) == ours.cloned(),
-        (kind, Some(Value::Num(ours))) => documented::same_number(kind, &theirs, *ours, seen.spec.id.is_compat() || param.name == "nr") && named(param, &theirs, *ours, found),
+        (ParamKind::SockAddr, ours) => {
+            documented::address(&theirs).map(|a| Value::Str(a.into_bytes())) == ours.cloned()
+        }
+        (kind, Some(Value::Num(ours))) => {
+            documented::same_number(kind, &theirs, *ours, seen.spec.id.is_compat() || param.name == "nr")
+                && named(param, &theirs, *ours, &seen.texts[&param.name], found)
+        }
         _ => false,
     };
     if !same {
@@ -224,24 +240,21 @@ fn parameter(call: &Call, seen: &Seen, param: &Param, resolve: Resolve<'_>, foun
 }
 
 /// The names of flags and values, where strace names them all.
-fn named(param: &Param, theirs: &str, ours: i64, found: &mut Vec<String>) -> bool {
+fn named(param: &Param, theirs: &str, ours: i64, text: &str, found: &mut Vec<String>) -> bool {
     let set = match param.kind {
         ParamKind::Flags(set) | ParamKind::Enum(set) => set,
         ParamKind::Signal => {
             let expected = strace::names(theirs);
             let standard = |n: &&String| !n.starts_with("SIGRT");
-            return expected.first().filter(standard).is_none_or(|n| names::signal(ours) == Some(n));
+            return expected
+                .first()
+                .filter(standard)
+                .is_none_or(|n| names::signal(ours) == Some(n));
         }
         _ => return true,
     };
     let theirs = documented::names(set, &strace::names(theirs));
-    if theirs.is_empty() {
-        return true;
-    }
-    let text = match param.kind {
-        ParamKind::Enum(set) => names::value(set, ours).unwrap_or_default().to_owned(),
-        _ => names::flags(set, ours),
-    };
+    // Where nothing is named the number is shown.
     let ours: Vec<String> = text.split('|').map(str::to_owned).collect();
     let ours = documented::names(set, &ours);
     if theirs != ours {

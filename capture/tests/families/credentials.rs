@@ -7,8 +7,24 @@ use crate::scene::{fork, ok, sys, wait};
 use crate::strace;
 
 const CALLS: &[&str] = &[
-    "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid", "setgroups", "getgroups",
-    "capset", "capget", "getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid",
+    "setuid",
+    "setgid",
+    "setreuid",
+    "setregid",
+    "setresuid",
+    "setresgid",
+    "setfsuid",
+    "setfsgid",
+    "setgroups",
+    "getgroups",
+    "capset",
+    "capget",
+    "getuid",
+    "geteuid",
+    "getgid",
+    "getegid",
+    "getresuid",
+    "getresgid",
 ];
 
 pub(crate) fn scene() {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use ctrace_trace::fd::FdKind;
 use ctrace_trace::schema::{EventSpec, FdUse, NameSet, Param, ParamKind};
 
-use crate::seen::{Seen, SeenFd};
+use crate::seen::{Seen, SeenFd, Value};
 use crate::strace::{self, Call, Ret};
 
 /// Calls that do not return are not recorded: the end of the process that follows (`procexit`) says as much.
@@ -20,16 +20,30 @@ pub(crate) fn opens(name: &str) -> bool {
 }
 
 /// Where strace prints a parameter: `None` where it does not, `Some(None)` where it says that there is none.
-pub(crate) fn argument(call: &Call, seen: &Seen, param: &Param) -> Option<Option<String>> {
+pub(crate) fn argument(call: &Call, param: &Param) -> Option<Option<String>> {
     let arg = |at: usize| call.arg(at).map(str::to_owned);
     let of_struct = |at: usize, field: &str| Some(call.arg(at).and_then(|a| strace::field(a, field)));
     let entry = |at: usize, nth: usize| Some(call.arg(at).and_then(strace::list).and_then(|l| l.get(nth).cloned()));
     match (&*call.name, &*param.name) {
         // Numbers of the file that strace does not print: the family tests look at them.
         (_, "dev" | "ino") if param.arg.is_none() => None,
-        ("clone", "flags") => call.args.iter().find_map(|a| a.strip_prefix("flags=")).map(|a| Some(a.to_owned())),
+        ("clone", "flags") => call
+            .args
+            .iter()
+            .find_map(|a| a.strip_prefix("flags="))
+            .map(|a| Some(a.to_owned())),
         // clone_args.exit_signal stands beside the flags.
+        // What the kernel did not look at, because the size is wrong, is recorded all the same.
+        ("clone3", "flags") if !call.args[0].starts_with('{') => None,
         ("clone3", "flags") => of_struct(0, "flags"),
+        // Nothing is recorded at entry, and when a program has started its registers are gone: the kernel's own name of
+        // the file tells what it was (`/dev/fd/3`, `/dev/fd/3/true`).
+        ("execveat", "dirfd" | "at_flags") if call.succeeded() => Some(None),
+        ("execveat", "filename") if call.succeeded() => {
+            let (dir, name) = (strace::number(call.arg(0)?)?, strace::string(call.arg(1)?)?);
+            let name = String::from_utf8(name).ok()?;
+            Some(Some(format!("\"/dev/fd/{dir}/{name}\"").replace("/\"", "\"")))
+        }
         // A mode of 0 is left out.
         ("openat2", "mode") => match call.arg(2).and_then(|a| strace::field(a, "mode")) {
             Some(mode) => Some(Some(mode)),
@@ -49,10 +63,13 @@ pub(crate) fn argument(call: &Call, seen: &Seen, param: &Param) -> Option<Option
         }
         ("unknown", "nr") => Some(Some(format!("0x{}", call.text.split(['x', '(']).nth(1)?))),
         // Not a string unless the option says so; strace shows the number, or nothing where the option takes none.
+        ("prctl", "arg2_str") if call.args[0].contains("PR_GET_NAME") => Some(None),
         ("prctl", "arg2_str") => Some(arg(1).filter(|a| a.starts_with('"'))),
         ("prctl", "arg2_int") if arg(1).is_none_or(|a| a.starts_with('"')) => None,
         // strace leaves out arguments that the operation does not take; the registers are recorded as they are.
-        ("fcntl" | "keyctl" | "ioctl" | "semctl" | "syslog" | "mremap" | "membarrier", _) if call.args.len() <= usize::from(param.arg?) => {
+        ("fcntl" | "keyctl" | "ioctl" | "semctl" | "syslog" | "mremap" | "membarrier" | "ptrace", _)
+            if call.args.len() <= usize::from(param.arg?) =>
+        {
             None
         }
         // The position takes two registers and is printed as one number.
@@ -85,16 +102,33 @@ pub(crate) fn resolves_otherwise(call: &Call, expected: &str, ours: &str) -> boo
     match &*call.name {
         // The file that was executed, without symbolic links.
         "execve" | "execveat" if call.succeeded() => {
-            std::fs::canonicalize(expected).is_ok_and(|real| real.to_str() == Some(ours))
+            // Through `execveat`, and through a link that is gone by now, scenes start this one.
+            [expected, "/bin/true"]
+                .iter()
+                .any(|p| std::fs::canonicalize(p).is_ok_and(|real| real.to_str() == Some(ours)))
         }
+        // Namespaces: strace shows the kernel's name of the object, ctrace the caller's path of it.
+        "open" if expected.contains(":[") => ours.starts_with("/proc/"),
         // Where there is no directory, nothing is put before the path.
         _ if call.ret == Ret::Error("EBADF".to_owned()) => expected.ends_with(ours) && !ours.starts_with('/'),
         _ => false,
     }
 }
 
+/// Whether a printed string is the recorded one. strace cuts what the kernel cuts (the name of a thread).
+pub(crate) fn same_text(theirs: &str, text: &[u8], ours: Option<&Value>) -> bool {
+    match ours {
+        Some(Value::Str(ours)) if theirs.ends_with("...") => ours.starts_with(text),
+        Some(Value::Str(ours)) => ours == text,
+        _ => false,
+    }
+}
+
 /// Whether a printed number is the recorded one.
 pub(crate) fn same_number(kind: ParamKind, theirs: &str, ours: i64, half: bool) -> bool {
+    let theirs = theirs
+        .strip_prefix("htons(")
+        .map_or(theirs, |inner| inner.trim_end_matches(')'));
     let Some(theirs) = strace::number(theirs) else {
         return false;
     };
@@ -130,23 +164,33 @@ fn alternatives(set: NameSet, name: &str) -> Vec<String> {
     let one = |n: &str| vec![n.to_owned()];
     match set {
         NameSet::Mount => one(name.strip_prefix("MS_").unwrap_or(name)),
-        NameSet::Umount => one(name.strip_prefix("MNT_").or(name.strip_prefix("UMOUNT_")).unwrap_or(name)),
+        NameSet::Umount => one(name
+            .strip_prefix("MNT_")
+            .or(name.strip_prefix("UMOUNT_"))
+            .unwrap_or(name)),
         // Falco names the flag beside the command.
         NameSet::Futex => match name.strip_suffix("_PRIVATE") {
             Some(command) => vec![command.to_owned(), "FUTEX_PRIVATE_FLAG".to_owned()],
             None => one(name),
         },
-        // The first of two names, as Falco does.
-        NameSet::SocketFamily => one(match name {
-            "AF_UNIX" => "AF_LOCAL",
-            "AF_NETLINK" => "AF_ROUTE",
-            other => other,
-        }),
+        // Both names of a number, as Falco does.
+        NameSet::SocketFamily => match name {
+            "AF_UNIX" => vec!["AF_LOCAL".to_owned(), name.to_owned()],
+            "AF_NETLINK" => vec!["AF_ROUTE".to_owned(), name.to_owned()],
+            other => one(other),
+        },
+        // The options of protocols are numbers here.
+        NameSet::SockOption if !name.starts_with("SO_") => Vec::new(),
+        // The signal that tells the parent is beside the flags.
+        NameSet::Clone if name.starts_with("SIG") => Vec::new(),
+        NameSet::Wait if name == "WSTOPPED" => one("WUNTRACED"),
         // Falco has no name for the absence of flags.
         NameSet::At if name == "AT_STATX_SYNC_AS_STAT" => Vec::new(),
         // The flags of new descriptors are those of open, whoever makes them.
         NameSet::Dup3 => {
-            let flag = ["SFD_", "TFD_", "IN_", "PIDFD_"].iter().find_map(|p| name.strip_prefix(p));
+            let flag = ["SFD_", "TFD_", "IN_", "PIDFD_"]
+                .iter()
+                .find_map(|p| name.strip_prefix(p));
             flag.map_or_else(|| one(name), |flag| vec![format!("O_{flag}")])
         }
         _ => one(name),
@@ -218,14 +262,22 @@ pub(crate) fn descriptor(call: &Call, seen: &Seen, found: &mut Vec<String>) {
 
 fn same_object(call: &Call, theirs: &str, ours: &SeenFd) -> bool {
     let name = String::from_utf8_lossy(&ours.name);
-    if let Some((protocol, ends)) = theirs.split_once(":[").filter(|(p, _)| p.chars().all(|c| c.is_ascii_uppercase() || matches!(c, 'v' | '6' | '-'))) {
+    if let Some((protocol, ends)) = theirs.split_once(":[").filter(|(p, _)| {
+        p.chars()
+            .all(|c| c.is_ascii_uppercase() || matches!(c, 'v' | '6' | '-'))
+    }) {
         return socket(call, protocol, ends.trim_end_matches(']'), ours);
     }
     match theirs {
         _ if theirs.starts_with("pipe:[") => ours.kind == FdKind::Pipe,
         _ if theirs.starts_with("anon_inode:") => name == theirs,
+        _ if theirs.starts_with("uts:[") => name.ends_with("/ns/uts") && theirs == format!("uts:[{}]", ours.ino),
+        // strace knows no ends of a packet socket.
+        _ if theirs.starts_with("socket:[") => ours.kind == FdKind::Packet,
         _ if theirs.starts_with("pid:") => ours.kind == FdKind::Pidfd,
-        _ if theirs.starts_with("/memfd:") || theirs == "/secretmem" => ours.kind == FdKind::Memfd && format!("/{name}") == theirs,
+        _ if theirs.starts_with("/memfd:") || theirs == "/secretmem" => {
+            ours.kind == FdKind::Memfd && format!("/{name}") == theirs
+        }
         _ => ours.name == strace::annotated_path(theirs),
     }
 }
@@ -258,6 +310,8 @@ fn socket(call: &Call, protocol: &str, ends: &str, ours: &SeenFd) -> bool {
         Some((local, remote)) => end(local) == Some(socket.local) && end(remote) == Some(socket.remote),
         // Not bound: strace has the number of the inode only.
         None if ends.bytes().all(|b| b.is_ascii_digit()) => true,
+        // strace keeps the first address that it found for a datagram socket, also when it was connected since.
+        None if protocol.starts_with("UDP") => true,
         None => end(ends) == Some(socket.local),
     }
 }

@@ -6,10 +6,32 @@ use crate::compare;
 use crate::scene::{fork, ok, sys, wait};
 
 const CALLS: &[&str] = &[
-    "pipe", "pipe2", "eventfd", "eventfd2", "epoll_create", "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait",
-    "signalfd", "signalfd4", "timerfd_create", "timerfd_settime", "timerfd_gettime", "inotify_init", "inotify_init1",
-    "inotify_add_watch", "inotify_rm_watch", "memfd_create", "pidfd_open", "pidfd_getfd", "pidfd_send_signal",
-    "userfaultfd", "fanotify_init", "fanotify_mark", "memfd_secret",
+    "pipe",
+    "pipe2",
+    "eventfd",
+    "eventfd2",
+    "epoll_create",
+    "epoll_create1",
+    "epoll_ctl",
+    "epoll_wait",
+    "epoll_pwait",
+    "signalfd",
+    "signalfd4",
+    "timerfd_create",
+    "timerfd_settime",
+    "timerfd_gettime",
+    "inotify_init",
+    "inotify_init1",
+    "inotify_add_watch",
+    "inotify_rm_watch",
+    "memfd_create",
+    "pidfd_open",
+    "pidfd_getfd",
+    "pidfd_send_signal",
+    "userfaultfd",
+    "fanotify_init",
+    "fanotify_mark",
+    "memfd_secret",
 ];
 
 pub(crate) fn scene() {
@@ -72,7 +94,11 @@ fn watches(made: &mut Vec<i64>) {
 }
 
 fn memory(made: &mut Vec<i64>) {
-    made.push(ok(sys!(SYS_memfd_create, c"in memory", MFD_CLOEXEC | MFD_ALLOW_SEALING)));
+    made.push(ok(sys!(
+        SYS_memfd_create,
+        c"in memory",
+        MFD_CLOEXEC | MFD_ALLOW_SEALING
+    )));
     made.push(ok(sys!(SYS_memfd_create, c"", 0)));
     sys!(SYS_memfd_create, 0, 0);
     sys!(SYS_memfd_create, c"x", 0x4000_0000);

@@ -8,7 +8,17 @@ use crate::scene::{fork, ok, sys, wait};
 use crate::seen::Value;
 
 const CALLS: &[&str] = &[
-    "open", "openat", "openat2", "creat", "close", "dup", "dup2", "dup3", "fcntl", "close_range", "name_to_handle_at",
+    "open",
+    "openat",
+    "openat2",
+    "creat",
+    "close",
+    "dup",
+    "dup2",
+    "dup3",
+    "fcntl",
+    "close_range",
+    "name_to_handle_at",
     "open_by_handle_at",
 ];
 
@@ -25,7 +35,11 @@ fn opening() {
     ok(sys!(SYS_write, made, b"content", 7));
     sys!(SYS_close, made);
     ok(sys!(SYS_open, c"./plain", O_RDWR | O_APPEND));
-    ok(sys!(SYS_open, c"plain", O_RDONLY | O_NONBLOCK | O_NOATIME | O_SYNC | O_CLOEXEC));
+    ok(sys!(
+        SYS_open,
+        c"plain",
+        O_RDONLY | O_NONBLOCK | O_NOATIME | O_SYNC | O_CLOEXEC
+    ));
     ok(sys!(SYS_open, c"plain", O_PATH));
     sys!(SYS_open, c"plain", O_WRONLY | O_CREAT | O_EXCL, 0o600);
     ok(sys!(SYS_open, c"plain", O_RDWR | O_CREAT | O_TRUNC, 0o4755));
@@ -63,14 +77,31 @@ fn directories() {
     sys!(SYS_openat, AT_FDCWD, c".", O_RDWR | O_TMPFILE, 0o600);
     // The kernel looks at the lower half of a descriptor, and of flags.
     ok(sys!(SYS_openat, dir | 7 << 32, c"inner", O_RDONLY));
-    ok(sys!(SYS_openat, 0xFFFF_FF9C_u32, c"plain", i64::from(O_RDONLY) | 1 << 40));
+    ok(sys!(
+        SYS_openat,
+        0xFFFF_FF9C_u32,
+        c"plain",
+        i64::from(O_RDONLY) | 1 << 40
+    ));
 }
 
 fn structures() {
     let dir = ok(sys!(SYS_open, c"dir", O_PATH));
     ok(sys!(SYS_openat2, dir, c"inner", &[O_RDONLY as u64, 0, 0], 24));
-    sys!(SYS_openat2, dir, c"../plain", &[O_RDONLY as u64, 0, RESOLVE_BENEATH], 24);
-    sys!(SYS_openat2, AT_FDCWD, c"link", &[O_RDONLY as u64, 0, RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV], 24);
+    sys!(
+        SYS_openat2,
+        dir,
+        c"../plain",
+        &[O_RDONLY as u64, 0, RESOLVE_BENEATH],
+        24
+    );
+    sys!(
+        SYS_openat2,
+        AT_FDCWD,
+        c"link",
+        &[O_RDONLY as u64, 0, RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV],
+        24
+    );
     let how = [(O_CREAT | O_RDWR | O_CLOEXEC) as u64, 0o620, RESOLVE_IN_ROOT];
     ok(sys!(SYS_openat2, dir, c"/second", &how, 24));
     sys!(SYS_openat2, dir, c"inner", 0, 24);
@@ -130,7 +161,12 @@ fn sharing() {
     ok(sys!(SYS_dup2, fd, 60));
     ok(sys!(SYS_dup3, fd, 61, O_CLOEXEC));
     let child = fork(|| {
-        let argv = [c"sh".as_ptr(), c"-c".as_ptr(), c"cat <&60; exec 62<plain".as_ptr(), std::ptr::null()];
+        let argv = [
+            c"sh".as_ptr(),
+            c"-c".as_ptr(),
+            c"cat <&60; exec 62<plain".as_ptr(),
+            std::ptr::null(),
+        ];
         sys!(SYS_execve, c"/bin/sh", &argv, &[0_u64]);
     });
     wait(child);
@@ -143,18 +179,42 @@ fn files_as_root() {
     };
     use std::os::unix::fs::MetadataExt;
     let passwd = std::fs::metadata("/etc/passwd").unwrap();
-    let (_, opened) = compared.calls("open").into_iter().find(|(c, _)| c.text.contains("passwd")).unwrap();
+    let (_, opened) = compared
+        .calls("open")
+        .into_iter()
+        .find(|(c, _)| c.text.contains("passwd"))
+        .unwrap();
     let fd = opened.fd.as_ref().unwrap();
-    assert_eq!((opened.num("dev"), opened.num("ino")), (Some(passwd.dev() as i64), Some(passwd.ino() as i64)));
+    assert_eq!(
+        (opened.num("dev"), opened.num("ino")),
+        (Some(passwd.dev() as i64), Some(passwd.ino() as i64))
+    );
     assert_eq!((fd.dev, fd.ino, fd.kind), (passwd.dev(), passwd.ino(), FdKind::File));
     assert_eq!(opened.texts["flags"], "O_RDONLY");
     let folder = compared.traced.folder.to_str().unwrap();
     // The caller's words are kept where the kernel's path is another: a link, a relative path.
-    let (_, link) = compared.calls("open").into_iter().find(|(c, _)| c.text.contains("\"link\"")).unwrap();
-    let want = Value::Path { resolved: format!("{folder}/plain").into_bytes(), raw: b"link".to_vec() };
+    let (_, link) = compared
+        .calls("open")
+        .into_iter()
+        .find(|(c, _)| c.text.contains("\"link\""))
+        .unwrap();
+    let want = Value::Path {
+        resolved: format!("{folder}/plain").into_bytes(),
+        raw: b"link".to_vec(),
+    };
     assert_eq!(link.args["name"], want);
     assert_eq!(link.fd.as_ref().unwrap().name, format!("{folder}/plain").as_bytes());
-    let (_, made) = compared.calls("open").into_iter().find(|(c, _)| c.text.contains("O_TRUNC")).unwrap();
-    assert_eq!((&*made.texts["flags"], &*made.texts["mode"]), ("O_TRUNC|O_CREAT|O_RDWR", "0o4755"));
-    assert_eq!(made.fd.as_ref().unwrap().open_flags, (O_TRUNC | O_CREAT | O_RDWR) as u32);
+    let (_, made) = compared
+        .calls("open")
+        .into_iter()
+        .find(|(c, _)| c.text.contains("O_TRUNC"))
+        .unwrap();
+    assert_eq!(
+        (&*made.texts["flags"], &*made.texts["mode"]),
+        ("O_TRUNC|O_CREAT|O_RDWR", "04755")
+    );
+    assert_eq!(
+        made.fd.as_ref().unwrap().open_flags,
+        (O_TRUNC | O_CREAT | O_RDWR) as u32
+    );
 }

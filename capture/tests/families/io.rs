@@ -6,9 +6,33 @@ use crate::compare;
 use crate::scene::{ok, sys};
 
 const CALLS: &[&str] = &[
-    "read", "write", "pread", "pwrite", "readv", "writev", "preadv", "pwritev", "preadv2", "pwritev2", "lseek", "sendfile",
-    "copy_file_range", "splice", "tee", "vmsplice", "fsync", "fdatasync", "ioctl", "poll", "ppoll", "select", "pselect6",
-    "readahead", "fadvise64", "sync_file_range", "syncfs",
+    "read",
+    "write",
+    "pread",
+    "pwrite",
+    "readv",
+    "writev",
+    "preadv",
+    "pwritev",
+    "preadv2",
+    "pwritev2",
+    "lseek",
+    "sendfile",
+    "copy_file_range",
+    "splice",
+    "tee",
+    "vmsplice",
+    "fsync",
+    "fdatasync",
+    "ioctl",
+    "poll",
+    "ppoll",
+    "select",
+    "pselect6",
+    "readahead",
+    "fadvise64",
+    "sync_file_range",
+    "syncfs",
 ];
 
 pub(crate) fn scene() {

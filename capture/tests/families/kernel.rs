@@ -6,10 +6,37 @@ use crate::compare;
 use crate::scene::{fork, ok, sys, wait};
 
 const CALLS: &[&str] = &[
-    "bpf", "init_module", "finit_module", "delete_module", "mount", "umount2", "pivot_root", "chroot", "keyctl", "add_key",
-    "request_key", "perf_event_open", "io_uring_setup", "io_uring_enter", "io_uring_register", "kexec_file_load",
-    "sethostname", "fsopen", "fsconfig", "fsmount", "move_mount", "open_tree", "mount_setattr", "reboot", "syslog",
-    "swapoff", "quotactl", "process_vm_readv", "kcmp", "getrandom", "uname",
+    "bpf",
+    "init_module",
+    "finit_module",
+    "delete_module",
+    "mount",
+    "umount2",
+    "pivot_root",
+    "chroot",
+    "keyctl",
+    "add_key",
+    "request_key",
+    "perf_event_open",
+    "io_uring_setup",
+    "io_uring_enter",
+    "io_uring_register",
+    "kexec_file_load",
+    "sethostname",
+    "fsopen",
+    "fsconfig",
+    "fsmount",
+    "move_mount",
+    "open_tree",
+    "mount_setattr",
+    "reboot",
+    "syslog",
+    "swapoff",
+    "quotactl",
+    "process_vm_readv",
+    "kcmp",
+    "getrandom",
+    "uname",
 ];
 
 const BPF_MAP_CREATE: i32 = 0;
@@ -77,7 +104,14 @@ fn mounts() {
     ok(sys!(SYS_unshare, CLONE_NEWNS));
     ok(sys!(SYS_mount, c"none", c"/", 0, MS_REC | MS_PRIVATE, 0));
     ok(sys!(SYS_mkdir, c"m", 0o755));
-    ok(sys!(SYS_mount, c"a tmpfs", c"m", c"tmpfs", MS_NOSUID | MS_NOEXEC, c"size=1m"));
+    ok(sys!(
+        SYS_mount,
+        c"a tmpfs",
+        c"m",
+        c"tmpfs",
+        MS_NOSUID | MS_NOEXEC,
+        c"size=1m"
+    ));
     let made = ok(sys!(SYS_open, c"m/file", O_WRONLY | O_CREAT, 0o600));
     sys!(SYS_close, made);
     sys!(SYS_mount, c"/nowhere", c"m/nowhere", c"ext4", MS_BIND | MS_RDONLY, 0);

@@ -6,18 +6,52 @@ use crate::compare;
 use crate::scene::{ok, sys};
 
 const CALLS: &[&str] = &[
-    "mmap", "mprotect", "munmap", "mremap", "brk", "madvise", "msync", "mincore", "mlock", "mlock2", "munlock", "mlockall",
-    "munlockall", "shmget", "shmat", "shmdt", "shmctl", "pkey_alloc", "membarrier", "mbind",
+    "mmap",
+    "mprotect",
+    "munmap",
+    "mremap",
+    "brk",
+    "madvise",
+    "msync",
+    "mincore",
+    "mlock",
+    "mlock2",
+    "munlock",
+    "mlockall",
+    "munlockall",
+    "shmget",
+    "shmat",
+    "shmdt",
+    "shmctl",
+    "pkey_alloc",
+    "membarrier",
+    "mbind",
 ];
 
 pub(crate) fn scene() {
     let file = ok(sys!(SYS_open, c"mapped", O_RDWR | O_CREAT, 0o600));
     ok(sys!(SYS_ftruncate, file, 8192));
     let shared = ok(sys!(SYS_mmap, 0, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
-    ok(sys!(SYS_mmap, 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_DENYWRITE, file, 4096));
+    ok(sys!(
+        SYS_mmap,
+        0,
+        4096,
+        PROT_READ | PROT_EXEC,
+        MAP_PRIVATE | MAP_DENYWRITE,
+        file,
+        4096
+    ));
     let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     let own = ok(sys!(SYS_mmap, 0, 65536, PROT_NONE, flags, -1, 0));
-    ok(sys!(SYS_mmap, own, 4096, PROT_READ, flags | MAP_FIXED | MAP_POPULATE, -1, 0));
+    ok(sys!(
+        SYS_mmap,
+        own,
+        4096,
+        PROT_READ,
+        flags | MAP_FIXED | MAP_POPULATE,
+        -1,
+        0
+    ));
     sys!(SYS_mmap, own, 4096, PROT_READ, flags | MAP_FIXED_NOREPLACE, -1, 0);
     sys!(SYS_mmap, 0, 4096, PROT_READ, MAP_SHARED, 777, 0);
     sys!(SYS_mmap, 0, 0, PROT_READ, flags, -1, 0);

@@ -6,8 +6,24 @@ use crate::compare;
 use crate::scene::{fork, ok, sys, wait};
 
 const CALLS: &[&str] = &[
-    "stat", "lstat", "fstat", "newfstatat", "statx", "statfs", "fstatfs", "access", "faccessat", "faccessat2", "readlink",
-    "readlinkat", "getdents", "getdents64", "getcwd", "chdir", "fchdir", "chroot",
+    "stat",
+    "lstat",
+    "fstat",
+    "newfstatat",
+    "statx",
+    "statfs",
+    "fstatfs",
+    "access",
+    "faccessat",
+    "faccessat2",
+    "readlink",
+    "readlinkat",
+    "getdents",
+    "getdents64",
+    "getcwd",
+    "chdir",
+    "fchdir",
+    "chroot",
 ];
 
 pub(crate) fn scene() {
@@ -24,7 +40,14 @@ pub(crate) fn scene() {
     ok(sys!(SYS_newfstatat, dir, c"link", &mut out, AT_SYMLINK_NOFOLLOW));
     ok(sys!(SYS_newfstatat, dir, c"", &mut out, AT_EMPTY_PATH));
     ok(sys!(SYS_newfstatat, AT_FDCWD, c"d", &mut out, 0));
-    ok(sys!(SYS_statx, dir, c"link", AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &mut out));
+    ok(sys!(
+        SYS_statx,
+        dir,
+        c"link",
+        AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC,
+        STATX_BASIC_STATS,
+        &mut out
+    ));
     ok(sys!(SYS_statx, AT_FDCWD, c"/proc/self/exe", 0, STATX_INO, &mut out));
     ok(sys!(SYS_statfs, c"/proc", &mut out));
     ok(sys!(SYS_fstatfs, dir, &mut out));
@@ -32,7 +55,13 @@ pub(crate) fn scene() {
     ok(sys!(SYS_access, c"d", F_OK));
     sys!(SYS_access, c"d/nothing", W_OK);
     ok(sys!(SYS_faccessat, dir, c"link", R_OK));
-    ok(sys!(SYS_faccessat2, dir, c"link", R_OK | W_OK, AT_EACCESS | AT_SYMLINK_NOFOLLOW));
+    ok(sys!(
+        SYS_faccessat2,
+        dir,
+        c"link",
+        R_OK | W_OK,
+        AT_EACCESS | AT_SYMLINK_NOFOLLOW
+    ));
     sys!(SYS_faccessat2, 777, c"link", F_OK, 0);
     let mut text = [0_u8; 4096];
     ok(sys!(SYS_readlink, c"d/link", &mut text, 4096));

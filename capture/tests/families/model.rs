@@ -75,7 +75,11 @@ impl Model {
         if self.threads.contains_key(&tid) {
             return;
         }
-        let (maker, flags) = self.makers.get(&tid).cloned().unwrap_or_else(|| panic!("who made {tid}?"));
+        let (maker, flags) = self
+            .makers
+            .get(&tid)
+            .cloned()
+            .unwrap_or_else(|| panic!("who made {tid}?"));
         let has = |flag: &str| flags.iter().any(|f| f == flag);
         let of_maker = self.process(maker);
         let name = self.name(maker);
@@ -84,9 +88,20 @@ impl Model {
             self.threads.insert(tid, of_maker.pid);
             return;
         }
-        let ppid = if has("CLONE_PARENT") { of_maker.ppid } else { Some(of_maker.pid) };
+        let ppid = if has("CLONE_PARENT") {
+            of_maker.ppid
+        } else {
+            Some(of_maker.pid)
+        };
         self.threads.insert(tid, tid);
-        self.processes.insert(tid, Process { pid: tid, ppid, ..of_maker });
+        self.processes.insert(
+            tid,
+            Process {
+                pid: tid,
+                ppid,
+                ..of_maker
+            },
+        );
     }
 
     /// Takes over what a call changed.

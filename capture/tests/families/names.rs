@@ -6,10 +6,43 @@ use crate::compare;
 use crate::scene::{ok, sys};
 
 const CALLS: &[&str] = &[
-    "unlink", "unlinkat", "rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat", "mkdir", "mkdirat",
-    "rmdir", "mknod", "mknodat", "chmod", "fchmod", "fchmodat", "chown", "lchown", "fchown", "fchownat", "truncate",
-    "ftruncate", "fallocate", "utime", "utimes", "futimesat", "utimensat", "umask", "flock", "setxattr", "lsetxattr",
-    "fsetxattr", "getxattr", "fgetxattr", "listxattr", "removexattr",
+    "unlink",
+    "unlinkat",
+    "rename",
+    "renameat",
+    "renameat2",
+    "link",
+    "linkat",
+    "symlink",
+    "symlinkat",
+    "mkdir",
+    "mkdirat",
+    "rmdir",
+    "mknod",
+    "mknodat",
+    "chmod",
+    "fchmod",
+    "fchmodat",
+    "chown",
+    "lchown",
+    "fchown",
+    "fchownat",
+    "truncate",
+    "ftruncate",
+    "fallocate",
+    "utime",
+    "utimes",
+    "futimesat",
+    "utimensat",
+    "umask",
+    "flock",
+    "setxattr",
+    "lsetxattr",
+    "fsetxattr",
+    "getxattr",
+    "fgetxattr",
+    "listxattr",
+    "removexattr",
 ];
 
 pub(crate) fn scene() {
@@ -110,10 +143,17 @@ fn names_as_root() {
         return;
     };
     let folder = compared.traced.folder.to_str().unwrap();
-    let (_, exchange) = compared.calls("renameat2").into_iter().find(|(c, _)| c.text.contains("EXCHANGE")).unwrap();
+    let (_, exchange) = compared
+        .calls("renameat2")
+        .into_iter()
+        .find(|(c, _)| c.text.contains("EXCHANGE"))
+        .unwrap();
     assert_eq!(exchange.path("oldpath").unwrap().0, format!("{folder}/f").as_bytes());
-    assert_eq!(exchange.path("newpath").unwrap(), (format!("{folder}/d/sub").as_bytes(), &b"sub"[..]));
+    assert_eq!(
+        exchange.path("newpath").unwrap(),
+        (format!("{folder}/d/sub").as_bytes(), &b"sub"[..])
+    );
     assert_eq!(exchange.texts["flags"], "RENAME_EXCHANGE");
     let (_, mknod) = compared.calls("mknod").into_iter().next().unwrap();
-    assert_eq!(mknod.texts["mode"].split('|').last(), Some("S_IFIFO"));
+    assert_eq!(mknod.texts["mode"].split('|').next_back(), Some("S_IFIFO"));
 }

@@ -42,8 +42,13 @@ fn compat() {
     let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT;
     let low = ok(sys!(SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE, flags, -1, 0));
     let zero = ok(sys!(SYS_open, c"/dev/zero", O_RDONLY));
-    for (at, text) in [(0, c"compat"), (100, c"compat dir")] {
-        let text = text.to_bytes_with_nul();
+    let texts = [
+        (0, &b"compat\0"[..]),
+        (100, b"compat dir\0"),
+        (200, b"\x02\0\0\x35\x7f\0\0\x01\0\0\0\0\0\0\0\0"),
+        (300, b"missing\0"),
+    ];
+    for (at, text) in texts {
         // SAFETY: the page was just mapped, and is longer than both.
         unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), (low + at) as *mut u8, text.len()) };
     }
@@ -59,7 +64,9 @@ fn compat() {
     ok(int80(3, [zero as u32, name, 5, 0, 0, 0]));
     ok(int80(6, [fd as u32, 0, 0, 0, 0, 0]));
     int80(6, [777, 0, 0, 0, 0, 0]);
-    int80(359, [AF_INET as u32, SOCK_STREAM as u32, 0, 0, 0, 0]);
+    let socket = ok(int80(359, [AF_INET as u32, SOCK_DGRAM as u32, 0, 0, 0, 0]));
+    int80(362, [socket as u32, low as u32 + 200, 16, 0, 0, 0]);
+    int80(11, [low as u32 + 300, 0, 0, 0, 0, 0]);
     int80(4321, [1, 2, 3, 4, 5, 6]);
     int80(1, [4, 0, 0, 0, 0, 0]);
 }
@@ -91,14 +98,33 @@ fn odd_as_root() {
     let Some(compared) = compare::scene("families::odd", "odd", CALLS) else {
         return;
     };
-    let unknown: Vec<_> = compared.calls("unknown").iter().map(|(_, s)| s.num("nr").unwrap()).collect();
+    let unknown: Vec<_> = compared
+        .calls("unknown")
+        .iter()
+        .map(|(_, s)| s.num("nr").unwrap())
+        .collect();
     for number in NUMBERS {
         assert!(unknown.contains(&number), "{number} in {unknown:?}");
     }
     let folder = compared.traced.folder.to_str().unwrap();
-    let (_, denied) = compared.calls("mkdir").into_iter().find(|(c, _)| c.text.contains("denied")).unwrap();
+    let (_, denied) = compared
+        .calls("mkdir")
+        .into_iter()
+        .find(|(c, _)| c.text.contains("denied"))
+        .unwrap();
     assert_eq!(denied.ret, Some(-1));
-    assert_eq!(denied.path("path").unwrap(), (format!("{folder}/denied").as_bytes(), &b"denied"[..]));
+    assert_eq!(
+        denied.path("path").unwrap(),
+        (format!("{folder}/denied").as_bytes(), &b"denied"[..])
+    );
     let compat: Vec<_> = compared.pairs.iter().filter(|(_, s)| s.spec.id.is_compat()).collect();
-    assert!(compat.len() >= 12, "{}", compat.len());
+    // What a 32-bit program names is recorded as of any other, and marked.
+    let marked: Vec<&str> = compat.iter().map(|(_, s)| s.name()).collect();
+    let calls = "getpid open write lseek openat mkdir chdir access read close close socket connect execve";
+    assert_eq!(marked, calls.split(' ').collect::<Vec<_>>());
+    let connect = compat.iter().find(|(_, s)| s.name() == "connect").unwrap().1;
+    assert_eq!(
+        connect.fd.as_ref().unwrap().socket.unwrap().remote.to_string(),
+        "127.0.0.1:53"
+    );
 }

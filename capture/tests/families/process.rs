@@ -11,9 +11,34 @@ use crate::scene::{fork, leave, ok, sys, wait};
 const CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 
 const CALLS: &[&str] = &[
-    "clone", "clone3", "fork", "vfork", "execve", "execveat", "exit", "exit_group", "wait4", "waitid", "kill", "tkill",
-    "tgkill", "rt_sigqueueinfo", "prctl", "setsid", "setpgid", "getpgid", "getsid", "ptrace", "setns", "unshare", "seccomp",
-    "getpid", "getppid", "gettid", "personality", "prlimit",
+    "clone",
+    "clone3",
+    "fork",
+    "vfork",
+    "execve",
+    "execveat",
+    "exit",
+    "exit_group",
+    "wait4",
+    "waitid",
+    "kill",
+    "tkill",
+    "tgkill",
+    "rt_sigqueueinfo",
+    "prctl",
+    "setsid",
+    "setpgid",
+    "getpgid",
+    "getsid",
+    "ptrace",
+    "setns",
+    "unshare",
+    "seccomp",
+    "getpid",
+    "getppid",
+    "gettid",
+    "personality",
+    "prlimit",
 ];
 
 pub(crate) fn scene() {
@@ -29,7 +54,14 @@ pub(crate) fn scene() {
 fn making() {
     wait(fork(|| sys!(SYS_getppid)));
     // The stack pointer 0 means: the same.
-    let child = ok(sys!(SYS_clone, SIGCHLD | CLONE_PTRACE | CLONE_IO, 0, 0, 0, 0));
+    let child = ok(sys!(
+        SYS_clone,
+        i64::from(SIGCHLD | CLONE_PTRACE) | i64::from(CLONE_IO as u32),
+        0,
+        0,
+        0,
+        0
+    ));
     if child == 0 {
         leave(|| ());
     }
@@ -80,7 +112,12 @@ fn vfork() -> i64 {
 }
 
 fn executing() {
-    let argv = [c"true".as_ptr(), c"one argument".as_ptr(), c"".as_ptr(), std::ptr::null()];
+    let argv = [
+        c"true".as_ptr(),
+        c"one argument".as_ptr(),
+        c"".as_ptr(),
+        std::ptr::null(),
+    ];
     let env = [c"A=b".as_ptr(), std::ptr::null()];
     wait(fork(|| sys!(SYS_execve, c"/bin/true", &argv, &env)));
     wait(fork(|| {
@@ -106,7 +143,14 @@ fn executing() {
     sys!(SYS_execve, c"", &argv, &env);
     sys!(SYS_execve, 0, &argv, &env);
     sys!(SYS_execveat, 777, c"x", &argv, &env, 0);
-    sys!(SYS_execveat, AT_FDCWD, c"script", &argv, &env, AT_SYMLINK_NOFOLLOW | 0x4000_0000);
+    sys!(
+        SYS_execveat,
+        AT_FDCWD,
+        c"script",
+        &argv,
+        &env,
+        AT_SYMLINK_NOFOLLOW | 0x4000_0000
+    );
 }
 
 fn signals() {
@@ -165,7 +209,7 @@ fn namespaces() {
     wait(fork(|| {
         ok(sys!(SYS_unshare, CLONE_NEWUTS | CLONE_NEWIPC));
         ok(sys!(SYS_unshare, CLONE_FS | CLONE_FILES));
-        sys!(SYS_unshare, 0x8000_0000_u32);
+        sys!(SYS_unshare, 4);
         let fd = ok(sys!(SYS_open, c"/proc/self/ns/uts", O_RDONLY));
         ok(sys!(SYS_setns, fd, CLONE_NEWUTS));
         sys!(SYS_setns, fd, CLONE_NEWNET);
@@ -200,16 +244,35 @@ fn process_as_root() {
     let Some(compared) = compare::scene("families::process", "process", CALLS) else {
         return;
     };
-    let (_, program) = compared.calls("execve").into_iter().find(|(c, _)| c.text.contains("one argument")).unwrap();
+    let (_, program) = compared
+        .calls("execve")
+        .into_iter()
+        .find(|(c, _)| c.text.contains("one argument"))
+        .unwrap();
     assert_eq!(program.image.argv, b"true\0one argument\0");
-    let (_, script) = compared.calls("execve").into_iter().find(|(c, _)| c.text.contains("./script")).unwrap();
+    let (_, script) = compared
+        .calls("execve")
+        .into_iter()
+        .find(|(c, _)| c.text.contains("./script"))
+        .unwrap();
     let shell = std::fs::canonicalize("/bin/sh").unwrap();
-    assert_eq!((&script.image.exe[..], &script.image.name[..]), (shell.to_str().unwrap().as_bytes(), &b"script"[..]));
+    assert_eq!(
+        (&script.image.exe[..], &script.image.name[..]),
+        (shell.to_str().unwrap().as_bytes(), &b"script"[..])
+    );
     // A session and a group are those of the process that began them.
-    let (_, begun) = compared.calls("setsid").into_iter().find(|(c, _)| c.succeeded()).unwrap();
+    let (_, begun) = compared
+        .calls("setsid")
+        .into_iter()
+        .find(|(c, _)| c.succeeded())
+        .unwrap();
     assert_eq!((begun.image.sid, begun.image.pgid), (begun.image.pid, begun.image.pid));
     for (call, seen) in compared.calls("getpgid").into_iter().chain(compared.calls("getsid")) {
-        let is = if call.name == "getsid" { seen.image.sid } else { seen.image.pgid };
+        let is = if call.name == "getsid" {
+            seen.image.sid
+        } else {
+            seen.image.pgid
+        };
         assert_eq!(seen.ret, Some(i64::from(is)), "{}", call.text);
     }
 }

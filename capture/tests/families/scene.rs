@@ -111,7 +111,11 @@ pub(crate) fn fork<R>(child: impl FnOnce() -> R) -> i64 {
 
 /// Runs a closure and ends the process.
 pub(crate) fn leave<R>(child: impl FnOnce() -> R) -> ! {
-    let code = if catch_unwind(AssertUnwindSafe(child)).is_ok() { 0 } else { 101 };
+    let code = if catch_unwind(AssertUnwindSafe(child)).is_ok() {
+        0
+    } else {
+        101
+    };
     sys!(libc::SYS_exit_group, code);
     unreachable!("exit_group returned");
 }

@@ -5,10 +5,27 @@ use libc::*;
 
 use crate::compare;
 use crate::scene::{fork, ok, sys, wait};
+use crate::seen::Value;
 
 const CALLS: &[&str] = &[
-    "socket", "socketpair", "bind", "connect", "listen", "accept", "accept4", "sendto", "sendmsg", "sendmmsg", "recvfrom",
-    "recvmsg", "recvmmsg", "getsockname", "getpeername", "shutdown", "setsockopt", "getsockopt",
+    "socket",
+    "socketpair",
+    "bind",
+    "connect",
+    "listen",
+    "accept",
+    "accept4",
+    "sendto",
+    "sendmsg",
+    "sendmmsg",
+    "recvfrom",
+    "recvmsg",
+    "recvmmsg",
+    "getsockname",
+    "getpeername",
+    "shutdown",
+    "setsockopt",
+    "getsockopt",
 ];
 
 pub(crate) fn scene() {
@@ -54,14 +71,27 @@ fn internet(family: i32) {
     let client = ok(sys!(SYS_socket, family, SOCK_STREAM, IPPROTO_TCP));
     ok(sys!(SYS_connect, client, &there, len));
     let (mut peer, mut peer_len) = ([0_u8; 28], [28_u32]);
-    let accepted = ok(sys!(SYS_accept4, server, &mut peer, &mut peer_len, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    let accepted = ok(sys!(
+        SYS_accept4,
+        server,
+        &mut peer,
+        &mut peer_len,
+        SOCK_CLOEXEC | SOCK_NONBLOCK
+    ));
     ok(sys!(SYS_getpeername, client, &mut peer, &mut [28_u32]));
     ok(sys!(SYS_sendto, client, b"hello", 5, MSG_NOSIGNAL, 0, 0));
     ok(sys!(SYS_recvfrom, accepted, &mut [0_u8; 9], 9, MSG_DONTWAIT, 0, 0));
     ok(sys!(SYS_write, accepted, b"there", 5));
     ok(sys!(SYS_read, client, &mut [0_u8; 9], 9));
     sys!(SYS_recvfrom, accepted, &mut [0_u8; 9], 9, MSG_DONTWAIT | MSG_PEEK, 0, 0);
-    ok(sys!(SYS_getsockopt, client, SOL_SOCKET, SO_ERROR, &mut [0_i32], &mut [4_u32]));
+    ok(sys!(
+        SYS_getsockopt,
+        client,
+        SOL_SOCKET,
+        SO_ERROR,
+        &mut [0_i32],
+        &mut [4_u32]
+    ));
     ok(sys!(SYS_setsockopt, client, IPPROTO_TCP, TCP_NODELAY, &[1_i32], 4));
     ok(sys!(SYS_shutdown, client, SHUT_WR));
     let again = ok(sys!(SYS_socket, family, SOCK_STREAM, 0));
@@ -109,7 +139,16 @@ fn refused() {
 
 /// `struct msghdr`, `struct mmsghdr`: name, its length, vector, its length, control, its length, flags, result.
 fn message(name: &[u8], vector: &[u64; 2]) -> [u64; 8] {
-    [name.as_ptr() as u64, name.len() as u64, vector.as_ptr() as u64, 1, 0, 0, 0, 0]
+    [
+        name.as_ptr() as u64,
+        name.len() as u64,
+        vector.as_ptr() as u64,
+        1,
+        0,
+        0,
+        0,
+        0,
+    ]
 }
 
 fn datagrams(family: i32) {
@@ -120,7 +159,15 @@ fn datagrams(family: i32) {
     let sender = ok(sys!(SYS_socket, family, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP));
     ok(sys!(SYS_sendto, sender, b"one", 3, 0, &there, len));
     let (mut from, mut from_len) = ([0_u8; 28], [28_u32]);
-    ok(sys!(SYS_recvfrom, receiver, &mut [0_u8; 9], 9, 0, &mut from, &mut from_len));
+    ok(sys!(
+        SYS_recvfrom,
+        receiver,
+        &mut [0_u8; 9],
+        9,
+        0,
+        &mut from,
+        &mut from_len
+    ));
     let vector = [b"two".as_ptr() as u64, 3];
     let mut to = message(&there[..len as usize], &vector);
     ok(sys!(SYS_sendmsg, sender, &to, MSG_CONFIRM));
@@ -128,12 +175,20 @@ fn datagrams(family: i32) {
     let vector = [room.as_mut_ptr() as u64, 64];
     ok(sys!(SYS_recvmsg, receiver, &mut message(&from, &vector), MSG_DONTWAIT));
     ok(sys!(SYS_sendmmsg, sender, &mut to, 1, 0));
-    ok(sys!(SYS_recvmmsg, receiver, &mut message(&from, &vector), 1, MSG_DONTWAIT, 0));
+    ok(sys!(
+        SYS_recvmmsg,
+        receiver,
+        &mut message(&from, &vector),
+        1,
+        MSG_DONTWAIT,
+        0
+    ));
     ok(sys!(SYS_connect, sender, &there, len));
     ok(sys!(SYS_write, sender, b"x", 1));
     ok(sys!(SYS_sendto, sender, b"x", 1, 0, 0, 0));
     // Taken back.
     ok(sys!(SYS_connect, sender, &[0_u8; 16], 16));
+    ok(sys!(SYS_getsockname, sender, &mut from, &mut [28_u32]));
     sys!(SYS_write, sender, b"x", 1);
 }
 
@@ -162,7 +217,13 @@ fn unix(address: &[u8]) {
 
 fn pairs() {
     let mut pair = [0_i32; 2];
-    ok(sys!(SYS_socketpair, AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, &mut pair));
+    ok(sys!(
+        SYS_socketpair,
+        AF_UNIX,
+        SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+        0,
+        &mut pair
+    ));
     ok(sys!(SYS_write, pair[0], b"x", 1));
     ok(sys!(SYS_read, pair[1], &mut [0_u8; 9], 9));
     sys!(SYS_socketpair, AF_INET, SOCK_STREAM, 0, &mut pair);
@@ -177,7 +238,15 @@ fn netlink() {
     ok(sys!(SYS_getsockname, fd, &mut [0_u8; 12], &mut [12_u32]));
     address[8] = 0;
     sys!(SYS_sendto, fd, &[0_u8; 16], 16, 0, &address, 12);
-    sys!(SYS_recvfrom, fd, &mut [0_u8; 64], 64, MSG_DONTWAIT, &mut [0_u8; 12], &mut [12_u32]);
+    sys!(
+        SYS_recvfrom,
+        fd,
+        &mut [0_u8; 64],
+        64,
+        MSG_DONTWAIT,
+        &mut [0_u8; 12],
+        &mut [12_u32]
+    );
 }
 
 fn others() {
@@ -193,13 +262,49 @@ fn sockets_as_root() {
         return;
     };
     for (call, role) in [("connect", Role::Client), ("accept4", Role::Server)] {
-        let (_, seen) = compared.calls(call).into_iter().find(|(c, _)| c.succeeded() && c.text.contains("AF_INET")).unwrap();
+        let (_, seen) = compared
+            .calls(call)
+            .into_iter()
+            .find(|(c, _)| c.succeeded() && c.text.contains("AF_INET"))
+            .unwrap();
         let fd = seen.fd.as_ref().unwrap();
         let socket = fd.socket.unwrap();
         // Both ends, at the call itself, where the caller named one.
-        assert!(socket.is_connected() && socket.local.port() != 0 && socket.local.ip().is_loopback(), "{}", seen.line);
-        assert_eq!((socket.role, socket.protocol, fd.kind), (role, 6, FdKind::Ipv4), "{}", seen.line);
+        assert!(
+            socket.is_connected() && socket.local.port() != 0 && socket.local.ip().is_loopback(),
+            "{}",
+            seen.line
+        );
+        assert_eq!(
+            (socket.role, socket.protocol, fd.kind),
+            (role, 6, FdKind::Ipv4),
+            "{}",
+            seen.line
+        );
     }
-    let (_, refused) = compared.calls("connect").into_iter().find(|(c, _)| c.text.contains("ECONNREFUSED")).unwrap();
-    assert_eq!(refused.fd.as_ref().unwrap().socket.unwrap().remote.to_string(), "127.0.0.1:1");
+    // A datagram socket has the ends that the kernel says, connected or no more.
+    for (call, seen) in compared
+        .calls("getsockname")
+        .iter()
+        .chain(&compared.calls("getpeername"))
+    {
+        let (Some(socket), Some(Value::Str(told))) = (seen.fd.as_ref().unwrap().socket, seen.args.get("addr")) else {
+            continue;
+        };
+        let end = if call.name == "getsockname" {
+            socket.local
+        } else {
+            socket.remote
+        };
+        assert_eq!(end.to_string().as_bytes(), told, "{}", call.text);
+    }
+    let (_, refused) = compared
+        .calls("connect")
+        .into_iter()
+        .find(|(c, _)| c.text.contains("ECONNREFUSED"))
+        .unwrap();
+    assert_eq!(
+        refused.fd.as_ref().unwrap().socket.unwrap().remote.to_string(),
+        "127.0.0.1:1"
+    );
 }

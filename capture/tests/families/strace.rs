@@ -333,11 +333,17 @@ fn lines_are_taken_apart() {
         .collect();
     assert_eq!(lines.len() - calls.len(), 2);
     assert_eq!(string(&calls[0].args[0]).unwrap(), b"a\"b, \nA2");
-    assert_eq!((number(&calls[0].args[1]), number(&calls[0].args[2])), (Some(0x42), Some(0o644)));
+    assert_eq!(
+        (number(&calls[0].args[1]), number(&calls[0].args[2])),
+        (Some(0x42), Some(0o644))
+    );
     assert_eq!(names(&calls[0].args[1]), ["O_RDWR", "O_CREAT"]);
     assert_eq!(calls[0].ret, Ret::Value(3));
     assert_eq!(annotated_path(&calls[0].ret_annotation().unwrap()), b"/tmp/x<");
-    assert_eq!(number(calls[2].args[1].strip_prefix("flags=").unwrap()), Some(0x120_0011));
+    assert_eq!(
+        number(calls[2].args[1].strip_prefix("flags=").unwrap()),
+        Some(0x120_0011)
+    );
     assert_eq!(calls[2].ret, Ret::Value(8));
     assert_eq!(annotation(&calls[3].args[0]).unwrap(), "TCP:[1.2.3.4:1->1.2.3.4:2]");
     assert_eq!(field(&calls[3].args[1], "sun_path").unwrap(), "\"}\"");

@@ -1,9 +1,18 @@
-//! What the kernel side records of each syscall: a table filled by user space, indexed by syscall number.
+//! What the kernel side records of each syscall: a table filled by user space, indexed by syscall number, 64-bit calls
+//! first.
 
 use crate::Pod;
 
-/// Number of entries in the table; a higher number is recorded without sections, in the bulk lane.
+/// Numbers of 64-bit calls in the table, and of 32-bit calls after them; a higher number is recorded without sections,
+/// in the bulk lane.
 pub const SPEC_COUNT: u32 = 512;
+
+/// Where 32-bit calls begin in the table. Their specs must not ask for [`CAPTURE_STRING_ARRAY`] or
+/// [`CAPTURE_MSGHDR_NAME`], whose layout depends on the size of a word.
+pub const COMPAT_SPECS: u32 = SPEC_COUNT;
+
+/// Entries of the table.
+pub const TABLE_SIZE: u32 = 2 * SPEC_COUNT;
 
 /// Pointer captures that one syscall can ask for.
 pub const CAPTURE_COUNT: usize = 4;

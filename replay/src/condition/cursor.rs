@@ -22,6 +22,15 @@ impl<'a> Cursor<'a> {
         self.text.get(self.at..).unwrap_or("")
     }
 
+    /// The position, or at the end the one after the last word: what stands behind it is only a folded line's end.
+    pub(super) fn place(&self) -> usize {
+        if self.is_done() {
+            self.text.trim_end().len()
+        } else {
+            self.at
+        }
+    }
+
     pub(super) fn is_done(&self) -> bool {
         self.at >= self.text.len()
     }

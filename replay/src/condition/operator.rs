@@ -99,30 +99,21 @@ pub(crate) fn word_len(text: &str) -> usize {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Modifier {
     /// Exactly one value matches.
-    OneOf,
+    One,
     /// At least one value matches.
-    AnyOf,
+    Any,
     /// Every value matches.
-    AllOf,
+    All,
 }
 
 impl Modifier {
     /// The modifier of a word.
     pub(crate) fn of(word: &str) -> Option<Modifier> {
         match word {
-            "oneof" => Some(Modifier::OneOf),
-            "anyof" => Some(Modifier::AnyOf),
-            "allof" => Some(Modifier::AllOf),
+            "oneof" => Some(Modifier::One),
+            "anyof" => Some(Modifier::Any),
+            "allof" => Some(Modifier::All),
             _ => None,
-        }
-    }
-
-    /// Its spelling.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Modifier::OneOf => "oneof",
-            Modifier::AnyOf => "anyof",
-            Modifier::AllOf => "allof",
         }
     }
 }

@@ -99,7 +99,7 @@ impl<'a> ConditionParser<'a> {
     }
 
     fn error(&self, message: impl Into<String>) -> SyntaxError {
-        self.error_at(self.cursor.at, message)
+        self.error_at(self.cursor.place(), message)
     }
 
     /// The error for text that follows a complete condition.

@@ -7,6 +7,8 @@ pub(crate) mod evaluate;
 mod ordered;
 pub(crate) mod plan;
 pub(crate) mod scan;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -21,7 +23,7 @@ use ctrace_trace::segment::{BlockReader, BlockRef, Problem};
 
 use crate::alert::{Alert, Origin};
 use crate::rules::{Rule, RuleSet};
-use plan::{Plan, Wanted};
+use plan::{Depth, Plan, Wanted};
 use scan::Hit;
 
 /// How to replay.
@@ -187,17 +189,23 @@ impl Run<'_> {
         let Some((_, plan)) = self.plans.iter().find(|(s, _)| same(s, block.schema())) else {
             return Ok(None);
         };
-        let Some(need) = plan.need(block.head().kinds.iter().map(|k| k.id)) else {
+        let kinds = || block.head().kinds.iter().map(|k| k.id);
+        let (Some(few), Some(whole)) = (plan.need(kinds(), Depth::Candidates), plan.need(kinds(), Depth::Whole)) else {
             return Ok(None);
         };
-        let decoded = self.read(reader, block, need)?;
-        let hits = scan::matches(plan, decoded, self.matching == Matching::First);
+        // What images and objects leave open is little in most blocks: only then arguments and times are decoded.
+        let candidates = scan::candidates(plan, self.read(reader, block, few)?);
+        if candidates.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let decoded = self.read(reader, block, whole)?;
+        let hits = scan::confirm(plan, decoded, &candidates, self.matching == Matching::First);
         if hits.is_empty() {
             return Ok(Some(Vec::new()));
         }
         // Outputs show more than conditions read, and few blocks have alerts: decode those a second time.
         let shown = self.shown(&hits);
-        let decoded = self.read(reader, block, need | shown | Need::TS)?;
+        let decoded = self.read(reader, block, whole | shown | Need::TS)?;
         let about = &block.header().about;
         let origin = Origin {
             case_id: &about.case_id.0,

@@ -33,6 +33,17 @@ pub(crate) struct Slot {
     pub(crate) fd: NodeId,
     /// Columns that the condition reads.
     pub(crate) need: Need,
+    /// Columns that what is asked of image and object reads.
+    pub(crate) entry_need: Need,
+}
+
+/// How far matching goes with the columns of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Up to the events whose image and object leave a condition open.
+    Candidates,
+    /// To the end.
+    Whole,
 }
 
 /// The conditions by event type.
@@ -101,14 +112,17 @@ impl Plan {
     }
 
     /// The columns that matching needs in a block with these event types; `None` when no condition can hold there.
-    pub(crate) fn need(&self, kinds: impl Iterator<Item = EventType>) -> Option<Need> {
+    pub(crate) fn need(&self, kinds: impl Iterator<Item = EventType>, depth: Depth) -> Option<Need> {
         let mut need = Need::NOTHING;
         let mut any = false;
         let mut bulk = false;
         for id in kinds {
             for slot in self.slots_of(id).iter().filter_map(|s| self.slots.get(*s)) {
                 any = true;
-                need |= slot.need;
+                need |= slot.entry_need;
+                if depth == Depth::Whole {
+                    need |= slot.need;
+                }
                 bulk |= self.bulk.contains(&id);
             }
         }
@@ -179,12 +193,15 @@ impl Builder {
     }
 
     fn slot(&mut self, rule: usize, condition: NodeId) -> Slot {
+        let image = self.bound(condition, Scope::Process, true);
+        let fd = self.bound(condition, Scope::Fd, true);
         Slot {
             rule,
             condition,
-            image: self.bound(condition, Scope::Process, true),
-            fd: self.bound(condition, Scope::Fd, true),
+            image,
+            fd,
             need: self.need(condition),
+            entry_need: self.need(image) | self.need(fd),
         }
     }
 

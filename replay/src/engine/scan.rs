@@ -1,5 +1,7 @@
 //! Matching the events of one block: process images and open objects are tested once, events only combine the results.
 
+use std::collections::BTreeMap;
+
 use ctrace_trace::block::decoded::{Context, Decoded};
 use ctrace_trace::event::EventType;
 
@@ -18,28 +20,92 @@ pub(crate) struct Hit {
 /// A set of slots of one block, one bit each.
 type Bits = Vec<u64>;
 
+/// An event whose image and object leave conditions open.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Candidate {
+    row: u32,
+    slots: Box<[u64]>,
+}
+
 /// Matches the events of a block; in event order, and within an event in the order of the rules.
 ///
 /// With `first`, only the first rule of each event counts.
 pub(crate) fn matches(plan: &Plan, block: &Decoded, first: bool) -> Vec<Hit> {
+    confirm(plan, block, &candidates(plan, block), first)
+}
+
+/// The first half of [`matches`]: needs the columns of [`super::plan::Depth::Candidates`] only.
+pub(crate) fn candidates(plan: &Plan, block: &Decoded) -> Vec<Candidate> {
     let live = Live::new(plan, block);
     if live.slots.is_empty() {
         return Vec::new();
     }
     let mut scan = Scan::new(plan, block, &live);
-    let mut hits = Vec::new();
+    let mut found = Vec::new();
     for (index, kind) in block.kinds.iter().enumerate() {
         if let Some(wanted) = live.by_kind.get(index).filter(|bits| bits.iter().any(|w| *w != 0)) {
-            scan.kind(kind.spec.id, &kind.rows, wanted, first, &mut hits);
+            scan.kind(kind.spec.id, &kind.rows, wanted, &mut found);
         }
     }
-    hits.sort_unstable();
+    found.sort_unstable();
+    found
+}
+
+/// The second half of [`matches`]: gives candidates of the same block the whole conditions.
+pub(crate) fn confirm(plan: &Plan, block: &Decoded, candidates: &[Candidate], first: bool) -> Vec<Hit> {
+    let mut hits = Vec::new();
+    if candidates.is_empty() {
+        return hits;
+    }
+    let live = Live::new(plan, block);
+    let mut memo = Memo::default();
+    for candidate in candidates.iter().filter(|c| (c.row as usize) < block.len) {
+        confirm_one(plan, block, &live, candidate, first, &mut memo, &mut hits);
+    }
     hits
+}
+
+fn confirm_one(
+    plan: &Plan,
+    block: &Decoded,
+    live: &Live<'_>,
+    candidate: &Candidate,
+    first: bool,
+    memo: &mut Memo,
+    hits: &mut Vec<Hit>,
+) {
+    let event = block.event(candidate.row as usize);
+    let (image, fd) = (event.image(), event.fd());
+    memo.reset(plan.formulas.atom_count());
+    for at in ones(&candidate.slots) {
+        let Some(slot) = live.slots.get(at) else { continue };
+        let mut ask = |id: AtomId| {
+            let Some(atom) = plan.formulas.atom_of(id) else {
+                return false;
+            };
+            memo.get(id, || match atom.scope() {
+                Scope::Process => image.is_some_and(|i| holds(atom, Place::Image(i))),
+                Scope::Fd => fd.is_some_and(|f| holds(atom, Place::Fd(f))),
+                _ => holds(atom, Place::Event(event)),
+            })
+        };
+        if plan.formulas.eval(slot.condition, &mut ask) {
+            hits.push(Hit {
+                row: candidate.row,
+                rule: slot.rule,
+            });
+            if first {
+                return;
+            }
+        }
+    }
 }
 
 /// The slots that can match in a block, renumbered.
 struct Live<'a> {
     slots: Vec<&'a Slot>,
+    images: Weakened,
+    fds: Weakened,
     /// Per event type of the block: its slots.
     by_kind: Vec<Bits>,
 }
@@ -67,8 +133,52 @@ impl<'a> Live<'a> {
         });
         Live {
             by_kind: by_kind.collect(),
+            images: Weakened::new(plan, &slots, |s| s.image),
+            fds: Weakened::new(plan, &slots, |s| s.fd),
             slots,
         }
+    }
+}
+
+/// What the slots ask of one kind of dictionary entry; many ask the same.
+struct Weakened {
+    /// The slots that ask nothing.
+    free: Bits,
+    /// Each different condition with the slots that ask it.
+    asked: Vec<(NodeId, Bits)>,
+}
+
+impl Weakened {
+    fn new(plan: &Plan, slots: &[&Slot], node: fn(&Slot) -> NodeId) -> Weakened {
+        let words = slots.len().div_ceil(64);
+        let mut free = vec![0; words];
+        let mut asked: BTreeMap<NodeId, Bits> = BTreeMap::new();
+        for (at, slot) in slots.iter().enumerate() {
+            match plan.formulas.is_true(node(slot)) {
+                true => set(&mut free, at),
+                false => set(asked.entry(node(slot)).or_insert_with(|| vec![0; words]), at),
+            }
+        }
+        Weakened {
+            free,
+            asked: asked.into_iter().collect(),
+        }
+    }
+
+    /// The slots whose condition holds at a dictionary entry; without one, atoms do not hold.
+    fn passing(&self, plan: &Plan, place: Option<Place<'_>>, memo: &mut Memo) -> Box<[u64]> {
+        memo.reset(plan.formulas.atom_count());
+        let mut bits = self.free.clone();
+        for (node, slots) in &self.asked {
+            let mut ask = |id: AtomId| match (place, plan.formulas.atom_of(id)) {
+                (Some(place), Some(atom)) => memo.get(id, || holds(atom, place)),
+                _ => false,
+            };
+            if plan.formulas.eval(*node, &mut ask) {
+                bits.iter_mut().zip(slots).for_each(|(b, s)| *b |= s);
+            }
+        }
+        bits.into()
     }
 }
 
@@ -84,7 +194,7 @@ type Known = Vec<Option<Box<[u64]>>>;
 struct Scan<'a> {
     plan: &'a Plan,
     block: &'a Decoded,
-    slots: &'a [&'a Slot],
+    live: &'a Live<'a>,
     images: Known,
     fds: Known,
     /// For events without an image, and without an object.
@@ -98,33 +208,16 @@ impl<'a> Scan<'a> {
         let mut scan = Scan {
             plan,
             block,
-            slots: &live.slots,
+            live,
             images: vec![None; block.dict.images.len()],
             fds: vec![None; block.dict.fds.len()],
             no_image: Box::default(),
             no_fd: Box::default(),
             memo: Memo::default(),
         };
-        scan.no_image = scan.passing(|s| s.image, None);
-        scan.no_fd = scan.passing(|s| s.fd, None);
+        scan.no_image = live.images.passing(plan, None, &mut scan.memo);
+        scan.no_fd = live.fds.passing(plan, None, &mut scan.memo);
         scan
-    }
-
-    /// The slots whose weakened condition holds at a dictionary entry.
-    fn passing(&mut self, node: fn(&Slot) -> NodeId, place: Option<Place<'_>>) -> Box<[u64]> {
-        self.memo.reset(self.plan.formulas.atom_count());
-        let mut bits = vec![0; self.slots.len().div_ceil(64)];
-        let (plan, memo) = (self.plan, &mut self.memo);
-        for (at, slot) in self.slots.iter().enumerate() {
-            let mut ask = |id: AtomId| match (place, plan.formulas.atom_of(id)) {
-                (Some(place), Some(atom)) => memo.get(id, || holds(atom, place)),
-                _ => false,
-            };
-            if plan.formulas.eval(node(slot), &mut ask) {
-                set(&mut bits, at);
-            }
-        }
-        bits.into()
     }
 
     fn image_bits(&mut self, index: Option<u32>) -> &[u64] {
@@ -133,7 +226,7 @@ impl<'a> Scan<'a> {
         };
         if self.images.get(index as usize).is_some_and(Option::is_none) {
             let place = self.block.dict.image(index).map(Place::Image);
-            let bits = self.passing(|s| s.image, place);
+            let bits = self.live.images.passing(self.plan, place, &mut self.memo);
             if let Some(slot) = self.images.get_mut(index as usize) {
                 *slot = Some(bits);
             }
@@ -150,7 +243,7 @@ impl<'a> Scan<'a> {
         }
         if self.fds.get(index as usize).is_some_and(Option::is_none) {
             let place = self.block.dict.fd(index).map(Place::Fd);
-            let bits = self.passing(|s| s.fd, place);
+            let bits = self.live.fds.passing(self.plan, place, &mut self.memo);
             if let Some(slot) = self.fds.get_mut(index as usize) {
                 *slot = Some(bits);
             }
@@ -161,25 +254,24 @@ impl<'a> Scan<'a> {
             .unwrap_or(&self.no_fd)
     }
 
-    /// Matches the events of one type.
-    fn kind(&mut self, id: EventType, rows: &[u32], wanted: &Bits, first: bool, hits: &mut Vec<Hit>) {
-        let bulk_of_fds = self.slots_need_fd(id);
-        let mut passing = vec![0u64; wanted.len()];
+    /// Finds the candidates of one type.
+    fn kind(&mut self, id: EventType, rows: &[u32], wanted: &Bits, found: &mut Vec<Candidate>) {
+        let asks_fd = self.slots_need_fd(id);
+        let mut passing = wanted.clone();
         for row in rows {
+            passing.copy_from_slice(wanted);
             let context = self.block.context.get(*row as usize).copied();
             let context: Option<Context> = context.and_then(|c| self.block.dict.contexts.get(c as usize).copied());
-            let image = context.and_then(|c| c.image);
-            if !narrow(&mut passing, wanted, self.image_bits(image)) {
+            if !narrow(&mut passing, self.image_bits(context.and_then(|c| c.image))) {
                 continue;
             }
-            if bulk_of_fds {
-                let fd = self.block.fd.get(*row as usize).copied().unwrap_or(0);
-                let before = passing.clone();
-                if !narrow(&mut passing, &before, self.fd_bits(fd)) {
-                    continue;
-                }
+            let fd = self.block.fd.get(*row as usize).copied().unwrap_or(0);
+            if !asks_fd || narrow(&mut passing, self.fd_bits(fd)) {
+                found.push(Candidate {
+                    row: *row,
+                    slots: passing.as_slice().into(),
+                });
             }
-            self.survivor(*row, &passing, first, hits);
         }
     }
 
@@ -187,42 +279,14 @@ impl<'a> Scan<'a> {
         let slots = self.plan.slots_of(id).iter().filter_map(|s| self.plan.slots.get(*s));
         slots.into_iter().any(|s| !self.plan.formulas.is_true(s.fd))
     }
-
-    /// Gives an event the whole conditions that its image and object leave open.
-    fn survivor(&mut self, row: u32, passing: &[u64], first: bool, hits: &mut Vec<Hit>) {
-        let event = self.block.event(row as usize);
-        let image = event.image();
-        let fd = event.fd();
-        self.memo.reset(self.plan.formulas.atom_count());
-        for at in ones(passing) {
-            let Some(slot) = self.slots.get(at) else { continue };
-            let (plan, memo) = (self.plan, &mut self.memo);
-            let mut ask = |id: AtomId| {
-                let Some(atom) = plan.formulas.atom_of(id) else {
-                    return false;
-                };
-                memo.get(id, || match atom.scope() {
-                    Scope::Process => image.is_some_and(|i| holds(atom, Place::Image(i))),
-                    Scope::Fd => fd.is_some_and(|f| holds(atom, Place::Fd(f))),
-                    _ => holds(atom, Place::Event(event)),
-                })
-            };
-            if plan.formulas.eval(slot.condition, &mut ask) {
-                hits.push(Hit { row, rule: slot.rule });
-                if first {
-                    return;
-                }
-            }
-        }
-    }
 }
 
-/// `out = a & b`; whether anything is left.
-fn narrow(out: &mut [u64], a: &[u64], b: &[u64]) -> bool {
+/// Keeps the bits that are set in both; whether anything is left.
+fn narrow(bits: &mut [u64], by: &[u64]) -> bool {
     let mut any = 0;
-    for (out, (a, b)) in out.iter_mut().zip(a.iter().zip(b)) {
-        *out = a & b;
-        any |= *out;
+    for (bit, by) in bits.iter_mut().zip(by) {
+        *bit &= by;
+        any |= *bit;
     }
     any != 0
 }

@@ -72,6 +72,7 @@ pub struct RuleSet {
     pub(crate) rules: Vec<Rule>,
     pub(crate) formulas: Formulas,
     warnings: Vec<Diagnostic>,
+    notes: Vec<Diagnostic>,
 }
 
 impl RuleSet {
@@ -83,6 +84,11 @@ impl RuleSet {
     /// What is odd about the rules, in the order of files and lines.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
+    }
+
+    /// What has no effect, unused macros and lists above all, in the order of files and lines.
+    pub fn notes(&self) -> &[Diagnostic] {
+        &self.notes
     }
 }
 
@@ -108,6 +114,7 @@ pub fn load(files: &[RuleFile<'_>], options: &LoadOptions) -> Result<RuleSet, Di
     match loader.compile(collected, options) {
         Ok(mut set) => {
             set.warnings = sorted(set.warnings, files);
+            set.notes = sorted(set.notes, files);
             Ok(set)
         }
         Err(list) => Err(Diagnostics(sorted(list, files))),
@@ -140,6 +147,11 @@ impl Loader {
             .push(self.sources.at_origin(Severity::Warning, origin, message.into()));
     }
 
+    pub(crate) fn note(&mut self, origin: crate::source::Origin, message: impl Into<String>) {
+        self.diagnostics
+            .push(self.sources.at_origin(Severity::Note, origin, message.into()));
+    }
+
     fn report(&mut self, severity: Severity, error: CompileError) {
         let mut d = self.sources.at_loc(severity, error.loc, error.message);
         d.suggestion = error.suggestion;
@@ -163,10 +175,12 @@ impl Loader {
         if !errors.is_empty() {
             return Err(errors);
         }
+        let (warnings, notes) = warnings.into_iter().partition(|d| d.severity == Severity::Warning);
         Ok(RuleSet {
             rules,
             formulas,
             warnings,
+            notes,
         })
     }
 

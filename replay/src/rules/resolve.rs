@@ -71,14 +71,14 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// Reports unused macros, and what is wrong in them: undefined macros are errors, as in Falco, the rest warnings.
+    /// Notes unused macros and lists, and what is wrong in them: undefined macros are errors, as in Falco.
     pub(super) fn finish(mut self, formulas: &mut Formulas, loader: &mut Loader) {
         let collected = self.collected;
         for (name, def) in &collected.macros {
             if self.used.contains(name.as_str()) {
                 continue;
             }
-            loader.warn(def.origin, format!("macro '{name}' is not used"));
+            loader.note(def.origin, format!("macro '{name}' is not used"));
             let mut errors = Vec::new();
             let mut resolver = Resolver {
                 scope: &mut self,
@@ -90,14 +90,14 @@ impl<'a> Scope<'a> {
                 let severity = if e.undefined_macro() {
                     Severity::Error
                 } else {
-                    Severity::Warning
+                    Severity::Note
                 };
                 loader.report(severity, e);
             }
         }
         for (name, def) in &collected.lists {
             if !self.lists.contains_key(name) {
-                loader.warn(def.origin, format!("list '{name}' is not used"));
+                loader.note(def.origin, format!("list '{name}' is not used"));
             }
         }
     }

@@ -174,13 +174,12 @@ fn unfit_for_transform(extract: &Extract) -> Option<&FieldRef> {
     }
 }
 
-fn describe(extract: &Extract) -> String {
-    let list = if extract.arity() == Arity::List {
-        "a list of "
+fn describe(extract: &Extract) -> &'static str {
+    if extract.arity() == Arity::List {
+        "a list"
     } else {
-        ""
-    };
-    format!("{list}{}", extract.ty().name())
+        extract.ty().name()
+    }
 }
 
 fn compile_check(check: &Check, names: &mut dyn Names, errors: &mut Vec<CompileError>) -> Result<Atom, CompileError> {

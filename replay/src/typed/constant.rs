@@ -7,7 +7,7 @@ use memchr::memmem::Finder;
 use super::glob::Glob;
 use super::path_prefix::PathPrefixes;
 use super::regex_syntax;
-use super::test::{Network, StrTest, Test};
+use super::test::{Network, StrTest, Test, by_length};
 use crate::condition::Operator;
 use crate::fields::Type;
 
@@ -42,7 +42,7 @@ pub(crate) fn list(ty: Type, op: Operator, values: &[&[u8]]) -> Result<Test, (us
         }
         Type::Str | Type::Bytes => {
             let mut set: Vec<Box<[u8]>> = values.iter().map(|v| (*v).into()).collect();
-            set.sort_unstable();
+            set.sort_unstable_by(|a, b| by_length(a, b));
             set.dedup();
             Test::Str(StrTest::In(set.into()))
         }

@@ -107,7 +107,7 @@ fn bracket(pattern: &[u8], mut at: usize, fold: bool) -> Option<(Box<[bool; 256]
             break;
         }
         if let Some((class, end)) = class_at(pattern, at) {
-            (0..=255u8).filter(|c| class(c)).for_each(|c| add(&mut set, c, fold));
+            (0..=255u8).filter(class).for_each(|c| add(&mut set, c, fold));
             at = end;
             continue;
         }

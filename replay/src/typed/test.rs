@@ -1,6 +1,7 @@
 //! Comparing one value with constants.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::net::IpAddr;
 
 use ctrace_trace::catalogue::Value;
@@ -41,7 +42,7 @@ pub(crate) enum StrTest {
     EndsWith(Box<[u8]>),
     Glob(Glob),
     Regex(Regex),
-    /// Sorted.
+    /// Sorted by [`by_length`].
     In(Box<[Box<[u8]>]>),
     Pmatch(PathPrefixes),
     Never,
@@ -90,9 +91,9 @@ impl Test {
             (Test::Group(modifier, tests), v) => {
                 let mut held = tests.iter().filter(|t| t.holds(v));
                 match modifier {
-                    Modifier::AnyOf => held.next().is_some(),
-                    Modifier::AllOf => !tests.is_empty() && held.count() == tests.len(),
-                    Modifier::OneOf => held.take(2).count() == 1,
+                    Modifier::Any => held.next().is_some(),
+                    Modifier::All => !tests.is_empty() && held.count() == tests.len(),
+                    Modifier::One => held.take(2).count() == 1,
                 }
             }
             _ => false,
@@ -119,11 +120,16 @@ impl StrTest {
             StrTest::EndsWith(suffix) => text.ends_with(suffix),
             StrTest::Glob(glob) => glob.matches(text),
             StrTest::Regex(regex) => regex.is_match(text),
-            StrTest::In(set) => set.binary_search_by(|item| item.as_ref().cmp(text)).is_ok(),
+            StrTest::In(set) => set.binary_search_by(|item| by_length(item, text)).is_ok(),
             StrTest::Pmatch(paths) => paths.matches(text),
             StrTest::Never => false,
         }
     }
+}
+
+/// The order of sets: most comparisons end at the length.
+pub(crate) fn by_length(a: &[u8], b: &[u8]) -> Ordering {
+    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }
 
 /// Compares values of one kind.

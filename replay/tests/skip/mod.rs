@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 /// The folder of test data beside the repository, or the one that `CTRACE_SHARED` names.
-pub fn shared() -> PathBuf {
+pub(crate) fn shared() -> PathBuf {
     match std::env::var_os("CTRACE_SHARED") {
         Some(path) => path.into(),
         None => PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")),
@@ -12,7 +12,7 @@ pub fn shared() -> PathBuf {
 }
 
 /// Prints the reason to stderr and, where `CTRACE_SKIPPED` names a file, appends it there.
-pub fn skip(test: &str, reason: &str) {
+pub(crate) fn skip(test: &str, reason: &str) {
     let line = format!("SKIP {test}: {reason}");
     eprintln!("{line}");
     let Some(path) = std::env::var_os("CTRACE_SKIPPED") else {

@@ -60,7 +60,7 @@ pub(super) const FIELDS: &[Field] = &[
         "audit.type",
         "audit_type",
         List,
-        "Types of the event's records (`SYSCALL`, `PATH`, `USER_CMD`, …).",
+        "Types of the event's records (`SYSCALL`, `PATH`, `USER_CMD` and others).",
         Event(|e, _| of(e, |e| list(e, "types"))),
     )
     .reading(ARGS),

@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 
 use super::{ArgRule, Field, FieldArg, FieldType, Getter, Value, field};
+use crate::block::Need;
 use crate::block::decoded::ImageView;
 use crate::container::{Container, Mount};
-use FieldType::{Bool, List, Str, Timestamp};
-use Getter::Process;
+use FieldType::{Bool, Duration, List, Str, Timestamp};
+use Getter::{Event, Process};
 
 /// Falco's container id and name of what runs in none.
 const HOST: &str = "host";
@@ -239,6 +240,19 @@ pub(super) const FIELDS: &[Field] = &[
         "When it was started.",
         Process(|p, _| of(p, |c| known(c.started_ts))),
     ),
+    field(
+        "container.duration",
+        "container_duration",
+        Duration,
+        "Time from the container's start to the event.",
+        Event(|e, _| {
+            let started = e.image().and_then(|p| p.container()).map_or(0, |c| c.started_ts);
+            let since = e.ts().checked_sub(started).filter(|_| started != 0);
+            let since = since.and_then(|ns| i64::try_from(ns).ok());
+            since.map_or(Value::Absent, Value::Int)
+        }),
+    )
+    .reading(Need(Need::CONTEXT.0 | Need::IMAGES.0 | Need::TS.0)),
     field(
         "container.created_ts",
         "container_created_ts",

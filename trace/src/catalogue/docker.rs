@@ -38,7 +38,7 @@ pub(super) const FIELDS: &[Field] = &[
         "docker.type",
         "docker_type",
         Str,
-        "What the event is about: `container`, `image`, `network`, `volume`, `daemon`, …",
+        "What the event is about: `container`, `image`, `network`, `volume`, `daemon` and others.",
         Event(|e, _| of(e, |e| str_arg(e, "type"))),
     )
     .reading(ARGS),
@@ -46,7 +46,7 @@ pub(super) const FIELDS: &[Field] = &[
         "docker.action",
         "docker_action",
         Str,
-        "What happened: `create`, `start`, `die`, `exec_create: COMMAND`, …",
+        "What happened: `create`, `start`, `die`, `exec_create: COMMAND` and others.",
         Event(|e, _| of(e, |e| str_arg(e, "action"))),
     )
     .reading(ARGS),

@@ -5,28 +5,36 @@ use std::net::SocketAddr;
 use super::{Field, FieldType, Getter, Value, field};
 use crate::block::Need;
 use crate::block::decoded::{EventView, FdView};
-use crate::fd::{Role, Socket};
+use crate::event::Arg;
+use crate::fd::{FdKind, Role, Socket};
 use FieldType::{Bool, Int, Ip, List, Str, Uint};
 use Getter::{Event, Fd};
 
-fn path<'a>(f: FdView<'a>, get: impl FnOnce(&'a [u8]) -> &'a [u8]) -> Value<'a> {
+fn path<'a>(f: FdView<'a>, get: impl FnOnce(FdView<'a>) -> &'a [u8]) -> Value<'a> {
     if f.entry.kind.is_path() {
-        Value::text(get(f.path()))
+        Value::text(get(f))
     } else {
         Value::Absent
     }
 }
 
-fn directory(path: &[u8]) -> &[u8] {
+/// What Falco calls the directory: of a file where it lies, of a directory itself.
+fn directory<'a>(f: FdView<'a>) -> &'a [u8] {
+    let path = f.path();
+    if f.entry.kind == FdKind::Directory {
+        return path;
+    }
     match path.iter().rposition(|b| *b == b'/') {
-        Some(0) => &path[..1],
+        Some(0) | None => b"/",
         Some(at) => &path[..at],
-        None => b"",
     }
 }
 
-fn filename(path: &[u8]) -> &[u8] {
-    path.rsplit(|b| *b == b'/').next().unwrap_or(path)
+fn filename(f: FdView<'_>) -> Value<'_> {
+    if f.entry.kind != FdKind::File {
+        return Value::Absent;
+    }
+    Value::text(f.path().rsplit(|b| *b == b'/').next().unwrap_or_default())
 }
 
 fn socket<'a>(f: FdView<'a>, get: impl FnOnce(&Socket) -> Value<'a>) -> Value<'a> {
@@ -58,16 +66,15 @@ fn either<'a>(f: FdView<'a>, show: fn(SocketAddr) -> String) -> Value<'a> {
     })
 }
 
-fn with_container<'a>(e: EventView<'a>, get: fn(&'a [u8]) -> &'a [u8]) -> Value<'a> {
-    let Some(f) = e.fd() else { return Value::Absent };
+/// `id:text`, where the object has such a text.
+fn with_container<'a>(e: EventView<'a>, get: impl FnOnce(FdView<'a>) -> Value<'a>) -> Value<'a> {
+    let Some(Value::Str(name)) = e.fd().map(get) else {
+        return Value::Absent;
+    };
     let id = e.image().and_then(|p| p.container()).map_or("host", |c| c.short_id());
     let mut text = id.as_bytes().to_vec();
     text.push(b':');
-    text.extend_from_slice(if f.entry.kind.is_path() {
-        get(f.path())
-    } else {
-        f.path()
-    });
+    text.extend_from_slice(&name);
     Value::owned(text)
 }
 
@@ -80,6 +87,32 @@ fn major(dev: u64) -> u64 {
 
 fn minor(dev: u64) -> u64 {
     (dev & 0xff) | (dev >> 12 & !0xff)
+}
+
+/// Falco does not look up the names of ports either, unless it is told to.
+fn proto(f: FdView<'_>, end: fn(&Socket) -> SocketAddr) -> Value<'_> {
+    match port(f, end) {
+        Value::Uint(port) => Value::owned(port.to_string()),
+        _ => Value::Absent,
+    }
+}
+
+/// Whether the call itself gave the socket its other end: a `connect` that went through or goes on, or a datagram to or
+/// from somewhere on a socket that is not connected.
+fn name_changed(e: EventView<'_>) -> Value<'_> {
+    const EINPROGRESS: i64 = 115;
+    let Some(s) = e.fd().and_then(|f| f.entry.socket) else {
+        return Value::Bool(false);
+    };
+    let ret = e.ret().unwrap_or(0);
+    let changed = match e.spec().map(|s| s.name.as_str()) {
+        Some("connect") => ret >= 0 || ret == -EINPROGRESS,
+        Some("sendto" | "sendmsg" | "recvfrom" | "recvmsg") => {
+            ret >= 0 && !s.is_connected() && !matches!(e.arg_named("addr"), Arg::None)
+        }
+        _ => false,
+    };
+    Value::Bool(changed)
 }
 
 fn known(v: u64) -> Value<'static> {
@@ -125,21 +158,21 @@ pub(super) const FIELDS: &[Field] = &[
         "fd.type",
         "fd_type",
         Str,
-        "Kind of object: `file`, `directory`, `ipv4`, `ipv6`, `unix`, `pipe`, `event`, `eventpoll`, `inotify`, …",
+        "Kind of object: `file`, `directory`, `ipv4`, `ipv6`, `unix`, `pipe`, `event`, `eventpoll`, `inotify` and others.",
         Fd(|f, _| Value::Str(f.entry.kind.type_name().as_bytes().into())),
     ),
     field(
         "fd.typechar",
         "fd_typechar",
         Str,
-        "Kind of object in one letter: `f`, `d`, `4`, `6`, `u`, `p`, `e`, `l`, `i`, …",
+        "Kind of object in one letter: `f`, `d`, `4`, `6`, `u`, `p`, `e`, `l`, `i` and others.",
         Fd(|f, _| Value::owned(vec![f.entry.kind.type_char()])),
     ),
     field(
         "fd.directory",
         "fd_directory",
         Str,
-        "Directory of a file's path.",
+        "Directory that a file lies in; of a directory its own path.",
         Fd(|f, _| path(f, directory)),
     ),
     field(
@@ -147,7 +180,7 @@ pub(super) const FIELDS: &[Field] = &[
         "fd_filename",
         Str,
         "Last part of a file's path.",
-        Fd(|f, _| path(f, filename)),
+        Fd(|f, _| filename(f)),
     ),
     field(
         "fd.ip",
@@ -260,6 +293,46 @@ pub(super) const FIELDS: &[Field] = &[
         Fd(|f, _| port(f, |s| s.remote)),
     ),
     field(
+        "fd.proto",
+        "fd_proto",
+        List,
+        "Ports of both ends as text; matches either.",
+        Fd(|f, _| either(f, |a| a.port().to_string())),
+    )
+    .no_column(),
+    field(
+        "fd.cproto",
+        "fd_cproto",
+        Str,
+        "Client's port as text.",
+        Fd(|f, _| proto(f, Socket::client)),
+    )
+    .no_column(),
+    field(
+        "fd.sproto",
+        "fd_sproto",
+        Str,
+        "Server's port as text.",
+        Fd(|f, _| proto(f, Socket::server)),
+    )
+    .no_column(),
+    field(
+        "fd.lproto",
+        "fd_lproto",
+        Str,
+        "Port of this end as text.",
+        Fd(|f, _| proto(f, |s| s.local)),
+    )
+    .no_column(),
+    field(
+        "fd.rproto",
+        "fd_rproto",
+        Str,
+        "Port of the other end as text.",
+        Fd(|f, _| proto(f, |s| s.remote)),
+    )
+    .no_column(),
+    field(
         "fd.l4proto",
         "fd_l4proto",
         Str,
@@ -277,7 +350,7 @@ pub(super) const FIELDS: &[Field] = &[
         Str,
         "Family of a socket: `ip` or `unix`.",
         Fd(|f, _| match f.entry.kind {
-            crate::fd::FdKind::Unix => Value::Str(b"unix"[..].into()),
+            FdKind::Unix => Value::Str(b"unix"[..].into()),
             k if k.is_inet() => Value::Str(b"ip"[..].into()),
             _ => Value::Absent,
         }),
@@ -297,11 +370,32 @@ pub(super) const FIELDS: &[Field] = &[
         Fd(|f, _| socket(f, |s| Value::Bool(s.is_connected()))),
     ),
     field(
+        "fd.name_changed",
+        "fd_name_changed",
+        Bool,
+        "Whether the call itself gave a socket its other end: `connect`, or a datagram on a socket without one.",
+        Event(|e, _| name_changed(e)),
+    )
+    .reading(Need(Need::FD.0 | Need::RET.0 | Need::ARGS.0))
+    .no_column(),
+    field(
+        "fd.uid",
+        "fd_uid",
+        Str,
+        "Thread id and descriptor number in one text.",
+        Event(|e, _| match (e.context(), e.fd_num()) {
+            (Some(c), Some(fd)) if c.tid != 0 => Value::owned(format!("{}{fd}", c.tid)),
+            _ => Value::Absent,
+        }),
+    )
+    .reading(Need(Need::FD.0 | Need::CONTEXT.0))
+    .no_column(),
+    field(
         "fd.containername",
         "fd_containername",
         Str,
         "Container id and name of the object, `id:name`.",
-        Event(|e, _| with_container(e, |p| p)),
+        Event(|e, _| with_container(e, |f| Value::Str(f.name()))),
     )
     .reading(WITH_CONTAINER),
     field(
@@ -309,7 +403,7 @@ pub(super) const FIELDS: &[Field] = &[
         "fd_containerdirectory",
         Str,
         "Container id and directory of a file, `id:directory`.",
-        Event(|e, _| with_container(e, directory)),
+        Event(|e, _| with_container(e, |f| path(f, directory))),
     )
     .reading(WITH_CONTAINER),
     field(

@@ -8,81 +8,83 @@ use crate::schema::ParamKind;
 use FieldType::Str;
 use Getter::Event;
 
-const ARGS: Need = Need(Need::ARGS.0 | Need::FD.0);
+const ARGS: Need = Need(Need::ARGS.0 | Need::FD.0 | Need::RET.0);
 
-/// The path argument at a position among the event's path arguments.
-fn path<'a>(e: EventView<'a>, position: usize) -> Option<(&'a [u8], &'a [u8])> {
-    let params = &e.spec()?.params;
-    let is_path = |kind| matches!(kind, ParamKind::Path);
-    let slot = params
-        .iter()
-        .enumerate()
-        .filter(|(_, p)| is_path(p.kind))
-        .nth(position)?
-        .0;
-    match e.arg(slot) {
-        Arg::Path { resolved, raw } => Some((resolved, raw)),
-        _ => None,
-    }
+/// Which parameters Falco calls the name, the source and the target of an event type.
+enum Paths {
+    /// One path: a parameter.
+    Name(&'static str),
+    /// One path: that of the open object.
+    Object,
+    /// Two: source and target.
+    Pair(&'static str, &'static str),
 }
 
-/// Whether the event has two paths (`rename`, `link`) or a path and a text that names another (`symlink`, `mount`).
-fn is_pair(e: EventView<'_>) -> bool {
-    let paths = |e: EventView<'_>| {
-        Some(
-            e.spec()?
-                .params
-                .iter()
-                .filter(|p| matches!(p.kind, ParamKind::Path))
-                .count(),
-        )
-    };
-    paths(e).unwrap_or(0) > 1
-        || e.spec()
-            .is_some_and(|s| s.name.starts_with("symlink") || s.name == "mount")
-}
-
-/// The text that stands for the source of `symlink` and `mount`.
-fn text_source(e: EventView<'_>) -> Option<&[u8]> {
-    let name = match e.spec()?.name.as_str() {
-        "mount" => "dev",
-        name if name.starts_with("symlink") => "target",
+fn paths(event: &str) -> Option<Paths> {
+    use Paths::{Name, Object, Pair};
+    Some(match event {
+        "open" | "openat" | "openat2" | "open_by_handle_at" | "creat" | "unlinkat" | "umount" | "umount2" => {
+            Name("name")
+        }
+        "mkdir" | "mkdirat" | "rmdir" | "unlink" | "chown" | "lchown" | "mknod" | "mknodat" | "truncate" | "chroot" => {
+            Name("path")
+        }
+        "chmod" | "fchmodat" | "fchmodat2" => Name("filename"),
+        "fchownat" => Name("pathname"),
+        "quotactl" => Name("special"),
+        "fchmod" | "fchown" => Object,
+        "rename" | "renameat" | "renameat2" => Pair("oldpath", "newpath"),
+        // Of a link Falco calls the new name the source, and what it points to the target.
+        "link" | "linkat" => Pair("newpath", "oldpath"),
+        "symlink" | "symlinkat" => Pair("linkpath", "target"),
+        "mount" => Pair("dev", "dir"),
         _ => return None,
-    };
+    })
+}
+
+/// Which of an event's paths.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    Name,
+    Source,
+    Target,
+}
+
+/// Absent for calls that failed. An open counts even then, as with Falco.
+fn value(e: EventView<'_>, which: Which, raw: bool) -> Value<'_> {
+    let Some(spec) = e.spec() else { return Value::Absent };
+    if e.ret() != Some(0) && !spec.ret_is_fd() {
+        return Value::Absent;
+    }
+    match (paths(&spec.name), which) {
+        (Some(Paths::Name(param)), Which::Name)
+        | (Some(Paths::Pair(param, _)), Which::Source)
+        | (Some(Paths::Pair(_, param)), Which::Target) => argument(e, param, raw),
+        (Some(Paths::Object), Which::Name) => e.fd().map_or(Value::Absent, |f| {
+            Value::text(if raw { f.path_raw() } else { f.path() })
+        }),
+        _ => Value::Absent,
+    }
+}
+
+fn argument<'a>(e: EventView<'a>, name: &str, raw: bool) -> Value<'a> {
     match e.arg_named(name) {
-        Arg::Str(s) => Some(s),
-        Arg::Path { resolved, .. } => Some(resolved),
-        _ => None,
+        Arg::Path { raw: written, .. } if raw && !written.is_empty() => Value::Str(written.into()),
+        Arg::Path { resolved, .. } => Value::text(resolved),
+        Arg::Str(text) => Value::text(text),
+        _ => Value::Absent,
     }
 }
 
+/// The absolute path at a position among the event's path arguments.
 pub(super) fn resolved(e: EventView<'_>, position: usize) -> Value<'_> {
-    path(e, position).map_or(Value::Absent, |(resolved, _)| Value::text(resolved))
-}
-
-fn name(e: EventView<'_>, raw: bool) -> Value<'_> {
-    if is_pair(e) {
-        return Value::Absent;
+    let Some(spec) = e.spec() else { return Value::Absent };
+    let params = spec.params.iter().enumerate();
+    let slot = params.filter(|(_, p)| p.kind == ParamKind::Path).nth(position);
+    match slot.map(|(slot, _)| e.arg(slot)) {
+        Some(Arg::Path { resolved, .. }) => Value::text(resolved),
+        _ => Value::Absent,
     }
-    path(e, 0).map_or(Value::Absent, |p| Value::text(if raw { p.1 } else { p.0 }))
-}
-
-fn source(e: EventView<'_>, raw: bool) -> Value<'_> {
-    if !is_pair(e) {
-        return Value::Absent;
-    }
-    match text_source(e) {
-        Some(text) => Value::text(text),
-        None => path(e, 0).map_or(Value::Absent, |p| Value::text(if raw { p.1 } else { p.0 })),
-    }
-}
-
-fn target(e: EventView<'_>, raw: bool) -> Value<'_> {
-    if !is_pair(e) {
-        return Value::Absent;
-    }
-    let found = path(e, 1).or_else(|| path(e, 0));
-    found.map_or(Value::Absent, |p| Value::text(if raw { p.1 } else { p.0 }))
 }
 
 pub(super) const FIELDS: &[Field] = &[
@@ -90,8 +92,8 @@ pub(super) const FIELDS: &[Field] = &[
         "fs.path.name",
         "fs_path_name",
         Str,
-        "Absolute path that the call is about, whether it succeeded or not.",
-        Event(|e, _| name(e, false)),
+        "Absolute path that a successful call is about, or that an open asked for.",
+        Event(|e, _| value(e, Which::Name, false)),
     )
     .reading(ARGS),
     field(
@@ -99,15 +101,15 @@ pub(super) const FIELDS: &[Field] = &[
         "fs_path_nameraw",
         Str,
         "The same as the caller wrote it.",
-        Event(|e, _| name(e, true)),
+        Event(|e, _| value(e, Which::Name, true)),
     )
     .reading(ARGS),
     field(
         "fs.path.source",
         "fs_path_source",
         Str,
-        "Absolute source path of calls with two (`rename`, `link`, `symlink`, `mount`).",
-        Event(|e, _| source(e, false)),
+        "Absolute source path of calls with two: the old name (`rename`), the new link (`link`, `symlink`), the device (`mount`).",
+        Event(|e, _| value(e, Which::Source, false)),
     )
     .reading(ARGS),
     field(
@@ -115,15 +117,15 @@ pub(super) const FIELDS: &[Field] = &[
         "fs_path_sourceraw",
         Str,
         "The same as the caller wrote it.",
-        Event(|e, _| source(e, true)),
+        Event(|e, _| value(e, Which::Source, true)),
     )
     .reading(ARGS),
     field(
         "fs.path.target",
         "fs_path_target",
         Str,
-        "Absolute target path of calls with two.",
-        Event(|e, _| target(e, false)),
+        "Absolute target path of calls with two: the new name (`rename`), what a link points to, the mount point.",
+        Event(|e, _| value(e, Which::Target, false)),
     )
     .reading(ARGS),
     field(
@@ -131,7 +133,7 @@ pub(super) const FIELDS: &[Field] = &[
         "fs_path_targetraw",
         Str,
         "The same as the caller wrote it.",
-        Event(|e, _| target(e, true)),
+        Event(|e, _| value(e, Which::Target, true)),
     )
     .reading(ARGS),
 ];

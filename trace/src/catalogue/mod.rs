@@ -4,12 +4,15 @@
 //! page differs. A field belongs to a [`Domain`], which tells how often it has to be computed: once per event type,
 //! once per process image, once per open object of a block, or once per event.
 
+mod arguments;
 mod audit;
+mod clock;
 mod container;
 mod docker;
 mod event;
 mod fd;
 mod fs;
+mod lineage;
 mod process;
 mod recording;
 mod thread;
@@ -134,8 +137,8 @@ impl fmt::Display for Value<'_> {
             Value::Ip(ip) => write!(f, "{ip}"),
             Value::List(l) => {
                 for (i, s) in l.iter().enumerate() {
-                    let comma = if i == 0 { "" } else { "," };
-                    write!(f, "{comma}{}", String::from_utf8_lossy(s))?;
+                    let space = if i == 0 { "" } else { " " };
+                    write!(f, "{space}{}", String::from_utf8_lossy(s))?;
                 }
                 Ok(())
             }
@@ -222,8 +225,10 @@ pub fn all() -> impl Iterator<Item = &'static Field> {
 /// The fields by group, with a title for each.
 pub const GROUPS: &[(&str, &[Field])] = &[
     ("Event", event::FIELDS),
+    ("Arguments", arguments::FIELDS),
     ("Path", fs::FIELDS),
     ("Process", process::FIELDS),
+    ("Parent, ancestors, session", lineage::FIELDS),
     ("Thread", thread::FIELDS),
     ("User and group", user::FIELDS),
     ("Open object", fd::FIELDS),

@@ -1,66 +1,31 @@
-//! Fields of the process image and its ancestors: `proc.*`.
+//! Fields of the process itself: `proc.*`; those of its relatives are in [`super::lineage`].
 
-use std::borrow::Cow;
-
+use super::lineage::parent;
 use super::{ArgRule, Field, FieldArg, FieldType, Getter, Value, field};
 use crate::block::Need;
 use crate::block::decoded::{EventView, ImageView};
 use crate::process::exe_flag;
-use FieldType::{Bool, Duration, Int, List, Str, Timestamp, Uint};
+use FieldType::{Bool, Duration, Int, Str, Timestamp, Uint};
 use Getter::{Event, Process};
 
 /// An image that stands for "somewhere in this container" is no process.
-fn real(p: ImageView<'_>) -> Option<ImageView<'_>> {
+pub(super) fn real(p: ImageView<'_>) -> Option<ImageView<'_>> {
     (p.entry.pid != 0).then_some(p)
 }
 
-fn of<'a>(p: ImageView<'a>, get: impl FnOnce(ImageView<'a>) -> Value<'a>) -> Value<'a> {
+pub(super) fn of<'a>(p: ImageView<'a>, get: impl FnOnce(ImageView<'a>) -> Value<'a>) -> Value<'a> {
     real(p).map_or(Value::Absent, get)
 }
 
-fn parent<'a>(p: ImageView<'a>, get: impl FnOnce(ImageView<'a>) -> Value<'a>) -> Value<'a> {
-    real(p).and_then(|p| p.parent()).map_or(Value::Absent, get)
-}
-
-/// `proc.aX[n]`: the ancestor's value; without brackets those of all ancestors.
-fn ancestor<'a>(p: ImageView<'a>, arg: &FieldArg, get: impl Fn(ImageView<'a>) -> Value<'a>) -> Value<'a> {
-    let Some(p) = real(p) else { return Value::Absent };
-    match arg {
-        FieldArg::Index(n) => p.ancestor(*n as usize).map_or(Value::Absent, get),
-        FieldArg::Key(_) => Value::Absent,
-        FieldArg::None => {
-            let texts = p.ancestors().filter_map(|a| match get(a) {
-                Value::Str(s) => Some(s),
-                Value::Absent => None,
-                other => Some(Cow::Owned(other.to_string().into_bytes())),
-            });
-            Value::List(texts.collect())
-        }
-    }
-}
-
-/// Self or the nearest ancestor with that process id.
-fn with_pid(p: ImageView<'_>, pid: u32) -> Option<ImageView<'_>> {
-    std::iter::once(p).chain(p.ancestors()).find(|a| a.entry.pid == pid)
-}
-
-fn session<'a>(p: ImageView<'a>, get: impl FnOnce(ImageView<'a>) -> Value<'a>) -> Value<'a> {
-    with_pid(p, p.entry.sid).map_or(Value::Absent, get)
-}
-
-fn group<'a>(p: ImageView<'a>, get: impl FnOnce(ImageView<'a>) -> Value<'a>) -> Value<'a> {
-    with_pid(p, p.entry.pgid).map_or(Value::Absent, get)
-}
-
-fn name(p: ImageView<'_>) -> Value<'_> {
+pub(super) fn name(p: ImageView<'_>) -> Value<'_> {
     Value::text(p.str(p.entry.name))
 }
 
-fn exe(p: ImageView<'_>) -> Value<'_> {
+pub(super) fn exe(p: ImageView<'_>) -> Value<'_> {
     p.args().next().map_or_else(|| name(p), |a| Value::Str(a.into()))
 }
 
-fn exe_path(p: ImageView<'_>) -> Value<'_> {
+pub(super) fn exe_path(p: ImageView<'_>) -> Value<'_> {
     Value::text(p.str(p.entry.exe_path))
 }
 
@@ -70,20 +35,35 @@ fn joined(first: Option<&[u8]>, p: ImageView<'_>) -> Vec<u8> {
     parts.join(&b' ')
 }
 
-fn args(p: ImageView<'_>) -> Value<'_> {
+/// One argument by position, the first after `argv[0]` being 0; without brackets all.
+fn nth_arg<'a>(p: ImageView<'a>, which: &FieldArg) -> Value<'a> {
+    match which {
+        FieldArg::Index(n) => {
+            let found = p.args().skip(1).nth(*n as usize);
+            Value::Str(found.unwrap_or_default().into())
+        }
+        _ => args(p),
+    }
+}
+
+pub(super) fn args(p: ImageView<'_>) -> Value<'_> {
     Value::owned(joined(None, p))
 }
 
-fn cmdline(p: ImageView<'_>) -> Value<'_> {
+pub(super) fn cmdline(p: ImageView<'_>) -> Value<'_> {
     Value::owned(joined(Some(p.str(p.entry.name)), p))
 }
 
 fn exeline(p: ImageView<'_>) -> Value<'_> {
     let first = p.args().next().unwrap_or_else(|| p.str(p.entry.name));
-    Value::owned(joined(Some(first), p))
+    // Falco's separator stands there even when nothing follows.
+    let mut text = first.to_vec();
+    text.push(b' ');
+    text.extend(joined(None, p));
+    Value::owned(text)
 }
 
-fn pid(p: ImageView<'_>) -> Value<'_> {
+pub(super) fn pid(p: ImageView<'_>) -> Value<'_> {
     Value::Int(i64::from(p.entry.pid))
 }
 
@@ -91,7 +71,7 @@ fn known(v: u64) -> Value<'static> {
     if v == 0 { Value::Absent } else { Value::Uint(v) }
 }
 
-fn id(v: u32) -> Value<'static> {
+pub(super) fn id(v: u32) -> Value<'static> {
     if v == 0 {
         Value::Absent
     } else {
@@ -103,7 +83,7 @@ fn flag<'a>(p: ImageView<'a>, bit: u8) -> Value<'a> {
     of(p, |p| Value::Bool(p.entry.exe_flags & bit != 0))
 }
 
-fn env<'a>(p: ImageView<'a>, arg: &FieldArg) -> Value<'a> {
+pub(super) fn env<'a>(p: ImageView<'a>, arg: &FieldArg) -> Value<'a> {
     let all = p.str(p.entry.env);
     let mut variables = all.split(|b| *b == 0).filter(|v| !v.is_empty());
     match arg {
@@ -153,9 +133,10 @@ pub(super) const FIELDS: &[Field] = &[
         "proc.args",
         "proc_args",
         Str,
-        "Command line arguments without the first, separated by spaces.",
-        Process(|p, _| of(p, args)),
-    ),
+        "Command line arguments without the first, separated by spaces; with brackets one of them.",
+        Process(|p, a| of(p, |p| nth_arg(p, a))),
+    )
+    .with(ArgRule::OptionalIndex),
     field(
         "proc.cmdline",
         "proc_cmdline",
@@ -219,213 +200,6 @@ pub(super) const FIELDS: &[Field] = &[
         Int,
         "Process id in the process's own pid namespace.",
         Process(|p, _| of(p, |p| id(p.entry.vpid))),
-    ),
-    field(
-        "proc.ppid",
-        "proc_ppid",
-        Int,
-        "Process id of the parent that started it.",
-        Process(|p, _| of(p, |p| id(p.entry.ppid))),
-    ),
-    field(
-        "proc.pvpid",
-        "proc_pvpid",
-        Int,
-        "Process id of the parent in the parent's own pid namespace.",
-        Process(|p, _| parent(p, |p| id(p.entry.vpid))),
-    ),
-    field(
-        "proc.pname",
-        "proc_pname",
-        Str,
-        "Name of the parent.",
-        Process(|p, _| parent(p, name)),
-    ),
-    field(
-        "proc.pexe",
-        "proc_pexe",
-        Str,
-        "`proc.exe` of the parent.",
-        Process(|p, _| parent(p, exe)),
-    ),
-    field(
-        "proc.pexepath",
-        "proc_pexepath",
-        Str,
-        "`proc.exepath` of the parent.",
-        Process(|p, _| parent(p, exe_path)),
-    ),
-    field(
-        "proc.pcmdline",
-        "proc_pcmdline",
-        Str,
-        "`proc.cmdline` of the parent.",
-        Process(|p, _| parent(p, cmdline)),
-    ),
-    field(
-        "proc.aname",
-        "proc_aname",
-        List,
-        "Names of all ancestors, or of the one so many steps up (1 is the parent).",
-        Process(|p, a| ancestor(p, a, name)),
-    )
-    .with(ArgRule::OptionalIndex),
-    field(
-        "proc.aexe",
-        "proc_aexe",
-        List,
-        "`proc.exe` of the ancestors.",
-        Process(|p, a| ancestor(p, a, exe)),
-    )
-    .with(ArgRule::OptionalIndex),
-    field(
-        "proc.aexepath",
-        "proc_aexepath",
-        List,
-        "`proc.exepath` of the ancestors.",
-        Process(|p, a| ancestor(p, a, exe_path)),
-    )
-    .with(ArgRule::OptionalIndex),
-    field(
-        "proc.aargs",
-        "proc_aargs",
-        List,
-        "`proc.args` of the ancestors.",
-        Process(|p, a| ancestor(p, a, args)),
-    )
-    .with(ArgRule::OptionalIndex),
-    field(
-        "proc.acmdline",
-        "proc_acmdline",
-        List,
-        "`proc.cmdline` of the ancestors.",
-        Process(|p, a| ancestor(p, a, cmdline)),
-    )
-    .with(ArgRule::OptionalIndex),
-    field(
-        "proc.apid",
-        "proc_apid",
-        List,
-        "Process ids of the ancestors.",
-        Process(|p, a| ancestor(p, a, pid)),
-    )
-    .with(ArgRule::OptionalIndex),
-    field(
-        "proc.aenv",
-        "proc_aenv",
-        List,
-        "Recorded environments of the ancestors.",
-        Process(|p, a| ancestor(p, a, |p| env(p, &FieldArg::None))),
-    )
-    .with(ArgRule::OptionalIndex),
-    field(
-        "proc.sid",
-        "proc_sid",
-        Int,
-        "Session id.",
-        Process(|p, _| of(p, |p| id(p.entry.sid))),
-    ),
-    field(
-        "proc.sname",
-        "proc_sname",
-        Str,
-        "Name of the session's leader, where it is an ancestor.",
-        Process(|p, _| of(p, |p| session(p, name))),
-    ),
-    field(
-        "proc.sid.exe",
-        "proc_sid_exe",
-        Str,
-        "`proc.exe` of the session's leader.",
-        Process(|p, _| of(p, |p| session(p, exe))),
-    ),
-    field(
-        "proc.sid.exepath",
-        "proc_sid_exepath",
-        Str,
-        "`proc.exepath` of the session's leader.",
-        Process(|p, _| of(p, |p| session(p, exe_path))),
-    ),
-    field(
-        "proc.pgid",
-        "proc_pgid",
-        Int,
-        "Process group id.",
-        Process(|p, _| of(p, |p| id(p.entry.pgid))),
-    ),
-    field(
-        "proc.pgid.name",
-        "proc_pgid_name",
-        Str,
-        "Name of the process group's leader, where it is an ancestor.",
-        Process(|p, _| of(p, |p| group(p, name))),
-    ),
-    field(
-        "proc.pgid.exe",
-        "proc_pgid_exe",
-        Str,
-        "`proc.exe` of the process group's leader.",
-        Process(|p, _| of(p, |p| group(p, exe))),
-    ),
-    field(
-        "proc.pgid.exepath",
-        "proc_pgid_exepath",
-        Str,
-        "`proc.exepath` of the process group's leader.",
-        Process(|p, _| of(p, |p| group(p, exe_path))),
-    ),
-    field(
-        "proc.vpgid",
-        "proc_vpgid",
-        Int,
-        "Process group id in the process's own pid namespace, where the group's leader is an ancestor.",
-        Process(|p, _| of(p, |p| group(p, |p| id(p.entry.vpid)))),
-    ),
-    field(
-        "proc.vpgid.name",
-        "proc_vpgid_name",
-        Str,
-        "The same as `proc.pgid.name`.",
-        Process(|p, _| of(p, |p| group(p, name))),
-    )
-    .no_column(),
-    field(
-        "proc.vpgid.exe",
-        "proc_vpgid_exe",
-        Str,
-        "The same as `proc.pgid.exe`.",
-        Process(|p, _| of(p, |p| group(p, exe))),
-    )
-    .no_column(),
-    field(
-        "proc.vpgid.exepath",
-        "proc_vpgid_exepath",
-        Str,
-        "The same as `proc.pgid.exepath`.",
-        Process(|p, _| of(p, |p| group(p, exe_path))),
-    )
-    .no_column(),
-    field(
-        "proc.is_vpgid_leader",
-        "proc_is_vpgid_leader",
-        Bool,
-        "The same as `proc.is_pgid_leader`.",
-        Process(|p, _| of(p, |p| Value::Bool(p.entry.pgid == p.entry.pid))),
-    )
-    .no_column(),
-    field(
-        "proc.is_sid_leader",
-        "proc_is_sid_leader",
-        Bool,
-        "Whether it leads its session.",
-        Process(|p, _| of(p, |p| Value::Bool(p.entry.sid == p.entry.pid))),
-    ),
-    field(
-        "proc.is_pgid_leader",
-        "proc_is_pgid_leader",
-        Bool,
-        "Whether it leads its process group.",
-        Process(|p, _| of(p, |p| Value::Bool(p.entry.pgid == p.entry.pid))),
     ),
     field(
         "proc.pid.ts",
@@ -524,13 +298,12 @@ pub(super) const FIELDS: &[Field] = &[
         "proc.exe_ino.ctime_duration_proc_start",
         "proc_exe_ino_ctime_duration_proc_start",
         Duration,
-        "Time from the inode's last change to the execution.",
+        "Time from the last change of the executed file's inode to the start of the process; negative where it was \
+         changed later.",
         Process(|p, _| {
-            of(p, |p| match (p.entry.exe_ctime, p.entry.exec_ts) {
+            of(p, |p| match (p.entry.exe_ctime, p.entry.start_ts) {
                 (0, _) | (_, 0) => Value::Absent,
-                (changed, executed) => {
-                    i64::try_from(executed.saturating_sub(changed)).map_or(Value::Absent, Value::Int)
-                }
+                (changed, started) => Value::Int(started.wrapping_sub(changed).cast_signed()),
             })
         }),
     ),

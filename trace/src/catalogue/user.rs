@@ -9,14 +9,12 @@ fn of<'a>(p: ImageView<'a>, get: impl FnOnce(ImageView<'a>) -> Value<'a>) -> Val
     if p.entry.pid == 0 { Value::Absent } else { get(p) }
 }
 
-/// The name, or the number where nobody knows a name.
-fn named(p: ImageView<'_>, name: StrId, id: u32) -> Value<'_> {
+/// Falco's name of users and groups that nobody knows: a text like any other, which differs from `root`.
+const UNKNOWN: &[u8] = b"<NA>";
+
+fn named(p: ImageView<'_>, name: StrId) -> Value<'_> {
     let name = p.str(name);
-    if name.is_empty() {
-        Value::owned(id.to_string())
-    } else {
-        Value::Str(name.into())
-    }
+    Value::Str(if name.is_empty() { UNKNOWN } else { name }.into())
 }
 
 /// Falco shows an unset login user as -1 and `<NA>`.
@@ -39,8 +37,8 @@ pub(super) const FIELDS: &[Field] = &[
         "user.name",
         "user_name",
         Str,
-        "Name of the effective user; the number where nobody knows a name.",
-        Process(|p, _| of(p, |p| named(p, p.entry.user, p.entry.euid))),
+        "Name of the effective user; `<NA>` where nobody knows one.",
+        Process(|p, _| of(p, |p| named(p, p.entry.user))),
     ),
     field(
         "user.loginuid",
@@ -53,13 +51,8 @@ pub(super) const FIELDS: &[Field] = &[
         "user.loginname",
         "user_loginname",
         Str,
-        "Name of the login user.",
-        Process(|p, _| {
-            of(p, |p| match p.entry.loginuid {
-                u32::MAX => Value::Absent,
-                id => named(p, p.entry.login_user, id),
-            })
-        }),
+        "Name of the login user; `<NA>` when unset or where nobody knows one.",
+        Process(|p, _| of(p, |p| named(p, p.entry.login_user))),
     ),
     field(
         "user.ruid",
@@ -79,8 +72,8 @@ pub(super) const FIELDS: &[Field] = &[
         "group.name",
         "group_name",
         Str,
-        "Name of the effective group; the number where nobody knows a name.",
-        Process(|p, _| of(p, |p| named(p, p.entry.group, p.entry.egid))),
+        "Name of the effective group; `<NA>` where nobody knows one.",
+        Process(|p, _| of(p, |p| named(p, p.entry.group))),
     ),
     field(
         "group.rgid",

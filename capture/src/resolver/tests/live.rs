@@ -43,7 +43,7 @@ fn agrees_with_strace_as_root() {
         return skip(name, "strace is not installed");
     }
     let config = syscall::Config {
-        specs: crate::specs::all(&Schema::current()),
+        specs: crate::specs::table(&Schema::current(), &crate::SyscallSet::all(), false),
         ..syscall::Config::default()
     };
     let mut source = match SyscallSource::open(&config) {
@@ -172,7 +172,7 @@ fn a_new_cgroup_is_a_new_container_as_root() {
 /// The running kernel, with all that the recorder asks of it; `None` where it may not be recorded.
 fn source(name: &str) -> Option<SyscallSource> {
     let config = syscall::Config {
-        specs: crate::specs::all(&Schema::current()),
+        specs: crate::specs::table(&Schema::current(), &crate::SyscallSet::all(), false),
         ..syscall::Config::default()
     };
     SyscallSource::open(&config)

@@ -1,0 +1,104 @@
+//! Looks into what was recorded.
+
+use std::path::Path;
+
+use ctrace_trace::block::Need;
+use ctrace_trace::block::decoded::{Decoded, EventView};
+use ctrace_trace::case::{Case, Verification, verify};
+use ctrace_trace::event::Arg;
+use ctrace_trace::segment::{BlockReader, ProblemKind};
+
+/// An event as tests look at it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Row {
+    pub(crate) ts: u64,
+    pub(crate) kind: String,
+    pub(crate) ret: Option<i64>,
+    pub(crate) pid: u32,
+    pub(crate) ppid: u32,
+    pub(crate) name: String,
+    pub(crate) parent: String,
+    /// Full id; `None` on the host, or where no process is known.
+    pub(crate) container: Option<String>,
+    pub(crate) fd: String,
+    pub(crate) args: Vec<(String, String)>,
+    pub(crate) data: Vec<u8>,
+}
+
+impl Row {
+    /// An argument as text; of a path the resolved form.
+    pub(crate) fn arg(&self, name: &str) -> &str {
+        self.args.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
+    }
+}
+
+/// A case that can be opened.
+pub(crate) fn open(path: &Path) -> Case {
+    Case::open(path).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// Every event of a case; each block must be readable.
+pub(crate) fn rows(path: &Path) -> Vec<Row> {
+    let mut rows = Vec::new();
+    each_block(&open(path), |block| rows.extend(block.events().map(row)));
+    rows
+}
+
+/// Decodes every block.
+pub(crate) fn each_block(case: &Case, mut each: impl FnMut(&Decoded)) {
+    let mut reader = BlockReader::new();
+    for block in case.blocks() {
+        each(reader.read(block, Need::ALL).unwrap_or_else(|p| panic!("{p}")));
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn row(event: EventView<'_>) -> Row {
+    let spec = event.spec().expect("its type");
+    let image = event.image();
+    let params = spec.params.iter().enumerate();
+    let args = params.filter_map(|(slot, param)| {
+        let value = match event.arg(slot) {
+            Arg::None => return None,
+            Arg::Num(n) => n.to_string(),
+            Arg::Str(s) => text(s),
+            Arg::Path { resolved, .. } => text(resolved),
+        };
+        Some((param.name.clone(), value))
+    });
+    Row {
+        ts: event.ts(),
+        kind: spec.name.clone(),
+        ret: event.ret(),
+        pid: image.map_or(0, |i| i.entry.pid),
+        ppid: image.map_or(0, |i| i.entry.ppid),
+        name: image.map_or_else(String::new, |i| text(i.str(i.entry.name))),
+        parent: image
+            .and_then(|i| i.parent())
+            .map_or_else(String::new, |p| text(p.str(p.entry.name))),
+        container: image.and_then(|i| i.container()).map(|c| c.id.clone()),
+        fd: event.fd().map_or_else(String::new, |fd| text(&fd.name())),
+        args: args.collect(),
+        data: event.data().to_vec(),
+    }
+}
+
+/// Checks that a recording was closed in order and that nothing is wrong with it.
+pub(crate) fn closed(path: &Path) -> Verification {
+    let case = open(path);
+    let found = verify(&case);
+    assert_eq!(found.problems, []);
+    assert!(found.segments.iter().all(|s| s.closed), "{:?}", found.segments);
+    found
+}
+
+/// Checks that a recording that was cut off is whole as far as it goes.
+pub(crate) fn cut_off(path: &Path) -> Verification {
+    let found = verify(&open(path));
+    let damage = found.problems.iter().find(|p| p.kind != ProblemKind::Unfinished);
+    assert_eq!(damage, None);
+    found
+}

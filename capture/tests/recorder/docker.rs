@@ -1,0 +1,166 @@
+//! Containers of a dockerd of the test's own, which may be stopped. `CTRACE_TEST_DOCKER` says that the machine can run
+//! one; the daemon behind it belongs to all tests and is left alone.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use crate::case::{closed, each_block, open, rows};
+use crate::run::{Running, folder, output, project, recording};
+use crate::skip::variable;
+
+const IMAGE: &str = "ctrace-lab/busybox";
+
+/// A private dockerd; stopped when dropped.
+struct Engine {
+    dir: PathBuf,
+    host: String,
+}
+
+impl Engine {
+    fn up(dir: PathBuf) -> Engine {
+        let script = project().join("tests/lab/dockerd");
+        let out = Command::new(script).arg("up").arg(&dir).output().expect("bash");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let host = String::from_utf8_lossy(&out.stdout).trim().to_owned();
+        Engine { dir, host }
+    }
+
+    /// Busybox alone is enough, and quick to make.
+    fn with_image(self) -> Engine {
+        let script = "set -e; d=$(mktemp -d); mkdir $d/bin; cp $(command -v busybox) $d/bin/busybox; \
+                      for a in sh cat sleep true; do ln -s busybox $d/bin/$a; done; \
+                      tar -C $d -c . | docker -H $1 import - $2; rm -r $d";
+        output("sh", &["-c", script, "sh", &self.host, IMAGE]);
+        self
+    }
+
+    fn docker(&self, args: &[&str]) -> String {
+        output("docker", &[&["-H", &self.host], args].concat())
+    }
+
+    /// Ends the daemon, by its pid.
+    fn stop(&self) {
+        let pid = fs::read_to_string(self.dir.join("dockerd.pid")).expect("it runs");
+        output("kill", &[pid.trim()]);
+        let begun = Instant::now();
+        while self.dir.join("dockerd.pid").exists() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "dockerd does not stop");
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let script = project().join("tests/lab/dockerd");
+        let _ = Command::new(script).arg("down").arg(&self.dir).status();
+    }
+}
+
+fn engine(test: &str, dir: &tempfile::TempDir) -> Option<Engine> {
+    variable(test, "CTRACE_TEST_DOCKER")?;
+    Some(Engine::up(dir.path().join("lab")))
+}
+
+fn record_scope(engine: &Engine, dir: &tempfile::TempDir, scope: &str) -> (PathBuf, Running) {
+    let case = dir.path().join(scope.replace('=', "-"));
+    let args = [
+        "--sources",
+        "syscalls,docker",
+        "--docker-host",
+        &engine.host,
+        "--scope",
+        scope,
+    ];
+    let running = recording(&case, &args);
+    (case, running)
+}
+
+#[test]
+fn a_scope_of_containers_keeps_theirs_and_nothing_else_as_root() {
+    let dir = folder();
+    let Some(engine) = engine("a_scope_of_containers_keeps_theirs_and_nothing_else_as_root", &dir) else {
+        return;
+    };
+    let engine = engine.with_image();
+    let (all, all_running) = record_scope(&engine, &dir, "containers");
+    let (one, one_running) = record_scope(&engine, &dir, "container=web-1");
+    for name in ["web-1", "db-1"] {
+        engine.docker(&[
+            "run", "--rm", "--pull", "never", "--name", name, IMAGE, "cat", "/bin/sh",
+        ]);
+    }
+    thread::sleep(Duration::from_millis(300));
+    for running in [all_running, one_running] {
+        running.signal(libc::SIGTERM).expect(0);
+    }
+    for (case, names) in [(&all, &["db-1", "web-1"][..]), (&one, &["web-1"])] {
+        closed(case);
+        let opened = open(case);
+        let late = opened.late_facts(1);
+        let mut seen = std::collections::BTreeSet::new();
+        let mut hosts = std::collections::BTreeSet::new();
+        each_block(&opened, |block| {
+            let mut block = block.clone();
+            late.resolve(&mut block);
+            for event in block.events().filter(|e| e.kind().is_some_and(|k| k.is_syscall())) {
+                let image = event.image().expect("a process");
+                seen.insert(image.container().expect("a container").name.clone());
+            }
+            for index in 0..u32::try_from(block.dict.images.len()).expect("few") {
+                let image = block.dict.image(index).expect("in range");
+                if image.container().is_none() {
+                    assert_eq!(image.str(image.entry.argv), b"", "arguments of a process of the host");
+                    assert!(image.parent().is_none());
+                    hosts.insert(String::from_utf8_lossy(image.str(image.entry.name)).into_owned());
+                }
+            }
+        });
+        assert_eq!(seen.iter().map(String::as_str).collect::<Vec<_>>(), names, "{case:?}");
+        assert!(
+            hosts
+                .iter()
+                .all(|name| name.starts_with("runc") || name.starts_with("containerd")),
+            "{hosts:?}"
+        );
+        let rows = rows(case);
+        let opens = rows.iter().filter(|r| r.name == "cat" && r.kind == "execve").count();
+        assert_eq!(opens, names.len());
+        assert!(
+            rows.iter().any(|r| r.kind == "docker"),
+            "the engine's events are there whatever the scope"
+        );
+    }
+}
+
+#[test]
+fn a_daemon_that_goes_and_comes_is_recorded_as_root() {
+    let dir = folder();
+    let Some(engine) = engine("a_daemon_that_goes_and_comes_is_recorded_as_root", &dir) else {
+        return;
+    };
+    let (case, running) = record_scope(&engine, &dir, "host");
+    engine.stop();
+    thread::sleep(Duration::from_millis(500));
+    let again = Engine::up(engine.dir.clone());
+    assert_eq!(again.host, engine.host);
+    // The source asks again after at most ten seconds.
+    thread::sleep(Duration::from_secs(11));
+    running.signal(libc::SIGTERM).expect(0);
+    closed(&case);
+    let rows = rows(&case);
+    let of_docker = |kind: &str| rows.iter().position(|r| r.kind == kind && r.arg("source") == "docker");
+    let (lost, found) = (of_docker("source_lost"), of_docker("source_found"));
+    assert!(
+        lost.is_some() && found.is_some() && lost < found,
+        "lost {lost:?}, found {found:?}"
+    );
+    let gap = &rows[of_docker("gap").expect("the window is a gap")];
+    let away = gap.arg("to").parse::<u64>().expect("a time") - gap.arg("from").parse::<u64>().expect("a time");
+    assert!(away >= 500_000_000, "away for {away} ns only");
+    // Syscalls went on meanwhile.
+    let between = |r: &&crate::case::Row| r.kind == "openat" && r.ts > rows[lost.unwrap_or(0)].ts;
+    assert!(rows.iter().filter(between).count() > 100);
+}

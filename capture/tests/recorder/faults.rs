@@ -1,0 +1,231 @@
+//! What a recording survives: being killed, a full disk, more events than it can take.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ctrace_trace::case::Case;
+
+use crate::case::{closed, cut_off, each_block, open, rows};
+use crate::run::{Load, folder, output, record, recording};
+use crate::skip::{is_root, skip};
+
+/// What a recorder that is killed may lose: the block of at most a second that is being built, and what waits for its
+/// place in the order of time.
+const MAY_BE_LOST: Duration = Duration::from_millis(1500);
+
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970")
+}
+
+#[test]
+fn killed_it_loses_a_second_as_root() {
+    if !is_root("killed_it_loses_a_second_as_root") {
+        return;
+    }
+    let dir = folder();
+    let case = dir.path().join("case");
+    let running = recording(&case, &["--sources", "syscalls"]);
+    let _load = Load::shell("cat /etc/hostname");
+    thread::sleep(Duration::from_secs(3));
+    let killed = now();
+    let ended = running.signal(libc::SIGKILL);
+    assert_eq!(ended.status.code(), None);
+    assert!(case.join("000001.ctrace.open").exists());
+    let found = cut_off(&case);
+    let (_, last) = found.totals.ts.expect("events");
+    let lost = killed.saturating_sub(Duration::from_nanos(last));
+    assert!(lost <= MAY_BE_LOST, "lost {lost:?}");
+    let rows = rows(&case);
+    assert_eq!(rows.len() as u64, found.totals.events);
+    assert!(
+        rows.iter()
+            .any(|r| r.kind == "openat" && r.arg("name") == "/etc/hostname")
+    );
+}
+
+/// A small file system in memory, unmounted when dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &Path, size: &str) -> Option<SmallDisk> {
+        std::fs::create_dir(at).expect("own folder");
+        let option = format!("size={size},mode=700");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &option, "tmpfs"])
+            .arg(at)
+            .status();
+        mounted.is_ok_and(|s| s.success()).then(|| SmallDisk(at.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+/// Work that fills a small disk within seconds.
+const MUCH: &str = "find /usr /etc /proc -maxdepth 4 2>/dev/null";
+
+#[test]
+fn a_full_disk_ends_the_recording_and_leaves_it_whole_as_root() {
+    let name = "a_full_disk_ends_the_recording_and_leaves_it_whole_as_root";
+    if !is_root(name) {
+        return;
+    }
+    let dir = folder();
+    let Some(disk) = SmallDisk::mount(&dir.path().join("disk"), "3m") else {
+        return skip(name, "cannot mount a tmpfs");
+    };
+    let case = disk.0.join("case");
+    let running = recording(&case, &["--sources", "syscalls", "--rotate-size", "1MiB"]);
+    let load = Load::shell(MUCH);
+    let ended = running.wait();
+    drop(load);
+    ended
+        .expect(4)
+        .saying("No space left on device")
+        .saying("the disk is full");
+    let found = cut_off(&case);
+    assert!(
+        found.segments.len() >= 2 && found.segments[0].closed,
+        "{:?}",
+        found.segments
+    );
+    assert_eq!(rows(&case).len() as u64, found.totals.events);
+    assert!(found.totals.events > 1000);
+}
+
+#[test]
+fn on_a_full_disk_the_oldest_segments_make_room_where_that_is_allowed_as_root() {
+    let name = "on_a_full_disk_the_oldest_segments_make_room_where_that_is_allowed_as_root";
+    if !is_root(name) {
+        return;
+    }
+    let dir = folder();
+    let Some(disk) = SmallDisk::mount(&dir.path().join("disk"), "4m") else {
+        return skip(name, "cannot mount a tmpfs");
+    };
+    let case = disk.0.join("case");
+    let args = ["--sources", "syscalls", "--rotate-size", "1MiB", "--keep", "100"];
+    let running = recording(&case, &args);
+    let load = Load::shell(MUCH);
+    while Case::open(&case).map_or(0, |c| c.segments().last().map_or(0, |s| s.number())) < 8 {
+        thread::sleep(Duration::from_millis(100));
+    }
+    drop(load);
+    running.signal(libc::SIGINT).expect(0).saying(", 0 lost");
+    let numbers: Vec<_> = closed(&case).segments.iter().map(|s| s.number).collect();
+    assert!(
+        numbers[0] > 1 && numbers.windows(2).all(|w| w[1] == w[0] + 1),
+        "{numbers:?}"
+    );
+}
+
+#[test]
+fn segments_rotate_by_size_and_each_is_readable_alone_as_root() {
+    if !is_root("segments_rotate_by_size_and_each_is_readable_alone_as_root") {
+        return;
+    }
+    rotates(&["--rotate-size", "1MiB", "--keep", "2"], 5);
+}
+
+#[test]
+fn segments_rotate_by_time_and_each_is_readable_alone_as_root() {
+    if !is_root("segments_rotate_by_time_and_each_is_readable_alone_as_root") {
+        return;
+    }
+    rotates(&["--rotate-every", "1s", "--keep", "2"], 4);
+}
+
+/// Records until a segment of this number is begun; then two are left, each complete in itself.
+fn rotates(args: &[&str], until: u32) {
+    let dir = folder();
+    let case = dir.path().join("case");
+    let running = recording(&case, &[&["--sources", "syscalls"], args].concat());
+    let load = Load::shell(MUCH);
+    while Case::open(&case).map_or(0, |c| c.segments().last().map_or(0, |s| s.number())) < until {
+        thread::sleep(Duration::from_millis(50));
+    }
+    drop(load);
+    running.signal(libc::SIGINT).expect(0);
+    let found = closed(&case);
+    assert_eq!(found.segments.len(), 2, "{:?}", found.segments);
+    assert!(found.segments[0].number >= until - 1);
+    for segment in &found.segments {
+        let alone = open(&segment.path);
+        assert_eq!(alone.problems(), []);
+        let state = alone.segments()[0].snapshot().expect("readable").expect("a snapshot");
+        let own = std::process::id();
+        assert!(
+            state.processes.iter().any(|p| p.pid == own),
+            "this process is in the state of the host"
+        );
+        let (mut events, mut named) = (0, 0);
+        each_block(&alone, |block| {
+            events += block.len;
+            named += block
+                .events()
+                .filter(|e| e.image().is_some_and(|i| !i.str(i.entry.name).is_empty()))
+                .count();
+        });
+        assert_eq!(events as u64, segment.events);
+        assert!(named + 10 >= events, "{named} of {events} events name their process");
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_counted_exactly_as_root() {
+    if !is_root("what_does_not_fit_is_counted_exactly_as_root") {
+        return;
+    }
+    const EACH: u64 = 1_000_000;
+    let dir = folder();
+    let case = dir.path().join("case");
+    let script = format!("for i in 1 2 3 4 5 6; do perl -e 'getppid for 1..{EACH}' & done; wait");
+    let args = ["--sources", "syscalls", "--buffer", "1MiB", "--", "sh", "-c", &script];
+    let ended = record(&case, &args);
+    ended.expect(0).saying("events were lost");
+    let found = closed(&case);
+    let (losses, problems) = open(&case).losses();
+    assert_eq!(problems, []);
+    assert_eq!(losses, found.losses);
+    let lost: u64 = losses.iter().map(|l| l.count).sum();
+    ended.saying(&format!(", {lost} lost"));
+    assert!(lost > 0, "the buffer was large enough after all");
+    for loss in &losses {
+        assert!(
+            loss.source == "syscalls" && loss.class == 0 && loss.cpu >= 0 && loss.from_ts < loss.to_ts,
+            "{loss:?}"
+        );
+    }
+    assert_eq!(found.totals.lost.values().sum::<u64>(), lost);
+    // Everything that was made is either recorded or counted; of the rest of the host little is lost beside it.
+    let recorded = rows(&case)
+        .iter()
+        .filter(|r| r.kind == "getppid" && r.name == "perl")
+        .count() as u64;
+    let made = 6 * EACH;
+    assert!(recorded + lost >= made, "{recorded} + {lost} < {made}");
+    assert!(
+        recorded + lost <= made + made / 20,
+        "{recorded} + {lost} is far more than {made}"
+    );
+}
+
+#[test]
+fn starting_is_quick_as_root() {
+    if !is_root("starting_is_quick_as_root") {
+        return;
+    }
+    let dir = folder();
+    let begun = std::time::Instant::now();
+    let running = recording(&dir.path().join("case"), &["--sources", "syscalls"]);
+    let took = begun.elapsed();
+    running.signal(libc::SIGTERM).expect(0);
+    // The target is 0.5 s on a quiet machine, which one that runs tests is not.
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    let _ = output("true", &[]);
+}

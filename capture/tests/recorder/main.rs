@@ -1,0 +1,11 @@
+//! The recorder as a program: what it writes, how it ends, what it survives. Everything runs the real `ctrace-recorder`
+//! on the real kernel, as root; elsewhere tests say `SKIP name: reason`.
+
+mod acceptance;
+mod case;
+mod docker;
+mod ends;
+mod faults;
+mod run;
+mod selection;
+mod skip;

@@ -1,0 +1,187 @@
+//! Runs `ctrace-recorder`, waits until it records, and ends it by its pid.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// The program under test.
+pub(crate) const RECORDER: &str = env!("CARGO_BIN_EXE_ctrace-recorder");
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder that is removed with what is in it; on the disk, where recordings are written.
+pub(crate) fn folder() -> tempfile::TempDir {
+    tempfile::Builder::new()
+        .prefix("ctrace-recorder.")
+        .tempdir_in("/var/tmp")
+        .expect("a folder in /var/tmp")
+}
+
+/// A running recorder. Killed when dropped.
+pub(crate) struct Running {
+    child: Child,
+    said: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+/// How a recorder ended and what it said.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) said: String,
+}
+
+/// The recorder writing to a case, with arguments.
+pub(crate) fn recorder<S: AsRef<OsStr>>(case: &Path, args: &[S]) -> Command {
+    let mut command = Command::new(RECORDER);
+    command.arg("-o").arg(case).args(args);
+    command
+}
+
+/// Records to the end.
+pub(crate) fn record<S: AsRef<OsStr>>(case: &Path, args: &[S]) -> Ended {
+    start(recorder(case, args)).wait()
+}
+
+/// Starts a command that is a recorder.
+pub(crate) fn start(mut command: Command) -> Running {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the recorder starts");
+    let stderr = child.stderr.take().expect("piped");
+    let said = Arc::new(Mutex::new(String::new()));
+    let heard = said.clone();
+    let reader = thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            let mut said = heard.lock().expect("not poisoned");
+            said.push_str(&line);
+            said.push('\n');
+        }
+    });
+    Running {
+        child,
+        said,
+        reader: Some(reader),
+    }
+}
+
+/// Starts a recorder and waits until it records.
+pub(crate) fn recording<S: AsRef<OsStr>>(case: &Path, args: &[S]) -> Running {
+    let mut running = start(recorder(case, args));
+    running.until("ctrace-recorder: recording ");
+    running
+}
+
+impl Running {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it said so far.
+    pub(crate) fn said(&self) -> String {
+        self.said.lock().expect("not poisoned").clone()
+    }
+
+    /// Waits until it has said something.
+    pub(crate) fn until(&mut self, what: &str) {
+        let begun = Instant::now();
+        while !self.said().contains(what) {
+            let ended = self.child.try_wait().expect("a child");
+            assert!(ended.is_none(), "the recorder ended: {ended:?}\n{}", self.said());
+            assert!(begun.elapsed() < PATIENCE, "never said {what:?}:\n{}", self.said());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Sends a signal and waits for the end.
+    pub(crate) fn signal(self, signal: i32) -> Ended {
+        let pid = i32::try_from(self.pid()).expect("a pid");
+        // SAFETY: the pid is that of a child that was not waited for.
+        assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+        self.wait()
+    }
+
+    /// Waits for the end.
+    pub(crate) fn wait(mut self) -> Ended {
+        let begun = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                break status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "does not end:\n{}", self.said());
+            thread::sleep(Duration::from_millis(5));
+        };
+        // A program that the recorder left running may hold the pipe: what it says later is not waited for.
+        let begun = Instant::now();
+        let reader = self.reader.take().expect("not waited for");
+        while !reader.is_finished() && begun.elapsed() < Duration::from_secs(2) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ended {
+            status,
+            said: self.said(),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Ended {
+    /// Checks the exit code; 0 means that the recording was closed in order.
+    pub(crate) fn expect(&self, code: i32) -> &Ended {
+        assert_eq!(self.status.code(), Some(code), "{}", self.said);
+        self
+    }
+
+    /// Checks that something was said.
+    pub(crate) fn saying(&self, what: &str) -> &Ended {
+        assert!(self.said.contains(what), "{what:?} is not in:\n{}", self.said);
+        self
+    }
+}
+
+/// A process that works until it is dropped.
+pub(crate) struct Load(Child);
+
+impl Load {
+    /// A shell that runs a script over and over.
+    pub(crate) fn shell(script: &str) -> Load {
+        let looped = format!("while :; do {script}; done");
+        let child = Command::new("sh").arg("-c").arg(looped).stdout(Stdio::null()).spawn();
+        Load(child.expect("sh runs"))
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs a program to its end and gives what it wrote.
+pub(crate) fn output(program: &str, args: &[&str]) -> String {
+    let out = Command::new(program).args(args).output().expect(program);
+    assert!(
+        out.status.success(),
+        "{program} {args:?}: {}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    String::from_utf8_lossy(&out.stdout).trim().to_owned()
+}
+
+/// The folder of the project.
+pub(crate) fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}

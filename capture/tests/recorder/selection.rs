@@ -1,0 +1,104 @@
+//! What is recorded and what is not, as it was asked for.
+
+use std::collections::BTreeSet;
+
+use crate::case::{closed, open, rows};
+use crate::run::{folder, record};
+use crate::skip::is_root;
+
+#[test]
+fn only_the_syscalls_that_were_asked_for_as_root() {
+    if !is_root("only_the_syscalls_that_were_asked_for_as_root") {
+        return;
+    }
+    let dir = folder();
+    let case = dir.path().join("case");
+    let script = "cd /etc; exec 5</etc/hostname; cat <&5; cat passwd >/dev/null";
+    let args = [
+        "--sources",
+        "syscalls",
+        "--syscalls",
+        "openat,read",
+        "--",
+        "sh",
+        "-c",
+        script,
+    ];
+    record(&case, &args).expect(0);
+    closed(&case);
+    let rows = rows(&case);
+    let kinds: BTreeSet<&str> = rows.iter().map(|r| r.kind.as_str()).collect();
+    assert_eq!(
+        kinds,
+        ["capture_start", "capture_stop", "openat", "procexit", "read"].into()
+    );
+    // Calls that were not asked for are seen all the same where paths and descriptors depend on them.
+    assert!(
+        rows.iter()
+            .any(|r| r.name == "cat" && r.kind == "openat" && r.arg("name") == "/etc/passwd")
+    );
+    assert!(
+        rows.iter()
+            .any(|r| r.name == "cat" && r.kind == "read" && r.fd == "/etc/hostname")
+    );
+    assert_eq!(open(&case).segments()[0].header().about.capture.syscalls, "openat,read");
+}
+
+#[test]
+fn the_first_bytes_of_buffers_as_root() {
+    if !is_root("the_first_bytes_of_buffers_as_root") {
+        return;
+    }
+    let dir = folder();
+    let case = dir.path().join("case");
+    let file = dir.path().join("text");
+    std::fs::write(&file, "twelve bytes and some more").expect("own folder");
+    let path = file.to_str().expect("plain characters");
+    let args = ["--sources", "syscalls", "--snaplen", "12", "--", "cat", path];
+    record(&case, &args).expect(0);
+    let rows = rows(&case);
+    for kind in ["read", "write"] {
+        let of_cat = rows.iter().filter(|r| r.name == "cat" && r.kind == kind);
+        let data: Vec<_> = of_cat
+            .map(|r| &r.data[..])
+            .filter(|d| d.starts_with(b"twelve"))
+            .collect();
+        assert_eq!(data, [b"twelve bytes"], "{kind}");
+    }
+    assert_eq!(open(&case).segments()[0].header().about.capture.snaplen, 12);
+}
+
+#[test]
+fn a_recording_of_containers_holds_nothing_of_the_host_as_root() {
+    if !is_root("a_recording_of_containers_holds_nothing_of_the_host_as_root") {
+        return;
+    }
+    let dir = folder();
+    let case = dir.path().join("case");
+    let args = [
+        "--sources",
+        "syscalls",
+        "--scope",
+        "containers",
+        "--",
+        "cat",
+        "/etc/hostname",
+    ];
+    record(&case, &args).expect(0);
+    let case = open(&case);
+    let segment = &case.segments()[0];
+    assert_eq!(segment.header().about.capture.scope, "containers");
+    let state = segment.snapshot().expect("readable").expect("a snapshot");
+    assert!(
+        state.processes.iter().all(|p| !p.container.is_empty()),
+        "{:?}",
+        state.processes
+    );
+    assert!(state.mounts.is_empty() && state.listening.is_empty());
+    let mut outside = 0;
+    crate::case::each_block(&case, |block| {
+        let images = block.events().filter_map(|e| e.image());
+        outside += images.filter(|i| i.container().is_none()).count();
+    });
+    assert_eq!(outside, 0);
+}

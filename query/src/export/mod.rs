@@ -1,0 +1,291 @@
+//! Export of a case: every table as Parquet, `DIR/TABLE/host=NAME/date=YYYY-MM-DD/part-NNNNN.parquet`.
+//!
+//! Files appear whole: each is written under another name and renamed. `manifest.json` comes last and names the case and
+//! the digests of its segments, so that an export can be traced to its evidence.
+
+mod manifest;
+mod part;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ctrace_trace::case::{self, Verification};
+use ctrace_trace::segment::{BlockRef, Problem};
+use datafusion::catalog::TableProvider;
+use datafusion::prelude::{SessionContext, col};
+use futures::StreamExt;
+use tokio::task::JoinSet;
+
+use crate::error::QueryError;
+use crate::session::Session;
+use crate::source::{CaseSource, host_name};
+use crate::tables::Table;
+use manifest::Manifest;
+use part::{Parts, Place};
+
+/// Rows of a file of events, and of a row group: what one thread writes at a time.
+const ROWS_PER_FILE: u64 = 1 << 20;
+
+/// What an export wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exported {
+    /// Rows per table, by name.
+    pub tables: Vec<(String, u64)>,
+    /// Number of files.
+    pub files: usize,
+    /// Size of all files.
+    pub bytes: u64,
+    /// What is damaged in the case: its rows are missing.
+    pub problems: Vec<Problem>,
+}
+
+/// Told how many rows of how many are written; called from several threads.
+pub type Progress<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
+
+/// A file that was written.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Written {
+    /// Its path below the folder of the export.
+    pub(crate) path: String,
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+}
+
+/// Writes all tables of a case into a folder that is new or empty.
+///
+/// # Errors
+/// Where the session is not over a case, the folder is not empty or cannot be written.
+pub fn export(session: &Session, dir: &Path, progress: Progress<'_>) -> Result<Exported, QueryError> {
+    let Some(source) = session.source() else {
+        return Err(QueryError::Statement("this is an export already".to_owned()));
+    };
+    fs::create_dir_all(dir).map_err(QueryError::io(dir))?;
+    if fs::read_dir(dir).map_err(QueryError::io(dir))?.next().is_some() {
+        return Err(QueryError::NotEmpty(dir.to_owned()));
+    }
+    let checked = {
+        let source = source.clone();
+        session.runtime().spawn_blocking(move || case::verify(source.case()))
+    };
+    let job = Arc::new(Job {
+        dir: dir.to_owned(),
+        source: source.clone(),
+        context: single_threaded(session.context()),
+        done: AtomicU64::new(0),
+        case_id: source.case().id().map_or_else(String::new, |id| id.to_string()),
+    });
+    let work = async {
+        let mut written = Vec::new();
+        for table in Table::ALL {
+            written.push((table, job.table(table, progress).await?));
+        }
+        let checked = checked.await.map_err(|e| QueryError::Internal(e.to_string()))?;
+        Ok::<_, QueryError>((written, checked))
+    };
+    let (written, checked) = session.runtime().block_on(session.canceller().or(work))??;
+    let exported = summary(source, &written, &checked);
+    Manifest {
+        source,
+        written: &written,
+        checked: &checked,
+        problems: &exported.problems,
+    }
+    .write(dir)?;
+    Ok(exported)
+}
+
+/// How many rows an export of this session's case has, the few of processes and containers aside.
+pub fn rows_expected(session: &Session) -> u64 {
+    session
+        .source()
+        .map_or(0, |s| s.blocks().iter().map(|b| u64::from(b.head().events)).sum())
+}
+
+fn summary(source: &CaseSource, written: &[(Table, Vec<Written>)], checked: &Verification) -> Exported {
+    let files = || written.iter().flat_map(|(_, files)| files);
+    let mut problems = source.case().problems().to_vec();
+    problems.extend(source.problems());
+    problems.extend(checked.problems.iter().cloned());
+    problems.sort();
+    problems.dedup();
+    Exported {
+        tables: written
+            .iter()
+            .map(|(t, files)| (t.name().to_owned(), files.iter().map(|f| f.rows).sum()))
+            .collect(),
+        files: files().count(),
+        bytes: files().map(|f| f.bytes).sum(),
+        problems,
+    }
+}
+
+/// The same settings and memory; a file is written by one thread, several at a time.
+fn single_threaded(context: &SessionContext) -> SessionContext {
+    let config = context.copied_config().with_target_partitions(1);
+    SessionContext::new_with_config_rt(config, context.runtime_env())
+}
+
+/// An export under way.
+struct Job {
+    dir: PathBuf,
+    source: Arc<CaseSource>,
+    context: SessionContext,
+    done: AtomicU64,
+    case_id: String,
+}
+
+impl Job {
+    /// Writes a table; gives its files in order.
+    async fn table(self: &Arc<Self>, table: Table, progress: Progress<'_>) -> Result<Vec<Written>, QueryError> {
+        let (sender, mut counts) = tokio::sync::mpsc::unbounded_channel();
+        let mut waiting = self.runs(table).into_iter().zip(1u32..);
+        let mut running = JoinSet::new();
+        let mut files = Vec::new();
+        loop {
+            while running.len() < self.source.threads()
+                && let Some((run, number)) = waiting.next()
+            {
+                let (job, sender) = (self.clone(), sender.clone());
+                running.spawn(async move { job.run(table, run, number, sender).await });
+            }
+            tokio::select! {
+                Some(rows) = counts.recv() => {
+                    let done = self.done.fetch_add(rows, Ordering::Relaxed) + rows;
+                    progress(done, self.total());
+                }
+                finished = running.join_next() => match finished {
+                    Some(result) => files.extend(result.map_err(|e| QueryError::Internal(e.to_string()))??),
+                    None => break,
+                },
+            }
+        }
+        if files.is_empty() {
+            files.push(self.empty(table).await?);
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    fn total(&self) -> u64 {
+        self.source.blocks().iter().map(|b| u64::from(b.head().events)).sum()
+    }
+
+    /// What goes into one run of files each.
+    fn runs(&self, table: Table) -> Vec<Run> {
+        let run = |(provider, host): (Arc<dyn TableProvider>, &str)| Run {
+            provider,
+            host: host.to_owned(),
+        };
+        match table.over_blocks(&self.source) {
+            Some(over) => {
+                // Tables of one event type are small: the head says which blocks matter.
+                let limit = if table == Table::Events {
+                    ROWS_PER_FILE
+                } else {
+                    u64::MAX
+                };
+                let parts = split(self.source.blocks(), limit);
+                parts
+                    .into_iter()
+                    .map(|part| run((Arc::new(over.part(part)), host_of(part))))
+                    .collect()
+            }
+            None => vec![run((table.over(&self.source), self.source.host()))],
+        }
+    }
+
+    /// Writes the rows of a run, in order of time.
+    async fn run(
+        &self,
+        table: Table,
+        run: Run,
+        number: u32,
+        counts: tokio::sync::mpsc::UnboundedSender<u64>,
+    ) -> Result<Vec<Written>, QueryError> {
+        let frame = self.context.read_table(run.provider)?;
+        let names: Vec<String> = frame.schema().fields().iter().map(|f| f.name().clone()).collect();
+        let stored: Vec<&str> = names
+            .iter()
+            .map(String::as_str)
+            .filter(|n| !matches!(*n, "host" | "date"))
+            .collect();
+        let mut order = vec![col(table.sorted_by()).sort(true, true)];
+        if stored.contains(&"seq") {
+            order.push(col("seq").sort(true, true));
+        }
+        let frame = frame.select_columns(&stored)?.sort(order)?;
+        let mut rows = frame.execute_stream().await?;
+        let day = (table.sorted_by() != "ts").then(|| crate::values::day(self.source.began()));
+        let place = Place {
+            dir: self.dir.clone(),
+            table,
+            host: run.host,
+            number,
+            case_id: self.case_id.clone(),
+        };
+        let mut parts = Parts::new(place, rows.schema(), day);
+        while let Some(batch) = rows.next().await {
+            let batch = batch?;
+            parts.write(&batch)?;
+            if table == Table::Events {
+                // Nobody may listen any more; the rows are written all the same.
+                let _ = counts.send(batch.num_rows() as u64);
+            }
+        }
+        parts.finish()
+    }
+
+    /// A file without rows, so that the table is there.
+    async fn empty(&self, table: Table) -> Result<Written, QueryError> {
+        let frame = self.context.read_table(table.over(&self.source))?;
+        let names: Vec<String> = frame.schema().fields().iter().map(|f| f.name().clone()).collect();
+        let stored: Vec<&str> = names
+            .iter()
+            .map(String::as_str)
+            .filter(|n| !matches!(*n, "host" | "date"))
+            .collect();
+        let schema = frame.select_columns(&stored)?.schema().inner().clone();
+        let (host, case_id) = (self.source.host().to_owned(), self.case_id.clone());
+        let place = Place {
+            dir: self.dir.clone(),
+            table,
+            host,
+            number: 1,
+            case_id,
+        };
+        let day = crate::values::day(self.source.began());
+        let mut written = Parts::new(place, schema, Some(day)).finish_with_a_file()?;
+        written
+            .pop()
+            .ok_or_else(|| QueryError::Internal("a file was not written".to_owned()))
+    }
+}
+
+/// Rows that one thread writes.
+struct Run {
+    provider: Arc<dyn TableProvider>,
+    host: String,
+}
+
+fn host_of(blocks: &[BlockRef]) -> &str {
+    blocks.first().map_or("", |b| host_name(&b.header().about.host))
+}
+
+/// Consecutive blocks of one host with about so many events.
+fn split(blocks: &[BlockRef], limit: u64) -> Vec<&[BlockRef]> {
+    let mut out = Vec::new();
+    let (mut start, mut events) = (0, 0u64);
+    for (i, block) in blocks.iter().enumerate() {
+        let more = u64::from(block.head().events);
+        let other_host = host_of(&blocks[i..]) != host_of(&blocks[start..]);
+        if i > start && (events + more > limit || other_host) {
+            out.extend(blocks.get(start..i));
+            (start, events) = (i, 0);
+        }
+        events = events.saturating_add(more);
+    }
+    out.extend(blocks.get(start..).filter(|rest| !rest.is_empty()));
+    out
+}

@@ -1,0 +1,6 @@
+//! Rules over cases that are written through the public interface: what alerts there are and how they look.
+
+mod alerts;
+mod filters;
+mod order;
+mod recording;

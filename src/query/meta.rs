@@ -1,0 +1,117 @@
+//! Commands of the prompt that are no SQL: `\d`, `\d TABLE`, `\timing`, `\format`, `\?`.
+
+use std::io::{self, Write};
+
+use ctrace_query::output::Format;
+use ctrace_query::{QueryError, TableInfo};
+use ctrace_trace::escape;
+
+use super::Shell;
+
+const HELP: &str = "\
+\\d            list tables
+\\d TABLE      list columns with their meaning
+\\timing       show how long statements take, or stop it
+\\format NAME  write results as table, csv or ndjson
+\\q            leave
+Statements end with a semicolon. Ctrl-C cancels a running statement.";
+
+/// Statements and commands of a text. A command takes the rest of its line.
+pub(super) fn split(text: &str) -> Vec<&str> {
+    let mut out = Vec::new();
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        if rest.starts_with('\\') {
+            let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
+            out.push(line.trim().trim_end_matches(';'));
+            rest = after.trim_start();
+            continue;
+        }
+        // A command may follow on a line of its own.
+        let end = rest.find("\n\\").map_or(rest.len(), |at| at + 1);
+        let (sql, after) = rest.split_at(end);
+        out.extend(ctrace_query::split(sql));
+        rest = after.trim_start();
+    }
+    out
+}
+
+/// Runs a command, given without its backslash.
+pub(super) fn run(shell: &mut Shell<'_>, command: &str, out: &mut impl Write) -> Result<(), QueryError> {
+    let mut words = command.split_whitespace();
+    let wrong = |message: String| Err(QueryError::Statement(message));
+    match (words.next(), words.next()) {
+        (Some("d"), None) => tables(shell.session.tables(), out)?,
+        (Some("d"), Some(name)) => match shell.session.table(name.trim_end_matches(';')) {
+            Some(table) => columns(table, out)?,
+            None => {
+                let names: Vec<&str> = shell.session.tables().iter().map(|t| t.name.as_str()).collect();
+                return wrong(format!("no table `{name}`; there are {}", names.join(", ")));
+            }
+        },
+        (Some("timing"), None) => {
+            shell.timing = !shell.timing;
+            eprintln!("Timing is {}.", if shell.timing { "on" } else { "off" });
+        }
+        (Some("format"), Some(name)) => {
+            shell.format = match name {
+                "table" => Format::Table,
+                "csv" => Format::Csv,
+                "ndjson" | "json" => Format::Ndjson,
+                _ => return wrong(format!("no format `{name}`; there are table, csv, ndjson")),
+            }
+        }
+        (Some("?" | "h" | "help"), _) => writeln!(out, "{HELP}")?,
+        (Some("q"), _) => {}
+        _ => return wrong(format!("no command `\\{command}`; `\\?` lists them")),
+    }
+    Ok(())
+}
+
+fn tables(tables: &[TableInfo], out: &mut impl Write) -> io::Result<()> {
+    let width = tables.iter().map(|t| t.name.chars().count()).max().unwrap_or(0);
+    for table in tables {
+        let name = escape::text(&table.name);
+        writeln!(
+            out,
+            "{}",
+            format!("{name:width$}  {:>3} columns  {}", table.columns.len(), table.doc).trim_end()
+        )?;
+    }
+    Ok(())
+}
+
+fn columns(table: &TableInfo, out: &mut impl Write) -> io::Result<()> {
+    let longest = |get: fn(&ctrace_query::ColumnInfo) -> &str| {
+        table.columns.iter().map(|c| get(c).chars().count()).max().unwrap_or(0)
+    };
+    let (names, types) = (longest(|c| &c.name), longest(|c| &c.ty));
+    if !table.doc.is_empty() {
+        writeln!(out, "{}", table.doc)?;
+    }
+    for column in &table.columns {
+        let (name, ty) = (escape::text(&column.name), escape::text(&column.ty));
+        writeln!(
+            out,
+            "{}",
+            format!("{name:names$}  {ty:types$}  {}", column.doc).trim_end()
+        )?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split;
+
+    #[test]
+    fn commands_take_a_line_and_statements_end_with_semicolons() {
+        let text = "\\d events\nselect 1; select\n 2;\n\\timing\nselect ';'";
+        assert_eq!(
+            split(text),
+            ["\\d events", "select 1", "select\n 2", "\\timing", "select ';'"]
+        );
+        assert_eq!(split("\\d;"), ["\\d"]);
+        assert_eq!(split(" ;; "), [""; 0]);
+    }
+}

@@ -1,0 +1,93 @@
+//! Parameters that Falco stores with `execve`, `clone` and their kin, and that ctrace keeps in the process image.
+
+use super::{Rendered, dots, number};
+use crate::block::decoded::{EventView, ImageView};
+use crate::names;
+use crate::schema::EventSpec;
+
+const EXEC: [&str; 20] = [
+    "exe",
+    "args",
+    "tid",
+    "pid",
+    "ptid",
+    "cwd",
+    "comm",
+    "cgroups",
+    "env",
+    "tty",
+    "loginuid",
+    "flags",
+    "cap_inheritable",
+    "cap_permitted",
+    "cap_effective",
+    "exe_ino",
+    "uid",
+    "trusted_exepath",
+    "pgid",
+    "gid",
+];
+const CLONE: [&str; 11] = [
+    "exe", "args", "tid", "pid", "ptid", "cwd", "comm", "cgroups", "uid", "gid", "vpid",
+];
+const CAPSET: [&str; 3] = ["cap_inheritable", "cap_permitted", "cap_effective"];
+
+/// The names of the parameters that the image holds for an event type, in Falco's order.
+pub(super) fn names(spec: &EventSpec) -> &'static [&'static str] {
+    match spec.name.as_str() {
+        "execve" | "execveat" => &EXEC,
+        "clone" | "clone3" | "fork" | "vfork" => &CLONE,
+        "capset" => &CAPSET,
+        _ => &[],
+    }
+}
+
+/// One of them.
+pub(super) fn parameter<'a>(event: EventView<'a>, spec: &EventSpec, name: &str) -> Option<Rendered<'a>> {
+    if !names(spec).contains(&name) {
+        return None;
+    }
+    let p = event.image().filter(|p| p.entry.pid != 0)?;
+    match name {
+        "tid" => Some(Rendered::number(event.context()?.tid, p.str(p.entry.name))),
+        "uid" => Some(number::user(event, i64::from(p.entry.euid))),
+        _ => of(p, name),
+    }
+}
+
+fn of<'a>(p: ImageView<'a>, name: &str) -> Option<Rendered<'a>> {
+    let text = |id| Rendered::plain(p.str(id));
+    let hexadecimal = |set: u64| Rendered::plain(format!("{set:X}").into_bytes());
+    Some(match name {
+        "exe" => Rendered::plain(p.args().next().unwrap_or_default()),
+        "args" => Rendered::plain(arguments(p)),
+        "pid" => Rendered::number(p.entry.pid, p.str(p.entry.name)),
+        "ptid" => Rendered::number(p.entry.ppid, p.parent().map_or(&[][..], |q| q.str(q.entry.name))),
+        "vpid" => Rendered::number(p.entry.vpid, ""),
+        "pgid" => Rendered::number(p.entry.pgid, ""),
+        "tty" => Rendered::number(p.entry.tty, ""),
+        "cwd" => text(p.entry.cwd),
+        "comm" => text(p.entry.name),
+        "cgroups" => text(p.entry.cgroup),
+        "env" => Rendered::plain(dots(p.str(p.entry.env))),
+        "loginuid" => number::id(i64::from(p.entry.loginuid), p.str(p.entry.login_user)),
+        "flags" => Rendered::number(p.entry.exe_flags, names::exe_flags(p.entry.exe_flags)),
+        "cap_inheritable" => hexadecimal(p.entry.cap_inheritable),
+        "cap_permitted" => hexadecimal(p.entry.cap_permitted),
+        "cap_effective" => hexadecimal(p.entry.cap_effective),
+        "exe_ino" => Rendered::number(p.entry.exe_ino, ""),
+        "trusted_exepath" => text(p.entry.exe_path),
+        "gid" => number::id(i64::from(p.entry.egid), p.str(p.entry.group)),
+        _ => return None,
+    })
+}
+
+/// All but the first, each with a dot for the NUL that ends it.
+fn arguments(p: ImageView<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    for argument in p.args().skip(1) {
+        out.extend(dots(argument));
+        out.push(b'.');
+    }
+    out
+}

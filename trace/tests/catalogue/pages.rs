@@ -1,0 +1,188 @@
+//! The reference pages are made from the declarations. `CTRACE_BLESS=1 cargo test -p ctrace-trace pages` writes them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use ctrace_trace::catalogue::{self, ArgRule, Field, FieldType};
+use ctrace_trace::event::{EventType, Source};
+use ctrace_trace::schema::{EventSpec, FdUse, ParamKind, Schema};
+use ctrace_trace::syscalls::{self, Lane};
+
+fn compare(page: &str, expected: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs").join(page);
+    if std::env::var_os("CTRACE_BLESS").is_some() {
+        std::fs::write(&path, expected).expect("docs is writable");
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        found == expected,
+        "docs/{page} is not what the declarations say: CTRACE_BLESS=1 cargo test -p ctrace-trace pages"
+    );
+}
+
+#[test]
+fn fields() {
+    let mut page = String::from(
+        "# Fields\n\n\
+         Generated from the field catalogue; do not edit.\n\n\
+         Fields stand in rules, in filters (`ctrace read CASE 'proc.name=cat'`) and in formats (`%proc.name`); those \
+         with a column are columns of the SQL table `events` under that name. Names and meaning follow Falco's field \
+         reference. A field that an event does not have is shown as `<NA>` and no comparison with it is true.\n\n\
+         `[n]` takes a position, `[key]` a position or a name; in parentheses it may be left out. After `evt.arg` and \
+         `evt.rawarg` the name may also follow a dot (`evt.arg.flags`).\n\n\
+         Types: `time` is nanoseconds since the Unix epoch (UTC), `duration` nanoseconds, `list` several texts of \
+         which any may match.\n",
+    );
+    for (title, fields) in catalogue::GROUPS {
+        write!(
+            page,
+            "\n## {title}\n\n| field | type | column | meaning |\n| --- | --- | --- | --- |\n"
+        )
+        .expect("text");
+        for field in *fields {
+            row(&mut page, field);
+        }
+    }
+    page.push_str(
+        "\n## Fields of Falco that ctrace does not have\n\nA rule that uses one is refused with this reason.\n\n\
+         | field | why |\n| --- | --- |\n",
+    );
+    for (name, why) in catalogue::all_unsupported() {
+        writeln!(page, "| `{name}` | {why} |").expect("text");
+    }
+    compare("fields.md", &page);
+}
+
+fn row(page: &mut String, field: &Field) {
+    let argument = match field.arg {
+        ArgRule::None => "",
+        ArgRule::OptionalIndex => " (`[n]`)",
+        ArgRule::Required => " `[key]`",
+        ArgRule::Optional => " (`[key]`)",
+    };
+    let ty = match field.ty {
+        FieldType::Bool => "bool",
+        FieldType::Int => "int",
+        FieldType::Uint => "uint",
+        FieldType::Timestamp => "time",
+        FieldType::Duration => "duration",
+        FieldType::Str => "text",
+        FieldType::Ip => "address",
+        FieldType::List => "list",
+    };
+    let column = field.column.map(|c| format!("`{c}`")).unwrap_or_default();
+    let doc = field.doc.replace('|', "\\|");
+    writeln!(page, "| `{}`{argument} | {ty} | {column} | {doc} |", field.name).expect("text");
+}
+
+#[test]
+fn events() {
+    let schema = Schema::current();
+    let mut page = String::from(
+        "# Event types\n\n\
+         Generated from the declarations; do not edit.\n\n\
+         `evt.type` is the name, `evt.arg.NAME` a parameter. Names and parameters follow Falco's where Falco has them, \
+         else the manual pages; `res` (or `fd`, where the result is a new descriptor) is the result. Each segment of a \
+         trace carries these declarations, so that an old trace stays readable.\n",
+    );
+    for source in Source::ALL.into_iter().filter(|s| *s != Source::Syscall) {
+        let of_source: Vec<&EventSpec> = schema.specs().iter().filter(|s| s.source == source).collect();
+        write!(
+            page,
+            "\n## {source}\n\n| event | number | parameters |\n| --- | --- | --- |\n"
+        )
+        .expect("text");
+        for spec in of_source {
+            writeln!(page, "| `{}` | {:#x} | {} |", spec.name, spec.id.0, params(spec)).expect("text");
+        }
+    }
+    page.push_str(
+        "\n## syscall\n\n\
+         Beside the system calls: `procexit` (0x1001), the end of a process, and `unknown` (0x1000), a system call that \
+         no table has.\n\n\
+         | event | parameters |\n| --- | --- |\n",
+    );
+    for id in [EventType::PROCEXIT, EventType::UNKNOWN_SYSCALL] {
+        let spec = schema.get(id).expect("declared");
+        writeln!(page, "| `{}` | {} |", spec.name, params(spec)).expect("text");
+    }
+    page.push_str(
+        "\nThe lane says how important it is not to lose an event: `priority` has ring buffer room of its own and is \
+         shed last, `bulk` is shed first. The descriptor is the argument (or the result) that `fd.*` is about. Where \
+         the i386 call has other parameters than the x86_64 call of that name, a row of its own follows.\n\n\
+         | event | x86_64 | i386 | lane | descriptor | parameters |\n| --- | --- | --- | --- | --- | --- |\n",
+    );
+    syscall_rows(&mut page, &schema);
+    compare("events.md", &page);
+}
+
+fn syscall_rows(page: &mut String, schema: &Schema) {
+    let mut by_name: BTreeMap<&str, Vec<&EventSpec>> = BTreeMap::new();
+    let numbered = |s: &&EventSpec| s.id.is_syscall() && s.id != EventType::UNKNOWN_SYSCALL;
+    for spec in schema.specs().iter().filter(numbered) {
+        by_name.entry(&spec.name).or_default().push(spec);
+    }
+    for (name, specs) in by_name {
+        let mut shapes: Vec<Vec<&EventSpec>> = Vec::new();
+        for spec in specs {
+            match shapes
+                .iter_mut()
+                .find(|s| s[0].params == spec.params && s[0].fd == spec.fd)
+            {
+                Some(shape) => shape.push(spec),
+                None => shapes.push(vec![spec]),
+            }
+        }
+        for shape in shapes {
+            let numbers = |compat: bool| {
+                let of_table = shape.iter().filter(|s| s.id.is_compat() == compat);
+                let all: Vec<String> = of_table.map(|s| (s.id.0 & 0xFFF).to_string()).collect();
+                all.join(", ")
+            };
+            let lane = match syscalls::lane(shape[0].id) {
+                Lane::Priority => "priority",
+                Lane::Hot => "hot",
+                Lane::Bulk => "bulk",
+            };
+            let descriptor = match shape[0].fd {
+                FdUse::None => String::new(),
+                FdUse::Ret => "result".to_owned(),
+                FdUse::Arg(n) => format!("argument {n}"),
+            };
+            writeln!(
+                page,
+                "| `{name}` | {} | {} | {lane} | {descriptor} | {} |",
+                numbers(false),
+                numbers(true),
+                params(shape[0])
+            )
+            .expect("text");
+        }
+    }
+}
+
+fn params(spec: &EventSpec) -> String {
+    let one = |p: &ctrace_trace::schema::Param| format!("`{}` {}", p.name, kind(p.kind));
+    spec.params.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn kind(kind: ParamKind) -> &'static str {
+    match kind {
+        ParamKind::Int => "int",
+        ParamKind::Uint => "uint",
+        ParamKind::Flags(_) => "flags",
+        ParamKind::Enum(_) => "name",
+        ParamKind::Mode => "mode",
+        ParamKind::Fd => "fd",
+        ParamKind::Pid => "pid",
+        ParamKind::Uid => "uid",
+        ParamKind::Gid => "gid",
+        ParamKind::Signal => "signal",
+        ParamKind::Addr => "address",
+        ParamKind::Size => "size",
+        ParamKind::Str => "text",
+        ParamKind::Path => "path",
+        ParamKind::SockAddr => "socket address",
+    }
+}
