@@ -32,12 +32,20 @@ impl std::error::Error for Coded {}
 
 /// Gives an error the exit code of wrong usage.
 pub(crate) fn usage(error: impl Into<anyhow::Error>) -> anyhow::Error {
-    Coded { code: USAGE, error: error.into() }.into()
+    Coded {
+        code: USAGE,
+        error: error.into(),
+    }
+    .into()
 }
 
 /// Gives an error the exit code of damaged input.
 pub(crate) fn damaged(error: impl Into<anyhow::Error>) -> anyhow::Error {
-    Coded { code: DAMAGED, error: error.into() }.into()
+    Coded {
+        code: DAMAGED,
+        error: error.into(),
+    }
+    .into()
 }
 
 /// Prints the error, if there is one, and gives the process's exit code.
@@ -47,7 +55,11 @@ pub(crate) fn code(result: anyhow::Result<u8>) -> ExitCode {
         Err(e) => e,
     };
     // Whoever reads our output has seen enough (`ctrace read case | head`): that is success.
-    if error.chain().filter_map(|e| e.downcast_ref::<io::Error>()).any(|e| e.kind() == io::ErrorKind::BrokenPipe) {
+    if error
+        .chain()
+        .filter_map(|e| e.downcast_ref::<io::Error>())
+        .any(|e| e.kind() == io::ErrorKind::BrokenPipe)
+    {
         return ExitCode::from(DONE);
     }
     let code = error.downcast_ref::<Coded>().map_or(REFUSED, |c| c.code);

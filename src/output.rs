@@ -39,7 +39,11 @@ pub(crate) fn report(problems: &[Problem]) {
 
 /// [`exit::DAMAGED`] where there is damage, else the given code.
 pub(crate) fn exit_code<'a>(problems: impl IntoIterator<Item = &'a Problem>, otherwise: u8) -> u8 {
-    if problems.into_iter().any(|p| p.kind.is_damage()) { exit::DAMAGED } else { otherwise }
+    if problems.into_iter().any(|p| p.kind.is_damage()) {
+        exit::DAMAGED
+    } else {
+        otherwise
+    }
 }
 
 /// A time as `2026-11-21T10:11:12.123456789Z`.
@@ -68,13 +72,23 @@ pub(crate) fn size(bytes: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+    if unit == 0 {
+        format!("{bytes} B")
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
 }
 
 /// Right-aligned first columns and a left-aligned last one.
 pub(crate) fn table(out: &mut impl Write, indent: &str, rows: &[Vec<String>]) -> io::Result<()> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|s| s.chars().count()).max().unwrap_or(0);
+    let width = |c: usize| {
+        rows.iter()
+            .filter_map(|r| r.get(c))
+            .map(|s| s.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     for row in rows {
         write!(out, "{indent}")?;

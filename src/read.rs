@@ -53,7 +53,11 @@ pub(crate) enum Resolve {
 /// Prints them.
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let text = args.filter.join(" ");
-    let filter = if text.trim().is_empty() { None } else { Some(Filter::parse(&text).map_err(exit::usage)?) };
+    let filter = if text.trim().is_empty() {
+        None
+    } else {
+        Some(Filter::parse(&text).map_err(exit::usage)?)
+    };
     let printer = if args.json {
         Printer::Json(json_fields())
     } else {
@@ -61,7 +65,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         Printer::Text(Format::parse(format).map_err(exit::usage)?)
     };
     let case = output::open_case(&args.case)?;
-    let problems = Reading { case: &case, filter, printer, left: args.limit.unwrap_or(u64::MAX) }.run(args.resolve)?;
+    let problems = Reading {
+        case: &case,
+        filter,
+        printer,
+        left: args.limit.unwrap_or(u64::MAX),
+    }
+    .run(args.resolve)?;
     output::report(&problems);
     Ok(output::exit_code(case.problems().iter().chain(&problems), exit::DONE))
 }
@@ -146,7 +156,9 @@ impl Reading<'_> {
 
 /// The fields that make sense for any event: those with a column, but for the text of all arguments.
 fn json_fields() -> Vec<&'static Field> {
-    catalogue::all().filter(|f| f.column.is_some() && f.name != "evt.args").collect()
+    catalogue::all()
+        .filter(|f| f.column.is_some() && f.name != "evt.args")
+        .collect()
 }
 
 fn object(event: EventView<'_>, fields: &[&'static Field]) -> Json {
@@ -161,8 +173,12 @@ fn object(event: EventView<'_>, fields: &[&'static Field]) -> Json {
         }
     }
     if let Some(spec) = event.spec() {
-        let args: Map<String, Json> =
-            spec.params.iter().enumerate().filter_map(|(slot, p)| Some((p.name.clone(), argument(event, slot, p)?))).collect();
+        let args: Map<String, Json> = spec
+            .params
+            .iter()
+            .enumerate()
+            .filter_map(|(slot, p)| Some((p.name.clone(), argument(event, slot, p)?)))
+            .collect();
         // What the fields of these sources show already is not repeated as arguments.
         if !args.is_empty() && !matches!(spec.source, Source::Docker | Source::Audit) {
             object.insert("evt.args".to_owned(), Json::Object(args));

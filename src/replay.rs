@@ -55,13 +55,22 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     }
     output::report(&outcome.problems);
     let found = if outcome.alerts > 0 { exit::FINDINGS } else { exit::DONE };
-    Ok(output::exit_code(case.problems().iter().chain(&outcome.problems), found))
+    Ok(output::exit_code(
+        case.problems().iter().chain(&outcome.problems),
+        found,
+    ))
 }
 
 /// Reads and checks rules; everything that is wrong with them is told at once.
 fn load(paths: &[PathBuf]) -> anyhow::Result<RuleSet> {
     let mut texts = Vec::new();
-    for path in paths.iter().map(|p| files(p)).collect::<anyhow::Result<Vec<_>>>()?.into_iter().flatten() {
+    for path in paths
+        .iter()
+        .map(|p| files(p))
+        .collect::<anyhow::Result<Vec<_>>>()?
+        .into_iter()
+        .flatten()
+    {
         let text = fs::read_to_string(&path).with_context(|| format!("rules {}", path.display()))?;
         texts.push((path.display().to_string(), text));
     }
@@ -78,11 +87,18 @@ fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     }
     let is_rules = |p: &PathBuf| p.extension().is_some_and(|e| e == "yaml" || e == "yml");
     let entries = fs::read_dir(path).with_context(|| format!("rules {}", path.display()))?;
-    let mut files: Vec<PathBuf> =
-        entries.map(|e| e.map(|e| e.path())).collect::<Result<Vec<_>, _>>()?.into_iter().filter(is_rules).collect();
+    let mut files: Vec<PathBuf> = entries
+        .map(|e| e.map(|e| e.path()))
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter()
+        .filter(is_rules)
+        .collect();
     files.sort();
     if files.is_empty() {
-        return Err(exit::usage(anyhow::anyhow!("{}: no *.yaml or *.yml in this folder", path.display())));
+        return Err(exit::usage(anyhow::anyhow!(
+            "{}: no *.yaml or *.yml in this folder",
+            path.display()
+        )));
     }
     Ok(files)
 }

@@ -13,7 +13,8 @@
 //! - Threads of a process share one descriptor table, one set of ids and, until they `unshare(CLONE_FS)`, one directory.
 //!   Processes that share tables without being threads (`clone(CLONE_FILES)` alone) are taken for separate ones.
 //! - Descriptors received through `recvmsg` are announced by no record: the host is asked at their first use.
-//! - Calls of 32-bit programs carry no strings: what they open is asked for at its first use.
+//! - Of calls of 32-bit programs what lies behind vectors of pointers (`sendmsg`, the arguments of a failed exec) and
+//!   behind `socketcall` is not known.
 
 mod action;
 mod address;
