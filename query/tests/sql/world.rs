@@ -243,9 +243,9 @@ fn arg(kind: ParamKind, dice: &mut Dice) -> Arg<'static> {
         return Arg::None;
     }
     match kind {
-        ParamKind::Str => Arg::Str(dice.pick(&TEXTS[..])),
+        ParamKind::Str => Arg::Str(dice.pick::<&[u8]>(&TEXTS)),
         ParamKind::Path => {
-            let resolved: &[u8] = dice.pick(&PATHS[..]);
+            let resolved: &[u8] = dice.pick::<&[u8]>(&PATHS);
             Arg::Path {
                 resolved,
                 raw: if dice.roll(2) == 0 { resolved } else { b"relative" },
