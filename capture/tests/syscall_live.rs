@@ -145,6 +145,7 @@ fn specs() -> Vec<SyscallSpec> {
                 _ => plain,
             }
         })
+        .chain((0..512).map(|_| SyscallSpec::PLAIN))
         .collect()
 }
 
