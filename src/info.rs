@@ -39,8 +39,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     };
     let mut out = output::stdout();
     if args.json {
-        serde_json::to_writer_pretty(&mut out, &facts.json())?;
-        writeln!(out)?;
+        writeln!(out, "{}", output::visible_json(&serde_json::to_string_pretty(&facts.json())?))?;
     } else {
         facts.text(&mut out, args.types)?;
     }

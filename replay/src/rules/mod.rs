@@ -31,6 +31,9 @@ pub const ENGINE_VERSION: (u32, u32, u32) = (0, 62, 0);
 /// Deepest formula once macros are expanded; public rules stay below ten.
 const MAX_DEPTH: u32 = 500;
 
+/// Largest formula once macros are expanded; public rules stay below a thousand.
+const MAX_SIZE: u64 = 1 << 18;
+
 /// A rules file: the caller reads it, so that this crate needs no file system.
 #[derive(Clone, Copy, Debug)]
 pub struct RuleFile<'a> {
@@ -283,6 +286,13 @@ impl Loader {
             errors.push(CompileError::new(
                 Sources::loc(id, 0),
                 "the condition is nested too deeply",
+            ));
+            return None;
+        }
+        if formulas.size(node) > MAX_SIZE {
+            errors.push(CompileError::new(
+                Sources::loc(id, 0),
+                "the condition is too large once its macros are expanded",
             ));
             return None;
         }

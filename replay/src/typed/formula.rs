@@ -30,6 +30,8 @@ pub(crate) struct Formulas {
     nodes: Vec<Node>,
     /// Per node: how deep its children nest.
     depths: Vec<u32>,
+    /// Per node: how many nodes it has where each use of a shared one counts.
+    sizes: Vec<u64>,
     interned: BTreeMap<Node, NodeId>,
     atoms: Vec<Arc<Atom>>,
     atom_keys: BTreeMap<String, AtomId>,
@@ -52,6 +54,12 @@ impl Formulas {
     /// How deep a formula nests: evaluation recurses as deep.
     pub(crate) fn depth(&self, id: NodeId) -> u32 {
         self.depths.get(id.0 as usize).copied().unwrap_or(0)
+    }
+
+    /// How large a formula is where each use of a shared node counts: evaluation takes as long. Macros that use another
+    /// one twice double it at each level.
+    pub(crate) fn size(&self, id: NodeId) -> u64 {
+        self.sizes.get(id.0 as usize).copied().unwrap_or(1)
     }
 
     /// Whether the formula holds, given which atoms do.
@@ -125,6 +133,8 @@ impl Formulas {
         };
         self.depths
             .push(children.iter().map(|c| self.depth(*c) + 1).max().unwrap_or(0));
+        let sizes = children.iter().map(|c| self.size(*c));
+        self.sizes.push(sizes.fold(1, u64::saturating_add));
         self.nodes.push(node.clone());
         self.interned.insert(node, id);
         id
