@@ -81,7 +81,7 @@ impl Resolver {
         self.state.table.expire(record.header().ts);
         match record {
             Record::Syscall(view) => self.syscall(view, clock, sink),
-            Record::SyscallEnter(view) => self.enter(view, clock, sink),
+            Record::SyscallEnter(view) => self.enter(view),
             Record::Exec(view) => self.exec(view, clock, sink),
             Record::Fork(view) => self.fork(&view.fixed, clock),
             Record::Exit(view) => self.exit(&view.fixed, clock, sink),
@@ -134,7 +134,9 @@ impl Resolver {
     }
 
     fn exit(&mut self, exit: &Exit, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
-        let Some(ended) = self.state.exit(exit) else {
+        let ended = self.state.exit(exit);
+        self.left(exit, clock, sink);
+        let Some(ended) = ended else {
             return;
         };
         let (code, signal) = (ended.status >> 8 & 0xff, ended.status & 0x7f);
