@@ -74,17 +74,16 @@ pub(crate) fn timestamp_type() -> DataType {
 }
 
 /// The type of a length of time.
-pub(crate) fn duration_type() -> DataType {
+fn duration_type() -> DataType {
     DataType::Duration(TimeUnit::Nanosecond)
 }
 
-/// The type of a text that repeats.
-pub(crate) fn dictionary_type() -> DataType {
-    DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8))
-}
+/// The type of texts: views, as DataFusion reads texts of Parquet. A text of a dictionary is in memory once, and each
+/// row that has it points there; unlike dictionary arrays, every function and operator takes views.
+pub(crate) const TEXT: DataType = DataType::Utf8View;
 
 /// The type of a list of texts.
-pub(crate) fn list_type() -> DataType {
+fn list_type() -> DataType {
     DataType::List(Arc::new(ArrowField::new_list_field(DataType::Utf8, true)))
 }
 
@@ -142,9 +141,9 @@ impl Column {
             Column::Seq => DataType::UInt64,
             Column::Ts => timestamp_type(),
             Column::ProcessKey => DataType::Int64,
-            Column::Field(f) => field_type(f),
+            Column::Field(f) => data_type(f.ty),
             Column::Param(p) => p.ty.arrow(),
-            Column::Host => dictionary_type(),
+            Column::Host => TEXT,
             Column::Date => DataType::Date32,
         }
     }
@@ -193,20 +192,20 @@ impl ParamType {
             ParamType::Int => DataType::Int64,
             ParamType::Uint => DataType::UInt64,
             ParamType::Timestamp => timestamp_type(),
-            ParamType::Text | ParamType::Name(_) => DataType::Utf8,
+            ParamType::Text | ParamType::Name(_) => TEXT,
         }
     }
 }
 
-fn field_type(f: &Field) -> DataType {
-    match f.ty {
+/// How values of a field look in Arrow.
+pub(crate) fn data_type(ty: FieldType) -> DataType {
+    match ty {
         FieldType::Bool => DataType::Boolean,
         FieldType::Int => DataType::Int64,
         FieldType::Uint => DataType::UInt64,
         FieldType::Timestamp => timestamp_type(),
         FieldType::Duration => duration_type(),
-        FieldType::Str | FieldType::Ip if f.domain() == Domain::Event => DataType::Utf8,
-        FieldType::Str | FieldType::Ip => dictionary_type(),
+        FieldType::Str | FieldType::Ip => TEXT,
         FieldType::List => list_type(),
     }
 }

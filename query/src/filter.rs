@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray, UInt32Array, new_null_array};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, new_null_array};
 use arrow::compute::concat;
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef};
 use ctrace_trace::block::Need;
 use ctrace_trace::block::decoded::Decoded;
 use datafusion::catalog::Session;
@@ -19,7 +19,7 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_expr::PhysicalExpr;
 
 use crate::column::{Column, Per};
-use crate::values::{dictionary, entry_count, entry_of};
+use crate::values::{entry_count, entry_of};
 
 /// How a condition is handled.
 pub(crate) fn support(filter: &Expr, columns: &[Column]) -> TableProviderFilterPushDown {
@@ -174,23 +174,9 @@ impl EntryFilter {
     pub(crate) fn mask(&self, values: ArrayRef) -> Result<Mask> {
         // One more entry stands for rows that refer to nothing: their value is null.
         let values = concat(&[&values, &new_null_array(values.data_type(), 1)])?;
-        let batch = RecordBatch::try_new(self.schema.clone(), vec![self.typed(values)?])?;
+        let batch = RecordBatch::try_new(self.schema.clone(), vec![values])?;
         let result = self.expr.evaluate(&batch)?.into_array(batch.num_rows())?;
         Ok(Mask::new(as_boolean_array(&result)?))
-    }
-
-    /// Texts as the dictionary type that the table shows.
-    fn typed(&self, values: ArrayRef) -> Result<ArrayRef> {
-        match (
-            self.schema.field(0).data_type(),
-            values.as_any().downcast_ref::<StringArray>(),
-        ) {
-            (DataType::Dictionary(..), Some(texts)) => {
-                let keys: UInt32Array = (0..texts.len() as u32).map(Some).collect();
-                Ok(dictionary(&keys, texts)?)
-            }
-            _ => Ok(values),
-        }
     }
 }
 

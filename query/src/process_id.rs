@@ -55,5 +55,5 @@ mod tests {
         assert_ne!(ProcessId { exec_ts: 0, ..id }.key(), KEY);
     }
 
-    const KEY: i64 = 0;
+    const KEY: i64 = 3_047_849_391_159_680_636;
 }

@@ -11,7 +11,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 
 use crate::cancel::Cancel;
 use crate::error::QueryError;
@@ -57,7 +57,9 @@ pub struct TableInfo {
 
 /// Tables and the runtime on which statements run. Calls block.
 pub struct Session {
-    runtime: Runtime,
+    handle: Handle,
+    /// Taken when the session ends.
+    runtime: Option<Runtime>,
     context: SessionContext,
     source: Option<Arc<CaseSource>>,
     tables: Vec<TableInfo>,
@@ -91,7 +93,7 @@ impl Session {
             return Err(QueryError::NoTables(path.to_owned()));
         }
         for table in &tables {
-            let provider = session.runtime.block_on(folder::open(&session.context, table))?;
+            let provider = session.handle.block_on(folder::open(&session.context, table))?;
             session.context.register_table(folder::quoted(&table.name), provider)?;
         }
         session.list_tables(tables.into_iter().map(|t| t.name).collect())?;
@@ -117,8 +119,10 @@ impl Session {
             environment = environment.with_memory_limit(limit, 1.0);
         }
         let context = SessionContext::new_with_config_rt(config, Arc::new(environment.build()?));
+        let handle = runtime.handle().clone();
         Ok(Session {
-            runtime,
+            handle,
+            runtime: Some(runtime),
             context,
             source: None,
             tables: Vec::new(),
@@ -129,7 +133,7 @@ impl Session {
     fn list_tables(&mut self, names: Vec<String>) -> Result<(), QueryError> {
         for name in names {
             let provider = self
-                .runtime
+                .handle
                 .block_on(self.context.table_provider(folder::quoted(&name)))?;
             let known = Table::find(&name);
             let docs = known.map(Table::column_docs).unwrap_or_default();
@@ -176,7 +180,7 @@ impl Session {
             let frame = self.context.execute_logical_plan(plan).await?;
             Ok::<_, QueryError>(frame.execute_stream().await?)
         };
-        let stream = self.runtime.block_on(self.cancel.or(start))??;
+        let stream = self.handle.block_on(self.cancel.or(start))??;
         Ok(Answer {
             session: self,
             schema: stream.schema(),
@@ -205,8 +209,15 @@ impl Session {
         &self.context
     }
 
-    pub(crate) fn runtime(&self) -> &Runtime {
-        &self.runtime
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl Drop for Session {
+    /// Does not wait for what a cancelled statement still computes.
+    fn drop(&mut self) {
+        self.runtime.take().into_iter().for_each(Runtime::shutdown_background);
     }
 }
 
@@ -228,8 +239,8 @@ impl Iterator for Answer<'_> {
     type Item = Result<RecordBatch, QueryError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let Session { runtime, cancel, .. } = self.session;
-        match runtime.block_on(cancel.or(self.stream.next())) {
+        let Session { handle, cancel, .. } = self.session;
+        match handle.block_on(cancel.or(self.stream.next())) {
             Ok(batch) => batch.map(|b| b.map_err(QueryError::from)),
             Err(cancelled) => Some(Err(cancelled)),
         }

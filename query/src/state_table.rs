@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{ArrayRef, Date32Array, StringArray};
+use arrow::array::{ArrayRef, Date32Array, StringViewArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
@@ -110,9 +110,11 @@ impl TableProvider for StateTable {
 
 /// The schema of columns, with the host and the day on which the recording began at the end.
 pub(crate) fn schema<R>(columns: &[StateColumn<R>]) -> Schema {
-    let own = columns.iter().map(|c| Field::new(c.name, data_type(c.ty), true));
+    let own = columns
+        .iter()
+        .map(|c| Field::new(c.name, column::data_type(c.ty), true));
     let of_case = [
-        Field::new("host", DataType::Utf8, true),
+        Field::new("host", column::TEXT, true),
         Field::new("date", DataType::Date32, true),
     ];
     Schema::new(own.chain(of_case).collect::<Vec<_>>())
@@ -124,22 +126,10 @@ pub(crate) fn batch<R>(columns: &[StateColumn<R>], rows: &[R], source: &CaseSour
     for column in columns {
         arrays.push(values::collect(column.ty, rows.iter().map(column.get))?);
     }
-    let host: ArrayRef = Arc::new(StringArray::from(vec![source.host(); rows.len()]));
+    let host: ArrayRef = Arc::new(StringViewArray::from(vec![source.host(); rows.len()]));
     let date: ArrayRef = Arc::new(Date32Array::from(vec![values::day(source.began()); rows.len()]));
     arrays.extend([host, date]);
     RecordBatch::try_new(Arc::new(schema(columns)), arrays)
-}
-
-fn data_type(ty: FieldType) -> DataType {
-    match ty {
-        FieldType::Bool => DataType::Boolean,
-        FieldType::Int => DataType::Int64,
-        FieldType::Uint => DataType::UInt64,
-        FieldType::Timestamp => column::timestamp_type(),
-        FieldType::Duration => column::duration_type(),
-        FieldType::Str | FieldType::Ip => DataType::Utf8,
-        FieldType::List => column::list_type(),
-    }
 }
 
 /// What `host` and `date` mean in tables of things.

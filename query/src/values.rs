@@ -1,18 +1,17 @@
 //! Values of columns: from the dictionaries and columns of a decoded block to Arrow arrays.
 //!
-//! A field of the process or of the open object is computed once per dictionary entry of a block. Texts stay
-//! dictionaries: their keys are the block's own entry numbers. Numbers are gathered by the same keys.
+//! A field of the process or of the open object is computed once per dictionary entry of a block; rows take it from
+//! there by the block's own entry numbers.
 
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BooleanBuilder, Date32Array, DictionaryArray, DurationNanosecondBuilder, Int64Array, Int64Builder,
-    ListBuilder, StringArray, StringBuilder, TimestampNanosecondBuilder, UInt32Array, UInt64Array, UInt64Builder,
+    ArrayRef, BooleanBuilder, Date32Array, DurationNanosecondBuilder, Int64Array, Int64Builder, ListBuilder,
+    StringBuilder, StringViewArray, TimestampNanosecondBuilder, UInt32Array, UInt64Array, UInt64Builder,
 };
 use arrow::compute::take;
-use arrow::datatypes::UInt32Type;
 use arrow::error::ArrowError;
 use ctrace_trace::block::decoded::{Decoded, EventView};
 use ctrace_trace::catalogue::{Field, FieldArg, FieldType, Getter, Value};
@@ -94,10 +93,7 @@ impl Column {
                 Arc::new(b.finish())
             }
             Column::Date => Arc::new(Date32Array::from_iter_values(rows.iter().map(|r| day(ts(r))))),
-            Column::Host => {
-                let keys: UInt32Array = rows.iter().map(|_| Some(0)).collect();
-                dictionary(&keys, &StringArray::from(vec![host]))?
-            }
+            Column::Host => Arc::new(StringViewArray::from_iter_values(rows.iter().map(|_| host))),
             Column::Param(p) => param_values(p, rows.iter().map(|r| block.event(r)))?,
             Column::Field(f) if self.per() == Per::Row => {
                 collect(f.ty, rows.iter().map(|r| f.of(block.event(r), &FieldArg::None)))?
@@ -117,14 +113,10 @@ impl Column {
         } else {
             self.entries(block, 0..count as u32)?
         };
-        let keys = UInt32Array::from(keys);
-        match values.as_any().downcast_ref::<StringArray>() {
-            Some(texts) => dictionary(&keys, texts),
-            None => take(&values, &keys, None),
-        }
+        take(&values, &UInt32Array::from(keys), None)
     }
 
-    /// The values of dictionary entries; texts as plain strings. Columns of rows have none.
+    /// The values of dictionary entries. Columns of rows have none.
     pub(crate) fn entries(&self, block: &Decoded, entries: impl Iterator<Item = u32>) -> Result<ArrayRef, ArrowError> {
         let dict = &block.dict;
         let none = &FieldArg::None;
@@ -181,19 +173,6 @@ fn compact(keys: &mut [Option<u32>], count: usize) -> Vec<u32> {
     used
 }
 
-/// A dictionary array over a block's entries. Rows of entries without a value are null by their key, because not every
-/// kernel looks for nulls among the values.
-pub(crate) fn dictionary(keys: &UInt32Array, values: &StringArray) -> Result<ArrayRef, ArrowError> {
-    let valid = |k: &u32| (*k as usize) < values.len() && values.is_valid(*k as usize);
-    let keys: UInt32Array = if values.null_count() == 0 {
-        keys.clone()
-    } else {
-        keys.iter().map(|k| k.filter(valid)).collect()
-    };
-    let values = Arc::new(values.clone());
-    Ok(Arc::new(DictionaryArray::<UInt32Type>::try_new(keys, values)?))
-}
-
 /// The values of a parameter.
 fn param_values<'a>(param: &Param, events: impl Iterator<Item = EventView<'a>>) -> Result<ArrayRef, ArrowError> {
     let values = events.map(|e| e.arg_named(&param.name));
@@ -231,7 +210,7 @@ fn param_values<'a>(param: &Param, events: impl Iterator<Item = EventView<'a>>) 
     }
 }
 
-/// Collects values into an array of their plain type (texts as `Utf8`).
+/// Collects values into an array of their type.
 pub(crate) fn collect<'a>(ty: FieldType, values: impl Iterator<Item = Value<'a>>) -> Result<ArrayRef, ArrowError> {
     Ok(match ty {
         FieldType::Bool => {
@@ -297,7 +276,8 @@ fn texts<'a>(values: impl Iterator<Item = Value<'a>>) -> Result<ArrayRef, ArrowE
             other => append(&other.to_string(), &mut b)?,
         }
     }
-    Ok(Arc::new(b.finish()))
+    // Shares the bytes.
+    Ok(Arc::new(StringViewArray::from(&b.finish())))
 }
 
 fn lists<'a>(values: impl Iterator<Item = Value<'a>>) -> Result<ArrayRef, ArrowError> {

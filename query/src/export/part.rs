@@ -160,7 +160,7 @@ impl Part {
         let temporary = folder.join(format!(".part-{:05}.tmp", place.number));
         let file = File::create_new(&temporary).map_err(QueryError::io(&temporary))?;
         let mut properties = properties(place, schema).build();
-        // Readers shall see plain texts: the dictionaries of blocks are a matter of memory.
+        // Readers shall see plain texts: views are a matter of memory.
         parquet::arrow::add_encoded_arrow_schema_to_metadata(&plain(schema), &mut properties);
         let options = ArrowWriterOptions::new()
             .with_properties(properties)
@@ -203,10 +203,10 @@ impl Part {
     }
 }
 
-/// The schema as it is outside: dictionaries as what they hold.
+/// The schema as it is outside: plain texts.
 fn plain(schema: &Schema) -> Schema {
     let field = |f: &Arc<Field>| match f.data_type() {
-        DataType::Dictionary(_, value) => f.as_ref().clone().with_data_type(value.as_ref().clone()),
+        DataType::Utf8View => f.as_ref().clone().with_data_type(DataType::Utf8),
         _ => f.as_ref().clone(),
     };
     Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>())

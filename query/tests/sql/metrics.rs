@@ -1,0 +1,143 @@
+//! A query reads only what it must.
+
+use ctrace_query::Session;
+
+use super::world::{BLOCKS, PER_BLOCK, World};
+use super::{csv, recorded, recorded_world};
+
+/// A counter of the scan, summed over its partitions.
+fn metric(session: &Session, sql: &str, name: &str) -> u64 {
+    let plan = csv(session, &format!("EXPLAIN ANALYZE {sql}"));
+    let scan = plan
+        .lines()
+        .find(|l| l.contains("BlockScan"))
+        .unwrap_or_else(|| panic!("no scan in {plan}"));
+    let Some((_, rest)) = scan.split_once(&format!("{name}=")) else {
+        panic!("no {name} in {scan}")
+    };
+    let value = rest.split([',', ']']).next().unwrap_or_default().trim();
+    let (number, unit) = value.split_once(' ').unwrap_or((value, ""));
+    let factor = match unit {
+        "K" => 1e3,
+        "M" => 1e6,
+        _ => 1.0,
+    };
+    (number.parse::<f64>().unwrap_or_else(|e| panic!("{value}: {e}")) * factor) as u64
+}
+
+fn pruned(session: &Session, condition: &str) -> u64 {
+    metric(
+        session,
+        &format!("SELECT seq, proc_name FROM events WHERE {condition}"),
+        "blocks_pruned",
+    )
+}
+
+#[test]
+fn heads_rule_blocks_out() {
+    let recorded = recorded();
+    let session = &recorded.session;
+    assert_eq!(pruned(session, "evt_type = 'docker'"), BLOCKS - 1);
+    assert_eq!(pruned(session, "evt_type IN ('gap', 'docker')"), BLOCKS - 2);
+    assert_eq!(pruned(session, "evt_type LIKE 'conn%'"), BLOCKS - 1);
+    assert_eq!(pruned(session, "evt_type = 'no such type'"), BLOCKS);
+    assert_eq!(pruned(session, "ts >= '2026-11-21T00:00:00Z'"), 5);
+    assert_eq!(pruned(session, "seq < 500"), BLOCKS - 2);
+    assert_eq!(pruned(session, "container_id = 'cccccccccccc'"), BLOCKS);
+    assert_eq!(
+        pruned(session, "container_id = 'aaaaaaaaaaaa' AND evt_type = 'connect'"),
+        BLOCKS - 1
+    );
+    assert_eq!(pruned(session, "container_id <> 'nothing'"), 0);
+}
+
+#[test]
+fn dictionaries_rule_blocks_out_before_rows_are_decoded() {
+    // Parts of a file that lie close together are read along: small blocks would be read whole.
+    let recorded = recorded_world(World::new().with_blocks_of(20_000));
+    let session = &recorded.session;
+    let sql = "SELECT ts, evt_type, fd_name FROM events WHERE proc_name = 'nobody'";
+    assert_eq!(metric(session, sql, "blocks_without_match"), BLOCKS);
+    let all = "SELECT ts, evt_type, fd_name, proc_name FROM events";
+    let (selective, whole) = (metric(session, sql, "bytes_read"), metric(session, all, "bytes_read"));
+    assert!(selective * 2 < whole, "{selective} of {whole} bytes");
+}
+
+#[test]
+fn only_the_columns_asked_for_are_read() {
+    // Parts of a file that lie close together are read along: small blocks would be read whole.
+    let recorded = recorded_world(World::new().with_blocks_of(20_000));
+    let session = &recorded.session;
+    let bytes = |sql: &str| metric(session, sql, "bytes_read");
+    let (one, all) = (bytes("SELECT evt_cpu FROM events"), bytes("SELECT * FROM events"));
+    assert!(one * 3 < all, "{one} of {all} bytes");
+    // Objects of the bulk family are not needed for types of the hot one.
+    let hot = bytes("SELECT fd_name FROM events WHERE evt_type = 'openat'");
+    let both = bytes("SELECT fd_name FROM events WHERE evt_type IN ('openat', 'read', 'write', 'close')");
+    assert!(hot < both, "{hot} of {both} bytes");
+    // A table of one event type reads the blocks that have it.
+    assert_eq!(metric(session, "SELECT raw FROM docker_events", "blocks_read"), 1);
+}
+
+#[test]
+fn a_limit_stops_reading() {
+    let recorded = recorded();
+    let read = metric(
+        &recorded.session,
+        "SELECT seq, proc_name FROM events LIMIT 10",
+        "blocks_read",
+    );
+    assert!(read <= 2, "{read} blocks");
+}
+
+#[test]
+fn counts_and_bounds_come_from_the_heads() {
+    let recorded = recorded();
+    let session = &recorded.session;
+    for sql in [
+        "SELECT count(*) FROM events",
+        "SELECT min(ts), max(ts), min(seq), max(seq), count(*) FROM events",
+        "SELECT count(*) FROM events WHERE evt_type = 'openat'",
+        "SELECT count(*) FROM docker_events",
+    ] {
+        let plan = csv(session, &format!("EXPLAIN {sql}"));
+        assert!(!plan.contains("BlockScan"), "{sql} reads blocks: {plan}");
+    }
+    assert_eq!(
+        csv(session, "SELECT count(*) FROM events"),
+        (BLOCKS * PER_BLOCK + 5).to_string()
+    );
+    let counted = csv(
+        session,
+        "SELECT sum(CASE WHEN evt_type = 'openat' THEN 1 ELSE 0 END) FROM events",
+    );
+    assert_eq!(
+        csv(session, "SELECT count(*) FROM events WHERE evt_type = 'openat'"),
+        counted
+    );
+    let bounds = csv(session, "SELECT min(ts), max(ts) FROM events");
+    assert_eq!(
+        bounds,
+        csv(
+            session,
+            "SELECT min(t), max(t) FROM (SELECT ts + interval '0' second AS t FROM events)"
+        )
+    );
+}
+
+#[test]
+fn the_plan_says_how_many_blocks_are_read() {
+    let recorded = recorded();
+    let plan = csv(
+        &recorded.session,
+        "EXPLAIN SELECT seq FROM events WHERE evt_type = 'docker' AND proc_name IS NULL",
+    );
+    assert!(plan.contains(&format!("blocks=1/{BLOCKS}")), "{plan}");
+}
+
+#[test]
+fn rows_in_order_of_time_are_not_sorted_again() {
+    let recorded = recorded();
+    let plan = csv(&recorded.session, "EXPLAIN SELECT ts, seq FROM events ORDER BY ts, seq");
+    assert!(!plan.contains("SortExec"), "{plan}");
+}

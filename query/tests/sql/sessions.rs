@@ -1,0 +1,115 @@
+//! Sessions: errors, cancelling, memory.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ctrace_query::{Options, QueryError, Session};
+use ctrace_trace::case::Case;
+
+use super::{csv, recorded};
+
+fn message(session: &Session, sql: &str) -> String {
+    let error = session.batches(sql).expect_err(sql);
+    assert!(error.is_usage(), "{sql}: {error}");
+    let message = error.to_string();
+    assert!(!message.contains('\n'), "{message}");
+    message
+}
+
+#[test]
+fn errors_are_one_line_and_name_the_nearest_column() {
+    let recorded = recorded();
+    let session = &recorded.session;
+    assert_eq!(
+        message(session, "SELECT proc_nam FROM events"),
+        "no column `proc_nam`; did you mean `proc_name`?"
+    );
+    assert_eq!(
+        message(session, "SELECT e.fdname FROM events e WHERE e.seq = 1"),
+        "no column `e.fdname`; did you mean `fd_name`?"
+    );
+    assert_eq!(
+        message(session, "SELECT * FROM event"),
+        "no table `event`; did you mean `events`?"
+    );
+    assert!(message(session, "SELEC 1").contains("SELEC"));
+    assert!(message(session, "SELECT nofunction(1)").contains("nofunction"));
+    assert_eq!(message(session, "SELECT 1; SELECT 2"), "more than one statement");
+    assert_eq!(message(session, "  -- nothing"), "no statement");
+    message(session, "SELECT CAST(proc_name AS BIGINT) FROM events");
+}
+
+#[test]
+fn nothing_is_written() {
+    let recorded = recorded();
+    let target = recorded.folder.path().join("copy.csv");
+    for sql in [
+        format!("COPY (SELECT 1) TO '{}'", target.display()),
+        "INSERT INTO events SELECT * FROM events".to_owned(),
+        "DELETE FROM processes".to_owned(),
+    ] {
+        message(&recorded.session, &sql);
+    }
+    assert!(!target.exists());
+}
+
+#[test]
+fn a_running_statement_can_be_cancelled_and_the_session_lives_on() {
+    let recorded = recorded();
+    let session = &recorded.session;
+    let cancel = session.canceller();
+    let start = Instant::now();
+    thread::spawn(move || {
+        thread::sleep(Duration::from_millis(300));
+        cancel.cancel();
+    });
+    let endless = "SELECT count(*) FROM events a, events b, events c WHERE a.seq * b.seq % 7 = c.seq % 5";
+    assert!(matches!(session.batches(endless), Err(QueryError::Cancelled)));
+    assert!(start.elapsed() < Duration::from_secs(20));
+    assert_eq!(csv(session, "SELECT 1"), "1");
+}
+
+#[test]
+fn a_query_beyond_its_memory_is_refused() {
+    let recorded = recorded();
+    let case = Case::open(&recorded.folder.path().join("case")).expect("the case opens");
+    let options = Options {
+        memory_limit: Some(200 << 10),
+        ..super::options()
+    };
+    let session = Session::case(case, &options).expect("a session");
+    let sql = "SELECT count(*) FROM (SELECT DISTINCT seq, seq || proc_name, evt_type FROM events)";
+    match session.batches(sql) {
+        Err(QueryError::Memory(_)) => {}
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(
+        csv(&session, "SELECT count(*) > 0 FROM events WHERE evt_type = 'openat'"),
+        "true"
+    );
+}
+
+#[test]
+fn threads_do_not_change_results() {
+    let recorded = recorded();
+    let sql = "SELECT seq, ts, proc_name, fd_name, evt_args FROM events ORDER BY seq";
+    let expected = csv(&recorded.session, sql);
+    for threads in [1, 3, 16] {
+        let case = Case::open(&recorded.folder.path().join("case")).expect("the case opens");
+        let session = Session::case(
+            case,
+            &Options {
+                threads,
+                ..Options::default()
+            },
+        )
+        .expect("a session");
+        assert_eq!(csv(&session, sql), expected, "{threads} threads");
+        let processes = "SELECT * FROM processes";
+        assert_eq!(
+            csv(&session, processes),
+            csv(&recorded.session, processes),
+            "{threads} threads"
+        );
+    }
+}
