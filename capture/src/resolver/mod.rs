@@ -76,7 +76,8 @@ impl Resolver {
         }
     }
 
-    /// Takes a record and hands what it means to `sink`: no event, or one.
+    /// Takes a record and hands what it means to `sink`: no event, one, or for the end of a process two: the call that
+    /// ended it, and the end.
     pub fn record(&mut self, record: &Record<'_>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
         self.state.table.expire(record.header().ts);
         match record {
