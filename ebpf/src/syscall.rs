@@ -55,7 +55,8 @@ pub fn on_enter(regs: *const pt_regs, nr: i64) {
     with_sections(ScratchFor::Enter, ids, regs, (nr as i32, 0), spec, false);
 }
 
-fn in_compat_call() -> bool {
+/// Whether the current task is in a call of the 32-bit table.
+pub fn in_compat_call() -> bool {
     member!(read::current_task(), task_status, 0u32) & TS_COMPAT != 0
 }
 

@@ -76,12 +76,13 @@ impl Resolver {
         }
     }
 
-    /// Takes a record and hands what it means to `sink`: no event, or one.
+    /// Takes a record and hands what it means to `sink`: no event, one, or for the end of a process two: the call that
+    /// ended it, and the end.
     pub fn record(&mut self, record: &Record<'_>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
         self.state.table.expire(record.header().ts);
         match record {
             Record::Syscall(view) => self.syscall(view, clock, sink),
-            Record::SyscallEnter(view) => self.enter(view, clock, sink),
+            Record::SyscallEnter(view) => self.enter(view),
             Record::Exec(view) => self.exec(view, clock, sink),
             Record::Fork(view) => self.fork(&view.fixed, clock),
             Record::Exit(view) => self.exit(&view.fixed, clock, sink),
@@ -134,7 +135,9 @@ impl Resolver {
     }
 
     fn exit(&mut self, exit: &Exit, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
-        let Some(ended) = self.state.exit(exit) else {
+        let ended = self.state.exit(exit);
+        self.left(exit, clock, sink);
+        let Some(ended) = ended else {
             return;
         };
         let (code, signal) = (ended.status >> 8 & 0xff, ended.status & 0x7f);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::fd::{FdEntry, Role};
 use ctrace_trace::schema::FdUse;
-use ctrace_wire::record::{Exec, FLAG_COMPAT, Header, Syscall};
+use ctrace_wire::record::{Exec, Exit, FLAG_COMPAT, Header, Syscall};
 use ctrace_wire::section::{self, FILE_PSEUDO};
 
 use super::action::Action;
@@ -40,8 +40,8 @@ impl Resolver {
         }
     }
 
-    /// A syscall was entered: one that does not return, or an exec whose arguments are gone when it does.
-    pub(super) fn enter(&mut self, view: &View<'_, Syscall>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
+    /// A syscall was entered whose arguments are gone when it returns.
+    pub(super) fn enter(&mut self, view: &View<'_, Syscall>) {
         let header = &view.fixed.header;
         self.state.meet(header);
         let call = Call::new(view);
@@ -49,13 +49,20 @@ impl Resolver {
         if plan.action == Action::Exec {
             return self.state.begin_exec(&call, plan);
         }
-        match i64::from(call.nr) {
-            libc::SYS_exit | libc::SYS_exit_group => {}
-            libc::SYS_rt_sigreturn => return self.state.begin_sigreturn(&call),
-            _ => return,
+        if i64::from(call.nr) == libc::SYS_rt_sigreturn {
+            self.state.begin_sigreturn(&call);
         }
-        let args = [Arg::Num(i64::from(call.arg32(0) as i32))];
-        let image = self.state.table.at(call.pid, call.ts).map(|p| p.image_of(call.tid));
+    }
+
+    /// A thread ended itself: the call that did it has no return.
+    pub(super) fn left(&mut self, exit: &Exit, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
+        let (header, Ok(nr)) = (&exit.header, i32::try_from(exit.call)) else {
+            return;
+        };
+        let plan = self.plans.get(nr, header.flags & FLAG_COMPAT != 0);
+        let args = [Arg::Num(i64::from(exit.status))];
+        let process = self.state.table.at(header.tgid, header.ts);
+        let image = process.map(|p| p.image_of(header.tid));
         let args = args.get(..plan.values.len()).unwrap_or_default();
         sink(&bare(header, plan.kind, clock, image, args));
     }

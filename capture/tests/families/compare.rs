@@ -29,15 +29,17 @@ impl<'a> Compared<'a> {
 pub(crate) fn scene(test: &str, name: &str, calls: &[&str]) -> Option<Compared<'static>> {
     let recording = recording::get(test)?;
     let traced = &recording.scenes[name];
-    let (pairs, ends, differences) = Comparison::new(recording, traced).run();
+    let (pairs, differences) = Comparison::new(recording, traced).run();
     assert!(
         differences.is_empty(),
         "{} differences in {name}:\n{}",
         differences.len(),
         differences.join("\n")
     );
-    let made: Vec<&Call> = pairs.iter().map(|(c, _)| *c).chain(ends).collect();
-    let missing: Vec<_> = calls.iter().filter(|n| !made.iter().any(|c| c.name == **n)).collect();
+    let missing: Vec<_> = calls
+        .iter()
+        .filter(|n| !pairs.iter().any(|(c, _)| c.name == **n))
+        .collect();
     assert!(missing.is_empty(), "{name} made no {missing:?}");
     println!("{name}: {} calls compared", pairs.len());
     Some(Compared { traced, pairs })
@@ -50,8 +52,6 @@ struct Comparison<'a> {
     /// Per thread: which of its events is next.
     next: BTreeMap<u32, usize>,
     pairs: Vec<(&'a Call, &'a Seen)>,
-    /// Calls that have no event of their own.
-    ends: Vec<&'a Call>,
     differences: Vec<String>,
 }
 
@@ -65,12 +65,11 @@ impl<'a> Comparison<'a> {
             model,
             next,
             pairs: Vec::new(),
-            ends: Vec::new(),
             differences: Vec::new(),
         }
     }
 
-    fn run(mut self) -> (Vec<(&'a Call, &'a Seen)>, Vec<&'a Call>, Vec<String>) {
+    fn run(mut self) -> (Vec<(&'a Call, &'a Seen)>, Vec<String>) {
         for line in &self.traced.lines {
             match line {
                 Line::Call(call) => self.call(call),
@@ -84,7 +83,7 @@ impl<'a> Comparison<'a> {
                     .push(format!("{tid}: more was recorded: {}", seen.line));
             }
         }
-        (self.pairs, self.ends, self.differences)
+        (self.pairs, self.differences)
     }
 
     /// The next event of a thread that strace shows too.
@@ -106,10 +105,6 @@ impl<'a> Comparison<'a> {
     }
 
     fn call(&mut self, call: &'a Call) {
-        if call.ret == Ret::Unknown && documented::never_returns(call) {
-            self.model.apply(call);
-            return self.ends.push(call);
-        }
         let before = self.model.process(call.tid);
         let Some(seen) = self.take(call.tid) else {
             self.differences
@@ -199,6 +194,7 @@ fn result(call: &Call, seen: &Seen, found: &mut Vec<String>) {
         (Ret::Error(theirs), Some(ours)) => names::errno(-ours) == Some(theirs),
         // Its process was killed in it: the kernel's own result shows.
         (Ret::Unknown, Some(ours)) => ours < 0,
+        (Ret::Unknown, None) => documented::never_returns(call),
         (_, None) => false,
     };
     if !same {

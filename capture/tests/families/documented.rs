@@ -9,7 +9,7 @@ use ctrace_trace::schema::{EventSpec, FdUse, NameSet, Param, ParamKind};
 use crate::seen::{Seen, SeenFd, Value};
 use crate::strace::{self, Call, Ret};
 
-/// Calls that do not return are not recorded: the end of the process that follows (`procexit`) says as much.
+/// Calls that are recorded although they do not return.
 pub(crate) fn never_returns(call: &Call) -> bool {
     matches!(&*call.name, "exit" | "exit_group")
 }

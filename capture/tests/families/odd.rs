@@ -120,7 +120,7 @@ fn odd_as_root() {
     let compat: Vec<_> = compared.pairs.iter().filter(|(_, s)| s.spec.id.is_compat()).collect();
     // What a 32-bit program names is recorded as of any other, and marked.
     let marked: Vec<&str> = compat.iter().map(|(_, s)| s.name()).collect();
-    let calls = "getpid open write lseek openat mkdir chdir access read close close socket connect execve";
+    let calls = "getpid open write lseek openat mkdir chdir access read close close socket connect execve exit";
     assert_eq!(marked, calls.split(' ').collect::<Vec<_>>());
     let connect = compat.iter().find(|(_, s)| s.name() == "connect").unwrap().1;
     assert_eq!(
