@@ -30,9 +30,10 @@ pub(crate) fn raw_note(text: &str) {
 /// Opens a case and tells on stderr what is wrong with it.
 pub(crate) fn open_case(path: &Path) -> anyhow::Result<Case> {
     let case = Case::open(path).map_err(|e| match e {
-        CaseError::Unreadable(ref p) if is_no_case(p, path) => {
-            exit::usage(anyhow::anyhow!("{}: neither a case folder nor a segment of one", path.display()))
-        }
+        CaseError::Unreadable(ref p) if is_no_case(p, path) => exit::usage(anyhow::anyhow!(
+            "{}: neither a case folder nor a segment of one",
+            path.display()
+        )),
         CaseError::Unreadable(ref p) if p.kind == ProblemKind::Io => e.into(),
         CaseError::Unreadable(_) => exit::damaged(e),
         CaseError::Empty(_) => exit::usage(e),
@@ -58,7 +59,9 @@ pub(crate) fn visible_json(json: &str) -> Cow<'_, str> {
     for c in json.chars() {
         if escape::misleads(c) {
             // Writing to a string cannot fail.
-            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| _ = write!(out, "\\u{unit:04x}"));
+            c.encode_utf16(&mut [0; 2])
+                .iter()
+                .for_each(|unit| _ = write!(out, "\\u{unit:04x}"));
         } else {
             out.push(c);
         }
@@ -153,7 +156,10 @@ mod tests {
         let text = "a\u{202e}b\u{9b}\u{7f}\u{e0001}ü\u{1b}";
         let json = serde_json::to_string(text).expect("serialises");
         let visible = visible_json(&json);
-        assert!(!visible.chars().any(|c| escape::misleads(c) || c.is_control()), "{visible}");
+        assert!(
+            !visible.chars().any(|c| escape::misleads(c) || c.is_control()),
+            "{visible}"
+        );
         assert_eq!(serde_json::from_str::<String>(&visible).expect("is JSON"), text);
         assert!(visible.contains('ü'));
     }
