@@ -21,7 +21,6 @@ const HISTORY_LINES: usize = 10_000;
 
 /// Runs until the user leaves.
 pub(super) fn run(shell: &mut Shell<'_>) -> anyhow::Result<()> {
-    cancel_on_interrupt(shell.session.canceller())?;
     let config = Config::builder()
         .completion_type(CompletionType::List)
         .max_history_size(HISTORY_LINES)?
@@ -29,6 +28,8 @@ pub(super) fn run(shell: &mut Shell<'_>) -> anyhow::Result<()> {
         .bell_style(BellStyle::None)
         .build();
     let mut editor: Editor<Names, FileHistory> = Editor::with_config(config)?;
+    // After the editor, which installs a handler of its own.
+    cancel_on_interrupt(shell.session.canceller())?;
     editor.set_helper(Some(Names::new(shell.session)));
     let history = history();
     if let Some(path) = &history {

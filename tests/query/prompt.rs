@@ -1,0 +1,124 @@
+//! The prompt on a pseudo terminal, which `script` of util-linux makes.
+
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::sample;
+
+/// Longer than anything takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Prompt {
+    child: Child,
+    output: Receiver<Vec<u8>>,
+    seen: String,
+    home: tempfile::TempDir,
+}
+
+impl Prompt {
+    fn start() -> Option<Prompt> {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let command = format!("'{}' query '{}'", env!("CARGO_BIN_EXE_ctrace"), sample().display());
+        let child = Command::new("script")
+            .args(["-qec", &command, "/dev/null"])
+            .env("HOME", home.path())
+            .env("TERM", "xterm")
+            .env_remove("XDG_STATE_HOME")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
+        let mut child = child.ok()?;
+        let mut stdout = child.stdout.take().expect("a pipe");
+        let (sender, output) = channel();
+        thread::spawn(move || {
+            let mut part = [0; 4096];
+            while let Ok(n @ 1..) = stdout.read(&mut part) {
+                if sender.send(part[..n].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        Some(Prompt {
+            child,
+            output,
+            seen: String::new(),
+            home,
+        })
+    }
+
+    fn send(&mut self, keys: &str) {
+        let stdin = self.child.stdin.as_mut().expect("a pipe");
+        stdin.write_all(keys.as_bytes()).expect("keys are taken");
+        stdin.flush().expect("keys are taken");
+    }
+
+    /// Waits until the terminal has shown a text, and forgets what came before it.
+    fn wait_for(&mut self, text: &str) {
+        let start = Instant::now();
+        loop {
+            if let Some(at) = self.seen.find(text) {
+                self.seen.drain(..at + text.len());
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "{text:?} did not come: {:?}", self.seen);
+            if let Ok(part) = self.output.recv_timeout(Duration::from_millis(100)) {
+                self.seen.push_str(&String::from_utf8_lossy(&part));
+            }
+        }
+    }
+}
+
+impl Drop for Prompt {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Says so on stderr and in the file that `CTRACE_SKIPPED` names.
+fn skip(line: &str) {
+    eprint!("{line}");
+    if let Some(path) = std::env::var_os("CTRACE_SKIPPED") {
+        let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+        file.and_then(|mut f| f.write_all(line.as_bytes()))
+            .expect("CTRACE_SKIPPED names a writable file");
+    }
+}
+
+#[test]
+fn the_prompt_runs_statements_and_survives_mistakes_and_interrupts() {
+    let Some(mut prompt) = Prompt::start() else {
+        return skip("SKIP prompt: there is no script(1) of util-linux\n");
+    };
+    prompt.wait_for("ctrace> ");
+    prompt.send("select 40 + 2\ras answer;\r");
+    prompt.wait_for("42");
+    prompt.wait_for("ctrace> ");
+    prompt.send("select nme from processes;\r");
+    prompt.wait_for("did you mean `name`?");
+    prompt.wait_for("ctrace> ");
+    prompt.send("\\d gaps\r");
+    prompt.wait_for("from_ts");
+    prompt.wait_for("ctrace> ");
+    prompt.send("select count(*) from events a, events b, events c where a.seq * b.seq % 7 = c.seq % 5;\r");
+    prompt.wait_for("c.seq % 5;");
+    thread::sleep(Duration::from_secs(1));
+    prompt.send("\x03");
+    prompt.wait_for("cancelled");
+    prompt.wait_for("ctrace> ");
+    prompt.send("select 'still ' || 'here';\r");
+    prompt.wait_for("still here");
+    prompt.wait_for("ctrace> ");
+    prompt.send("\\q\r");
+    let start = Instant::now();
+    while prompt.child.try_wait().expect("a child").is_none() {
+        assert!(start.elapsed() < PATIENCE, "the prompt does not end");
+        thread::sleep(Duration::from_millis(50));
+    }
+    let history = prompt.home.path().join(".local/state/ctrace/query-history");
+    let history = std::fs::read_to_string(history).expect("a history");
+    assert!(history.contains("still "), "{history}");
+}
