@@ -4,6 +4,10 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use ctrace_trace::escape;
+
+use crate::output;
+
 /// Done; nothing found.
 pub(crate) const DONE: u8 = 0;
 /// Findings: alerts, differences.
@@ -24,7 +28,7 @@ pub(crate) struct Coded {
 
 impl fmt::Display for Coded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#}", self.error)
+        f.write_str(&message(&self.error))
     }
 }
 
@@ -32,12 +36,20 @@ impl std::error::Error for Coded {}
 
 /// Gives an error the exit code of wrong usage.
 pub(crate) fn usage(error: impl Into<anyhow::Error>) -> anyhow::Error {
-    Coded { code: USAGE, error: error.into() }.into()
+    Coded {
+        code: USAGE,
+        error: error.into(),
+    }
+    .into()
 }
 
 /// Gives an error the exit code of damaged input.
 pub(crate) fn damaged(error: impl Into<anyhow::Error>) -> anyhow::Error {
-    Coded { code: DAMAGED, error: error.into() }.into()
+    Coded {
+        code: DAMAGED,
+        error: error.into(),
+    }
+    .into()
 }
 
 /// Prints the error, if there is one, and gives the process's exit code.
@@ -47,10 +59,65 @@ pub(crate) fn code(result: anyhow::Result<u8>) -> ExitCode {
         Err(e) => e,
     };
     // Whoever reads our output has seen enough (`ctrace read case | head`): that is success.
-    if error.chain().filter_map(|e| e.downcast_ref::<io::Error>()).any(|e| e.kind() == io::ErrorKind::BrokenPipe) {
+    if error.chain().any(is_broken_pipe) {
         return ExitCode::from(DONE);
     }
     let code = error.downcast_ref::<Coded>().map_or(REFUSED, |c| c.code);
-    eprintln!("ctrace: {error:#}");
+    // Names of files, and what is quoted from them, may be hostile.
+    output::note(&escape::text(&message(&error)));
     ExitCode::from(code)
+}
+
+fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    let io = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    let json = error
+        .downcast_ref::<serde_json::Error>()
+        .and_then(serde_json::Error::io_error_kind);
+    io.or(json) == Some(io::ErrorKind::BrokenPipe)
+}
+
+/// An error with its causes, those left out that the text before them tells already: libraries differ in whether an
+/// error's text holds that of its cause.
+fn message(error: &anyhow::Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if message.is_empty() {
+            message = cause;
+        } else if !message.contains(&cause) {
+            message.push_str(": ");
+            message.push_str(&cause);
+        }
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let refused = || io::Error::other("refused");
+        let whole = anyhow::Error::from(refused())
+            .context("case: refused")
+            .context("recording");
+        assert_eq!(message(&whole), "recording: case: refused");
+        let parts = Err::<(), _>(refused()).context("case");
+        assert_eq!(parts.map_err(|e| message(&e)), Err("case: refused".to_owned()));
+    }
+
+    #[test]
+    fn a_closed_pipe_is_found_wherever_it_was_met() {
+        let io = || io::Error::from(io::ErrorKind::BrokenPipe);
+        let json = serde_json::Error::io(io());
+        assert!(is_broken_pipe(&io()) && is_broken_pipe(&json));
+        assert!(
+            anyhow::Error::from(io())
+                .context("printing")
+                .chain()
+                .any(is_broken_pipe)
+        );
+        assert!(!is_broken_pipe(&io::Error::from(io::ErrorKind::StorageFull)));
+    }
 }

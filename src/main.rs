@@ -1,14 +1,17 @@
 //! The `ctrace` command: arguments, exit codes, and one file per subcommand. The only code that prints.
 
+mod diagnosis;
 mod exit;
 mod export;
 mod info;
 mod output;
+mod progress;
 mod query;
 mod read;
 mod record;
 mod replay;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -59,10 +62,17 @@ fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Query(args) => query::run(&args),
         Command::Export(args) => export::run(&args),
-        Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "ctrace", &mut std::io::stdout());
-            Ok(exit::DONE)
-        }
+        Command::Completions { shell } => completions(shell),
     };
     exit::code(result)
+}
+
+/// Prints a completion script; made in memory first, since clap panics when its output cannot be written.
+fn completions(shell: clap_complete::Shell) -> anyhow::Result<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "ctrace", &mut script);
+    let mut out = output::stdout();
+    out.write_all(&script)?;
+    out.flush()?;
+    Ok(exit::DONE)
 }

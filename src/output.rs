@@ -1,11 +1,14 @@
-//! What the subcommands share when they print: opening cases, times, numbers.
+//! What the subcommands share when they print: opening cases, messages, times, numbers.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::io::{self, BufWriter, StdoutLock, Write};
 use std::path::Path;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use ctrace_trace::case::{Case, CaseError};
-use ctrace_trace::segment::Problem;
+use ctrace_trace::escape;
+use ctrace_trace::segment::{Problem, ProblemKind};
 
 use crate::exit;
 
@@ -14,15 +17,56 @@ pub(crate) fn stdout() -> BufWriter<StdoutLock<'static>> {
     BufWriter::with_capacity(1 << 16, io::stdout().lock())
 }
 
+/// Tells something on stderr. Never fails: whoever reads stderr may have gone (`2>&1 | head`).
+pub(crate) fn note(text: &str) {
+    raw_note(&format!("ctrace: {text}"));
+}
+
+/// The same without the program's name, for lines that begin with that of a file.
+pub(crate) fn raw_note(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// Opens a case and tells on stderr what is wrong with it.
 pub(crate) fn open_case(path: &Path) -> anyhow::Result<Case> {
     let case = Case::open(path).map_err(|e| match e {
+        CaseError::Unreadable(ref p) if is_no_case(p, path) => exit::usage(anyhow::anyhow!(
+            "{}: neither a case folder nor a segment of one",
+            path.display()
+        )),
+        CaseError::Unreadable(ref p) if p.kind == ProblemKind::Io => e.into(),
         CaseError::Unreadable(_) => exit::damaged(e),
         CaseError::Empty(_) => exit::usage(e),
         other => other.into(),
     })?;
     report(case.problems());
     Ok(case)
+}
+
+/// Whether something else was named than a case: what is called like a segment may be a damaged one.
+fn is_no_case(problem: &Problem, path: &Path) -> bool {
+    let called_so = path.extension().is_some_and(|e| e == "ctrace" || e == "open");
+    let is_device = !path.is_dir() && !path.is_file();
+    !called_so && problem.path == path && (problem.kind == ProblemKind::Foreign || is_device)
+}
+
+/// JSON with characters that act on a terminal or hide written as `\u` escapes: it says the same and is safe to show.
+pub(crate) fn visible_json(json: &str) -> Cow<'_, str> {
+    if !json.chars().any(escape::misleads) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if escape::misleads(c) {
+            // Writing to a string cannot fail.
+            c.encode_utf16(&mut [0; 2])
+                .iter()
+                .for_each(|unit| _ = write!(out, "\\u{unit:04x}"));
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// One thread per CPU that this process may use.
@@ -33,13 +77,17 @@ pub(crate) fn threads() -> usize {
 /// Prints problems to stderr, escaped: names of files may be hostile too.
 pub(crate) fn report(problems: &[Problem]) {
     for problem in problems {
-        eprintln!("ctrace: {}", ctrace_trace::escape::text(&problem.to_string()));
+        note(&escape::text(&problem.to_string()));
     }
 }
 
 /// [`exit::DAMAGED`] where there is damage, else the given code.
 pub(crate) fn exit_code<'a>(problems: impl IntoIterator<Item = &'a Problem>, otherwise: u8) -> u8 {
-    if problems.into_iter().any(|p| p.kind.is_damage()) { exit::DAMAGED } else { otherwise }
+    if problems.into_iter().any(|p| p.kind.is_damage()) {
+        exit::DAMAGED
+    } else {
+        otherwise
+    }
 }
 
 /// A time as `2026-11-21T10:11:12.123456789Z`.
@@ -68,13 +116,23 @@ pub(crate) fn size(bytes: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+    if unit == 0 {
+        format!("{bytes} B")
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
 }
 
 /// Right-aligned first columns and a left-aligned last one.
 pub(crate) fn table(out: &mut impl Write, indent: &str, rows: &[Vec<String>]) -> io::Result<()> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|s| s.chars().count()).max().unwrap_or(0);
+    let width = |c: usize| {
+        rows.iter()
+            .filter_map(|r| r.get(c))
+            .map(|s| s.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     for row in rows {
         write!(out, "{indent}")?;
@@ -87,4 +145,30 @@ pub(crate) fn table(out: &mut impl Write, indent: &str, rows: &[Vec<String>]) ->
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_that_is_safe_says_the_same() {
+        let text = "a\u{202e}b\u{9b}\u{7f}\u{e0001}ü\u{1b}";
+        let json = serde_json::to_string(text).expect("serialises");
+        let visible = visible_json(&json);
+        assert!(
+            !visible.chars().any(|c| escape::misleads(c) || c.is_control()),
+            "{visible}"
+        );
+        assert_eq!(serde_json::from_str::<String>(&visible).expect("is JSON"), text);
+        assert!(visible.contains('ü'));
+    }
+
+    #[test]
+    fn lengths_of_time() {
+        assert_eq!(span(1_500_000_000), "1.500s");
+        assert_eq!(span(3_723_000_000_000), "1h 2m 3.000s");
+        assert_eq!(size(1023), "1023 B");
+        assert_eq!(size(1 << 20), "1.0 MiB");
+    }
 }

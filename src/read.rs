@@ -3,18 +3,19 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use ctrace_replay::{Filter, Format};
+use ctrace_replay::{Diagnostics, Filter, Format};
 use ctrace_trace::block::Need;
 use ctrace_trace::block::decoded::{Decoded, EventView};
-use ctrace_trace::case::Case;
+use ctrace_trace::case::{Case, LateFacts};
 use ctrace_trace::catalogue::{self, Field, FieldArg, Value};
 use ctrace_trace::escape;
 use ctrace_trace::event::{Arg, Source};
-use ctrace_trace::segment::{BlockReader, Problem};
+use ctrace_trace::segment::{BlockReader, BlockRef, Problem};
 use ctrace_trace::{render, schema};
 use serde_json::{Map, Value as Json, json};
 
-use crate::{exit, output};
+use crate::progress::Progress;
+use crate::{diagnosis, exit, output};
 
 /// What a line shows unless `-p` says otherwise.
 const DEFAULT_FORMAT: &str =
@@ -27,7 +28,7 @@ pub(crate) struct Args {
     case: PathBuf,
     /// Show only events for which this condition in Falco's language holds ("proc.name=cat and evt.type=openat")
     filter: Vec<String>,
-    /// What a line shows, with %fields ("%evt.time %proc.name %fd.name")
+    /// What a line shows, with %fields ("%evt.time %proc.name %fd.name"); %12proc.name pads or cuts to 12 characters
     #[arg(short = 'p', long = "print", value_name = "FORMAT", conflicts_with = "json")]
     format: Option<String>,
     /// One JSON object a line, with every field that the event has
@@ -36,8 +37,8 @@ pub(crate) struct Args {
     /// Stop after this many events
     #[arg(short = 'n', long, value_name = "N")]
     limit: Option<u64>,
-    /// Show what was known when the event was recorded, not what the case learned later
-    #[arg(long, value_enum, default_value_t = Resolve::Case)]
+    /// Whose knowledge names containers: the whole case's, or only what was known when an event was recorded
+    #[arg(long, value_enum, default_value_t = Resolve::Case, value_name = "WHOSE")]
     resolve: Resolve,
 }
 
@@ -52,18 +53,47 @@ pub(crate) enum Resolve {
 
 /// Prints them.
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
-    let text = args.filter.join(" ");
-    let filter = if text.trim().is_empty() { None } else { Some(Filter::parse(&text).map_err(exit::usage)?) };
-    let printer = if args.json {
-        Printer::Json(json_fields())
-    } else {
-        let format = args.format.as_deref().unwrap_or(DEFAULT_FORMAT);
-        Printer::Text(Format::parse(format).map_err(exit::usage)?)
+    let (Some(filter), Some(printer)) = (args.filter(), args.printer()) else {
+        return Ok(exit::USAGE);
     };
     let case = output::open_case(&args.case)?;
-    let problems = Reading { case: &case, filter, printer, left: args.limit.unwrap_or(u64::MAX) }.run(args.resolve)?;
+    let left = args.limit.unwrap_or(u64::MAX);
+    let problems = Reading {
+        case: &case,
+        filter,
+        printer,
+        left,
+    }
+    .run(args.resolve)?;
     output::report(&problems);
     Ok(output::exit_code(case.problems().iter().chain(&problems), exit::DONE))
+}
+
+impl Args {
+    /// The condition, where there is one; `None` when it is wrong, which has then been told.
+    fn filter(&self) -> Option<Option<Filter>> {
+        let text = self.filter.join(" ");
+        if text.trim().is_empty() {
+            return Some(None);
+        }
+        let filter = checked(&text, Filter::parse(&text))?;
+        diagnosis::print(filter.warnings(), |_| Some(&text));
+        Some(Some(filter))
+    }
+
+    /// What prints events; `None` when the format is wrong, which has then been told.
+    fn printer(&self) -> Option<Printer> {
+        if self.json {
+            return Some(Printer::Json(json_fields()));
+        }
+        let format = self.format.as_deref().unwrap_or(DEFAULT_FORMAT);
+        checked(format, Format::parse(format)).map(Printer::Text)
+    }
+}
+
+/// What was parsed, or nothing when that failed and was told.
+fn checked<T>(text: &str, parsed: Result<T, Diagnostics>) -> Option<T> {
+    parsed.map_err(|e| diagnosis::print(&e.0, |_| Some(text))).ok()
 }
 
 enum Printer {
@@ -83,70 +113,84 @@ impl Reading<'_> {
         let mut out = output::stdout();
         let mut reader = BlockReader::new();
         let mut problems = Vec::new();
+        let progress = Progress::new(self.case.totals().events.min(self.left));
         let late = (resolve == Resolve::Case).then(|| self.case.late_facts(output::threads()));
-        let wanted = self.filter.as_ref().map_or(Need::NOTHING, Filter::needs);
-        let shown = match &self.printer {
-            Printer::Text(format) => format.needs(),
-            Printer::Json(_) => Need::ALL,
-        };
         for block in self.case.blocks() {
             if self.left == 0 {
                 break;
             }
-            let mut rows = None;
-            if let Some(filter) = &self.filter {
-                // First only what the condition needs: most blocks end here.
-                match reader.read(block, wanted) {
-                    Ok(decoded) => {
-                        late.inspect(|late| late.resolve(decoded));
-                        let found = filter.rows(decoded);
-                        if found.is_empty() {
-                            continue;
-                        }
-                        rows = Some(found);
-                    }
-                    Err(problem) => {
-                        problems.push(problem);
-                        continue;
+            match self.block(&mut reader, block, late) {
+                Ok(Some((decoded, rows))) => {
+                    for row in rows {
+                        progress.line(&mut out, &self.printer.line(decoded.event(row as usize))?)?;
                     }
                 }
-            }
-            match reader.read(block, wanted | shown) {
-                Ok(decoded) => {
-                    late.inspect(|late| late.resolve(decoded));
-                    self.print(&mut out, decoded, rows.as_deref())?;
-                }
+                Ok(None) => {}
                 Err(problem) => problems.push(problem),
             }
+            progress.done(u64::from(block.head().events));
         }
         out.flush()?;
         Ok(problems)
     }
 
-    fn print(&mut self, out: &mut impl Write, block: &Decoded, rows: Option<&[u32]>) -> anyhow::Result<()> {
-        let all = 0..if rows.is_some() { 0 } else { block.len };
-        let some = rows.unwrap_or_default().iter().map(|r| *r as usize);
-        for row in all.chain(some) {
-            if self.left == 0 {
-                return Ok(());
+    /// The rows of a block that are to be shown, and the block with what showing them takes.
+    fn block<'r>(
+        &mut self,
+        reader: &'r mut BlockReader,
+        block: &BlockRef,
+        late: Option<&LateFacts>,
+    ) -> Result<Option<(&'r Decoded, Vec<u32>)>, Problem> {
+        let mut need = self.printer.need();
+        let mut rows = None;
+        if let Some(filter) = &self.filter {
+            // First only what the condition needs: most blocks end here.
+            let Some(wanted) = filter.needs_of(block.schema(), block.head().kinds.iter().map(|k| k.id)) else {
+                return Ok(None);
+            };
+            let found = filter.rows(resolved(reader.read(block, wanted)?, late));
+            if found.is_empty() {
+                return Ok(None);
             }
-            self.left -= 1;
-            let event = block.event(row);
-            match &self.printer {
-                Printer::Text(format) => writeln!(out, "{}", format.render(event))?,
-                Printer::Json(fields) => {
-                    serde_json::to_writer(&mut *out, &object(event, fields))?;
-                    writeln!(out)?;
-                }
-            }
+            need = need | wanted;
+            rows = Some(found);
         }
-        Ok(())
+        let decoded = resolved(reader.read(block, need)?, late);
+        let mut rows = rows.unwrap_or_else(|| (0..decoded.len as u32).collect());
+        rows.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
+        self.left -= rows.len() as u64;
+        Ok(Some((decoded, rows)))
+    }
+}
+
+fn resolved<'r>(block: &'r mut Decoded, late: Option<&LateFacts>) -> &'r Decoded {
+    if let Some(late) = late {
+        late.resolve(block);
+    }
+    block
+}
+
+impl Printer {
+    fn need(&self) -> Need {
+        match self {
+            Printer::Text(format) => format.needs(),
+            Printer::Json(_) => Need::ALL,
+        }
+    }
+
+    fn line(&self, event: EventView<'_>) -> anyhow::Result<String> {
+        Ok(match self {
+            Printer::Text(format) => format.render(event),
+            Printer::Json(fields) => output::visible_json(&serde_json::to_string(&object(event, fields))?).into_owned(),
+        })
     }
 }
 
 /// The fields that make sense for any event: those with a column, but for the text of all arguments.
 fn json_fields() -> Vec<&'static Field> {
-    catalogue::all().filter(|f| f.column.is_some() && f.name != "evt.args").collect()
+    catalogue::all()
+        .filter(|f| f.column.is_some() && f.name != "evt.args")
+        .collect()
 }
 
 fn object(event: EventView<'_>, fields: &[&'static Field]) -> Json {
@@ -161,8 +205,12 @@ fn object(event: EventView<'_>, fields: &[&'static Field]) -> Json {
         }
     }
     if let Some(spec) = event.spec() {
-        let args: Map<String, Json> =
-            spec.params.iter().enumerate().filter_map(|(slot, p)| Some((p.name.clone(), argument(event, slot, p)?))).collect();
+        let args: Map<String, Json> = spec
+            .params
+            .iter()
+            .enumerate()
+            .filter_map(|(slot, p)| Some((p.name.clone(), argument(event, slot, p)?)))
+            .collect();
         // What the fields of these sources show already is not repeated as arguments.
         if !args.is_empty() && !matches!(spec.source, Source::Docker | Source::Audit) {
             object.insert("evt.args".to_owned(), Json::Object(args));

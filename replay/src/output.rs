@@ -24,7 +24,7 @@ enum Token {
     Text(String),
     Field {
         value: Extract,
-        /// Pads or cuts to this many bytes; 0 leaves the text alone.
+        /// Pads or cuts to this many characters; 0 leaves the text alone.
         width: usize,
     },
 }
@@ -49,19 +49,24 @@ impl Format {
 
     /// The format with the values of an event; `<NA>` for absent ones.
     pub fn text(&self, event: EventView<'_>) -> String {
+        self.with(event, &|value| value)
+    }
+
+    /// The same with values escaped, so that a terminal shows them and does not obey them. The format's own text is left
+    /// as it is: whoever wrote it may want tabs.
+    pub fn render(&self, event: EventView<'_>) -> String {
+        self.with(event, &|value| escape::text(&value))
+    }
+
+    fn with(&self, event: EventView<'_>, change: &dyn Fn(String) -> String) -> String {
         let mut out = String::new();
         for token in &self.tokens {
             match token {
                 Token::Text(text) => out.push_str(text),
-                Token::Field { value, width } => push(&mut out, value, *width, event),
+                Token::Field { value, width } => push(&mut out, &change(shown(value, event)), *width),
             }
         }
         out
-    }
-
-    /// The same, escaped so that a terminal shows it and does not obey it.
-    pub fn render(&self, event: EventView<'_>) -> String {
-        escape::text(&self.text(event)).to_string()
     }
 
     /// Parses a format; nothing when there were errors.
@@ -160,17 +165,16 @@ fn shorter(
     Err(error)
 }
 
-fn push(out: &mut String, value: &Extract, width: usize, event: EventView<'_>) {
-    let start = out.len();
-    match evaluate::value(value, Place::Event(event)) {
-        Some(found) => out.push_str(&found.to_string()),
-        None => out.push_str("<NA>"),
-    }
+fn shown(value: &Extract, event: EventView<'_>) -> String {
+    evaluate::value(value, Place::Event(event)).map_or_else(|| "<NA>".to_owned(), |found| found.to_string())
+}
+
+/// Appends a value, padded or cut to a width other than 0.
+fn push(out: &mut String, value: &str, width: usize) {
     if width == 0 {
+        out.push_str(value);
         return;
     }
-    let shown = out.split_off(start);
-    let length = shown.chars().count();
-    out.extend(shown.chars().take(width));
-    out.extend(std::iter::repeat_n(' ', width.saturating_sub(length)));
+    out.extend(value.chars().take(width));
+    out.extend(std::iter::repeat_n(' ', width.saturating_sub(value.chars().count())));
 }

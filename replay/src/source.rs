@@ -134,8 +134,13 @@ impl Sources {
             .and_then(|l| f.line_starts.get(l))
             .copied()
             .unwrap_or(f.text.len());
-        let rest = f.text.get(start..).unwrap_or("");
-        start + rest.char_indices().nth(column).map_or(rest.len(), |(i, _)| i)
+        self.further(file, start, column)
+    }
+
+    /// Byte offset of the character that stands `count` characters after the one at `byte`.
+    pub(crate) fn further(&self, file: u32, byte: usize, count: usize) -> usize {
+        let rest = self.tail(file, byte);
+        byte + rest.char_indices().nth(count).map_or(rest.len(), |(i, _)| i)
     }
 
     /// A file's text from a byte offset on.

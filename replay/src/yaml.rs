@@ -106,6 +106,7 @@ impl Yaml {
             sources,
             file,
             pads,
+            last: (0, 0, 0),
             yaml: Yaml::default(),
             open: Vec::new(),
             anchors: BTreeMap::new(),
@@ -154,6 +155,8 @@ struct Builder<'a> {
     sources: &'a Sources,
     file: u32,
     pads: &'a BTreeSet<usize>,
+    /// Line, column and byte of the place that was looked up last: the next one is mostly a little further.
+    last: (usize, usize, usize),
     yaml: Yaml,
     /// Open collections, each with the key that waits for its value.
     open: Vec<(NodeId, Option<NodeId>)>,
@@ -161,15 +164,20 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn origin_at(&self, line: usize, column: usize, style: Style) -> Origin {
+    fn origin_at(&mut self, line: usize, column: usize, style: Style) -> Origin {
         let column = if self.pads.contains(&line) {
             column.saturating_sub(PAD)
         } else {
             column
         };
+        let start = match self.last {
+            (l, c, byte) if l == line && c <= column => self.sources.further(self.file, byte, column - c),
+            _ => self.sources.byte_of(self.file, line, column),
+        };
+        self.last = (line, column, start);
         Origin {
             file: self.file,
-            start: self.sources.byte_of(self.file, line, column),
+            start,
             style,
         }
     }

@@ -53,11 +53,11 @@ fn push(out: &mut String, c: char) {
     }
 }
 
-/// Characters outside ASCII that act on a terminal or hide: C1 controls, line separators, direction marks and overrides,
-/// zero-width and variation characters, tags, private use.
-fn misleads(c: char) -> bool {
+/// Characters outside ASCII, and DEL, that act on a terminal or hide: C1 controls, line separators, direction marks and
+/// overrides, zero-width and variation characters, tags, private use. JSON leaves these as they are.
+pub fn misleads(c: char) -> bool {
     matches!(u32::from(c),
-        0x80..=0x9f | 0xad | 0x34f | 0x61c | 0x115f | 0x1160 | 0x17b4 | 0x17b5 | 0x180b..=0x180f
+        0x7f..=0x9f | 0xad | 0x34f | 0x61c | 0x115f | 0x1160 | 0x17b4 | 0x17b5 | 0x180b..=0x180f
         | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0x3164 | 0xfe00..=0xfe0f | 0xfeff | 0xffa0
         | 0xfff0..=0xfffb | 0xe000..=0xf8ff | 0x1d173..=0x1d17a | 0xe0000..=0x10ffff)
 }

@@ -148,7 +148,15 @@ impl<'a> Resolver<'_, 'a> {
             self.scope.macros.insert(name, resolved);
         }
         let resolved = self.scope.macros.get(name)?;
-        errors.extend(resolved.errors.iter().cloned());
+        // Once, however often the macro is used: macros that use another one twice would double its errors.
+        for e in &resolved.errors {
+            if !errors
+                .iter()
+                .any(|known| known.loc == e.loc && known.message == e.message)
+            {
+                errors.push(e.clone());
+            }
+        }
         resolved.node
     }
 

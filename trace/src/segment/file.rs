@@ -1,6 +1,6 @@
 //! A segment file open for reading: bytes at offsets, never beyond the end, never written.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
@@ -81,6 +81,14 @@ impl Checked {
     }
 }
 
+fn regular(about: &Metadata) -> io::Result<()> {
+    if about.is_file() {
+        Ok(())
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
+    }
+}
+
 /// What lies at an offset.
 #[derive(Debug)]
 pub(crate) enum Found {
@@ -97,11 +105,12 @@ pub(crate) enum Found {
 impl SegmentFile {
     /// Opens a file for reading.
     pub(crate) fn open(path: &Path) -> io::Result<SegmentFile> {
+        // Asked before, since opening a pipe waits for its writer and opening a device may do anything; and after, since
+        // the file may have been replaced.
+        regular(&std::fs::metadata(path)?)?;
         let file = File::open(path)?;
         let about = file.metadata()?;
-        if !about.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-        }
+        regular(&about)?;
         let (identity, len) = ((about.dev(), about.ino()), about.len());
         Ok(SegmentFile {
             path: path.to_owned(),

@@ -67,7 +67,10 @@ pub struct Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (path, kind) = (self.path.display(), self.kind.name());
-        write!(f, "{path}: {kind} at byte {}: {}", self.offset, self.message)
+        match self.offset {
+            0 => write!(f, "{path}: {kind}: {}", self.message),
+            offset => write!(f, "{path}: {kind} at byte {offset}: {}", self.message),
+        }
     }
 }
 
