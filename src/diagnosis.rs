@@ -27,7 +27,9 @@ pub(crate) fn print<'a>(diagnostics: &[Diagnostic], text_of: impl Fn(&str) -> Op
 /// A message, its line, and a mark under the column, all safe for a terminal.
 fn shown(d: &Diagnostic, line: Option<&str>) -> String {
     let mut out = escape::text(&d.to_string());
-    let Some(line) = line.filter(|l| !l.trim().is_empty()) else { return out };
+    let Some(line) = line.filter(|l| !l.trim().is_empty()) else {
+        return out;
+    };
     let at = d.column as usize - 1;
     let start = at.saturating_sub(CONTEXT);
     let window = |from: usize, to: usize| escape::text(&line.chars().skip(from).take(to - from).collect::<String>());

@@ -36,12 +36,20 @@ impl std::error::Error for Coded {}
 
 /// Gives an error the exit code of wrong usage.
 pub(crate) fn usage(error: impl Into<anyhow::Error>) -> anyhow::Error {
-    Coded { code: USAGE, error: error.into() }.into()
+    Coded {
+        code: USAGE,
+        error: error.into(),
+    }
+    .into()
 }
 
 /// Gives an error the exit code of damaged input.
 pub(crate) fn damaged(error: impl Into<anyhow::Error>) -> anyhow::Error {
-    Coded { code: DAMAGED, error: error.into() }.into()
+    Coded {
+        code: DAMAGED,
+        error: error.into(),
+    }
+    .into()
 }
 
 /// Prints the error, if there is one, and gives the process's exit code.
@@ -62,7 +70,9 @@ pub(crate) fn code(result: anyhow::Result<u8>) -> ExitCode {
 
 fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
     let io = error.downcast_ref::<io::Error>().map(io::Error::kind);
-    let json = error.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+    let json = error
+        .downcast_ref::<serde_json::Error>()
+        .and_then(serde_json::Error::io_error_kind);
     io.or(json) == Some(io::ErrorKind::BrokenPipe)
 }
 
@@ -89,7 +99,9 @@ mod tests {
     #[test]
     fn a_cause_is_told_once() {
         let refused = || io::Error::other("refused");
-        let whole = anyhow::Error::from(refused()).context("case: refused").context("recording");
+        let whole = anyhow::Error::from(refused())
+            .context("case: refused")
+            .context("recording");
         assert_eq!(message(&whole), "recording: case: refused");
         let parts = Err::<(), _>(refused()).context("case");
         assert_eq!(parts.map_err(|e| message(&e)), Err("case: refused".to_owned()));
@@ -100,7 +112,12 @@ mod tests {
         let io = || io::Error::from(io::ErrorKind::BrokenPipe);
         let json = serde_json::Error::io(io());
         assert!(is_broken_pipe(&io()) && is_broken_pipe(&json));
-        assert!(anyhow::Error::from(io()).context("printing").chain().any(is_broken_pipe));
+        assert!(
+            anyhow::Error::from(io())
+                .context("printing")
+                .chain()
+                .any(is_broken_pipe)
+        );
         assert!(!is_broken_pipe(&io::Error::from(io::ErrorKind::StorageFull)));
     }
 }

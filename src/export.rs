@@ -33,7 +33,10 @@ pub(crate) struct Args {
 /// Exports.
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let case = output::open_case(&args.case)?;
-    let mut options = Options { resolve_late: args.resolve == Resolve::Case, ..Options::default() };
+    let mut options = Options {
+        resolve_late: args.resolve == Resolve::Case,
+        ..Options::default()
+    };
     options.threads = args.threads.map_or(options.threads, |n| n as usize);
     let known = case.problems().to_vec();
     let session = Session::case(case, &options).map_err(coded)?;
@@ -42,11 +45,23 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let exported = export(&session, &args.output, &|done, _| bar.set_position(done));
     bar.finish_and_clear();
     let exported = exported.map_err(coded)?;
-    let fresh: Vec<_> = exported.problems.iter().filter(|p| !known.contains(p)).cloned().collect();
+    let fresh: Vec<_> = exported
+        .problems
+        .iter()
+        .filter(|p| !known.contains(p))
+        .cloned()
+        .collect();
     output::report(&fresh);
     if !args.quiet {
-        let rows: Vec<String> = exported.tables.iter().map(|(name, rows)| format!("{name} {rows}")).collect();
-        let (size, time) = (output::size(exported.bytes), output::span(start.elapsed().as_nanos() as u64));
+        let rows: Vec<String> = exported
+            .tables
+            .iter()
+            .map(|(name, rows)| format!("{name} {rows}"))
+            .collect();
+        let (size, time) = (
+            output::size(exported.bytes),
+            output::span(start.elapsed().as_nanos() as u64),
+        );
         eprintln!("ctrace: {}; {} files, {size}, {time}", rows.join(", "), exported.files);
     }
     Ok(output::exit_code(&exported.problems, exit::DONE))
@@ -54,7 +69,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
 
 /// A bar on stderr; hidden where that is no terminal.
 fn progress_bar(rows: u64, quiet: bool) -> ProgressBar {
-    let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let target = if quiet {
+        ProgressDrawTarget::hidden()
+    } else {
+        ProgressDrawTarget::stderr()
+    };
     let bar = ProgressBar::with_draw_target(Some(rows), target);
     match ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} rows, {per_sec}, {eta} left") {
         Ok(style) => bar.with_style(style),

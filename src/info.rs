@@ -39,7 +39,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     };
     let mut out = output::stdout();
     if args.json {
-        writeln!(out, "{}", output::visible_json(&serde_json::to_string_pretty(&facts.json())?))?;
+        writeln!(
+            out,
+            "{}",
+            output::visible_json(&serde_json::to_string_pretty(&facts.json())?)
+        )?;
     } else {
         facts.text(&mut out, args.types)?;
     }
@@ -75,7 +79,11 @@ impl Facts<'_> {
                 .map(|s| s.name.clone())
                 .next()
                 .unwrap_or_else(|| format!("type {}", id.0));
-            if id.is_compat() { format!("{name} (32-bit)") } else { name }
+            if id.is_compat() {
+                format!("{name} (32-bit)")
+            } else {
+                name
+            }
         };
         let mut types: Vec<(String, u64)> = self.totals.by_type.iter().map(|(id, n)| (name(*id), *n)).collect();
         types.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
@@ -91,11 +99,20 @@ impl Facts<'_> {
             writeln!(out, "duration   {}", span(to.saturating_sub(from)))?;
         }
         writeln!(out, "events     {}", self.totals.events)?;
-        let sources: Vec<Vec<String>> = self.totals.by_source.iter().map(|(s, n)| vec![n.to_string(), s.to_string()]).collect();
+        let sources: Vec<Vec<String>> = self
+            .totals
+            .by_source
+            .iter()
+            .map(|(s, n)| vec![n.to_string(), s.to_string()])
+            .collect();
         table(out, "  ", &sources)?;
         let all = self.types();
         writeln!(out, "types      {}", all.len())?;
-        let rows: Vec<Vec<String>> = all.iter().take(types).map(|(name, n)| vec![n.to_string(), name.clone()]).collect();
+        let rows: Vec<Vec<String>> = all
+            .iter()
+            .take(types)
+            .map(|(name, n)| vec![n.to_string(), name.clone()])
+            .collect();
         table(out, "  ", &rows)?;
         if all.len() > types {
             writeln!(out, "  … {} more (--types N)", all.len() - types)?;
@@ -110,7 +127,12 @@ impl Facts<'_> {
         writeln!(out, "containers {}", facts.containers().count())?;
         let rows: Vec<Vec<String>> = facts
             .containers()
-            .map(|c| vec![c.short_id().to_owned(), escape::text(&format!("{} {}", or_dash(&c.name), or_dash(&c.image)))])
+            .map(|c| {
+                vec![
+                    c.short_id().to_owned(),
+                    escape::text(&format!("{} {}", or_dash(&c.name), or_dash(&c.image))),
+                ]
+            })
             .collect();
         table(out, "  ", &rows)
     }
@@ -123,7 +145,13 @@ impl Facts<'_> {
         writeln!(out, "losses     {lost} events in {} gaps", self.losses.len())?;
         for loss in &self.losses {
             let (from, to) = (time(loss.from_ts), time(loss.to_ts));
-            writeln!(out, "  {} {} ({}) between {from} and {to}", loss.count, escape::text(&loss.source), class(loss))?;
+            writeln!(
+                out,
+                "  {} {} ({}) between {from} and {to}",
+                loss.count,
+                escape::text(&loss.source),
+                class(loss)
+            )?;
         }
         Ok(())
     }
@@ -140,7 +168,13 @@ impl Facts<'_> {
         for s in self.case.segments() {
             let name = s.path().file_name().unwrap_or_default().to_string_lossy();
             let state = if s.is_open() { "unfinished" } else { "closed" };
-            writeln!(out, "  {}  {}, {} blocks, {state}", escape::text(&name), size(s.len()), s.blocks().len())?;
+            writeln!(
+                out,
+                "  {}  {}, {} blocks, {state}",
+                escape::text(&name),
+                size(s.len()),
+                s.blocks().len()
+            )?;
         }
         Ok(())
     }
@@ -160,8 +194,12 @@ impl Facts<'_> {
                 "missing": a.capture.missing.iter().map(|(what, why)| json!({"what": what, "why": why})).collect::<Vec<_>>(),
             })
         });
-        let sources: serde_json::Map<String, Value> =
-            self.totals.by_source.iter().map(|(s, n)| (s.to_string(), json!(n))).collect();
+        let sources: serde_json::Map<String, Value> = self
+            .totals
+            .by_source
+            .iter()
+            .map(|(s, n)| (s.to_string(), json!(n)))
+            .collect();
         json!({
             "about": about,
             "from": self.totals.ts.map(|(from, _)| time(from)),
@@ -188,10 +226,27 @@ impl Facts<'_> {
 fn origin(out: &mut impl Write, about: &About) -> io::Result<()> {
     let host = &about.host;
     writeln!(out, "case       {}", about.case_id)?;
-    writeln!(out, "host       {} ({})", escape::text(&host.name), escape::text(&host.os))?;
-    writeln!(out, "kernel     {} {} {}", host.kernel_release, host.arch, escape::text(&host.kernel_version))?;
+    writeln!(
+        out,
+        "host       {} ({})",
+        escape::text(&host.name),
+        escape::text(&host.os)
+    )?;
+    writeln!(
+        out,
+        "kernel     {} {} {}",
+        host.kernel_release,
+        host.arch,
+        escape::text(&host.kernel_version)
+    )?;
     writeln!(out, "boot id    {}", escape::text(&host.boot_id))?;
-    writeln!(out, "recorded   by {} {}: {}", about.tool.name, about.tool.version, escape::text(&about.capture.command_line.join(" ")))?;
+    writeln!(
+        out,
+        "recorded   by {} {}: {}",
+        about.tool.name,
+        about.tool.version,
+        escape::text(&about.capture.command_line.join(" "))
+    )?;
     for (what, why) in &about.capture.missing {
         writeln!(out, "missing    {}: {}", escape::text(what), escape::text(why))?;
     }

@@ -30,9 +30,10 @@ pub(crate) fn raw_note(text: &str) {
 /// Opens a case and tells on stderr what is wrong with it.
 pub(crate) fn open_case(path: &Path) -> anyhow::Result<Case> {
     let case = Case::open(path).map_err(|e| match e {
-        CaseError::Unreadable(ref p) if is_no_case(p, path) => {
-            exit::usage(anyhow::anyhow!("{}: neither a case folder nor a segment of one", path.display()))
-        }
+        CaseError::Unreadable(ref p) if is_no_case(p, path) => exit::usage(anyhow::anyhow!(
+            "{}: neither a case folder nor a segment of one",
+            path.display()
+        )),
         CaseError::Unreadable(ref p) if p.kind == ProblemKind::Io => e.into(),
         CaseError::Unreadable(_) => exit::damaged(e),
         CaseError::Empty(_) => exit::usage(e),
@@ -58,7 +59,9 @@ pub(crate) fn visible_json(json: &str) -> Cow<'_, str> {
     for c in json.chars() {
         if escape::misleads(c) {
             // Writing to a string cannot fail.
-            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| _ = write!(out, "\\u{unit:04x}"));
+            c.encode_utf16(&mut [0; 2])
+                .iter()
+                .for_each(|unit| _ = write!(out, "\\u{unit:04x}"));
         } else {
             out.push(c);
         }
@@ -80,7 +83,11 @@ pub(crate) fn report(problems: &[Problem]) {
 
 /// [`exit::DAMAGED`] where there is damage, else the given code.
 pub(crate) fn exit_code<'a>(problems: impl IntoIterator<Item = &'a Problem>, otherwise: u8) -> u8 {
-    if problems.into_iter().any(|p| p.kind.is_damage()) { exit::DAMAGED } else { otherwise }
+    if problems.into_iter().any(|p| p.kind.is_damage()) {
+        exit::DAMAGED
+    } else {
+        otherwise
+    }
 }
 
 /// A time as `2026-11-21T10:11:12.123456789Z`.
@@ -109,13 +116,23 @@ pub(crate) fn size(bytes: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+    if unit == 0 {
+        format!("{bytes} B")
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
 }
 
 /// Right-aligned first columns and a left-aligned last one.
 pub(crate) fn table(out: &mut impl Write, indent: &str, rows: &[Vec<String>]) -> io::Result<()> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|s| s.chars().count()).max().unwrap_or(0);
+    let width = |c: usize| {
+        rows.iter()
+            .filter_map(|r| r.get(c))
+            .map(|s| s.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     for row in rows {
         write!(out, "{indent}")?;
@@ -139,7 +156,10 @@ mod tests {
         let text = "a\u{202e}b\u{9b}\u{7f}\u{e0001}ü\u{1b}";
         let json = serde_json::to_string(text).expect("serialises");
         let visible = visible_json(&json);
-        assert!(!visible.chars().any(|c| escape::misleads(c) || c.is_control()), "{visible}");
+        assert!(
+            !visible.chars().any(|c| escape::misleads(c) || c.is_control()),
+            "{visible}"
+        );
         assert_eq!(serde_json::from_str::<String>(&visible).expect("is JSON"), text);
         assert!(visible.contains('ü'));
     }

@@ -20,7 +20,10 @@ impl Progress {
             Ok(style) => bar.with_style(style),
             Err(_) => bar,
         };
-        Progress { shared: !bar.is_hidden() && io::stdout().is_terminal(), bar }
+        Progress {
+            shared: !bar.is_hidden() && io::stdout().is_terminal(),
+            bar,
+        }
     }
 
     /// So many more events are done.

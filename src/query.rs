@@ -66,7 +66,11 @@ impl From<Output> for Format {
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let statements = args.statements()?;
     let opened = args.open()?;
-    let mut shell = Shell { session: &opened.session, format: args.format.into(), timing: false };
+    let mut shell = Shell {
+        session: &opened.session,
+        format: args.format.into(),
+        timing: false,
+    };
     match statements {
         Some(text) => {
             for statement in meta::split(&text) {
@@ -94,12 +98,17 @@ impl Args {
             return Ok(None);
         }
         let mut text = String::new();
-        io::stdin().read_to_string(&mut text).context("cannot read statements from standard input")?;
+        io::stdin()
+            .read_to_string(&mut text)
+            .context("cannot read statements from standard input")?;
         Ok(Some(text))
     }
 
     fn open(&self) -> anyhow::Result<Opened> {
-        let mut options = Options { resolve_late: self.resolve == Resolve::Case, ..Options::default() };
+        let mut options = Options {
+            resolve_late: self.resolve == Resolve::Case,
+            ..Options::default()
+        };
         options.memory_limit = self.memory.map(|m| usize::try_from(m.as_u64()).unwrap_or(usize::MAX));
         options.threads = self.threads.map_or(options.threads, |n| n as usize);
         open(&self.data, &options)
@@ -116,11 +125,17 @@ pub(crate) struct Opened {
 pub(crate) fn open(path: &Path, options: &Options) -> anyhow::Result<Opened> {
     if path.is_dir() && !has_segments(path).with_context(|| path.display().to_string())? {
         let session = Session::folder(path, options).map_err(coded)?;
-        return Ok(Opened { session, problems: Vec::new() });
+        return Ok(Opened {
+            session,
+            problems: Vec::new(),
+        });
     }
     let case = output::open_case(path)?;
     let problems = case.problems().to_vec();
-    Ok(Opened { session: Session::case(case, options).map_err(coded)?, problems })
+    Ok(Opened {
+        session: Session::case(case, options).map_err(coded)?,
+        problems,
+    })
 }
 
 fn has_segments(folder: &Path) -> io::Result<bool> {

@@ -58,7 +58,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     };
     let case = output::open_case(&args.case)?;
     let left = args.limit.unwrap_or(u64::MAX);
-    let problems = Reading { case: &case, filter, printer, left }.run(args.resolve)?;
+    let problems = Reading {
+        case: &case,
+        filter,
+        printer,
+        left,
+    }
+    .run(args.resolve)?;
     output::report(&problems);
     Ok(output::exit_code(case.problems().iter().chain(&problems), exit::DONE))
 }
@@ -180,9 +186,11 @@ impl Printer {
     }
 }
 
-/// The fields that make sense for any event: those with a column, but for the text of all arguments.
+/// The fields that make sense for any event: those with a column, but for the text of all arguments; and what was
+/// captured of buffers, and what Docker and audit said, whole, for what no other field shows.
 fn json_fields() -> Vec<&'static Field> {
-    catalogue::all().filter(|f| f.column.is_some() && f.name != "evt.args").collect()
+    let wanted = |f: &&Field| f.column.is_some() || matches!(f.name, "evt.buffer" | "docker.raw" | "audit.raw");
+    catalogue::all().filter(|f| wanted(f) && f.name != "evt.args").collect()
 }
 
 fn object(event: EventView<'_>, fields: &[&'static Field]) -> Json {
@@ -197,8 +205,12 @@ fn object(event: EventView<'_>, fields: &[&'static Field]) -> Json {
         }
     }
     if let Some(spec) = event.spec() {
-        let args: Map<String, Json> =
-            spec.params.iter().enumerate().filter_map(|(slot, p)| Some((p.name.clone(), argument(event, slot, p)?))).collect();
+        let args: Map<String, Json> = spec
+            .params
+            .iter()
+            .enumerate()
+            .filter_map(|(slot, p)| Some((p.name.clone(), argument(event, slot, p)?)))
+            .collect();
         // What the fields of these sources show already is not repeated as arguments.
         if !args.is_empty() && !matches!(spec.source, Source::Docker | Source::Audit) {
             object.insert("evt.args".to_owned(), Json::Object(args));

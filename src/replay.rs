@@ -45,7 +45,9 @@ impl Args {
         match (&self.case, self.rules.split_last()) {
             (Some(case), _) => Ok((case, &self.rules)),
             (None, Some((case, rules))) if !rules.is_empty() => Ok((case, rules)),
-            _ => Err(exit::usage(anyhow::anyhow!("no case given: ctrace replay <CASE> --rules <FILE>..."))),
+            _ => Err(exit::usage(anyhow::anyhow!(
+                "no case given: ctrace replay <CASE> --rules <FILE>..."
+            ))),
         }
     }
 }
@@ -53,7 +55,9 @@ impl Args {
 /// Replays.
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let (case, rules) = args.inputs()?;
-    let Some(rules) = load(rules)? else { return Ok(exit::USAGE) };
+    let Some(rules) = load(rules)? else {
+        return Ok(exit::USAGE);
+    };
     let case = output::open_case(case)?;
     let options = Options {
         threads: args.threads.map_or_else(output::threads, |n| n as usize),
@@ -76,18 +80,31 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         output::note(&outcome.to_string());
     }
     let found = if outcome.alerts > 0 { exit::FINDINGS } else { exit::DONE };
-    Ok(output::exit_code(case.problems().iter().chain(&outcome.problems), found))
+    Ok(output::exit_code(
+        case.problems().iter().chain(&outcome.problems),
+        found,
+    ))
 }
 
 /// An alert as it is printed. Names in it are hostile.
 fn line(alert: &Alert, json: bool) -> String {
-    if json { output::visible_json(&alert.json()).into_owned() } else { escape::text(&alert.text()) }
+    if json {
+        output::visible_json(&alert.json()).into_owned()
+    } else {
+        escape::text(&alert.text())
+    }
 }
 
 /// Reads and checks rules; everything that is wrong with them is told at once, and then there is nothing.
 fn load(paths: &[PathBuf]) -> anyhow::Result<Option<RuleSet>> {
     let mut texts = Vec::new();
-    for path in paths.iter().map(|p| files(p)).collect::<anyhow::Result<Vec<_>>>()?.into_iter().flatten() {
+    for path in paths
+        .iter()
+        .map(|p| files(p))
+        .collect::<anyhow::Result<Vec<_>>>()?
+        .into_iter()
+        .flatten()
+    {
         texts.push((path.display().to_string(), text(&path)?));
     }
     let files: Vec<RuleFile<'_>> = texts.iter().map(|(name, text)| RuleFile { name, text }).collect();
@@ -96,14 +113,22 @@ fn load(paths: &[PathBuf]) -> anyhow::Result<Option<RuleSet>> {
         Ok(rules) => rules,
         Err(wrong) => {
             diagnosis::print(&wrong.0, text_of);
-            let errors = if wrong.0.len() == 1 { "an error".to_owned() } else { format!("{} errors", wrong.0.len()) };
+            let errors = if wrong.0.len() == 1 {
+                "an error".to_owned()
+            } else {
+                format!("{} errors", wrong.0.len())
+            };
             output::note(&format!("{errors} in the rules; no event was looked at"));
             return Ok(None);
         }
     };
     diagnosis::print(rules.warnings(), text_of);
     if !rules.rules().iter().any(|r| r.active) {
-        let why = if rules.rules().is_empty() { "no rule in" } else { "no rule is enabled in" };
+        let why = if rules.rules().is_empty() {
+            "no rule in"
+        } else {
+            "no rule is enabled in"
+        };
         let names: Vec<&str> = files.iter().map(|f| f.name).collect();
         return Err(exit::usage(anyhow::anyhow!("{why} {}", names.join(", "))));
     }
@@ -114,9 +139,17 @@ fn load(paths: &[PathBuf]) -> anyhow::Result<Option<RuleSet>> {
 fn text(path: &Path) -> anyhow::Result<String> {
     let name = || format!("rules {}", path.display());
     let mut bytes = Vec::new();
-    File::open(path).with_context(name)?.take(MAX_RULES + 1).read_to_end(&mut bytes).with_context(name)?;
+    File::open(path)
+        .with_context(name)?
+        .take(MAX_RULES + 1)
+        .read_to_end(&mut bytes)
+        .with_context(name)?;
     if bytes.len() as u64 > MAX_RULES {
-        return Err(exit::usage(anyhow::anyhow!("{}: larger than {}", name(), output::size(MAX_RULES))));
+        return Err(exit::usage(anyhow::anyhow!(
+            "{}: larger than {}",
+            name(),
+            output::size(MAX_RULES)
+        )));
     }
     String::from_utf8(bytes).map_err(|e| {
         let valid = &e.as_bytes()[..e.utf8_error().valid_up_to()];
@@ -132,11 +165,18 @@ fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     }
     let is_rules = |p: &PathBuf| p.extension().is_some_and(|e| e == "yaml" || e == "yml");
     let entries = fs::read_dir(path).with_context(|| format!("rules {}", path.display()))?;
-    let mut files: Vec<PathBuf> =
-        entries.map(|e| e.map(|e| e.path())).collect::<Result<Vec<_>, _>>()?.into_iter().filter(is_rules).collect();
+    let mut files: Vec<PathBuf> = entries
+        .map(|e| e.map(|e| e.path()))
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter()
+        .filter(is_rules)
+        .collect();
     files.sort();
     if files.is_empty() {
-        return Err(exit::usage(anyhow::anyhow!("{}: no *.yaml or *.yml in this folder", path.display())));
+        return Err(exit::usage(anyhow::anyhow!(
+            "{}: no *.yaml or *.yml in this folder",
+            path.display()
+        )));
     }
     Ok(files)
 }

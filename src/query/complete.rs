@@ -6,10 +6,44 @@ use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Context, Helper, Highlighter, Hinter};
 
 const KEYWORDS: [&str; 38] = [
-    "SELECT", "FROM", "WHERE", "GROUP BY", "ORDER BY", "HAVING", "LIMIT", "OFFSET", "DISTINCT", "JOIN", "LEFT JOIN",
-    "ON", "USING", "AS", "AND", "OR", "NOT", "IN", "IS NULL", "IS NOT NULL", "LIKE", "ILIKE", "BETWEEN", "EXISTS",
-    "CASE", "WHEN", "THEN", "ELSE", "END", "UNION ALL", "WITH", "WITH RECURSIVE", "EXPLAIN", "EXPLAIN ANALYZE",
-    "DESCRIBE", "SHOW TABLES", "DESC", "count(*)",
+    "SELECT",
+    "FROM",
+    "WHERE",
+    "GROUP BY",
+    "ORDER BY",
+    "HAVING",
+    "LIMIT",
+    "OFFSET",
+    "DISTINCT",
+    "JOIN",
+    "LEFT JOIN",
+    "ON",
+    "USING",
+    "AS",
+    "AND",
+    "OR",
+    "NOT",
+    "IN",
+    "IS NULL",
+    "IS NOT NULL",
+    "LIKE",
+    "ILIKE",
+    "BETWEEN",
+    "EXISTS",
+    "CASE",
+    "WHEN",
+    "THEN",
+    "ELSE",
+    "END",
+    "UNION ALL",
+    "WITH",
+    "WITH RECURSIVE",
+    "EXPLAIN",
+    "EXPLAIN ANALYZE",
+    "DESCRIBE",
+    "SHOW TABLES",
+    "DESC",
+    "count(*)",
 ];
 
 /// What the prompt knows of a session.
@@ -21,14 +55,20 @@ pub(super) struct Names {
 impl Names {
     pub(super) fn new(session: &Session) -> Names {
         let columns = |t: &ctrace_query::TableInfo| t.columns.iter().map(|c| c.name.clone()).collect();
-        Names { tables: session.tables().iter().map(|t| (t.name.clone(), columns(t))).collect() }
+        Names {
+            tables: session.tables().iter().map(|t| (t.name.clone(), columns(t))).collect(),
+        }
     }
 
     /// What a word may become, in a statement that names some tables: their columns come before those of others.
     fn candidates(&self, statement: &str, word: &str) -> Vec<String> {
         let lower = word.to_lowercase();
         let begins = |name: &&String| name.starts_with(&lower);
-        let named = |table: &str| statement.split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == table);
+        let named = |table: &str| {
+            statement
+                .split(|c: char| !c.is_alphanumeric() && c != '_')
+                .any(|w| w == table)
+        };
         let any_named = self.tables.iter().any(|(t, _)| named(t));
         let mut out: Vec<String> = self.tables.iter().map(|(t, _)| t).filter(begins).cloned().collect();
         for (table, columns) in &self.tables {
@@ -51,11 +91,19 @@ impl Completer for Names {
 
     fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
         let before = line.get(..pos).unwrap_or(line);
-        let start = before.rfind(|c: char| !c.is_alphanumeric() && c != '_').map_or(0, |at| {
-            at + before.get(at..).and_then(|s| s.chars().next()).map_or(1, char::len_utf8)
-        });
+        let start = before
+            .rfind(|c: char| !c.is_alphanumeric() && c != '_')
+            .map_or(0, |at| {
+                at + before
+                    .get(at..)
+                    .and_then(|s| s.chars().next())
+                    .map_or(1, char::len_utf8)
+            });
         let word = before.get(start..).unwrap_or_default();
-        let pair = |name: String| Pair { display: name.clone(), replacement: name };
+        let pair = |name: String| Pair {
+            display: name.clone(),
+            replacement: name,
+        };
         Ok((start, self.candidates(line, word).into_iter().map(pair).collect()))
     }
 }
@@ -67,6 +115,10 @@ impl Validator for Names {
             let (_, rest) = ctrace_query::split_complete(input);
             rest.is_empty() || ctrace_query::split(rest).is_empty()
         };
-        Ok(if whole { ValidationResult::Valid(None) } else { ValidationResult::Incomplete })
+        Ok(if whole {
+            ValidationResult::Valid(None)
+        } else {
+            ValidationResult::Incomplete
+        })
     }
 }

@@ -72,7 +72,11 @@ fn tables(tables: &[TableInfo], out: &mut impl Write) -> io::Result<()> {
     let width = tables.iter().map(|t| t.name.chars().count()).max().unwrap_or(0);
     for table in tables {
         let name = escape::text(&table.name);
-        writeln!(out, "{}", format!("{name:width$}  {:>3} columns  {}", table.columns.len(), table.doc).trim_end())?;
+        writeln!(
+            out,
+            "{}",
+            format!("{name:width$}  {:>3} columns  {}", table.columns.len(), table.doc).trim_end()
+        )?;
     }
     Ok(())
 }
@@ -87,7 +91,11 @@ fn columns(table: &TableInfo, out: &mut impl Write) -> io::Result<()> {
     }
     for column in &table.columns {
         let (name, ty) = (escape::text(&column.name), escape::text(&column.ty));
-        writeln!(out, "{}", format!("{name:names$}  {ty:types$}  {}", column.doc).trim_end())?;
+        writeln!(
+            out,
+            "{}",
+            format!("{name:names$}  {ty:types$}  {}", column.doc).trim_end()
+        )?;
     }
     Ok(())
 }
@@ -99,7 +107,10 @@ mod tests {
     #[test]
     fn commands_take_a_line_and_statements_end_with_semicolons() {
         let text = "\\d events\nselect 1; select\n 2;\n\\timing\nselect ';'";
-        assert_eq!(split(text), ["\\d events", "select 1", "select\n 2", "\\timing", "select ';'"]);
+        assert_eq!(
+            split(text),
+            ["\\d events", "select 1", "select\n 2", "\\timing", "select ';'"]
+        );
         assert_eq!(split("\\d;"), ["\\d"]);
         assert_eq!(split(" ;; "), [""; 0]);
     }

@@ -35,7 +35,10 @@ pub(super) fn run(shell: &mut Shell<'_>) -> anyhow::Result<()> {
         // The first prompt has no history yet.
         let _ = editor.load_history(path);
     }
-    eprintln!("SQL over {} tables; \\d lists them, \\? helps, \\q leaves.", shell.session.tables().len());
+    eprintln!(
+        "SQL over {} tables; \\d lists them, \\? helps, \\q leaves.",
+        shell.session.tables().len()
+    );
     loop {
         match editor.readline("ctrace> ") {
             Ok(line) if line.trim() == "\\q" => break,

@@ -150,7 +150,10 @@ impl<'a> Resolver<'_, 'a> {
         let resolved = self.scope.macros.get(name)?;
         // Once, however often the macro is used: macros that use another one twice would double its errors.
         for e in &resolved.errors {
-            if !errors.iter().any(|known| known.loc == e.loc && known.message == e.message) {
+            if !errors
+                .iter()
+                .any(|known| known.loc == e.loc && known.message == e.message)
+            {
                 errors.push(e.clone());
             }
         }
