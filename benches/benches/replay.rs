@@ -4,28 +4,10 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use ctrace_benches::workload;
+use ctrace_benches::recording::record;
 use ctrace_replay::{Engine, LoadOptions, Options, RuleFile, RuleSet, load};
-use ctrace_trace::case::{Case, CaseConfig, CaseWriter, Opening};
-use ctrace_trace::segment::{CaseId, ClockReading};
 
 const BLOCKS: usize = 20;
-
-fn record(dir: &Path) -> Case {
-    let recorded = workload::mixed(BLOCKS << 16);
-    let args = recorded.args();
-    let config = CaseConfig::new(CaseId([1; 16]), recorded.schema.clone());
-    let opener = || Opening {
-        clock: ClockReading::default(),
-        state: None,
-    };
-    let mut writer = CaseWriter::create(dir, config, Box::new(opener)).expect("creates a case");
-    for event in recorded.events(&args) {
-        writer.push(&event).expect("pushes");
-    }
-    writer.finish().expect("finishes");
-    Case::open(dir).expect("opens")
-}
 
 /// The rules of the bundled sample, and the public ones where the shared test data are there.
 fn rules() -> Vec<(&'static str, RuleSet)> {
@@ -49,7 +31,7 @@ fn rules() -> Vec<(&'static str, RuleSet)> {
 
 fn bench(c: &mut Criterion) {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    let case = record(dir.path());
+    let case = record(dir.path(), BLOCKS << 16);
     let events: u64 = case.blocks().map(|b| u64::from(b.head().events)).sum();
     let mut group = c.benchmark_group("replay");
     group.sample_size(10);

@@ -7,10 +7,9 @@ use ctrace_trace::schema::{FdUse, Schema};
 use ctrace_trace::syscalls::{self, Category, Lane, Length};
 use ctrace_wire::spec::{CAPTURE_COUNT, Capture, RESULT, SPEC_COUNT, SyscallSpec};
 
-/// `execve` and `execveat` with the position of `argv`, which a failed call still shows.
-const EXEC: [(u32, u8); 2] = [(59, 1), (322, 2)];
-
-const CAPSET: u32 = 126;
+/// `execve` and `execveat` with the position of `argv`, which a failed call still shows; of 64-bit programs only, as the
+/// kernel programs follow pointers of that size.
+const EXEC: [(u16, u8); 2] = [(59, 1), (322, 2)];
 
 /// The whole table: what was asked for, and what the resolver needs to tell processes and descriptors apart, each with
 /// what its declaration needs read through pointers. With `data`, the buffers of what was asked for too.
@@ -22,7 +21,8 @@ pub(crate) fn table(schema: &Schema, asked: &SyscallSet, data: bool) -> Vec<Sysc
     let native = (0..SPEC_COUNT).map(EventType::syscall);
     let native = native.map(|id| select(id, &|id| spec(schema, id, data && asked.holds(id))));
     let compat = (0..SPEC_COUNT).map(EventType::compat_syscall);
-    native.chain(compat.map(|id| select(id, &plain))).collect()
+    let compat = compat.map(|id| select(id, &|id| spec(schema, id, data && asked.holds(id))));
+    native.chain(compat).collect()
 }
 
 /// Bare registers.
@@ -37,17 +37,16 @@ fn plain(id: EventType) -> SyscallSpec {
 fn spec(schema: &Schema, id: EventType, data: bool) -> SyscallSpec {
     // A number that no table has is recorded with its bare registers.
     let Some(declared) = schema.get(id) else {
-        return SyscallSpec::PLAIN;
+        return plain(id);
     };
-    let nr = u32::from(id.0);
     let reads = syscalls::captures(id).iter();
     let mut captures: Vec<Capture> = reads.filter_map(|read| capture(read, data)).collect();
     captures.extend(
         EXEC.iter()
-            .filter(|(exec, _)| *exec == nr)
+            .filter(|(exec, _)| *exec == id.0)
             .map(|(_, argv)| Capture::string_array(*argv)),
     );
-    if nr == CAPSET {
+    if declared.name == "capset" {
         // Its data: two sets of three 32-bit words, of which the resolver makes the process's capabilities.
         captures.push(Capture::structure(1, 24));
     }
@@ -55,6 +54,8 @@ fn spec(schema: &Schema, id: EventType, data: bool) -> SyscallSpec {
     let spec = plain(id).with(&captures);
     let category = syscalls::category(id);
     match declared.fd {
+        // Its result is a descriptor for some commands only, which the resolver tells apart.
+        _ if declared.name == "bpf" => spec.file(RESULT),
         FdUse::Ret if category == Category::Net => spec.socket(RESULT),
         FdUse::Ret if opens_file(&declared.name) => spec.file(RESULT),
         // The state of a socket is worth its price where it can change or where its peer is new.
@@ -64,7 +65,7 @@ fn spec(schema: &Schema, id: EventType, data: bool) -> SyscallSpec {
 }
 
 fn opens_file(name: &str) -> bool {
-    name.starts_with("open") || matches!(name, "creat" | "memfd_create")
+    name.starts_with("open") || matches!(name, "creat" | "memfd_create" | "pidfd_getfd" | "fsmount")
 }
 
 /// Of data only plain buffers are read, no vectors and messages.

@@ -2,13 +2,15 @@
 
 use aya_ebpf::helpers::generated as helper;
 use ctrace_wire::{
-    record::{Exit, Fork, KIND_EXIT, KIND_FORK},
-    spec::Lane,
+    offsets::MISSING,
+    record::{Exit, FLAG_COMPAT, Fork, KIND_EXIT, KIND_FORK, NO_CALL},
+    spec::{Lane, SELECTED},
 };
 
 use crate::{
     maps,
-    read::{self, member, own_pid, pointer},
+    read::{self, member, offset, own_pid, pointer},
+    syscall,
 };
 
 pub fn on_fork(child: usize) {
@@ -34,21 +36,81 @@ pub fn on_fork(child: usize) {
     });
 }
 
+// arch/x86/entry/syscalls: exit and exit_group of both tables.
+const EXIT: [u32; 2] = [60, 231];
+const EXIT_32: [u32; 2] = [1, 252];
+// arch/x86/include/asm/page_64_types.h, without KASAN.
+const STACK_SIZE: usize = 16384;
+// arch/x86/include/asm/thread_info.h: TOP_OF_KERNEL_STACK_PADDING, without and with FRED.
+const STACK_PADDINGS: [usize; 2] = [0, 16];
+// arch/x86/include/asm/segment.h: code segments of user space.
+const USER_CS: u16 = 0x33;
+const USER32_CS: u16 = 0x23;
+
 pub fn on_exit(task: usize) {
     let signal = pointer!(task, task_signal);
+    let exit_code: u32 = member!(task, task_exit_code, u32::MAX);
+    let compat = syscall::in_compat_call();
+    let regs = user_registers(task);
+    let (call, status) = own_end(regs, exit_code, compat);
     maps::submit_fixed::<Exit>(Lane::Priority, |exit| {
         let mut header = read::header(KIND_EXIT, read::current_ids(), read::cpu());
         header.len = size_of::<Exit>() as u32;
         // SAFETY: exit is a reserved ring entry.
         unsafe {
             (*exit).header = header;
-            (*exit).exit_code = member!(task, task_exit_code, u32::MAX);
+            if compat && call != NO_CALL {
+                (*exit).header.flags |= FLAG_COMPAT;
+            }
+            (*exit).exit_code = exit_code;
             // do_exit counts the thread out of signal->live before the tracepoint.
             (*exit).threads_left = member!(signal, signal_live, u32::MAX);
             (*exit).group_exit_code = member!(signal, signal_group_exit_code, 0);
+            (*exit).call = call;
+            (*exit).status = status;
             (*exit).reserved = 0;
             (*exit).start = member!(task, task_start, u64::MAX);
             helper::bpf_get_current_comm((&raw mut (*exit).comm).cast(), 16);
         }
     });
+}
+
+/// The call by which the thread ended itself and what it was given. It never returns, so that this is the place to
+/// record it.
+#[inline(always)]
+fn own_end(regs: usize, exit_code: u32, compat: bool) -> (u32, i32) {
+    let call = member!(regs, regs_orig_ax, u64::MAX) as u32;
+    let ends = if compat { EXIT_32 } else { EXIT };
+    // A signal may have ended it in any call, also in one of these, where seccomp refused it.
+    if exit_code & 0x7f != 0 || (call != ends[0] && call != ends[1]) {
+        return (NO_CALL, 0);
+    }
+    match maps::spec(call, compat) {
+        Some(spec) if spec.flags & SELECTED != 0 => {}
+        _ => return (NO_CALL, 0),
+    }
+    let status = if compat {
+        member!(regs, regs_bx, 0u64)
+    } else {
+        member!(regs, regs_di, 0u64)
+    };
+    (call, status as i32)
+}
+
+/// The registers with which a task entered the kernel, at the top of its stack; 0 where they are not found.
+#[inline(always)]
+fn user_registers(task: usize) -> usize {
+    let stack = pointer!(task, task_stack);
+    let size = offset!(regs_size);
+    if stack == 0 || size == MISSING || offset!(regs_cs) == MISSING {
+        return 0;
+    }
+    for padding in STACK_PADDINGS {
+        let regs = stack + STACK_SIZE - padding - size as usize;
+        let cs = member!(regs, regs_cs, 0u16);
+        if cs == USER_CS || cs == USER32_CS {
+            return regs;
+        }
+    }
+    0
 }

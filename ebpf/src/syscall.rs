@@ -33,7 +33,9 @@ pub fn on_exit(regs: *const pt_regs, ret: i64) {
         return;
     }
     match spec {
-        Some(spec) if !compat && has_sections(spec) => with_sections(ScratchFor::Syscall, ids, regs, nr, ret, spec),
+        Some(spec) if has_sections(spec) => {
+            with_sections(ScratchFor::Syscall, ids, regs, (nr, ret), spec, compat);
+        }
         Some(spec) => plain(ids, regs, nr, ret, lane(spec), compat),
         None => plain(ids, regs, nr, ret, Lane::Bulk, compat),
     }
@@ -50,10 +52,11 @@ pub fn on_enter(regs: *const pt_regs, nr: i64) {
     if ids.tgid == maps::load(&maps::SELF_TGID) || in_compat_call() {
         return;
     }
-    with_sections(ScratchFor::Enter, ids, regs, nr as i32, 0, spec);
+    with_sections(ScratchFor::Enter, ids, regs, (nr as i32, 0), spec, false);
 }
 
-fn in_compat_call() -> bool {
+/// Whether the current task is in a call of the 32-bit table.
+pub fn in_compat_call() -> bool {
     member!(read::current_task(), task_status, 0u32) & TS_COMPAT != 0
 }
 
@@ -87,7 +90,14 @@ fn plain(ids: Ids, regs: *const pt_regs, nr: i32, ret: i64, lane: Lane, compat: 
 }
 
 #[inline(always)]
-fn with_sections(owner: ScratchFor, ids: Ids, regs: *const pt_regs, nr: i32, ret: i64, spec: &SyscallSpec) {
+fn with_sections(
+    owner: ScratchFor,
+    ids: Ids,
+    regs: *const pt_regs,
+    (nr, ret): (i32, i64),
+    spec: &SyscallSpec,
+    compat: bool,
+) {
     let cpu = read::cpu();
     let Some(scratch) = maps::scratch(cpu, owner) else {
         return;
@@ -95,8 +105,16 @@ fn with_sections(owner: ScratchFor, ids: Ids, regs: *const pt_regs, nr: i32, ret
     let (writer, record) = Writer::start::<Syscall>(scratch);
     let exit = matches!(owner, ScratchFor::Syscall);
     let kind = if exit { KIND_SYSCALL } else { KIND_SYSCALL_ENTER };
+    let mut header = read::header(kind, ids, cpu);
     // SAFETY: record points into the scratch map; regs as in on_exit.
-    unsafe { fill(record, read::header(kind, ids, cpu), nr, ret, args(regs)) };
+    unsafe {
+        if compat {
+            header.flags |= FLAG_COMPAT;
+            fill(record, header, nr, ret, compat_args(regs));
+        } else {
+            fill(record, header, nr, ret, args(regs));
+        }
+    }
     capture::all(writer, record, spec);
     if exit && spec.flags & (FILE | SOCKET) != 0 {
         describe_fd(writer, record, spec);

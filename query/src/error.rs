@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, SchemaError};
+use datafusion::sql::sqlparser::parser::ParserError;
 
 /// Why a session cannot be opened or a statement gives no result.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +94,7 @@ fn from_shared(error: &DataFusionError) -> QueryError {
         E::Context(_, inner) | E::Diagnostic(_, inner) => from_shared(inner),
         E::Shared(inner) => from_shared(inner),
         E::SchemaError(inner, _) => QueryError::Statement(schema_message(inner)),
-        E::SQL(parser, _) => QueryError::Statement(line(parser)),
+        E::SQL(parser, _) => QueryError::Statement(parser_message(parser)),
         E::Plan(message) | E::NotImplemented(message) | E::Execution(message) | E::Configuration(message) => {
             QueryError::Statement(line(message))
         }
@@ -116,6 +117,13 @@ fn from_arrow(error: &ArrowError) -> QueryError {
         ArrowError::IoError(message, _) | ArrowError::ParquetError(message) => QueryError::Data(line(message)),
         // What is left are values that cannot be computed: overflow, division by zero, a text that is no number.
         other => QueryError::Statement(line(other)),
+    }
+}
+
+fn parser_message(error: &ParserError) -> String {
+    match error {
+        ParserError::ParserError(message) | ParserError::TokenizerError(message) => line(message),
+        ParserError::RecursionLimitExceeded => "too deeply nested".to_owned(),
     }
 }
 

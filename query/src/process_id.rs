@@ -23,6 +23,11 @@ impl ProcessId {
         }
     }
 
+    /// The identity of a dictionary entry that is a process: one without an id only tells the container of an event.
+    pub(crate) fn known(image: &ImageEntry) -> Option<ProcessId> {
+        (image.pid != 0).then(|| ProcessId::of(image))
+    }
+
     /// The number that stands for it in tables. Exports keep it: the function never changes.
     pub(crate) fn key(self) -> i64 {
         let parts = [u64::from(self.pid), self.start_ts, self.exec_ts];

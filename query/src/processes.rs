@@ -115,9 +115,11 @@ fn of_blocks(source: &CaseSource, blocks: &[BlockRef]) -> Processes {
         };
         source.resolve(decoded);
         for image in (0..decoded.dict.images.len() as u32).filter_map(|i| decoded.dict.image(i)) {
+            let Some(id) = ProcessId::known(image.entry) else {
+                continue;
+            };
             // Most images are in many blocks and say the same there.
-            let known = out.get(&ProcessId::of(image.entry));
-            if !known.is_some_and(|known| known.has_all_of(&image)) {
+            if !out.get(&id).is_some_and(|known| known.has_all_of(&image)) {
                 learn(&mut out, Process::of_image(image));
             }
         }
@@ -154,7 +156,7 @@ impl Process {
         let owned = |id| image.str(id).to_vec();
         Process {
             id: ProcessId::of(e),
-            parent: image.parent().map(|p| ProcessId::of(p.entry)),
+            parent: image.parent().and_then(|p| ProcessId::known(p.entry)),
             ppid: e.ppid,
             vpid: e.vpid,
             sid: e.sid,

@@ -7,11 +7,12 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use ctrace_trace::case::Case;
 use ctrace_trace::segment::Problem;
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
 use tokio::runtime::{Handle, Runtime};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::cancel::Cancel;
 use crate::error::QueryError;
@@ -180,11 +181,24 @@ impl Session {
             let frame = self.context.execute_logical_plan(plan).await?;
             Ok::<_, QueryError>(frame.execute_stream().await?)
         };
-        let stream = self.handle.block_on(self.cancel.or(start))??;
+        let mut stream = self.handle.block_on(self.cancel.or(start))??;
+        let schema = stream.schema();
+        let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
+        // In a task of its own: an operator that computes for long without a pause must not keep the caller from
+        // cancelling.
+        let task = self.handle.spawn(async move {
+            while let Some(batch) = stream.next().await {
+                if sender.send(batch).await.is_err() {
+                    break;
+                }
+            }
+        });
         Ok(Answer {
             session: self,
-            schema: stream.schema(),
-            stream,
+            schema,
+            batches,
+            task,
+            ended: false,
         })
     }
 
@@ -221,11 +235,17 @@ impl Drop for Session {
     }
 }
 
+/// A result is computed this many batches ahead of its reader.
+const BATCHES_AHEAD: usize = 2;
+
 /// The result of a statement, batch by batch.
 pub struct Answer<'s> {
     session: &'s Session,
     schema: SchemaRef,
-    stream: SendableRecordBatchStream,
+    batches: mpsc::Receiver<datafusion::common::Result<RecordBatch>>,
+    task: JoinHandle<()>,
+    /// Nothing more comes.
+    ended: bool,
 }
 
 impl Answer<'_> {
@@ -239,10 +259,29 @@ impl Iterator for Answer<'_> {
     type Item = Result<RecordBatch, QueryError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let Session { handle, cancel, .. } = self.session;
-        match handle.block_on(cancel.or(self.stream.next())) {
-            Ok(batch) => batch.map(|b| b.map_err(QueryError::from)),
-            Err(cancelled) => Some(Err(cancelled)),
+        if self.ended {
+            return None;
         }
+        let Session { handle, cancel, .. } = self.session;
+        match handle.block_on(cancel.or(self.batches.recv())) {
+            Ok(Some(batch)) => Some(batch.map_err(QueryError::from)),
+            Ok(None) => {
+                self.ended = true;
+                // A task that broke off must not look like one that is done.
+                let broken = handle.block_on(&mut self.task).err();
+                broken.map(|e| Err(QueryError::Internal(e.to_string())))
+            }
+            Err(cancelled) => {
+                self.ended = true;
+                Some(Err(cancelled))
+            }
+        }
+    }
+}
+
+impl Drop for Answer<'_> {
+    /// Stops what is not needed any more.
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }

@@ -122,7 +122,7 @@ impl Column {
         let none = &FieldArg::None;
         let Column::Field(f) = self else {
             let images = entries.map(|i| dict.images.get(i as usize));
-            let keys = images.map(|i| i.map(|i| ProcessId::of(i).key()));
+            let keys = images.map(|i| ProcessId::known(i?).map(ProcessId::key));
             return Ok(Arc::new(keys.collect::<Int64Array>()));
         };
         let kind = |i: u32| block.kinds.get(i as usize);

@@ -81,6 +81,36 @@ impl Scope {
     }
 }
 
+/// What of an open object a field reads, where that is less than the whole: most objects need not be looked at then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FdPart {
+    /// Anything.
+    Any,
+    /// Its kind alone.
+    Kind,
+    /// The ends of an internet socket; absent for all else.
+    Socket,
+}
+
+/// The fields that read the kind of an object, and those that read the ends of a socket.
+const OF_FD_KIND: [&str; 3] = ["fd.type", "fd.typechar", "fd.sockfamily"];
+const OF_SOCKET: [&str; 14] = [
+    "fd.ip",
+    "fd.cip",
+    "fd.sip",
+    "fd.lip",
+    "fd.rip",
+    "fd.cnet",
+    "fd.snet",
+    "fd.lnet",
+    "fd.rnet",
+    "fd.cport",
+    "fd.sport",
+    "fd.lport",
+    "fd.rport",
+    "fd.l4proto",
+];
+
 /// A field as a condition or format names it.
 #[derive(Clone, Debug)]
 pub(crate) struct FieldRef {
@@ -103,6 +133,16 @@ impl FieldRef {
     /// Columns that must be decoded to read it.
     pub(crate) fn needs(&self) -> Need {
         self.parts.iter().fold(Need::NOTHING, |n, (f, _)| n | f.needs())
+    }
+
+    /// What of an open object it reads.
+    pub(crate) fn fd_part(&self) -> FdPart {
+        let all_in = |names: &[&str]| self.parts.iter().all(|(field, _)| names.contains(&field.name));
+        match () {
+            () if all_in(&OF_FD_KIND) => FdPart::Kind,
+            () if all_in(&OF_SOCKET) => FdPart::Socket,
+            () => FdPart::Any,
+        }
     }
 
     /// Whether it can stand beside another field or in a transformer.

@@ -9,7 +9,7 @@ use ctrace_trace::schema::{EventSpec, Schema};
 
 use crate::condition::{self, ast::Value};
 use crate::diagnostics::{Diagnostic, Diagnostics, Severity};
-use crate::engine::plan::{Depth, Plan, Wanted};
+use crate::engine::plan::{Plan, Wanted};
 use crate::engine::scan;
 use crate::source::{Loc, Origin, Sources, Style, Text};
 use crate::typed::compile::{self, CompileError, ErrorKind, Names};
@@ -65,7 +65,7 @@ impl Filter {
 
     /// The columns that [`Filter::rows`] needs of a block with these event types; `None` when no event can match.
     pub fn needs_of(&self, schema: &Schema, kinds: impl Iterator<Item = EventType> + Clone) -> Option<Need> {
-        self.plan(schema, &kinds.clone().collect()).need(kinds, Depth::Whole)
+        self.plan(schema, &kinds.clone().collect()).need(kinds)
     }
 
     /// The rows of a block for which the condition holds, ascending.

@@ -119,6 +119,7 @@ pub enum NameSet {
     Splice,
     Wait,
     Xattr,
+    UserFault,
 }
 
 /// One parameter of an event type.

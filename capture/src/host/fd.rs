@@ -91,7 +91,8 @@ fn entry_of(target: &[u8], sockets: &Sockets) -> FdEntry {
     entry
 }
 
-fn anonymous(target: &[u8]) -> FdKind {
+/// The kind of an object that has no path, by its link.
+pub(crate) fn anonymous(target: &[u8]) -> FdKind {
     match target {
         b"anon_inode:[eventfd]" => FdKind::Event,
         b"anon_inode:[signalfd]" => FdKind::Signal,

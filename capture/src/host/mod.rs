@@ -19,6 +19,7 @@ pub use cgroup::container_of;
 pub use cgroup_tree::CgroupTree;
 pub use clock::{Clock, Step, boot_time_ns, utc_ns};
 pub use facts::HostFacts;
+pub(crate) use fd::anonymous;
 pub use fd::{HostFd, read_fd, read_fds};
 pub use modules::{Module, read_modules};
 pub use mounts::{Mount, read_mounts};

@@ -15,7 +15,9 @@ pub(super) enum Action {
     /// `memfd_create`.
     Memfd,
     /// A new descriptor of something that only the kernel knows.
-    Opaque,
+    Opaque(Flags),
+    /// `bpf`, of which some commands give a descriptor.
+    Bpf,
     Close,
     CloseRange,
     /// `dup`, `dup2`, `dup3`: where the flags of the new descriptor are.
@@ -40,6 +42,8 @@ pub(super) enum Action {
     SetNamespace,
     Unshare,
     SetId(SetId),
+    /// `setfsuid`, which decides on capabilities too.
+    SetFsUid,
     Prctl,
     Capset,
     SetSession,
@@ -86,7 +90,7 @@ impl Action {
             .or_else(|| identity(&spec.name));
         match known {
             Some(action) => action,
-            None if spec.fd == FdUse::Ret => Action::Opaque,
+            None if spec.fd == FdUse::Ret => Action::Opaque(NO_FLAGS),
             None => Action::None,
         }
     }
@@ -122,7 +126,9 @@ fn descriptors(name: &str) -> Option<Action> {
         "pidfd_open" => Anonymous(FdKind::Pidfd, "anon_inode:[pidfd]", CLOEXEC),
         "userfaultfd" => Anonymous(FdKind::UserFault, "anon_inode:[userfaultfd]", Flags::Arg(0)),
         "io_uring_setup" => Anonymous(FdKind::IoUring, "anon_inode:[io_uring]", CLOEXEC),
-        "bpf" => Anonymous(FdKind::Bpf, "anon_inode:bpf", CLOEXEC),
+        "bpf" => Bpf,
+        "pidfd_getfd" => Opaque(CLOEXEC),
+        "fsmount" => Opaque(Flags::LowBit(1)),
         "perf_event_open" => Anonymous(FdKind::Unknown, "anon_inode:[perf_event]", Flags::Bit3(4)),
         "landlock_create_ruleset" => Anonymous(FdKind::Unknown, "anon_inode:[landlock-ruleset]", CLOEXEC),
         "fsopen" => Anonymous(FdKind::Unknown, "anon_inode:[fscontext]", Flags::LowBit(1)),
@@ -164,6 +170,7 @@ fn identity(name: &str) -> Option<Action> {
         "setgid" | "setgid32" => SetId(self::SetId::Gid),
         "setregid" | "setregid32" => SetId(self::SetId::Regid),
         "setresgid" | "setresgid32" => SetId(self::SetId::Resgid),
+        "setfsuid" | "setfsuid32" => SetFsUid,
         "prctl" => Prctl,
         "capset" => Capset,
         "setsid" => SetSession,

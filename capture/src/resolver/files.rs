@@ -8,9 +8,14 @@ use ctrace_wire::section::{self, FILE_PSEUDO, dev_major, dev_minor};
 use super::action::Flags;
 use super::call::{Call, Scratch};
 use super::state::State;
+use crate::host::anonymous;
 
 const CLOSE_RANGE_CLOEXEC: u32 = 4;
 const EBADF: i64 = -9;
+/// Commands of `bpf` (linux/bpf.h) whose result is a descriptor: MAP_CREATE, PROG_LOAD, OBJ_GET, PROG_GET_FD_BY_ID,
+/// MAP_GET_FD_BY_ID, RAW_TRACEPOINT_OPEN, BTF_LOAD, BTF_GET_FD_BY_ID, LINK_CREATE, LINK_GET_FD_BY_ID, ENABLE_STATS,
+/// ITER_CREATE, TOKEN_CREATE.
+const BPF_GIVES_FD: [u32; 13] = [0, 5, 7, 13, 14, 17, 18, 19, 28, 30, 32, 33, 36];
 
 /// An entry that says no more than its kind and name.
 pub(super) fn named(kind: FdKind, name: &[u8]) -> FdEntry {
@@ -46,14 +51,14 @@ impl State {
             &scratch.kernel
         };
         if name.is_empty() {
-            return self.opaque(call);
+            return self.opaque(call, call.cloexec(flags), scratch);
         }
         let file = call.section(section::FILE).and_then(|s| s.file());
         let open_flags = call.flags(flags);
         let raw = asked.filter(|raw| *raw != name).unwrap_or_default();
         let entry = self.entry(FdEntry {
             id: 0,
-            kind: file_kind(file.as_ref(), open_flags),
+            kind: file_kind(file.as_ref(), name, open_flags),
             name: name.to_vec(),
             name_raw: raw.to_vec(),
             open_flags,
@@ -79,10 +84,28 @@ impl State {
         self.anonymous(call, FdKind::Memfd, &name, call.arg32(1) & 1 != 0);
     }
 
-    /// A descriptor was made of something that the arguments do not tell.
-    pub(super) fn opaque(&mut self, call: &Call<'_>) {
-        if let (Some(fd), Some(process)) = (call.new_fd(), self.table.at(call.pid, call.ts)) {
+    /// A descriptor was made of something that the arguments do not tell: it is what the kernel says, or asked for at
+    /// its first use.
+    pub(super) fn opaque(&mut self, call: &Call<'_>, cloexec: bool, scratch: &Scratch) {
+        let Some(fd) = call.new_fd() else {
+            return;
+        };
+        if let Some(entry) = described(call, scratch) {
+            let entry = self.entry(entry);
+            self.put_fd(call.pid, call.ts, fd, entry, cloexec);
+        } else if let Some(process) = self.table.at(call.pid, call.ts) {
             process.fds.remove(fd);
+        }
+    }
+
+    /// `bpf`: maps, programs, links and type information are descriptors; other commands give numbers.
+    pub(super) fn bpf(&mut self, call: &Call<'_>, scratch: &Scratch) {
+        if !BPF_GIVES_FD.contains(&call.arg32(0)) {
+            return;
+        }
+        match described(call, scratch) {
+            Some(_) => self.opaque(call, true, scratch),
+            None => self.anonymous(call, FdKind::Bpf, b"anon_inode:bpf", true),
         }
     }
 
@@ -157,7 +180,27 @@ impl State {
     }
 }
 
-fn file_kind(file: Option<&section::File>, open_flags: u32) -> FdKind {
+/// What the kernel says of the file behind a new descriptor. Sockets have more to tell than that.
+fn described(call: &Call<'_>, scratch: &Scratch) -> Option<FdEntry> {
+    let file = call.section(section::FILE)?.file()?;
+    if scratch.kernel.is_empty() || file.mode & libc::S_IFMT == libc::S_IFSOCK {
+        return None;
+    }
+    let mut entry = named(file_kind(Some(&file), &scratch.kernel, 0), &scratch.kernel);
+    (entry.dev, entry.ino) = (stat_device(file.dev), file.ino);
+    match entry.kind {
+        _ if file.flags & FILE_PSEUDO == 0 => {}
+        FdKind::Pipe => entry.name = b"pipe".to_vec(),
+        FdKind::File => {
+            entry.name.splice(..0, *b"anon_inode:");
+            entry.kind = anonymous(&entry.name);
+        }
+        _ => {}
+    }
+    Some(entry)
+}
+
+fn file_kind(file: Option<&section::File>, name: &[u8], open_flags: u32) -> FdKind {
     let Some(file) = file else {
         let directory = open_flags & libc::O_DIRECTORY as u32 != 0;
         let temporary = open_flags & libc::O_TMPFILE as u32 == libc::O_TMPFILE as u32;
@@ -171,7 +214,7 @@ fn file_kind(file: Option<&section::File>, open_flags: u32) -> FdKind {
         libc::S_IFDIR => FdKind::Directory,
         libc::S_IFIFO => FdKind::Pipe,
         libc::S_IFSOCK => FdKind::Unix,
-        _ if file.flags & FILE_PSEUDO != 0 => FdKind::Memfd,
+        _ if file.flags & FILE_PSEUDO != 0 && name.starts_with(b"memfd:") => FdKind::Memfd,
         _ => FdKind::File,
     }
 }

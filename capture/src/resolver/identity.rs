@@ -15,6 +15,9 @@ use super::state::State;
 const INITIAL_USER_NS: u32 = 0xEFFF_FFFD;
 const CAP_SETGID: u32 = 6;
 const CAP_SETUID: u32 = 7;
+/// CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID, LINUX_IMMUTABLE, MKNOD, MAC_OVERRIDE (`CAP_FS_SET` in
+/// linux/capability.h).
+const CAPS_OF_FILES: u64 = 0x1F | 1 << 9 | 1 << 27 | 1 << 32;
 /// `struct __user_cap_data_struct` × 2: effective, permitted, inheritable, each low and high half.
 const CAP_WORDS: usize = 6;
 /// "Leave as it is" in `set*id` calls.
@@ -36,6 +39,29 @@ impl State {
         let args = [call.arg32(0), call.arg32(1), call.arg32(2)];
         ids.set(which, args, &mut saved);
         process.saved = saved;
+        if ids != Ids::of(&process.image) {
+            self.take_ids(call, &ids);
+        }
+    }
+
+    /// `setfsuid`: takes the capabilities over files with it (`cap_task_fix_setuid` in security/commoncap.c). The result
+    /// is the id before, whether or not it changed.
+    pub(super) fn set_fs_uid(&mut self, call: &Call<'_>) {
+        let Some(process) = self.table.at(call.pid, call.ts) else {
+            return;
+        };
+        let (mut ids, saved, new) = (Ids::of(&process.image), &mut process.saved, call.arg32(0));
+        let old = saved.fsuid.unwrap_or(ids.euid);
+        let mine = [ids.uid, ids.euid, saved.suid, old].contains(&new);
+        if new == KEEP || new == old || !mine && !ids.can(CAP_SETUID) {
+            return;
+        }
+        saved.fsuid = Some(new);
+        if old == 0 {
+            ids.effective &= !CAPS_OF_FILES;
+        } else if new == 0 {
+            ids.effective |= ids.permitted & CAPS_OF_FILES;
+        }
         if ids != Ids::of(&process.image) {
             self.take_ids(call, &ids);
         }
@@ -278,6 +304,11 @@ impl Ids {
     /// What a successful call makes of the ids (kernel/sys.c).
     fn set(&mut self, which: SetId, args: [u32; 3], saved: &mut SavedIds) {
         let before = (self.uid, self.euid, saved.suid);
+        match which {
+            // The file system's id follows the effective one.
+            SetId::Uid | SetId::Reuid | SetId::Resuid => saved.fsuid = None,
+            SetId::Gid | SetId::Regid | SetId::Resgid => {}
+        }
         match which {
             SetId::Uid => set_one(
                 args[0],

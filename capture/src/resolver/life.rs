@@ -20,8 +20,8 @@ const EXIT_TIE_NS: u64 = 100_000_000;
 /// An exec that succeeded, as its event tells it.
 pub(super) struct Started {
     pub(super) attempt: Option<Attempt>,
-    /// The file name as it was given.
-    pub(super) filename: Vec<u8>,
+    /// The file name as it was given; `None` where it could not be read.
+    pub(super) filename: Option<Vec<u8>>,
     /// The file's absolute path.
     pub(super) resolved: Vec<u8>,
 }
@@ -65,10 +65,7 @@ impl State {
         process.start = known64(fork.child_start, 0);
         process.cgroup = cgroup;
         process.root = root;
-        process.saved = SavedIds {
-            keep_caps: saved.keep_caps,
-            ..saved
-        };
+        process.saved = saved;
         self.table.insert(process);
     }
 
@@ -153,7 +150,7 @@ impl State {
         self.become_image(exec, image, root);
         Started {
             attempt,
-            filename: filename.to_vec(),
+            filename: Some(filename.to_vec()),
             resolved,
         }
     }
@@ -213,6 +210,7 @@ impl State {
         let saved = SavedIds {
             suid: known(exec.suid, image.euid),
             sgid: known(exec.sgid, image.egid),
+            fsuid: None,
             keep_caps: false,
         };
         let ppid = image.ppid;

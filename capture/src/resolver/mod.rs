@@ -13,7 +13,8 @@
 //! - Threads of a process share one descriptor table, one set of ids and, until they `unshare(CLONE_FS)`, one directory.
 //!   Processes that share tables without being threads (`clone(CLONE_FILES)` alone) are taken for separate ones.
 //! - Descriptors received through `recvmsg` are announced by no record: the host is asked at their first use.
-//! - Calls of 32-bit programs carry no strings: what they open is asked for at its first use.
+//! - Of calls of 32-bit programs what lies behind vectors of pointers (`sendmsg`, the arguments of a failed exec) and
+//!   behind `socketcall` is not known.
 
 mod action;
 mod address;
@@ -75,12 +76,13 @@ impl Resolver {
         }
     }
 
-    /// Takes a record and hands what it means to `sink`: no event, or one.
+    /// Takes a record and hands what it means to `sink`: no event, one, or for the end of a process two: the call that
+    /// ended it, and the end.
     pub fn record(&mut self, record: &Record<'_>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
         self.state.table.expire(record.header().ts);
         match record {
             Record::Syscall(view) => self.syscall(view, clock, sink),
-            Record::SyscallEnter(view) => self.enter(view, clock, sink),
+            Record::SyscallEnter(view) => self.enter(view),
             Record::Exec(view) => self.exec(view, clock, sink),
             Record::Fork(view) => self.fork(&view.fixed, clock),
             Record::Exit(view) => self.exit(&view.fixed, clock, sink),
@@ -133,7 +135,9 @@ impl Resolver {
     }
 
     fn exit(&mut self, exit: &Exit, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
-        let Some(ended) = self.state.exit(exit) else {
+        let ended = self.state.exit(exit);
+        self.left(exit, clock, sink);
+        let Some(ended) = ended else {
             return;
         };
         let (code, signal) = (ended.status >> 8 & 0xff, ended.status & 0x7f);

@@ -54,6 +54,8 @@ pub(super) struct Process {
 pub(super) struct SavedIds {
     pub(super) suid: u32,
     pub(super) sgid: u32,
+    /// The id that counts for files, where `setfsuid` made it another one than the effective.
+    pub(super) fsuid: Option<u32>,
     /// `PR_SET_KEEPCAPS`.
     pub(super) keep_caps: bool,
 }
@@ -91,6 +93,7 @@ impl Process {
             saved: SavedIds {
                 suid: image.euid,
                 sgid: image.egid,
+                fsuid: None,
                 keep_caps: false,
             },
             image,

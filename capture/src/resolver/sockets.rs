@@ -14,6 +14,8 @@ use super::state::State;
 
 const SOCK_TYPE_MASK: u32 = 0xf;
 const IPPROTO_MPTCP: u32 = 262;
+const EBADF: i64 = -9;
+const ENOTSOCK: i64 = -88;
 
 /// How much of the kernel's view of a socket counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -146,6 +148,10 @@ impl State {
 
     /// Replaces the entry of a socket by a changed one.
     fn update(&mut self, call: &Call<'_>, fd: i32, trust: Trust, change: impl FnOnce(&mut FdEntry)) {
+        // Nothing is behind it, or something that is no socket.
+        if call.ret == EBADF || call.ret == ENOTSOCK {
+            return;
+        }
         let old = self.known(call, fd);
         let mut entry = match &old {
             Some(old) => (**old).clone(),
@@ -247,6 +253,12 @@ fn apply_kernel(entry: &mut FdEntry, call: &Call<'_>, trust: Trust) {
         end(family, &kernel.remote, kernel.remote_port),
     );
     let protocol = fresh.socket.map_or(0, |s| s.protocol);
+    // The kernel leaves the address of a peer that refused, or that a datagram socket was disconnected from, but not its
+    // port.
+    let remote = match i32::from(protocol) {
+        libc::IPPROTO_TCP | libc::IPPROTO_UDP if kernel.remote_port == 0 => unspecified(remote.is_ipv6()),
+        _ => remote,
+    };
     let socket = entry.socket.get_or_insert(Socket {
         protocol,
         role,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::fd::{FdEntry, Role};
 use ctrace_trace::schema::FdUse;
-use ctrace_wire::record::{Exec, FLAG_COMPAT, Header, Syscall};
+use ctrace_wire::record::{Exec, Exit, FLAG_COMPAT, Header, Syscall};
 use ctrace_wire::section::{self, FILE_PSEUDO};
 
 use super::action::Action;
@@ -40,8 +40,8 @@ impl Resolver {
         }
     }
 
-    /// A syscall was entered: one that does not return, or an exec whose arguments are gone when it does.
-    pub(super) fn enter(&mut self, view: &View<'_, Syscall>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
+    /// A syscall was entered whose arguments are gone when it returns.
+    pub(super) fn enter(&mut self, view: &View<'_, Syscall>) {
         let header = &view.fixed.header;
         self.state.meet(header);
         let call = Call::new(view);
@@ -49,13 +49,20 @@ impl Resolver {
         if plan.action == Action::Exec {
             return self.state.begin_exec(&call, plan);
         }
-        match i64::from(call.nr) {
-            libc::SYS_exit | libc::SYS_exit_group => {}
-            libc::SYS_rt_sigreturn => return self.state.begin_sigreturn(&call),
-            _ => return,
+        if i64::from(call.nr) == libc::SYS_rt_sigreturn {
+            self.state.begin_sigreturn(&call);
         }
-        let args = [Arg::Num(i64::from(call.arg32(0) as i32))];
-        let image = self.state.table.at(call.pid, call.ts).map(|p| p.image_of(call.tid));
+    }
+
+    /// A thread ended itself: the call that did it has no return.
+    pub(super) fn left(&mut self, exit: &Exit, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
+        let (header, Ok(nr)) = (&exit.header, i32::try_from(exit.call)) else {
+            return;
+        };
+        let plan = self.plans.get(nr, header.flags & FLAG_COMPAT != 0);
+        let args = [Arg::Num(i64::from(exit.status))];
+        let process = self.state.table.at(header.tgid, header.ts);
+        let image = process.map(|p| p.image_of(header.tid));
         let args = args.get(..plan.values.len()).unwrap_or_default();
         sink(&bare(header, plan.kind, clock, image, args));
     }
@@ -89,7 +96,7 @@ impl Resolver {
         let filename = plan.paths.first().and_then(|p| call.text(p.arg));
         let filename = filename.or_else(|| Some(&attempt.as_ref()?.filename));
         let mut failed = Started {
-            filename: filename.unwrap_or_default().to_vec(),
+            filename: filename.map(<[u8]>::to_vec),
             resolved: Vec::new(),
             // The arguments are still there when the call failed.
             attempt: Some(Attempt {
@@ -100,8 +107,9 @@ impl Resolver {
             }),
         };
         let dirfd = plan.paths.first().and_then(|p| p.dirfd);
-        self.state
-            .resolve_path(call, &failed.filename, dirfd, &mut failed.resolved);
+        if let Some(filename) = &failed.filename {
+            self.state.resolve_path(call, filename, dirfd, &mut failed.resolved);
+        }
         self.state.emit_exec(plan, header, clock, (&failed, call.ret), sink);
     }
 }
@@ -111,7 +119,7 @@ impl Resolver {
 fn exec_number(started: &Started) -> i32 {
     let at = match &started.attempt {
         Some(attempt) => attempt.nr,
-        None if started.filename.starts_with(b"/dev/fd/") => libc::SYS_execveat as i32,
+        None if started.filename.as_ref().is_some_and(|f| f.starts_with(b"/dev/fd/")) => libc::SYS_execveat as i32,
         None => libc::SYS_execve as i32,
     };
     if i64::from(at) == libc::SYS_execveat {
@@ -269,9 +277,12 @@ impl State {
         let mut args = [Arg::None; MAX_PARAMS];
         for (arg, value) in args.iter_mut().zip(&plan.values) {
             *arg = match (value, &exec.attempt) {
-                (Value::Path(_), attempt) => Arg::Path {
-                    resolved: &exec.resolved,
-                    raw: attempt.as_ref().map_or(&exec.filename, |a| &a.filename),
+                (Value::Path(_), attempt) => match &exec.filename {
+                    Some(filename) => Arg::Path {
+                        resolved: &exec.resolved,
+                        raw: attempt.as_ref().map_or(filename, |a| &a.filename),
+                    },
+                    None => Arg::None,
                 },
                 (Value::Signed(at), Some(a)) => Arg::Num(i64::from(a.arg(*at) as i32)),
                 (Value::Unsigned(at), Some(a)) => Arg::Num(i64::from(a.arg(*at) as u32)),
@@ -296,7 +307,8 @@ impl State {
             }
             Action::Anonymous(kind, name, flags) => self.anonymous(call, kind, name.as_bytes(), call.cloexec(flags)),
             Action::Memfd => self.memfd(call),
-            Action::Opaque => self.opaque(call),
+            Action::Opaque(flags) => self.opaque(call, call.cloexec(flags), scratch),
+            Action::Bpf => self.bpf(call, scratch),
             Action::Close => self.close(call),
             Action::CloseRange => self.close_range(call),
             Action::Dup(flags) => self.dup(call, call.cloexec(flags)),
@@ -320,6 +332,7 @@ impl State {
             Action::SetNamespace => self.set_namespace(call),
             Action::Unshare => self.unshare(call),
             Action::SetId(which) => self.set_id(call, which),
+            Action::SetFsUid => self.set_fs_uid(call),
             Action::Prctl => self.prctl(call),
             Action::Capset => self.capset(call),
             Action::SetSession => self.set_session(call),
@@ -378,6 +391,10 @@ fn kernel_path(call: &Call<'_>, scratch: &mut Scratch) {
         let pseudo = file.is_some_and(|f| f.flags & FILE_PSEUDO != 0);
         if !path.truncated {
             path.path_into(pseudo, &mut scratch.kernel);
+            if pseudo && scratch.kernel == b"/" {
+                // Some objects have a name only as the kernel prints it (`/proc/PID/ns/net`): the caller's path says more.
+                scratch.kernel.clear();
+            }
         }
     }
 }

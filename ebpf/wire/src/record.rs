@@ -144,6 +144,9 @@ pub struct Fork {
     pub comm: [u8; 16],
 }
 
+/// In [`Exit::call`]: no call.
+pub const NO_CALL: u32 = u32::MAX;
+
 /// The end of a thread.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -156,6 +159,11 @@ pub struct Exit {
     pub threads_left: u32,
     /// The status that the whole group was told to end with (`exit_group`, a fatal signal), or 0.
     pub group_exit_code: u32,
+    /// Number of the call by which the thread ended itself (`exit`, `exit_group`; with [`FLAG_COMPAT`] of the 32-bit
+    /// table), where that call is recorded; [`NO_CALL`] where it ended otherwise or that cannot be told.
+    pub call: u32,
+    /// What that call was given, or 0.
+    pub status: i32,
     /// Zero.
     pub reserved: u32,
     /// When the thread was made, nanoseconds of `CLOCK_BOOTTIME`.
@@ -195,5 +203,5 @@ const _: () = assert!(size_of::<Header>() == 32);
 const _: () = assert!(size_of::<Syscall>() == 32 + 16 + 48);
 const _: () = assert!(size_of::<Exec>() == 32 + 8 + 16 + 32 + 24 + 32 + 16);
 const _: () = assert!(size_of::<Fork>() == 32 + 8 + 16 + 16 + 16);
-const _: () = assert!(size_of::<Exit>() == 32 + 16 + 8 + 16);
+const _: () = assert!(size_of::<Exit>() == 32 + 24 + 8 + 16);
 const _: () = assert!(size_of::<Cgroup>() == 32 + 16);

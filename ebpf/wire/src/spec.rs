@@ -7,7 +7,8 @@ use crate::Pod;
 /// in the bulk lane.
 pub const SPEC_COUNT: u32 = 512;
 
-/// Where 32-bit calls begin in the table. Of their specs only [`SELECTED`] and [`PRIORITY`] count.
+/// Where 32-bit calls begin in the table. Their specs must not ask for [`CAPTURE_STRING_ARRAY`] or
+/// [`CAPTURE_MSGHDR_NAME`], whose layout depends on the size of a word.
 pub const COMPAT_SPECS: u32 = SPEC_COUNT;
 
 /// Entries of the table.

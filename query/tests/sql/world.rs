@@ -243,9 +243,9 @@ fn arg(kind: ParamKind, dice: &mut Dice) -> Arg<'static> {
         return Arg::None;
     }
     match kind {
-        ParamKind::Str => Arg::Str(*dice.pick(&TEXTS[..])),
+        ParamKind::Str => Arg::Str(dice.pick::<&[u8]>(&TEXTS)),
         ParamKind::Path => {
-            let resolved: &[u8] = *dice.pick(&PATHS[..]);
+            let resolved: &[u8] = dice.pick::<&[u8]>(&PATHS);
             Arg::Path {
                 resolved,
                 raw: if dice.roll(2) == 0 { resolved } else { b"relative" },
@@ -331,7 +331,13 @@ fn docker(writer: &mut CaseWriter, ts: u64) {
                 ("raw", Arg::Str(b"{\"Type\":\"container\"}")),
             ],
         );
-        push(writer, ts, EventType::DOCKER, None, &args);
+        // Such an image is no process; it only tells which container the event is about.
+        let about = ProcessImage {
+            id: 9999,
+            container: Some(container('b', "", "")),
+            ..ProcessImage::default()
+        };
+        push(writer, ts, EventType::DOCKER, Some(&Arc::new(about)), &args);
     }
 }
 

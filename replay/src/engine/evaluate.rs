@@ -65,6 +65,22 @@ fn field_holds(field: &FieldRef, test: &Test, place: Place<'_>) -> bool {
     ends.any(|v| test.holds(&v))
 }
 
+/// Calls `each` for every value that a comparison with constants looks at, unless it is one of `!=` with both ends.
+pub(crate) fn each_value<'a>(left: &'a Extract, place: Place<'a>, each: &mut dyn FnMut(Value<'a>)) {
+    match left {
+        Extract::Field(field) => {
+            for (f, arg) in &field.parts {
+                match place.value(f, arg) {
+                    Value::Absent => {}
+                    value => each(value),
+                }
+            }
+        }
+        left if left.arity() == Arity::List => list(left, place).into_iter().for_each(each),
+        left => value(left, place).into_iter().for_each(each),
+    }
+}
+
 fn fields_hold(left: &Extract, op: Operator, right: &Extract, place: Place<'_>) -> bool {
     if left.arity() == Arity::List {
         let (left, right) = (list(left, place), list(right, place));

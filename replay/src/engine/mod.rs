@@ -3,7 +3,11 @@
 //! Blocks are independent of each other, so they are matched in parallel; alerts come out in event order whatever the
 //! number of threads.
 
+mod blocks;
+mod dictionary;
 pub(crate) mod evaluate;
+mod mask;
+mod matcher;
 mod ordered;
 pub(crate) mod plan;
 pub(crate) mod scan;
@@ -14,17 +18,15 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use ctrace_trace::block::Need;
-use ctrace_trace::block::decoded::Decoded;
-use ctrace_trace::case::{Case, LateFacts};
+use ctrace_trace::case::{Case, Loss};
 use ctrace_trace::event::EventType;
 use ctrace_trace::schema::Schema;
-use ctrace_trace::segment::{BlockReader, BlockRef, Problem};
+use ctrace_trace::segment::{BlockRef, Problem};
 
-use crate::alert::{Alert, Origin};
+use crate::alert::Alert;
 use crate::rules::{Rule, RuleSet};
-use plan::{Depth, Plan, Wanted};
-use scan::Hit;
+use blocks::{Run, Worker};
+use plan::{Plan, Wanted};
 
 /// How to replay.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +72,15 @@ pub struct Outcome {
     pub blocks_skipped: u64,
     /// Blocks that could not be read; their events were not looked at.
     pub problems: Vec<Problem>,
+    /// What the recorder noted as lost: that there is no alert proves nothing for these times.
+    pub losses: Vec<Loss>,
+}
+
+impl Outcome {
+    /// Whether every event of the recorded time was there to be looked at.
+    pub fn is_complete(&self) -> bool {
+        self.problems.is_empty() && self.losses.is_empty()
+    }
 }
 
 impl fmt::Display for Outcome {
@@ -80,6 +91,7 @@ impl fmt::Display for Outcome {
             blocks_read,
             blocks_skipped,
             problems,
+            losses,
         } = self;
         write!(
             f,
@@ -87,9 +99,13 @@ impl fmt::Display for Outcome {
             blocks_read + blocks_skipped
         )?;
         write!(f, " ({blocks_skipped} without decoding")?;
-        match problems.len() {
-            0 => f.write_str(")"),
-            n => write!(f, ", {n} damaged)"),
+        if !problems.is_empty() {
+            write!(f, ", {} damaged", problems.len())?;
+        }
+        f.write_str(")")?;
+        match losses.iter().fold(0u64, |sum, loss| sum.saturating_add(loss.count)) {
+            0 => Ok(()),
+            lost => write!(f, "; {lost} events were lost when it was recorded"),
         }
     }
 }
@@ -114,14 +130,14 @@ impl<'a> Engine<'a> {
             rules: self.active(),
             plans: self.plans(&blocks),
             late,
-            matching: options.matching,
+            first: options.matching == Matching::First,
         };
         let mut outcome = Outcome::default();
-        let work = |reader: &mut BlockReader, i: usize| blocks.get(i).map(|b| run.block(reader, b));
+        let work = |worker: &mut Worker<'_>, i: usize| blocks.get(i).map(|b| run.block(worker, b));
         ordered::run(
             blocks.len(),
             options.threads.max(1),
-            BlockReader::new,
+            || run.worker(),
             work,
             |done| match done {
                 Some(Ok(Some(alerts))) => {
@@ -137,6 +153,8 @@ impl<'a> Engine<'a> {
                 None => {}
             },
         );
+        // Blocks that cannot be asked are among the problems already.
+        outcome.losses = case.losses().0;
         outcome.events = blocks.iter().map(|b| u64::from(b.head().events)).sum();
         outcome
     }
@@ -173,64 +191,4 @@ impl<'a> Engine<'a> {
 
 fn same(a: &Arc<Schema>, b: &Arc<Schema>) -> bool {
     Arc::ptr_eq(a, b) || a == b
-}
-
-/// What all threads of a replay share.
-struct Run<'a> {
-    rules: Vec<&'a Rule>,
-    plans: Vec<(Arc<Schema>, Plan)>,
-    late: Option<&'a LateFacts>,
-    matching: Matching,
-}
-
-impl Run<'_> {
-    /// The alerts of a block; nothing when it was not decoded.
-    fn block(&self, reader: &mut BlockReader, block: &BlockRef) -> Result<Option<Vec<Alert>>, Problem> {
-        let Some((_, plan)) = self.plans.iter().find(|(s, _)| same(s, block.schema())) else {
-            return Ok(None);
-        };
-        let kinds = || block.head().kinds.iter().map(|k| k.id);
-        let (Some(few), Some(whole)) = (plan.need(kinds(), Depth::Candidates), plan.need(kinds(), Depth::Whole)) else {
-            return Ok(None);
-        };
-        // What images and objects leave open is little in most blocks: only then arguments and times are decoded.
-        let candidates = scan::candidates(plan, self.read(reader, block, few)?);
-        if candidates.is_empty() {
-            return Ok(Some(Vec::new()));
-        }
-        let decoded = self.read(reader, block, whole)?;
-        let hits = scan::confirm(plan, decoded, &candidates, self.matching == Matching::First);
-        if hits.is_empty() {
-            return Ok(Some(Vec::new()));
-        }
-        // Outputs show more than conditions read, and few blocks have alerts: decode those a second time.
-        let shown = self.shown(&hits);
-        let decoded = self.read(reader, block, whole | shown | Need::TS)?;
-        let about = &block.header().about;
-        let origin = Origin {
-            case_id: &about.case_id.0,
-            hostname: &about.host.name,
-        };
-        let alert = |hit: &Hit| {
-            let row = Some(hit.row as usize).filter(|r| *r < decoded.len)?;
-            Some(Alert::new(self.rules.get(hit.rule)?, decoded.event(row), origin))
-        };
-        Ok(Some(hits.iter().filter_map(alert).collect()))
-    }
-
-    fn read<'r>(&self, reader: &'r mut BlockReader, block: &BlockRef, need: Need) -> Result<&'r Decoded, Problem> {
-        let decoded = reader.read(block, need)?;
-        if let Some(late) = self.late {
-            late.resolve(decoded);
-        }
-        Ok(decoded)
-    }
-
-    fn shown(&self, hits: &[Hit]) -> Need {
-        let rules: BTreeSet<usize> = hits.iter().map(|h| h.rule).collect();
-        rules
-            .into_iter()
-            .filter_map(|r| self.rules.get(r))
-            .fold(Need::NOTHING, |n, r| n | r.output.needs())
-    }
 }

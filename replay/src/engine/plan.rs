@@ -9,6 +9,7 @@ use ctrace_trace::event::EventType;
 use ctrace_trace::schema::{EventSpec, Schema};
 
 use super::evaluate::{Place, holds};
+use super::mask;
 use crate::fields::{DERIVED_ARGS, Scope, is_event_arg};
 use crate::typed::atom::{Atom, Extract};
 use crate::typed::formula::{AtomId, Formulas, Node, NodeId};
@@ -33,17 +34,21 @@ pub(crate) struct Slot {
     pub(crate) fd: NodeId,
     /// Columns that the condition reads.
     pub(crate) need: Need,
-    /// Columns that what is asked of image and object reads.
-    pub(crate) entry_need: Need,
+    /// Columns for those of its atoms that are asked of single events.
+    pub(crate) row_need: Need,
+    /// Those of its atoms that are asked once per open object, as a set of their bits.
+    pub(crate) fd_atoms: Vec<u64>,
 }
 
-/// How far matching goes with the columns of a block.
+/// Where an atom is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Depth {
-    /// Up to the events whose image and object leave a condition open.
-    Candidates,
-    /// To the end.
-    Whole,
+pub(crate) enum Asked {
+    /// Once per process image; its bit.
+    Image(u32),
+    /// Once per open object; its bit.
+    Fd(u32),
+    /// Of the events that are left.
+    Event,
 }
 
 /// The conditions by event type.
@@ -53,8 +58,15 @@ pub(crate) struct Plan {
     pub(crate) slots: Vec<Slot>,
     /// Per event type: its slots, ascending, which is the order of the rules.
     kinds: BTreeMap<EventType, Vec<usize>>,
+    /// The same as sets.
+    masks: BTreeMap<EventType, Vec<u64>>,
     /// Event types of the bulk family.
     bulk: BTreeSet<EventType>,
+    asked: Vec<Asked>,
+    pub(crate) image_atoms: Vec<AtomId>,
+    pub(crate) fd_atoms: Vec<AtomId>,
+    /// Words of a set of slots.
+    pub(crate) words: usize,
 }
 
 impl Plan {
@@ -98,31 +110,97 @@ impl Plan {
             .map(|(rule, condition)| builder.slot(rule, condition))
             .collect();
         let bulk = specs.iter().filter(|s| !s.hot).map(|s| s.id).collect();
-        Plan {
-            formulas: builder.formulas,
+        Plan::finish(builder.formulas, slots, kinds, bulk)
+    }
+
+    fn finish(
+        formulas: Formulas,
+        slots: Vec<Slot>,
+        kinds: BTreeMap<EventType, Vec<usize>>,
+        bulk: BTreeSet<EventType>,
+    ) -> Plan {
+        let words = mask::words_for(slots.len());
+        let set_of = |slots: &Vec<usize>| {
+            let mut set = vec![0; words];
+            slots.iter().for_each(|slot| mask::set(&mut set, *slot as u32));
+            set
+        };
+        let mut plan = Plan {
+            masks: kinds.iter().map(|(id, slots)| (*id, set_of(slots))).collect(),
+            asked: vec![Asked::Event; formulas.atom_count()],
+            formulas,
             slots,
             kinds,
             bulk,
+            image_atoms: Vec::new(),
+            fd_atoms: Vec::new(),
+            words,
+        };
+        plan.image_atoms = plan.ask_once(|slot| slot.image, Asked::Image);
+        plan.fd_atoms = plan.ask_once(|slot| slot.fd, Asked::Fd);
+        plan.describe_slots();
+        plan
+    }
+
+    /// Gives each atom of some weakened conditions its bit.
+    fn ask_once(&mut self, node: fn(&Slot) -> NodeId, asked: fn(u32) -> Asked) -> Vec<AtomId> {
+        let atoms = self.formulas.atoms_of(self.slots.iter().map(node));
+        for (bit, atom) in atoms.iter().enumerate() {
+            if let Some(place) = self.asked.get_mut(atom.0 as usize) {
+                *place = asked(bit as u32);
+            }
+        }
+        atoms.into_iter().collect()
+    }
+
+    fn describe_slots(&mut self) {
+        let words = mask::words_for(self.fd_atoms.len());
+        for slot in &mut self.slots {
+            slot.fd_atoms = vec![0; words];
+            for atom in self.formulas.atoms_of([slot.condition]) {
+                match self.asked.get(atom.0 as usize) {
+                    Some(Asked::Image(_)) => {}
+                    Some(Asked::Fd(bit)) => mask::set(&mut slot.fd_atoms, *bit),
+                    _ => slot.row_need |= self.formulas.atom_of(atom).map_or(Need::NOTHING, Atom::needs),
+                }
+            }
         }
     }
 
+    /// Where an atom is asked.
+    pub(crate) fn asked(&self, atom: AtomId) -> Asked {
+        self.asked.get(atom.0 as usize).copied().unwrap_or(Asked::Event)
+    }
+
+    /// A slot by its number.
+    pub(crate) fn slot(&self, index: u32) -> Option<&Slot> {
+        self.slots.get(index as usize)
+    }
+
+    /// The slots of an event type as a set, where it has any.
+    pub(crate) fn mask_of(&self, id: EventType) -> Option<&[u64]> {
+        self.masks.get(&id).map(Vec::as_slice)
+    }
+
+    /// Whether an event type is of the bulk family.
+    pub(crate) fn is_bulk(&self, id: EventType) -> bool {
+        self.bulk.contains(&id)
+    }
+
     /// The slots of an event type.
-    pub(crate) fn slots_of(&self, id: EventType) -> &[usize] {
+    fn slots_of(&self, id: EventType) -> &[usize] {
         self.kinds.get(&id).map_or(&[], Vec::as_slice)
     }
 
     /// The columns that matching needs in a block with these event types; `None` when no condition can hold there.
-    pub(crate) fn need(&self, kinds: impl Iterator<Item = EventType>, depth: Depth) -> Option<Need> {
+    pub(crate) fn need(&self, kinds: impl Iterator<Item = EventType>) -> Option<Need> {
         let mut need = Need::NOTHING;
         let mut any = false;
         let mut bulk = false;
         for id in kinds {
             for slot in self.slots_of(id).iter().filter_map(|s| self.slots.get(*s)) {
                 any = true;
-                need |= slot.entry_need;
-                if depth == Depth::Whole {
-                    need |= slot.need;
-                }
+                need |= slot.need;
                 bulk |= self.bulk.contains(&id);
             }
         }
@@ -136,6 +214,11 @@ impl Plan {
 /// Columns of the bulk family are left alone when only events of the hot family matter.
 pub(crate) fn without_bulk(need: Need) -> Need {
     Need(need.0 & !(Need::FD_BULK.0 | Need::ARGS_BULK.0 | Need::RET_BULK.0))
+}
+
+/// The same for the hot family.
+pub(crate) fn without_hot(need: Need) -> Need {
+    Need(need.0 & !(Need::FD_HOT.0 | Need::ARGS_HOT.0 | Need::RET_HOT.0))
 }
 
 struct Builder {
@@ -193,15 +276,14 @@ impl Builder {
     }
 
     fn slot(&mut self, rule: usize, condition: NodeId) -> Slot {
-        let image = self.bound(condition, Scope::Process, true);
-        let fd = self.bound(condition, Scope::Fd, true);
         Slot {
             rule,
             condition,
-            image,
-            fd,
+            image: self.bound(condition, Scope::Process, true),
+            fd: self.bound(condition, Scope::Fd, true),
             need: self.need(condition),
-            entry_need: self.need(image) | self.need(fd),
+            row_need: Need::NOTHING,
+            fd_atoms: Vec::new(),
         }
     }
 
@@ -235,21 +317,9 @@ impl Builder {
     }
 
     fn need(&self, id: NodeId) -> Need {
-        let mut need = Need::NOTHING;
-        let mut seen = BTreeSet::new();
-        let mut open = vec![id];
-        while let Some(id) = open.pop() {
-            if !seen.insert(id) {
-                continue;
-            }
-            match self.formulas.node(id) {
-                Node::Const(_) => {}
-                Node::Atom(atom) => need |= self.formulas.atom_of(*atom).map_or(Need::NOTHING, Atom::needs),
-                Node::Not(child) => open.push(*child),
-                Node::And(children) | Node::Or(children) => open.extend(children.iter().copied()),
-            }
-        }
-        need
+        let atoms = self.formulas.atoms_of([id]);
+        let atoms = atoms.into_iter().filter_map(|a| self.formulas.atom_of(a));
+        atoms.fold(Need::NOTHING, |need, atom| need | atom.needs())
     }
 }
 
@@ -270,38 +340,4 @@ fn lacks_param(left: &Extract, spec: &EventSpec) -> bool {
         return false;
     };
     is_event_arg(f.name) && !DERIVED_ARGS.contains(&key.as_str()) && spec.param(key).is_none()
-}
-
-/// Evaluates a formula with each atom asked at most once.
-#[derive(Debug, Default)]
-pub(crate) struct Memo {
-    known: Vec<u8>,
-    touched: Vec<AtomId>,
-}
-
-impl Memo {
-    /// Forgets everything; room for `atoms` atoms.
-    pub(crate) fn reset(&mut self, atoms: usize) {
-        for id in self.touched.drain(..) {
-            if let Some(slot) = self.known.get_mut(id.0 as usize) {
-                *slot = 0;
-            }
-        }
-        self.known.resize(atoms, 0);
-    }
-
-    /// What is known of an atom, or what `ask` says.
-    pub(crate) fn get(&mut self, id: AtomId, ask: impl FnOnce() -> bool) -> bool {
-        match self.known.get(id.0 as usize) {
-            Some(1) => return false,
-            Some(2) => return true,
-            _ => {}
-        }
-        let value = ask();
-        if let Some(slot) = self.known.get_mut(id.0 as usize) {
-            *slot = 1 + u8::from(value);
-            self.touched.push(id);
-        }
-        value
-    }
 }

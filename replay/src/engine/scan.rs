@@ -1,304 +1,363 @@
-//! Matching the events of one block: process images and open objects are tested once, events only combine the results.
+//! One block after another against a plan: images and open objects are put into classes, events test sets of bits, and
+//! the few that are left are asked in full.
 
-use std::collections::BTreeMap;
-
-use ctrace_trace::block::decoded::{Context, Decoded};
+use ctrace_trace::block::Need;
+use ctrace_trace::block::decoded::{Decoded, Dictionaries, KindColumns};
 use ctrace_trace::event::EventType;
+use hashbrown::HashMap;
 
+use super::dictionary::{Classes, Comparisons};
 use super::evaluate::{Place, holds};
-use super::plan::{Memo, Plan, Slot};
-use crate::fields::Scope;
-use crate::typed::formula::{AtomId, NodeId};
+use super::mask;
+use super::plan::{Asked, Plan, Slot};
+use crate::typed::formula::NodeId;
+
+/// More classes, or sets of live slots, than this are forgotten and found again: a hostile recording may make any
+/// number of them.
+const MAX_CLASSES: usize = 1 << 15;
+const MAX_LIVE_SETS: usize = 256;
+const MAX_VERDICTS: usize = 1 << 18;
+
+/// An event that may satisfy an slot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Candidate {
+    pub(super) row: u32,
+    pub(super) slot: u32,
+    /// Whether its type is of the bulk family.
+    pub(super) bulk: bool,
+    /// Classes of its image and open object.
+    image: u32,
+    fd: u32,
+    /// What these two say of the whole condition.
+    pub(super) verdict: Option<bool>,
+}
 
 /// An event that satisfies a condition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hit {
     pub(crate) row: u32,
     pub(crate) rule: usize,
+    /// Whether its type is of the bulk family.
+    pub(crate) bulk: bool,
 }
 
-/// A set of slots of one block, one bit each.
-type Bits = Vec<u64>;
-
-/// An event whose image and object leave conditions open.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Candidate {
-    row: u32,
-    slots: Box<[u64]>,
+/// Works through blocks; one per thread. Keeps what it learned about values.
+#[derive(Debug)]
+pub(super) struct Scan<'p> {
+    plan: &'p Plan,
+    process: Comparisons<'p>,
+    images: Classes,
+    fds: HashMap<Box<[u64]>, FdSide<'p>>,
+    /// Of the current block: slots that its types and images allow.
+    live: Vec<u64>,
+    /// Class of each image.
+    image_class: Vec<u32>,
+    /// Classes of the block's images without repetition, and which of them each context has.
+    local_classes: Vec<u32>,
+    context_class: Vec<u32>,
+    fd_class: Vec<u32>,
+    candidates: Vec<Candidate>,
 }
 
-/// Matches the events of a block; in event order, and within an event in the order of the rules.
+/// What is known of open objects under one set of live slots: comparisons that no live slot makes are left out.
+#[derive(Debug)]
+struct FdSide<'p> {
+    comparisons: Comparisons<'p>,
+    classes: Classes,
+    /// By slot, image class and fd class.
+    verdicts: HashMap<(u32, u32, u32), Option<bool>>,
+}
+
+impl<'p> Scan<'p> {
+    pub(super) fn new(plan: &'p Plan) -> Scan<'p> {
+        Scan {
+            plan,
+            process: Comparisons::new(&plan.formulas, &plan.image_atoms, |_| true, true),
+            images: Classes::new(plan.image_atoms.len(), plan.words, |bits, out| {
+                allow(plan, |i| i.image, bits, out);
+            }),
+            fds: HashMap::new(),
+            live: Vec::new(),
+            image_class: Vec::new(),
+            local_classes: Vec::new(),
+            context_class: Vec::new(),
+            fd_class: Vec::new(),
+            candidates: Vec::new(),
+        }
+    }
+
+    /// Begins a block with the event types that it holds. Without live slots there is nothing to look for.
+    pub(super) fn begin(&mut self, types: impl Iterator<Item = EventType>) -> bool {
+        if self.images.len() > MAX_CLASSES || self.fds.len() > MAX_LIVE_SETS {
+            *self = Scan::new(self.plan);
+        }
+        self.live.clear();
+        self.live.resize(self.plan.words, 0);
+        for id in types {
+            if let Some(slots) = self.plan.mask_of(id) {
+                mask::add(&mut self.live, slots);
+            }
+        }
+        self.image_class.clear();
+        mask::any(&self.live)
+    }
+
+    /// Whether process images say anything about the conditions.
+    pub(super) fn wants_images(&self) -> bool {
+        !self.plan.image_atoms.is_empty()
+    }
+
+    /// Puts the block's images into classes. False when none allows any live slot.
+    pub(super) fn images(&mut self, dict: &Dictionaries) -> bool {
+        let plan = self.plan;
+        let mut bits = vec![0; mask::words_for(plan.image_atoms.len())];
+        // Events without an image are of class 0.
+        let mut allowed = self.images.mask(0).to_vec();
+        for index in 0..dict.images.len() as u32 {
+            bits.fill(0);
+            if let Some(image) = dict.image(index) {
+                self.process.mark(Place::Image(image), &mut bits);
+            }
+            let class = self.images.find(&bits, |bits, out| allow(plan, |i| i.image, bits, out));
+            self.image_class.push(class);
+            mask::add(&mut allowed, self.images.mask(class));
+        }
+        mask::keep(&mut self.live, &allowed);
+        mask::any(&self.live)
+    }
+
+    /// Columns that finding the candidates takes in a block with these event types.
+    pub(super) fn column_needs(&self, types: impl Iterator<Item = EventType>) -> Need {
+        let mut need = Need::KIND | Need::CONTEXT;
+        for id in types {
+            let live = self.plan.mask_of(id).is_some_and(|slots| self.live_fd_atoms(slots));
+            if live {
+                need |= if self.plan.is_bulk(id) {
+                    Need::FD_BULK
+                } else {
+                    Need::FD_HOT
+                };
+            }
+        }
+        need
+    }
+
+    fn live_fd_atoms(&self, slots: &[u64]) -> bool {
+        self.live_slots(slots).any(|i| mask::any(&i.fd_atoms))
+    }
+
+    fn live_slots(&self, among: &[u64]) -> impl Iterator<Item = &'p Slot> {
+        let both: Vec<u64> = self.live.iter().zip(among).map(|(a, b)| a & b).collect();
+        let plan = self.plan;
+        mask::bits(&both)
+            .filter_map(|i| plan.slot(i))
+            .collect::<Vec<_>>()
+            .into_iter()
+    }
+
+    /// The events that may satisfy an slot, by row, then by slot.
+    pub(super) fn candidates(&mut self, decoded: &Decoded) -> &[Candidate] {
+        self.candidates.clear();
+        let mut side = match self.fds.remove(self.live.as_slice()) {
+            Some(side) if side.classes.len() <= MAX_CLASSES && side.verdicts.len() <= MAX_VERDICTS => side,
+            _ => FdSide::new(self.plan, self.live_slots(&self.live)),
+        };
+        side.classify(self.plan, decoded, &mut self.fd_class);
+        self.place_contexts(decoded);
+        for kind in &decoded.kinds {
+            self.of_kind(kind, decoded, &mut side);
+        }
+        self.fds.insert(self.live.as_slice().into(), side);
+        self.candidates.sort_unstable_by_key(|c| (c.row, c.slot));
+        &self.candidates
+    }
+
+    /// Finds the class of each context's image, in numbers of this block's own.
+    fn place_contexts(&mut self, decoded: &Decoded) {
+        const UNSEEN: u32 = u32::MAX;
+        let mut local = vec![UNSEEN; self.images.len()];
+        self.local_classes.clear();
+        self.context_class.clear();
+        for context in &decoded.dict.contexts {
+            let class = context
+                .image
+                .and_then(|i| self.image_class.get(i as usize))
+                .copied()
+                .unwrap_or(0);
+            let Some(slot) = local.get_mut(class as usize) else {
+                continue;
+            };
+            if *slot == UNSEEN {
+                *slot = self.local_classes.len() as u32;
+                self.local_classes.push(class);
+            }
+            self.context_class.push(*slot);
+        }
+    }
+
+    fn of_kind(&mut self, kind: &KindColumns, decoded: &Decoded, side: &mut FdSide<'p>) {
+        let Some(slots) = self.plan.mask_of(kind.spec.id).filter(|i| mask::meet(i, &self.live)) else {
+            return;
+        };
+        let words = self.plan.words;
+        let mut allowed: Vec<u64> = Vec::with_capacity(self.local_classes.len() * words);
+        for class in &self.local_classes {
+            let by_image = self.images.mask(*class).iter().zip(&self.live);
+            allowed.extend(slots.iter().zip(by_image).map(|(t, (p, l))| t & p & l));
+        }
+        for row in &kind.rows {
+            let context = decoded.context.get(*row as usize).copied().unwrap_or(0);
+            let local = self.context_class.get(context as usize).copied().unwrap_or(0) as usize;
+            let Some(by_type) = allowed.get(local * words..(local + 1) * words).filter(|a| mask::any(a)) else {
+                continue;
+            };
+            let fd = decoded
+                .fd
+                .get(*row as usize)
+                .and_then(|fd| self.fd_class.get(*fd as usize))
+                .copied()
+                .unwrap_or(0);
+            let by_fd = side.classes.mask(fd);
+            if !mask::meet(by_type, by_fd) {
+                continue;
+            }
+            let image = self.local_classes.get(local).copied().unwrap_or(0);
+            let left: Vec<u64> = by_type.iter().zip(by_fd).map(|(a, b)| a & b).collect();
+            for slot in mask::bits(&left) {
+                let verdict = side.verdict(self.plan, &self.images, (slot, image, fd));
+                if verdict != Some(false) {
+                    self.candidates.push(Candidate {
+                        row: *row,
+                        slot,
+                        bulk: !kind.spec.hot,
+                        image,
+                        fd,
+                        verdict,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Columns that confirming a candidate takes.
+    pub(super) fn needs(&self, candidate: &Candidate) -> Need {
+        self.plan.slot(candidate.slot).map_or(Need::NOTHING, |i| i.row_need)
+    }
+
+    /// The rule that a candidate is about.
+    fn rule(&self, candidate: &Candidate) -> Option<usize> {
+        self.plan.slot(candidate.slot).map(|i| i.rule)
+    }
+
+    /// The candidates that satisfy their rules; with `first`, of each event only the first. The columns that confirming
+    /// them takes must be there.
+    pub(super) fn hits(&self, decoded: &Decoded, candidates: &[Candidate], first: bool) -> Vec<Hit> {
+        let mut hits: Vec<Hit> = Vec::new();
+        for candidate in candidates {
+            let taken = first && hits.last().is_some_and(|hit| hit.row == candidate.row);
+            if !taken && self.confirm(decoded, candidate) {
+                let hit = |rule| Hit {
+                    row: candidate.row,
+                    rule,
+                    bulk: candidate.bulk,
+                };
+                hits.extend(self.rule(candidate).map(hit));
+            }
+        }
+        hits
+    }
+
+    /// Whether a candidate's event satisfies the slot. The columns that the slot needs must be there.
+    fn confirm(&self, decoded: &Decoded, candidate: &Candidate) -> bool {
+        if let Some(verdict) = candidate.verdict {
+            return verdict;
+        }
+        let (Some(slot), Some(side)) = (self.plan.slot(candidate.slot), self.fds.get(self.live.as_slice())) else {
+            return false;
+        };
+        let event = decoded.event(candidate.row as usize);
+        let (image, fd) = (self.images.bits(candidate.image), side.classes.bits(candidate.fd));
+        self.plan
+            .formulas
+            .eval(slot.condition, &mut |atom| match self.plan.asked(atom) {
+                Asked::Image(bit) => mask::has(image, bit),
+                Asked::Fd(bit) => mask::has(fd, bit),
+                Asked::Event => self
+                    .plan
+                    .formulas
+                    .atom_of(atom)
+                    .is_some_and(|a| holds(a, Place::Event(event))),
+            })
+    }
+}
+
+impl<'p> FdSide<'p> {
+    fn new<'i>(plan: &'p Plan, live: impl Iterator<Item = &'i Slot>) -> FdSide<'p> {
+        let mut wanted = vec![0; mask::words_for(plan.fd_atoms.len())];
+        live.for_each(|slot| mask::add(&mut wanted, &slot.fd_atoms));
+        FdSide {
+            comparisons: Comparisons::new(&plan.formulas, &plan.fd_atoms, |bit| mask::has(&wanted, bit), false),
+            classes: Classes::new(plan.fd_atoms.len(), plan.words, |bits, out| {
+                allow(plan, |i| i.fd, bits, out)
+            }),
+            verdicts: HashMap::new(),
+        }
+    }
+
+    /// The class of each open object.
+    fn classify(&mut self, plan: &Plan, decoded: &Decoded, out: &mut Vec<u32>) {
+        out.clear();
+        let mut bits = vec![0; mask::words_for(plan.fd_atoms.len())];
+        for index in 0..decoded.dict.fds.len() as u32 {
+            bits.fill(0);
+            if let Some(fd) = decoded.dict.fd(index) {
+                self.comparisons.mark(Place::Fd(fd), &mut bits);
+            }
+            out.push(self.classes.find(&bits, |bits, out| allow(plan, |i| i.fd, bits, out)));
+        }
+    }
+
+    /// What image and open object together say of an slot.
+    fn verdict(&mut self, plan: &Plan, images: &Classes, key: (u32, u32, u32)) -> Option<bool> {
+        let (slot, image, fd) = key;
+        if let Some(known) = self.verdicts.get(&key) {
+            return *known;
+        }
+        let node = plan.slot(slot)?.condition;
+        let (image, fd) = (images.bits(image), self.classes.bits(fd));
+        let verdict = plan.formulas.decides(node, &mut |atom| match plan.asked(atom) {
+            Asked::Image(bit) => Some(mask::has(image, bit)),
+            Asked::Fd(bit) => Some(mask::has(fd, bit)),
+            Asked::Event => None,
+        });
+        self.verdicts.insert(key, verdict);
+        verdict
+    }
+}
+
+/// Matches the events of a block whose columns are all there; in event order, and within an event in the order of rules.
 ///
 /// With `first`, only the first rule of each event counts.
 pub(crate) fn matches(plan: &Plan, block: &Decoded, first: bool) -> Vec<Hit> {
-    confirm(plan, block, &candidates(plan, block), first)
-}
-
-/// The first half of [`matches`]: needs the columns of [`super::plan::Depth::Candidates`] only.
-pub(crate) fn candidates(plan: &Plan, block: &Decoded) -> Vec<Candidate> {
-    let live = Live::new(plan, block);
-    if live.slots.is_empty() {
+    let mut scan = Scan::new(plan);
+    if !scan.begin(block.kinds.iter().map(|k| k.spec.id)) || (scan.wants_images() && !scan.images(&block.dict)) {
         return Vec::new();
     }
-    let mut scan = Scan::new(plan, block, &live);
-    let mut found = Vec::new();
-    for (index, kind) in block.kinds.iter().enumerate() {
-        if let Some(wanted) = live.by_kind.get(index).filter(|bits| bits.iter().any(|w| *w != 0)) {
-            scan.kind(kind.spec.id, &kind.rows, wanted, &mut found);
-        }
-    }
-    found.sort_unstable();
-    found
+    let candidates = scan.candidates(block).to_vec();
+    scan.hits(block, &candidates, first)
 }
 
-/// The second half of [`matches`]: gives candidates of the same block the whole conditions.
-pub(crate) fn confirm(plan: &Plan, block: &Decoded, candidates: &[Candidate], first: bool) -> Vec<Hit> {
-    let mut hits = Vec::new();
-    if candidates.is_empty() {
-        return hits;
-    }
-    let live = Live::new(plan, block);
-    let mut memo = Memo::default();
-    for candidate in candidates.iter().filter(|c| (c.row as usize) < block.len) {
-        confirm_one(plan, block, &live, candidate, first, &mut memo, &mut hits);
-    }
-    hits
-}
-
-fn confirm_one(
-    plan: &Plan,
-    block: &Decoded,
-    live: &Live<'_>,
-    candidate: &Candidate,
-    first: bool,
-    memo: &mut Memo,
-    hits: &mut Vec<Hit>,
-) {
-    let event = block.event(candidate.row as usize);
-    let (image, fd) = (event.image(), event.fd());
-    memo.reset(plan.formulas.atom_count());
-    for at in ones(&candidate.slots) {
-        let Some(slot) = live.slots.get(at) else { continue };
-        let mut ask = |id: AtomId| {
-            let Some(atom) = plan.formulas.atom_of(id) else {
-                return false;
-            };
-            memo.get(id, || match atom.scope() {
-                Scope::Process => image.is_some_and(|i| holds(atom, Place::Image(i))),
-                Scope::Fd => fd.is_some_and(|f| holds(atom, Place::Fd(f))),
-                _ => holds(atom, Place::Event(event)),
-            })
-        };
-        if plan.formulas.eval(slot.condition, &mut ask) {
-            hits.push(Hit {
-                row: candidate.row,
-                rule: slot.rule,
+/// Adds the slots whose projection holds where these comparisons do.
+fn allow(plan: &Plan, projection: fn(&Slot) -> NodeId, bits: &[u64], out: &mut [u64]) {
+    for (i, slot) in (0..).zip(&plan.slots) {
+        let holds = plan
+            .formulas
+            .eval(projection(slot), &mut |atom| match plan.asked(atom) {
+                Asked::Image(bit) | Asked::Fd(bit) => mask::has(bits, bit),
+                Asked::Event => false,
             });
-            if first {
-                return;
-            }
+        if holds {
+            mask::set(out, i);
         }
     }
-}
-
-/// The slots that can match in a block, renumbered.
-struct Live<'a> {
-    slots: Vec<&'a Slot>,
-    images: Weakened,
-    fds: Weakened,
-    /// Per event type of the block: its slots.
-    by_kind: Vec<Bits>,
-}
-
-impl<'a> Live<'a> {
-    fn new(plan: &'a Plan, block: &Decoded) -> Live<'a> {
-        let mut ids: Vec<usize> = block
-            .kinds
-            .iter()
-            .flat_map(|k| plan.slots_of(k.spec.id))
-            .copied()
-            .collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let slots: Vec<&Slot> = ids.iter().filter_map(|i| plan.slots.get(*i)).collect();
-        let words = slots.len().div_ceil(64);
-        let by_kind = block.kinds.iter().map(|k| {
-            let mut bits = vec![0; words];
-            for slot in plan.slots_of(k.spec.id) {
-                if let Ok(at) = ids.binary_search(slot) {
-                    set(&mut bits, at);
-                }
-            }
-            bits
-        });
-        Live {
-            by_kind: by_kind.collect(),
-            images: Weakened::new(plan, &slots, |s| s.image),
-            fds: Weakened::new(plan, &slots, |s| s.fd),
-            slots,
-        }
-    }
-}
-
-/// What the slots ask of one kind of dictionary entry; many ask the same.
-struct Weakened {
-    /// The slots that ask nothing.
-    free: Bits,
-    /// Each different condition with the slots that ask it.
-    asked: Vec<(NodeId, Bits)>,
-}
-
-impl Weakened {
-    fn new(plan: &Plan, slots: &[&Slot], node: fn(&Slot) -> NodeId) -> Weakened {
-        let words = slots.len().div_ceil(64);
-        let mut free = vec![0; words];
-        let mut asked: BTreeMap<NodeId, Bits> = BTreeMap::new();
-        for (at, slot) in slots.iter().enumerate() {
-            match plan.formulas.is_true(node(slot)) {
-                true => set(&mut free, at),
-                false => set(asked.entry(node(slot)).or_insert_with(|| vec![0; words]), at),
-            }
-        }
-        Weakened {
-            free,
-            asked: asked.into_iter().collect(),
-        }
-    }
-
-    /// The slots whose condition holds at a dictionary entry; without one, atoms do not hold.
-    fn passing(&self, plan: &Plan, place: Option<Place<'_>>, memo: &mut Memo) -> Box<[u64]> {
-        memo.reset(plan.formulas.atom_count());
-        let mut bits = self.free.clone();
-        for (node, slots) in &self.asked {
-            let mut ask = |id: AtomId| match (place, plan.formulas.atom_of(id)) {
-                (Some(place), Some(atom)) => memo.get(id, || holds(atom, place)),
-                _ => false,
-            };
-            if plan.formulas.eval(*node, &mut ask) {
-                bits.iter_mut().zip(slots).for_each(|(b, s)| *b |= s);
-            }
-        }
-        bits.into()
-    }
-}
-
-fn set(bits: &mut Bits, at: usize) {
-    if let Some(word) = bits.get_mut(at / 64) {
-        *word |= 1 << (at % 64);
-    }
-}
-
-/// What is known of an entry: the slots whose weakened condition it satisfies, once it was looked at.
-type Known = Vec<Option<Box<[u64]>>>;
-
-struct Scan<'a> {
-    plan: &'a Plan,
-    block: &'a Decoded,
-    live: &'a Live<'a>,
-    images: Known,
-    fds: Known,
-    /// For events without an image, and without an object.
-    no_image: Box<[u64]>,
-    no_fd: Box<[u64]>,
-    memo: Memo,
-}
-
-impl<'a> Scan<'a> {
-    fn new(plan: &'a Plan, block: &'a Decoded, live: &'a Live<'a>) -> Scan<'a> {
-        let mut scan = Scan {
-            plan,
-            block,
-            live,
-            images: vec![None; block.dict.images.len()],
-            fds: vec![None; block.dict.fds.len()],
-            no_image: Box::default(),
-            no_fd: Box::default(),
-            memo: Memo::default(),
-        };
-        scan.no_image = live.images.passing(plan, None, &mut scan.memo);
-        scan.no_fd = live.fds.passing(plan, None, &mut scan.memo);
-        scan
-    }
-
-    fn image_bits(&mut self, index: Option<u32>) -> &[u64] {
-        let Some(index) = index.filter(|i| (*i as usize) < self.images.len()) else {
-            return &self.no_image;
-        };
-        if self.images.get(index as usize).is_some_and(Option::is_none) {
-            let place = self.block.dict.image(index).map(Place::Image);
-            let bits = self.live.images.passing(self.plan, place, &mut self.memo);
-            if let Some(slot) = self.images.get_mut(index as usize) {
-                *slot = Some(bits);
-            }
-        }
-        self.images
-            .get(index as usize)
-            .and_then(Option::as_deref)
-            .unwrap_or(&self.no_image)
-    }
-
-    fn fd_bits(&mut self, index: u32) -> &[u64] {
-        if index == 0 || index as usize >= self.fds.len() {
-            return &self.no_fd;
-        }
-        if self.fds.get(index as usize).is_some_and(Option::is_none) {
-            let place = self.block.dict.fd(index).map(Place::Fd);
-            let bits = self.live.fds.passing(self.plan, place, &mut self.memo);
-            if let Some(slot) = self.fds.get_mut(index as usize) {
-                *slot = Some(bits);
-            }
-        }
-        self.fds
-            .get(index as usize)
-            .and_then(Option::as_deref)
-            .unwrap_or(&self.no_fd)
-    }
-
-    /// Finds the candidates of one type.
-    fn kind(&mut self, id: EventType, rows: &[u32], wanted: &Bits, found: &mut Vec<Candidate>) {
-        let asks_fd = self.slots_need_fd(id);
-        let mut passing = wanted.clone();
-        for row in rows {
-            passing.copy_from_slice(wanted);
-            let context = self.block.context.get(*row as usize).copied();
-            let context: Option<Context> = context.and_then(|c| self.block.dict.contexts.get(c as usize).copied());
-            if !narrow(&mut passing, self.image_bits(context.and_then(|c| c.image))) {
-                continue;
-            }
-            let fd = self.block.fd.get(*row as usize).copied().unwrap_or(0);
-            if !asks_fd || narrow(&mut passing, self.fd_bits(fd)) {
-                found.push(Candidate {
-                    row: *row,
-                    slots: passing.as_slice().into(),
-                });
-            }
-        }
-    }
-
-    fn slots_need_fd(&self, id: EventType) -> bool {
-        let slots = self.plan.slots_of(id).iter().filter_map(|s| self.plan.slots.get(*s));
-        slots.into_iter().any(|s| !self.plan.formulas.is_true(s.fd))
-    }
-}
-
-/// Keeps the bits that are set in both; whether anything is left.
-fn narrow(bits: &mut [u64], by: &[u64]) -> bool {
-    let mut any = 0;
-    for (bit, by) in bits.iter_mut().zip(by) {
-        *bit &= by;
-        any |= *bit;
-    }
-    any != 0
-}
-
-/// The positions of the bits that are set, ascending.
-fn ones(bits: &[u64]) -> impl Iterator<Item = usize> + '_ {
-    bits.iter().enumerate().flat_map(|(w, word)| {
-        let mut left = *word;
-        std::iter::from_fn(move || {
-            let at = left.trailing_zeros() as usize;
-            left &= left.checked_sub(1)?;
-            Some(w * 64 + at)
-        })
-    })
 }

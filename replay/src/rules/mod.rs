@@ -11,7 +11,11 @@ mod item;
 mod read;
 mod resolve;
 
+use ctrace_trace::block::Need;
+use ctrace_trace::block::decoded::EventView;
+
 use crate::diagnostics::{Diagnostic, Diagnostics, Severity};
+use crate::engine::evaluate::{self, Place};
 use crate::fields;
 use crate::output::Format;
 use crate::source::Sources;
@@ -82,6 +86,27 @@ impl RuleSet {
     /// The rules in the order in which they are tried.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
+    }
+
+    /// Whether an event satisfies the condition of the rule at an index of [`RuleSet::rules`], asked comparison by
+    /// comparison. For single events: an [`crate::Engine`] asks all rules of all events faster. The columns of
+    /// [`RuleSet::needs`] must be there.
+    pub fn holds(&self, rule: usize, event: EventView<'_>) -> bool {
+        let of_source = |rule: &&Rule| event.spec().is_some_and(|s| s.source.name() == rule.source);
+        let mut ask = |id| {
+            self.formulas
+                .atom_of(id)
+                .is_some_and(|atom| evaluate::holds(atom, Place::Event(event)))
+        };
+        let rule = self.rules.get(rule).filter(of_source);
+        rule.is_some_and(|rule| self.formulas.eval(rule.condition, &mut ask))
+    }
+
+    /// Columns that [`RuleSet::holds`] looks at.
+    pub fn needs(&self) -> Need {
+        let atoms = self.formulas.atoms_of(self.rules.iter().map(|r| r.condition));
+        let atoms = atoms.into_iter().filter_map(|id| self.formulas.atom_of(id));
+        atoms.fold(Need::KIND, |need, atom| need | atom.needs())
     }
 
     /// What is odd about the rules, in the order of files and lines.

@@ -51,11 +51,6 @@ impl Formulas {
         self.atoms.len()
     }
 
-    /// Whether the formula is true whatever the atoms are.
-    pub(crate) fn is_true(&self, id: NodeId) -> bool {
-        *self.node(id) == Node::Const(true)
-    }
-
     /// How deep a formula nests: evaluation recurses as deep.
     pub(crate) fn depth(&self, id: NodeId) -> u32 {
         self.depths.get(id.0 as usize).copied().unwrap_or(0)
@@ -76,6 +71,54 @@ impl Formulas {
             Node::And(children) => children.iter().all(|c| self.eval(*c, atom)),
             Node::Or(children) => children.iter().any(|c| self.eval(*c, atom)),
         }
+    }
+
+    /// Whether the formula holds, given some atoms; `None` where those do not decide it.
+    pub(crate) fn decides(&self, id: NodeId, atom: &mut impl FnMut(AtomId) -> Option<bool>) -> Option<bool> {
+        match self.node(id) {
+            Node::Const(value) => Some(*value),
+            Node::Atom(id) => atom(*id),
+            Node::Not(child) => self.decides(*child, atom).map(|v| !v),
+            Node::And(children) => self.any_decides(children, false, atom),
+            Node::Or(children) => self.any_decides(children, true, atom),
+        }
+    }
+
+    /// One child with the value `decisive` decides, however little is known of the others.
+    fn any_decides(
+        &self,
+        children: &[NodeId],
+        decisive: bool,
+        atom: &mut impl FnMut(AtomId) -> Option<bool>,
+    ) -> Option<bool> {
+        let mut open = false;
+        for child in children {
+            match self.decides(*child, atom) {
+                Some(v) if v == decisive => return Some(decisive),
+                Some(_) => {}
+                None => open = true,
+            }
+        }
+        (!open).then_some(!decisive)
+    }
+
+    /// The atoms of some formulas.
+    pub(crate) fn atoms_of(&self, roots: impl IntoIterator<Item = NodeId>) -> BTreeSet<AtomId> {
+        let (mut atoms, mut seen, mut open) = (BTreeSet::new(), BTreeSet::new(), Vec::from_iter(roots));
+        while let Some(id) = open.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
+            match self.node(id) {
+                Node::Const(_) => {}
+                Node::Atom(atom) => {
+                    atoms.insert(*atom);
+                }
+                Node::Not(child) => open.push(*child),
+                Node::And(children) | Node::Or(children) => open.extend(children.iter().copied()),
+            }
+        }
+        atoms
     }
 
     fn intern(&mut self, node: Node) -> NodeId {

@@ -49,6 +49,19 @@ impl Glob {
         })
     }
 
+    /// The bytes that every match begins with.
+    pub(crate) fn literal_start(&self) -> Vec<u8> {
+        let bytes = self.tokens.iter().map_while(Token::byte);
+        bytes.take_while(|_| !self.fold).collect()
+    }
+
+    /// The longest run of bytes that every match holds.
+    pub(crate) fn literal_part(&self) -> Vec<u8> {
+        let runs = self.tokens.split(|token| token.byte().is_none());
+        let longest = runs.filter(|_| !self.fold).max_by_key(|run| run.len());
+        longest.unwrap_or_default().iter().filter_map(Token::byte).collect()
+    }
+
     /// Whether the pattern matches the whole text.
     pub(crate) fn matches(&self, text: &[u8]) -> bool {
         let (mut t, mut s) = (0, 0);
@@ -81,6 +94,13 @@ impl Glob {
 }
 
 impl Token {
+    fn byte(&self) -> Option<u8> {
+        match self {
+            Token::Byte(b) => Some(*b),
+            _ => None,
+        }
+    }
+
     fn takes(&self, b: u8) -> bool {
         match self {
             Token::Byte(c) => *c == b,

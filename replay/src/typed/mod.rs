@@ -5,7 +5,7 @@ pub(crate) mod atom;
 pub(crate) mod compile;
 mod constant;
 pub(crate) mod formula;
-mod glob;
+pub(crate) mod glob;
 mod path_prefix;
 mod regex_syntax;
 pub(crate) mod test;

@@ -100,6 +100,14 @@ impl Test {
         }
     }
 
+    /// The test of text that this is, where it is one.
+    pub(crate) fn as_text(&self) -> Option<&StrTest> {
+        match self {
+            Test::Str(test) => Some(test),
+            _ => None,
+        }
+    }
+
     /// Whether this is `!=`, which wants both ends of a socket to differ.
     pub(crate) fn is_not_equal(&self) -> bool {
         matches!(

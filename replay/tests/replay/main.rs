@@ -3,4 +3,7 @@
 mod alerts;
 mod filters;
 mod order;
+mod recorded;
 mod recording;
+#[path = "../skip/mod.rs"]
+mod skip;

@@ -1,8 +1,9 @@
 //! The number of threads changes nothing.
 
 use ctrace_replay::{Engine, LoadOptions, Matching, Options, RuleFile, load};
+use ctrace_trace::event::Arg;
 
-use crate::recording::attack;
+use crate::recording::{Recording, attack};
 
 #[test]
 fn any_number_of_threads_gives_the_same_bytes() {
@@ -32,4 +33,30 @@ fn any_number_of_threads_gives_the_same_bytes() {
     for threads in [2, 4, 13] {
         assert!(run(threads).0 == expected, "{threads} threads");
     }
+}
+
+#[test]
+fn a_recording_with_losses_is_marked() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let mut recording = Recording::new(dir.path());
+    let sh = recording.image("sh", "/bin/sh", &["sh"], None, None);
+    recording.exec(&sh);
+    recording.push(
+        "gap",
+        &sh,
+        &[("source", Arg::Str(b"syscall")), ("count", Arg::Num(7))],
+        0,
+        None,
+    );
+    let lossy = recording.finish(dir.path());
+    let whole = tempfile::tempdir().expect("tempdir");
+    let whole = attack(whole.path(), 1);
+    let text = "- {rule: a, desc: d, condition: evt.type = execve, output: a, priority: ERROR}";
+    let set = load(&[RuleFile { name: "r", text }], &LoadOptions::default()).expect("rules load");
+    let run = |case| Engine::new(&set).replay(case, &Options::default(), &mut |_| {});
+    assert!(run(&whole).is_complete());
+    let outcome = run(&lossy);
+    assert!(!outcome.is_complete());
+    let text = outcome.to_string();
+    assert!(text.ends_with("7 events were lost when it was recorded"), "{text}");
 }

@@ -2,18 +2,25 @@
 
 use super::Rendered;
 use crate::block::decoded::EventView;
+use crate::event::Arg;
 use crate::names;
-use crate::schema::{Param, ParamKind};
+use crate::schema::{NameSet, Param, ParamKind};
 
 /// `AT_FDCWD` (`linux/fcntl.h`): the working directory in place of a descriptor.
 const AT_FDCWD: i64 = -100;
+/// `SOL_SOCKET` (`asm-generic/socket.h`).
+const SOL_SOCKET: i64 = 1;
 
 /// Parameters that Falco shows in hexadecimal although they are no addresses.
 const HEXADECIMAL: [&str; 4] = ["dev", "request", "argument", "mask"];
 
 pub(super) fn rendered<'a>(event: EventView<'a>, param: &Param, v: i64) -> Rendered<'a> {
     match param.kind {
-        ParamKind::Flags(set @ crate::schema::NameSet::ModeBits) => Rendered::number(octal(v), names::render(set, v)),
+        ParamKind::Flags(set @ NameSet::ModeBits) => Rendered::number(octal(v), names::render(set, v)),
+        // The same numbers mean other options to each protocol.
+        ParamKind::Enum(NameSet::SockOption) if event.arg_named("level") != Arg::Num(SOL_SOCKET) => {
+            Rendered::plain(v.to_string().into_bytes())
+        }
         ParamKind::Flags(set) | ParamKind::Enum(set) => Rendered::number(v.cast_unsigned(), names::render(set, v)),
         ParamKind::Signal => Rendered::number(v, names::signal(v).unwrap_or_default()),
         ParamKind::Mode => Rendered::plain(octal(v).into_bytes()),

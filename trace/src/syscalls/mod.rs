@@ -95,8 +95,8 @@ enum Payload {
 struct Declared {
     name: &'static str,
     kind: ParamKind,
-    /// A `long`: signed and as wide as a register, where [`ParamKind::Int`] is otherwise an `int`.
-    long: bool,
+    /// How much of the register counts, where the kind alone does not say.
+    width: Option<Width>,
     arg: Option<u8>,
 }
 
@@ -128,15 +128,17 @@ macro_rules! declare {
             params: &[$($($crate::syscalls::Declared {
                 name: stringify!($param),
                 kind: $crate::syscalls::kinds::$kind,
-                long: $crate::syscalls::declare!(@long $kind),
+                width: $crate::syscalls::declare!(@width $kind),
                 arg: $crate::syscalls::declare!(@arg $arg),
             }),+)?],
             pointer: $crate::syscalls::declare!(@pointer $($pointer)?),
             payload: $crate::syscalls::declare!(@payload $($payload)?),
         }),*];
     };
-    (@long Long) => { true };
-    (@long $kind:ident) => { false };
+    (@width Long) => { Some($crate::syscalls::Width::Word) };
+    (@width U32) => { Some($crate::syscalls::Width::Unsigned32) };
+    (@width Size32) => { Some($crate::syscalls::Width::Unsigned32) };
+    (@width $kind:ident) => { None };
     (@fd _) => { $crate::schema::FdUse::None };
     (@fd ret) => { $crate::schema::FdUse::Ret };
     (@fd $arg:literal) => { $crate::schema::FdUse::Arg($arg) };
@@ -173,7 +175,12 @@ mod kinds {
     pub(super) const Futex: ParamKind = Flags(N::Futex);
     pub(super) const GetRandom: ParamKind = Flags(N::GetRandom);
     pub(super) const IpcFlags: ParamKind = Flags(N::IpcFlags);
+    /// A `long`; [`Int`] is an `int`.
     pub(super) const Long: ParamKind = ParamKind::Int;
+    /// An `int` or `unsigned int` without a sign; [`Uint`] is as wide as a register.
+    pub(super) const U32: ParamKind = ParamKind::Uint;
+    /// A size of 32 bits; [`Size`] is a `size_t`.
+    pub(super) const Size32: ParamKind = ParamKind::Size;
     pub(super) const Keyctl: ParamKind = Enum(N::Keyctl);
     pub(super) const Madvise: ParamKind = Enum(N::Madvise);
     pub(super) const Memfd: ParamKind = Flags(N::Memfd);
@@ -183,6 +190,7 @@ mod kinds {
     pub(super) const ModuleInit: ParamKind = Flags(N::ModuleInit);
     pub(super) const Mount: ParamKind = Flags(N::Mount);
     pub(super) const Msg: ParamKind = Flags(N::MsgFlags);
+    pub(super) const NewFd: ParamKind = Flags(N::Dup3);
     pub(super) const Open: ParamKind = Flags(N::Open);
     pub(super) const Prctl: ParamKind = Enum(N::Prctl);
     pub(super) const Prot: ParamKind = Flags(N::MmapProt);
@@ -201,6 +209,7 @@ mod kinds {
     pub(super) const Splice: ParamKind = Flags(N::Splice);
     pub(super) const Umount: ParamKind = Flags(N::Umount);
     pub(super) const Unshare: ParamKind = Flags(N::Unshare);
+    pub(super) const UserFault: ParamKind = Flags(N::UserFault);
     pub(super) const Wait: ParamKind = Flags(N::Wait);
     pub(super) const Whence: ParamKind = Enum(N::Whence);
     pub(super) const Xattr: ParamKind = Flags(N::Xattr);

@@ -50,7 +50,7 @@ super::declare! {
     234 tgkill Signal Bulk _: pid Pid 0, tid Pid 1, sig Signal 2;
     129 rt_sigqueueinfo Signal Priority _: pid Pid 0, sig Signal 1;
     297 rt_tgsigqueueinfo Signal Priority _: pid Pid 0, tid Pid 1, sig Signal 2;
-    424 pidfd_send_signal Signal Priority 0: pidfd Fd 0, sig Signal 1, flags Uint 3;
+    424 pidfd_send_signal Signal Priority 0: pidfd Fd 0, sig Signal 1, flags U32 3;
     13 rt_sigaction Signal Bulk _: sig Signal 0;
     14 rt_sigprocmask Signal Bulk _: how Int 0;
     15 rt_sigreturn Signal Bulk _;
@@ -60,21 +60,21 @@ super::declare! {
     131 sigaltstack Signal Bulk _;
     34 pause Signal Bulk _;
 
-    434 pidfd_open Process Hot ret: pid Pid 0, flags Open 1;
-    438 pidfd_getfd Process Priority ret: pid_fd Fd 0, target_fd Int 1, flags Uint 2;
+    434 pidfd_open Process Hot ret: pid Pid 0, flags NewFd 1;
+    438 pidfd_getfd Process Priority ret: pid_fd Fd 0, target_fd Int 1, flags U32 2;
     101 ptrace Process Priority _: request Ptrace 0, pid Pid 1, addr Addr 2, data Addr 3;
     157 prctl Process Hot _: option Prctl 0, arg2_str Str 1, arg2_int Long 1 => TextIf(0, super::PR_SET_NAME), Nothing;
-    158 arch_prctl Process Bulk _: code Uint 0;
+    158 arch_prctl Process Bulk _: code U32 0;
     308 setns Process Priority 0: fd Fd 0, nstype Unshare 1;
     272 unshare Process Priority _: flags Unshare 0;
-    317 seccomp Process Priority _: op Seccomp 0, flags Uint 1;
-    135 personality Process Hot _: persona Uint 0;
-    444 landlock_create_ruleset System Hot _: size Size 1, flags Uint 2;
-    445 landlock_add_rule System Hot 0: ruleset_fd Fd 0, rule_type Uint 1, flags Uint 3;
-    446 landlock_restrict_self System Hot 0: ruleset_fd Fd 0, flags Uint 1;
-    459 lsm_get_self_attr System Bulk _: attr Uint 0, flags Uint 3;
-    460 lsm_set_self_attr System Hot _: attr Uint 0, size Size 2, flags Uint 3;
-    461 lsm_list_modules System Bulk _: flags Uint 2;
+    317 seccomp Process Priority _: op Seccomp 0, flags U32 1;
+    135 personality Process Hot _: persona U32 0;
+    444 landlock_create_ruleset System Hot _: size Size 1, flags U32 2;
+    445 landlock_add_rule System Hot 0: ruleset_fd Fd 0, rule_type U32 1, flags U32 3;
+    446 landlock_restrict_self System Hot 0: ruleset_fd Fd 0, flags U32 1;
+    459 lsm_get_self_attr System Bulk _: attr U32 0, flags U32 3;
+    460 lsm_set_self_attr System Hot _: attr U32 0, size Size32 2, flags U32 3;
+    461 lsm_list_modules System Bulk _: flags U32 2;
 
     97 getrlimit Process Bulk _: resource Resource 0;
     160 setrlimit Process Hot _: resource Resource 0;
@@ -90,10 +90,10 @@ super::declare! {
     146 sched_get_priority_max Scheduler Bulk _: policy Int 0;
     147 sched_get_priority_min Scheduler Bulk _: policy Int 0;
     148 sched_rr_get_interval Scheduler Bulk _: pid Pid 0;
-    203 sched_setaffinity Scheduler Bulk _: pid Pid 0, size Size 1;
-    204 sched_getaffinity Scheduler Bulk _: pid Pid 0, size Size 1;
-    314 sched_setattr Scheduler Bulk _: pid Pid 0, flags Uint 2;
-    315 sched_getattr Scheduler Bulk _: pid Pid 0, size Size 2, flags Uint 3;
+    203 sched_setaffinity Scheduler Bulk _: pid Pid 0, size Size32 1;
+    204 sched_getaffinity Scheduler Bulk _: pid Pid 0, size Size32 1;
+    314 sched_setattr Scheduler Bulk _: pid Pid 0, flags U32 2;
+    315 sched_getattr Scheduler Bulk _: pid Pid 0, size Size32 2, flags U32 3;
     24 sched_yield Scheduler Bulk _;
     251 ioprio_set Scheduler Bulk _: which Int 0, who Int 1, prio Int 2;
     252 ioprio_get Scheduler Bulk _: which Int 0, who Int 1;
@@ -101,13 +101,13 @@ super::declare! {
     205 set_thread_area Process Bulk _;
     211 get_thread_area Process Bulk _;
     154 modify_ldt Process Hot _: func Int 0, size Size 2;
-    334 rseq Process Bulk _: size Size 1, flags Uint 2;
+    334 rseq Process Bulk _: size Size32 1, flags U32 2;
     471 rseq_slice_yield Scheduler Bulk _;
-    202 futex Ipc Bulk _: addr Addr 0, op Futex 1, val Uint 2;
-    449 futex_waitv Ipc Bulk _: nr_futexes Uint 1, flags Uint 2;
-    454 futex_wake Ipc Bulk _: addr Addr 0, nr Int 2, flags Uint 3;
-    455 futex_wait Ipc Bulk _: addr Addr 0, val Uint 1, flags Uint 3;
-    456 futex_requeue Ipc Bulk _: flags Uint 1, nr_wake Int 2, nr_requeue Int 3;
+    202 futex Ipc Bulk _: addr Addr 0, op Futex 1, val U32 2;
+    449 futex_waitv Ipc Bulk _: nr_futexes U32 1, flags U32 2;
+    454 futex_wake Ipc Bulk _: addr Addr 0, nr Int 2, flags U32 3;
+    455 futex_wait Ipc Bulk _: addr Addr 0, val Uint 1, flags U32 3;
+    456 futex_requeue Ipc Bulk _: flags U32 1, nr_wake Int 2, nr_requeue Int 3;
     273 set_robust_list Ipc Bulk _: size Size 1;
     274 get_robust_list Ipc Bulk _: pid Pid 0;
 }

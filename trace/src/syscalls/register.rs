@@ -34,10 +34,10 @@ pub fn widths(kind: EventType) -> Vec<Width> {
 }
 
 fn width(param: &Declared, compat: bool) -> Width {
-    match param.kind {
-        ParamKind::Int if param.long && !compat => Width::Word,
-        ParamKind::Int | ParamKind::Fd | ParamKind::Pid | ParamKind::Signal => Width::Signed32,
-        ParamKind::Uint | ParamKind::Addr | ParamKind::Size if !compat => Width::Word,
+    match (param.width, param.kind) {
+        (Some(width), _) if width != Width::Word || !compat => width,
+        (_, ParamKind::Int | ParamKind::Fd | ParamKind::Pid | ParamKind::Signal) => Width::Signed32,
+        (_, ParamKind::Uint | ParamKind::Addr | ParamKind::Size) if !compat => Width::Word,
         _ => Width::Unsigned32,
     }
 }

@@ -1,19 +1,19 @@
 //! Rows: the kernel itself, time, System V and POSIX queues, and calls that no longer exist.
 
 super::declare! {
-    321 bpf System Priority _: cmd BpfCmd 0, size Size 2;
+    321 bpf System Priority _: cmd BpfCmd 0, size Size32 2;
     175 init_module System Priority _: length Size 1, uargs Str 2;
     313 finit_module System Priority 0: fd Fd 0, uargs Str 1, flags ModuleInit 2;
-    176 delete_module System Priority _: name Str 0, flags Open 1;
+    176 delete_module System Priority _: name Str 0, flags NewFd 1;
     246 kexec_load System Priority _: entry Uint 0, nr_segments Uint 1, flags Uint 3;
     320 kexec_file_load System Priority _: kernel_fd Fd 0, initrd_fd Fd 1, cmdline Str 3, flags Uint 4;
     298 perf_event_open System Priority ret: pid Pid 1, cpu Int 2, group_fd Fd 3, flags Uint 4;
-    169 reboot System Priority _: magic Uint 0, magic2 Uint 1, cmd Uint 2;
-    103 syslog System Hot _: type Int 0, size Size 2;
+    169 reboot System Priority _: magic U32 0, magic2 U32 1, cmd U32 2;
+    103 syslog System Hot _: type Int 0, size Size32 2;
     163 acct System Hot _: path Path 0;
-    170 sethostname System Priority _: len Size 1;
-    171 setdomainname System Priority _: len Size 1;
-    172 iopl System Priority _: level Uint 0;
+    170 sethostname System Priority _: len Size32 1;
+    171 setdomainname System Priority _: len Size32 1;
+    172 iopl System Priority _: level U32 0;
     173 ioperm System Priority _: from Uint 0, num Uint 1, turn_on Int 2;
     153 vhangup System Hot _;
     248 add_key System Priority _: type Str 0, description Str 1, size Size 3, keyring Int 4;
@@ -31,7 +31,7 @@ super::declare! {
     35 nanosleep Sleep Bulk _;
     230 clock_nanosleep Sleep Bulk _: clockid Int 0, flags Int 1;
     36 getitimer Time Bulk _: which Int 0;
-    37 alarm Time Bulk _: seconds Uint 0;
+    37 alarm Time Bulk _: seconds U32 0;
     38 setitimer Time Bulk _: which Int 0;
     96 gettimeofday Time Bulk _;
     164 settimeofday Time Priority _;
@@ -48,16 +48,16 @@ super::declare! {
     305 clock_adjtime Time Hot _: clockid Int 0;
 
     64 semget Process Hot _: key Int 0, nsems Int 1, semflg IpcFlags 2;
-    65 semop Process Bulk _: semid Int 0, nsops Uint 2;
+    65 semop Process Bulk _: semid Int 0, nsops U32 2;
     66 semctl Process Hot _: semid Int 0, semnum Int 1, cmd SemCmd 2;
-    220 semtimedop Process Bulk _: semid Int 0, nsops Uint 2;
+    220 semtimedop Process Bulk _: semid Int 0, nsops U32 2;
     68 msgget Ipc Hot _: key Int 0, msgflg IpcFlags 1;
-    69 msgsnd Ipc Bulk _: msqid Int 0, size Size 2, msgflg Uint 3;
-    70 msgrcv Ipc Bulk _: msqid Int 0, size Size 2, msgtyp Long 3, msgflg Uint 4;
+    69 msgsnd Ipc Bulk _: msqid Int 0, size Size 2, msgflg U32 3;
+    70 msgrcv Ipc Bulk _: msqid Int 0, size Size 2, msgtyp Long 3, msgflg U32 4;
     71 msgctl Ipc Hot _: msqid Int 0, cmd SemCmd 1;
     240 mq_open Ipc Hot ret: name Str 0, flags Open 1, mode Mode 2;
     241 mq_unlink Ipc Hot _: name Str 0;
-    242 mq_timedsend Ipc Bulk 0: mqdes Fd 0, size Size 2, prio Uint 3;
+    242 mq_timedsend Ipc Bulk 0: mqdes Fd 0, size Size 2, prio U32 3;
     243 mq_timedreceive Ipc Bulk 0: mqdes Fd 0, size Size 2;
     244 mq_notify Ipc Bulk 0: mqdes Fd 0;
     245 mq_getsetattr Ipc Bulk 0: mqdes Fd 0;

@@ -278,6 +278,10 @@ fn objects_without_a_file_have_their_kind() {
     assert_eq!(w.plain(10, "read", 1, &[6]).fd.unwrap().kind, FdKind::Pipe);
     w.call(10, "socketpair", 0, &[1, 1, 0, 1]).pair(3, [7, 8]).go();
     assert_eq!(w.plain(10, "read", 1, &[8]).fd.unwrap().kind, FdKind::Unix);
+    // Most commands of bpf give a number: 0 is not the standard input.
+    let read = w.plain(10, "read", 1, &[3]).fd_name();
+    w.plain(10, "bpf", 3, &[2, 1, 32]);
+    assert_eq!(w.plain(10, "read", 1, &[3]).fd_name(), read);
     // A number that an unknown call gives out again no longer means what it did.
     w.plain(10, "pidfd_getfd", 7, &[3, 1, 0]);
     assert!(w.plain(10, "read", 1, &[7]).fd.is_none());

@@ -285,10 +285,13 @@ fn ended_processes_are_freed_and_living_ones_are_bounded() {
 }
 
 #[test]
-fn calls_that_do_not_return_are_told_at_entry() {
+fn calls_that_return_nothing_are_told() {
     let mut w = World::new();
-    let seen = w.call(10, "exit_group", 0, &[3]).entering().go();
-    assert_eq!((seen.ret, seen.arg("status")), (None, "3"));
+    w.fork(10, 11);
+    let seen = w.leave(11, 259);
+    let names: Vec<_> = seen.iter().map(|e| (&*e.name, e.ret)).collect();
+    assert_eq!(names, [("exit_group", None), ("procexit", None)]);
+    assert_eq!((seen[0].arg("status"), seen[1].arg("ret")), ("259", "3"));
     assert!(w.call(10, "getpid", 0, &[]).entering().feed().is_empty());
     // Its register is gone when it returns.
     assert_eq!(w.call(10, "read", 42, &[]).nr(-1).go().name, "rt_sigreturn");

@@ -221,3 +221,19 @@ fn other_families_are_named_by_their_address() {
     );
     assert_eq!(socket(&w.plain(10, "socket", 4, &[2, 3, 1])).role, Role::Unknown);
 }
+
+/// After a refusal the kernel has the peer's address but no port; a descriptor that is not open is nobody's.
+#[test]
+fn a_refused_peer_keeps_its_port() {
+    let mut w = World::new();
+    w.plain(10, "socket", 3, &[2, 1, 0]);
+    let call = w
+        .call(10, "connect", -111, &[3, 1, 16])
+        .part(section::SOCKADDR, 1, &inet([127, 0, 0, 1], 9));
+    let seen = call.socket(&kernel(([0; 4], 0), ([127, 0, 0, 1], 0))).go();
+    assert_eq!(tuple(&seen), "0.0.0.0:0->127.0.0.1:9 Client tcp");
+    let call = w
+        .call(10, "connect", -9, &[7, 1, 16])
+        .part(section::SOCKADDR, 1, &inet([127, 0, 0, 1], 9));
+    assert!(call.go().fd.is_none());
+}

@@ -1,0 +1,130 @@
+//! What no table has: unknown numbers, calls through the 32-bit entry, calls that seccomp denies.
+
+use std::arch::asm;
+
+use libc::*;
+
+use crate::compare;
+use crate::scene::{fork, ok, sys, wait};
+
+/// The fourth belongs to the third table of the architecture (x32), which kernels of distributions do not have.
+const NUMBERS: [i64; 5] = [999, 5000, 470_000, 0x4000_0000 | 1000, -5];
+
+const CALLS: &[&str] = &["unknown", "mkdir", "getpid", "open", "openat", "close", "read", "exit"];
+
+pub(crate) fn scene() {
+    for number in NUMBERS {
+        sys!(number, 1, -2, 0x7FFF_FFFF_FFFF_i64, 4, 5, 6);
+    }
+    wait(fork(compat));
+    wait(fork(denied));
+    wait(fork(killed));
+}
+
+/// A call through the 32-bit entry of the kernel.
+fn int80(number: i64, args: [u32; 6]) -> i64 {
+    let ret: i32;
+    let [a, b, c, d, e, f] = args;
+    // SAFETY: scenes give numbers of calls that do not harm the process. The registers that the compiler keeps for
+    // itself are put back.
+    unsafe {
+        asm!(
+            "push rbx", "push rbp", "mov ebx, {a:e}", "mov ebp, {f:e}", "int 0x80", "pop rbp", "pop rbx",
+            a = in(reg) a, f = in(reg) f,
+            inlateout("eax") number as u32 => ret, in("ecx") b, in("edx") c, in("esi") d, in("edi") e,
+            out("r8") _, out("r9") _, out("r10") _, out("r11") _,
+        );
+    }
+    i64::from(ret)
+}
+
+fn compat() {
+    let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT;
+    let low = ok(sys!(SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE, flags, -1, 0));
+    let zero = ok(sys!(SYS_open, c"/dev/zero", O_RDONLY));
+    let texts = [
+        (0, &b"compat\0"[..]),
+        (100, b"compat dir\0"),
+        (200, b"\x02\0\0\x35\x7f\0\0\x01\0\0\0\0\0\0\0\0"),
+        (300, b"missing\0"),
+    ];
+    for (at, text) in texts {
+        // SAFETY: the page was just mapped, and is longer than both.
+        unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), (low + at) as *mut u8, text.len()) };
+    }
+    let (name, dir) = (low as u32, low as u32 + 100);
+    int80(20, [0; 6]);
+    let fd = ok(int80(5, [name, (O_RDWR | O_CREAT) as u32, 0o640, 0, 0, 0]));
+    ok(int80(4, [fd as u32, name, 6, 0, 0, 0]));
+    ok(int80(19, [fd as u32, u32::MAX, 2, 0, 0, 0]));
+    ok(int80(295, [AT_FDCWD as u32, name, O_RDONLY as u32, 0, 0, 0]));
+    ok(int80(39, [dir, 0o700, 0, 0, 0, 0]));
+    ok(int80(12, [dir, 0, 0, 0, 0, 0]));
+    int80(33, [name, R_OK as u32, 0, 0, 0, 0]);
+    ok(int80(3, [zero as u32, name, 5, 0, 0, 0]));
+    ok(int80(6, [fd as u32, 0, 0, 0, 0, 0]));
+    int80(6, [777, 0, 0, 0, 0, 0]);
+    let socket = ok(int80(359, [AF_INET as u32, SOCK_DGRAM as u32, 0, 0, 0, 0]));
+    int80(362, [socket as u32, low as u32 + 200, 16, 0, 0, 0]);
+    int80(11, [low as u32 + 300, 0, 0, 0, 0, 0]);
+    int80(4321, [1, 2, 3, 4, 5, 6]);
+    int80(1, [4, 0, 0, 0, 0, 0]);
+}
+
+/// Refuses one call by a filter, which the kernel asks before the call is made.
+fn filter(number: i64, verdict: u32) {
+    let load = [0x20_u64, 0];
+    let jump = 0x15 | 1 << 24 | (number as u64) << 32;
+    let give = |verdict: u32| 0x06 | u64::from(verdict) << 32;
+    let program = [load[0], jump, give(verdict), give(SECCOMP_RET_ALLOW)];
+    let header = [program.len() as u64, program.as_ptr() as u64];
+    ok(sys!(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    ok(sys!(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &header));
+}
+
+fn denied() {
+    filter(SYS_mkdir, SECCOMP_RET_ERRNO | EPERM as u32);
+    sys!(SYS_mkdir, c"denied", 0o700);
+    sys!(SYS_rmdir, c"denied");
+}
+
+fn killed() {
+    filter(SYS_mkdir, SECCOMP_RET_KILL_PROCESS);
+    sys!(SYS_mkdir, c"killed", 0o700);
+}
+
+#[test]
+fn odd_as_root() {
+    let Some(compared) = compare::scene("families::odd", "odd", CALLS) else {
+        return;
+    };
+    let unknown: Vec<_> = compared
+        .calls("unknown")
+        .iter()
+        .map(|(_, s)| s.num("nr").unwrap())
+        .collect();
+    for number in NUMBERS {
+        assert!(unknown.contains(&number), "{number} in {unknown:?}");
+    }
+    let folder = compared.traced.folder.to_str().unwrap();
+    let (_, denied) = compared
+        .calls("mkdir")
+        .into_iter()
+        .find(|(c, _)| c.text.contains("denied"))
+        .unwrap();
+    assert_eq!(denied.ret, Some(-1));
+    assert_eq!(
+        denied.path("path").unwrap(),
+        (format!("{folder}/denied").as_bytes(), &b"denied"[..])
+    );
+    let compat: Vec<_> = compared.pairs.iter().filter(|(_, s)| s.spec.id.is_compat()).collect();
+    // What a 32-bit program names is recorded as of any other, and marked.
+    let marked: Vec<&str> = compat.iter().map(|(_, s)| s.name()).collect();
+    let calls = "getpid open write lseek openat mkdir chdir access read close close socket connect execve exit";
+    assert_eq!(marked, calls.split(' ').collect::<Vec<_>>());
+    let connect = compat.iter().find(|(_, s)| s.name() == "connect").unwrap().1;
+    assert_eq!(
+        connect.fd.as_ref().unwrap().socket.unwrap().remote.to_string(),
+        "127.0.0.1:53"
+    );
+}
