@@ -186,11 +186,11 @@ impl Printer {
     }
 }
 
-/// The fields that make sense for any event: those with a column, but for the text of all arguments.
+/// The fields that make sense for any event: those with a column, but for the text of all arguments; and what was
+/// captured of buffers, and what Docker and audit said, whole, for what no other field shows.
 fn json_fields() -> Vec<&'static Field> {
-    catalogue::all()
-        .filter(|f| f.column.is_some() && f.name != "evt.args")
-        .collect()
+    let wanted = |f: &&Field| f.column.is_some() || matches!(f.name, "evt.buffer" | "docker.raw" | "audit.raw");
+    catalogue::all().filter(|f| wanted(f) && f.name != "evt.args").collect()
 }
 
 fn object(event: EventView<'_>, fields: &[&'static Field]) -> Json {

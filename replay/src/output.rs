@@ -2,6 +2,7 @@
 
 use ctrace_trace::block::Need;
 use ctrace_trace::block::decoded::EventView;
+use ctrace_trace::catalogue::Value;
 use ctrace_trace::escape;
 
 use crate::condition;
@@ -49,21 +50,24 @@ impl Format {
 
     /// The format with the values of an event; `<NA>` for absent ones.
     pub fn text(&self, event: EventView<'_>) -> String {
-        self.with(event, &|value| value)
+        self.with(event, |value| value.to_string())
     }
 
     /// The same with values escaped, so that a terminal shows them and does not obey them. The format's own text is left
     /// as it is: whoever wrote it may want tabs.
     pub fn render(&self, event: EventView<'_>) -> String {
-        self.with(event, &|value| escape::text(&value))
+        self.with(event, visible)
     }
 
-    fn with(&self, event: EventView<'_>, change: &dyn Fn(String) -> String) -> String {
+    fn with(&self, event: EventView<'_>, show: fn(&Value<'_>) -> String) -> String {
         let mut out = String::new();
         for token in &self.tokens {
             match token {
                 Token::Text(text) => out.push_str(text),
-                Token::Field { value, width } => push(&mut out, &change(shown(value, event)), *width),
+                Token::Field { value, width } => {
+                    let found = evaluate::value(value, Place::Event(event)).unwrap_or(Value::Absent);
+                    push(&mut out, &show(&found), *width);
+                }
             }
         }
         out
@@ -165,8 +169,13 @@ fn shorter(
     Err(error)
 }
 
-fn shown(value: &Extract, event: EventView<'_>) -> String {
-    evaluate::value(value, Place::Event(event)).map_or_else(|| "<NA>".to_owned(), |found| found.to_string())
+/// A value as a terminal may show it; bytes that are no text stay told apart.
+fn visible(value: &Value<'_>) -> String {
+    match value {
+        Value::Str(s) => escape::bytes(s),
+        Value::List(items) => items.iter().map(|s| escape::bytes(s)).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    }
 }
 
 /// Appends a value, padded or cut to a width other than 0.

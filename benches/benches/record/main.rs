@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use tool::{Recording, Tool};
+use tool::{Recording, Sum, Tool};
 
 /// Rounds of each measure; the tools take turns in each, so that a busy moment of the machine meets all of them.
 const ROUNDS: usize = 5;
@@ -46,7 +46,7 @@ fn measure((rounds, busy, divide): (usize, Duration, u64)) {
     println!("{} CPUs, kernel {}", cpus(), kernel());
     ready(dir.path());
     for (load, calls, unit) in [("getppid", 2_000_000 / divide, 1), ("files", 200_000 / divide, 5)] {
-        println!("\n{load}: CPU nanoseconds a syscall, median of {rounds}");
+        println!("\n{load}: nanoseconds a syscall, best of {rounds}");
         let amount = (calls * unit).to_string();
         // strace is two orders slower: a part of the work tells as much.
         let less = (calls * unit / 50).to_string();
@@ -55,32 +55,27 @@ fn measure((rounds, busy, divide): (usize, Duration, u64)) {
             own_load(tool, load, amount)
         });
     }
-    println!("\nfind, grep, tar, 300 forks: wall milliseconds, median of {rounds}");
+    println!("\nfind, grep, tar, 300 forks: milliseconds, best of {rounds}");
     compare(dir.path(), rounds, &shell_load);
     loss(dir.path(), busy);
 }
 
-/// Measures each tool `rounds` times, in turns, and prints medians, differences to nothing, and ratios.
+/// Measures each tool `rounds` times, in turns, and prints the best time, its difference to nothing and their ratio; of
+/// the recorder also what it made of the last round.
 fn compare(dir: &Path, rounds: usize, run: &dyn Fn(&Tool) -> f64) {
-    let mut times = vec![Vec::new(); Tool::ALL.len()];
+    let mut best = [f64::INFINITY; Tool::ALL.len()];
+    let mut sums = [const { None }; Tool::ALL.len()];
     for _ in 0..rounds {
-        for (tool, times) in Tool::ALL.iter().zip(&mut times) {
+        for ((tool, best), sum) in Tool::ALL.iter().zip(&mut best).zip(&mut sums) {
             let recording = tool.start(dir);
-            times.push(run(tool));
-            if let Some(recording) = recording {
-                recording.check();
-            }
+            *best = best.min(run(tool));
+            *sum = recording.map(Recording::end);
         }
     }
-    let medians: Vec<f64> = times.into_iter().map(median).collect();
-    let base = medians[0];
-    for (tool, time) in Tool::ALL.iter().zip(&medians) {
-        println!(
-            "  {:22} {time:8.0}  {:+9.0}  x{:.2}",
-            tool.name(),
-            time - base,
-            time / base
-        );
+    for ((tool, time), sum) in Tool::ALL.iter().zip(&best).zip(&sums) {
+        let (added, ratio) = (time - best[0], time / best[0]);
+        let sum = sum.as_ref().map_or_else(String::new, Sum::to_string);
+        println!("  {:22} {time:8.0}  {added:+9.0}  x{ratio:<6.2}  {sum}", tool.name());
     }
 }
 
@@ -137,14 +132,8 @@ fn loss(dir: &Path, busy: Duration) {
                 child.expect("runs").wait().expect("ends");
             }
             let end = recording.end();
-            println!(
-                "  {load} {set:9} {:5.1} M events, {:.2} M/s, {} lost, {:.2} bytes an event, {:.2} µs of CPU an event",
-                end.events as f64 / 1e6,
-                end.events as f64 / 1e6 / busy.as_secs_f64(),
-                end.lost,
-                end.bytes as f64 / end.events as f64,
-                end.cpu.as_secs_f64() * 1e6 / end.events as f64,
-            );
+            let rate = end.events as f64 / 1e6 / busy.as_secs_f64();
+            println!("  {load} {set:9} {rate:.2} M/s: {end}");
         }
     }
 }

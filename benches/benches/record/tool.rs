@@ -1,6 +1,7 @@
 //! The tools that are compared, and the recorder among them.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitCode, Stdio};
@@ -74,6 +75,8 @@ pub(crate) fn record(args: &[String]) -> ExitCode {
 pub(crate) struct Recording {
     child: Child,
     ended: bool,
+    /// CPU time that it had taken when it was ready.
+    start: Duration,
     stderr: BufReader<ChildStderr>,
     case: PathBuf,
 }
@@ -83,7 +86,24 @@ pub(crate) struct Sum {
     pub(crate) events: u64,
     pub(crate) bytes: u64,
     pub(crate) lost: u64,
+    /// From when it was ready to its end.
     pub(crate) cpu: Duration,
+}
+
+impl fmt::Display for Sum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.events < 10_000 {
+            return write!(f, "{} events, {} lost", self.events, self.lost);
+        }
+        let events = self.events as f64;
+        let (size, cpu) = (self.bytes as f64 / events, self.cpu.as_secs_f64() * 1e6 / events);
+        let millions = events / 1e6;
+        write!(
+            f,
+            "{millions:.2} M events, {} lost, {size:.2} bytes and {cpu:.2} µs of CPU an event",
+            self.lost
+        )
+    }
 }
 
 impl Recording {
@@ -108,6 +128,7 @@ impl Recording {
             );
         }
         Recording {
+            start: cpu_of(child.id()),
             child,
             ended: false,
             stderr,
@@ -115,18 +136,9 @@ impl Recording {
         }
     }
 
-    /// A measure of a recorder that loses events or gives up is worth nothing.
-    pub(crate) fn check(self) {
-        let sum = self.end();
-        assert!(sum.events > 0);
-        if sum.lost > 0 {
-            println!("  ({} events were lost)", sum.lost);
-        }
-    }
-
     /// Ends it and reads what it wrote.
     pub(crate) fn end(mut self) -> Sum {
-        let cpu = self.stop();
+        let cpu = self.stop().saturating_sub(self.start);
         let mut said = String::new();
         self.stderr.read_to_string(&mut said).expect("text");
         let case = Case::open(&self.case).unwrap_or_else(|e| panic!("{e}\n{said}"));
@@ -160,6 +172,14 @@ impl Recording {
                 .sum()
         }
     }
+}
+
+/// CPU time of a process so far (`proc(5)`: utime and stime, in ticks of 10 ms).
+fn cpu_of(pid: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a child that runs");
+    let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+    let ticks: u64 = fields.skip(11).take(2).filter_map(|f| f.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
 }
 
 impl Drop for Recording {

@@ -112,7 +112,11 @@ impl<'a> Comparison<'a> {
             return;
         };
         let mut found = Vec::new();
-        if seen.name() != call.name {
+        if documented::is_newer(call, seen) {
+            result(call, seen, &mut found);
+            documented::registers(call, seen, &mut found);
+            self.pairs.push((call, seen));
+        } else if seen.name() != call.name {
             // What follows would be compared out of step.
             let events = &self.recording.events[&call.tid];
             self.next.insert(call.tid, events.len());

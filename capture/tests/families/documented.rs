@@ -19,6 +19,27 @@ pub(crate) fn opens(name: &str) -> bool {
     name.starts_with("open") || name == "creat"
 }
 
+/// Calls that are newer than strace: it prints their number and registers.
+pub(crate) fn is_newer(call: &Call, seen: &Seen) -> bool {
+    call.name == "unknown" && number_of(call) == Some(i64::from(seen.spec.id.0))
+}
+
+fn number_of(call: &Call) -> Option<i64> {
+    strace::number(&format!("0x{}", call.text.split(['x', '(']).nth(1)?))
+}
+
+/// Compares the low halves of registers that hold numbers.
+pub(crate) fn registers(call: &Call, seen: &Seen, found: &mut Vec<String>) {
+    for param in &seen.spec.params {
+        let theirs = param.arg.and_then(|at| strace::number(call.arg(usize::from(at))?));
+        if let (Some(theirs), Some(Value::Num(ours))) = (theirs, seen.args.get(&param.name))
+            && theirs as u32 != *ours as u32
+        {
+            found.push(format!("{}: {theirs:#x} but {ours:#x}", param.name));
+        }
+    }
+}
+
 /// Where strace prints a parameter: `None` where it does not, `Some(None)` where it says that there is none.
 pub(crate) fn argument(call: &Call, param: &Param) -> Option<Option<String>> {
     let arg = |at: usize| call.arg(at).map(str::to_owned);
@@ -61,7 +82,7 @@ pub(crate) fn argument(call: &Call, param: &Param) -> Option<Option<String>> {
             let first = call.arg(1).and_then(strace::list)?.first().cloned()?;
             Some(strace::field(&first, "msg_hdr").and_then(|h| strace::field(&h, "msg_name")))
         }
-        ("unknown", "nr") => Some(Some(format!("0x{}", call.text.split(['x', '(']).nth(1)?))),
+        ("unknown", "nr") => Some(number_of(call).map(|n| n.to_string())),
         // Not a string unless the option says so; strace shows the number, or nothing where the option takes none.
         ("prctl", "arg2_str") if call.args[0].contains("PR_GET_NAME") => Some(None),
         ("prctl", "arg2_str") => Some(arg(1).filter(|a| a.starts_with('"'))),

@@ -21,11 +21,13 @@ pub(crate) const SCENES: &[(&str, fn())] = &[
 /// The variable that names the scene, and the test that plays it.
 pub(crate) const VARIABLE: &str = "ctrace_scene";
 
-/// Plays a scene in a child of its own, which has one thread whatever the test harness does.
+/// What the recording starts under strace: plays a scene in a child of its own, which has one thread whatever the test
+/// harness does. By itself it does nothing.
 #[test]
-#[ignore = "is started under strace by the other tests"]
 fn ctrace_scene() {
-    let wanted = std::env::var(VARIABLE).expect("the scene's name");
+    let Ok(wanted) = std::env::var(VARIABLE) else {
+        return;
+    };
     let (_, scene) = SCENES.iter().find(|(name, _)| *name == wanted).expect("a scene");
     let child = fork(scene);
     assert_eq!(wait(child), 0, "the scene ended in order");

@@ -1,0 +1,203 @@
+//! From the running host to answers: record with the real kernel, Docker and audit, then ask with every subcommand.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::Command;
+
+use ctrace_trace::escape;
+
+use crate::run::{Ran, command, ctrace, file, folder, project, run};
+use crate::skip::{is_root, variable};
+
+/// A program that is called like this must not reach a terminal as it is.
+const EVIL: &[u8] = b"\x1b[31mevil\n\xe2\x80\xaex";
+
+fn about(case: &Path, subcommand: &str, args: &[&str]) -> Ran {
+    let first = [OsStr::new(subcommand), case.as_os_str()];
+    ctrace(first.into_iter().chain(args.iter().map(OsStr::new)))
+}
+
+/// Records while a shell script runs, which must succeed.
+fn record(case: &Path, options: &[&str], script: &str, args: &[&OsStr]) -> Ran {
+    let mut command = command(["record", "-o"]);
+    command
+        .arg(case)
+        .args(options)
+        .args(["--", "sh", "-ec", script, "sh"])
+        .args(args);
+    run(command).code(0)
+}
+
+#[test]
+fn live_a_command_is_recorded_and_every_subcommand_answers_needs_root() {
+    if !is_root("live_a_command_is_recorded_and_every_subcommand_answers_needs_root") {
+        return;
+    }
+    let folder = folder();
+    let case = folder.path().join("case");
+    let evil = folder.path().join(OsStr::from_bytes(EVIL));
+    fs::copy("/bin/true", &evil).expect("copies");
+    let script = "cat /etc/passwd >/dev/null; echo said; \"$1\"; cat /no/such/file 2>/dev/null || :";
+    let ran = record(&case, &["--sources", "syscalls"], script, &[evil.as_os_str()]);
+    assert_eq!(ran.out, "said\n", "stdout is the command's");
+    assert!(
+        ran.err.contains("ctrace: recording syscalls") && ran.err.contains(" 0 lost"),
+        "{}",
+        ran.err
+    );
+
+    let info = about(&case, "info", &[]).code(0).silent();
+    assert!(
+        info.contains("execve") && info.contains("closed") && info.contains("losses     none"),
+        "{info}"
+    );
+
+    let read = |filter: &str| about(&case, "read", &["-p", "%proc.name %proc.pname %fs.path.name", filter]).code(0);
+    let opened = read("proc.name=cat and evt.type=openat and fd.name=/etc/passwd");
+    assert_eq!(opened.silent(), "cat sh /etc/passwd\n");
+    let failed = read("proc.name=cat and evt.type=openat and fs.path.name=/no/such/file and evt.failed=true");
+    assert_eq!(failed.silent().lines().count(), 1);
+
+    let all = about(&case, "read", &[]).code(0).silent();
+    let bad = |c: char| c != '\n' && (c.is_control() || escape::misleads(c));
+    assert_eq!(all.chars().find(|c| bad(*c)), None);
+    assert!(all.contains(&escape::bytes(EVIL)));
+    let json = about(&case, "read", &["--json", "evt.type=execve and evt.failed=false"])
+        .code(0)
+        .objects();
+    let name = String::from_utf8_lossy(EVIL);
+    assert!(
+        json.iter()
+            .any(|o| o["proc.exepath"].as_str().is_some_and(|p| p.ends_with(&*name))),
+        "{json:?}"
+    );
+
+    let rules = file(
+        folder.path(),
+        "rules.yaml",
+        "- rule: passwd read\n  desc: d\n  condition: evt.type = openat and fd.name = /etc/passwd and proc.name = cat\n  \
+         output: '%proc.name by %proc.pname'\n  priority: NOTICE\n",
+    );
+    let alerts = about(&case, "replay", &["-q", "--rules", rules.to_str().expect("UTF-8")])
+        .code(1)
+        .silent();
+    assert!(
+        alerts.lines().count() == 1 && alerts.ends_with(": Notice cat by sh\n"),
+        "{alerts}"
+    );
+
+    let sql = "SELECT DISTINCT proc_name, proc_pname FROM events WHERE fd_name = '/etc/passwd' AND proc_name = 'cat'";
+    let rows = about(&case, "query", &["--format=csv", sql]).code(0).silent();
+    assert_eq!(rows, "proc_name,proc_pname\ncat,sh\n");
+}
+
+#[test]
+fn live_a_duration_ends_a_recording_needs_root() {
+    if !is_root("live_a_duration_ends_a_recording_needs_root") {
+        return;
+    }
+    let folder = folder();
+    let case = folder.path().join("case");
+    let mut command = command(["record", "--sources=syscalls", "--duration=1s", "-o"]);
+    command.arg(&case);
+    run(command).code(0);
+    let info = about(&case, "info", &["--json"]).code(0).object();
+    assert_eq!(info["segments"][0]["closed"], true);
+    assert!(info["events"].as_u64().is_some_and(|n| n > 0));
+    // What is there is not recorded over.
+    let again = ["record", "--sources=syscalls", "--duration=1s", "-o"].map(OsString::from);
+    let told = ctrace(again.into_iter().chain([case.into_os_string()]))
+        .code(4)
+        .nothing();
+    assert!(told.contains("not empty"), "{told}");
+}
+
+/// A script that joins the audited login uid and runs a container.
+const CONTAINER: &str = "echo $1 >/proc/self/loginuid\n\
+    docker -H $2 run --rm --pull never --name $3 ctrace-lab/busybox sh -c 'cat /etc/shadow >/dev/null || :; exit 0'";
+
+#[test]
+fn live_three_sources_are_one_order_of_time_needs_root_docker_audit() {
+    const TEST: &str = "live_three_sources_are_one_order_of_time_needs_root_docker_audit";
+    if !is_root(TEST) {
+        return;
+    }
+    let Some(docker) = variable(TEST, "CTRACE_TEST_DOCKER") else {
+        return;
+    };
+    let Some(auid) = variable(TEST, "CTRACE_TEST_AUID") else {
+        return;
+    };
+    let folder = folder();
+    let case = folder.path().join("case");
+    let name = format!("ctrace-cli-{}", std::process::id());
+    let args = [auid.as_str(), &docker, &name].map(OsStr::new);
+    let ran = record(&case, &["--docker-host", &docker], CONTAINER, &args);
+    assert!(ran.err.contains("recording syscalls, docker, audit"), "{}", ran.err);
+
+    let events = about(&case, "read", &["-p", "%evt.rawtime %evt.source"])
+        .code(0)
+        .silent();
+    let times: Vec<u64> = events
+        .lines()
+        .filter_map(|l| l.split(' ').next()?.parse().ok())
+        .collect();
+    assert!(times.len() > 1000 && times.is_sorted());
+    for source in ["syscall", "docker", "audit"] {
+        assert!(events.lines().any(|l| l.ends_with(source)), "{source}");
+    }
+
+    // The engine told the name after the container's first system calls: they bear it all the same.
+    let mine = format!("container.name={name} and evt.source=syscall");
+    let first = about(&case, "read", &["-n", "1", "--json", &mine])
+        .code(0)
+        .objects()
+        .remove(0);
+    assert_eq!(first["container.image.repository"], "ctrace-lab/busybox");
+    let id = first["container.id"].as_str().expect("an id");
+    let nameless = format!("container.id={id} and not container.name={name}");
+    assert_eq!(about(&case, "read", &[&nameless]).code(0).silent(), "");
+    let theft = format!("{mine} and proc.name=cat and evt.type in (open, openat) and fs.path.name=/etc/shadow");
+    assert_eq!(about(&case, "read", &[&theft]).code(0).silent().lines().count(), 1);
+    let started = format!("evt.source=docker and docker.action=start and docker.name={name}");
+    assert_eq!(about(&case, "read", &[&started]).code(0).silent().lines().count(), 1);
+    let audited = format!("evt.source=audit and audit.auid={auid} and audit.key=ctrace-lab");
+    assert!(about(&case, "read", &[&audited]).code(0).silent().lines().count() > 1);
+
+    let containers = about(&case, "query", &["--format=csv", "SELECT name FROM containers"])
+        .code(0)
+        .silent();
+    assert!(containers.lines().any(|l| l == name), "{containers}");
+    let rules = project("samples/attack/rules.yaml");
+    let alerts = about(&case, "replay", &["-q", "--json", "-r", rules.to_str().expect("UTF-8")])
+        .code(1)
+        .objects();
+    let secret = alerts
+        .iter()
+        .find(|a| a["rule"] == "Secret read in a container")
+        .expect("an alert");
+    assert_eq!(secret["output_fields"]["container.name"], name);
+}
+
+#[test]
+fn live_without_any_source_nothing_is_recorded_needs_root() {
+    if !is_root("live_without_any_source_nothing_is_recorded_needs_root") {
+        return;
+    }
+    let folder = folder();
+    let case = folder.path().join("case");
+    let mut command = Command::new(crate::run::CTRACE);
+    command
+        .args([
+            "record",
+            "--sources=docker",
+            "--docker-host=unix:///no/such.sock",
+            "--duration=5s",
+            "-o",
+        ])
+        .arg(&case);
+    let told = run(command).code(4).nothing();
+    assert!(told.contains("docker") && told.contains("/no/such.sock"), "{told}");
+}

@@ -1,0 +1,13 @@
+//! The `ctrace` command as its users meet it: the real program over recorded, generated and damaged cases.
+
+mod cases;
+mod damage;
+mod info;
+mod live;
+mod query;
+mod read;
+mod replay;
+mod rules;
+mod run;
+mod skip;
+mod usage;

@@ -1,0 +1,86 @@
+//! `ctrace query` and `ctrace export` on the command line; what they answer is tested where they are written.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use crate::cases::{self, sample};
+use crate::run::{Ran, ctrace, folder};
+
+fn query(data: &Path, args: &[&str]) -> Ran {
+    ctrace(
+        [OsStr::new("query"), data.as_os_str()]
+            .into_iter()
+            .chain(args.iter().map(OsStr::new)),
+    )
+}
+
+#[test]
+fn the_case_and_its_export_answer_alike() {
+    let folder = folder();
+    let tables = folder.path().join("tables");
+    let export = [
+        OsStr::new("export"),
+        sample().as_os_str(),
+        OsStr::new("-o"),
+        tables.as_os_str(),
+    ];
+    let told = ctrace(export).code(0).nothing();
+    assert!(told.starts_with("ctrace: events "), "{told}");
+    for sql in [
+        "SELECT count(*) AS n FROM events",
+        "SELECT proc_name, count(*) AS n FROM events GROUP BY proc_name ORDER BY n DESC, proc_name",
+        "SELECT name, image FROM containers ORDER BY name",
+        "SELECT exe_path FROM processes WHERE exe_path LIKE '/tmp/%' ORDER BY exe_path",
+        "SELECT count(*) FROM audit",
+        "SELECT count(*) FROM docker_events",
+        "SELECT count(*) FROM gaps",
+    ] {
+        let answer = query(sample(), &["--format=csv", sql]).code(0).silent();
+        assert!(answer.lines().count() > 1, "{sql}: {answer}");
+        assert_eq!(query(&tables, &["--format=csv", sql]).code(0).silent(), answer, "{sql}");
+    }
+    ctrace(export).code(2).nothing();
+}
+
+#[test]
+fn sql_and_the_filter_count_the_same() {
+    let sql = "SELECT count(*) FROM events WHERE proc_name = 'cat' AND evt_type = 'openat'";
+    let counted = query(sample(), &["--format=csv", sql]).code(0).silent();
+    let read = [
+        "read",
+        sample().to_str().expect("UTF-8"),
+        "proc.name=cat and evt.type=openat",
+    ]
+    .map(OsStr::new);
+    let lines = ctrace(read).code(0).silent().lines().count();
+    assert!(lines > 0);
+    assert_eq!(counted.lines().nth(1), Some(lines.to_string().as_str()));
+}
+
+#[test]
+fn wrong_sql_is_2_and_one_line() {
+    for sql in [
+        "SELEC 1",
+        "SELECT nme FROM events",
+        "SELECT * FROM evnts",
+        "DELETE FROM events",
+        "COPY events TO 'x.csv'",
+    ] {
+        let told = query(sample(), &[sql]).code(2).nothing();
+        assert!(
+            told.starts_with("ctrace: ") && told.lines().count() == 1,
+            "{sql}: {told}"
+        );
+    }
+    assert!(query(sample(), &["SELECT * FROM evnts"]).err.contains("events"));
+}
+
+#[test]
+fn names_do_not_drive_the_terminal() {
+    let folder = folder();
+    let case = folder.path().join("case");
+    cases::hostile(&case);
+    let ran = query(&case, &["SELECT proc_name, container_name FROM events"]).code(0);
+    assert!(ran.out.chars().all(|c| c == '\n' || !c.is_control()), "{}", ran.out);
+    assert!(!ran.out.contains('\u{202e}'));
+}
