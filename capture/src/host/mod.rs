@@ -17,7 +17,7 @@ mod sockets;
 
 pub use cgroup::container_of;
 pub use cgroup_tree::CgroupTree;
-pub use clock::{Clock, Step, boot_time_ns, utc_ns};
+pub use clock::{Clock, Step, audit_utc_ns, boot_time_ns, utc_ns};
 pub use facts::HostFacts;
 pub(crate) use fd::anonymous;
 pub use fd::{HostFd, read_fd, read_fds};

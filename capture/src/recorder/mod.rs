@@ -22,7 +22,7 @@ use ctrace_trace::case::{CaseError, CaseWriter, Summary};
 use ctrace_trace::event::{Arg, EventType};
 use ctrace_trace::segment::Tool;
 
-use crate::host::{Clock, boot_time_ns, utc_ns};
+use crate::host::{Clock, audit_utc_ns, boot_time_ns, utc_ns};
 use crate::record_args::RecordArgs;
 use crate::resolver::{self, Resolver};
 use crate::syscall::{Record, SyscallSource};
@@ -112,6 +112,8 @@ pub fn record(
     stop: &AtomicBool,
     notice: &mut dyn FnMut(Notice<'_>),
 ) -> Result<Outcome, RecordError> {
+    // What sources say of being opened (audit does) must not be older than the beginning.
+    let began = audit_utc_ns();
     let sources = Sources::open(args);
     sources.absent.iter().for_each(|a| notice(Notice::Absent(a)));
     if sources.names().is_empty() {
@@ -120,7 +122,7 @@ pub fn record(
     let missing = sources.syscalls.as_ref().map_or(&[][..], |s| s.missing());
     missing.iter().for_each(|m| notice(Notice::Missing(&m.to_string())));
     let mut recorder = Recorder::new(args, tool, sources)?;
-    recorder.start()?;
+    recorder.start(began)?;
     notice(Notice::Ready(&recorder.sources.names()));
     let command = match Observed::start(&args.command) {
         Some(started) => Some(started.map_err(|source| RecordError::Command {
@@ -175,14 +177,13 @@ impl Recorder {
     }
 
     /// Writes what a reader has to know first: that a recording began, and which sources it lacks.
-    fn start(&mut self) -> Result<(), RecordError> {
-        let now = utc_ns();
+    fn start(&mut self, began: u64) -> Result<(), RecordError> {
         let names = self.sources.names().join(",");
         self.output
-            .push(&own(now, EventType::CAPTURE_START, &[Arg::Str(names.as_bytes())]));
+            .push(&own(began, EventType::CAPTURE_START, &[Arg::Str(names.as_bytes())]));
         for absent in &self.sources.absent {
             let args = [Arg::Str(absent.source.as_bytes()), Arg::Str(absent.reason.as_bytes())];
-            self.output.push(&own(now, EventType::SOURCE_LOST, &args));
+            self.output.push(&own(began, EventType::SOURCE_LOST, &args));
         }
         self.output.take_failure()
     }
