@@ -19,7 +19,9 @@ const REFUSED: u8 = 4;
 pub fn run(args: &RecordArgs, name: &str, version: &str) -> u8 {
     let mut stderr = io::stderr();
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
+    // Under nohup a hang-up is ignored, and stays so: the recording is to outlive the terminal.
+    let hang_up = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+    for signal in [SIGINT, SIGTERM].into_iter().chain(hang_up) {
         if let Err(e) = signal_hook::flag::register(signal, stop.clone()) {
             let _ = writeln!(stderr, "{name}: signal {signal} cannot be caught: {e}");
         }
@@ -51,6 +53,16 @@ pub fn run(args: &RecordArgs, name: &str, version: &str) -> u8 {
             REFUSED
         }
     }
+}
+
+/// Whether this process was started with a signal ignored (`SigIgn` of proc(5): bit 0 is signal 1).
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0);
+    mask >> (signal - 1) & 1 == 1
 }
 
 /// SHA-256 of the running program, so that a case tells which build made it.

@@ -140,8 +140,19 @@ fn segments_rotate_by_time_and_each_is_readable_alone_as_root() {
     rotates(&["--rotate-every", "1s", "--keep", "2"], 4);
 }
 
-/// Records until a segment of this number is begun; then two are left, each complete in itself.
+/// Records until a segment of this number is begun; then two are left, each complete in itself. A recording with losses
+/// is made anew: where forks are missing, names may be.
 fn rotates(args: &[&str], until: u32) {
+    for _ in 0..3 {
+        if rotated(args, until) {
+            return;
+        }
+    }
+    panic!("records were lost in each of three recordings");
+}
+
+/// Whether a recording without losses was found to be complete in each segment.
+fn rotated(args: &[&str], until: u32) -> bool {
     let dir = folder();
     let case = dir.path().join("case");
     let running = recording(&case, &[&["--sources", "syscalls"], args].concat());
@@ -152,6 +163,9 @@ fn rotates(args: &[&str], until: u32) {
     drop(load);
     running.signal(libc::SIGINT).expect(0);
     let found = closed(&case);
+    if !found.totals.lost.is_empty() {
+        return false;
+    }
     assert_eq!(found.segments.len(), 2, "{:?}", found.segments);
     assert!(found.segments[0].number >= until - 1);
     for segment in &found.segments {
@@ -172,8 +186,13 @@ fn rotates(args: &[&str], until: u32) {
                 .count();
         });
         assert_eq!(events as u64, segment.events);
-        assert!(named + 10 >= events, "{named} of {events} events name their process");
+        // A process may be gone before the host was asked for it, when it was forked before the recording.
+        assert!(
+            named + events / 100 >= events,
+            "{named} of {events} events name their process"
+        );
     }
+    true
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -37,8 +38,24 @@ pub(crate) struct Ended {
 
 /// The recorder writing to a case, with arguments.
 pub(crate) fn recorder<S: AsRef<OsStr>>(case: &Path, args: &[S]) -> Command {
-    let mut command = Command::new(RECORDER);
+    let mut command = unhindered(RECORDER);
     command.arg("-o").arg(case).args(args);
+    command
+}
+
+/// A program that takes signals as one started from a terminal does. What runs the tests may ignore some (`nohup`, jobs
+/// in the background); a shell inherits that and asks for other signal handlers than it otherwise would.
+fn unhindered(program: &str) -> Command {
+    let mut command = Command::new(program);
+    // SAFETY: `signal` with a default disposition is safe between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT] {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+            Ok(())
+        });
+    }
     command
 }
 
@@ -172,7 +189,7 @@ impl Drop for Load {
 
 /// Runs a program to its end and gives what it wrote.
 pub(crate) fn output(program: &str, args: &[&str]) -> String {
-    let out = Command::new(program).args(args).output().expect(program);
+    let out = unhindered(program).args(args).output().expect(program);
     assert!(
         out.status.success(),
         "{program} {args:?}: {}",
