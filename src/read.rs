@@ -152,7 +152,7 @@ impl Reading<'_> {
             if found.is_empty() {
                 return Ok(None);
             }
-            need = need | wanted;
+            need |= wanted;
             rows = Some(found);
         }
         let decoded = resolved(reader.read(block, need)?, late);
