@@ -32,5 +32,5 @@ mod values;
 pub use cancel::Cancel;
 pub use error::QueryError;
 pub use session::{Answer, Options, Session, TableInfo};
-pub use split::{split, split_complete};
+pub use split::{split, split_complete, split_first};
 pub use tables::ColumnInfo;

@@ -14,19 +14,24 @@ pub fn split(text: &str) -> Vec<&str> {
 /// The statements of a text that end with a semicolon, and what is left behind the last one.
 pub fn split_complete(text: &str) -> (Vec<&str>, &str) {
     let mut out = Vec::new();
-    let (mut start, mut at) = (0, 0);
-    while let Some(rest) = text.get(at..).filter(|r| !r.is_empty()) {
-        let len = token(rest);
-        if rest.starts_with(';') {
-            out.extend(text.get(start..at).filter(|s| !is_blank(s)));
-            start = at + len;
-        }
-        at += len;
+    let mut rest = text;
+    while let Some((statement, after)) = split_first(rest) {
+        out.extend(Some(statement).filter(|s| !is_blank(s)));
+        rest = after;
     }
-    (
-        out.into_iter().map(str::trim).collect(),
-        text.get(start..).unwrap_or_default().trim(),
-    )
+    (out, rest.trim())
+}
+
+/// What stands before the first semicolon, and what stands behind it; `None` where there is none.
+pub fn split_first(text: &str) -> Option<(&str, &str)> {
+    let mut at = 0;
+    while let Some(rest) = text.get(at..).filter(|r| !r.is_empty()) {
+        if let Some(after) = rest.strip_prefix(';') {
+            return Some((text.get(..at)?.trim(), after));
+        }
+        at += token(rest);
+    }
+    None
 }
 
 /// Whether there is nothing but space and comments.

@@ -21,16 +21,18 @@ pub(super) fn split(text: &str) -> Vec<&str> {
     let mut out = Vec::new();
     let mut rest = text.trim();
     while !rest.is_empty() {
-        if rest.starts_with('\\') {
+        let (part, after) = if rest.starts_with('\\') {
             let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
-            out.push(line.trim().trim_end_matches(';'));
-            rest = after.trim_start();
-            continue;
-        }
-        // A command may follow on a line of its own.
-        let end = rest.find("\n\\").map_or(rest.len(), |at| at + 1);
-        let (sql, after) = rest.split_at(end);
-        out.extend(ctrace_query::split(sql));
+            (line.trim().trim_end_matches(';'), after)
+        } else {
+            ctrace_query::split_first(rest).unwrap_or((rest, ""))
+        };
+        // Comments alone are no statement.
+        out.extend(if part.starts_with('\\') {
+            vec![part]
+        } else {
+            ctrace_query::split(part)
+        });
         rest = after.trim_start();
     }
     out
@@ -106,7 +108,7 @@ mod tests {
 
     #[test]
     fn commands_take_a_line_and_statements_end_with_semicolons() {
-        let text = "\\d events\nselect 1; select\n 2;\n\\timing\nselect ';'";
+        let text = "\\d events\nselect 1; select\n 2; \\timing\nselect ';'";
         assert_eq!(
             split(text),
             ["\\d events", "select 1", "select\n 2", "\\timing", "select ';'"]
