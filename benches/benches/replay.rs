@@ -7,7 +7,8 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use ctrace_benches::recording::record;
 use ctrace_replay::{Engine, LoadOptions, Options, RuleFile, RuleSet, load};
 
-const BLOCKS: usize = 20;
+/// A run without measurement, as CI does it in the dev profile, needs no more than the shape.
+const BLOCKS: usize = if cfg!(debug_assertions) { 4 } else { 20 };
 
 /// The rules of the bundled sample, and the public ones where the shared test data are there.
 fn rules() -> Vec<(&'static str, RuleSet)> {
