@@ -186,11 +186,7 @@ fn rotated(args: &[&str], until: u32) -> bool {
                 .count();
         });
         assert_eq!(events as u64, segment.events);
-        // A process may be gone before the host was asked for it, when it was forked before the recording.
-        assert!(
-            named + events / 100 >= events,
-            "{named} of {events} events name their process"
-        );
+        assert!(named + 10 >= events, "{named} of {events} events name their process");
     }
     true
 }

@@ -2,10 +2,12 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
+use std::ops::Deref;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::sync::{MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -14,12 +16,31 @@ pub(crate) const RECORDER: &str = env!("CARGO_BIN_EXE_ctrace-recorder");
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A folder that is removed with what is in it; on the disk, where recordings are written.
-pub(crate) fn folder() -> tempfile::TempDir {
-    tempfile::Builder::new()
-        .prefix("ctrace-recorder.")
-        .tempdir_in("/var/tmp")
-        .expect("a folder in /var/tmp")
+/// A folder of its own, and the host to itself: recordings see all that runs, the loads of other tests too.
+pub(crate) struct Folder {
+    dir: tempfile::TempDir,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Deref for Folder {
+    type Target = tempfile::TempDir;
+
+    fn deref(&self) -> &tempfile::TempDir {
+        &self.dir
+    }
+}
+
+/// Waits until no other test of this program records. One test takes one folder at a time.
+pub(crate) fn folder() -> Folder {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let dir = {
+        tempfile::Builder::new()
+            .prefix("ctrace-recorder.")
+            .tempdir_in("/var/tmp")
+            .expect("a folder in /var/tmp")
+    };
+    Folder { dir, _alone: alone }
 }
 
 /// A running recorder. Killed when dropped.
