@@ -185,7 +185,7 @@ fn record(config: Config, child: impl FnOnce() -> i32) -> Option<(u32, i32, Log)
         std::thread::sleep(Duration::from_millis(1));
     }
     source.detach();
-    while source.poll(&mut |record| log.add(record)) > 0 {}
+    while source.poll(&mut |record| log.add(record)) > 0 || source.pending().unwrap() > 0 {}
     assert_eq!((source.malformed(), source.skipped()), (0, 0));
     assert_eq!(
         source.totals().unwrap().iter().map(|total| total.lost).sum::<u64>(),

@@ -327,9 +327,11 @@ impl Recorder {
         std::thread::sleep(Duration::from_nanos(HOLD_NS));
         let begun = Instant::now();
         while let Some(source) = &mut self.sources.syscalls
-            && poll(source, &mut self.waiting) > 0
             && begun.elapsed() < DRAIN
         {
+            if poll(source, &mut self.waiting) == 0 && source.pending().unwrap_or(0) == 0 {
+                break;
+            }
             self.turn(HOLD_NS);
         }
         self.turn(0);

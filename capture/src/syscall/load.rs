@@ -151,6 +151,7 @@ pub(super) fn open(config: &Config) -> Result<SyscallSource, OpenError> {
         counters,
         missing,
         malformed: 0,
+        polled: 0,
         skipped: 0,
     })
 }

@@ -1,8 +1,8 @@
 //! The live syscall source: kernel programs, their rings, and the records that come out of them.
 //!
 //! Order: [`SyscallSource::open`] loads and attaches; [`SyscallSource::poll`] is called on a timer (a few
-//! milliseconds); [`SyscallSource::detach`] stops the kernel side, after which polling until nothing comes drains
-//! the rest. Dropping detaches.
+//! milliseconds); [`SyscallSource::detach`] stops the kernel side, after which polling until nothing is
+//! [`SyscallSource::pending`] drains the rest. Dropping detaches.
 //!
 //! Records come lane by lane, and within a lane nearly but not exactly in time order, since the CPUs fill one
 //! ring. A caller that needs the total order sorts by time stamp, and may only release what is older than the
@@ -75,6 +75,7 @@ pub struct SyscallSource {
     counters: PerCpuArray<MapData, load::CountersValue>,
     missing: Vec<Missing>,
     malformed: u64,
+    polled: u64,
     skipped: u64,
 }
 
@@ -103,8 +104,11 @@ impl SyscallSource {
     /// Like [`SyscallSource::poll`], and hands over each record's bytes for [`Record::parse`] at a later time.
     pub fn poll_bytes(&mut self, each: &mut impl FnMut(Record<'_>, &[u8])) -> usize {
         let now = boot_time_ns();
-        let priority = drain(&mut self.priority, now, &mut self.malformed, each);
-        priority + drain(&mut self.bulk, now, &mut self.malformed, each)
+        let before = self.malformed;
+        let mut count = drain(&mut self.priority, now, &mut self.malformed, each);
+        count += drain(&mut self.bulk, now, &mut self.malformed, each);
+        self.polled += count as u64 + (self.malformed - before);
+        count
     }
 
     /// Records that could not be parsed: a defect, never a property of the host.
@@ -124,10 +128,21 @@ impl SyscallSource {
         self.programs.as_ref().map_or(self.skipped, host::skipped_runs)
     }
 
-    /// Detaches the programs. What the rings hold stays there to be polled.
+    /// Detaches the programs and waits for those that were running. What the rings hold stays there to be polled.
     pub fn detach(&mut self) {
         self.skipped = self.skipped();
         self.programs = None;
+        // A program that was interrupted within a record keeps every later record of its ring from being read.
+        // Programs run within an RCU read section, and this call returns after all of those (membarrier(2)). Where
+        // it is refused, the caller sees what is left by `pending`.
+        // SAFETY: no preconditions.
+        unsafe { libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_GLOBAL, 0, 0) };
+    }
+
+    /// Records that reached a ring and were not polled yet. Exact once detached.
+    pub fn pending(&self) -> std::io::Result<u64> {
+        let submitted = self.totals()?.iter().map(|total| total.submitted).sum::<u64>();
+        Ok(submitted.saturating_sub(self.polled))
     }
 
     /// What each loaded program cost the verifier, by name.
