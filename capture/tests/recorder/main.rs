@@ -6,6 +6,7 @@ mod case;
 mod docker;
 mod ends;
 mod faults;
+mod order;
 mod run;
 mod selection;
 mod skip;
