@@ -11,6 +11,7 @@ mod live;
 mod netlink;
 mod record;
 mod record_type;
+pub mod rules;
 mod worker;
 
 pub use address::Address;
