@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::Need;
 use crate::container::Container;
 use crate::event::{Arg, EventType};
 use crate::fd::{FdKind, Socket};
@@ -289,6 +290,9 @@ pub struct KindColumns {
     pub spec: std::sync::Arc<EventSpec>,
     /// The rows of this type, ascending.
     pub rows: Vec<u32>,
+    /// Types of the hot family: the open object of each event, an index into [`Dictionaries::fds`], 0 for none. Empty
+    /// where no event has one.
+    pub fds: Vec<u32>,
     /// One per parameter; empty when arguments of this family were not asked for.
     pub args: Vec<ArgColumn>,
 }
@@ -296,6 +300,8 @@ pub struct KindColumns {
 /// The decoded columns of a block. A column that was not asked for is empty.
 #[derive(Clone, Debug, Default)]
 pub struct Decoded {
+    /// Which columns there are.
+    pub(crate) have: Need,
     /// How many events there are.
     pub len: usize,
     /// Number of the first event in the recording; events of a block are numbered consecutively.

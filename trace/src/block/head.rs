@@ -183,6 +183,11 @@ impl BlockHead {
 }
 
 impl DictCounts {
+    /// How many string ids there are, the fixed ones included.
+    pub(super) fn strings(&self) -> u32 {
+        self.strings.iter().fold(super::strings::FIXED_IDS, |sum, n| sum + n)
+    }
+
     fn check(&self) -> Result<(), BlockError> {
         use super::{MAX_CONTAINERS, MAX_FDS, MAX_IMAGES, MAX_STRINGS};
         let sum = |v: &[u32]| v.iter().map(|n| u64::from(*n)).sum::<u64>();

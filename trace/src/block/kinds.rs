@@ -94,11 +94,11 @@ pub(super) fn read(
 }
 
 /// Sorts the rows by type, given how many each type has.
-pub(super) fn rows(
+pub(super) fn rows<'a>(
     kinds: &[u16],
     counts: &[u32],
     sorted: &mut Vec<u32>,
-    rows: &mut [Vec<u32>],
+    rows: impl Iterator<Item = &'a mut Vec<u32>>,
 ) -> Result<(), Malformed> {
     sorted.clear();
     sorted.resize(kinds.len(), 0);
@@ -116,7 +116,7 @@ pub(super) fn rows(
         *next += 1;
     }
     let mut start = 0;
-    for ((rows, next), count) in rows.iter_mut().zip(next).zip(counts) {
+    for ((rows, next), count) in rows.zip(next).zip(counts) {
         let end = start + *count;
         if next != end {
             return Err(Malformed::Counts);
