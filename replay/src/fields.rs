@@ -90,6 +90,14 @@ pub(crate) enum FdPart {
     Kind,
     /// The ends of an internet socket; absent for all else.
     Socket,
+    /// The name.
+    Name,
+    /// The path as the opener wrote it.
+    RawName,
+    /// The directory of its path.
+    Directory,
+    /// The last part of its path.
+    Filename,
 }
 
 /// The fields that read the kind of an object, and those that read the ends of a socket.
@@ -141,6 +149,10 @@ impl FieldRef {
         match () {
             () if all_in(&OF_FD_KIND) => FdPart::Kind,
             () if all_in(&OF_SOCKET) => FdPart::Socket,
+            () if all_in(&["fd.name"]) => FdPart::Name,
+            () if all_in(&["fd.nameraw"]) => FdPart::RawName,
+            () if all_in(&["fd.directory"]) => FdPart::Directory,
+            () if all_in(&["fd.filename"]) => FdPart::Filename,
             () => FdPart::Any,
         }
     }

@@ -71,6 +71,10 @@ impl Run<'_> {
         if !scan.objects(decoded) {
             return Ok(Some(Vec::new()));
         }
+        let decoded = self.add(reader, block, Need::THREADS | Need::THREAD_KINDS)?;
+        if !scan.threads(decoded) {
+            return Ok(Some(Vec::new()));
+        }
         let decoded = self.add(reader, block, Need::KIND | Need::CONTEXT)?;
         let candidates = scan.candidates(decoded).to_vec();
         let open = candidates.iter().filter(|c| c.verdict.is_none());

@@ -191,6 +191,42 @@ impl<'p> Scan<'p> {
         !self.left.is_empty()
     }
 
+    /// Leaves out the types whose events are of other threads than those that allow a live slot of the type. False when
+    /// none is left.
+    pub(super) fn threads(&mut self, decoded: &Decoded) -> bool {
+        self.place_contexts(decoded);
+        let mut left = std::mem::take(&mut self.left);
+        left.retain(|(index, _)| {
+            let kind = decoded.kinds.get(*index);
+            let slots = kind.and_then(|kind| self.plan.mask_of(kind.spec.id));
+            let allowed = self.allowed(slots.unwrap_or_default());
+            let mut threads = self.context_class.iter().enumerate();
+            threads.any(|(context, local)| {
+                let slots = self.slots_in(&allowed, *local as usize);
+                slots.is_some() && decoded.thread_has(context, *index)
+            })
+        });
+        self.left = left;
+        !self.left.is_empty()
+    }
+
+    /// The live slots among those of a type, for each class of images.
+    fn allowed(&self, slots: &[u64]) -> Vec<u64> {
+        let mut allowed = Vec::with_capacity(self.local_classes.len() * self.plan.words);
+        for class in &self.local_classes {
+            let by_image = self.images.mask(*class).iter().zip(&self.live);
+            allowed.extend(slots.iter().zip(by_image).map(|(t, (p, l))| t & p & l));
+        }
+        allowed
+    }
+
+    /// Those of a class of images, if there are any.
+    #[inline]
+    fn slots_in<'s>(&self, allowed: &'s [u64], local: usize) -> Option<&'s [u64]> {
+        let words = self.plan.words;
+        allowed.get(local * words..(local + 1) * words).filter(|a| mask::any(a))
+    }
+
     /// Notes which events of a type are left when live slots were held against their open objects.
     fn left_of(&mut self, index: usize, kind: &KindColumns, side: &FdSide<'p>) {
         let mut slots = self.live.clone();
@@ -229,7 +265,6 @@ impl<'p> Scan<'p> {
         let Some(mut side) = self.fds.remove(self.live.as_slice()) else {
             return &self.candidates;
         };
-        self.place_contexts(decoded);
         let left = std::mem::take(&mut self.left);
         for (kind, events) in &left {
             if let Some(kind) = decoded.kinds.get(*kind) {
@@ -269,12 +304,7 @@ impl<'p> Scan<'p> {
         let Some(slots) = self.plan.mask_of(kind.spec.id) else {
             return;
         };
-        let words = self.plan.words;
-        let mut allowed: Vec<u64> = Vec::with_capacity(self.local_classes.len() * words);
-        for class in &self.local_classes {
-            let by_image = self.images.mask(*class).iter().zip(&self.live);
-            allowed.extend(slots.iter().zip(by_image).map(|(t, (p, l))| t & p & l));
-        }
+        let allowed = self.allowed(slots);
         let ordinals = std::mem::take(&mut self.ordinals);
         match events {
             Events::All => {
@@ -301,11 +331,10 @@ impl<'p> Scan<'p> {
         decoded: &Decoded,
         side: &mut FdSide<'p>,
     ) {
-        let words = self.plan.words;
         let row = kind.rows.get(ordinal).copied().unwrap_or(0);
         let context = decoded.context.get(row as usize).copied().unwrap_or(0);
         let local = self.context_class.get(context as usize).copied().unwrap_or(0) as usize;
-        let Some(by_type) = allowed.get(local * words..(local + 1) * words).filter(|a| mask::any(a)) else {
+        let Some(by_type) = self.slots_in(allowed, local) else {
             return;
         };
         let fd = if kind.spec.hot {
@@ -443,6 +472,9 @@ pub(crate) fn matches(plan: &Plan, block: &Decoded, first: bool) -> Vec<Hit> {
         return Vec::new();
     }
     if !scan.objects(block) {
+        return Vec::new();
+    }
+    if !scan.threads(block) {
         return Vec::new();
     }
     let candidates = scan.candidates(block).to_vec();

@@ -126,7 +126,7 @@ impl Decoder {
         let counts = &job.head.counts;
         if job.need.intersects(Need::THREADS) {
             let mut column = self.frames.column(Column::Contexts);
-            contexts::read(&mut column, counts.contexts, counts.images, &mut out.dict.contexts)
+            contexts::read(&mut column, counts, job.head.events, &mut out.dict.contexts, &mut out.thread_ends)
                 .map_err(|m| m.in_column(Column::Contexts))?;
         }
         if job.need.intersects(Need::CONTEXT) {
@@ -175,11 +175,15 @@ impl Decoder {
     fn kinds(&mut self, job: &Job<'_>, out: &mut Decoded) -> Result<(), BlockError> {
         if job.need.intersects(Need::KIND) {
             let column = self.frames.column(Column::Kinds);
-            self.order.start(&out.context, job.head.counts.contexts as usize);
             let counts: Vec<u32> = job.head.kinds.iter().map(|k| k.events).collect();
             let rows = out.kinds.iter_mut().map(|k| &mut k.rows);
-            kinds::read(&column, &out.context, &mut self.order, counts.len(), &mut out.kind)
+            kinds::read(&column, &out.context, &out.thread_ends, &mut self.order, counts.len(), &mut out.kind)
                 .and_then(|()| kinds::rows(&out.kind, &counts, &mut self.sorted, rows))
+                .map_err(|m| m.in_column(Column::Kinds))?;
+        }
+        if job.need.intersects(Need::THREAD_KINDS) {
+            let column = self.frames.column(Column::Kinds);
+            kinds::by_thread(&column, out.len, job.head.kinds.len(), &mut out.thread_kinds)
                 .map_err(|m| m.in_column(Column::Kinds))?;
         }
         if job.need.intersects(Need::ARGS) && out.ordinal.is_empty() {

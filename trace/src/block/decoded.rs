@@ -314,6 +314,10 @@ pub struct Decoded {
     pub kind: Vec<u16>,
     /// Per event: position among the events of its type; there where arguments are.
     pub ordinal: Vec<u32>,
+    /// Per thread: where its events end if they are taken thread by thread.
+    pub(crate) thread_ends: Vec<u32>,
+    /// Event types thread by thread; empty where there are more than a byte can tell apart.
+    pub(crate) thread_kinds: Vec<u8>,
     /// Per event: UTC nanoseconds.
     pub ts: Vec<u64>,
     /// Per event: CPU.
@@ -337,6 +341,22 @@ impl Decoded {
     pub fn event(&self, row: usize) -> EventView<'_> {
         debug_assert!(row < self.len);
         EventView { block: self, row }
+    }
+
+    /// Whether a thread may have events of a type, given as indices into `dict.contexts` and `kinds`. Certain where
+    /// [`Need::THREAD_KINDS`] was asked for and the block has no more than 256 types.
+    pub fn thread_has(&self, context: usize, kind: usize) -> bool {
+        let start = match context.checked_sub(1) {
+            Some(before) => self.thread_ends.get(before).copied(),
+            None => Some(0),
+        };
+        let (Some(start), Some(end)) = (start, self.thread_ends.get(context)) else {
+            return true;
+        };
+        match (self.thread_kinds.get(start as usize..*end as usize), u8::try_from(kind)) {
+            (Some(kinds), Ok(kind)) => kinds.contains(&kind),
+            _ => true,
+        }
     }
 
     /// Views of all events, in order.

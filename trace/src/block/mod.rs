@@ -93,8 +93,10 @@ impl Need {
     pub const OBJECTS_HOT: Need = Need(1 << 12);
     /// Threads, but not which event is of which.
     pub const THREADS: Need = Need(1 << 13);
+    /// Which event types each thread has ([`decoded::Decoded::thread_has`]).
+    pub const THREAD_KINDS: Need = Need(1 << 14);
     /// Everything.
-    pub const ALL: Need = Need((1 << 14) - 1);
+    pub const ALL: Need = Need((1 << 15) - 1);
 
     /// With what the columns asked for are coded against: arguments need the objects of their family, objects need
     /// types and results, objects of the bulk family those of the hot one; types and CPUs need threads.
@@ -118,7 +120,7 @@ impl Need {
         if need & (Need::CPU.0 | Need::KIND.0) != 0 {
             need |= Need::CONTEXT.0;
         }
-        if need & Need::CONTEXT.0 != 0 {
+        if need & (Need::CONTEXT.0 | Need::THREAD_KINDS.0) != 0 {
             need |= Need::THREADS.0;
         }
         Need(need)

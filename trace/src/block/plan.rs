@@ -122,7 +122,7 @@ impl<'a> Job<'a> {
                 set.add(columns);
             }
         };
-        when(Need::KIND, &[Column::Kinds]);
+        when(Need(Need::KIND.0 | Need::THREAD_KINDS.0), &[Column::Kinds]);
         when(Need::THREADS, &[Column::Contexts]);
         when(Need::CONTEXT, &[Column::Cpus, Column::Switches]);
         when(Need::IMAGES, &[Column::Images, Column::Containers]);

@@ -64,6 +64,8 @@ impl Pool {
         out.ts.clear();
         out.cpu.clear();
         out.context.clear();
+        out.thread_ends.clear();
+        out.thread_kinds.clear();
         out.ret.clear();
         out.fd_num.clear();
         out.fd.clear();

@@ -7,7 +7,8 @@ use ctrace_trace::block::{Decoder, Need};
 
 use crate::random::{Chance, World, block, events, schema};
 
-const SINGLE: [Need; 14] = [
+const SINGLE: [Need; 15] = [
+    Need::THREAD_KINDS,
     Need::OBJECTS_HOT,
     Need::THREADS,
     Need::KIND,
@@ -82,6 +83,14 @@ fn assert_same_columns(one: &Decoded, all: &Decoded, need: Need, hot: usize) {
     assert_column(&one.ordinal, &all.ordinal, has(Need::ARGS_HOT) || has(Need::ARGS_BULK));
     assert_column(&one.context, &all.context, has(Need::CONTEXT));
     assert_column(&one.dict.contexts, &all.dict.contexts, has(Need::THREADS));
+    if has(Need::THREAD_KINDS) {
+        for context in 0..all.dict.contexts.len() {
+            for (kind, columns) in all.kinds.iter().enumerate() {
+                let is_there = columns.rows.iter().any(|row| all.context[*row as usize] as usize == context);
+                assert_eq!(one.thread_has(context, kind), is_there);
+            }
+        }
+    }
     assert_column(&one.dict.images, &all.dict.images, has(Need::IMAGES));
     assert_column(&one.dict.containers, &all.dict.containers, has(Need::IMAGES));
     assert_column(&one.ts, &all.ts, has(Need::TS));
