@@ -202,9 +202,10 @@ impl<'r> Group<'r> {
     }
 }
 
-/// Whether the name of a socket, which is made of addresses and ports, may satisfy a test. No address has a slash.
+/// Whether the name of an internet socket may satisfy a test: it is made of the
+/// digits of addresses and ports and what stands between them.
 fn may_be_address(test: &StrTest) -> bool {
-    let fits = |text: &[u8]| !text.contains(&b'/');
+    let fits = |text: &[u8]| text.iter().all(|b| b.is_ascii_hexdigit() || b":.->".contains(b));
     match test {
         StrTest::Compare(Operator::Eq | Operator::In | Operator::Intersects, text)
         | StrTest::StartsWith(text)
