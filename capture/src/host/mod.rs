@@ -25,5 +25,5 @@ pub use modules::{Module, read_modules};
 pub use mounts::{Mount, read_mounts};
 pub use names::{Group, Names, User};
 pub use process::{EnvSelection, HostProcess, read_cgroup, read_process};
-pub use snapshot::HostState;
+pub use snapshot::{HostState, read_processes};
 pub use sockets::{SocketState, Sockets};

@@ -158,7 +158,7 @@ impl Recorder {
         let states = States::start(&beginning, &sources, config.rotation, &args.scope).map_err(unwritable)?;
         let writer = CaseWriter::create(&args.output, config, states.opener())?;
         Ok(Recorder {
-            resolver: beginning.resolver(),
+            resolver: beginning.resolver(&sources.earlier),
             output: Output {
                 writer,
                 selection: Selection::new(args.scope.clone(), &args.syscalls),
