@@ -112,7 +112,9 @@ impl<'r> Group<'r> {
     }
 
     fn mark(&mut self, place: Place<'_>, out: &mut [u64]) {
-        if let (FdPart::Name | FdPart::RawName | FdPart::Directory | FdPart::Filename, Place::Fd(fd)) = (self.part, place) {
+        if let (FdPart::Name | FdPart::RawName | FdPart::Directory | FdPart::Filename, Place::Fd(fd)) =
+            (self.part, place)
+        {
             self.mark_path(fd, out);
             return;
         }

@@ -323,14 +323,7 @@ impl<'p> Scan<'p> {
 
     /// Adds the candidates that an event is; `allowed` has the slots of its type for each class of images.
     #[inline]
-    fn event(
-        &mut self,
-        kind: &KindColumns,
-        ordinal: usize,
-        allowed: &[u64],
-        decoded: &Decoded,
-        side: &mut FdSide<'p>,
-    ) {
+    fn event(&mut self, kind: &KindColumns, ordinal: usize, allowed: &[u64], decoded: &Decoded, side: &mut FdSide<'p>) {
         let row = kind.rows.get(ordinal).copied().unwrap_or(0);
         let context = decoded.context.get(row as usize).copied().unwrap_or(0);
         let local = self.context_class.get(context as usize).copied().unwrap_or(0) as usize;
@@ -342,10 +335,7 @@ impl<'p> Scan<'p> {
         } else {
             decoded.fd.get(row as usize)
         };
-        let fd = fd
-            .and_then(|fd| self.fd_class.get(*fd as usize))
-            .copied()
-            .unwrap_or(0);
+        let fd = fd.and_then(|fd| self.fd_class.get(*fd as usize)).copied().unwrap_or(0);
         let by_fd = side.classes.mask(fd);
         if !mask::meet(by_type, by_fd) {
             return;

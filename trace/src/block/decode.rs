@@ -126,8 +126,14 @@ impl Decoder {
         let counts = &job.head.counts;
         if job.need.intersects(Need::THREADS) {
             let mut column = self.frames.column(Column::Contexts);
-            contexts::read(&mut column, counts, job.head.events, &mut out.dict.contexts, &mut out.thread_ends)
-                .map_err(|m| m.in_column(Column::Contexts))?;
+            contexts::read(
+                &mut column,
+                counts,
+                job.head.events,
+                &mut out.dict.contexts,
+                &mut out.thread_ends,
+            )
+            .map_err(|m| m.in_column(Column::Contexts))?;
         }
         if job.need.intersects(Need::CONTEXT) {
             self.threads(counts.contexts, out)
@@ -177,9 +183,16 @@ impl Decoder {
             let column = self.frames.column(Column::Kinds);
             let counts: Vec<u32> = job.head.kinds.iter().map(|k| k.events).collect();
             let rows = out.kinds.iter_mut().map(|k| &mut k.rows);
-            kinds::read(&column, &out.context, &out.thread_ends, &mut self.order, counts.len(), &mut out.kind)
-                .and_then(|()| kinds::rows(&out.kind, &counts, &mut self.sorted, rows))
-                .map_err(|m| m.in_column(Column::Kinds))?;
+            kinds::read(
+                &column,
+                &out.context,
+                &out.thread_ends,
+                &mut self.order,
+                counts.len(),
+                &mut out.kind,
+            )
+            .and_then(|()| kinds::rows(&out.kind, &counts, &mut self.sorted, rows))
+            .map_err(|m| m.in_column(Column::Kinds))?;
         }
         if job.need.intersects(Need::THREAD_KINDS) {
             let column = self.frames.column(Column::Kinds);
@@ -251,11 +264,12 @@ impl Decoder {
         }
         if job.need.intersects(Need::FD_HOT) {
             let Decoded { kinds, fd, .. } = out;
-            kinds.iter().for_each(|kind| fd_refs::scatter(&kind.rows, &kind.fds, fd));
+            kinds
+                .iter()
+                .for_each(|kind| fd_refs::scatter(&kind.rows, &kind.fds, fd));
         }
         if job.need.intersects(Need::FD_BULK) {
-            self.bulk_refs(job, out)
-                .map_err(|m| m.in_column(Column::BulkFdRefs))?;
+            self.bulk_refs(job, out).map_err(|m| m.in_column(Column::BulkFdRefs))?;
         }
         Ok(())
     }

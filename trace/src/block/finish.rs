@@ -119,7 +119,10 @@ impl Coder {
 
         let threads = content.contexts.list();
         let mut events = vec![0; threads.len()];
-        content.context.iter().for_each(|context| events[*context as usize] += 1);
+        content
+            .context
+            .iter()
+            .for_each(|context| events[*context as usize] += 1);
         let ends: Vec<u32> = events
             .iter()
             .scan(0, |end, n| {

@@ -28,6 +28,7 @@ pub use error::{BlockError, PushError};
 pub use frame::Compressor;
 pub use head::{BlockHead, Hash};
 pub use plan::ranges;
+pub(crate) use plan::ranges_beyond;
 
 use std::ops::{BitOr, BitOrAssign};
 

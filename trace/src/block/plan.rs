@@ -149,9 +149,21 @@ impl<'a> Job<'a> {
 /// Fewer bytes between two frames are read along: it costs less than another system call.
 const READ_ALONG: u64 = 8 << 10;
 
-/// The ranges of a body that [`Decoder::add`] looks at for `need` where `have` is there: ascending and apart. The rest of
-/// the body may hold anything, so that a reader need not fetch it.
-pub fn ranges(head: &BlockHead, schema: &Schema, need: Need, have: Need) -> Result<Vec<Range<u64>>, BlockError> {
+/// The ranges of a body that [`Decoder::decode`] looks at for `need`: ascending and apart. The rest of the body may hold
+/// anything, so that a reader need not fetch it.
+///
+/// [`Decoder::decode`]: super::Decoder::decode
+pub fn ranges(head: &BlockHead, schema: &Schema, need: Need) -> Result<Vec<Range<u64>>, BlockError> {
+    ranges_beyond(head, schema, need, Need::NOTHING)
+}
+
+/// The ranges that adding `need` looks at where `have` is there.
+pub(crate) fn ranges_beyond(
+    head: &BlockHead,
+    schema: &Schema,
+    need: Need,
+    have: Need,
+) -> Result<Vec<Range<u64>>, BlockError> {
     let wanted = Job::new(head, schema, need, have)?.columns();
     let mut ranges: Vec<Range<u64>> = Vec::new();
     let mut at = 0;

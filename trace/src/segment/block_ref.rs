@@ -103,7 +103,8 @@ impl BlockRef {
 
     /// Reads the parts of the body that decoding `need` looks at; what lies between them is left as it was.
     fn load_needed(&self, need: Need, have: Need, body: &mut Vec<u8>) -> Result<(), Problem> {
-        let ranges = block::ranges(self.head(), self.schema(), need, have).map_err(|e| self.block_problem(&e))?;
+        let ranges =
+            block::ranges_beyond(self.head(), self.schema(), need, have).map_err(|e| self.block_problem(&e))?;
         body.resize(self.inner.body_len as usize, 0);
         for range in ranges {
             // The frames add up to the body's length: compared when the block was found.

@@ -86,7 +86,10 @@ fn assert_same_columns(one: &Decoded, all: &Decoded, need: Need, hot: usize) {
     if has(Need::THREAD_KINDS) {
         for context in 0..all.dict.contexts.len() {
             for (kind, columns) in all.kinds.iter().enumerate() {
-                let is_there = columns.rows.iter().any(|row| all.context[*row as usize] as usize == context);
+                let is_there = columns
+                    .rows
+                    .iter()
+                    .any(|row| all.context[*row as usize] as usize == context);
                 assert_eq!(one.thread_has(context, kind), is_there);
             }
         }
