@@ -27,13 +27,21 @@ impl StrId {
 }
 
 /// The strings of a block, in id order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Strings {
     /// Longer than what is used.
     pub(crate) bytes: Vec<u8>,
     pub(crate) used: usize,
     /// Per string: where it begins and ends.
     pub(crate) spans: Vec<(u32, u32)>,
+}
+
+/// The strings, whatever lies behind them in memory that is used again.
+impl std::fmt::Debug for Strings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ids = (0..self.len() as u32).map(StrId);
+        f.debug_list().entries(ids.map(|id| self.get(id))).finish()
+    }
 }
 
 impl Strings {
