@@ -34,7 +34,7 @@ use order::Waiting;
 use scope::Selection;
 pub use sources::Absent;
 use sources::Sources;
-use state::{Beginning, States};
+use state::{Beginning, Known, States};
 
 /// How long records wait for others that happened before them. Docker's events and complete audit events come within
 /// some milliseconds; waiting longer costs memory.
@@ -235,9 +235,11 @@ impl Recorder {
             hold_ns
         };
         self.release(now.saturating_sub(hold));
-        let images = &self.images;
-        self.states
-            .refresh(&self.output.writer.summary(), || images.containers());
+        let (images, resolver) = (&self.images, &self.resolver);
+        self.states.refresh(&self.output.writer.summary(), || Known {
+            containers: images.containers(),
+            images: resolver.living(),
+        });
     }
 
     /// Empties the channels of the slower sources.
