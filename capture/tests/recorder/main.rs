@@ -7,6 +7,7 @@ mod docker;
 mod ends;
 mod faults;
 mod names;
+mod order;
 mod run;
 mod selection;
 mod skip;
