@@ -152,7 +152,7 @@ struct Recorder {
 impl Recorder {
     fn new(args: &RecordArgs, tool: Tool, sources: Sources) -> Result<Recorder, RecordError> {
         let clock = Clock::new();
-        let beginning = Beginning::read(clock);
+        let beginning = Beginning::read(clock, args.kept_env());
         let unwritable = |source| CaseError::Io {
             path: args.output.clone(),
             source,

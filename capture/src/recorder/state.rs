@@ -47,23 +47,29 @@ pub(super) struct Known {
 pub(super) struct Beginning {
     state: HostState,
     clock: Clock,
+    env: EnvSelection,
 }
 
 impl Beginning {
     /// Reads /proc. The kernel programs run already, so that what happens meanwhile is in their records.
-    pub(super) fn read(clock: Clock) -> Beginning {
+    pub(super) fn read(clock: Clock, env: EnvSelection) -> Beginning {
         Beginning {
-            state: HostState::read(&clock, &EnvSelection::default()),
+            state: HostState::read(&clock, &env),
             clock,
+            env,
         }
     }
 
     /// A resolver that knows it, and the processes that had ended by then.
     pub(super) fn resolver(&self, earlier: &[HostProcess]) -> Resolver {
-        let host = ProcHost::new(EnvSelection::default());
+        let host = ProcHost::new(self.env.clone());
+        let config = resolver::Config {
+            env: self.env.names().map(<[u8]>::to_vec).collect(),
+            ..resolver::Config::default()
+        };
         let mut snapshot = Snapshot::new(&self.state, Vec::new());
         snapshot.add_ended(earlier);
-        Resolver::new(resolver::Config::default(), snapshot, Box::new(host))
+        Resolver::new(config, snapshot, Box::new(host))
     }
 
     /// How the case is written.
@@ -114,10 +120,11 @@ impl States {
         Selection::reduce(scope, &mut first);
         let latest = Arc::new(Mutex::new(first));
         let (orders, inbox) = sync_channel::<Known>(1);
-        let (clock, shared, scope) = (beginning.clock, latest.clone(), scope.clone());
+        let (clock, env) = (beginning.clock, beginning.env.clone());
+        let (shared, scope) = (latest.clone(), scope.clone());
         thread::Builder::new().name("host-state".to_owned()).spawn(move || {
             for Known { containers, images } in inbox {
-                let mut state = read(&clock, containers, docker.clone(), audit.clone());
+                let mut state = read(&clock, &env, containers, docker.clone(), audit.clone());
                 tell_times(&images, &mut state);
                 Selection::reduce(&scope, &mut state);
                 *shared.lock().unwrap_or_else(PoisonError::into_inner) = state;
@@ -160,11 +167,12 @@ impl States {
 
 fn read(
     clock: &Clock,
+    env: &EnvSelection,
     containers: Vec<Container>,
     docker: Option<DockerState>,
     audit: Option<AuditState>,
 ) -> HostSnapshot {
-    HostState::read(clock, &EnvSelection::default()).for_segment(containers, docker, audit)
+    HostState::read(clock, env).for_segment(containers, docker, audit)
 }
 
 /// /proc tells starts in hundredths of a second, and no exec at all: a process must not seem to be another one than in
