@@ -2,6 +2,7 @@
 
 mod diagnosis;
 mod exit;
+mod explain;
 mod export;
 mod info;
 mod output;
@@ -10,6 +11,7 @@ mod query;
 mod read;
 mod record;
 mod replay;
+mod rule_files;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -34,6 +36,8 @@ enum Command {
     Read(read::Args),
     /// Evaluate Falco rules over a case and print alerts; the same bytes on every machine
     Replay(replay::Args),
+    /// Tell why a rule fires on an event, or why it does not
+    Explain(explain::Args),
     /// Query a case or an exported folder with SQL
     Query(query::Args),
     /// Write the tables of a case as Parquet
@@ -60,6 +64,7 @@ fn main() -> ExitCode {
         Command::Info(args) => info::run(&args),
         Command::Read(args) => read::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Query(args) => query::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Completions { shell } => completions(shell),

@@ -48,13 +48,7 @@ impl Explained {
         out
     }
 
-    fn walk<'a>(
-        &'a self,
-        path: &mut Vec<String>,
-        entered: &mut Vec<&'a str>,
-        deciding: bool,
-        out: &mut Vec<Deciding>,
-    ) {
+    fn walk<'a>(&'a self, path: &mut Vec<String>, entered: &mut Vec<&'a str>, deciding: bool, out: &mut Vec<Deciding>) {
         let name = match &self.step {
             Step::Macro(name) if entered.contains(&name.as_str()) => return,
             Step::Macro(name) => {

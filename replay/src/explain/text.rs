@@ -8,7 +8,8 @@ impl Explanation {
     /// The tree, one part a line: `*` before what decided, then its truth, then the part, then what it looked at.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        self.tree.lines(self.other_source.is_none(), 0, &mut Vec::new(), &mut lines);
+        self.tree
+            .lines(self.other_source.is_none(), 0, &mut Vec::new(), &mut lines);
         lines
     }
 
@@ -49,7 +50,13 @@ impl Step {
 impl Explained {
     fn lines<'a>(&'a self, decided: bool, depth: usize, entered: &mut Vec<&'a str>, out: &mut Vec<String>) {
         let mark = if decided { '*' } else { ' ' };
-        let mut line = format!("{mark} {:<5} {:indent$}{}", self.holds, "", self.step.label(), indent = 2 * depth);
+        let mut line = format!(
+            "{mark} {:<5} {:indent$}{}",
+            self.holds,
+            "",
+            self.step.label(),
+            indent = 2 * depth
+        );
         match &self.step {
             Step::Check { value, .. } => line.push_str(&format!("   [{value}]")),
             Step::Macro(name) if entered.contains(&name.as_str()) => {

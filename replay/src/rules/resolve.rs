@@ -110,7 +110,9 @@ impl<'a> Scope<'a> {
         }
         let macros = self.conditions.into_iter();
         Syntax {
-            macros: macros.filter_map(|(name, expr)| Some((name.to_owned(), expr?))).collect(),
+            macros: macros
+                .filter_map(|(name, expr)| Some((name.to_owned(), expr?)))
+                .collect(),
             lists: self.lists.into_iter().map(|(name, (items, _))| (name, items)).collect(),
         }
     }

@@ -66,7 +66,10 @@ fn each_part_has_its_truth_and_each_comparison_its_value() {
     // The same file, read by cat in a container, is excepted.
     let excepted = lines(&set, &case, 4);
     assert_eq!(excepted.first().map(String::as_str), Some("* false and"));
-    assert!(excepted.contains(&"* false   exception backup: not".to_owned()), "{excepted:#?}");
+    assert!(
+        excepted.contains(&"* false   exception backup: not".to_owned()),
+        "{excepted:#?}"
+    );
     assert!(excepted.contains(&"  true    and".to_owned()), "{excepted:#?}");
 }
 
@@ -117,7 +120,11 @@ fn the_difference_of_two_versions_is_found() {
     );
     // A wider exception.
     assert_eq!(
-        told(RULES, &RULES.replace("[[cat, /etc/sh]]", "[[cat, /etc/sh], [bash, /etc]]"), 2),
+        told(
+            RULES,
+            &RULES.replace("[[cat, /etc/sh]]", "[[cat, /etc/sh], [bash, /etc]]"),
+            2
+        ),
         [
             "exception backup: proc.name = bash is true, the value is bash",
             "exception backup: fd.name startswith /etc is true, the value is /etc/shadow"
@@ -141,7 +148,11 @@ fn explanations_agree_with_the_rules_on_every_event() {
     for block in case.blocks() {
         let decoded = reader.read(block, ctrace_trace::block::Need::ALL).expect("whole");
         case.late_facts(1).resolve(decoded);
-        for event in decoded.events().step_by(7).chain(decoded.events().filter(|e| set.holds(0, *e))) {
+        for event in decoded
+            .events()
+            .step_by(7)
+            .chain(decoded.events().filter(|e| set.holds(0, *e)))
+        {
             for rule in 0..set.rules().len() {
                 let found = set.explain(rule, event).expect("explained");
                 assert_eq!(found.fires, set.holds(rule, event), "{} on {}", found.rule, found.event);
