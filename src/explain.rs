@@ -32,7 +32,7 @@ pub(crate) struct Args {
     resolve: Resolve,
 }
 
-/// Explains. The exit code is that of a replay: 1 where the rule fires.
+/// Explains.
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let Some(rules) = rule_files::load(&args.rules, &LoadOptions::default())? else {
         return Ok(exit::USAGE);
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         }
     }
     out.flush()?;
-    Ok(if explanation.fires { exit::FINDINGS } else { exit::DONE })
+    Ok(exit::DONE)
 }
 
 /// The rule of a name; the only one that begins so where none has it.

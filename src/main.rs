@@ -1,6 +1,7 @@
 //! The `ctrace` command: arguments, exit codes, and one file per subcommand. The only code that prints.
 
 mod diagnosis;
+mod diff;
 mod exit;
 mod explain;
 mod export;
@@ -38,6 +39,8 @@ enum Command {
     Replay(replay::Args),
     /// Tell why a rule fires on an event, or why it does not
     Explain(explain::Args),
+    /// Compare the alerts that two versions of rules give, and name the conditions responsible
+    Diff(diff::Args),
     /// Query a case or an exported folder with SQL
     Query(query::Args),
     /// Write the tables of a case as Parquet
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Command::Read(args) => read::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Query(args) => query::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Completions { shell } => completions(shell),

@@ -16,7 +16,7 @@ use ctrace_trace::block::decoded::EventView;
 
 use crate::rules::RuleSet;
 pub use deciding::Deciding;
-pub use difference::responsible;
+pub use difference::{Side, responsible};
 pub use find::Finder;
 
 /// A rule's condition on one event.

@@ -110,7 +110,7 @@ fn the_difference_of_two_versions_is_found() {
             found.expect("explained")
         });
         assert!(trees[0].fires && !trees[1].fires);
-        let found = responsible(&trees[0].tree, &trees[1].tree);
+        let (_, found) = responsible(&trees[0].tree, &trees[1].tree);
         found.iter().map(|d| d.sentence()).collect::<Vec<_>>()
     };
     // A narrowed list.
