@@ -1,5 +1,6 @@
 //! The `ctrace` command: arguments, exit codes, and one file per subcommand. The only code that prints.
 
+mod certificate;
 mod diagnosis;
 mod diff;
 mod exit;
@@ -13,6 +14,8 @@ mod read;
 mod record;
 mod replay;
 mod rule_files;
+mod triage;
+mod verify;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -39,6 +42,8 @@ enum Command {
     Replay(replay::Args),
     /// Tell why a rule fires on an event, or why it does not
     Explain(explain::Args),
+    /// Check that a case and rules give what a certificate says
+    Verify(verify::Args),
     /// Compare the alerts that two versions of rules give, and name the conditions responsible
     Diff(diff::Args),
     /// Query a case or an exported folder with SQL
@@ -68,6 +73,7 @@ fn main() -> ExitCode {
         Command::Read(args) => read::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Query(args) => query::run(&args),
         Command::Export(args) => export::run(&args),

@@ -73,10 +73,7 @@ pub(crate) struct Loaded {
 
 /// Reads and checks rules; everything that is wrong with them is told at once, and then there is nothing.
 pub(crate) fn load(paths: &[PathBuf], options: &LoadOptions) -> anyhow::Result<Option<Loaded>> {
-    let mut texts = Vec::new();
-    for path in found(paths)? {
-        texts.push((path.display().to_string(), text(&path)?));
-    }
+    let texts = read(paths, "rules")?;
     let files: Vec<RuleFile<'_>> = texts.iter().map(|(name, text)| RuleFile { name, text }).collect();
     let text_of = |name: &str| texts.iter().find(|t| t.0 == name).map(|t| t.1.as_str());
     let set = match ctrace_replay::load(&files, options) {
@@ -105,18 +102,23 @@ pub(crate) fn load(paths: &[PathBuf], options: &LoadOptions) -> anyhow::Result<O
     Ok(Some(Loaded { set, texts }))
 }
 
-/// The files that paths stand for: files as they are, folders' files in order of their names.
-fn found(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+/// Name and text of the files that paths stand for: files as they are, folders' files in order of their names. `what`
+/// they are is told where one cannot be read.
+pub(crate) fn read(paths: &[PathBuf], what: &str) -> anyhow::Result<Vec<(String, String)>> {
+    let mut texts = Vec::new();
     let lists = paths
         .iter()
-        .map(|p| files(p, "rules"))
+        .map(|p| files(p, what))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    Ok(lists.into_iter().flatten().collect())
+    for path in lists.into_iter().flatten() {
+        texts.push((path.display().to_string(), text(&path, what)?));
+    }
+    Ok(texts)
 }
 
 /// The text of a YAML file.
-pub(crate) fn text(path: &Path) -> anyhow::Result<String> {
-    let name = || format!("rules {}", path.display());
+pub(crate) fn text(path: &Path, what: &str) -> anyhow::Result<String> {
+    let name = || format!("{what} {}", path.display());
     let mut bytes = Vec::new();
     File::open(path)
         .with_context(name)?

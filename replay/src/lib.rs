@@ -4,6 +4,8 @@
 //! output.
 
 mod alert;
+mod calendar;
+mod certificate;
 mod condition;
 mod diagnostics;
 mod diff;
@@ -14,10 +16,12 @@ mod filter;
 mod output;
 mod rules;
 mod source;
+mod triage;
 mod typed;
 mod yaml;
 
-pub use alert::Alert;
+pub use alert::{Alert, Extras, Incomplete};
+pub use certificate::{AlertDigest, Certificate, CertificateError};
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use diff::{Change, Diff, Difference, diff};
 pub use engine::{Engine, Matching, Options, Outcome};
@@ -25,3 +29,6 @@ pub use explain::{Deciding, Explained, Explanation, Finder, Side, Step, responsi
 pub use filter::Filter;
 pub use output::Format;
 pub use rules::{ENGINE_VERSION, LoadOptions, Priority, Rule, RuleFile, RuleSet, load};
+pub use triage::{
+    Counts, Dedupe, Inspection, RateLimit, Summary, Suppression, Suppressions, Triage, Verdict, parse_span, techniques,
+};

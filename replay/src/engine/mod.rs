@@ -6,6 +6,7 @@
 mod blocks;
 mod dictionary;
 pub(crate) mod evaluate;
+mod losses;
 mod mask;
 mod matcher;
 mod ordered;
@@ -25,7 +26,9 @@ use ctrace_trace::segment::{BlockRef, Problem};
 
 use crate::alert::Alert;
 use crate::rules::{Rule, RuleSet};
+use crate::triage::Inspection;
 use blocks::{Run, Worker};
+use losses::Losses;
 use plan::{Plan, Wanted};
 
 /// How to replay.
@@ -64,6 +67,8 @@ pub enum Matching {
 pub struct Outcome {
     /// How many alerts there were.
     pub alerts: u64,
+    /// How many of them have losses near them.
+    pub incomplete: u64,
     /// How many events the case has.
     pub events: u64,
     /// How many blocks were decoded.
@@ -87,6 +92,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Outcome {
             alerts,
+            incomplete,
             events,
             blocks_read,
             blocks_skipped,
@@ -106,6 +112,10 @@ impl fmt::Display for Outcome {
         match losses.iter().fold(0u64, |sum, loss| sum.saturating_add(loss.count)) {
             0 => Ok(()),
             lost => write!(f, "; {lost} events were lost when it was recorded"),
+        }?;
+        match incomplete {
+            0 => Ok(()),
+            near => write!(f, "; {near} alerts have losses near them"),
         }
     }
 }
@@ -114,12 +124,34 @@ impl fmt::Display for Outcome {
 #[derive(Clone, Copy, Debug)]
 pub struct Engine<'a> {
     rules: &'a RuleSet,
+    inspection: Option<&'a Inspection>,
+    only: Option<usize>,
 }
 
 impl<'a> Engine<'a> {
     /// An engine for the active rules of a set.
     pub fn new(rules: &'a RuleSet) -> Engine<'a> {
-        Engine { rules }
+        Engine {
+            rules,
+            inspection: None,
+            only: None,
+        }
+    }
+
+    /// An engine for one active rule, by its index in [`RuleSet::rules`]: what it costs alone can be measured so.
+    pub fn only(self, rule: usize) -> Engine<'a> {
+        Engine {
+            only: Some(rule),
+            ..self
+        }
+    }
+
+    /// The same, with what triage wants to know of the alerts' events.
+    pub fn inspecting(self, inspection: &'a Inspection) -> Engine<'a> {
+        Engine {
+            inspection: Some(inspection),
+            ..self
+        }
     }
 
     /// Replays a case; `take` is called for each alert, in the order of events and of rules.
@@ -131,36 +163,62 @@ impl<'a> Engine<'a> {
             plans: self.plans(&blocks),
             late,
             first: options.matching == Matching::First,
+            inspection: self.inspection,
         };
-        let mut outcome = Outcome::default();
+        // Blocks that cannot be asked are met below too.
+        let mut outcome = Outcome {
+            losses: case.losses().0,
+            ..Outcome::default()
+        };
+        let mut losses = Losses::new(&outcome.losses);
+        // The alerts of a block wait for the next one that can be read: what lies between is lost.
+        let mut waiting: Vec<Alert> = Vec::new();
+        let mut hand_over = |alerts: Vec<Alert>, losses: &Losses, outcome: &mut Outcome| {
+            for mut alert in alerts {
+                losses.mark(&mut alert);
+                outcome.incomplete += u64::from(alert.incomplete.is_some());
+                take(&alert);
+            }
+        };
+        let mut at = 0;
         let work = |worker: &mut Worker<'_>, i: usize| blocks.get(i).map(|b| run.block(worker, b));
         ordered::run(
             blocks.len(),
             options.threads.max(1),
             || run.worker(),
             work,
-            |done| match done {
-                Some(Ok(Some(alerts))) => {
-                    outcome.blocks_read += 1;
-                    outcome.alerts += alerts.len() as u64;
-                    alerts.iter().for_each(&mut *take);
+            |done| {
+                match done {
+                    Some(Ok(Some(alerts))) => {
+                        outcome.blocks_read += 1;
+                        outcome.alerts += alerts.len() as u64;
+                        hand_over(std::mem::replace(&mut waiting, alerts), &losses, &mut outcome);
+                    }
+                    Some(Ok(None)) => {
+                        outcome.blocks_skipped += 1;
+                        hand_over(std::mem::take(&mut waiting), &losses, &mut outcome);
+                    }
+                    Some(Err(problem)) => {
+                        outcome.blocks_read += 1;
+                        outcome.problems.push(problem);
+                        blocks.get(at).into_iter().for_each(|b| losses.add_block(b));
+                    }
+                    None => {}
                 }
-                Some(Ok(None)) => outcome.blocks_skipped += 1,
-                Some(Err(problem)) => {
-                    outcome.blocks_read += 1;
-                    outcome.problems.push(problem);
-                }
-                None => {}
+                at += 1;
             },
         );
-        // Blocks that cannot be asked are among the problems already.
-        outcome.losses = case.losses().0;
+        hand_over(waiting, &losses, &mut outcome);
         outcome.events = blocks.iter().map(|b| u64::from(b.head().events)).sum();
         outcome
     }
 
     fn active(&self) -> Vec<&'a Rule> {
-        self.rules.rules().iter().filter(|r| r.active).collect()
+        let rules = self.rules.rules().iter().enumerate();
+        rules
+            .filter(|(i, rule)| rule.active && self.only.is_none_or(|only| only == *i))
+            .map(|(_, rule)| rule)
+            .collect()
     }
 
     /// One plan for each schema; nearly always there is one.

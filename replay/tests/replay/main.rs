@@ -1,6 +1,7 @@
 //! Rules over cases that are written through the public interface: what alerts there are and how they look.
 
 mod alerts;
+mod certificate;
 mod diff;
 mod explain;
 mod filters;
@@ -9,3 +10,4 @@ mod recorded;
 mod recording;
 #[path = "../skip/mod.rs"]
 mod skip;
+mod triage;
