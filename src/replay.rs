@@ -44,7 +44,7 @@ pub(crate) struct Args {
     #[arg(long)]
     profile: bool,
     #[command(flatten)]
-    triage: triage::Args,
+    triage: triage::Options,
     #[command(flatten)]
     selection: Selection,
     /// No summary on stderr

@@ -13,7 +13,7 @@ use crate::{diagnosis, exit, output, rule_files};
 
 /// What is done with alerts beside printing them.
 #[derive(clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct Options {
     /// Leave out alerts of a rule that repeat one shown within the window; with fields, only where they have the same
     /// values (--dedupe proc.name,container.id)
     #[arg(long, value_name = "FIELDS", num_args = 0..=1, require_equals = true, default_missing_value = "", value_delimiter = ',')]
@@ -45,7 +45,7 @@ fn limit(text: &str) -> Result<String, String> {
         .ok_or_else(|| "not a number of alerts and a time, such as 10/1m".to_owned())
 }
 
-impl Args {
+impl Options {
     /// What is asked of alerts' events, and what decides over alerts; nothing where something is wrong with it, which
     /// has then been told. The questions cost decoding, so there are none where nothing was asked for.
     pub(crate) fn prepare(&self) -> anyhow::Result<Option<(Option<Inspection>, Triage)>> {
