@@ -315,7 +315,7 @@ pub(crate) fn check_field(name: &str) -> Result<(), fields::FieldError> {
         Some((name, rest)) => (name, Some(rest.trim_end_matches(']'))),
         None => (name, None),
     };
-    if fields::unsupported(name).is_some() {
+    if fields::unsupported(name, arg).is_some() {
         return Ok(());
     }
     fields::resolve(name, arg).map(|_| ())
