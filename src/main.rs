@@ -1,7 +1,9 @@
 //! The `ctrace` command: arguments, exit codes, and one file per subcommand. The only code that prints.
 
 mod diagnosis;
+mod diff;
 mod exit;
+mod explain;
 mod export;
 mod info;
 mod output;
@@ -10,6 +12,7 @@ mod query;
 mod read;
 mod record;
 mod replay;
+mod rule_files;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -34,6 +37,10 @@ enum Command {
     Read(read::Args),
     /// Evaluate Falco rules over a case and print alerts; the same bytes on every machine
     Replay(replay::Args),
+    /// Tell why a rule fires on an event, or why it does not
+    Explain(explain::Args),
+    /// Compare the alerts that two versions of rules give, and name the conditions responsible
+    Diff(diff::Args),
     /// Query a case or an exported folder with SQL
     Query(query::Args),
     /// Write the tables of a case as Parquet
@@ -60,6 +67,8 @@ fn main() -> ExitCode {
         Command::Info(args) => info::run(&args),
         Command::Read(args) => read::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Query(args) => query::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Completions { shell } => completions(shell),

@@ -6,7 +6,9 @@
 mod alert;
 mod condition;
 mod diagnostics;
+mod diff;
 mod engine;
+mod explain;
 mod fields;
 mod filter;
 mod output;
@@ -17,7 +19,9 @@ mod yaml;
 
 pub use alert::Alert;
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
+pub use diff::{Change, Diff, Difference, diff};
 pub use engine::{Engine, Matching, Options, Outcome};
+pub use explain::{Deciding, Explained, Explanation, Finder, Side, Step, responsible};
 pub use filter::Filter;
 pub use output::Format;
 pub use rules::{ENGINE_VERSION, LoadOptions, Priority, Rule, RuleFile, RuleSet, load};

@@ -14,6 +14,7 @@ mod resolve;
 use ctrace_trace::block::Need;
 use ctrace_trace::block::decoded::EventView;
 
+use crate::condition::ast::Expr;
 use crate::diagnostics::{Diagnostic, Diagnostics, Severity};
 use crate::engine::evaluate::{self, Place};
 use crate::fields;
@@ -24,6 +25,7 @@ use crate::typed::formula::{Formulas, NodeId};
 use crate::yaml::Yaml;
 
 pub use item::Priority;
+pub(crate) use resolve::Syntax;
 
 /// The engine version that rules may require; that of Falco 0.44.
 pub const ENGINE_VERSION: (u32, u32, u32) = (0, 62, 0);
@@ -71,6 +73,10 @@ pub struct Rule {
     pub active: bool,
     pub(crate) condition: NodeId,
     pub(crate) output: Format,
+    /// The condition as it was written, where it was written in Falco's language.
+    pub(crate) syntax: Option<Expr>,
+    /// Names of the exceptions that stand in `syntax`, in their order: they are the last parts of it.
+    pub(crate) exceptions: Vec<String>,
 }
 
 /// Rules that loaded without errors.
@@ -78,6 +84,7 @@ pub struct Rule {
 pub struct RuleSet {
     pub(crate) rules: Vec<Rule>,
     pub(crate) formulas: Formulas,
+    pub(crate) syntax: Syntax,
     warnings: Vec<Diagnostic>,
     notes: Vec<Diagnostic>,
 }
@@ -195,7 +202,7 @@ impl Loader {
                 rules.push(rule);
             }
         }
-        scope.finish(&mut formulas, &mut self);
+        let syntax = scope.finish(&mut formulas, &mut self);
         let (errors, warnings): (Vec<_>, Vec<_>) = self
             .diagnostics
             .into_iter()
@@ -207,6 +214,7 @@ impl Loader {
         Ok(RuleSet {
             rules,
             formulas,
+            syntax,
             warnings,
             notes,
         })
@@ -229,7 +237,7 @@ impl Loader {
         let mut errors = Vec::new();
         let text = self.sources.add_text(rule.output.clone());
         let output = Format::compile(self.sources.text(text), text, &mut errors);
-        let condition = self.rule_condition(rule, scope, formulas, &mut errors);
+        let compiled = self.rule_condition(rule, scope, formulas, &mut errors);
         let (notes, errors): (Vec<_>, Vec<_>) = errors.into_iter().partition(|e| e.kind == ErrorKind::NeverRecorded);
         notes.into_iter().for_each(|e| self.report(Severity::Warning, e));
         if rule.skip_if_unknown && !errors.is_empty() && errors.iter().all(|e| e.kind == ErrorKind::Unknown) {
@@ -241,6 +249,11 @@ impl Loader {
             return None;
         }
         errors.into_iter().for_each(|e| self.report(Severity::Error, e));
+        let (syntax, condition) = compiled?;
+        let used = rule
+            .exceptions
+            .iter()
+            .filter(|e| e.fields.is_some() && !e.values.is_empty());
         Some(Rule {
             name: rule.name.clone(),
             description: rule.desc.clone(),
@@ -248,8 +261,10 @@ impl Loader {
             tags: rule.tags.iter().cloned().collect(),
             source: rule.source.clone(),
             active: rule.enabled && options.selects(rule),
-            condition: condition?,
+            condition,
             output: output?,
+            syntax: Some(syntax),
+            exceptions: used.map(|e| e.name.clone()).collect(),
         })
     }
 
@@ -259,7 +274,7 @@ impl Loader {
         scope: &mut resolve::Scope<'_>,
         formulas: &mut Formulas,
         errors: &mut Vec<CompileError>,
-    ) -> Option<NodeId> {
+    ) -> Option<(Expr, NodeId)> {
         let text = match exception::condition(rule) {
             Ok(text) => text,
             Err((origin, message)) => {
@@ -296,7 +311,7 @@ impl Loader {
             ));
             return None;
         }
-        Some(node)
+        Some((expr, node))
     }
 }
 

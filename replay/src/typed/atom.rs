@@ -102,6 +102,14 @@ pub(crate) enum Right {
 }
 
 impl Atom {
+    /// Its text where the rule's own is not known.
+    pub(crate) fn text(&self) -> String {
+        match &self.right {
+            Right::Test(test) => format!("{} {test:?}", self.left.text()),
+            Right::Field(op, right) => format!("{} {} {}", self.left.text(), op.name(), right.text()),
+        }
+    }
+
     /// Equal for atoms that always agree.
     pub(crate) fn key(&self) -> String {
         format!("{self:?}")

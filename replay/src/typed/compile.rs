@@ -81,7 +81,7 @@ pub(crate) fn condition(
         Expr::Or(list) => children(list, formulas).map(|c| formulas.or(c)),
         Expr::Not(inner) => condition(inner, names, formulas, errors).map(|c| formulas.not(c)),
         Expr::Macro(name, loc) => names.macro_node(name, *loc, formulas, errors),
-        Expr::Check(check) => match compile_check(check, names, errors) {
+        Expr::Check(check) => match comparison(check, names, errors) {
             Ok(atom) if atom.is_never() => Some(formulas.constant(false)),
             Ok(atom) => Some(formulas.atom(atom)),
             Err(error) => {
@@ -183,7 +183,12 @@ fn describe(extract: &Extract) -> &'static str {
     }
 }
 
-fn compile_check(check: &Check, names: &mut dyn Names, errors: &mut Vec<CompileError>) -> Result<Atom, CompileError> {
+/// Compiles one comparison.
+pub(crate) fn comparison(
+    check: &Check,
+    names: &mut dyn Names,
+    errors: &mut Vec<CompileError>,
+) -> Result<Atom, CompileError> {
     let left = extract(&check.left, errors)?;
     if matches!(left, Extract::Absent(_)) {
         return Ok(Atom {

@@ -1,6 +1,8 @@
 //! Rules over cases that are written through the public interface: what alerts there are and how they look.
 
 mod alerts;
+mod diff;
+mod explain;
 mod filters;
 mod order;
 mod recorded;

@@ -1,0 +1,161 @@
+//! Rules files on disk: finding, reading and loading them, and which of their rules run.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use ctrace_replay::{LoadOptions, Matching, Priority, RuleFile, RuleSet};
+
+use crate::{diagnosis, exit, output};
+
+/// A rules file may have this many bytes; all of Falco's rules have half a million.
+const MAX_RULES: u64 = 64 << 20;
+
+/// Which of the loaded rules run, and which of those that match raise an alert.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct Selection {
+    /// Run only rules with this tag; may be given several times
+    #[arg(short = 't', long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// Run no rules with this tag; may be given several times
+    #[arg(short = 'T', long = "without-tag", value_name = "TAG")]
+    without_tags: Vec<String>,
+    /// Run only rules of this priority or a more urgent one
+    #[arg(long, value_name = "LEVEL", value_parser = priority)]
+    priority: Option<Priority>,
+    /// Which of the rules that match an event raise an alert
+    #[arg(long, value_enum, default_value_t, value_name = "WHICH")]
+    pub(crate) matching: Which,
+}
+
+/// `rule_matching` of Falco's configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Which {
+    /// The first in the order of the files
+    #[default]
+    First,
+    /// All
+    All,
+}
+
+impl From<Which> for Matching {
+    fn from(which: Which) -> Matching {
+        match which {
+            Which::First => Matching::First,
+            Which::All => Matching::All,
+        }
+    }
+}
+
+fn priority(text: &str) -> Result<Priority, String> {
+    let names = || Priority::ALL.map(|p| p.name().to_ascii_lowercase()).join(", ");
+    Priority::parse(text).ok_or_else(|| format!("not one of {}", names()))
+}
+
+impl Selection {
+    pub(crate) fn options(&self) -> LoadOptions {
+        LoadOptions {
+            min_priority: self.priority,
+            tags: self.tags.clone(),
+            without_tags: self.without_tags.clone(),
+        }
+    }
+}
+
+/// Rules that loaded, with the text of their files.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) set: RuleSet,
+    /// Name and text of each file, in the order of loading.
+    pub(crate) texts: Vec<(String, String)>,
+}
+
+/// Reads and checks rules; everything that is wrong with them is told at once, and then there is nothing.
+pub(crate) fn load(paths: &[PathBuf], options: &LoadOptions) -> anyhow::Result<Option<Loaded>> {
+    let mut texts = Vec::new();
+    for path in found(paths)? {
+        texts.push((path.display().to_string(), text(&path)?));
+    }
+    let files: Vec<RuleFile<'_>> = texts.iter().map(|(name, text)| RuleFile { name, text }).collect();
+    let text_of = |name: &str| texts.iter().find(|t| t.0 == name).map(|t| t.1.as_str());
+    let set = match ctrace_replay::load(&files, options) {
+        Ok(set) => set,
+        Err(wrong) => {
+            diagnosis::print(&wrong.0, text_of);
+            let errors = if wrong.0.len() == 1 {
+                "an error".to_owned()
+            } else {
+                format!("{} errors", wrong.0.len())
+            };
+            output::note(&format!("{errors} in the rules; no event was looked at"));
+            return Ok(None);
+        }
+    };
+    diagnosis::print(set.warnings(), text_of);
+    if !set.rules().iter().any(|r| r.active) {
+        let why = if set.rules().is_empty() {
+            "no rule in"
+        } else {
+            "no rule is enabled in"
+        };
+        let names: Vec<&str> = files.iter().map(|f| f.name).collect();
+        return Err(exit::usage(anyhow::anyhow!("{why} {}", names.join(", "))));
+    }
+    Ok(Some(Loaded { set, texts }))
+}
+
+/// The files that paths stand for: files as they are, folders' files in order of their names.
+fn found(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let lists = paths
+        .iter()
+        .map(|p| files(p, "rules"))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(lists.into_iter().flatten().collect())
+}
+
+/// The text of a YAML file.
+pub(crate) fn text(path: &Path) -> anyhow::Result<String> {
+    let name = || format!("rules {}", path.display());
+    let mut bytes = Vec::new();
+    File::open(path)
+        .with_context(name)?
+        .take(MAX_RULES + 1)
+        .read_to_end(&mut bytes)
+        .with_context(name)?;
+    if bytes.len() as u64 > MAX_RULES {
+        return Err(exit::usage(anyhow::anyhow!(
+            "{}: larger than {}",
+            name(),
+            output::size(MAX_RULES)
+        )));
+    }
+    String::from_utf8(bytes).map_err(|e| {
+        let valid = &e.as_bytes()[..e.utf8_error().valid_up_to()];
+        let line = valid.iter().filter(|b| **b == b'\n').count() + 1;
+        exit::usage(anyhow::anyhow!("{}:{line}: not UTF-8", path.display()))
+    })
+}
+
+/// A file as it is; the YAML files of a folder in order of their names.
+pub(crate) fn files(path: &Path, what: &str) -> anyhow::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let is_yaml = |p: &PathBuf| p.extension().is_some_and(|e| e == "yaml" || e == "yml");
+    let entries = fs::read_dir(path).with_context(|| format!("{what} {}", path.display()))?;
+    let mut files: Vec<PathBuf> = entries
+        .map(|e| e.map(|e| e.path()))
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter()
+        .filter(is_yaml)
+        .collect();
+    files.sort();
+    if files.is_empty() {
+        return Err(exit::usage(anyhow::anyhow!(
+            "{}: no *.yaml or *.yml in this folder",
+            path.display()
+        )));
+    }
+    Ok(files)
+}
