@@ -13,6 +13,7 @@ mod read;
 mod record;
 mod replay;
 mod rule_files;
+mod rules;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -41,6 +42,8 @@ enum Command {
     Explain(explain::Args),
     /// Compare the alerts that two versions of rules give, and name the conditions responsible
     Diff(diff::Args),
+    /// Look at rules without a case: what loads, and what the others would need
+    Rules(rules::Args),
     /// Query a case or an exported folder with SQL
     Query(query::Args),
     /// Write the tables of a case as Parquet
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Diff(args) => diff::run(&args),
+        Command::Rules(args) => rules::run(&args),
         Command::Query(args) => query::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Completions { shell } => completions(shell),

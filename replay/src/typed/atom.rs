@@ -105,7 +105,8 @@ impl Atom {
     /// Its text where the rule's own is not known.
     pub(crate) fn text(&self) -> String {
         match &self.right {
-            Right::Test(test) => format!("{} {test:?}", self.left.text()),
+            Right::Test(test) => format!("{} {test}", self.left.text()),
+            Right::Every(test) => format!("every {} {test}", self.left.text()),
             Right::Field(op, right) => format!("{} {} {}", self.left.text(), op.name(), right.text()),
         }
     }
