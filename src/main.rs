@@ -14,6 +14,7 @@ mod read;
 mod record;
 mod replay;
 mod rule_files;
+mod rules;
 mod triage;
 mod verify;
 
@@ -46,6 +47,8 @@ enum Command {
     Verify(verify::Args),
     /// Compare the alerts that two versions of rules give, and name the conditions responsible
     Diff(diff::Args),
+    /// Look at rules without a case: what loads, and what the others would need
+    Rules(rules::Args),
     /// Query a case or an exported folder with SQL
     Query(query::Args),
     /// Write the tables of a case as Parquet
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Diff(args) => diff::run(&args),
+        Command::Rules(args) => rules::run(&args),
         Command::Query(args) => query::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Completions { shell } => completions(shell),

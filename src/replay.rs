@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use ctrace_replay::{Alert, AlertDigest, Engine, Extras, Options, RuleSet, Suppression, Triage, Verdict};
+use ctrace_replay::{Alert, AlertDigest, Engine, Extras, Fate, Options, RuleSet, Suppression, Triage};
 use ctrace_trace::case::Case;
 use ctrace_trace::escape;
 
@@ -143,21 +143,21 @@ impl<'a> Printing<'a> {
         if let Some(digest) = &mut self.digest {
             digest.add(alert);
         }
-        let verdict = self.triage.judge(alert);
-        let shown = match verdict {
-            Verdict::Shown => true,
-            Verdict::Suppressed(_) => self.args.triage.show_suppressed,
-            Verdict::Repeated | Verdict::Limited => false,
+        let fate = self.triage.judge(alert);
+        let shown = match fate {
+            Fate::Shown => true,
+            Fate::Suppressed(_) => self.args.triage.show_suppressed,
+            Fate::Repeated | Fate::Limited => false,
         };
         if shown && !self.args.triage.summary && self.written.is_ok() {
-            let line = self.line(alert, verdict);
+            let line = self.line(alert, fate);
             self.written = self.progress.line(&mut self.out, &line);
         }
     }
 
     /// An alert as it is printed. Names in it are hostile.
-    fn line(&self, alert: &Alert, verdict: Verdict) -> String {
-        let reason = triage::reason(self.suppressions, verdict);
+    fn line(&self, alert: &Alert, fate: Fate) -> String {
+        let reason = triage::reason(self.suppressions, fate);
         let extras = Extras {
             ids: self.args.ids,
             suppressed: reason.as_ref().map(|(reason, at)| (*reason, at.as_str())),

@@ -73,8 +73,8 @@ pub(crate) struct Loaded {
 
 /// Reads and checks rules; everything that is wrong with them is told at once, and then there is nothing.
 pub(crate) fn load(paths: &[PathBuf], options: &LoadOptions) -> anyhow::Result<Option<Loaded>> {
-    let texts = read(paths, "rules")?;
-    let files: Vec<RuleFile<'_>> = texts.iter().map(|(name, text)| RuleFile { name, text }).collect();
+    let texts = texts(paths)?;
+    let files = as_files(&texts);
     let text_of = |name: &str| texts.iter().find(|t| t.0 == name).map(|t| t.1.as_str());
     let set = match ctrace_replay::load(&files, options) {
         Ok(set) => set,
@@ -102,7 +102,17 @@ pub(crate) fn load(paths: &[PathBuf], options: &LoadOptions) -> anyhow::Result<O
     Ok(Some(Loaded { set, texts }))
 }
 
-/// Name and text of the files that paths stand for: files as they are, folders' files in order of their names. `what`
+/// Name and text of each rules file, in the order of loading.
+pub(crate) fn texts(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, String)>> {
+    read(paths, "rules")
+}
+
+/// The same as the engine takes them.
+pub(crate) fn as_files(texts: &[(String, String)]) -> Vec<RuleFile<'_>> {
+    texts.iter().map(|(name, text)| RuleFile { name, text }).collect()
+}
+
+/// Name and text of the files that paths stand for: files as they are, folders' files in order of their paths. `what`
 /// they are is told where one cannot be read.
 pub(crate) fn read(paths: &[PathBuf], what: &str) -> anyhow::Result<Vec<(String, String)>> {
     let mut texts = Vec::new();
@@ -139,20 +149,13 @@ pub(crate) fn text(path: &Path, what: &str) -> anyhow::Result<String> {
     })
 }
 
-/// A file as it is; the YAML files of a folder in order of their names.
+/// A file as it is; the YAML files of a folder and the folders in it, in order of their paths.
 pub(crate) fn files(path: &Path, what: &str) -> anyhow::Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let is_yaml = |p: &PathBuf| p.extension().is_some_and(|e| e == "yaml" || e == "yml");
-    let entries = fs::read_dir(path).with_context(|| format!("{what} {}", path.display()))?;
-    let mut files: Vec<PathBuf> = entries
-        .map(|e| e.map(|e| e.path()))
-        .collect::<Result<Vec<_>, _>>()?
-        .into_iter()
-        .filter(is_yaml)
-        .collect();
-    files.sort();
+    let mut files = Vec::new();
+    within(path, what, 0, &mut files)?;
     if files.is_empty() {
         return Err(exit::usage(anyhow::anyhow!(
             "{}: no *.yaml or *.yml in this folder",
@@ -160,4 +163,23 @@ pub(crate) fn files(path: &Path, what: &str) -> anyhow::Result<Vec<PathBuf>> {
         )));
     }
     Ok(files)
+}
+
+/// Deepest folder that is looked into; links can make circles.
+const MAX_DEPTH: u32 = 20;
+
+fn within(folder: &Path, what: &str, depth: u32, out: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    let entries = fs::read_dir(folder).with_context(|| format!("{what} {}", folder.display()))?;
+    let mut paths: Vec<PathBuf> = entries.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?;
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            if depth < MAX_DEPTH {
+                within(&path, what, depth + 1, out)?;
+            }
+        } else if path.extension().is_some_and(|e| e == "yaml" || e == "yml") {
+            out.push(path);
+        }
+    }
+    Ok(())
 }

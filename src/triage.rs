@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use ctrace_replay::{
-    Counts, Dedupe, Diagnostics, Inspection, RateLimit, RuleFile, Summary, Suppression, Suppressions, Triage, Verdict,
+    Counts, Dedupe, Diagnostics, Fate, Inspection, RateLimit, RuleFile, Summary, Suppression, Suppressions, Triage,
     parse_span,
 };
 use ctrace_trace::escape;
@@ -121,8 +121,8 @@ pub(crate) fn remarks(suppressions: &[Suppression], summary: &Summary) -> Vec<St
 }
 
 /// Why an alert is suppressed, and where that is said.
-pub(crate) fn reason(suppressions: &[Suppression], verdict: Verdict) -> Option<(&str, String)> {
-    let Verdict::Suppressed(by) = verdict else { return None };
+pub(crate) fn reason(suppressions: &[Suppression], fate: Fate) -> Option<(&str, String)> {
+    let Fate::Suppressed(by) = fate else { return None };
     let entry = suppressions.get(by)?;
     Some((&entry.reason, format!("{}:{}", entry.file, entry.line)))
 }

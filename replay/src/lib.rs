@@ -28,7 +28,9 @@ pub use engine::{Engine, Matching, Options, Outcome};
 pub use explain::{Deciding, Explained, Explanation, Finder, Side, Step, responsible};
 pub use filter::Filter;
 pub use output::Format;
-pub use rules::{ENGINE_VERSION, LoadOptions, Priority, Rule, RuleFile, RuleSet, load};
+pub use rules::{
+    Checked, ENGINE_VERSION, Language, LoadOptions, Priority, Report, Rule, RuleFile, RuleSet, Verdict, check, load,
+};
 pub use triage::{
-    Counts, Dedupe, Inspection, RateLimit, Summary, Suppression, Suppressions, Triage, Verdict, parse_span, techniques,
+    Counts, Dedupe, Fate, Inspection, RateLimit, Summary, Suppression, Suppressions, Triage, parse_span, techniques,
 };

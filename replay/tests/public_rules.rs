@@ -2,7 +2,7 @@
 
 mod skip;
 
-use ctrace_replay::{LoadOptions, RuleFile, load};
+use ctrace_replay::{Filter, LoadOptions, RuleFile, load};
 
 #[test]
 fn stable_rules_load_whole() {
@@ -59,4 +59,49 @@ fn falco_tests_load_as_in_falco() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Every field of Falco's list either reads something or is named when rules load; none is false without a word.
+#[test]
+fn public_fields_are_read_or_named() {
+    let Ok(text) = std::fs::read_to_string(skip::shared().join("data/falco/falco_fields.txt")) else {
+        return skip::skip("public_fields_are_read_or_named", "../shared/data/falco is not there");
+    };
+    let (mut read, mut named, mut wrong) = (0, 0, Vec::new());
+    for name in text.lines().map(str::trim).filter(|name| !name.is_empty()) {
+        let plain = Filter::parse(&format!("{name} exists"));
+        let keyed = || Filter::parse(&format!("{name}[0] exists"));
+        match plain.or_else(|_| keyed()) {
+            Ok(filter) if filter.warnings().is_empty() => read += 1,
+            Ok(filter)
+                if filter
+                    .warnings()
+                    .iter()
+                    .all(|w| w.message.contains(&format!("'{name}"))) =>
+            {
+                named += 1
+            }
+            Ok(filter) => wrong.push(format!("{name}: {:?}", filter.warnings())),
+            Err(error) => wrong.push(format!("{name}: {error}")),
+        }
+    }
+    println!("{read} fields are read, {named} are named as never recorded");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(read > 150, "only {read} fields are read");
+}
+
+#[test]
+fn arguments_of_falcos_events_that_are_not_recorded_are_named() {
+    for (text, name) in [
+        ("evt.arg.reaper_tid = 1", "evt.arg.reaper_tid"),
+        ("evt.rawarg[vtid] exists", "evt.rawarg[vtid]"),
+    ] {
+        let filter = Filter::parse(text).expect("loads");
+        assert!(
+            filter.warnings()[0].message.contains(&format!("'{name}'")),
+            "{:?}",
+            filter.warnings()
+        );
+    }
+    assert!(Filter::parse("evt.arg.nobody_has_this = 1").is_err());
 }

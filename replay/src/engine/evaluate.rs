@@ -41,6 +41,10 @@ pub(crate) fn holds(atom: &Atom, place: Place<'_>) -> bool {
             (Arity::List, _) => list(left, place).iter().any(|v| test.holds(v)),
             _ => value(left, place).is_some_and(|v| test.holds(&v)),
         },
+        (left, Right::Every(test)) => {
+            let values = list(left, place);
+            !values.is_empty() && values.iter().all(|v| test.holds(v))
+        }
         (left, Right::Field(op, right)) => fields_hold(left, *op, right, place),
     }
 }

@@ -5,6 +5,7 @@
 //! and output. Unlike Falco, which stops at the first error, every step goes on and the errors of all files are shown
 //! together.
 
+mod check;
 mod collect;
 mod exception;
 mod item;
@@ -24,6 +25,7 @@ use crate::typed::compile::{self, CompileError, ErrorKind};
 use crate::typed::formula::{Formulas, NodeId};
 use crate::yaml::Yaml;
 
+pub use check::{Checked, Language, Report, Verdict, check};
 pub use item::Priority;
 pub(crate) use resolve::Syntax;
 
@@ -137,6 +139,30 @@ fn is_source(name: &str) -> bool {
 /// # Errors
 /// Every error of every file, in the order of files and lines.
 pub fn load(files: &[RuleFile<'_>], options: &LoadOptions) -> Result<RuleSet, Diagnostics> {
+    let Loaded {
+        mut set, diagnostics, ..
+    } = gather(files, options);
+    let of = |severity| {
+        let list = diagnostics.iter().filter(|d| d.severity == severity).cloned();
+        sorted(list.collect(), files)
+    };
+    let errors = of(Severity::Error);
+    if !errors.is_empty() {
+        return Err(Diagnostics(errors));
+    }
+    set.warnings = of(Severity::Warning);
+    set.notes = of(Severity::Note);
+    Ok(set)
+}
+
+/// What there is once all files were looked at, whatever is wrong with them.
+struct Loaded {
+    set: RuleSet,
+    diagnostics: Vec<Diagnostic>,
+    checked: Vec<Checked>,
+}
+
+fn gather(files: &[RuleFile<'_>], options: &LoadOptions) -> Loaded {
     let mut loader = Loader::default();
     let mut collected = collect::Collection::default();
     for file in files {
@@ -146,14 +172,7 @@ pub fn load(files: &[RuleFile<'_>], options: &LoadOptions) -> Result<RuleSet, Di
             Err(error) => loader.diagnostics.push(error),
         }
     }
-    match loader.compile(collected, options) {
-        Ok(mut set) => {
-            set.warnings = sorted(set.warnings, files);
-            set.notes = sorted(set.notes, files);
-            Ok(set)
-        }
-        Err(list) => Err(Diagnostics(sorted(list, files))),
-    }
+    loader.compile(&collected, options)
 }
 
 /// Puts diagnostics in the order of files and lines and drops repetitions.
@@ -169,6 +188,8 @@ fn sorted(mut list: Vec<Diagnostic>, files: &[RuleFile<'_>]) -> Vec<Diagnostic> 
 pub(crate) struct Loader {
     pub(crate) sources: Sources,
     pub(crate) diagnostics: Vec<Diagnostic>,
+    /// What became of the rules so far.
+    pub(crate) checked: Vec<Checked>,
 }
 
 impl Loader {
@@ -193,31 +214,30 @@ impl Loader {
         self.diagnostics.push(d);
     }
 
-    fn compile(mut self, collected: collect::Collection, options: &LoadOptions) -> Result<RuleSet, Vec<Diagnostic>> {
+    fn compile(mut self, collected: &collect::Collection, options: &LoadOptions) -> Loaded {
         let mut formulas = Formulas::default();
-        let mut scope = resolve::Scope::new(&collected, &mut self);
+        let mut scope = resolve::Scope::new(collected, &mut self);
         let mut rules = Vec::new();
         for rule in &collected.rules {
-            if let Some(rule) = self.compile_rule(rule, options, &mut scope, &mut formulas) {
-                rules.push(rule);
-            }
+            let before = self.diagnostics.len();
+            let compiled = self.compile_rule(rule, options, &mut scope, &mut formulas);
+            let verdict = verdict(compiled.as_ref(), self.diagnostics.get(before..).unwrap_or_default());
+            let checked = Checked::new(&rule.name, Language::Falco, rule.origin, verdict, &self.sources);
+            self.checked.push(checked);
+            rules.extend(compiled);
         }
         let syntax = scope.finish(&mut formulas, &mut self);
-        let (errors, warnings): (Vec<_>, Vec<_>) = self
-            .diagnostics
-            .into_iter()
-            .partition(|d| d.severity == Severity::Error);
-        if !errors.is_empty() {
-            return Err(errors);
+        Loaded {
+            set: RuleSet {
+                rules,
+                formulas,
+                syntax,
+                warnings: Vec::new(),
+                notes: Vec::new(),
+            },
+            diagnostics: self.diagnostics,
+            checked: self.checked,
         }
-        let (warnings, notes) = warnings.into_iter().partition(|d| d.severity == Severity::Warning);
-        Ok(RuleSet {
-            rules,
-            formulas,
-            syntax,
-            warnings,
-            notes,
-        })
     }
 
     fn compile_rule(
@@ -315,6 +335,24 @@ impl Loader {
     }
 }
 
+/// What became of a rule, given the diagnostics that it caused.
+fn verdict(rule: Option<&Rule>, caused: &[Diagnostic]) -> Verdict {
+    let all = |severity| {
+        let list = caused.iter().filter(|d| d.severity == severity);
+        list.map(|d| d.message.clone()).collect::<Vec<_>>()
+    };
+    let errors = all(Severity::Error);
+    match rule {
+        _ if !errors.is_empty() => Verdict::Wrong(errors.join("; ")),
+        Some(rule) => Verdict::Loads {
+            source: rule.source.clone(),
+            active: rule.active,
+            never_recorded: all(Severity::Warning),
+        },
+        None => Verdict::LeftOut(all(Severity::Warning).join("; ")),
+    }
+}
+
 impl LoadOptions {
     fn selects(&self, rule: &item::RuleItem) -> bool {
         let tagged = |tags: &[String]| tags.iter().any(|t| rule.tags.contains(t));
@@ -330,7 +368,7 @@ pub(crate) fn check_field(name: &str) -> Result<(), fields::FieldError> {
         Some((name, rest)) => (name, Some(rest.trim_end_matches(']'))),
         None => (name, None),
     };
-    if fields::unsupported(name).is_some() {
+    if fields::unsupported(name, arg).is_some() {
         return Ok(());
     }
     fields::resolve(name, arg).map(|_| ())

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::item::{Broken, Entry, Exception, Item, Priority, RuleItem, RulePatch, RuleUpdate};
-use super::{ENGINE_VERSION, Loader};
+use super::{Checked, ENGINE_VERSION, Language, Loader, Verdict};
 use crate::diagnostics::nearest;
 use crate::source::{Origin, Text};
 use crate::yaml::{Kind, NodeId, Yaml};
@@ -60,8 +60,13 @@ fn read_item(node: &Node<'_>, loader: &mut Loader, take: &mut dyn FnMut(&mut Loa
         (Ok(Some(item)), ..) => take(loader, item),
         (Ok(None), ..) => {}
         (Err(Bad(origin, message)), broken, name) => {
-            loader.error(origin, message);
-            if let (Some(kind), Some((name, _))) = (broken, name) {
+            loader.error(origin, message.clone());
+            if let (Some(kind), Some((name, at))) = (broken, name) {
+                if kind == Broken::Rule {
+                    let verdict = Verdict::Wrong(message);
+                    let checked = Checked::new(name, Language::Falco, at, verdict, &loader.sources);
+                    loader.checked.push(checked);
+                }
                 take(
                     loader,
                     Item::Broken {

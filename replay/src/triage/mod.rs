@@ -21,7 +21,7 @@ use crate::alert::Alert;
 
 /// What becomes of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Fate {
     /// It is shown.
     Shown,
     /// A suppression says that it is a false positive; the suppression's number.
@@ -45,22 +45,22 @@ pub struct Triage {
 
 impl Triage {
     /// Decides over the next alert and counts it.
-    pub fn judge(&mut self, alert: &Alert) -> Verdict {
-        let verdict = self.decide(alert);
-        self.summary.count(alert, verdict);
-        verdict
+    pub fn judge(&mut self, alert: &Alert) -> Fate {
+        let fate = self.decide(alert);
+        self.summary.count(alert, fate);
+        fate
     }
 
-    fn decide(&mut self, alert: &Alert) -> Verdict {
+    fn decide(&mut self, alert: &Alert) -> Fate {
         if let Some(by) = alert.seen.suppressed {
-            return Verdict::Suppressed(by);
+            return Fate::Suppressed(by);
         }
         if self.dedupe.as_mut().is_some_and(|d| d.repeats(alert)) {
-            return Verdict::Repeated;
+            return Fate::Repeated;
         }
         if self.limit.as_mut().is_some_and(|l| l.exceeds(alert)) {
-            return Verdict::Limited;
+            return Fate::Limited;
         }
-        Verdict::Shown
+        Fate::Shown
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{Verdict, techniques};
+use super::{Fate, techniques};
 use crate::alert::Alert;
 use crate::rules::Priority;
 
@@ -13,7 +13,7 @@ const MAX_CONTAINERS: usize = 10_000;
 
 /// How many alerts of each fate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "see Verdict")]
+#[expect(missing_docs, reason = "see Fate")]
 pub struct Counts {
     pub shown: u64,
     pub suppressed: u64,
@@ -22,12 +22,12 @@ pub struct Counts {
 }
 
 impl Counts {
-    fn add(&mut self, verdict: Verdict) {
-        match verdict {
-            Verdict::Shown => self.shown += 1,
-            Verdict::Suppressed(_) => self.suppressed += 1,
-            Verdict::Repeated => self.repeated += 1,
-            Verdict::Limited => self.limited += 1,
+    fn add(&mut self, fate: Fate) {
+        match fate {
+            Fate::Shown => self.shown += 1,
+            Fate::Suppressed(_) => self.suppressed += 1,
+            Fate::Repeated => self.repeated += 1,
+            Fate::Limited => self.limited += 1,
         }
     }
 
@@ -68,15 +68,15 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub(super) fn count(&mut self, alert: &Alert, verdict: Verdict) {
-        self.total.add(verdict);
-        self.rules.entry(alert.rule.clone()).or_default().add(verdict);
-        self.priorities.entry(alert.priority).or_default().add(verdict);
+    pub(super) fn count(&mut self, alert: &Alert, fate: Fate) {
+        self.total.add(fate);
+        self.rules.entry(alert.rule.clone()).or_default().add(fate);
+        self.priorities.entry(alert.priority).or_default().add(fate);
         let known = self.containers.len() < MAX_CONTAINERS || self.containers.contains_key(&alert.seen.container);
         let container = if known { &alert.seen.container } else { "(others)" };
-        self.containers.entry(container.to_owned()).or_default().add(verdict);
+        self.containers.entry(container.to_owned()).or_default().add(fate);
         for technique in techniques(&alert.tags) {
-            self.techniques.entry(technique).or_default().add(verdict);
+            self.techniques.entry(technique).or_default().add(fate);
         }
         if let Some(by) = alert.seen.suppressed {
             self.suppressions.entry(by).or_default().0 += 1;

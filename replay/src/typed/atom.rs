@@ -95,6 +95,8 @@ pub(crate) struct Atom {
 pub(crate) enum Right {
     /// Constants.
     Test(Test),
+    /// Constants that every element of a list must satisfy; an empty list satisfies none.
+    Every(Test),
     /// Another field.
     Field(Operator, Extract),
 }
@@ -103,7 +105,8 @@ impl Atom {
     /// Its text where the rule's own is not known.
     pub(crate) fn text(&self) -> String {
         match &self.right {
-            Right::Test(test) => format!("{} {test:?}", self.left.text()),
+            Right::Test(test) => format!("{} {test}", self.left.text()),
+            Right::Every(test) => format!("every {} {test}", self.left.text()),
             Right::Field(op, right) => format!("{} {} {}", self.left.text(), op.name(), right.text()),
         }
     }
@@ -118,7 +121,7 @@ impl Atom {
         match (&self.left, &self.right) {
             (Extract::Absent(_), _) | (_, Right::Field(_, Extract::Absent(_))) => true,
             (Extract::Field(f), Right::Test(Test::Number(Operator::Eq, 0))) => f.text == "evt.num",
-            (left, Right::Test(Test::Str(StrTest::In(set)))) => set.is_empty() && left.arity() != Arity::List,
+            (_, Right::Test(Test::Str(StrTest::In(set))) | Right::Every(Test::Str(StrTest::In(set)))) => set.is_empty(),
             (_, Right::Test(Test::Str(StrTest::Never))) => true,
             _ => false,
         }
@@ -126,14 +129,14 @@ impl Atom {
 
     pub(crate) fn scope(&self) -> Scope {
         match &self.right {
-            Right::Test(_) => self.left.scope(),
+            Right::Test(_) | Right::Every(_) => self.left.scope(),
             Right::Field(_, right) => self.left.scope().join(right.scope()),
         }
     }
 
     pub(crate) fn needs(&self) -> Need {
         match &self.right {
-            Right::Test(_) => self.left.needs(),
+            Right::Test(_) | Right::Every(_) => self.left.needs(),
             Right::Field(_, right) => self.left.needs() | right.needs(),
         }
     }

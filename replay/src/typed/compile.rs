@@ -107,16 +107,17 @@ pub(crate) fn extract(operand: &Operand, notes: &mut Vec<CompileError>) -> Resul
 }
 
 fn field(f: &Field, notes: &mut Vec<CompileError>) -> Result<Extract, CompileError> {
-    if let Some(why) = fields::unsupported(&f.name) {
-        let message = format!(
-            "field '{}' is never recorded, comparisons with it are false: {why}",
-            f.name
-        );
+    if let Some(why) = fields::unsupported(&f.name, f.arg.as_deref()) {
+        let name = match &f.arg {
+            Some(arg) => format!("{}[{arg}]", f.name),
+            None => f.name.clone(),
+        };
+        let message = format!("field '{name}' is never recorded, comparisons with it are false: {why}");
         notes.push(CompileError {
             kind: ErrorKind::NeverRecorded,
             ..CompileError::new(f.loc, message)
         });
-        return Ok(Extract::Absent(f.name.clone()));
+        return Ok(Extract::Absent(name));
     }
     fields::resolve(&f.name, f.arg.as_deref())
         .map(Extract::Field)
@@ -200,7 +201,13 @@ pub(crate) fn comparison(
         AstRight::Nothing => Right::Test(Test::Exists),
         AstRight::Operand(operand) => Right::Field(check.op, right_field(check, &left, operand, errors)?),
         AstRight::Value(value) => Right::Test(value_test(check, &left, value, names, errors)?),
-        AstRight::List(values) => Right::Test(list_test(check, &left, values, names, errors)?),
+        AstRight::List(values) => {
+            let test = list_test(check, &left, values, names, errors)?;
+            match (left.arity(), check.op) {
+                (Arity::List, Operator::In) => Right::Every(test),
+                _ => Right::Test(test),
+            }
+        }
     };
     Ok(Atom { left, right })
 }

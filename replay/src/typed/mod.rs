@@ -9,4 +9,5 @@ pub(crate) mod glob;
 mod path_prefix;
 mod regex_syntax;
 pub(crate) mod test;
+mod text;
 pub(crate) mod transform;

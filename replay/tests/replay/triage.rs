@@ -1,8 +1,8 @@
 //! What becomes of alerts: by the time of events, and nothing is lost.
 
 use ctrace_replay::{
-    Alert, Dedupe, Engine, Extras, Inspection, LoadOptions, Matching, Options, RateLimit, RuleFile, Suppressions,
-    Triage, Verdict, load, parse_span,
+    Alert, Dedupe, Engine, Extras, Fate, Inspection, LoadOptions, Matching, Options, RateLimit, RuleFile, Suppressions,
+    Triage, load, parse_span,
 };
 use ctrace_trace::event::Arg;
 
@@ -27,7 +27,7 @@ fn suppressions(text: &str) -> Suppressions {
 }
 
 /// Rule, text and fate of each alert of the attack, three times over.
-fn judged(fields: &[&str], suppressed: &str, triage: &mut Triage) -> Vec<(Alert, Verdict)> {
+fn judged(fields: &[&str], suppressed: &str, triage: &mut Triage) -> Vec<(Alert, Fate)> {
     let dir = tempfile::tempdir().expect("tempdir");
     let case = attack(dir.path(), 3);
     let file = RuleFile { name: "r", text: RULES };
@@ -42,8 +42,8 @@ fn judged(fields: &[&str], suppressed: &str, triage: &mut Triage) -> Vec<(Alert,
     out
 }
 
-fn shown(judged: &[(Alert, Verdict)]) -> Vec<&str> {
-    let shown = judged.iter().filter(|j| j.1 == Verdict::Shown);
+fn shown(judged: &[(Alert, Fate)]) -> Vec<&str> {
+    let shown = judged.iter().filter(|j| j.1 == Fate::Shown);
     shown.map(|j| j.0.message.as_str()).collect()
 }
 
@@ -113,7 +113,7 @@ fn suppressed_alerts_are_marked_and_counted() {
     let found = judged(&[], text, &mut triage);
     let hidden: Vec<&str> = found
         .iter()
-        .filter(|j| j.1 == Verdict::Suppressed(0))
+        .filter(|j| j.1 == Fate::Suppressed(0))
         .map(|j| j.0.message.as_str())
         .collect();
     assert_eq!(hidden.len(), 6, "{hidden:?}");
