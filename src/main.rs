@@ -15,6 +15,7 @@ mod record;
 mod replay;
 mod rule_files;
 mod rules;
+mod test;
 mod triage;
 mod verify;
 
@@ -47,6 +48,8 @@ enum Command {
     Verify(verify::Args),
     /// Compare the alerts that two versions of rules give, and name the conditions responsible
     Diff(diff::Args),
+    /// Run tests of rules: captures or events, and the alerts that must and must not come of them
+    Test(test::Args),
     /// Look at rules without a case: what loads, and what the others would need
     Rules(rules::Args),
     /// Query a case or an exported folder with SQL
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Diff(args) => diff::run(&args),
+        Command::Test(args) => test::run(&args),
         Command::Rules(args) => rules::run(&args),
         Command::Query(args) => query::run(&args),
         Command::Export(args) => export::run(&args),

@@ -19,12 +19,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use ctrace_trace::block::decoded::Decoded;
 use ctrace_trace::case::{Case, Loss};
 use ctrace_trace::event::EventType;
-use ctrace_trace::schema::Schema;
+use ctrace_trace::schema::{EventSpec, Schema};
 use ctrace_trace::segment::{BlockRef, Problem};
 
-use crate::alert::Alert;
+use crate::alert::{Alert, Origin};
 use crate::rules::{Rule, RuleSet};
 use crate::triage::Inspection;
 use blocks::{Run, Worker};
@@ -213,12 +214,38 @@ impl<'a> Engine<'a> {
         outcome
     }
 
+    /// The alerts of a block that is in memory, all of whose columns are there, in the order of events and of rules.
+    pub fn replay_block(&self, block: &Decoded, matching: Matching, take: &mut dyn FnMut(&Alert)) {
+        let specs: Vec<EventSpec> = block.kinds.iter().map(|k| EventSpec::clone(&k.spec)).collect();
+        let present = specs.iter().map(|s| s.id).collect();
+        let plan = Plan::new(&self.rules.formulas, &self.wanted(), &Schema::new(specs), &present);
+        let rules = self.active();
+        let origin = Origin {
+            case_id: b"",
+            hostname: "test",
+        };
+        for hit in scan::matches(&plan, block, matching == Matching::First) {
+            let row = Some(hit.row as usize).filter(|row| *row < block.len);
+            if let (Some(row), Some(rule)) = (row, rules.get(hit.rule)) {
+                take(&Alert::new(rule, block.event(row), origin));
+            }
+        }
+    }
+
     fn active(&self) -> Vec<&'a Rule> {
         let rules = self.rules.rules().iter().enumerate();
         rules
             .filter(|(i, rule)| rule.active && self.only.is_none_or(|only| only == *i))
             .map(|(_, rule)| rule)
             .collect()
+    }
+
+    fn wanted(&self) -> Vec<Wanted<'a>> {
+        let wanted = |r: &'a Rule| Wanted {
+            condition: r.condition,
+            source: Some(&r.source),
+        };
+        self.active().into_iter().map(wanted).collect()
     }
 
     /// One plan for each schema; nearly always there is one.
@@ -231,14 +258,7 @@ impl<'a> Engine<'a> {
                 None => schemas.push((block.schema().clone(), kinds.collect())),
             }
         }
-        let wanted: Vec<Wanted<'_>> = self
-            .active()
-            .iter()
-            .map(|r| Wanted {
-                condition: r.condition,
-                source: Some(&r.source),
-            })
-            .collect();
+        let wanted = self.wanted();
         let plan = |schema: &Schema, present| Plan::new(&self.rules.formulas, &wanted, schema, &present);
         schemas
             .into_iter()

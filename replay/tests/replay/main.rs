@@ -10,4 +10,5 @@ mod recorded;
 mod recording;
 #[path = "../skip/mod.rs"]
 mod skip;
+mod testing;
 mod triage;
