@@ -46,7 +46,7 @@ impl AlertDigest {
         self.hash.update(alert.json());
         self.hash.update("\n");
         self.count += 1;
-        if self.count % self.step != 0 {
+        if !self.count.is_multiple_of(self.step) {
             return;
         }
         let so_far = hex(&self.hash.clone().finalize());

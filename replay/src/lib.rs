@@ -4,6 +4,7 @@
 //! output.
 
 mod alert;
+mod baseline;
 mod calendar;
 mod certificate;
 mod condition;
@@ -23,6 +24,7 @@ mod typed;
 mod yaml;
 
 pub use alert::{Alert, Extras, Incomplete};
+pub use baseline::Baseline;
 pub use certificate::{AlertDigest, Certificate, CertificateError};
 pub use coverage::{Coverage, Technique};
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};

@@ -178,3 +178,51 @@ fn rules_are_listed_and_selected() {
     assert!(list(&["--priority", "warning"]).code(0).silent().lines().count() < all.lines().count());
     list(&["--priority", "loud"]).code(2).nothing();
 }
+
+#[test]
+fn what_is_learned_is_normal_and_all_else_a_departure() {
+    let made = folder();
+    let case = |name: &str, names: &[&str]| {
+        let path = made.path().join(name);
+        let mut writing = crate::cases::Writing::begin(&path);
+        for program in names {
+            writing.open(program.as_bytes(), b"/tmp/x");
+        }
+        writing.finish();
+        path
+    };
+    let rules = made.path().join("baseline.yaml");
+    let mut learn = command(["rules", "baseline", "learn", "-o"]);
+    learn.arg(&rules).arg(sample());
+    assert!(run(learn).code(0).nothing().contains("learned what is normal in "));
+    let text = fs::read_to_string(&rules).expect("written");
+    assert!(
+        text.contains("Departure: executables of ctrace-lab/hosttools"),
+        "{text}"
+    );
+    let replay = |case: &Path| {
+        let args = [
+            "replay".as_ref(),
+            case.as_os_str(),
+            "-r".as_ref(),
+            rules.as_os_str(),
+            "--matching=all".as_ref(),
+        ];
+        crate::run::ctrace(args)
+    };
+    // What was learned raises nothing.
+    assert_eq!(replay(sample()).code(0).out, "");
+    // Without what was learned of one program, that program is told.
+    let less = text.replace("    - /usr/bin/chmod\n", "");
+    assert_ne!(less, text);
+    fs::write(&rules, less).expect("writes");
+    let ran = replay(sample()).code(1);
+    assert!(
+        ran.out.contains("Notice Unknown program (exe=/usr/bin/chmod "),
+        "{}",
+        ran.out
+    );
+    assert_eq!(ran.out.lines().count(), 1, "{}", ran.out);
+    // Files that are only read are no departure.
+    assert_eq!(replay(&case("quiet", &["cat"])).code(0).out, "");
+}

@@ -26,7 +26,7 @@ const MAX_EVENTS: usize = 10_000;
 /// Events of a test, ready to be replayed.
 #[derive(Debug)]
 pub struct InlineEvents {
-    block: Decoded,
+    block: Box<Decoded>,
 }
 
 impl InlineEvents {
@@ -61,7 +61,7 @@ impl Reader<'_> {
             Decoder::new().decode(head, body, &schema, Need::ALL, &mut block)
         });
         match decoded {
-            Ok(()) => Ok(InlineEvents { block }),
+            Ok(()) => Ok(InlineEvents { block: Box::new(block) }),
             Err(e) => Err((origin, format!("the events make no block: {e}"))),
         }
     }
