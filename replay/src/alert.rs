@@ -11,6 +11,7 @@ use crate::engine::evaluate::{self, Place};
 use crate::output::Format;
 use crate::rules::{Priority, Rule};
 use crate::typed::atom::Extract;
+use crate::typed::clock::civil;
 
 /// A rule that matched an event.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +27,7 @@ pub struct Alert {
     pub rule: String,
     /// Priority of the rule.
     pub priority: Priority,
-    /// Source of the rule.
+    /// Source of the event.
     pub source: String,
     /// Tags of the rule, sorted.
     pub tags: Vec<String>,
@@ -36,6 +37,12 @@ pub struct Alert {
     pub message: String,
     /// The fields of the output with their values, typed, by name.
     pub fields: Map<String, Json>,
+    /// What correlations want of it.
+    pub(crate) captured: Vec<Option<String>>,
+    /// Index of the rule.
+    pub(crate) index: usize,
+    /// Whether it serves correlations alone.
+    pub(crate) silent: bool,
 }
 
 /// The recording that an event belongs to.
@@ -58,11 +65,14 @@ impl Alert {
             ts,
             rule: rule.name.clone(),
             priority: rule.priority,
-            source: rule.source.clone(),
+            source: event.spec().map_or("", |s| s.source.name()).to_owned(),
             tags: rule.tags.clone(),
             hostname: origin.hostname.to_owned(),
             message: rule.output.text(event),
             fields,
+            captured: captured(rule, event, origin),
+            index: rule.index,
+            silent: rule.silent,
         }
     }
 
@@ -90,9 +100,24 @@ impl Alert {
         Json::Object(object).to_string()
     }
 
+    /// The id of a correlation's alert whose last match this is.
+    pub(crate) fn id_for(&self, correlation: &str) -> String {
+        id(self.id.as_bytes(), self.event, self.ts, correlation)
+    }
+
     fn output(&self) -> String {
         format!("{}: {} {}", TimeOfDay(self.ts), self.priority, self.message)
     }
+}
+
+/// The values that correlations want.
+fn captured(rule: &Rule, event: EventView<'_>, origin: Origin<'_>) -> Vec<Option<String>> {
+    let value = |extract: &Extract| evaluate::value(extract, Place::Event(event)).map(|v| v.to_string());
+    let each = rule.capture.iter().map(|wanted| match wanted {
+        Some(extract) => value(extract),
+        None => Some(origin.hostname.to_owned()),
+    });
+    each.collect()
 }
 
 fn id(case_id: &[u8], seq: u64, ts: u64, rule: &str) -> String {
@@ -171,19 +196,6 @@ impl fmt::Display for Iso8601 {
         let (year, month, day) = civil(self.0 / 86_400_000_000_000);
         write!(f, "{year:04}-{month:02}-{day:02}T{}Z", TimeOfDay(self.0))
     }
-}
-
-/// Year, month and day of a day since 1970-01-01, in the Gregorian calendar: years are counted from March, so that the
-/// leap day is the last of a year, in eras of 400 years.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

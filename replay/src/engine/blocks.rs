@@ -82,7 +82,9 @@ impl Run<'_> {
     /// The alerts of hits. Outputs show more than conditions read, and few blocks have alerts: those are decoded again.
     fn alerts(&self, reader: &mut BlockReader, block: &BlockRef, hits: &[Hit]) -> Result<Vec<Alert>, Problem> {
         let rules = hits.iter().filter_map(|hit| self.rules.get(hit.rule));
-        let need = rules.fold(Need::TS | Need::KIND, |need, rule| need | rule.output.needs());
+        let need = rules.fold(Need::TS | Need::KIND, |need, rule| {
+            need | rule.output.needs() | rule.captured_needs()
+        });
         let decoded = self.read(reader, block, narrowed(need, hits.iter().map(|h| h.bulk)))?;
         let about = &block.header().about;
         let origin = Origin {

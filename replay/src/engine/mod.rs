@@ -25,6 +25,7 @@ use ctrace_trace::segment::{BlockRef, Problem};
 
 use crate::alert::Alert;
 use crate::rules::{Rule, RuleSet};
+use crate::sigma::Correlator;
 use blocks::{Run, Worker};
 use plan::{Plan, Wanted};
 
@@ -122,7 +123,8 @@ impl<'a> Engine<'a> {
         Engine { rules }
     }
 
-    /// Replays a case; `take` is called for each alert, in the order of events and of rules.
+    /// Replays a case; `take` is called for each alert, in the order of events and of rules. Alerts of correlations come
+    /// among the others once no earlier event can belong to them.
     pub fn replay(&self, case: &Case, options: &Options, take: &mut dyn FnMut(&Alert)) -> Outcome {
         let blocks: Vec<&BlockRef> = case.blocks().collect();
         let late = options.resolve_late.then(|| case.late_facts(options.threads));
@@ -133,6 +135,12 @@ impl<'a> Engine<'a> {
             first: options.matching == Matching::First,
         };
         let mut outcome = Outcome::default();
+        let mut correlator = Correlator::new(&self.rules.correlations);
+        let mut told = 0;
+        let mut tell = |alert: &Alert| {
+            told += 1;
+            take(alert);
+        };
         let work = |worker: &mut Worker<'_>, i: usize| blocks.get(i).map(|b| run.block(worker, b));
         ordered::run(
             blocks.len(),
@@ -142,8 +150,12 @@ impl<'a> Engine<'a> {
             |done| match done {
                 Some(Ok(Some(alerts))) => {
                     outcome.blocks_read += 1;
-                    outcome.alerts += alerts.len() as u64;
-                    alerts.iter().for_each(&mut *take);
+                    for alert in &alerts {
+                        if !alert.silent {
+                            tell(alert);
+                        }
+                        correlator.feed(alert, &mut tell);
+                    }
                 }
                 Some(Ok(None)) => outcome.blocks_skipped += 1,
                 Some(Err(problem)) => {
@@ -153,6 +165,8 @@ impl<'a> Engine<'a> {
                 None => {}
             },
         );
+        correlator.finish(&mut tell);
+        outcome.alerts = told;
         // Blocks that cannot be asked are among the problems already.
         outcome.losses = case.losses().0;
         outcome.events = blocks.iter().map(|b| u64::from(b.head().events)).sum();
@@ -179,6 +193,7 @@ impl<'a> Engine<'a> {
             .map(|r| Wanted {
                 condition: r.condition,
                 source: Some(&r.source),
+                independent: r.independent,
             })
             .collect();
         let plan = |schema: &Schema, present| Plan::new(&self.rules.formulas, &wanted, schema, &present);
