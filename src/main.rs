@@ -40,7 +40,7 @@ enum Command {
     Info(info::Args),
     /// Print the events of a case, all or those that a filter in Falco's language selects
     Read(read::Args),
-    /// Evaluate Falco rules over a case and print alerts; the same bytes on every machine
+    /// Evaluate Falco and Sigma rules over a case and print alerts; the same bytes on every machine
     Replay(replay::Args),
     /// Tell why a rule fires on an event, or why it does not
     Explain(explain::Args),

@@ -22,7 +22,7 @@ pub(crate) struct Args {
     /// Case folder or segment file
     // Optional for the parser alone: in `--rules FILE CASE` it takes the case for another file.
     case: Option<PathBuf>,
-    /// Rules files in Falco's format, or folders of them (*.yaml, *.yml in order of their names)
+    /// Rules files in Falco's or Sigma's format, or folders of them (*.yaml, *.yml in order of their paths)
     #[arg(short = 'r', long = "rules", required = true, num_args = 1.., value_name = "FILE")]
     rules: Vec<PathBuf>,
     /// One JSON object a line, in Falco's own shape

@@ -1,5 +1,6 @@
 //! Rules files on disk: finding, reading and loading them, and which of their rules run.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,16 @@ pub(crate) struct Selection {
     /// Run only rules of this priority or a more urgent one
     #[arg(long, value_name = "LEVEL", value_parser = priority)]
     priority: Option<Priority>,
-    /// Which of the rules that match an event raise an alert
+    /// Run rules whose names match this shell pattern even where they are disabled; may be given several times
+    #[arg(long, value_name = "PATTERN")]
+    enable: Vec<String>,
+    /// Run no rules whose names match this shell pattern; may be given several times
+    #[arg(long, value_name = "PATTERN")]
+    disable: Vec<String>,
+    /// A value of a placeholder in Sigma rules; may be given several times
+    #[arg(long = "placeholder", value_name = "NAME=VALUE", value_parser = placeholder)]
+    placeholders: Vec<(String, String)>,
+    /// Which of Falco's rules that match an event raise an alert; Sigma's always do
     #[arg(long, value_enum, default_value_t, value_name = "WHICH")]
     pub(crate) matching: Which,
 }
@@ -53,12 +63,24 @@ fn priority(text: &str) -> Result<Priority, String> {
     Priority::parse(text).ok_or_else(|| format!("not one of {}", names()))
 }
 
+fn placeholder(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("not of the form NAME=VALUE")?;
+    Ok((name.trim_matches('%').to_owned(), value.to_owned()))
+}
+
 impl Selection {
     pub(crate) fn options(&self) -> LoadOptions {
+        let mut placeholders: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (name, value) in &self.placeholders {
+            placeholders.entry(name.clone()).or_default().push(value.clone());
+        }
         LoadOptions {
             min_priority: self.priority,
             tags: self.tags.clone(),
             without_tags: self.without_tags.clone(),
+            enable: self.enable.clone(),
+            disable: self.disable.clone(),
+            placeholders,
         }
     }
 }

@@ -29,7 +29,7 @@ pub struct Alert {
     pub rule: String,
     /// Priority of the rule.
     pub priority: Priority,
-    /// Source of the rule.
+    /// Source of the event.
     pub source: String,
     /// Tags of the rule, sorted.
     pub tags: Vec<String>,
@@ -43,6 +43,12 @@ pub struct Alert {
     pub incomplete: Option<Incomplete>,
     /// What triage asked of its event.
     pub(crate) seen: Seen,
+    /// What correlations want of it.
+    pub(crate) captured: Vec<Option<String>>,
+    /// Index of the rule.
+    pub(crate) index: usize,
+    /// Whether it serves correlations alone.
+    pub(crate) silent: bool,
 }
 
 /// Events that are missing within ten seconds of an alert.
@@ -87,13 +93,16 @@ impl Alert {
             ts,
             rule: rule.name.clone(),
             priority: rule.priority,
-            source: rule.source.clone(),
+            source: event.spec().map_or("", |s| s.source.name()).to_owned(),
             tags: rule.tags.clone(),
             hostname: origin.hostname.to_owned(),
             message: rule.output.text(event),
             fields,
             incomplete: None,
             seen: Seen::default(),
+            captured: captured(rule, event, origin),
+            index: rule.index,
+            silent: rule.silent,
         }
     }
 
@@ -178,9 +187,24 @@ impl Alert {
         out
     }
 
+    /// The id of a correlation's alert whose last match this is.
+    pub(crate) fn id_for(&self, correlation: &str) -> String {
+        id(self.id.as_bytes(), self.event, self.ts, correlation)
+    }
+
     fn output(&self) -> String {
         format!("{}: {} {}", TimeOfDay(self.ts), self.priority, self.message)
     }
+}
+
+/// The values that correlations want.
+fn captured(rule: &Rule, event: EventView<'_>, origin: Origin<'_>) -> Vec<Option<String>> {
+    let value = |extract: &Extract| evaluate::value(extract, Place::Event(event)).map(|v| v.to_string());
+    let each = rule.capture.iter().map(|wanted| match wanted {
+        Some(extract) => value(extract),
+        None => Some(origin.hostname.to_owned()),
+    });
+    each.collect()
 }
 
 fn id(case_id: &[u8], seq: u64, ts: u64, rule: &str) -> String {

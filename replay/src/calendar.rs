@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::typed::clock::civil;
+
 const DAY: u64 = 86_400_000_000_000;
 
 /// `HH:MM:SS.nnnnnnnnn` of nanoseconds since the epoch.
@@ -28,19 +30,6 @@ impl fmt::Display for Iso8601 {
         let (year, month, day) = civil(self.0 / DAY);
         write!(f, "{year:04}-{month:02}-{day:02}T{}Z", TimeOfDay(self.0))
     }
-}
-
-/// Year, month and day of a day since 1970-01-01, in the Gregorian calendar: years are counted from March, so that the
-/// leap day is the last of a year, in eras of 400 years.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
 /// The day since 1970-01-01 of a date; the inverse of [`civil`].

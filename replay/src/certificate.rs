@@ -1,6 +1,7 @@
 //! Certificates: digests of everything that a replay depends on and of what it gave, so that anybody can check that the
 //! same case and rules give the same alerts. The format is described in `docs/rules.md`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use ctrace_trace::case::Case;
@@ -127,6 +128,9 @@ impl Certificate {
                 "priority": load.min_priority.map(Priority::name),
                 "tags": load.tags,
                 "without_tags": load.without_tags,
+                "disable": load.disable,
+                "enable": load.enable,
+                "placeholders": load.placeholders,
             },
             "alerts": alerts.json(),
         }))
@@ -178,6 +182,11 @@ impl Certificate {
             },
             tags: strings("tags").ok_or(wrong("'tags' is no list of texts"))?,
             without_tags: strings("without_tags").ok_or(wrong("'without_tags' is no list of texts"))?,
+            disable: strings("disable").ok_or(wrong("'disable' is no list of texts"))?,
+            enable: strings("enable").ok_or(wrong("'enable' is no list of texts"))?,
+            placeholders: option("placeholders")
+                .and_then(placeholders)
+                .ok_or(wrong("'placeholders' does not map names to lists of texts"))?,
         };
         let options = Options {
             matching: match option("matching").and_then(Json::as_str) {
@@ -205,6 +214,15 @@ impl Certificate {
         }
         alerts_differ(self.0.get("alerts")?, found.0.get("alerts")?)
     }
+}
+
+fn placeholders(json: &Json) -> Option<BTreeMap<String, Vec<String>>> {
+    let texts = |list: &Json| -> Option<Vec<String>> {
+        let items = list.as_array()?.iter();
+        items.map(|s| s.as_str().map(str::to_owned)).collect()
+    };
+    let pairs = json.as_object()?.iter();
+    pairs.map(|(name, list)| Some((name.clone(), texts(list)?))).collect()
 }
 
 /// The first place where two values differ.

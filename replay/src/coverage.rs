@@ -128,6 +128,7 @@ impl<'a> Coverage<'a> {
             .map(|node| Wanted {
                 condition: *node,
                 source: None,
+                independent: true,
             })
             .collect();
         let plan = Plan::new(&self.formulas, &wanted, &Schema::new(specs), &present);
@@ -144,10 +145,13 @@ impl<'a> Coverage<'a> {
         &self.problems
     }
 
-    /// Each active rule's name and how often it fired, in the order of the rules.
+    /// Each active rule's name and how often it fired, in the order of the rules; without those whose matches serve
+    /// correlations alone.
     pub fn fired(&self) -> impl Iterator<Item = (&str, u64)> {
         let rules = self.rules.rules().iter().zip(&self.fired);
-        rules.filter(|(r, _)| r.active).map(|(r, n)| (r.name.as_str(), *n))
+        rules
+            .filter(|(r, _)| r.active && !r.silent)
+            .map(|(r, n)| (r.name.as_str(), *n))
     }
 
     /// Comparisons that were true of no event, as they are written, with the rules that hold them; sorted.

@@ -80,6 +80,7 @@ impl Filter {
         let wanted = [Wanted {
             condition: self.condition,
             source: None,
+            independent: false,
         }];
         Plan::new(&self.formulas, &wanted, schema, present)
     }

@@ -1,4 +1,4 @@
-//! Rules over traces: Falco's language, evaluated on dictionaries.
+//! Rules over traces: Falco's language and Sigma, evaluated on dictionaries.
 //!
 //! Pure: files are handed over as text, time comes from events only, and neither threads nor hash order can change an
 //! output.
@@ -17,6 +17,7 @@ mod fields;
 mod filter;
 mod output;
 mod rules;
+mod sigma;
 mod source;
 pub mod testing;
 mod triage;

@@ -43,6 +43,17 @@ impl Format {
         format.ok_or_else(Diagnostics::default)
     }
 
+    /// Texts, each with the value that follows it, and a text at the end.
+    pub(crate) fn made(parts: Vec<(String, Extract)>, end: &str) -> Format {
+        let tokens = parts
+            .into_iter()
+            .flat_map(|(text, value)| [Token::Text(text), Token::Field { value, width: 0 }])
+            .chain([Token::Text(end.to_owned())]);
+        Format {
+            tokens: tokens.collect(),
+        }
+    }
+
     /// Columns that must be decoded for [`Format::text`].
     pub fn needs(&self) -> Need {
         self.values().fold(Need::KIND, |n, v| n | v.needs())

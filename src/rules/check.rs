@@ -3,11 +3,12 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use ctrace_replay::{Checked, LoadOptions, Severity, Verdict};
+use ctrace_replay::{Checked, Severity, Verdict};
 use ctrace_trace::escape;
 use serde_json::json;
 
-use crate::{diagnosis, exit, output, rule_files};
+use crate::rule_files::{self, Selection};
+use crate::{diagnosis, exit, output};
 
 /// Arguments of `ctrace rules check`.
 #[derive(clap::Args)]
@@ -15,6 +16,8 @@ pub(crate) struct Args {
     /// Rules files in Falco's or Sigma's format, or folders of them
     #[arg(required = true, value_name = "FILE")]
     rules: Vec<PathBuf>,
+    #[command(flatten)]
+    selection: Selection,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
@@ -27,7 +30,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let texts = rule_files::texts(&args.rules)?;
     let files = rule_files::as_files(&texts);
-    let report = ctrace_replay::check(&files, &LoadOptions::default());
+    let report = ctrace_replay::check(&files, &args.selection.options());
     let mut out = output::stdout();
     for rule in &report.rules {
         let line = if args.json { as_json(rule) } else { as_text(rule) };

@@ -85,7 +85,9 @@ impl Run<'_> {
     fn alerts(&self, reader: &mut BlockReader, block: &BlockRef, hits: &[Hit]) -> Result<Vec<Alert>, Problem> {
         let rules = hits.iter().filter_map(|hit| self.rules.get(hit.rule));
         let asked = self.inspection.map_or(Need::NOTHING, Inspection::needs);
-        let need = rules.fold(asked | Need::TS | Need::KIND, |need, rule| need | rule.output.needs());
+        let need = rules.fold(asked | Need::TS | Need::KIND, |need, rule| {
+            need | rule.output.needs() | rule.captured_needs()
+        });
         let decoded = self.read(reader, block, narrowed(need, hits.iter().map(|h| h.bulk)))?;
         let about = &block.header().about;
         let origin = Origin {

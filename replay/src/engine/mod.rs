@@ -27,6 +27,7 @@ use ctrace_trace::segment::{BlockRef, Problem};
 
 use crate::alert::{Alert, Origin};
 use crate::rules::{Rule, RuleSet};
+use crate::sigma::Correlator;
 use crate::triage::Inspection;
 use blocks::{Run, Worker};
 use losses::Losses;
@@ -155,7 +156,8 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Replays a case; `take` is called for each alert, in the order of events and of rules.
+    /// Replays a case; `take` is called for each alert, in the order of events and of rules. Alerts of correlations come
+    /// among the others once no earlier event can belong to them.
     pub fn replay(&self, case: &Case, options: &Options, take: &mut dyn FnMut(&Alert)) -> Outcome {
         let blocks: Vec<&BlockRef> = case.blocks().collect();
         let late = options.resolve_late.then(|| case.late_facts(options.threads));
@@ -172,13 +174,22 @@ impl<'a> Engine<'a> {
             ..Outcome::default()
         };
         let mut losses = Losses::new(&outcome.losses);
+        let mut correlator = Correlator::new(&self.rules.correlations);
+        let (mut told, mut incomplete) = (0, 0);
+        let mut tell = |alert: &Alert| {
+            told += 1;
+            incomplete += u64::from(alert.incomplete.is_some());
+            take(alert);
+        };
         // The alerts of a block wait for the next one that can be read: what lies between is lost.
         let mut waiting: Vec<Alert> = Vec::new();
-        let mut hand_over = |alerts: Vec<Alert>, losses: &Losses, outcome: &mut Outcome| {
+        let mut hand_over = |alerts: Vec<Alert>, losses: &Losses| {
             for mut alert in alerts {
                 losses.mark(&mut alert);
-                outcome.incomplete += u64::from(alert.incomplete.is_some());
-                take(&alert);
+                if !alert.silent {
+                    tell(&alert);
+                }
+                correlator.feed(&alert, &mut tell);
             }
         };
         let mut at = 0;
@@ -192,12 +203,11 @@ impl<'a> Engine<'a> {
                 match done {
                     Some(Ok(Some(alerts))) => {
                         outcome.blocks_read += 1;
-                        outcome.alerts += alerts.len() as u64;
-                        hand_over(std::mem::replace(&mut waiting, alerts), &losses, &mut outcome);
+                        hand_over(std::mem::replace(&mut waiting, alerts), &losses);
                     }
                     Some(Ok(None)) => {
                         outcome.blocks_skipped += 1;
-                        hand_over(std::mem::take(&mut waiting), &losses, &mut outcome);
+                        hand_over(std::mem::take(&mut waiting), &losses);
                     }
                     Some(Err(problem)) => {
                         outcome.blocks_read += 1;
@@ -209,7 +219,9 @@ impl<'a> Engine<'a> {
                 at += 1;
             },
         );
-        hand_over(waiting, &losses, &mut outcome);
+        hand_over(waiting, &losses);
+        correlator.finish(&mut tell);
+        (outcome.alerts, outcome.incomplete) = (told, incomplete);
         outcome.events = blocks.iter().map(|b| u64::from(b.head().events)).sum();
         outcome
     }
@@ -244,6 +256,7 @@ impl<'a> Engine<'a> {
         let wanted = |r: &'a Rule| Wanted {
             condition: r.condition,
             source: Some(&r.source),
+            independent: r.independent,
         };
         self.active().into_iter().map(wanted).collect()
     }

@@ -125,7 +125,7 @@ impl<'a> Builder<'a> {
     fn atom(&self, text: String, atom: &Atom) -> Arc<Explained> {
         let place = Place::Event(self.event);
         let value = match &atom.right {
-            Right::Test(_) | Right::Every(_) => shown(&atom.left, place),
+            Right::Test(_) | Right::Every(_) | Right::Record(_) => shown(&atom.left, place),
             Right::Field(_, right) => format!("{}, {}", shown(&atom.left, place), shown(right, place)),
         };
         leaf(text, value, evaluate::holds(atom, place))

@@ -75,7 +75,7 @@ impl RuleSet {
         let found = self.rules.get(rule)?;
         let tree = build::tree(self, found, event)?;
         let source = event.spec().map_or("", |s| s.source.name());
-        let other = (source != found.source).then(|| (found.source.clone(), source.to_owned()));
+        let other = (!found.concerns(source)).then(|| (found.source.clone(), source.to_owned()));
         Some(Explanation {
             rule: found.name.clone(),
             event: event.seq(),

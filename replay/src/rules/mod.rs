@@ -9,8 +9,11 @@ mod check;
 mod collect;
 mod exception;
 mod item;
+mod node;
 mod read;
 mod resolve;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use ctrace_trace::block::Need;
 use ctrace_trace::block::decoded::EventView;
@@ -20,23 +23,27 @@ use crate::diagnostics::{Diagnostic, Diagnostics, Severity};
 use crate::engine::evaluate::{self, Place};
 use crate::fields;
 use crate::output::Format;
+use crate::sigma::{self, Resolved};
 use crate::source::Sources;
+use crate::typed::atom::Extract;
 use crate::typed::compile::{self, CompileError, ErrorKind};
 use crate::typed::formula::{Formulas, NodeId};
+use crate::typed::glob::Glob;
 use crate::yaml::Yaml;
 
 pub use check::{Checked, Language, Report, Verdict, check};
 pub use item::Priority;
+pub(crate) use node::{Bad, Node, Read};
 pub(crate) use resolve::Syntax;
 
 /// The engine version that rules may require; that of Falco 0.44.
 pub const ENGINE_VERSION: (u32, u32, u32) = (0, 62, 0);
 
 /// Deepest formula once macros are expanded; public rules stay below ten.
-const MAX_DEPTH: u32 = 500;
+pub(crate) const MAX_DEPTH: u32 = 500;
 
 /// Largest formula once macros are expanded; public rules stay below a thousand.
-const MAX_SIZE: u64 = 1 << 18;
+pub(crate) const MAX_SIZE: u64 = 1 << 18;
 
 /// A rules file: the caller reads it, so that this crate needs no file system.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +63,12 @@ pub struct LoadOptions {
     pub tags: Vec<String>,
     /// No rules with one of these tags.
     pub without_tags: Vec<String>,
+    /// No rules with names that one of these shell patterns matches.
+    pub disable: Vec<String>,
+    /// Rules with names that one of these shell patterns matches run even where their file or `disable` says otherwise.
+    pub enable: Vec<String>,
+    /// Values of the placeholders in Sigma rules, by name.
+    pub placeholders: BTreeMap<String, Vec<String>>,
 }
 
 /// One rule that loaded.
@@ -69,7 +82,7 @@ pub struct Rule {
     pub priority: Priority,
     /// Its tags, sorted.
     pub tags: Vec<String>,
-    /// The source of the events it looks at.
+    /// The source of the events it looks at; several are joined with commas.
     pub source: String,
     /// Whether it runs: it is enabled and the [`LoadOptions`] select it.
     pub active: bool,
@@ -79,6 +92,32 @@ pub struct Rule {
     pub(crate) syntax: Option<Expr>,
     /// Names of the exceptions that stand in `syntax`, in their order: they are the last parts of it.
     pub(crate) exceptions: Vec<String>,
+    /// Its index in [`RuleSet::rules`].
+    pub(crate) index: usize,
+    /// Whether it raises an alert whatever other rules match, as Sigma's rules do.
+    pub(crate) independent: bool,
+    /// Whether its matches serve correlations alone.
+    pub(crate) silent: bool,
+    /// Values that correlations want of each match; `None` for the name of the host.
+    pub(crate) capture: Vec<Option<Extract>>,
+}
+
+impl Rule {
+    /// Columns that the values for correlations need.
+    pub(crate) fn captured_needs(&self) -> Need {
+        let values = self.capture.iter().flatten();
+        values.fold(Need::NOTHING, |need, value| need | value.needs())
+    }
+
+    /// Whether it looks at events of a source.
+    pub(crate) fn concerns(&self, source: &str) -> bool {
+        concerns(&self.source, source)
+    }
+}
+
+/// Whether a source is among those that are joined with commas.
+pub(crate) fn concerns(sources: &str, source: &str) -> bool {
+    sources.split(", ").any(|s| s == source)
 }
 
 /// Rules that loaded without errors.
@@ -87,6 +126,7 @@ pub struct RuleSet {
     pub(crate) rules: Vec<Rule>,
     pub(crate) formulas: Formulas,
     pub(crate) syntax: Syntax,
+    pub(crate) correlations: Vec<Resolved>,
     warnings: Vec<Diagnostic>,
     notes: Vec<Diagnostic>,
 }
@@ -101,7 +141,7 @@ impl RuleSet {
     /// comparison. For single events: an [`crate::Engine`] asks all rules of all events faster. The columns of
     /// [`RuleSet::needs`] must be there.
     pub fn holds(&self, rule: usize, event: EventView<'_>) -> bool {
-        let of_source = |rule: &&Rule| event.spec().is_some_and(|s| s.source.name() == rule.source);
+        let of_source = |rule: &&Rule| event.spec().is_some_and(|s| rule.concerns(s.source.name()));
         let mut ask = |id| {
             self.formulas
                 .atom_of(id)
@@ -190,6 +230,7 @@ pub(crate) struct Loader {
     pub(crate) diagnostics: Vec<Diagnostic>,
     /// What became of the rules so far.
     pub(crate) checked: Vec<Checked>,
+    pub(crate) sigma: Vec<sigma::Document>,
 }
 
 impl Loader {
@@ -227,11 +268,15 @@ impl Loader {
             rules.extend(compiled);
         }
         let syntax = scope.finish(&mut formulas, &mut self);
+        rules.iter_mut().enumerate().for_each(|(i, rule)| rule.index = i);
+        let documents = std::mem::take(&mut self.sigma);
+        let correlations = sigma::compile(&documents, options, &mut self, &mut formulas, &mut rules);
         Loaded {
             set: RuleSet {
                 rules,
                 formulas,
                 syntax,
+                correlations,
                 warnings: Vec::new(),
                 notes: Vec::new(),
             },
@@ -280,11 +325,15 @@ impl Loader {
             priority: rule.priority,
             tags: rule.tags.iter().cloned().collect(),
             source: rule.source.clone(),
-            active: rule.enabled && options.selects(rule),
+            active: options.selects(&rule.name, rule.priority, &rule.tags, rule.enabled),
             condition,
             output: output?,
             syntax: Some(syntax),
             exceptions: used.map(|e| e.name.clone()).collect(),
+            index: 0,
+            independent: false,
+            silent: false,
+            capture: Vec::new(),
         })
     }
 
@@ -354,9 +403,16 @@ fn verdict(rule: Option<&Rule>, caused: &[Diagnostic]) -> Verdict {
 }
 
 impl LoadOptions {
-    fn selects(&self, rule: &item::RuleItem) -> bool {
-        let tagged = |tags: &[String]| tags.iter().any(|t| rule.tags.contains(t));
-        self.min_priority.is_none_or(|p| rule.priority <= p)
+    /// Whether a rule runs.
+    pub(crate) fn selects(&self, name: &str, priority: Priority, rule_tags: &BTreeSet<String>, enabled: bool) -> bool {
+        let tagged = |tags: &[String]| tags.iter().any(|t| rule_tags.contains(t));
+        let named = |patterns: &[String]| {
+            let glob = |p: &String| Glob::new(p.as_bytes(), false);
+            patterns.iter().filter_map(glob).any(|g| g.matches(name.as_bytes()))
+        };
+        let enabled = (enabled && !named(&self.disable)) || named(&self.enable);
+        enabled
+            && self.min_priority.is_none_or(|p| priority <= p)
             && (self.tags.is_empty() || tagged(&self.tags))
             && !tagged(&self.without_tags)
     }

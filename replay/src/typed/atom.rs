@@ -1,7 +1,10 @@
 //! Atoms: one comparison each.
 
+use std::sync::Arc;
+
 use ctrace_trace::block::Need;
 
+use super::record::RecordTest;
 use super::test::{StrTest, Test};
 use super::transform::Transform;
 use crate::condition::Operator;
@@ -20,6 +23,8 @@ pub(crate) enum Extract {
     /// The elements of the second with the first between them.
     Join(Box<Extract>, Box<Extract>),
     List(Vec<Extract>),
+    /// The first that is there.
+    First(Vec<Extract>),
 }
 
 impl Extract {
@@ -47,7 +52,9 @@ impl Extract {
             Extract::Field(f) => each(f),
             Extract::Absent(_) | Extract::Constant(_) => {}
             Extract::Apply(_, inner) => inner.fields(each),
-            Extract::Concat(parts) | Extract::List(parts) => parts.iter().for_each(|p| p.fields(each)),
+            Extract::Concat(parts) | Extract::List(parts) | Extract::First(parts) => {
+                parts.iter().for_each(|p| p.fields(each))
+            }
             Extract::Join(a, b) => {
                 a.fields(each);
                 b.fields(each);
@@ -79,6 +86,7 @@ impl Extract {
             Extract::Concat(parts) => format!("concat({})", list(parts)),
             Extract::Join(a, b) => format!("join({},{})", a.text(), b.text()),
             Extract::List(parts) => format!("({})", list(parts)),
+            Extract::First(parts) => format!("first({})", list(parts)),
         }
     }
 }
@@ -99,6 +107,8 @@ pub(crate) enum Right {
     Every(Test),
     /// Another field.
     Field(Operator, Extract),
+    /// Of the audit records that the left side is, one satisfies this.
+    Record(Arc<RecordTest>),
 }
 
 impl Atom {
@@ -108,6 +118,7 @@ impl Atom {
             Right::Test(test) => format!("{} {test}", self.left.text()),
             Right::Every(test) => format!("every {} {test}", self.left.text()),
             Right::Field(op, right) => format!("{} {} {}", self.left.text(), op.name(), right.text()),
+            Right::Record(test) => format!("one audit record: {test}"),
         }
     }
 
@@ -129,14 +140,14 @@ impl Atom {
 
     pub(crate) fn scope(&self) -> Scope {
         match &self.right {
-            Right::Test(_) | Right::Every(_) => self.left.scope(),
+            Right::Test(_) | Right::Every(_) | Right::Record(_) => self.left.scope(),
             Right::Field(_, right) => self.left.scope().join(right.scope()),
         }
     }
 
     pub(crate) fn needs(&self) -> Need {
         match &self.right {
-            Right::Test(_) | Right::Every(_) => self.left.needs(),
+            Right::Test(_) | Right::Every(_) | Right::Record(_) => self.left.needs(),
             Right::Field(_, right) => self.left.needs() | right.needs(),
         }
     }
