@@ -187,6 +187,11 @@ impl Alert {
         out
     }
 
+    /// Whether it is about several events: its event is the last of them.
+    pub(crate) fn is_correlation(&self) -> bool {
+        self.index == usize::MAX
+    }
+
     /// The id of a correlation's alert whose last match this is.
     pub(crate) fn id_for(&self, correlation: &str) -> String {
         id(self.id.as_bytes(), self.event, self.ts, correlation)

@@ -179,7 +179,10 @@ impl<'a> Engine<'a> {
         let mut tell = |alert: &Alert| {
             told += 1;
             incomplete += u64::from(alert.incomplete.is_some());
-            take(alert);
+            match self.inspection.filter(|_| alert.is_correlation()) {
+                Some(inspection) => take(&inspection.of_correlation(alert)),
+                None => take(alert),
+            }
         };
         // The alerts of a block wait for the next one that can be read: what lies between is lost.
         let mut waiting: Vec<Alert> = Vec::new();

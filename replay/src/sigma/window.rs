@@ -11,7 +11,6 @@ use super::correlation::Measure;
 use crate::alert::Alert;
 use crate::condition::Operator;
 use crate::rules::Priority;
-use crate::triage::Seen;
 
 /// How much later than its time an event may be recorded: audit events are up to two seconds late.
 const SLACK_NS: u64 = 5_000_000_000;
@@ -322,12 +321,6 @@ impl Resolved {
             captured: key.iter().map(|v| Some(v.clone())).collect(),
             index: usize::MAX,
             silent: false,
-            // What covers the last match alone does not cover the correlation.
-            seen: Seen {
-                suppressed: None,
-                expired: None,
-                ..window.last.seen.clone()
-            },
             ..window.last.clone()
         }
     }

@@ -6,6 +6,7 @@ use ctrace_trace::block::decoded::EventView;
 use ctrace_trace::escape;
 
 use super::suppression::{Suppression, Suppressions};
+use crate::alert::Alert;
 use crate::diagnostics::Diagnostics;
 use crate::output::Format;
 use crate::rules::Rule;
@@ -63,5 +64,15 @@ impl Inspection {
             suppressed,
             expired: expired.filter(|_| suppressed.is_none()),
         }
+    }
+
+    /// A correlation's alert with answers of its own: what covers its last event does not cover it, and suppressions
+    /// with a condition, which is about one event, never do.
+    pub(crate) fn of_correlation(&self, alert: &Alert) -> Alert {
+        let (suppressed, expired) = self.suppressions.find_named(&alert.rule, alert.ts);
+        let mut out = alert.clone();
+        out.seen.suppressed = suppressed;
+        out.seen.expired = expired.filter(|_| suppressed.is_none());
+        out
     }
 }

@@ -35,6 +35,12 @@ pub struct Suppression {
     condition: Option<NodeId>,
 }
 
+impl Suppression {
+    fn names(&self, rule: &str) -> bool {
+        self.patterns.iter().any(|p| p.matches(rule.as_bytes()))
+    }
+}
+
 /// All entries.
 #[derive(Debug, Default)]
 pub struct Suppressions {
@@ -80,18 +86,23 @@ impl Suppressions {
 
     /// The first entry that covers a rule's alert for an event, and the first that would had it not expired.
     pub(super) fn find(&self, rule: &str, event: EventView<'_>) -> (Option<usize>, Option<usize>) {
-        let (mut live, mut expired) = (None, None);
-        for (i, entry) in self.entries.iter().enumerate() {
-            if live.is_some() || !self.covers(entry, rule, event) {
-                continue;
+        self.first(event.ts(), |entry| self.covers(entry, rule, event))
+    }
+
+    /// The same by the rule's name alone.
+    pub(super) fn find_named(&self, rule: &str, ts: u64) -> (Option<usize>, Option<usize>) {
+        self.first(ts, |entry| entry.condition.is_none() && entry.names(rule))
+    }
+
+    fn first(&self, ts: u64, covers: impl Fn(&Suppression) -> bool) -> (Option<usize>, Option<usize>) {
+        let mut expired = None;
+        for (i, entry) in self.entries.iter().enumerate().filter(|(_, entry)| covers(entry)) {
+            if entry.expires.is_none_or(|end| ts < end) {
+                return (Some(i), expired);
             }
-            if entry.expires.is_none_or(|end| event.ts() < end) {
-                live = Some(i);
-            } else {
-                expired = expired.or(Some(i));
-            }
+            expired = expired.or(Some(i));
         }
-        (live, expired)
+        (None, expired)
     }
 
     fn covers(&self, entry: &Suppression, rule: &str, event: EventView<'_>) -> bool {
@@ -99,8 +110,7 @@ impl Suppressions {
             let atom = self.formulas.atom_of(id);
             atom.is_some_and(|atom| evaluate::holds(atom, Place::Event(event)))
         };
-        entry.patterns.iter().any(|p| p.matches(rule.as_bytes()))
-            && entry.condition.is_none_or(|c| self.formulas.eval(c, &mut ask))
+        entry.names(rule) && entry.condition.is_none_or(|c| self.formulas.eval(c, &mut ask))
     }
 }
 

@@ -95,3 +95,22 @@ fn new_disabled_and_hidden_rules_are_named() {
         )]
     );
 }
+
+#[test]
+fn correlations_are_compared_too() {
+    let old = "
+title: Executed
+name: executed
+logsource: {category: process_creation, product: linux}
+detection: {selection: {Image|startswith: /}, condition: selection}
+---
+title: Many
+correlation: {type: event_count, rules: [executed], group-by: [User], timespan: 1h, condition: {gte: 2}}
+level: high
+";
+    let found = told(old, &old.replace("gte: 2", "gte: 200"), Matching::First);
+    let (change, text, reasons) = found.first().expect("the correlation");
+    assert_eq!(*change, Change::Removed);
+    assert!(text.contains("Many ("), "{text}");
+    assert_eq!(*reasons, ["the correlation finds other matches in the new rules"]);
+}

@@ -232,3 +232,45 @@ fn alerts_near_a_loss_are_marked() {
         found[0].json()
     );
 }
+
+const CORRELATION: &str = "
+title: Executed
+name: executed
+logsource: {category: process_creation, product: linux}
+detection: {selection: {Image|startswith: /}, condition: selection}
+level: low
+---
+title: Many
+correlation: {type: event_count, rules: [executed], group-by: [User], timespan: 1h, condition: {gte: 2}}
+level: high
+";
+
+#[test]
+fn correlations_are_suppressed_by_name_alone() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let case = attack(dir.path(), 3);
+    let file = RuleFile {
+        name: "r.yml",
+        text: CORRELATION,
+    };
+    let set = load(&[file], &LoadOptions::default()).expect("rules load");
+    let fates = |text: &str| {
+        let inspection = Inspection::new(&[], suppressions(text)).expect("fields");
+        let (mut triage, mut out) = (Triage::default(), Vec::new());
+        let engine = Engine::new(&set).inspecting(&inspection);
+        engine.replay(&case, &Options::default(), &mut |a| {
+            let fate = triage.judge(a);
+            if a.rule == "Many" {
+                out.push(fate);
+            }
+        });
+        out
+    };
+    let entry = |more: &str| format!("- {{suppress: Many, reason: r, expires: never{more}}}\n");
+    let all = fates("");
+    assert!(!all.is_empty() && all.iter().all(|f| *f == Fate::Shown), "{all:?}");
+    assert!(fates(&entry("")).iter().all(|f| *f == Fate::Suppressed(0)));
+    assert_eq!(fates(&entry(", condition: proc.name exists")), all);
+    // What covers the matches does not cover what they make together.
+    assert_eq!(fates(&entry("").replace("Many", "Executed")), all);
+}
