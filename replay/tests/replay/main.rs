@@ -7,5 +7,6 @@ mod filters;
 mod order;
 mod recorded;
 mod recording;
+mod sigma;
 #[path = "../skip/mod.rs"]
 mod skip;
