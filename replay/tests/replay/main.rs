@@ -1,6 +1,7 @@
 //! Rules over cases that are written through the public interface: what alerts there are and how they look.
 
 mod alerts;
+mod correlation;
 mod diff;
 mod explain;
 mod filters;
