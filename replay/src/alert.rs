@@ -60,7 +60,8 @@ pub struct Incomplete {
     pub from_ts: u64,
     /// When the last was over.
     pub to_ts: u64,
-    /// The sources that lost them, sorted; `damaged block` for a block that cannot be read.
+    /// The sources that lost them, sorted; `damaged block` for one that cannot be read, `missing blocks` for a hole
+    /// between two.
     pub sources: Vec<String>,
 }
 

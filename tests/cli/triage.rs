@@ -237,3 +237,41 @@ fn a_broken_stderr_changes_nothing() {
         assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{stderr}");
     }
 }
+
+#[test]
+fn alerts_near_a_damaged_block_say_so() {
+    let made = folder();
+    let text = "- {rule: r, desc: d, condition: evt.type = openat, output: '%evt.num', priority: INFO}\n";
+    let rules = file(made.path(), "r.yaml", text);
+    let whole = cases::changed(|_| ());
+    let replay = |case: &Path| ctrace(["replay".as_ref(), case.as_os_str(), "-r".as_ref(), rules.as_os_str()]);
+    let all = replay(whole.path()).code(1);
+    assert!(
+        all.out.lines().count() == 400 && !all.out.contains("[incomplete"),
+        "{}",
+        all.err
+    );
+    // Whatever part of a block in the middle is damaged, all that is left of the recording is near it.
+    let (mut read, mut lost) = (0, 0);
+    for part in 0..24 {
+        let case = cases::changed(|bytes| {
+            let at = bytes.len() / 2 + part * 37;
+            bytes[at] ^= 0x55;
+        });
+        let ran = replay(case.path());
+        let lines = ran.out.lines().count();
+        let marked = ran
+            .out
+            .lines()
+            .filter(|l| l.contains("[incomplete: 10 events of "))
+            .count();
+        match lines {
+            390 => assert_eq!(marked, 390, "{part}: {}", ran.err),
+            // What is damaged was not looked at.
+            400 => assert_eq!(marked, 0, "{part}: {}", ran.err),
+            other => panic!("{part}: {other} alerts; {}", ran.err),
+        }
+        *(if lines == 400 { &mut read } else { &mut lost }) += 1;
+    }
+    assert!(lost > 5, "{lost} lost a block, {read} did not");
+}

@@ -9,6 +9,9 @@ use crate::alert::{Alert, Incomplete};
 /// A loss this near to an alert, before it began or after it ended, marks the alert.
 pub(crate) const LOSS_WINDOW_NS: u64 = 10_000_000_000;
 
+/// So many alerts wait at most until it is known whether the blocks after them can be read.
+pub(crate) const MAX_WAITING: usize = 1 << 14;
+
 /// A time in which events are missing.
 #[derive(Clone, Debug)]
 struct Missing {
@@ -27,8 +30,9 @@ pub(super) struct Losses {
 }
 
 impl Losses {
-    /// Of what the recorder noted. A loss whose time is not known may have been at any time.
-    pub(super) fn new(losses: &[Loss]) -> Losses {
+    /// Of what the recorder noted, and of holes between blocks: the number of a block's first event tells how many
+    /// events are missing before it. A loss whose time is not known may have been at any time.
+    pub(super) fn new(losses: &[Loss], blocks: &[&BlockRef]) -> Losses {
         let missing = |loss: &Loss| Missing {
             from: loss.from_ts,
             to: if loss.to_ts == 0 { u64::MAX } else { loss.to_ts },
@@ -36,8 +40,21 @@ impl Losses {
             count: loss.count,
             source: loss.source.clone(),
         };
+        let holes = blocks.windows(2).filter_map(|pair| {
+            let [before, after] = pair else { return None };
+            let (before, after) = (before.head(), after.head());
+            let next = before.first_seq.checked_add(u64::from(before.events))?;
+            let count = after.first_seq.checked_sub(next).filter(|count| *count > 0)?;
+            Some(Missing {
+                from: before.max_ts,
+                to: after.min_ts.max(before.max_ts),
+                latest: 0,
+                count,
+                source: "missing blocks".to_owned(),
+            })
+        });
         let mut out = Losses {
-            sorted: losses.iter().map(missing).collect(),
+            sorted: losses.iter().map(missing).chain(holes).collect(),
         };
         out.settle();
         out

@@ -15,7 +15,7 @@ pub(crate) mod scan;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ use crate::rules::{Rule, RuleSet};
 use crate::sigma::Correlator;
 use crate::triage::Inspection;
 use blocks::{Run, Worker};
-use losses::Losses;
+use losses::{LOSS_WINDOW_NS, Losses, MAX_WAITING};
 use plan::{Plan, Wanted};
 
 /// How to replay.
@@ -173,7 +173,7 @@ impl<'a> Engine<'a> {
             losses: case.losses().0,
             ..Outcome::default()
         };
-        let mut losses = Losses::new(&outcome.losses);
+        let mut losses = Losses::new(&outcome.losses, &blocks);
         let mut correlator = Correlator::new(&self.rules.correlations);
         let (mut told, mut incomplete) = (0, 0);
         let mut tell = |alert: &Alert| {
@@ -184,10 +184,12 @@ impl<'a> Engine<'a> {
                 None => take(alert),
             }
         };
-        // The alerts of a block wait for the next one that can be read: what lies between is lost.
-        let mut waiting: Vec<Alert> = Vec::new();
-        let mut hand_over = |alerts: Vec<Alert>, losses: &Losses| {
-            for mut alert in alerts {
+        // Alerts wait until the blocks after them that are near them in time were read: one of those may be damaged.
+        let mut waiting: VecDeque<Alert> = VecDeque::new();
+        let mut release = |waiting: &mut VecDeque<Alert>, until: u64, losses: &Losses| {
+            let over = |alert: &Alert| alert.ts.saturating_add(LOSS_WINDOW_NS) <= until;
+            while waiting.len() > MAX_WAITING || waiting.front().is_some_and(over) {
+                let Some(mut alert) = waiting.pop_front() else { break };
                 losses.mark(&mut alert);
                 if !alert.silent {
                     tell(&alert);
@@ -203,26 +205,25 @@ impl<'a> Engine<'a> {
             || run.worker(),
             work,
             |done| {
+                let block = blocks.get(at);
                 match done {
                     Some(Ok(Some(alerts))) => {
                         outcome.blocks_read += 1;
-                        hand_over(std::mem::replace(&mut waiting, alerts), &losses);
+                        waiting.extend(alerts);
                     }
-                    Some(Ok(None)) => {
-                        outcome.blocks_skipped += 1;
-                        hand_over(std::mem::take(&mut waiting), &losses);
-                    }
+                    Some(Ok(None)) => outcome.blocks_skipped += 1,
                     Some(Err(problem)) => {
                         outcome.blocks_read += 1;
                         outcome.problems.push(problem);
-                        blocks.get(at).into_iter().for_each(|b| losses.add_block(b));
+                        block.into_iter().for_each(|b| losses.add_block(b));
                     }
                     None => {}
                 }
+                release(&mut waiting, block.map_or(0, |b| b.head().min_ts), &losses);
                 at += 1;
             },
         );
-        hand_over(waiting, &losses);
+        release(&mut waiting, u64::MAX, &losses);
         correlator.finish(&mut tell);
         (outcome.alerts, outcome.incomplete) = (told, incomplete);
         outcome.events = blocks.iter().map(|b| u64::from(b.head().events)).sum();

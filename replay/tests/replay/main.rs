@@ -3,12 +3,14 @@
 mod alerts;
 mod baseline;
 mod certificate;
+mod correlation;
 mod diff;
 mod explain;
 mod filters;
 mod order;
 mod recorded;
 mod recording;
+mod sigma;
 #[path = "../skip/mod.rs"]
 mod skip;
 mod testing;
