@@ -1,5 +1,6 @@
 //! The `ctrace` command: arguments, exit codes, and one file per subcommand. The only code that prints.
 
+mod certificate;
 mod diagnosis;
 mod diff;
 mod exit;
@@ -14,6 +15,9 @@ mod record;
 mod replay;
 mod rule_files;
 mod rules;
+mod test;
+mod triage;
+mod verify;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -40,8 +44,12 @@ enum Command {
     Replay(replay::Args),
     /// Tell why a rule fires on an event, or why it does not
     Explain(explain::Args),
+    /// Check that a case and rules give what a certificate says
+    Verify(verify::Args),
     /// Compare the alerts that two versions of rules give, and name the conditions responsible
     Diff(diff::Args),
+    /// Run tests of rules: captures or events, and the alerts that must and must not come of them
+    Test(test::Args),
     /// Look at rules without a case: what loads, and what the others would need
     Rules(rules::Args),
     /// Query a case or an exported folder with SQL
@@ -71,7 +79,9 @@ fn main() -> ExitCode {
         Command::Read(args) => read::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Diff(args) => diff::run(&args),
+        Command::Test(args) => test::run(&args),
         Command::Rules(args) => rules::run(&args),
         Command::Query(args) => query::run(&args),
         Command::Export(args) => export::run(&args),

@@ -1,15 +1,19 @@
 //! `ctrace replay`: rules over a case, alerts on stdout.
 
-use std::io::Write;
+use std::fs;
+use std::io::{self, BufWriter, StdoutLock, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use ctrace_replay::{Alert, Engine, Options};
+use anyhow::Context;
+use ctrace_replay::{Alert, AlertDigest, Engine, Extras, Fate, Options, RuleSet, Suppression, Triage};
+use ctrace_trace::case::Case;
 use ctrace_trace::escape;
 
 use crate::progress::Progress;
 use crate::read::Resolve;
 use crate::rule_files::{self, Selection};
-use crate::{exit, output};
+use crate::{certificate, exit, output, triage};
 
 /// Arguments of `ctrace replay`.
 #[derive(clap::Args)]
@@ -30,6 +34,17 @@ pub(crate) struct Args {
     /// Whose knowledge names containers: the whole case's, or only what was known when an event was recorded
     #[arg(long, value_enum, default_value_t = Resolve::Case, value_name = "WHOSE")]
     resolve: Resolve,
+    /// Show each alert's id and the number of its event
+    #[arg(long)]
+    ids: bool,
+    /// Write a certificate: digests of case, rules, engine and alerts, for `ctrace verify`
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
+    /// Afterwards, tell on stderr how long the case takes with each rule alone
+    #[arg(long)]
+    profile: bool,
+    #[command(flatten)]
+    triage: triage::Options,
     #[command(flatten)]
     selection: Selection,
     /// No summary on stderr
@@ -53,7 +68,8 @@ impl Args {
 /// Replays.
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let (case, rules) = args.inputs()?;
-    let Some(rules) = rule_files::load(rules, &args.selection.options())? else {
+    let load = args.selection.options();
+    let (Some(rules), Some((inspection, triage))) = (rule_files::load(rules, &load)?, args.triage.prepare()?) else {
         return Ok(exit::USAGE);
     };
     let case = output::open_case(case)?;
@@ -62,33 +78,149 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         resolve_late: args.resolve == Resolve::Case,
         matching: args.selection.matching.into(),
     };
-    let progress = Progress::new(case.totals().events);
-    let mut out = output::stdout();
-    let mut written = Ok(());
-    let outcome = Engine::new(&rules.set).replay(&case, &options, &mut |alert| {
-        if written.is_ok() {
-            written = progress.line(&mut out, &line(alert, args.json));
-        }
-    });
-    drop(progress);
-    written?;
-    out.flush()?;
+    let mut engine = Engine::new(&rules.set);
+    if let Some(inspection) = &inspection {
+        engine = engine.inspecting(inspection);
+    }
+    let mut printing = Printing {
+        args,
+        suppressions: inspection.as_ref().map_or(&[], |i| i.suppressions()),
+        triage,
+        digest: args.certificate.as_ref().map(|_| AlertDigest::default()),
+        progress: Progress::new(case.totals().events),
+        out: output::stdout(),
+        written: Ok(()),
+    };
+    let outcome = engine.replay(&case, &options, &mut |alert| printing.alert(alert));
+    let summary = printing.finish()?;
     output::report(&outcome.problems);
     if !args.quiet {
         output::note(&outcome.to_string());
+        triage::left_out(summary.triage.summary.total)
+            .iter()
+            .chain(&triage::remarks(summary.suppressions, &summary.triage.summary))
+            .for_each(|line| output::note(&escape::text(line)));
     }
-    let found = if outcome.alerts > 0 { exit::FINDINGS } else { exit::DONE };
+    if args.profile {
+        profile(&rules.set, &case, &options);
+    }
+    if let (Some(path), Some(digest)) = (&args.certificate, &summary.digest) {
+        let certificate = certificate::of(&case, &rules, &load, &options, digest);
+        fs::write(path, certificate.text()).with_context(|| format!("certificate {}", path.display()))?;
+    }
+    let total = summary.triage.summary.total;
+    let found = if total.all() > total.suppressed {
+        exit::FINDINGS
+    } else {
+        exit::DONE
+    };
     Ok(output::exit_code(
         case.problems().iter().chain(&outcome.problems),
         found,
     ))
 }
 
-/// An alert as it is printed. Names in it are hostile.
-fn line(alert: &Alert, json: bool) -> String {
-    if json {
-        output::visible_json(&alert.json()).into_owned()
-    } else {
-        escape::text(&alert.text())
+/// What is done with each alert as it comes.
+struct Printing<'a> {
+    args: &'a Args,
+    suppressions: &'a [Suppression],
+    triage: Triage,
+    digest: Option<AlertDigest>,
+    progress: Progress,
+    out: BufWriter<StdoutLock<'static>>,
+    written: io::Result<()>,
+}
+
+/// What is left of it at the end.
+struct Printed<'a> {
+    suppressions: &'a [Suppression],
+    triage: Triage,
+    digest: Option<AlertDigest>,
+}
+
+impl<'a> Printing<'a> {
+    fn alert(&mut self, alert: &Alert) {
+        if let Some(digest) = &mut self.digest {
+            digest.add(alert);
+        }
+        let fate = self.triage.judge(alert);
+        let shown = match fate {
+            Fate::Shown => true,
+            Fate::Suppressed(_) => self.args.triage.show_suppressed,
+            Fate::Repeated | Fate::Limited => false,
+        };
+        if shown && !self.args.triage.summary && self.written.is_ok() {
+            let line = self.line(alert, fate);
+            self.written = self.progress.line(&mut self.out, &line);
+        }
     }
+
+    /// An alert as it is printed. Names in it are hostile.
+    fn line(&self, alert: &Alert, fate: Fate) -> String {
+        let reason = triage::reason(self.suppressions, fate);
+        let extras = Extras {
+            ids: self.args.ids,
+            suppressed: reason.as_ref().map(|(reason, at)| (*reason, at.as_str())),
+        };
+        if self.args.json {
+            output::visible_json(&alert.json_with(extras)).into_owned()
+        } else {
+            escape::text(&alert.text_with(extras))
+        }
+    }
+
+    /// Prints what is printed at the end.
+    fn finish(self) -> anyhow::Result<Printed<'a>> {
+        let Printing {
+            args,
+            suppressions,
+            triage,
+            digest,
+            progress,
+            mut out,
+            written,
+        } = self;
+        drop(progress);
+        written?;
+        if args.triage.summary && args.json {
+            writeln!(out, "{}", output::visible_json(&triage.summary.json().to_string()))?;
+        } else if args.triage.summary {
+            triage::table(&mut out, &triage.summary)?;
+        }
+        out.flush()?;
+        Ok(Printed {
+            suppressions,
+            triage,
+            digest,
+        })
+    }
+}
+
+/// Tells how long the case takes with each rule alone, the longest first: decoding what the rule needs, matching, and
+/// making its alerts.
+fn profile(rules: &RuleSet, case: &Case, options: &Options) {
+    let mut costs: Vec<(Duration, u64, u64, &str)> = Vec::new();
+    for (i, rule) in rules.rules().iter().enumerate().filter(|(_, r)| r.active) {
+        let begun = Instant::now();
+        let outcome = Engine::new(rules).only(i).replay(case, options, &mut |_| {});
+        costs.push((begun.elapsed(), outcome.alerts, outcome.blocks_read, &rule.name));
+    }
+    costs.sort_by(|a, b| b.0.cmp(&a.0).then(a.3.cmp(b.3)));
+    let total: f64 = costs.iter().map(|c| c.0.as_secs_f64()).sum();
+    let mut rows = vec![["ms", "share", "alerts", "blocks", "rule"].map(str::to_owned).to_vec()];
+    rows.extend(costs.iter().map(|(time, alerts, blocks, rule)| {
+        let seconds = time.as_secs_f64();
+        vec![
+            format!("{:.2}", seconds * 1e3),
+            format!("{:.0} %", 100.0 * seconds / total.max(f64::MIN_POSITIVE)),
+            alerts.to_string(),
+            blocks.to_string(),
+            escape::text(rule),
+        ]
+    }));
+    let mut text = Vec::new();
+    // Writing to memory cannot fail.
+    let _ = output::table(&mut text, "  ", &rows);
+    output::note("the time that the case takes with each rule alone:");
+    output::raw_note(String::from_utf8_lossy(&text).trim_end_matches('\n'));
 }

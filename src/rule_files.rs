@@ -124,12 +124,9 @@ pub(crate) fn load(paths: &[PathBuf], options: &LoadOptions) -> anyhow::Result<O
     Ok(Some(Loaded { set, texts }))
 }
 
-/// Name and text of each file, in the order of loading.
+/// Name and text of each rules file, in the order of loading.
 pub(crate) fn texts(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, String)>> {
-    let files = found(paths)?.into_iter();
-    files
-        .map(|path| Ok((path.display().to_string(), text(&path)?)))
-        .collect()
+    read(paths, "rules")
 }
 
 /// The same as the engine takes them.
@@ -137,18 +134,23 @@ pub(crate) fn as_files(texts: &[(String, String)]) -> Vec<RuleFile<'_>> {
     texts.iter().map(|(name, text)| RuleFile { name, text }).collect()
 }
 
-/// The files that paths stand for: files as they are, folders' files in order of their names.
-fn found(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+/// Name and text of the files that paths stand for: files as they are, folders' files in order of their paths. `what`
+/// they are is told where one cannot be read.
+pub(crate) fn read(paths: &[PathBuf], what: &str) -> anyhow::Result<Vec<(String, String)>> {
+    let mut texts = Vec::new();
     let lists = paths
         .iter()
-        .map(|p| files(p, "rules"))
+        .map(|p| files(p, what))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    Ok(lists.into_iter().flatten().collect())
+    for path in lists.into_iter().flatten() {
+        texts.push((path.display().to_string(), text(&path, what)?));
+    }
+    Ok(texts)
 }
 
 /// The text of a YAML file.
-pub(crate) fn text(path: &Path) -> anyhow::Result<String> {
-    let name = || format!("rules {}", path.display());
+pub(crate) fn text(path: &Path, what: &str) -> anyhow::Result<String> {
+    let name = || format!("{what} {}", path.display());
     let mut bytes = Vec::new();
     File::open(path)
         .with_context(name)?

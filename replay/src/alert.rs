@@ -1,17 +1,19 @@
 //! Alerts: what a rule says about an event, in Falco's text and JSON shapes.
 
-use std::fmt::{self, Write};
+use std::fmt::Write;
 
 use ctrace_trace::block::decoded::EventView;
 use ctrace_trace::catalogue::Value;
-use serde_json::{Map, Value as Json};
+use ctrace_trace::escape;
+use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 
+use crate::calendar::{Iso8601, TimeOfDay};
 use crate::engine::evaluate::{self, Place};
 use crate::output::Format;
 use crate::rules::{Priority, Rule};
+use crate::triage::Seen;
 use crate::typed::atom::Extract;
-use crate::typed::clock::civil;
 
 /// A rule that matched an event.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,12 +39,38 @@ pub struct Alert {
     pub message: String,
     /// The fields of the output with their values, typed, by name.
     pub fields: Map<String, Json>,
+    /// What was lost near it; `None` where the recording is complete there.
+    pub incomplete: Option<Incomplete>,
+    /// What triage asked of its event.
+    pub(crate) seen: Seen,
     /// What correlations want of it.
     pub(crate) captured: Vec<Option<String>>,
     /// Index of the rule.
     pub(crate) index: usize,
     /// Whether it serves correlations alone.
     pub(crate) silent: bool,
+}
+
+/// Events that are missing within ten seconds of an alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incomplete {
+    /// How many.
+    pub lost: u64,
+    /// When the first loss may have begun, UTC nanoseconds.
+    pub from_ts: u64,
+    /// When the last was over.
+    pub to_ts: u64,
+    /// The sources that lost them, sorted; `damaged block` for a block that cannot be read.
+    pub sources: Vec<String>,
+}
+
+/// What is shown of an alert beside Falco's own keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extras<'a> {
+    /// The alert's id and the number of its event.
+    pub ids: bool,
+    /// Why it is suppressed, and which entry of which file says so.
+    pub suppressed: Option<(&'a str, &'a str)>,
 }
 
 /// The recording that an event belongs to.
@@ -70,15 +98,39 @@ impl Alert {
             hostname: origin.hostname.to_owned(),
             message: rule.output.text(event),
             fields,
+            incomplete: None,
+            seen: Seen::default(),
             captured: captured(rule, event, origin),
             index: rule.index,
             silent: rule.silent,
         }
     }
 
-    /// `HH:MM:SS.nnnnnnnnn: Priority message`, time of day in UTC; control characters escaped as JSON escapes them.
+    /// `HH:MM:SS.nnnnnnnnn: Priority message`, time of day in UTC; control characters escaped as JSON escapes them. What
+    /// Falco does not say follows in brackets.
     pub fn text(&self) -> String {
-        let quoted = Json::from(self.output()).to_string();
+        self.text_with(Extras::default())
+    }
+
+    /// The same with more in brackets.
+    pub fn text_with(&self, extras: Extras<'_>) -> String {
+        let mut out = self.output();
+        if let Some(missing) = &self.incomplete {
+            // Writing to a string cannot fail.
+            let _ = write!(
+                out,
+                " [incomplete: {} events of {} lost near it]",
+                missing.lost,
+                missing.sources.join(", ")
+            );
+        }
+        if let Some((reason, at)) = extras.suppressed {
+            let _ = write!(out, " [suppressed: {reason} ({at})]");
+        }
+        if extras.ids {
+            let _ = write!(out, " [event {} id {}]", self.event, self.id);
+        }
+        let quoted = Json::from(out).to_string();
         quoted
             .strip_prefix('"')
             .and_then(|s| s.strip_suffix('"'))
@@ -86,9 +138,19 @@ impl Alert {
             .to_owned()
     }
 
-    /// One object in Falco's alert shape, keys sorted as Falco's are.
+    /// One object in Falco's alert shape, keys sorted as Falco's are. What Falco does not say stands under one more key,
+    /// `ctrace`, which is there only when there is something to say.
     pub fn json(&self) -> String {
+        self.json_with(Extras::default())
+    }
+
+    /// The same with more under `ctrace`.
+    pub fn json_with(&self, extras: Extras<'_>) -> String {
         let mut object = Map::new();
+        let more = self.more(extras);
+        if !more.is_empty() {
+            object.insert("ctrace".to_owned(), Json::Object(more));
+        }
         object.insert("hostname".to_owned(), self.hostname.as_str().into());
         object.insert("output".to_owned(), self.output().into());
         object.insert("output_fields".to_owned(), Json::Object(self.fields.clone()));
@@ -98,6 +160,31 @@ impl Alert {
         object.insert("tags".to_owned(), self.tags.as_slice().into());
         object.insert("time".to_owned(), Iso8601(self.ts).to_string().into());
         Json::Object(object).to_string()
+    }
+
+    /// What stands under the key `ctrace`.
+    fn more(&self, extras: Extras<'_>) -> Map<String, Json> {
+        let mut out = Map::new();
+        if extras.ids || self.incomplete.is_some() {
+            out.insert("complete".to_owned(), self.incomplete.is_none().into());
+        }
+        if extras.ids {
+            out.insert("event".to_owned(), self.event.into());
+            out.insert("id".to_owned(), self.id.as_str().into());
+        }
+        if let Some(missing) = &self.incomplete {
+            let gap = json!({
+                "lost": missing.lost,
+                "from": Iso8601(missing.from_ts).to_string(),
+                "to": Iso8601(missing.to_ts).to_string(),
+                "sources": missing.sources,
+            });
+            out.insert("losses".to_owned(), gap);
+        }
+        if let Some((reason, at)) = extras.suppressed {
+            out.insert("suppressed".to_owned(), json!({ "reason": reason, "by": at }));
+        }
+        out
     }
 
     /// The id of a correlation's alert whose last match this is.
@@ -142,7 +229,7 @@ fn fields(format: &Format, event: EventView<'_>) -> Map<String, Json> {
         }
         value.fields(&mut |field| {
             let found = evaluate::field_value(field, Place::Event(event));
-            out.insert(field.text.clone(), json(&field.text, found, event.ts()));
+            out.insert(field.text.clone(), typed(&field.text, found, event.ts()));
         });
     }
     out
@@ -157,7 +244,8 @@ const TIMES: [&str; 5] = [
     "evt.datetime.s",
 ];
 
-fn json(name: &str, value: Value<'_>, ts: u64) -> Json {
+/// A value as JSON; bytes that are no text stay told apart (`\\xNN`).
+fn typed(name: &str, value: Value<'_>, ts: u64) -> Json {
     if TIMES.contains(&name) {
         return ts.into();
     }
@@ -166,56 +254,8 @@ fn json(name: &str, value: Value<'_>, ts: u64) -> Json {
         Value::Bool(b) => b.into(),
         Value::Int(v) => v.into(),
         Value::Uint(v) => v.into(),
-        Value::Str(s) => String::from_utf8_lossy(&s).into(),
+        Value::Str(s) => escape::lossless(&s).into(),
         Value::Ip(ip) => ip.to_string().into(),
-        Value::List(items) => items.iter().map(|s| String::from_utf8_lossy(s).into_owned()).collect(),
-    }
-}
-
-/// `HH:MM:SS.nnnnnnnnn`
-struct TimeOfDay(u64);
-
-impl fmt::Display for TimeOfDay {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seconds, ns) = (self.0 / 1_000_000_000 % 86_400, self.0 % 1_000_000_000);
-        write!(
-            f,
-            "{:02}:{:02}:{:02}.{ns:09}",
-            seconds / 3600,
-            seconds / 60 % 60,
-            seconds % 60
-        )
-    }
-}
-
-/// `YYYY-MM-DDTHH:MM:SS.nnnnnnnnnZ`
-struct Iso8601(u64);
-
-impl fmt::Display for Iso8601 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (year, month, day) = civil(self.0 / 86_400_000_000_000);
-        write!(f, "{year:04}-{month:02}-{day:02}T{}Z", TimeOfDay(self.0))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_of_known_days() {
-        assert_eq!(Iso8601(0).to_string(), "1970-01-01T00:00:00.000000000Z");
-        assert_eq!(
-            Iso8601(951_782_400_000_000_001).to_string(),
-            "2000-02-29T00:00:00.000000001Z"
-        );
-        assert_eq!(
-            Iso8601(1_735_689_599_999_999_999).to_string(),
-            "2024-12-31T23:59:59.999999999Z"
-        );
-        assert_eq!(
-            Iso8601(4_107_542_400_000_000_000).to_string(),
-            "2100-03-01T00:00:00.000000000Z"
-        );
+        Value::List(items) => items.iter().map(|s| escape::lossless(s).into_owned()).collect(),
     }
 }

@@ -58,8 +58,15 @@ impl Diff {
     }
 }
 
-/// The alerts of a run: event and rule, with a digest of what the alert says.
-type Alerts = BTreeMap<(u64, String), [u8; 32]>;
+/// The alerts of a run, by event and rule.
+type Alerts = BTreeMap<(u64, String), Raised>;
+
+/// What is kept of an alert: a digest of what it says, and the alert where it cannot be made again from its event.
+#[derive(Debug)]
+struct Raised {
+    digest: [u8; 32],
+    correlation: Option<Box<Alert>>,
+}
 
 /// Replays both versions and compares. At most `limit` differences are explained; the others are counted.
 pub fn diff(old: &RuleSet, new: &RuleSet, case: &Case, options: &Options, limit: usize) -> Diff {
@@ -71,10 +78,10 @@ pub fn diff(old: &RuleSet, new: &RuleSet, case: &Case, options: &Options, limit:
         ..Diff::default()
     };
     let mut found: BTreeMap<&(u64, String), Change> = BTreeMap::new();
-    for (key, digest) in &old_alerts {
+    for (key, raised) in &old_alerts {
         match new_alerts.get(key) {
             None => _ = found.insert(key, Change::Removed),
-            Some(other) if other != digest => _ = found.insert(key, Change::Changed),
+            Some(other) if other.digest != raised.digest => _ = found.insert(key, Change::Changed),
             Some(_) => out.same += 1,
         }
     }
@@ -106,8 +113,11 @@ pub fn diff(old: &RuleSet, new: &RuleSet, case: &Case, options: &Options, limit:
 fn alerts(rules: &RuleSet, case: &Case, options: &Options) -> (Alerts, Outcome) {
     let mut alerts = Alerts::new();
     let outcome = Engine::new(rules).replay(case, options, &mut |alert| {
-        let digest = Sha256::digest(alert.json()).into();
-        alerts.insert((alert.event, alert.rule.clone()), digest);
+        let raised = Raised {
+            digest: Sha256::digest(alert.json()).into(),
+            correlation: place(rules, &alert.rule).is_none().then(|| Box::new(alert.clone())),
+        };
+        alerts.insert((alert.event, alert.rule.clone()), raised);
     });
     (alerts, outcome)
 }
@@ -124,7 +134,14 @@ struct Comparison<'a> {
 
 impl Comparison<'_> {
     fn difference(&self, rule: &str, change: Change, event: EventView<'_>) -> Option<Difference> {
-        let alert = |set: &RuleSet| {
+        let kept = |alerts: &Alerts| {
+            let raised = alerts.get(&(event.seq(), rule.to_owned()))?;
+            raised.correlation.as_deref().cloned()
+        };
+        let alert = |set: &RuleSet, alerts: &Alerts| {
+            if let Some(kept) = kept(alerts) {
+                return Some(kept);
+            }
             let rule = set.rules().get(place(set, rule)?)?;
             let header = self.case.segments().first()?.header();
             let origin = Origin {
@@ -135,15 +152,15 @@ impl Comparison<'_> {
         };
         let (alert, reasons) = match change {
             Change::Added => (
-                alert(self.new)?,
+                alert(self.new, self.new_alerts)?,
                 self.reasons(rule, event, ("new", self.new), ("old", self.old, self.old_alerts)),
             ),
             Change::Removed => (
-                alert(self.old)?,
+                alert(self.old, self.old_alerts)?,
                 self.reasons(rule, event, ("old", self.old), ("new", self.new, self.new_alerts)),
             ),
             Change::Changed => {
-                let (old, new) = (alert(self.old)?, alert(self.new)?);
+                let (old, new) = (alert(self.old, self.old_alerts)?, alert(self.new, self.new_alerts)?);
                 let reasons = changes(&old, &new);
                 (new, reasons)
             }
@@ -159,7 +176,13 @@ impl Comparison<'_> {
         (firing_name, firing): (&str, &RuleSet),
         (silent_name, silent, silent_alerts): (&str, &RuleSet, &Alerts),
     ) -> Vec<String> {
+        let correlation = |set: &RuleSet| set.correlations.iter().any(|c| c.name == rule);
         let (Some(here), Some(there)) = (place(firing, rule), place(silent, rule)) else {
+            if correlation(silent) {
+                return vec![format!(
+                    "the correlation finds other matches in the {silent_name} rules"
+                )];
+            }
             return vec![format!("there is no such rule in the {silent_name} rules")];
         };
         if silent.rules().get(there).is_some_and(|r| !r.active) {

@@ -124,7 +124,7 @@ pub(crate) fn settle(sources: &Sources, errors: Vec<CompileError>) -> Result<Vec
 }
 
 /// A filter has neither macros nor lists.
-struct NoNames;
+pub(crate) struct NoNames;
 
 impl Names for NoNames {
     fn macro_node(&mut self, name: &str, loc: Loc, _: &mut Formulas, errors: &mut Vec<CompileError>) -> Option<NodeId> {

@@ -4,7 +4,11 @@
 //! output.
 
 mod alert;
+mod baseline;
+mod calendar;
+mod certificate;
 mod condition;
+mod coverage;
 mod diagnostics;
 mod diff;
 mod engine;
@@ -15,10 +19,15 @@ mod output;
 mod rules;
 mod sigma;
 mod source;
+pub mod testing;
+mod triage;
 mod typed;
 mod yaml;
 
-pub use alert::Alert;
+pub use alert::{Alert, Extras, Incomplete};
+pub use baseline::Baseline;
+pub use certificate::{AlertDigest, Certificate, CertificateError};
+pub use coverage::{Coverage, Technique};
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use diff::{Change, Diff, Difference, diff};
 pub use engine::{Engine, Matching, Options, Outcome};
@@ -27,4 +36,7 @@ pub use filter::Filter;
 pub use output::Format;
 pub use rules::{
     Checked, ENGINE_VERSION, Language, LoadOptions, Priority, Report, Rule, RuleFile, RuleSet, Verdict, check, load,
+};
+pub use triage::{
+    Counts, Dedupe, Fate, Inspection, RateLimit, Summary, Suppression, Suppressions, Triage, parse_span, techniques,
 };

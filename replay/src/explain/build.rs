@@ -32,10 +32,16 @@ pub(super) fn tree(set: &RuleSet, rule: &Rule, event: EventView<'_>) -> Option<A
     }
 }
 
-/// Calls `each` with every comparison of a rule, as text and as atom; macros are entered once.
+/// Calls `each` with every comparison of a rule, as text and as atom; macros are entered once. Rules that were not
+/// written in Falco's language give the comparisons of their formulas.
 pub(crate) fn comparisons(set: &RuleSet, rule: &Rule, each: &mut dyn FnMut(String, Atom)) {
     let mut open: Vec<&Expr> = rule.syntax.iter().collect();
     let mut entered: Vec<&str> = Vec::new();
+    if rule.syntax.is_none() {
+        let atoms = set.formulas.atoms_of([rule.condition]);
+        let atoms = atoms.into_iter().filter_map(|id| set.formulas.atom_of(id));
+        atoms.for_each(|atom| each(atom.text(), atom.clone()));
+    }
     while let Some(expr) = open.pop() {
         match expr {
             Expr::And(list) | Expr::Or(list) => open.extend(list.iter().rev()),

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use ctrace_trace::block::decoded::EventView;
 
 use crate::rules::RuleSet;
+pub(crate) use build::comparisons;
 pub use deciding::Deciding;
 pub use difference::{Side, responsible};
 pub use find::Finder;

@@ -11,12 +11,13 @@ use super::correlation::Measure;
 use crate::alert::Alert;
 use crate::condition::Operator;
 use crate::rules::Priority;
+use crate::triage::Seen;
 
 /// How much later than its time an event may be recorded: audit events are up to two seconds late.
 const SLACK_NS: u64 = 5_000_000_000;
 
 /// Most matches that wait, and most that a window remembers; more make the oldest go.
-const MAX_HELD: usize = 1 << 18;
+const MAX_HELD: usize = 1 << 16;
 
 /// Most groups of a correlation; more make the one that was quiet longest go.
 const MAX_GROUPS: usize = 1 << 16;
@@ -142,12 +143,10 @@ impl<'a> Correlator<'a> {
     /// Looks at the windows that are over before a time.
     fn close(&mut self, now: u64, emit: &mut dyn FnMut(&Alert)) {
         for (i, definition) in self.definitions.iter().enumerate() {
-            loop {
-                let Some(state) = self.states.get_mut(i) else { break };
-                let over = state.ends.first().is_some_and(|(end, _)| *end < now);
-                let Some((_, key)) = over.then(|| state.ends.pop_first()).flatten() else {
-                    break;
-                };
+            while let Some(state) = self.states.get_mut(i)
+                && state.ends.first().is_some_and(|(end, _)| *end < now)
+                && let Some((_, key)) = state.ends.pop_first()
+            {
                 let Some(window) = state.groups.remove(&key) else {
                     continue;
                 };
@@ -261,7 +260,9 @@ impl Resolved {
         while window.matches.front().is_some_and(|(at, _)| *at < from) || window.matches.len() > MAX_HELD {
             window.matches.pop_front();
         }
-        window.seen.retain(|_, at| *at >= from);
+        if from > 0 {
+            window.seen.retain(|_, at| *at >= from);
+        }
         if window.seen.len() > MAX_HELD {
             window.seen.pop_first();
         }
@@ -321,6 +322,12 @@ impl Resolved {
             captured: key.iter().map(|v| Some(v.clone())).collect(),
             index: usize::MAX,
             silent: false,
+            // What covers the last match alone does not cover the correlation.
+            seen: Seen {
+                suppressed: None,
+                expired: None,
+                ..window.last.seen.clone()
+            },
             ..window.last.clone()
         }
     }

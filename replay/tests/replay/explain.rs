@@ -176,3 +176,32 @@ fn macros_that_double_at_each_level_are_shown_once() {
     let found = lines(&set(&text), &case, 1);
     assert!(found.len() < 200, "{}", found.len());
 }
+
+#[test]
+fn a_sigma_rule_is_explained_by_what_it_was_made_into() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let case = attack(dir.path(), 1);
+    let set = set("
+title: Dropped
+id: 11111111-2222-3333-4444-555555555555
+logsource: {category: process_creation, product: linux}
+detection:
+  selection:
+    Image|startswith: /tmp/
+  filter:
+    Image|endswith: /allowed
+  condition: selection and not filter
+level: high
+");
+    let mut finder = Finder::new(&case, true);
+    let mut fires = |event| {
+        let found = finder.with(event, |e| set.explain(0, e)).expect("reads").flatten();
+        let found = found.expect("explained");
+        (found.fires, found.lines().join("\n"))
+    };
+    let (fired, lines) = fires(6);
+    assert!(fired, "{lines}");
+    assert!(lines.contains("* true") && lines.contains("[/tmp/x]"), "{lines}");
+    let (fired, lines) = fires(3);
+    assert!(!fired && lines.contains("[/bin/cat]"), "{lines}");
+}

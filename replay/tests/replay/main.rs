@@ -1,6 +1,8 @@
 //! Rules over cases that are written through the public interface: what alerts there are and how they look.
 
 mod alerts;
+mod baseline;
+mod certificate;
 mod correlation;
 mod diff;
 mod explain;
@@ -11,3 +13,5 @@ mod recording;
 mod sigma;
 #[path = "../skip/mod.rs"]
 mod skip;
+mod testing;
+mod triage;
