@@ -48,6 +48,9 @@ impl Measure {
     }
 }
 
+/// What a measured number is compared with.
+pub(super) type Bounds = Vec<(Operator, i128)>;
+
 /// A correlation.
 #[derive(Clone, Debug)]
 pub(super) struct Correlation {
@@ -59,7 +62,7 @@ pub(super) struct Correlation {
     /// For each alias, by rule, the field that it stands for.
     pub(super) aliases: BTreeMap<String, BTreeMap<String, String>>,
     pub(super) timespan_ns: u64,
-    pub(super) conditions: Vec<(Operator, i128)>,
+    pub(super) conditions: Bounds,
     /// Whether the rules raise alerts of their own too.
     pub(super) generate: bool,
 }
@@ -122,7 +125,8 @@ fn timespan(text: &str) -> Option<u64> {
     number.checked_mul(seconds)?.checked_mul(1_000_000_000)
 }
 
-fn condition(node: &Node<'_>, measure: Measure, rules: usize) -> Read<(Vec<(Operator, i128)>, Vec<String>)> {
+/// The bounds and the fields whose values are counted.
+fn condition(node: &Node<'_>, measure: Measure, rules: usize) -> Read<(Bounds, Vec<String>)> {
     let all = || vec![(Operator::Ge, rules as i128)];
     let Some(inner) = node.get("condition") else {
         if measure.is_temporal() {

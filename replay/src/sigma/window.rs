@@ -16,7 +16,7 @@ use crate::rules::Priority;
 const SLACK_NS: u64 = 5_000_000_000;
 
 /// Most matches that wait, and most that a window remembers; more make the oldest go.
-const MAX_HELD: usize = 1 << 18;
+const MAX_HELD: usize = 1 << 16;
 
 /// Most groups of a correlation; more make the one that was quiet longest go.
 const MAX_GROUPS: usize = 1 << 16;
@@ -142,12 +142,10 @@ impl<'a> Correlator<'a> {
     /// Looks at the windows that are over before a time.
     fn close(&mut self, now: u64, emit: &mut dyn FnMut(&Alert)) {
         for (i, definition) in self.definitions.iter().enumerate() {
-            loop {
-                let Some(state) = self.states.get_mut(i) else { break };
-                let over = state.ends.first().is_some_and(|(end, _)| *end < now);
-                let Some((_, key)) = over.then(|| state.ends.pop_first()).flatten() else {
-                    break;
-                };
+            while let Some(state) = self.states.get_mut(i)
+                && state.ends.first().is_some_and(|(end, _)| *end < now)
+                && let Some((_, key)) = state.ends.pop_first()
+            {
                 let Some(window) = state.groups.remove(&key) else {
                     continue;
                 };
@@ -261,7 +259,9 @@ impl Resolved {
         while window.matches.front().is_some_and(|(at, _)| *at < from) || window.matches.len() > MAX_HELD {
             window.matches.pop_front();
         }
-        window.seen.retain(|_, at| *at >= from);
+        if from > 0 {
+            window.seen.retain(|_, at| *at >= from);
+        }
         if window.seen.len() > MAX_HELD {
             window.seen.pop_first();
         }
