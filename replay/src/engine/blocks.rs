@@ -13,6 +13,7 @@ use super::same;
 use super::scan::{Hit, Scan};
 use crate::alert::{Alert, Origin};
 use crate::rules::Rule;
+use crate::triage::Inspection;
 
 /// What all threads of a replay share.
 pub(super) struct Run<'a> {
@@ -20,6 +21,7 @@ pub(super) struct Run<'a> {
     pub(super) plans: Vec<(Arc<Schema>, Plan)>,
     pub(super) late: Option<&'a LateFacts>,
     pub(super) first: bool,
+    pub(super) inspection: Option<&'a Inspection>,
 }
 
 /// What one thread works with: it keeps what it learned about values from block to block.
@@ -87,7 +89,10 @@ impl Run<'_> {
     /// The alerts of hits. Outputs show more than conditions read.
     fn alerts(&self, reader: &mut BlockReader, block: &BlockRef, hits: &[Hit]) -> Result<Vec<Alert>, Problem> {
         let rules = hits.iter().filter_map(|hit| self.rules.get(hit.rule));
-        let need = rules.fold(Need::TS | Need::KIND, |need, rule| need | rule.output.needs());
+        let asked = self.inspection.map_or(Need::NOTHING, Inspection::needs);
+        let need = rules.fold(asked | Need::TS | Need::KIND, |need, rule| {
+            need | rule.output.needs() | rule.captured_needs()
+        });
         let decoded = self.add(reader, block, narrowed(need, hits.iter().map(|h| h.bulk)))?;
         let about = &block.header().about;
         let origin = Origin {
@@ -96,7 +101,12 @@ impl Run<'_> {
         };
         let alert = |hit: &Hit| {
             let row = Some(hit.row as usize).filter(|row| *row < decoded.len)?;
-            Some(Alert::new(self.rules.get(hit.rule)?, decoded.event(row), origin))
+            let (rule, event) = (self.rules.get(hit.rule)?, decoded.event(row));
+            let mut alert = Alert::new(rule, event, origin);
+            if let Some(inspection) = self.inspection {
+                alert.seen = inspection.look(rule, event);
+            }
+            Some(alert)
         };
         Ok(hits.iter().filter_map(alert).collect())
     }

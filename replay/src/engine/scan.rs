@@ -371,15 +371,17 @@ impl<'p> Scan<'p> {
     /// them takes must be there.
     pub(super) fn hits(&self, decoded: &Decoded, candidates: &[Candidate], first: bool) -> Vec<Hit> {
         let mut hits: Vec<Hit> = Vec::new();
+        let mut taken = None;
         for candidate in candidates {
-            let taken = first && hits.last().is_some_and(|hit| hit.row == candidate.row);
-            if !taken && self.confirm(decoded, candidate) {
-                let hit = |rule| Hit {
+            let Some(rule) = self.rule(candidate) else { continue };
+            let free = !first || self.plan.is_independent(rule);
+            if (free || taken != Some(candidate.row)) && self.confirm(decoded, candidate) {
+                taken = if free { taken } else { Some(candidate.row) };
+                hits.push(Hit {
                     row: candidate.row,
                     rule,
                     bulk: candidate.bulk,
-                };
-                hits.extend(self.rule(candidate).map(hit));
+                });
             }
         }
         hits
