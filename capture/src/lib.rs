@@ -7,11 +7,13 @@ pub mod host;
 mod record_args;
 mod recorder;
 pub mod resolver;
+mod scope;
 mod specs;
 pub mod syscall;
 mod syscall_set;
 
 pub use console::run;
-pub use record_args::{Keep, RecordArgs, Scope, SourceArg};
+pub use record_args::{Keep, RecordArgs, SourceArg};
 pub use recorder::{Absent, Notice, Outcome, RecordError, record};
+pub use scope::Scope;
 pub use syscall_set::SyscallSet;

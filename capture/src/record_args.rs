@@ -1,13 +1,12 @@
 //! The arguments of `ctrace record`, shared by the `ctrace` command and the small `ctrace-recorder`.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::scope::Scope;
 use crate::syscall_set::SyscallSet;
 
 /// What to record, where to, and when to stop.
@@ -26,10 +25,11 @@ pub struct RecordArgs {
     )]
     pub sources: Vec<SourceArg>,
 
-    /// Whose system calls to record: `host`, `containers` or `container=ID-or-name`. Of the host's other processes a
-    /// recording of containers keeps nothing; Docker and audit events are recorded whatever they are about
-    #[arg(long, default_value_t = Scope::Host, value_name = "SCOPE")]
-    pub scope: Scope,
+    /// Whose system calls to record: host, containers, container=ID-or-name, cgroup=PATH, pid=N or comm=NAME; given
+    /// more than once, all of them together. pid= and comm= take descendants too. Of the host's other processes nothing
+    /// is kept; Docker and audit events are recorded whatever they are about
+    #[arg(long, default_value = "host", value_name = "SCOPE")]
+    pub scope: Vec<Scope>,
 
     /// System calls to record: sets (all, security, files, net, process) and names of calls. Others cost a look-up
     #[arg(long, default_value_t = SyscallSet::all(), value_name = "SET,NAME…")]
@@ -86,40 +86,6 @@ impl SourceArg {
             SourceArg::Syscalls => "syscalls",
             SourceArg::Docker => "docker",
             SourceArg::Audit => "audit",
-        }
-    }
-}
-
-/// Whose system calls are recorded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// Everyone's.
-    Host,
-    /// Those of processes in containers.
-    Containers,
-    /// Those of one container: its name, or at least twelve digits of its id.
-    Container(String),
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Scope::Host => f.write_str("host"),
-            Scope::Containers => f.write_str("containers"),
-            Scope::Container(which) => write!(f, "container={which}"),
-        }
-    }
-}
-
-impl FromStr for Scope {
-    type Err = String;
-
-    fn from_str(s: &str) -> Result<Scope, String> {
-        match (s, s.split_once('=')) {
-            ("host", _) => Ok(Scope::Host),
-            ("containers", _) => Ok(Scope::Containers),
-            (_, Some(("container", which))) if !which.is_empty() => Ok(Scope::Container(which.to_owned())),
-            _ => Err("must be host, containers or container=ID-or-name".to_owned()),
         }
     }
 }

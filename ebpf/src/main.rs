@@ -14,6 +14,7 @@ mod file;
 mod lifecycle;
 mod maps;
 mod read;
+mod scope;
 mod scratch;
 mod socket;
 mod syscall;
@@ -77,6 +78,13 @@ pub fn cgroup_rmdir(ctx: RawTracePointContext) -> i32 {
         ctx.arg::<usize>(1),
         ctrace_wire::record::KIND_CGROUP_RMDIR,
     );
+    0
+}
+
+/// A task is put into a cgroup. Attached only where that can bring it into the scope.
+#[raw_tracepoint(tracepoint = "cgroup_attach_task")]
+pub fn cgroup_attach(ctx: RawTracePointContext) -> i32 {
+    scope::on_attach(ctx.arg::<usize>(0), ctx.arg::<usize>(2));
     0
 }
 

@@ -25,5 +25,6 @@ pub use modules::{Module, read_modules};
 pub use mounts::{Mount, read_mounts};
 pub use names::{Group, Names, User};
 pub use process::{EnvSelection, HostProcess, read_cgroup, read_process};
+pub(crate) use process::{process_ids, read_parent_and_name};
 pub use snapshot::HostState;
 pub use sockets::{SocketState, Sockets};

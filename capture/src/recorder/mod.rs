@@ -271,6 +271,7 @@ impl Recorder {
         waiting.release(horizon, &mut |ts, bytes| {
             output.emit_until(clock.utc(ts), queue, resolver, images);
             if let Ok(record) = Record::parse(bytes) {
+                output.selection.mark(record.header().flags);
                 resolver.record(&record, &clock, &mut |event| output.push(event));
             }
         });
@@ -286,6 +287,9 @@ impl Recorder {
                     delta_ns: step.delta_ns,
                 },
             );
+        }
+        if let Some(source) = &self.sources.syscalls {
+            self.output.selection.tell(source, &self.resolver);
         }
         let now = utc_ns();
         let mut gaps = Vec::new();

@@ -17,8 +17,9 @@ use ctrace_trace::snapshot::{AuditState, DockerState, HostSnapshot};
 use super::scope::Selection;
 use super::sources::Sources;
 use crate::host::{Clock, EnvSelection, HostFacts, HostState, boot_time_ns, utc_ns};
-use crate::record_args::{self, RecordArgs, Scope};
+use crate::record_args::{self, RecordArgs};
 use crate::resolver::{self, ProcHost, Resolver, Snapshot};
+use crate::scope::{self, Scope};
 
 /// The state of the host, kept fresh enough for the next segment.
 pub(super) struct States {
@@ -93,7 +94,7 @@ impl States {
         beginning: &Beginning,
         sources: &Sources,
         rotation: Rotation,
-        scope: &Scope,
+        scope: &[Scope],
     ) -> io::Result<States> {
         let docker = sources.docker.as_ref().map(|d| d.info.for_segment(&d.endpoint));
         let audit = sources
@@ -105,7 +106,7 @@ impl States {
         Selection::reduce(scope, &mut first);
         let latest = Arc::new(Mutex::new(first));
         let (orders, inbox) = sync_channel::<Vec<Container>>(1);
-        let (clock, shared, scope) = (beginning.clock, latest.clone(), scope.clone());
+        let (clock, shared, scope) = (beginning.clock, latest.clone(), scope.to_vec());
         thread::Builder::new().name("host-state".to_owned()).spawn(move || {
             for containers in inbox {
                 let mut state = read(&clock, containers, docker.clone(), audit.clone());
@@ -200,7 +201,7 @@ fn capture(args: &RecordArgs, sources: &Sources) -> Capture {
     Capture {
         command_line: std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect(),
         sources: args.sources.iter().map(|s| s.name().to_owned()).collect(),
-        scope: args.scope.to_string(),
+        scope: scope::text(&args.scope),
         syscalls: args.syscalls.to_string(),
         snaplen: args.snaplen,
         missing: absent.chain(missing).collect(),

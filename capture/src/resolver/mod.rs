@@ -120,6 +120,12 @@ impl Resolver {
         states.collect()
     }
 
+    /// The processes that live and the containers that they are in, for the kernel side to know whose syscalls to record.
+    pub fn contained(&self) -> impl Iterator<Item = (u32, &Arc<Container>)> {
+        let living = self.state.table.sorted().into_iter().filter(|p| p.ended == u64::MAX);
+        living.filter_map(|p| Some((p.image.pid, p.image.container.as_ref()?)))
+    }
+
     /// What was counted so far.
     pub fn stats(&self) -> Stats {
         Stats {

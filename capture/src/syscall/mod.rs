@@ -13,6 +13,7 @@ mod host;
 mod load;
 mod record;
 mod refusal;
+mod scope;
 
 use aya::{
     Ebpf,
@@ -24,6 +25,8 @@ pub use host::{Missing, boot_time_ns};
 pub use load::ProgramCost;
 pub use record::{Malformed, Record, Section, Sections, View};
 pub use refusal::OpenError;
+pub use scope::Scope;
+pub(crate) use scope::is_below;
 
 /// What to record and how much memory to give it.
 #[derive(Clone, Debug)]
@@ -39,6 +42,8 @@ pub struct Config {
     pub self_tgid: u32,
     /// How many bytes of data buffers to keep, at most [`ctrace_wire::section::SNAPLEN_MAX`]. Default 0.
     pub snaplen: u32,
+    /// Whose syscalls; everyone's by default.
+    pub scope: Option<Scope>,
 }
 
 impl Default for Config {
@@ -49,6 +54,7 @@ impl Default for Config {
             specs: Vec::new(),
             self_tgid: std::process::id(),
             snaplen: 0,
+            scope: None,
         }
     }
 }
@@ -73,6 +79,7 @@ pub struct SyscallSource {
     priority: RingBuf<MapData>,
     bulk: RingBuf<MapData>,
     counters: PerCpuArray<MapData, load::CountersValue>,
+    processes: Option<scope::ProcessTable>,
     missing: Vec<Missing>,
     malformed: u64,
     polled: u64,
@@ -109,6 +116,14 @@ impl SyscallSource {
         count += drain(&mut self.bulk, now, &mut self.malformed, each);
         self.polled += count as u64 + (self.malformed - before);
         count
+    }
+
+    /// Says of a process in a container whether that is one whose syscalls are to be recorded. Its later children follow
+    /// it.
+    pub fn judge(&self, pid: u32, container: &str, wanted: bool) {
+        if let Some(processes) = &self.processes {
+            scope::judge(processes, pid, container, wanted);
+        }
     }
 
     /// Records that could not be parsed: a defect, never a property of the host.

@@ -1,9 +1,10 @@
 //! What is recorded and what is not, as it was asked for.
 
 use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
 
 use crate::case::{closed, open, rows};
-use crate::run::{folder, record};
+use crate::run::{folder, record, recording};
 use crate::skip::is_root;
 
 #[test]
@@ -101,4 +102,49 @@ fn a_recording_of_containers_holds_nothing_of_the_host_as_root() {
         outside += images.filter(|i| i.container().is_none()).count();
     });
     assert_eq!(outside, 0);
+}
+
+#[test]
+fn a_recording_of_one_process_holds_it_and_its_descendants_as_root() {
+    if !is_root("a_recording_of_one_process_holds_it_and_its_descendants_as_root") {
+        return;
+    }
+    let dir = folder();
+    let case = dir.path().join("case");
+    let mut shell = Command::new("sh")
+        .args([
+            "-c",
+            "read go; cat /etc/hostname >/dev/null; sh -c 'ls / >/dev/null; true'",
+        ])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("runs");
+    let scope = format!("pid={}", shell.id());
+    let args = ["--sources", "syscalls", "--syscalls", "all", "--scope", &scope];
+    let running = recording(&case, &args);
+    drop(shell.stdin.take());
+    assert!(shell.wait().expect("its own child").success());
+    // Another family, which is not recorded.
+    assert!(
+        Command::new("cat")
+            .arg("/etc/passwd")
+            .stdout(Stdio::null())
+            .status()
+            .expect("runs")
+            .success()
+    );
+    running.signal(libc::SIGTERM).expect(0);
+    closed(&case);
+    let rows = rows(&case);
+    let family: BTreeSet<u32> = rows.iter().map(|r| r.pid).filter(|pid| *pid != 0).collect();
+    assert!(family.contains(&shell.id()) && family.len() == 4, "{family:?}");
+    let names: BTreeSet<&str> = rows.iter().map(|r| r.name.as_str()).filter(|n| !n.is_empty()).collect();
+    assert_eq!(names, ["cat", "ls", "sh"].into());
+    let opened = |path: &str| rows.iter().any(|r| r.kind == "openat" && r.arg("name") == path);
+    assert!(opened("/etc/hostname") && !opened("/etc/passwd"));
+    for kind in ["execve", "exit_group", "procexit"] {
+        let count = rows.iter().filter(|r| r.kind == kind && r.ret != Some(-2)).count();
+        assert_eq!(count, if kind == "execve" { 3 } else { 4 }, "{kind}");
+    }
+    assert_eq!(open(&case).segments()[0].header().about.capture.scope, scope);
 }

@@ -112,6 +112,8 @@ offsets! {
     cgroup_root: ["cgroup.root"],
     cgroup_root_hierarchy: ["cgroup_root.hierarchy_id"],
     kernfs_node_id: ["kernfs_node.id"],
+    kernfs_node_name: ["kernfs_node.name"],
+    kernfs_node_parent: ["kernfs_node.parent", "kernfs_node.__parent"],
     mm_arg_start: ["mm_struct.arg_start"],
     mm_arg_end: ["mm_struct.arg_end"],
     mm_env_start: ["mm_struct.env_start"],

@@ -21,6 +21,10 @@ pub const KIND_CGROUP_RMDIR: u8 = 7;
 pub const FLAG_COMPAT: u8 = 1 << 0;
 /// The record had no room for all its sections.
 pub const FLAG_SECTIONS_DROPPED: u8 = 1 << 1;
+/// The process was asked for by its id, name or cgroup ([`crate::scope::WANTED`]).
+pub const FLAG_WANTED: u8 = 1 << 2;
+/// Syscalls of this process are not recorded.
+pub const FLAG_UNSEEN: u8 = 1 << 3;
 
 /// Opens every record.
 #[repr(C)]
