@@ -25,6 +25,11 @@ impl SyscallSet {
         }
     }
 
+    /// Whether nothing is left out.
+    pub fn is_all(&self) -> bool {
+        self.kinds.is_none()
+    }
+
     /// Whether a type of event was asked for. A call that no table knows always is.
     pub fn holds(&self, kind: EventType) -> bool {
         match &self.kinds {

@@ -87,6 +87,7 @@ impl Log {
             Record::Exec(view) => self.execs.push(Seen::of(&view)),
             Record::Fork(view) => self.forks.push(view.fixed),
             Record::Exit(view) => self.exits.push(view.fixed),
+            Record::IoSubmit(_) | Record::IoComplete(_) => {}
             Record::CgroupMkdir(view) | Record::CgroupRmdir(view) => {
                 let path = view
                     .section(section::CGROUP_PATH)

@@ -10,7 +10,7 @@ use ctrace_wire::{
     counters::Counters,
     offsets::Offsets,
     scope::{PAGE, PIDS, Scope},
-    spec::{COMPAT_SPECS, Lane, SPEC_COUNT, SyscallSpec, TABLE_SIZE},
+    spec::{COMPAT_SPECS, IO_OPCODES, Lane, SPEC_COUNT, SyscallSpec, TABLE_SIZE},
 };
 
 use crate::scratch::Scratch;
@@ -59,6 +59,9 @@ pub static SNAPLEN: u32 = 0;
 /// Whose syscalls are recorded.
 #[unsafe(no_mangle)]
 pub static SCOPE: Scope = Scope::EVERYONE;
+/// What to record of each opcode of io_uring.
+#[unsafe(no_mangle)]
+pub static IO_OPS: [u8; IO_OPCODES] = [0; IO_OPCODES];
 
 /// Reads a global that user space sets: volatile, or the compiler would fold the value it was built with.
 #[inline(always)]
@@ -74,6 +77,7 @@ pub enum ScratchFor {
     Enter = 1,
     Exec = 2,
     Cgroup = 3,
+    IoUring = 4,
 }
 
 pub fn scratch(cpu: u32, owner: ScratchFor) -> Option<*mut Scratch> {

@@ -77,7 +77,7 @@ impl Selection {
             return sink(event);
         }
         let inside = self.marked || event.image.is_some_and(|image| holds(&self.scopes, image));
-        if !inside && (event.kind.is_syscall() || event.kind == EventType::PROCEXIT) {
+        if !inside && (event.kind.is_syscall() || matches!(event.kind, EventType::PROCEXIT | EventType::IO_URING_REQ)) {
             return;
         }
         let image = event.image.map(|image| self.narrow(image));

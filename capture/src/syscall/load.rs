@@ -3,7 +3,8 @@
 use std::{error::Error, io};
 
 use super::{
-    Config, LaneTotals, Missing, SyscallSource, host,
+    Config, LaneTotals, Missing, SyscallSource,
+    host::{self, Described, IoUring},
     refusal::{OpenError, not_attached, refused, shorten},
     scope::{self, ProcessTable},
 };
@@ -63,6 +64,7 @@ unsafe impl Pod for OffsetsValue {}
 unsafe impl Pod for ScopeValue {}
 
 /// How a program is attached.
+#[derive(Clone, Copy)]
 enum Hook {
     /// By type: arguments are checked pointers. Faster to read from, needs the kernel's BTF.
     Typed,
@@ -70,6 +72,7 @@ enum Hook {
     Raw,
 }
 
+#[derive(Clone, Copy)]
 struct Attachment {
     program: &'static str,
     tracepoint: &'static str,
@@ -135,14 +138,23 @@ pub(super) fn open(config: &Config) -> Result<SyscallSource, OpenError> {
     }
     lift_memory_limit();
     let raw_btf = host::vmlinux_btf().map_err(OpenError::NoBtf)?;
-    let (offsets, mut missing) = host::offsets(&raw_btf).ok_or(OpenError::BadBtf)?;
+    let Described {
+        offsets,
+        mut missing,
+        io_uring,
+    } = host::describe(&raw_btf).ok_or(OpenError::BadBtf)?;
     let btf = Btf::parse(&raw_btf, Endianness::default()).map_err(|_| OpenError::BadBtf)?;
     let mut programs = load_object(config, offsets)?;
     fill_specs(&mut programs, &config.specs)?;
     let counters = PerCpuArray::try_from(take(&mut programs, "COUNTERS")?).map_err(refused)?;
     let priority = RingBuf::try_from(take(&mut programs, "PRIO")?).map_err(refused)?;
     let bulk = RingBuf::try_from(take(&mut programs, "BULK")?).map_err(refused)?;
-    let wanted: Vec<&Attachment> = ATTACHMENTS.iter().filter(|a| is_needed(a, config)).collect();
+    let mut wanted: Vec<Attachment> = ATTACHMENTS.into_iter().filter(|a| is_needed(a, config)).collect();
+    if let Some(io_uring) = io_uring
+        && config.io_opcodes.iter().any(|asked| *asked != 0)
+    {
+        wanted.extend(requests(io_uring));
+    }
     let (syscalls, others): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|a| matches!(a.hook, Hook::Typed));
     attach_all(&mut programs, &others, &btf, &mut missing)?;
     // Between the two: new processes are followed already, and no syscall of an old one is judged too early.
@@ -168,6 +180,20 @@ pub(super) fn open(config: &Config) -> Result<SyscallSource, OpenError> {
     })
 }
 
+/// The programs that see requests of io_uring.
+fn requests(io_uring: IoUring) -> [Attachment; 2] {
+    [
+        ("io_uring_submit", io_uring.submit),
+        (io_uring.complete, "io_uring_complete"),
+    ]
+    .map(|(program, tracepoint)| Attachment {
+        program,
+        tracepoint,
+        hook: Hook::Raw,
+        optional: true,
+    })
+}
+
 fn is_needed(attachment: &Attachment, config: &Config) -> bool {
     match attachment.program {
         "sys_enter" => config.specs.iter().any(|spec| spec.flags & ENTER != 0),
@@ -178,7 +204,7 @@ fn is_needed(attachment: &Attachment, config: &Config) -> bool {
 
 fn attach_all(
     programs: &mut Ebpf,
-    attachments: &[&Attachment],
+    attachments: &[Attachment],
     btf: &Btf,
     missing: &mut Vec<Missing>,
 ) -> Result<(), OpenError> {
@@ -216,6 +242,7 @@ fn load_object(config: &Config, offsets: Offsets) -> Result<Ebpf, OpenError> {
         .override_global("SELF_TGID", &config.self_tgid, true)
         .override_global("SNAPLEN", &snaplen, true)
         .override_global("SCOPE", &scope, true)
+        .override_global("IO_OPS", &config.io_opcodes, true)
         .map_max_entries("PROCESSES", pages)
         .map_max_entries(
             "SCRATCH",
@@ -322,9 +349,12 @@ mod tests {
     use super::*;
 
     /// Loads every program with these offsets; the verifier's word decides.
-    fn load_all(config: &Config, offsets: Offsets, btf: &Btf) -> Result<(), String> {
+    fn load_all(config: &Config, offsets: Offsets, btf: &Btf, io_uring: Option<IoUring>) -> Result<(), String> {
         let mut programs = load_object(config, offsets).map_err(|error| error.to_string())?;
-        for attachment in &ATTACHMENTS {
+        for attachment in ATTACHMENTS
+            .iter()
+            .chain(&io_uring.map(requests).into_iter().flatten().collect::<Vec<_>>())
+        {
             load_program(&mut programs, attachment, btf)
                 .map_err(|error| format!("{}: {}", attachment.program, shorten(&error.to_string())))?;
         }
@@ -340,7 +370,11 @@ mod tests {
             return;
         };
         let btf = Btf::parse(&raw, Endianness::default()).expect("the kernel's BTF");
-        let (here, _) = host::offsets(&raw).expect("the kernel's BTF");
+        let Described {
+            offsets: here,
+            io_uring,
+            ..
+        } = host::describe(&raw).expect("the kernel's BTF");
         let scope = scope::Scope {
             containers: true,
             cgroups: vec![(1, b"/".to_vec())],
@@ -358,11 +392,15 @@ mod tests {
             ..everyone.clone()
         };
         for config in [&everyone, &scoped] {
-            assert_eq!(load_all(config, here, &btf), Ok(()));
-            assert_eq!(load_all(config, Offsets::MISSING, &btf), Ok(()));
+            assert_eq!(load_all(config, here, &btf, io_uring), Ok(()));
+            assert_eq!(load_all(config, Offsets::MISSING, &btf, io_uring), Ok(()));
         }
         for (name, _) in Offsets::PATHS {
-            assert_eq!(load_all(&scoped, here.without(name), &btf), Ok(()), "without {name}");
+            assert_eq!(
+                load_all(&scoped, here.without(name), &btf, io_uring),
+                Ok(()),
+                "without {name}"
+            );
         }
     }
 

@@ -10,6 +10,7 @@
 
 mod btf;
 mod host;
+mod io_uring;
 mod load;
 mod record;
 mod refusal;
@@ -19,9 +20,11 @@ use aya::{
     Ebpf,
     maps::{MapData, PerCpuArray, RingBuf},
 };
-use ctrace_wire::spec::{Lane, SyscallSpec};
+use ctrace_wire::spec::{IO_OPCODES, Lane, SyscallSpec};
 
 pub use host::{Missing, boot_time_ns};
+pub use io_uring::call_of;
+pub(crate) use io_uring::complete_call_of;
 pub use load::ProgramCost;
 pub use record::{Malformed, Record, Section, Sections, View};
 pub use refusal::OpenError;
@@ -42,6 +45,8 @@ pub struct Config {
     pub self_tgid: u32,
     /// How many bytes of data buffers to keep, at most [`ctrace_wire::section::SNAPLEN_MAX`]. Default 0.
     pub snaplen: u32,
+    /// What to record of each opcode of io_uring: `SELECTED` and `PRIORITY` of [`ctrace_wire::spec`]. Nothing by default.
+    pub io_opcodes: [u8; IO_OPCODES],
     /// Whose syscalls; everyone's by default.
     pub scope: Option<Scope>,
 }
@@ -54,6 +59,7 @@ impl Default for Config {
             specs: Vec::new(),
             self_tgid: std::process::id(),
             snaplen: 0,
+            io_opcodes: [0; IO_OPCODES],
             scope: None,
         }
     }
