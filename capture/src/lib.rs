@@ -4,6 +4,7 @@ pub mod audit;
 mod console;
 pub mod docker;
 pub mod host;
+mod privileges;
 mod record_args;
 mod recorder;
 pub mod resolver;

@@ -12,6 +12,7 @@ use super::group::Grouper;
 use super::netlink::{AuditError, AuditStatus, Inquirer, Listener, Received};
 use super::record::Record;
 use super::record_type::RecordType;
+use crate::privileges;
 
 /// What the kernel may hold for this reader: some tens of thousands of records.
 const SOCKET_BUFFER: usize = 32 << 20;
@@ -131,9 +132,11 @@ impl AuditSource {
             checked_ns: now_ns(),
             grouper: Grouper::default(),
         };
-        let thread = thread::Builder::new()
-            .name("audit".to_owned())
-            .spawn(move || worker.run())?;
+        let thread = thread::Builder::new().name("audit".to_owned()).spawn(move || {
+            // Where that is refused it goes on with what it has.
+            let _ = privileges::keep_only(privileges::AUDIT);
+            worker.run()
+        })?;
         Ok(AuditFollower {
             messages,
             stop,

@@ -13,6 +13,7 @@ mod sources;
 mod state;
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +24,7 @@ use ctrace_trace::event::{Arg, EventType};
 use ctrace_trace::segment::Tool;
 
 use crate::host::{Clock, audit_utc_ns, boot_time_ns, utc_ns};
+use crate::privileges;
 use crate::record_args::RecordArgs;
 use crate::resolver::{self, Resolver};
 use crate::syscall::{Record, SyscallSource};
@@ -195,8 +197,9 @@ impl Recorder {
         stop: &AtomicBool,
         notice: &mut dyn FnMut(Notice<'_>),
     ) -> Result<Outcome, RecordError> {
-        // Not before: the command would inherit it.
+        // Not before: the command would inherit both.
         hurry();
+        self.give_up(args, notice);
         let until = args.duration.map(|d| Instant::now() + d);
         let mut checked = Instant::now();
         let mut status = None;
@@ -220,6 +223,27 @@ impl Recorder {
             std::thread::sleep(TICK);
         };
         self.finish(reason, status, notice)
+    }
+
+    /// Gives up the capabilities that are not needed any more.
+    fn give_up(&self, args: &RecordArgs, notice: &mut dyn FnMut(Notice<'_>)) {
+        let mut keep = privileges::SEE_PROCESSES | privileges::READ_ALL;
+        if self.sources.audit.is_some() {
+            keep |= privileges::AUDIT;
+        }
+        if let Some(source) = &self.sources.syscalls
+            && !privileges::works_without(privileges::MAPS, || source.totals().is_ok())
+        {
+            keep |= privileges::MAPS;
+        }
+        // SAFETY: no preconditions.
+        let me = unsafe { libc::geteuid() };
+        if !std::fs::metadata(&args.output).is_ok_and(|case| case.uid() == me) {
+            keep |= privileges::WRITE_ALL;
+        }
+        if let Err(error) = privileges::keep_only(keep) {
+            notice(Notice::Missing(&format!("privileges could not be given up: {error}")));
+        }
     }
 
     /// Takes what the sources have and writes what has waited long enough.

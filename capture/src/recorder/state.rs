@@ -17,6 +17,7 @@ use ctrace_trace::snapshot::{AuditState, DockerState, HostSnapshot};
 use super::scope::Selection;
 use super::sources::Sources;
 use crate::host::{Clock, EnvSelection, HostFacts, HostState, boot_time_ns, utc_ns};
+use crate::privileges;
 use crate::record_args::{self, RecordArgs};
 use crate::resolver::{self, ProcHost, Resolver, Snapshot};
 use crate::scope::{self, Scope};
@@ -108,6 +109,8 @@ impl States {
         let (orders, inbox) = sync_channel::<Vec<Container>>(1);
         let (clock, shared, scope) = (beginning.clock, latest.clone(), scope.to_vec());
         thread::Builder::new().name("host-state".to_owned()).spawn(move || {
+            // Where that is refused it goes on with what it has.
+            let _ = privileges::keep_only(privileges::SEE_PROCESSES | privileges::READ_ALL);
             for containers in inbox {
                 let mut state = read(&clock, containers, docker.clone(), audit.clone());
                 Selection::reduce(&scope, &mut state);

@@ -6,6 +6,7 @@ mod case;
 mod docker;
 mod ends;
 mod faults;
+mod privileges;
 mod run;
 mod selection;
 mod skip;
