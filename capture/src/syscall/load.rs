@@ -132,7 +132,7 @@ const ATTACHMENTS: [Attachment; 8] = [
     },
 ];
 
-pub(super) fn open(config: &Config) -> Result<SyscallSource, OpenError> {
+pub(super) fn open(config: &Config, meanwhile: impl FnOnce()) -> Result<SyscallSource, OpenError> {
     if cfg!(not(target_arch = "x86_64")) {
         return Err(OpenError::Architecture(std::env::consts::ARCH));
     }
@@ -158,6 +158,7 @@ pub(super) fn open(config: &Config) -> Result<SyscallSource, OpenError> {
     let (syscalls, others): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|a| matches!(a.hook, Hook::Typed));
     attach_all(&mut programs, &others, &btf, &mut missing)?;
     // Between the two: new processes are followed already, and no syscall of an old one is judged too early.
+    meanwhile();
     let processes = match &config.scope {
         Some(scope) => {
             let table = ProcessTable::map(take(&mut programs, "PROCESSES")?)?;
@@ -299,6 +300,19 @@ fn attach(programs: &mut Ebpf, attachment: &Attachment, btf: &Btf) -> Result<(),
         _ => return Err(Box::new(ProgramError::UnexpectedProgramType)),
     }
     Ok(())
+}
+
+/// Detaches the programs in the reverse of the order in which they were attached, so that no syscall is recorded of a
+/// process whose fork or exec was not. Each takes the kernel a while.
+pub(super) fn detach(mut programs: Ebpf) {
+    for attachment in ATTACHMENTS.iter().rev() {
+        // A refusal leaves it to the drop of the programs.
+        let _ = match programs.program_mut(attachment.program) {
+            Some(Program::BtfTracePoint(program)) => program.unload(),
+            Some(Program::RawTracePoint(program)) => program.unload(),
+            _ => Ok(()),
+        };
+    }
 }
 
 pub(super) fn totals(counters: &PerCpuArray<MapData, CountersValue>) -> io::Result<Vec<LaneTotals>> {
