@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::scope::Scope;
+use crate::snaplen::Snaplen;
 use crate::syscall_set::SyscallSet;
 
 /// What to record, where to, and when to stop.
@@ -31,13 +32,14 @@ pub struct RecordArgs {
     #[arg(long, default_value = "host", value_name = "SCOPE")]
     pub scope: Vec<Scope>,
 
-    /// System calls to record: sets (all, security, files, net, process) and names of calls. Others cost a look-up
-    #[arg(long, default_value_t = SyscallSet::all(), value_name = "SET,NAME…")]
+    /// System calls to record: sets (security, all, files, net, process) and names of calls. Others cost a look-up
+    #[arg(long, default_value_t = SyscallSet::security(), value_name = "SET,NAME…")]
     pub syscalls: SyscallSet,
 
-    /// Keep this many bytes of each buffer that is read, written, sent or received (at most 4096; not of vectors)
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=4096), value_name = "BYTES")]
-    pub snaplen: u32,
+    /// Keep this many bytes of each buffer that is read, written, sent or received (at most 4096; not of vectors); after a
+    /// colon of which kinds of descriptors: files, net, unix, pipes (256:net,pipes) [default: 0, of all]
+    #[arg(long, default_value_t = Snaplen::default(), hide_default_value = true, value_name = "BYTES[:KIND,…]")]
+    pub snaplen: Snaplen,
 
     /// Stop after this long (10s, 5m, 2h)
     #[arg(long, value_parser = duration, value_name = "TIME")]

@@ -294,7 +294,7 @@ fn needs_root_a_cgroup_and_those_below_it() {
         )],
         ..Scope::default()
     };
-    let mut before = Child::new(|| calls(100));
+    let before = Child::new(|| calls(100));
     tree.enter(&wanted, before.pid);
     let Some(recording) = Recording::start(Some(scope), only(CALL)) else {
         return;

@@ -164,7 +164,10 @@ impl Recorder {
         let writer = CaseWriter::create(&args.output, config, states.opener())?;
         Ok(Recorder {
             resolver: beginning.resolver(&sources.earlier),
-            output: Output::new(writer, Selection::new(args.scope.clone(), &args.syscalls)),
+            output: Output::new(
+                writer,
+                Selection::new(args.scope.clone(), &args.syscalls, args.snaplen.clone()),
+            ),
             lost: 0,
             waiting: Waiting::default(),
             queue: Queue::default(),

@@ -14,6 +14,7 @@ use hashbrown::HashMap;
 
 use crate::resolver::Resolver;
 use crate::scope::{self, Scope};
+use crate::snaplen::Snaplen;
 use crate::syscall::{SyscallSource, is_below};
 use crate::syscall_set::SyscallSet;
 
@@ -24,6 +25,8 @@ const MAX_IMAGES: usize = 32_768;
 #[derive(Debug)]
 pub(super) struct Selection {
     scopes: Vec<Scope>,
+    /// Of what the bytes that were read and written are kept.
+    snaplen: Snaplen,
     /// The record in hand is of a process that the kernel side found to be asked for.
     marked: bool,
     /// By number of the event type: recorded, not only seen by the resolver.
@@ -33,10 +36,11 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    pub(super) fn new(scopes: Vec<Scope>, syscalls: &SyscallSet) -> Selection {
+    pub(super) fn new(scopes: Vec<Scope>, syscalls: &SyscallSet, snaplen: Snaplen) -> Selection {
         let largest = Schema::current().specs().iter().map(|s| s.id.0).max().unwrap_or(0);
         Selection {
             scopes,
+            snaplen,
             marked: false,
             wanted: (0..=largest).map(|id| syscalls.holds(EventType(id))).collect(),
             images: HashMap::new(),
@@ -73,8 +77,16 @@ impl Selection {
         if !self.wanted.get(usize::from(event.kind.0)).is_some_and(|w| *w) {
             return;
         }
+        let data = if self.snaplen.keeps(event.fd.map(|fd| fd.kind)) {
+            event.data
+        } else {
+            &[]
+        };
         if self.scopes.contains(&Scope::Host) {
-            return sink(event);
+            return match data.len() == event.data.len() {
+                true => sink(event),
+                false => sink(&Event { data, ..event.clone() }),
+            };
         }
         let inside = self.marked || event.image.is_some_and(|image| holds(&self.scopes, image));
         if !inside && (event.kind.is_syscall() || matches!(event.kind, EventType::PROCEXIT | EventType::IO_URING_REQ)) {
@@ -83,6 +95,7 @@ impl Selection {
         let image = event.image.map(|image| self.narrow(image));
         sink(&Event {
             image: image.as_ref(),
+            data,
             ..event.clone()
         });
     }
@@ -237,7 +250,11 @@ mod tests {
     }
 
     fn passed(scope: &str, image: Option<&Arc<ProcessImage>>, kind: EventType) -> Option<Option<Arc<ProcessImage>>> {
-        let mut selection = Selection::new(vec![scope.parse().expect("a scope")], &SyscallSet::all());
+        let mut selection = Selection::new(
+            vec![scope.parse().expect("a scope")],
+            &SyscallSet::all(),
+            Snaplen::default(),
+        );
         let mut out = None;
         let event = Event {
             image,
@@ -272,7 +289,11 @@ mod tests {
 
     #[test]
     fn what_only_the_resolver_needs_is_not_recorded() {
-        let mut selection = Selection::new(vec![Scope::Host], &"openat".parse().expect("a syscall"));
+        let mut selection = Selection::new(
+            vec![Scope::Host],
+            &"openat".parse().expect("a syscall"),
+            Snaplen::default(),
+        );
         let mut kept = Vec::new();
         for kind in [
             EventType::syscall(3),

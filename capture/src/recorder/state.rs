@@ -204,7 +204,7 @@ fn capture(args: &RecordArgs, sources: &Sources) -> Capture {
         sources: args.sources.iter().map(|s| s.name().to_owned()).collect(),
         scope: scope::text(&args.scope),
         syscalls: args.syscalls.to_string(),
-        snaplen: args.snaplen,
+        snaplen: args.snaplen.bytes,
         missing: absent.chain(missing).collect(),
         ..Capture::default()
     }

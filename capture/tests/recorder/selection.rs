@@ -70,6 +70,59 @@ fn the_first_bytes_of_buffers_as_root() {
 }
 
 #[test]
+fn data_of_some_kinds_of_descriptors_only_as_root() {
+    if !is_root("data_of_some_kinds_of_descriptors_only_as_root") {
+        return;
+    }
+    let dir = folder();
+    let case = dir.path().join("case");
+    let file = dir.path().join("text");
+    std::fs::write(&file, "from a file\n").expect("own folder");
+    let script = format!("cat {} | cat >/dev/null", file.display());
+    let args = [
+        "--sources",
+        "syscalls",
+        "--snaplen",
+        "64:pipes",
+        "--",
+        "sh",
+        "-c",
+        &script,
+    ];
+    record(&case, &args).expect(0);
+    let rows = rows(&case);
+    let kept: BTreeSet<(&str, &str)> = rows
+        .iter()
+        .filter(|r| r.name == "cat" && r.data.starts_with(b"from a file"))
+        .map(|r| (r.kind.as_str(), if r.fd.ends_with("text") { "file" } else { &*r.fd }))
+        .collect();
+    // Read from the file: nothing; written to the pipe and read from it: kept.
+    assert!(kept.iter().all(|(_, fd)| *fd != "file"), "{kept:?}");
+    let kinds: Vec<&str> = kept.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(kinds, ["read", "write"], "{kept:?}");
+}
+
+#[test]
+fn what_rules_look_at_is_recorded_unless_asked_otherwise_as_root() {
+    if !is_root("what_rules_look_at_is_recorded_unless_asked_otherwise_as_root") {
+        return;
+    }
+    let dir = folder();
+    let case = dir.path().join("case");
+    let status = Command::new(crate::run::RECORDER)
+        .args(["--sources", "syscalls", "-o"])
+        .arg(&case)
+        .args(["--", "cat", "/etc/hostname"])
+        .stdout(Stdio::null())
+        .status();
+    assert!(status.expect("runs").success());
+    let rows = rows(&case);
+    let has = |kind: &str| rows.iter().any(|r| r.name == "cat" && r.kind == kind);
+    assert!(has("execve") && has("openat") && has("close") && !has("read") && !has("fstat"));
+    assert_eq!(open(&case).segments()[0].header().about.capture.syscalls, "security");
+}
+
+#[test]
 fn a_recording_of_containers_holds_nothing_of_the_host_as_root() {
     if !is_root("a_recording_of_containers_holds_nothing_of_the_host_as_root") {
         return;
