@@ -58,7 +58,12 @@ fn asked(opcode: u32) -> u8 {
         return 0;
     }
     // SAFETY: bounded above; volatile as in `maps::load`.
-    unsafe { (&raw const maps::IO_OPS).cast::<u8>().add(opcode as usize).read_volatile() }
+    unsafe {
+        (&raw const maps::IO_OPS)
+            .cast::<u8>()
+            .add(opcode as usize)
+            .read_volatile()
+    }
 }
 
 #[inline(always)]

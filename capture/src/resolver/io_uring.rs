@@ -32,8 +32,8 @@ struct Waiting {
 }
 
 impl Requests {
-    /// Keeps a request, and gives back one that has no end: it waited too long, or its name was given to another.
-    fn add(&mut self, view: &View<'_, IoSubmit>) -> Option<Waiting> {
+    /// Keeps a request, and gives back those that have no end: its name was given to another, or it waited too long.
+    fn add(&mut self, view: &View<'_, IoSubmit>) -> [Option<Waiting>; 2] {
         let (request, ts) = (view.fixed.request, view.fixed.header.ts);
         let new = Waiting {
             fixed: view.fixed,
@@ -41,26 +41,21 @@ impl Requests {
         };
         self.order.push_back((request, ts));
         let replaced = self.waiting.insert(request, new);
-        if replaced.is_some() || self.order.len() <= MAX_WAITING {
-            return replaced;
-        }
+        let oldest = match self.order.len() > MAX_WAITING {
+            true => self.order.pop_front(),
+            false => None,
+        };
         // Most of the oldest have ended meanwhile.
-        while let Some((oldest, ts)) = self.order.pop_front() {
-            if self.waiting.get(&oldest).is_some_and(|w| w.fixed.header.ts == ts) {
-                return self.waiting.remove(&oldest);
-            }
-            if self.order.len() <= MAX_WAITING / 2 {
-                break;
-            }
-        }
-        None
+        let is_it = |(request, ts): &(u64, u64)| self.waiting.get(request).is_some_and(|w| w.fixed.header.ts == *ts);
+        let oldest = oldest.filter(is_it);
+        [replaced, oldest.and_then(|(request, _)| self.waiting.remove(&request))]
     }
 }
 
 impl Resolver {
     pub(super) fn submitted(&mut self, view: &View<'_, IoSubmit>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
         self.state.meet(&view.fixed.header);
-        if let Some(lost) = self.requests.add(view) {
+        for lost in self.requests.add(view).into_iter().flatten() {
             let header = Header {
                 ts: view.fixed.header.ts,
                 ..lost.fixed.header
@@ -155,4 +150,44 @@ fn entry(view: &View<'_, IoComplete>) -> Option<FdEntry> {
     let mut entry = named(FdKind::File, &path);
     (entry.dev, entry.ino) = (super::files::stat_device(file.dev), file.ino);
     Some(entry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn submit(requests: &mut Requests, request: u64, ts: u64) -> Vec<(u64, u64)> {
+        let fixed = IoSubmit {
+            request,
+            header: Header {
+                ts,
+                ..Header::default()
+            },
+            ..IoSubmit::default()
+        };
+        let lost = requests.add(&View::new(fixed, &[]));
+        let lost = lost.into_iter().flatten();
+        lost.map(|w| (w.fixed.request, w.fixed.header.ts)).collect()
+    }
+
+    #[test]
+    fn what_has_no_end_is_given_back_and_memory_is_bounded() {
+        let mut requests = Requests::default();
+        let most = MAX_WAITING as u64;
+        for n in 0..most {
+            assert_eq!(submit(&mut requests, n, n), []);
+        }
+        assert_eq!(submit(&mut requests, most, most), [(0, 0)], "the oldest");
+        assert!(requests.waiting.remove(&1).is_some());
+        assert_eq!(submit(&mut requests, most + 1, most + 1), [], "that one has ended");
+        assert_eq!(
+            submit(&mut requests, 5, most + 2),
+            [(5, 5), (2, 2)],
+            "its name was given again"
+        );
+        for n in 0..3 * most {
+            let _ = submit(&mut requests, 9, 2 * most + n);
+            assert!(requests.order.len() <= MAX_WAITING && requests.waiting.len() <= MAX_WAITING);
+        }
+    }
 }
