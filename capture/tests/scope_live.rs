@@ -195,38 +195,44 @@ fn needs_root_a_process_and_all_that_descend_from_it() {
 
 #[test]
 fn needs_root_programs_of_a_name_from_their_first_instruction_to_their_last() {
-    let script = "/bin/cat /etc/hostname >/dev/null; /bin/cat /etc/passwd >/dev/null; /bin/ls / >/dev/null";
+    // A name of its own: whatever else the host runs may be called cat.
+    let dir = tempfile::tempdir().unwrap();
+    let name = format!("named-{}", std::process::id());
+    let program = dir.path().join(&name);
+    fs::copy("/bin/cat", &program).unwrap();
+    let program = program.display();
+    let script = format!("{program} /etc/hostname >/dev/null; {program} /etc/passwd >/dev/null; /bin/ls / >/dev/null");
     let record = |scope| {
         let recording = Recording::start(scope, vec![SyscallSpec::PLAIN; 512])?;
-        let mut shell = Command::new("/bin/sh").args(["-c", script]).spawn().unwrap();
+        let mut shell = Command::new("/bin/sh").args(["-c", &script]).spawn().unwrap();
         assert!(shell.wait().unwrap().success());
         Some(recording.finish())
     };
     let scope = Scope {
-        comms: vec![b"cat".to_vec()],
+        comms: vec![name.clone().into_bytes()],
         ..Scope::default()
     };
     let (Some(everyone), Some(scoped)) = (record(None), record(Some(scope))) else {
         return;
     };
     // What a process did before the exec is not of that name.
-    let of_cats = |log: &Log| {
-        let cats = log.execs.iter().filter(|(_, (_, comm))| comm == b"cat");
-        let calls = cats.map(|(pid, _)| {
+    let of_named = |log: &Log| {
+        let named = log.execs.iter().filter(|(_, (_, comm))| comm == name.as_bytes());
+        let calls = named.map(|(pid, _)| {
             let all = &log.all[pid];
             let exec = all.iter().position(|nr| i64::from(*nr) == libc::SYS_execve).unwrap();
             all[exec..].to_vec()
         });
         calls.collect::<Vec<_>>()
     };
-    assert_eq!(of_cats(&scoped), of_cats(&everyone), "the same calls");
-    assert_eq!(of_cats(&scoped).len(), 2);
+    assert_eq!(of_named(&scoped), of_named(&everyone), "the same calls");
+    assert_eq!(of_named(&scoped).len(), 2);
     assert_eq!(scoped.all.len(), 2, "nobody else");
     let flags_of = |name: &[u8]| {
         let of_name = scoped.execs.values().filter(|(_, comm)| comm == name);
         of_name.map(|(flags, _)| *flags).collect::<Vec<_>>()
     };
-    assert_eq!(flags_of(b"cat"), [record::FLAG_WANTED; 2]);
+    assert_eq!(flags_of(name.as_bytes()), [record::FLAG_WANTED; 2]);
     assert!(flags_of(b"ls").iter().all(|flags| *flags == record::FLAG_UNSEEN));
 }
 
