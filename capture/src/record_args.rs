@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::host::EnvSelection;
 use crate::scope::Scope;
 use crate::snaplen::Snaplen;
 use crate::syscall_set::SyscallSet;
@@ -41,6 +42,10 @@ pub struct RecordArgs {
     #[arg(long, default_value_t = Snaplen::default(), hide_default_value = true, value_name = "BYTES[:KIND,…]")]
     pub snaplen: Snaplen,
 
+    /// Keep these environment variables of each process, beside LD_PRELOAD and LD_LIBRARY_PATH
+    #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
+    pub env: Vec<String>,
+
     /// Stop after this long (10s, 5m, 2h)
     #[arg(long, value_parser = duration, value_name = "TIME")]
     pub duration: Option<Duration>,
@@ -68,6 +73,13 @@ pub struct RecordArgs {
     /// Record while this command runs, and stop when it ends
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
+}
+
+impl RecordArgs {
+    /// The environment variables to keep.
+    pub(crate) fn kept_env(&self) -> EnvSelection {
+        EnvSelection::new(self.env.iter().map(String::as_bytes))
+    }
 }
 
 /// A source as it is named on the command line.

@@ -63,10 +63,11 @@ impl Selection {
         {
             return;
         }
-        for (pid, container) in resolver.contained() {
+        for image in resolver.living() {
+            let Some(container) = &image.container else { continue };
             let wanted = covers(&self.scopes, &container.id, &container.name);
             if wanted || !names_matter || !container.name.is_empty() {
-                source.judge(pid, &container.id, wanted);
+                source.judge(image.pid, &container.id, wanted);
             }
         }
     }

@@ -51,6 +51,7 @@ use ctrace_wire::record::{Cgroup, Exit, Fork, Header};
 use ctrace_wire::section;
 
 pub use clock::Clock;
+pub(crate) use clock::same_start;
 pub use config::{Config, Stats};
 pub use proc::ProcHost;
 pub use snapshot::{Host, NoHost, ProcessState, Snapshot, SnapshotFd, SnapshotProcess};
@@ -128,10 +129,10 @@ impl Resolver {
         states.collect()
     }
 
-    /// The processes that live and the containers that they are in, for the kernel side to know whose syscalls to record.
-    pub fn contained(&self) -> impl Iterator<Item = (u32, &Arc<Container>)> {
+    /// The images of the processes that live, in ascending order of ids.
+    pub fn living(&self) -> Vec<Arc<ProcessImage>> {
         let living = self.state.table.sorted().into_iter().filter(|p| p.ended == u64::MAX);
-        living.filter_map(|p| Some((p.image.pid, p.image.container.as_ref()?)))
+        living.map(|p| p.image.clone()).collect()
     }
 
     /// What was counted so far.
