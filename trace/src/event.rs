@@ -75,6 +75,8 @@ impl EventType {
     pub const UNKNOWN_SYSCALL: EventType = EventType(0x1000);
     /// A process (its last thread) ended. Falco's `procexit`.
     pub const PROCEXIT: EventType = EventType(0x1001);
+    /// A request of io_uring was completed. What it did follows as an event of the syscall that does the same.
+    pub const IO_URING_REQ: EventType = EventType(0x1002);
     /// A Docker engine event.
     pub const DOCKER: EventType = EventType(0x1010);
     /// A line that a container wrote.
