@@ -110,6 +110,35 @@ fn others() -> Vec<EventSpec> {
             Source::Capture,
             &[("source", Str), ("detail", Str)],
         ),
+        // `sha256` is of the file as it lay on disk, `offset` (also below) of what it decompresses to.
+        other(
+            EventType::IMPORTED,
+            "imported",
+            Source::Capture,
+            &[
+                ("file", Str),
+                ("format", Str),
+                ("bytes", Uint),
+                ("sha256", Str),
+                ("events", Uint),
+                ("unknown", Uint),
+                ("bad", Uint),
+                ("cut_offset", Uint),
+                ("cut_reason", Str),
+            ],
+        ),
+        other(
+            EventType::IMPORT_RAW,
+            "import_raw",
+            Source::Capture,
+            &[
+                ("format", Str),
+                ("offset", Uint),
+                ("line", Uint),
+                ("reason", Str),
+                ("raw", Str),
+            ],
+        ),
     ]
 }
 
