@@ -3,6 +3,7 @@
 mod diagnosis;
 mod exit;
 mod export;
+mod import;
 mod info;
 mod output;
 mod progress;
@@ -28,6 +29,8 @@ struct Cli {
 enum Command {
     /// Record system calls, Docker events and audit records of this host into a case
     Record(record::Args),
+    /// Make a case of captures and logs that other tools wrote
+    Import(import::Args),
     /// Tell what a case holds: host, time range, events, containers, losses, sizes
     Info(info::Args),
     /// Print the events of a case, all or those that a filter in Falco's language selects
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
     };
     let result = match cli.command {
         Command::Record(args) => record::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Read(args) => read::run(&args),
         Command::Replay(args) => replay::run(&args),

@@ -13,7 +13,7 @@ pub(crate) fn declared() -> Vec<EventSpec> {
 }
 
 fn others() -> Vec<EventSpec> {
-    use ParamKind::{Int, Signal, Str, Uint};
+    use ParamKind::{Addr, Int, Pid, Signal, Str, Uint};
     vec![
         other(
             EventType::PROCEXIT,
@@ -27,6 +27,33 @@ fn others() -> Vec<EventSpec> {
                 ("threads", Uint),
             ],
         ),
+        other(
+            EventType::SIGNALDELIVER,
+            "signaldeliver",
+            Source::Syscall,
+            &[("spid", Pid), ("dpid", Pid), ("sig", Signal)],
+        ),
+        // The thread that goes on, and what the one that stops had used so far: page faults, sizes in KiB.
+        bulk(
+            EventType::SWITCH,
+            "switch",
+            Source::Syscall,
+            &[
+                ("next", Pid),
+                ("pgft_maj", Uint),
+                ("pgft_min", Uint),
+                ("vm_size", Uint),
+                ("vm_rss", Uint),
+                ("vm_swap", Uint),
+            ],
+        ),
+        bulk(
+            EventType::PAGE_FAULT,
+            "page_fault",
+            Source::Syscall,
+            &[("addr", Addr), ("ip", Addr), ("error", Uint)],
+        ),
+        other(EventType::CONTAINER, "container", Source::Syscall, &[("json", Str)]),
         // `raw` is the engine's JSON, whole: the fields beside it are what rules and SQL ask for most.
         other(
             EventType::DOCKER,
@@ -140,6 +167,14 @@ fn others() -> Vec<EventSpec> {
             ],
         ),
     ]
+}
+
+/// One that rules do not look at.
+fn bulk(id: EventType, name: &str, source: Source, params: &[(&str, ParamKind)]) -> EventSpec {
+    EventSpec {
+        hot: false,
+        ..other(id, name, source, params)
+    }
 }
 
 fn other(id: EventType, name: &str, source: Source, params: &[(&str, ParamKind)]) -> EventSpec {

@@ -49,6 +49,7 @@ use ctrace_wire::section;
 
 pub use clock::Clock;
 pub use config::{Config, Stats};
+pub(crate) use paths::resolve as resolve_path;
 pub use proc::ProcHost;
 pub use snapshot::{Host, NoHost, ProcessState, Snapshot, SnapshotFd, SnapshotProcess};
 
