@@ -22,12 +22,18 @@ const AT_FDCWD: i64 = -100;
 /// What the format writes where a pointer could not be read.
 const UNREADABLE: &[u8] = b"<NA>";
 
+/// So many damaged lists are told, and so much of each.
+const MAX_DAMAGED: usize = 1000;
+const MAX_KEPT: usize = 4096;
+/// A connection that is not made at once goes on in the background (`EINPROGRESS`).
+const IN_PROGRESS: i64 = -115;
+
 /// Makes events.
 pub(super) struct Emitter {
     pub(super) world: World,
     pub(super) flags: Flags,
     /// Damaged lists: told once the case has begun, which takes the lists.
-    pub(super) damaged: Vec<(Origin, String, Vec<u8>)>,
+    damaged: Vec<(Origin, String, Vec<u8>)>,
     started: bool,
     texts: Vec<Vec<u8>>,
 }
@@ -41,6 +47,22 @@ impl Emitter {
             started: false,
             texts: Vec::new(),
         }
+    }
+
+    /// Keeps a damaged list until the case has begun.
+    pub(super) fn damaged(&mut self, origin: Origin, reason: String, body: &[u8]) {
+        if self.damaged.len() < MAX_DAMAGED {
+            let kept = body.get(..MAX_KEPT).unwrap_or(body).to_vec();
+            self.damaged.push((origin, reason, kept));
+        }
+    }
+
+    /// Tells of damaged lists.
+    pub(super) fn tell(&mut self, ts: u64, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+        for (origin, reason, raw) in std::mem::take(&mut self.damaged) {
+            sink.bad(origin, ts, &reason, &raw)?;
+        }
+        Ok(())
     }
 
     /// Takes over the lists before the first event.
@@ -64,9 +86,7 @@ impl Emitter {
         if !self.started || self.world.has_lists() {
             self.start(time(&parsed), sink);
         }
-        for (origin, reason, raw) in std::mem::take(&mut self.damaged) {
-            sink.bad(origin, time(&parsed), &reason, &raw)?;
-        }
+        self.tell(time(&parsed), sink)?;
         match parsed {
             Parsed::Event(facts, event) => self.known(facts, &event, block, origin, sink),
             Parsed::Unknown { kind, ts } => sink.unknown(origin, ts, &format!("event type {kind}"), block.body),
@@ -265,6 +285,11 @@ impl Emitter {
         let closed = fd_num
             .filter(|_| plan.action == Action::Close)
             .and_then(|fd| self.world.fd(pid, fd).cloned());
+        // A refused connection shows to whom it would have been, and leaves the socket as it was.
+        let refused = ret.is_some_and(|r| r < 0 && r != IN_PROGRESS) && plan.action == Action::Connect;
+        let before = fd_num
+            .filter(|_| refused)
+            .and_then(|fd| Some((fd, self.world.fd(pid, fd)?.clone())));
         if plan.action != Action::None {
             let change = Change {
                 call,
@@ -298,7 +323,11 @@ impl Emitter {
                 args: args.get(..plan.args.len()).unwrap_or(&args),
                 data: plan.data.and_then(|slot| call.bytes(slot)).unwrap_or_default(),
             },
-        )
+        )?;
+        if let Some((fd, entry)) = before {
+            self.world.open(pid, fd, entry);
+        }
+        Ok(())
     }
 }
 

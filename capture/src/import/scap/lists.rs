@@ -10,6 +10,9 @@ use ctrace_trace::snapshot::{Group, User};
 use super::cursor::Cursor;
 use super::flags::Flags;
 
+/// A list has no more entries: threads, descriptors of a process, users. A small file can decompress to very long ones.
+const MAX_ENTRIES: usize = 1 << 18;
+
 /// A thread of the process list.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Listed {
@@ -58,8 +61,8 @@ pub(super) fn processes(body: &[u8], version: u8, big: bool, out: &mut Vec<Liste
             process(&mut c, version)
         };
         match entry {
-            Some(entry) => out.push(entry),
-            None => return false,
+            Some(entry) if out.len() < MAX_ENTRIES => out.push(entry),
+            _ => return false,
         }
     }
     true
@@ -185,8 +188,8 @@ pub(super) fn descriptors(
             descriptor(&mut c, false, flags)
         };
         match entry {
-            Some(entry) => out.push(entry),
-            None => return (tid, false),
+            Some(entry) if out.len() < MAX_ENTRIES => out.push(entry),
+            _ => return (tid, false),
         }
     }
     (tid, true)
@@ -312,7 +315,7 @@ pub(super) fn accounts(body: &[u8], sizes: bool, big: bool, users: &mut Vec<User
         } else {
             account(&mut c, users, groups)
         };
-        if done.is_none() {
+        if done.is_none() || users.len().max(groups.len()) > MAX_ENTRIES {
             return false;
         }
     }

@@ -47,10 +47,12 @@ impl Importer for Scap {
                 Next::Block(block) => take(&block, &mut emitter, sink)?,
                 Next::End => {
                     emitter.start(0, sink);
+                    emitter.tell(0, sink)?;
                     return Ok(End::Whole);
                 }
                 Next::Cut(offset, reason) => {
                     emitter.start(0, sink);
+                    emitter.tell(0, sink)?;
                     return Ok(End::Cut { offset, reason });
                 }
             }
@@ -113,6 +115,6 @@ fn list(block: &Block<'_>, emitter: &mut Emitter, sink: &mut Sink<'_>) -> Result
         return Ok(());
     }
     let reason = format!("block of type {:#x}: an entry does not fit", block.kind);
-    emitter.damaged.push((origin, reason, body.to_vec()));
+    emitter.damaged(origin, reason, body);
     Ok(())
 }

@@ -153,6 +153,9 @@ fn ours<'s>(event: &EventFacts, is_exit: bool, schema: &'s Schema) -> Option<&'s
         "syscall" => return None,
         "umount" => "umount2",
         "sigreturn" => "rt_sigreturn",
+        // Calls of 32-bit machines.
+        "send" => "sendto",
+        "recv" => "recvfrom",
         name => name,
     };
     let mut specs = schema.by_name(name).filter(|s| !s.id.is_compat());
@@ -228,25 +231,47 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_of_the_format_are_calls_of_ours() {
+    fn every_call_of_the_format_is_one_of_ours() {
         let facts = Facts::get();
-        let mut absent: Vec<&str> = Vec::new();
-        let mut unfilled: Vec<String> = Vec::new();
+        let numbers = (1..facts.numbers()).step_by(2);
+        let events = numbers.filter_map(|n| Some((n, facts.event(n)?)));
+        let absent: Vec<&str> = events
+            .filter(|(n, _)| Plans::get().of(*n).is_none())
+            .map(|(_, event)| event.name)
+            .collect();
+        // The first is any call without an event of its own, the second says that events are left out.
+        assert_eq!(absent, ["syscall", "drop"]);
+    }
+
+    /// What `open` told when it was entered, in the oldest captures, and all at its end since.
+    #[test]
+    fn parameters_are_found_by_name_in_both_halves() {
+        let open = Plans::get().of(3).expect("open");
+        assert_eq!(open.kind, EventType::syscall(2));
+        let places: Vec<_> = open.args.iter().map(|a| a.as_ref().map(|(s, _)| (s.exit, s.enter))).collect();
+        let both = |exit, enter| Some((Some(exit), enter));
+        assert_eq!(
+            places,
+            [both(1, Some(0)), both(2, Some(1)), both(3, Some(2)), both(4, None), both(5, None)]
+        );
+        let write = Plans::get().of(9).expect("write");
+        assert_eq!(write.fd.map(|s| s.enter), Some(Some(0)));
+    }
+
+    #[test]
+    fn few_parameters_are_not_told() {
+        let facts = Facts::get();
+        let schema = Schema::current();
+        let mut untold = Vec::new();
         for number in (1..facts.numbers()).step_by(2) {
-            let Some(event) = facts.event(number) else { continue };
-            match Plans::get().of(number) {
-                None => absent.push(event.name),
-                Some(plan) => {
-                    let spec = Schema::current();
-                    let spec = spec.get(plan.kind).expect("planned");
-                    for (param, arg) in spec.params.iter().zip(&plan.args) {
-                        if arg.is_none() {
-                            unfilled.push(format!("{number} {}.{}", event.name, param.name));
-                        }
-                    }
-                }
-            }
+            let Some((plan, event)) = Plans::get().of(number).zip(facts.event(number)) else { continue };
+            let params = &schema.get(plan.kind).expect("planned").params;
+            let absent = params.iter().zip(&plan.args).filter(|(_, arg)| arg.is_none());
+            untold.extend(absent.map(|(param, _)| format!("{}.{}", event.name, param.name)));
         }
-        println!("absent {absent:?}\nunfilled {unfilled:#?}");
+        untold.sort();
+        untold.dedup();
+        assert!(untold.len() < 45, "{untold:?}");
+        assert!(!untold.iter().any(|p| p == "open.name" || p == "connect.addr" || p == "unlinkat.name"));
     }
 }

@@ -57,7 +57,6 @@ impl World {
             Action::None => {}
             Action::Clone => self.cloned(change),
             Action::Exec => self.executed(change),
-            // A connection that is being made has its ends already.
             Action::Connect => self.connect(change),
             Action::Send => self.transfer(change, true),
             Action::Receive => self.transfer(change, false),
@@ -367,15 +366,11 @@ impl World {
         self.put(change, fd, entry);
     }
 
+    /// What was refused is told as well: to whom is what one wants to know of it.
     fn connect(&mut self, change: &Change<'_>) {
-        /// A connection that is not made at once goes on in the background (`EINPROGRESS`).
-        const IN_PROGRESS: i64 = -115;
-        if !change.succeeded() && change.ret != Some(IN_PROGRESS) {
-            return;
-        }
         let call = change.call;
         let told = call.ends("tuple").or_else(|| call.ends("addr").map(only_remote));
-        self.set_ends(change, told, Role::Client, true);
+        self.set_ends(change, told, Some(Role::Client), true);
     }
 
     fn accept(&mut self, change: &Change<'_>) {
@@ -411,7 +406,7 @@ impl World {
                 let protocol = old.socket.map_or(0, |s| s.protocol);
                 entry.socket = Some(Socket {
                     protocol,
-                    role: Role::Server,
+                    role: Role::Unknown,
                     local,
                     remote,
                 });
@@ -437,12 +432,11 @@ impl World {
     /// What is sent or received tells both ends: first that of the sender.
     fn transfer(&mut self, change: &Change<'_>, sent: bool) {
         let Some(ends) = change.call.ends("tuple") else { return };
-        let role = if sent { Role::Client } else { Role::Server };
-        self.set_ends(change, Some(ends), role, sent);
+        self.set_ends(change, Some(ends), None, sent);
     }
 
-    /// Sets both ends of a socket. A role that is known stays.
-    fn set_ends(&mut self, change: &Change<'_>, ends: Option<Ends<'_>>, role: Role, local_first: bool) {
+    /// Sets both ends of a socket. Without a role the one that is known stays; who sends first is the client.
+    fn set_ends(&mut self, change: &Change<'_>, ends: Option<Ends<'_>>, role: Option<Role>, local_first: bool) {
         let Some(fd) = change.fd else { return };
         let old = self.fd(change.pid, fd).cloned();
         match ends {
@@ -463,7 +457,9 @@ impl World {
                     return;
                 }
                 let before = old.as_ref().and_then(|e| e.socket);
-                let role = before.map_or(role, |s| if s.is_connected() || s.role == Role::Server { s.role } else { role });
+                let known = before.map(|s| s.role).filter(|r| *r != Role::Unknown);
+                let guess = if local_first { Role::Client } else { Role::Server };
+                let role = role.or(known).unwrap_or(guess);
                 let socket = Socket {
                     protocol: before.map_or(0, |s| s.protocol),
                     role,

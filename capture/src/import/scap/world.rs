@@ -19,6 +19,8 @@ use super::lists::Listed;
 const MAX_THREADS: usize = 1 << 18;
 /// More descriptors than that of one process are not kept.
 const MAX_FDS: usize = 1 << 20;
+/// More descriptors than that at the beginning are not kept.
+const MAX_LISTED_FDS: usize = 1 << 20;
 /// Longest chain of images, and to what it is cut; as in a live capture.
 const MAX_CHAIN: usize = 32;
 const CUT_CHAIN: usize = 16;
@@ -78,6 +80,7 @@ pub(super) struct World {
     pub(super) containers: BTreeMap<String, Arc<Container>>,
     listed: Vec<Listed>,
     listed_fds: Vec<(u32, Vec<(i32, FdEntry)>)>,
+    listed_fd_count: usize,
     next_image: u64,
     next_fd: u64,
 }
@@ -120,7 +123,8 @@ impl World {
     }
 
     pub(super) fn list_fds(&mut self, tid: u32, fds: Vec<(i32, FdEntry)>) {
-        if self.listed_fds.len() < MAX_THREADS {
+        if self.listed_fd_count + fds.len() <= MAX_LISTED_FDS && self.listed_fds.len() < MAX_THREADS {
+            self.listed_fd_count += fds.len();
             self.listed_fds.push((tid, fds));
         }
     }
