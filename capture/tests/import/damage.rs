@@ -6,12 +6,17 @@ use ctrace_capture::import::End;
 use ctrace_trace::case::{Case, verify};
 
 use crate::capture::{Capture, story};
-use crate::imported::{import_bytes, try_import};
+use crate::imported::try_import;
 use crate::skip::shared;
+
+/// A folder in memory, where there is one: thousands of cases are made durable here.
+fn memory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder")
+}
 
 /// Imports what may be anything. Where something is not right, what came out must be a whole case with a place in it.
 fn survive(bytes: &[u8]) -> Option<End> {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = memory();
     let (file, output) = (folder.path().join("file"), folder.path().join("case"));
     std::fs::write(&file, bytes).expect("written");
     let outcome = try_import(&[PathBuf::from(&file)], &output).ok()?;
@@ -20,7 +25,9 @@ fn survive(bytes: &[u8]) -> Option<End> {
     let report = outcome.files.into_iter().next()?;
     if let End::Cut { offset, reason } = &report.end {
         assert!(!reason.is_empty());
-        assert!(*offset <= bytes.len() as u64, "{offset}");
+        // Offsets are those of what a gzip file decompresses to.
+        let plain = !bytes.starts_with(&[0x1f, 0x8b]);
+        assert!(!plain || *offset <= bytes.len() as u64, "{offset}");
     }
     assert!(report.bad == 0 || !report.problems.is_empty());
     Some(report.end)
@@ -31,8 +38,11 @@ fn cut_at_every_byte() {
     let whole = story(false, 0x204, 9).bytes;
     let mut events = 0;
     for length in 12..whole.len() {
-        let imported = import_bytes(&whole[..length]);
-        let report = &imported.outcome.files[0];
+        let folder = memory();
+        let file = folder.path().join("file");
+        std::fs::write(&file, &whole[..length]).expect("written");
+        let outcome = try_import(&[file], &folder.path().join("case")).unwrap_or_else(|e| panic!("{e}"));
+        let report = &outcome.files[0];
         match &report.end {
             End::Whole => {}
             End::Cut { offset, .. } => assert!(*offset < length as u64),
@@ -47,7 +57,7 @@ fn cut_at_every_byte() {
 fn every_byte_changed() {
     for whole in [story(false, 0x204, 9), story(true, 0x217, 4)] {
         for at in 0..whole.bytes.len() {
-            for change in [0xff, 0x80, 0x01] {
+            for change in [0xff, 0x01] {
                 let mut bytes = whole.bytes.clone();
                 bytes[at] ^= change;
                 survive(&bytes);

@@ -3,7 +3,6 @@
 mod capture;
 mod damage;
 mod imported;
-#[path = "../sources/skip.rs"]
 mod skip;
 mod sysdig;
 mod versions;

@@ -94,7 +94,6 @@ impl Plans {
 
 /// Names that the format gives to what has another one here.
 const ALIASES: &[(&str, &str)] = &[
-    ("addr", "tuple"),
     ("sockfd", "fd"),
     ("filename", "path"),
     ("path", "name"),
@@ -196,7 +195,9 @@ fn find_any(name: &str, exit: &EventFacts, enter: Option<&EventFacts>) -> Option
 }
 
 fn arg(name: &str, kind: ParamKind, exit: &EventFacts, enter: Option<&EventFacts>) -> Option<(Slot, Form)> {
-    let slot = find_any(name, exit, enter)?;
+    // Where both ends are told they are told by all versions.
+    let both = (kind == ParamKind::SockAddr).then(|| find("tuple", exit, enter)).flatten();
+    let slot = both.or_else(|| find_any(name, exit, enter))?;
     let of = |event: Option<&EventFacts>, at: Option<u8>| event.and_then(|e| e.params.get(usize::from(at?))?.set);
     let set = of(Some(exit), slot.exit).or_else(|| of(enter, slot.enter));
     let form = match kind {
