@@ -106,7 +106,9 @@ fn tell_damage(path: &str, file: &FileReport) {
     }
     if let End::Cut { offset, reason } = &file.end {
         let reason = escape::text(reason);
-        output::note(&format!("{path}: offset {offset}: {reason}; what came before was imported"));
+        output::note(&format!(
+            "{path}: offset {offset}: {reason}; what came before was imported"
+        ));
     }
 }
 

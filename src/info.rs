@@ -9,6 +9,7 @@ use ctrace_trace::event::EventType;
 use ctrace_trace::segment::{About, Totals};
 use serde_json::{Value, json};
 
+use crate::imported::{self, ImportedFile};
 use crate::output::{self, size, span, table, time};
 
 /// Arguments of `ctrace info`.
@@ -29,6 +30,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let case = output::open_case(&args.case)?;
     let (losses, mut problems) = case.losses();
     problems.extend(case.late_facts(output::threads()).problems().iter().cloned());
+    let (imported, unread) = imported::files(&case);
+    problems.extend(unread);
     problems.sort();
     problems.dedup();
     let facts = Facts {
@@ -36,6 +39,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         about: case.segments().first().map(|s| &s.header().about),
         totals: case.totals(),
         losses,
+        imported,
     };
     let mut out = output::stdout();
     if args.json {
@@ -60,6 +64,7 @@ struct Facts<'a> {
     about: Option<&'a About>,
     totals: Totals,
     losses: Vec<Loss>,
+    imported: Vec<ImportedFile>,
 }
 
 impl Facts<'_> {
@@ -93,6 +98,9 @@ impl Facts<'_> {
     fn text(&self, out: &mut impl Write, types: usize) -> io::Result<()> {
         if let Some(about) = self.about {
             origin(out, about)?;
+        }
+        for file in &self.imported {
+            file.text(out)?;
         }
         if let Some((from, to)) = self.totals.ts {
             writeln!(out, "time       {} to {}", time(from), time(to))?;
@@ -204,6 +212,7 @@ impl Facts<'_> {
             "about": about,
             "from": self.totals.ts.map(|(from, _)| time(from)),
             "to": self.totals.ts.map(|(_, to)| time(to)),
+            "imported": self.imported.iter().map(ImportedFile::json).collect::<Vec<_>>(),
             "events": self.totals.events,
             "events_by_source": sources,
             "events_by_type": self.types().into_iter().map(|(n, c)| (n, json!(c))).collect::<serde_json::Map<_, _>>(),

@@ -4,6 +4,7 @@ mod diagnosis;
 mod exit;
 mod export;
 mod import;
+mod imported;
 mod info;
 mod output;
 mod progress;

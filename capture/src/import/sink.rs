@@ -135,7 +135,11 @@ impl<'a> Sink<'a> {
         let args = [
             Arg::Str(format.as_bytes()),
             number(origin.offset),
-            if origin.line == 0 { Arg::None } else { number(origin.line) },
+            if origin.line == 0 {
+                Arg::None
+            } else {
+                number(origin.line)
+            },
             Arg::Str(reason.as_bytes()),
             Arg::Str(raw.get(..MAX_RAW).unwrap_or(raw)),
         ];
@@ -244,7 +248,9 @@ impl<'a> Sink<'a> {
 
     /// Writes down what the file was, behind its events: its digest is known only now.
     pub(super) fn end_file(&mut self, input: Input, end: End) -> Result<(), ImportError> {
-        let Some(mut file) = self.file.take() else { return Ok(()) };
+        let Some(mut file) = self.file.take() else {
+            return Ok(());
+        };
         file.end = end;
         (file.sha256, file.bytes) = input.close()?;
         let hex: String = file.sha256.iter().map(|b| format!("{b:02x}")).collect();

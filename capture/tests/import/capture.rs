@@ -53,7 +53,13 @@ impl Capture {
     pub(crate) fn block(&mut self, kind: u32, body: &[u8]) {
         let padding = vec![0; body.len().next_multiple_of(4) - body.len()];
         let length = u32::try_from(body.len() + padding.len() + 12).expect("small");
-        let parts = [self.u32(kind), self.u32(length), body.to_vec(), padding, self.u32(length)];
+        let parts = [
+            self.u32(kind),
+            self.u32(length),
+            body.to_vec(),
+            padding,
+            self.u32(length),
+        ];
         self.bytes.extend(parts.concat());
     }
 
@@ -117,7 +123,14 @@ impl Capture {
             let length = u32::try_from(e.len() + 4).expect("small");
             if sized { [capture.u32(length), e].concat() } else { e }
         };
-        let mut file = [self.u64(5), self.u64(99), vec![16], self.u32(1), self.long_text("/var/log/x")].concat();
+        let mut file = [
+            self.u64(5),
+            self.u64(99),
+            vec![16],
+            self.u32(1),
+            self.long_text("/var/log/x"),
+        ]
+        .concat();
         if sized {
             file.extend(self.u32(8));
         }
@@ -141,7 +154,11 @@ impl Capture {
             .iter()
             .flat_map(|p| {
                 let len = p.len();
-                if wide { self.u32(len as u32) } else { self.u16(len as u16) }
+                if wide {
+                    self.u32(len as u32)
+                } else {
+                    self.u16(len as u16)
+                }
             })
             .collect();
         let counted = block >= 0x216;
@@ -176,7 +193,14 @@ pub(crate) fn story(big: bool, block: u32, version: u8) -> Capture {
     c.process(version, 1, 0, "init", "");
     c.process(version, 10, 1, "sh", &format!("cpu=/docker/{id}\0"));
     c.descriptors(version >= 9, 10);
-    let user = [vec![0], c.u32(1000), c.u32(1000), c.long_text("user"), c.long_text("/home/user"), c.long_text("/bin/sh")];
+    let user = [
+        vec![0],
+        c.u32(1000),
+        c.u32(1000),
+        c.long_text("user"),
+        c.long_text("/home/user"),
+        c.long_text("/bin/sh"),
+    ];
     c.block(0x206, &user.concat());
     let ts = 1_700_000_000_000_000_000;
     // open in two halves: the name at the end, as all versions do.

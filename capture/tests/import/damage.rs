@@ -11,7 +11,9 @@ use crate::skip::shared;
 
 /// A folder in memory, where there is one: thousands of cases are made durable here.
 fn memory() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder")
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .expect("a folder")
 }
 
 /// Imports what may be anything. Where something is not right, what came out must be a whole case with a place in it.
@@ -78,14 +80,18 @@ fn gzip_cut_and_changed() {
         bytes[at] ^= 0x55;
         survive(&bytes);
     }
-    let Some(End::Cut { reason, .. }) = survive(&whole[..whole.len() - 20]) else { panic!("cut") };
+    let Some(End::Cut { reason, .. }) = survive(&whole[..whole.len() - 20]) else {
+        panic!("cut")
+    };
     assert!(reason.contains("gzip"), "{reason}");
 }
 
 #[test]
 fn real_captures_changed() {
     for name in ["libs_curl_google", "falco_cat_write"] {
-        let Some(path) = shared("real_captures_changed", &format!("data/scap/{name}.scap")) else { return };
+        let Some(path) = shared("real_captures_changed", &format!("data/scap/{name}.scap")) else {
+            return;
+        };
         let mut bytes = Vec::new();
         let file = std::fs::File::open(path).expect("opened");
         std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(file), &mut bytes).expect("gzip");

@@ -106,7 +106,9 @@ fn row(event: EventView<'_>) -> Row {
         name: image.map_or_else(String::new, name),
         exe: image.map_or_else(String::new, |i| text(i.str(i.entry.exe_path))),
         parent: image.and_then(|i| i.parent()).map_or_else(String::new, name),
-        container: image.and_then(|i| i.container()).map_or_else(String::new, |c| c.id.clone()),
+        container: image
+            .and_then(|i| i.container())
+            .map_or_else(String::new, |c| c.id.clone()),
         fd: event.fd().map_or_else(String::new, |fd| text(&fd.name())),
         args: args.collect(),
         data: event.data().to_vec(),

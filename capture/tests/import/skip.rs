@@ -19,7 +19,11 @@ pub(crate) fn shared(test: &str, path: &str) -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let named = std::env::var_os("CTRACE_SHARED").map(PathBuf::from);
     let places = ["../shared", "../../shared"].map(|place| root.join(place));
-    let found = named.into_iter().chain(places).map(|p| p.join(path)).find(|p| p.exists());
+    let found = named
+        .into_iter()
+        .chain(places)
+        .map(|p| p.join(path))
+        .find(|p| p.exists());
     if found.is_none() {
         skip(test, &format!("../shared/{path} is not there"));
     }

@@ -27,11 +27,18 @@ type Line = (u64, u32, String, String, String, Option<i64>);
 fn theirs(path: &Path) -> Option<Vec<Line>> {
     let fields = "*%evt.rawtime|%thread.tid|%evt.type|%proc.name|%fd.name|%evt.rawres";
     let filter = format!("evt.dir=< or evt.type in ({})", INSTANT.join(","));
-    let out = Command::new("sysdig").arg("-r").arg(path).args(["-p", fields, &filter]).output().ok()?;
+    let out = Command::new("sysdig")
+        .arg("-r")
+        .arg(path)
+        .args(["-p", fields, &filter])
+        .output()
+        .ok()?;
     let text = String::from_utf8_lossy(&out.stdout);
     let lines = text.lines().map(|line| {
         let parts: Vec<&str> = line.split('|').collect();
-        let [ts, tid, kind, name, fd, res] = parts[..] else { panic!("{line}") };
+        let [ts, tid, kind, name, fd, res] = parts[..] else {
+            panic!("{line}")
+        };
         let absent = |s: &str| if s == "<NA>" { String::new() } else { s.to_owned() };
         (
             ts.parse().expect("a time"),
@@ -63,7 +70,14 @@ fn ours(row: &Row) -> Line {
         _ if row.fd == "0.0.0.0:0" || row.fd == ":::0" => "",
         _ => &row.fd,
     };
-    (row.ts, row.tid, row.kind.clone(), row.name.clone(), fd.to_owned(), row.ret)
+    (
+        row.ts,
+        row.tid,
+        row.kind.clone(),
+        row.name.clone(),
+        fd.to_owned(),
+        row.ret,
+    )
 }
 
 fn compare(capture: &str, path: &Path, theirs: &[Line]) -> usize {
@@ -77,7 +91,13 @@ fn compare(capture: &str, path: &Path, theirs: &[Line]) -> usize {
         lines.iter().for_each(|l| *counts.entry(l.2.clone()).or_insert(0) += 1);
         counts
     };
-    assert_eq!(ours.len(), theirs.len(), "{capture}: {:?} {:?}", counts(&ours), counts(theirs));
+    assert_eq!(
+        ours.len(),
+        theirs.len(),
+        "{capture}: {:?} {:?}",
+        counts(&ours),
+        counts(theirs)
+    );
     for (mine, other) in ours.iter().zip(theirs) {
         let mut mine = mine.clone();
         // Calls of which sysdig's own table has no name, and results that it does not show.
@@ -96,7 +116,9 @@ fn compare(capture: &str, path: &Path, theirs: &[Line]) -> usize {
 fn the_same_events_as_sysdig() {
     let mut compared = 0;
     for capture in CAPTURES {
-        let Some(path) = shared("the_same_events_as_sysdig", &format!("data/scap/{capture}.scap")) else { return };
+        let Some(path) = shared("the_same_events_as_sysdig", &format!("data/scap/{capture}.scap")) else {
+            return;
+        };
         let Some(theirs) = theirs(&path) else {
             return skip("the_same_events_as_sysdig", "sysdig is not installed");
         };
@@ -108,10 +130,19 @@ fn the_same_events_as_sysdig() {
 /// The same numbers without sysdig: what it counted, type by type.
 #[test]
 fn as_many_events_as_sysdig_counted() {
-    let Some(path) = shared("as_many_events_as_sysdig_counted", "data/scap/libs_curl_google.scap") else { return };
+    let Some(path) = shared("as_many_events_as_sysdig_counted", "data/scap/libs_curl_google.scap") else {
+        return;
+    };
     let imported = import_file(&path);
     let count = |kind: &str| imported.rows.iter().filter(|r| r.kind == kind).count();
-    let expected = [("mmap", 110), ("clock_gettime", 94), ("open", 48), ("switch", 25), ("connect", 4), ("clone", 2)];
+    let expected = [
+        ("mmap", 110),
+        ("clock_gettime", 94),
+        ("open", 48),
+        ("switch", 25),
+        ("connect", 4),
+        ("clone", 2),
+    ];
     for (kind, n) in expected {
         assert_eq!(count(kind), n, "{kind}");
     }

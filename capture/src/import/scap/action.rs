@@ -82,6 +82,9 @@ impl Action {
 
     /// Whether what the entry told may be needed.
     pub(super) fn needs_enter(self) -> bool {
-        !matches!(self, Action::None | Action::Clone | Action::EndProcess | Action::Container)
+        !matches!(
+            self,
+            Action::None | Action::Clone | Action::EndProcess | Action::Container
+        )
     }
 }

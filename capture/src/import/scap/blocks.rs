@@ -89,11 +89,17 @@ impl<'i> Blocks<'i> {
                 None => return Ok(Next::Cut(offset, "the byte order mark is wrong".to_owned())),
             }
         } else if self.count == 0 {
-            return Ok(Next::Cut(offset, "the file does not begin with a section header".to_owned()));
+            return Ok(Next::Cut(
+                offset,
+                "the file does not begin with a section header".to_owned(),
+            ));
         }
         let length = self.number(4);
         if !(FRAME..=MAX_BLOCK).contains(&length) || (kind == SECTION_HEADER && length < FRAME + 16) {
-            return Ok(Next::Cut(offset, format!("block of type {kind:#x} with impossible length {length}")));
+            return Ok(Next::Cut(
+                offset,
+                format!("block of type {kind:#x} with impossible length {length}"),
+            ));
         }
         let left = (length as usize).saturating_sub(self.buffer.len());
         if self.input.read_into(&mut self.buffer, left)? < left {
@@ -136,12 +142,28 @@ impl<'i> Blocks<'i> {
     }
 
     fn number(&self, at: usize) -> u32 {
-        let bytes: [u8; 4] = self.buffer.get(at..at + 4).and_then(|b| b.try_into().ok()).unwrap_or_default();
-        if self.big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+        let bytes: [u8; 4] = self
+            .buffer
+            .get(at..at + 4)
+            .and_then(|b| b.try_into().ok())
+            .unwrap_or_default();
+        if self.big {
+            u32::from_be_bytes(bytes)
+        } else {
+            u32::from_le_bytes(bytes)
+        }
     }
 
     fn half(&self, at: usize) -> u16 {
-        let bytes: [u8; 2] = self.buffer.get(at..at + 2).and_then(|b| b.try_into().ok()).unwrap_or_default();
-        if self.big { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
+        let bytes: [u8; 2] = self
+            .buffer
+            .get(at..at + 2)
+            .and_then(|b| b.try_into().ok())
+            .unwrap_or_default();
+        if self.big {
+            u16::from_be_bytes(bytes)
+        } else {
+            u16::from_le_bytes(bytes)
+        }
     }
 }

@@ -5,7 +5,7 @@ use ctrace_trace::event::{Arg, Event, EventType};
 use super::action::Action;
 use super::blocks::Block;
 use super::call::{Call, Ends, ends, text};
-use super::event::{Layout, Parsed, Params, RawEvent, parse};
+use super::event::{Layout, Params, Parsed, RawEvent, parse};
 use super::facts::{EventFacts, Facts, Type};
 use super::flags::{Flags, open_mode};
 use super::plan::{Form, Plan, Plans, Slot};
@@ -280,7 +280,9 @@ impl Emitter {
     ) -> Result<(), ImportError> {
         let ret = plan.ret.and_then(|slot| call.number(slot));
         let fd_num = plan.fd.and_then(|slot| i32::try_from(call.number(slot)?).ok());
-        let new_fd = ret.filter(|r| plan.ret_is_fd && *r >= 0).and_then(|r| i32::try_from(r).ok());
+        let new_fd = ret
+            .filter(|r| plan.ret_is_fd && *r >= 0)
+            .and_then(|r| i32::try_from(r).ok());
         // What is closed is shown as it was.
         let closed = fd_num
             .filter(|_| plan.action == Action::Close)
@@ -304,7 +306,9 @@ impl Emitter {
         }
         let mut args = [Arg::None; 16];
         for ((out, arg), text) in args.iter_mut().zip(&plan.args).zip(texts) {
-            *out = arg.as_ref().map_or(Arg::None, |(slot, form)| value(call, *slot, form, text));
+            *out = arg
+                .as_ref()
+                .map_or(Arg::None, |(slot, form)| value(call, *slot, form, text));
         }
         let shown = new_fd.or(fd_num);
         let fd = closed.as_ref().or_else(|| self.world.fd(pid, shown?));
@@ -351,7 +355,11 @@ fn entry<'a>(enter: &'a Enter, event: &RawEvent<'_>) -> Option<(&'static EventFa
 
 /// The first path of a call: absolute, and as it was given.
 fn first_path<'a>(call: &Call<'a>, plan: &Plan, texts: &'a [Vec<u8>]) -> Option<(&'a [u8], &'a [u8])> {
-    let paths = plan.args.iter().zip(texts).filter_map(|(arg, text)| Some((arg.as_ref()?, text)));
+    let paths = plan
+        .args
+        .iter()
+        .zip(texts)
+        .filter_map(|(arg, text)| Some((arg.as_ref()?, text)));
     let mut paths = paths.filter(|((_, form), _)| matches!(form, Form::Path | Form::PathAt(_)));
     let ((slot, _), resolved) = paths.next()?;
     let raw = text(call.bytes(*slot)?);
@@ -381,7 +389,11 @@ fn value<'a>(call: &Call<'a>, slot: Slot, form: &Form, resolved: &'a [u8]) -> Ar
 
 /// Writes an address as text: the second of a tuple's, or the first.
 fn address(call: &Call<'_>, slot: Slot, second: bool, out: &mut Vec<u8>) {
-    let kind = if slot.kind == Type::Tuple { Type::Tuple } else { Type::Address };
+    let kind = if slot.kind == Type::Tuple {
+        Type::Tuple
+    } else {
+        Type::Address
+    };
     let found = call.bytes(slot).and_then(|b| ends(b, kind, call.event.params.big));
     match found {
         Some(Ends::Inet(first, other)) => {

@@ -22,7 +22,11 @@ impl<'a> Params<'a> {
         let mut ends = [0; MAX_PARAMS];
         let mut end = 0_u32;
         for slot in ends.get_mut(..count)? {
-            let len = if large { lengths.u32()? } else { u32::from(lengths.u16()?) };
+            let len = if large {
+                lengths.u32()?
+            } else {
+                u32::from(lengths.u16()?)
+            };
             end = end.checked_add(len)?;
             *slot = end;
         }
@@ -40,7 +44,10 @@ impl<'a> Params<'a> {
     }
 
     fn used(&self) -> usize {
-        self.count.checked_sub(1).and_then(|i| self.ends.get(i)).map_or(0, |e| *e as usize)
+        self.count
+            .checked_sub(1)
+            .and_then(|i| self.ends.get(i))
+            .map_or(0, |e| *e as usize)
     }
 
     /// The bytes of a parameter; `None` where the event has fewer parameters.
@@ -87,7 +94,10 @@ pub(super) struct RawEvent<'a> {
 pub(super) enum Parsed<'a> {
     Event(&'static EventFacts, RawEvent<'a>),
     /// Of a type that this version does not know.
-    Unknown { kind: u16, ts: u64 },
+    Unknown {
+        kind: u16,
+        ts: u64,
+    },
     /// Damaged.
     Bad(&'static str),
 }
@@ -128,15 +138,7 @@ pub(super) fn parse<'a>(block: &'a [u8], layout: Layout, big: bool) -> Parsed<'a
     }
 }
 
-fn raw<'a>(
-    cpu: u16,
-    ts: u64,
-    tid: u32,
-    kind: u16,
-    body: &'a [u8],
-    count: usize,
-    params: Params<'a>,
-) -> RawEvent<'a> {
+fn raw<'a>(cpu: u16, ts: u64, tid: u32, kind: u16, body: &'a [u8], count: usize, params: Params<'a>) -> RawEvent<'a> {
     RawEvent {
         cpu,
         ts,

@@ -17,7 +17,11 @@ impl Mapping {
     /// The mapping of a set of the format to one of ours; `None` where both count alike.
     pub(super) fn of(set: &str, ours: NameSet, bits: bool) -> Option<Mapping> {
         let table = names::table(ours);
-        let find = |name: &str| table.iter().find(|n| n.name == name || n.name.strip_prefix("MS_") == Some(name));
+        let find = |name: &str| {
+            table
+                .iter()
+                .find(|n| n.name == name || n.name.strip_prefix("MS_") == Some(name))
+        };
         let pairs = Facts::get().set(set).iter();
         let pairs: Vec<(u64, u64)> = pairs
             .filter_map(|(name, value)| Some((*value, find(name)?.value)))
@@ -32,7 +36,10 @@ impl Mapping {
             let found = self.pairs.iter().find(|(from, _)| *from == value);
             return found.map_or(value, |(_, to)| *to);
         }
-        let set = self.pairs.iter().filter(|(from, _)| *from != 0 && value & from == *from);
+        let set = self
+            .pairs
+            .iter()
+            .filter(|(from, _)| *from != 0 && value & from == *from);
         // The access mode of `open` has a value of zero for reading and three names for two bits.
         set.fold(0, |all, (_, to)| all | to)
     }
@@ -47,9 +54,7 @@ pub(super) struct Flags {
 impl Flags {
     pub(super) fn new() -> Flags {
         let open = Mapping::of("file_flags", NameSet::Open, true).unwrap_or_default();
-        Flags {
-            open,
-        }
+        Flags { open }
     }
 
     /// Flags of `open`, the kernel's.

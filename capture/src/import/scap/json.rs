@@ -74,7 +74,11 @@ pub(super) fn engine(number: i64) -> &'static str {
 /// The container of a record; `None` where it is none.
 pub(super) fn container(text: &[u8]) -> Option<Container> {
     let record = serde_json::from_slice::<Whole>(text).ok()?.container;
-    let id = if record.full_id.is_empty() { record.id } else { record.full_id };
+    let id = if record.full_id.is_empty() {
+        record.id
+    } else {
+        record.full_id
+    };
     let mounts = record.mounts.into_iter().map(|m| Mount {
         source: m.source,
         dest: m.destination,
@@ -109,7 +113,10 @@ mod tests {
         let text = br#"{"container":{"id":"0123456789ab","full_id":"","type":0,"name":"/web","image":"nginx:1",
             "imageid":null,"labels":null,"Mounts":[{"Source":"/a","Destination":"/b","Mode":"ro","RW":false}]}}"#;
         let c = container(text).unwrap_or_default();
-        assert_eq!((c.id.as_str(), c.engine.as_str(), c.name.as_str()), ("0123456789ab", "docker", "web"));
+        assert_eq!(
+            (c.id.as_str(), c.engine.as_str(), c.name.as_str()),
+            ("0123456789ab", "docker", "web")
+        );
         assert_eq!(c.mounts.first().map(|m| m.dest.as_str()), Some("/b"));
         assert_eq!(container(b"{}"), None);
         assert_eq!(container(b"\xff"), None);

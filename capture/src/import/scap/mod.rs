@@ -64,12 +64,18 @@ impl Importer for Scap {
 }
 
 fn take(block: &Block<'_>, emitter: &mut Emitter, sink: &mut Sink<'_>) -> Result<(), ImportError> {
-    const EVENT: Layout = Layout { flags: false, counted: false };
+    const EVENT: Layout = Layout {
+        flags: false,
+        counted: false,
+    };
     let layout = match block.kind {
         0x204 | 0x8010_ABCD => EVENT,
         0x208 => Layout { flags: true, ..EVENT },
         0x216 | 0x221 => Layout { counted: true, ..EVENT },
-        0x217 | 0x222 => Layout { flags: true, counted: true },
+        0x217 | 0x222 => Layout {
+            flags: true,
+            counted: true,
+        },
         _ => return list(block, emitter, sink),
     };
     emitter.event(block, layout, sink)

@@ -35,7 +35,9 @@ pub(super) enum Form {
     /// A path from a directory descriptor.
     PathAt(Option<Slot>),
     /// The address of the other end: the second of a tuple, or the first.
-    Address { second: bool },
+    Address {
+        second: bool,
+    },
 }
 
 /// How one event type of the format becomes one of ours.
@@ -118,12 +120,18 @@ fn plan(number: u16, schema: &Schema) -> Option<Plan> {
     // An entry has the number before its end.
     let enter = number.checked_sub(1).filter(|_| is_exit).and_then(|n| facts.event(n));
     let slot = |name: &str| find(name, exit, enter);
-    let args: Vec<Option<(Slot, Form)>> = spec.params.iter().map(|p| arg(p.name.as_str(), p.kind, exit, enter)).collect();
+    let args: Vec<Option<(Slot, Form)>> = spec
+        .params
+        .iter()
+        .map(|p| arg(p.name.as_str(), p.kind, exit, enter))
+        .collect();
     let ret = is_exit.then(|| result(exit)).flatten();
     let fd = match spec.fd {
         FdUse::Arg(n) => {
             let param = spec.params.iter().find(|p| p.arg == Some(n) && p.kind == ParamKind::Fd);
-            param.and_then(|p| find_any(&p.name, exit, enter)).or_else(|| slot("fd"))
+            param
+                .and_then(|p| find_any(&p.name, exit, enter))
+                .or_else(|| slot("fd"))
         }
         _ => None,
     };
@@ -144,7 +152,10 @@ fn plan(number: u16, schema: &Schema) -> Option<Plan> {
 
 fn ours<'s>(event: &EventFacts, is_exit: bool, schema: &'s Schema) -> Option<&'s EventSpec> {
     // What is no call is told at once, by an event with an even number.
-    let instant = matches!(event.name, "procexit" | "signaldeliver" | "switch" | "page_fault" | "container");
+    let instant = matches!(
+        event.name,
+        "procexit" | "signaldeliver" | "switch" | "page_fault" | "container"
+    );
     if instant == is_exit {
         return None;
     }
@@ -174,7 +185,12 @@ fn result(exit: &EventFacts) -> Option<Slot> {
 fn find(name: &str, exit: &EventFacts, enter: Option<&EventFacts>) -> Option<Slot> {
     // The first parameter of an event that makes a descriptor is the new one, whatever its name.
     let skip = usize::from(enter.is_some() && exit.params.first().is_some_and(|p| matches!(p.name, "fd" | "res")));
-    let in_exit = exit.params.iter().skip(skip).position(|p| p.name == name).map(|i| i + skip);
+    let in_exit = exit
+        .params
+        .iter()
+        .skip(skip)
+        .position(|p| p.name == name)
+        .map(|i| i + skip);
     let in_enter = enter.and_then(|e| e.param(name));
     let kind = match (in_exit, in_enter) {
         (Some(i), _) => exit.params.get(i)?.kind,
@@ -190,13 +206,20 @@ fn find(name: &str, exit: &EventFacts, enter: Option<&EventFacts>) -> Option<Slo
 }
 
 fn find_any(name: &str, exit: &EventFacts, enter: Option<&EventFacts>) -> Option<Slot> {
-    let aliases = ALIASES.iter().filter(|(ours, _)| *ours == name).map(|(_, theirs)| *theirs);
-    std::iter::once(name).chain(aliases).find_map(|name| find(name, exit, enter))
+    let aliases = ALIASES
+        .iter()
+        .filter(|(ours, _)| *ours == name)
+        .map(|(_, theirs)| *theirs);
+    std::iter::once(name)
+        .chain(aliases)
+        .find_map(|name| find(name, exit, enter))
 }
 
 fn arg(name: &str, kind: ParamKind, exit: &EventFacts, enter: Option<&EventFacts>) -> Option<(Slot, Form)> {
     // Where both ends are told they are told by all versions.
-    let both = (kind == ParamKind::SockAddr).then(|| find("tuple", exit, enter)).flatten();
+    let both = (kind == ParamKind::SockAddr)
+        .then(|| find("tuple", exit, enter))
+        .flatten();
     let slot = both.or_else(|| find_any(name, exit, enter))?;
     let of = |event: Option<&EventFacts>, at: Option<u8>| event.and_then(|e| e.params.get(usize::from(at?))?.set);
     let set = of(Some(exit), slot.exit).or_else(|| of(enter, slot.enter));
@@ -249,11 +272,21 @@ mod tests {
     fn parameters_are_found_by_name_in_both_halves() {
         let open = Plans::get().of(3).expect("open");
         assert_eq!(open.kind, EventType::syscall(2));
-        let places: Vec<_> = open.args.iter().map(|a| a.as_ref().map(|(s, _)| (s.exit, s.enter))).collect();
+        let places: Vec<_> = open
+            .args
+            .iter()
+            .map(|a| a.as_ref().map(|(s, _)| (s.exit, s.enter)))
+            .collect();
         let both = |exit, enter| Some((Some(exit), enter));
         assert_eq!(
             places,
-            [both(1, Some(0)), both(2, Some(1)), both(3, Some(2)), both(4, None), both(5, None)]
+            [
+                both(1, Some(0)),
+                both(2, Some(1)),
+                both(3, Some(2)),
+                both(4, None),
+                both(5, None)
+            ]
         );
         let write = Plans::get().of(9).expect("write");
         assert_eq!(write.fd.map(|s| s.enter), Some(Some(0)));
@@ -265,7 +298,9 @@ mod tests {
         let schema = Schema::current();
         let mut untold = Vec::new();
         for number in (1..facts.numbers()).step_by(2) {
-            let Some((plan, event)) = Plans::get().of(number).zip(facts.event(number)) else { continue };
+            let Some((plan, event)) = Plans::get().of(number).zip(facts.event(number)) else {
+                continue;
+            };
             let params = &schema.get(plan.kind).expect("planned").params;
             let absent = params.iter().zip(&plan.args).filter(|(_, arg)| arg.is_none());
             untold.extend(absent.map(|(param, _)| format!("{}.{}", event.name, param.name)));
@@ -273,6 +308,10 @@ mod tests {
         untold.sort();
         untold.dedup();
         assert!(untold.len() < 45, "{untold:?}");
-        assert!(!untold.iter().any(|p| p == "open.name" || p == "connect.addr" || p == "unlinkat.name"));
+        assert!(
+            !untold
+                .iter()
+                .any(|p| p == "open.name" || p == "connect.addr" || p == "unlinkat.name")
+        );
     }
 }

@@ -167,7 +167,10 @@ impl World {
         let is_thread = pid != change.tid;
         let parent_tid = call.u32("ptid").unwrap_or(0);
         // The thread group of the parent thread; of a new thread the parent is that of its process.
-        let known = self.threads.get(&change.tid).is_some_and(|t| t.pid == pid && !t.image.name.is_empty());
+        let known = self
+            .threads
+            .get(&change.tid)
+            .is_some_and(|t| t.pid == pid && !t.image.name.is_empty());
         if !known {
             let from = if is_thread { pid } else { parent_tid };
             let parent_pid = self.threads.get(&from).map_or(from, |t| t.pid);
@@ -398,7 +401,9 @@ impl World {
 
     fn bind(&mut self, change: &Change<'_>) {
         let Some(fd) = change.fd else { return };
-        let Some(old) = self.fd(change.pid, fd).cloned() else { return };
+        let Some(old) = self.fd(change.pid, fd).cloned() else {
+            return;
+        };
         let mut entry = self.changed(&old);
         match change.call.ends("addr") {
             Some(Ends::Inet(local, _)) => {
@@ -419,7 +424,9 @@ impl World {
 
     fn listen(&mut self, change: &Change<'_>) {
         let Some(fd) = change.fd else { return };
-        let Some(old) = self.fd(change.pid, fd).cloned() else { return };
+        let Some(old) = self.fd(change.pid, fd).cloned() else {
+            return;
+        };
         if old.socket.is_some_and(|s| s.role != Role::Server) {
             let mut entry = self.changed(&old);
             if let Some(socket) = &mut entry.socket {
@@ -488,7 +495,12 @@ impl World {
             Some(uid) => (Some(uid), Some(uid)),
             None => (given("ruid"), given("euid")),
         };
-        let name = |id: u32| self.users.iter().find(|u| u.uid == id).map(|u| u.name.clone().into_bytes());
+        let name = |id: u32| {
+            self.users
+                .iter()
+                .find(|u| u.uid == id)
+                .map(|u| u.name.clone().into_bytes())
+        };
         let user = effective.map(|id| name(id).unwrap_or_default());
         self.change_process(change.pid, |image| {
             image.uid = real.unwrap_or(image.uid);
@@ -506,7 +518,12 @@ impl World {
             Some(gid) => (Some(gid), Some(gid)),
             None => (given("rgid"), given("egid")),
         };
-        let name = |id: u32| self.groups.iter().find(|g| g.gid == id).map(|g| g.name.clone().into_bytes());
+        let name = |id: u32| {
+            self.groups
+                .iter()
+                .find(|g| g.gid == id)
+                .map(|g| g.name.clone().into_bytes())
+        };
         let group = effective.map(|id| name(id).unwrap_or_default());
         self.change_process(change.pid, |image| {
             image.gid = real.unwrap_or(image.gid);

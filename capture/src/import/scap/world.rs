@@ -146,10 +146,14 @@ impl World {
     /// Makes processes of the lists.
     pub(super) fn begin(&mut self) {
         for user in &self.users {
-            self.user_names.entry(user.uid).or_insert_with(|| user.name.clone().into_bytes());
+            self.user_names
+                .entry(user.uid)
+                .or_insert_with(|| user.name.clone().into_bytes());
         }
         for group in &self.groups {
-            self.group_names.entry(group.gid).or_insert_with(|| group.name.clone().into_bytes());
+            self.group_names
+                .entry(group.gid)
+                .or_insert_with(|| group.name.clone().into_bytes());
         }
         let listed = std::mem::take(&mut self.listed);
         let process_of: HashMap<u32, u32> = listed.iter().map(|l| (l.tid, l.image.pid)).collect();
@@ -268,7 +272,12 @@ impl World {
         let container = Arc::new(container);
         self.containers.insert(container.id.clone(), container.clone());
         let is_in = |i: &ProcessImage| i.container.as_ref().is_some_and(|c| c.id == container.id);
-        let mut tids: Vec<u32> = self.threads.iter().filter(|(_, t)| is_in(&t.image)).map(|(tid, _)| *tid).collect();
+        let mut tids: Vec<u32> = self
+            .threads
+            .iter()
+            .filter(|(_, t)| is_in(&t.image))
+            .map(|(tid, _)| *tid)
+            .collect();
         tids.sort_unstable();
         for tid in tids {
             self.change(tid, |image| image.container = Some(container.clone()));
@@ -282,8 +291,9 @@ impl World {
         if chain.take(MAX_CHAIN).count() < MAX_CHAIN {
             return Some(image);
         }
-        let kept: Vec<&Arc<ProcessImage>> =
-            std::iter::successors(Some(&image), |i| i.parent.as_ref()).take(CUT_CHAIN).collect();
+        let kept: Vec<&Arc<ProcessImage>> = std::iter::successors(Some(&image), |i| i.parent.as_ref())
+            .take(CUT_CHAIN)
+            .collect();
         let mut parent = None;
         for link in kept.into_iter().rev() {
             let mut copy = (**link).clone();
@@ -348,7 +358,11 @@ impl World {
         let mut tids: Vec<u32> = if self.processes.get(&pid).is_some_and(|p| p.threads <= 1) {
             Vec::new()
         } else {
-            self.threads.iter().filter(|(_, t)| t.pid == pid).map(|(tid, _)| *tid).collect()
+            self.threads
+                .iter()
+                .filter(|(_, t)| t.pid == pid)
+                .map(|(tid, _)| *tid)
+                .collect()
         };
         if tids.is_empty() {
             tids.push(pid);
@@ -359,7 +373,9 @@ impl World {
 
     /// Removes a thread, and its process with the last one.
     pub(super) fn end(&mut self, tid: u32) {
-        let Some(thread) = self.threads.remove(&tid) else { return };
+        let Some(thread) = self.threads.remove(&tid) else {
+            return;
+        };
         if let Some(process) = self.processes.get_mut(&thread.pid) {
             process.threads = process.threads.saturating_sub(1);
             if process.threads == 0 {
@@ -370,7 +386,12 @@ impl World {
 
     /// What a case begins with.
     pub(super) fn snapshot(&self, taken_ts: u64) -> HostSnapshot {
-        let mut tids: Vec<&u32> = self.threads.iter().filter(|(tid, t)| **tid == t.pid).map(|(tid, _)| tid).collect();
+        let mut tids: Vec<&u32> = self
+            .threads
+            .iter()
+            .filter(|(tid, t)| **tid == t.pid)
+            .map(|(tid, _)| tid)
+            .collect();
         tids.sort_unstable();
         let processes = tids.into_iter().filter_map(|tid| {
             let (thread, process) = (self.threads.get(tid)?, self.processes.get(tid)?);
