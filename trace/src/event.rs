@@ -103,10 +103,12 @@ impl EventType {
     pub const SOURCE_LOST: EventType = EventType(0x1024);
     /// A source came (back).
     pub const SOURCE_FOUND: EventType = EventType(0x1025);
+    /// Events were recorded out of order, because they came too late; says how many and by how much.
+    pub const LATE: EventType = EventType(0x1026);
     /// A file was imported: which one, its digest, and what became of its contents. Stands behind its events.
-    pub const IMPORTED: EventType = EventType(0x1026);
+    pub const IMPORTED: EventType = EventType(0x1030);
     /// A piece of an imported file that was not understood, as it stood there.
-    pub const IMPORT_RAW: EventType = EventType(0x1027);
+    pub const IMPORT_RAW: EventType = EventType(0x1031);
 
     /// The event type of an x86_64 syscall number; numbers that no table has become [`Self::UNKNOWN_SYSCALL`].
     pub const fn syscall(nr: u32) -> EventType {
