@@ -6,6 +6,8 @@ mod diff;
 mod exit;
 mod explain;
 mod export;
+mod import;
+mod imported;
 mod info;
 mod output;
 mod progress;
@@ -36,6 +38,8 @@ struct Cli {
 enum Command {
     /// Record system calls, Docker events and audit records of this host into a case
     Record(record::Args),
+    /// Make a case of captures and logs that other tools wrote
+    Import(import::Args),
     /// Tell what a case holds: host, time range, events, containers, losses, sizes
     Info(info::Args),
     /// Print the events of a case, all or those that a filter in Falco's language selects
@@ -75,6 +79,7 @@ fn main() -> ExitCode {
     };
     let result = match cli.command {
         Command::Record(args) => record::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Read(args) => read::run(&args),
         Command::Replay(args) => replay::run(&args),

@@ -1,9 +1,10 @@
-//! Live sources, the resolver and the recorder of ctrace.
+//! Live sources, the resolver, the recorder and the importers of ctrace.
 
 pub mod audit;
 mod console;
 pub mod docker;
 pub mod host;
+pub mod import;
 mod privileges;
 mod record_args;
 mod recorder;

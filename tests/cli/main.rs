@@ -2,6 +2,7 @@
 
 mod cases;
 mod damage;
+mod import;
 mod info;
 mod live;
 mod query;

@@ -13,7 +13,7 @@ pub(crate) fn declared() -> Vec<EventSpec> {
 }
 
 fn others() -> Vec<EventSpec> {
-    use ParamKind::{Int, Signal, Str, Uint};
+    use ParamKind::{Addr, Int, Pid, Signal, Str, Uint};
     vec![
         other(
             EventType::PROCEXIT,
@@ -44,6 +44,33 @@ fn others() -> Vec<EventSpec> {
                 ],
             )
         },
+        other(
+            EventType::SIGNALDELIVER,
+            "signaldeliver",
+            Source::Syscall,
+            &[("spid", Pid), ("dpid", Pid), ("sig", Signal)],
+        ),
+        // The thread that goes on, and what the one that stops had used so far: page faults, sizes in KiB.
+        bulk(
+            EventType::SWITCH,
+            "switch",
+            Source::Syscall,
+            &[
+                ("next", Pid),
+                ("pgft_maj", Uint),
+                ("pgft_min", Uint),
+                ("vm_size", Uint),
+                ("vm_rss", Uint),
+                ("vm_swap", Uint),
+            ],
+        ),
+        bulk(
+            EventType::PAGE_FAULT,
+            "page_fault",
+            Source::Syscall,
+            &[("addr", Addr), ("ip", Addr), ("error", Uint)],
+        ),
+        other(EventType::CONTAINER, "container", Source::Syscall, &[("json", Str)]),
         // `raw` is the engine's JSON, whole: the fields beside it are what rules and SQL ask for most.
         other(
             EventType::DOCKER,
@@ -141,7 +168,44 @@ fn others() -> Vec<EventSpec> {
                 ("to", Uint),
             ],
         ),
+        // `sha256` is of the file as it lay on disk, `offset` (also below) of what it decompresses to.
+        other(
+            EventType::IMPORTED,
+            "imported",
+            Source::Capture,
+            &[
+                ("file", Str),
+                ("format", Str),
+                ("bytes", Uint),
+                ("sha256", Str),
+                ("events", Uint),
+                ("unknown", Uint),
+                ("bad", Uint),
+                ("cut_offset", Uint),
+                ("cut_reason", Str),
+            ],
+        ),
+        other(
+            EventType::IMPORT_RAW,
+            "import_raw",
+            Source::Capture,
+            &[
+                ("format", Str),
+                ("offset", Uint),
+                ("line", Uint),
+                ("reason", Str),
+                ("raw", Str),
+            ],
+        ),
     ]
+}
+
+/// One that rules do not look at.
+fn bulk(id: EventType, name: &str, source: Source, params: &[(&str, ParamKind)]) -> EventSpec {
+    EventSpec {
+        hot: false,
+        ..other(id, name, source, params)
+    }
 }
 
 fn other(id: EventType, name: &str, source: Source, params: &[(&str, ParamKind)]) -> EventSpec {
