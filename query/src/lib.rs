@@ -4,6 +4,8 @@
 //! same columns, so that a statement gives the same rows over either.
 //! [`output`] writes results as text; [`export`] writes the tables of a case as Parquet.
 
+mod alerts;
+mod as_of;
 mod block_rows;
 mod block_scan;
 mod block_table;
@@ -14,11 +16,13 @@ mod error;
 pub mod export;
 mod filter;
 mod folder;
+mod functions;
 pub mod output;
 mod process_id;
 mod process_table;
 mod processes;
 mod prune;
+mod segment_table;
 mod session;
 mod source;
 mod split;
@@ -28,9 +32,12 @@ mod tables;
 mod text_table;
 mod type_name;
 mod values;
+mod views;
 
+pub use alerts::{AlertRow, ReplayRules};
 pub use cancel::Cancel;
 pub use error::QueryError;
+pub use functions::FunctionInfo;
 pub use session::{Answer, Options, Session, TableInfo};
 pub use split::{split, split_complete, split_first};
 pub use tables::ColumnInfo;

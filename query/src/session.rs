@@ -7,6 +7,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use ctrace_trace::case::Case;
 use ctrace_trace::segment::Problem;
+use datafusion::catalog::TableProvider;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
@@ -14,13 +15,17 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::alerts::{self, Alerts, ReplayRules};
+use crate::as_of;
 use crate::cancel::Cancel;
 use crate::error::QueryError;
 use crate::folder;
+use crate::functions::{self, FunctionInfo, Lineage};
 use crate::source::CaseSource;
 use crate::statement;
 use crate::tables::{ColumnInfo, Table};
 use crate::type_name::type_name;
+use crate::views::{VIEWS, View};
 
 /// How statements run.
 #[derive(Clone, Debug)]
@@ -63,6 +68,7 @@ pub struct Session {
     runtime: Option<Runtime>,
     context: SessionContext,
     source: Option<Arc<CaseSource>>,
+    lineage: Arc<Lineage>,
     tables: Vec<TableInfo>,
     cancel: Cancel,
 }
@@ -79,8 +85,16 @@ impl Session {
             session.context.register_table(table.name(), table.over(&source))?;
         }
         session.source = Some(source);
-        session.list_tables(Table::ALL.map(|t| t.name().to_owned()).into())?;
+        session.finish(Table::ALL.map(|t| t.name().to_owned()).into())?;
         Ok(session)
+    }
+
+    /// Makes table function `alerts` known, which replays rules over the session's case. Over an export there is none.
+    pub fn with_rules(self, replay: Arc<ReplayRules>) -> Session {
+        if let Some(case) = self.source.clone() {
+            self.context.register_udtf("alerts", Arc::new(Alerts { case, replay }));
+        }
+        self
     }
 
     /// A session over a folder of Parquet files as `ctrace export` writes it: one folder per table.
@@ -97,8 +111,30 @@ impl Session {
             let provider = session.handle.block_on(folder::open(&session.context, table))?;
             session.context.register_table(folder::quoted(&table.name), provider)?;
         }
-        session.list_tables(tables.into_iter().map(|t| t.name).collect())?;
+        session.finish(tables.into_iter().map(|t| t.name).collect())?;
         Ok(session)
+    }
+
+    /// Adds what is made of the tables: views, functions.
+    fn finish(&mut self, mut names: Vec<String>) -> Result<(), QueryError> {
+        for view in &VIEWS {
+            if let Some(table) = self.handle.block_on(view.over(&self.context))?
+                && !names.iter().any(|n| n == view.name)
+            {
+                self.context.register_table(view.name, table)?;
+                names.push(view.name.to_owned());
+            }
+        }
+        let mut providers = Vec::new();
+        for name in &names {
+            let provider = self
+                .handle
+                .block_on(self.context.table_provider(folder::quoted(name)))?;
+            providers.push((name.clone(), provider));
+        }
+        as_of::register(&self.context, &providers);
+        self.list_tables(providers);
+        Ok(())
     }
 
     fn empty(options: &Options) -> Result<Session, QueryError> {
@@ -120,39 +156,58 @@ impl Session {
             environment = environment.with_memory_limit(limit, 1.0);
         }
         let context = SessionContext::new_with_config_rt(config, Arc::new(environment.build()?));
+        let lineage = functions::register(&context);
         let handle = runtime.handle().clone();
         Ok(Session {
             handle,
             runtime: Some(runtime),
             context,
             source: None,
+            lineage,
             tables: Vec::new(),
             cancel: Cancel::new(),
         })
     }
 
-    fn list_tables(&mut self, names: Vec<String>) -> Result<(), QueryError> {
-        for name in names {
-            let provider = self
-                .handle
-                .block_on(self.context.table_provider(folder::quoted(&name)))?;
-            let known = Table::find(&name);
-            let docs = known.map(Table::column_docs).unwrap_or_default();
-            let doc = |column: &str| docs.iter().find(|(n, _)| n == column).map_or("", |(_, doc)| *doc);
+    fn list_tables(&mut self, tables: Vec<(String, Arc<dyn TableProvider>)>) {
+        // A view shows columns of other tables.
+        let others = [Table::Events, Table::Processes].map(Table::column_docs).concat();
+        for (name, provider) in tables {
+            let (known, view) = (Table::find(&name), View::find(&name));
+            let docs = known.map_or_else(|| others.clone(), Table::column_docs);
+            let doc = |column: &str| {
+                let own = view.and_then(|v| v.column_doc(column));
+                own.or_else(|| docs.iter().find(|(n, _)| n == column).map(|(_, doc)| *doc))
+            };
             let schema = provider.schema();
             let columns = schema.fields().iter().map(|f| ColumnInfo {
                 name: f.name().clone(),
                 ty: type_name(f.data_type()),
-                doc: doc(f.name()).to_owned(),
+                doc: doc(f.name())
+                    .filter(|_| known.is_some() || view.is_some())
+                    .unwrap_or_default()
+                    .to_owned(),
             });
             let columns = columns.collect();
             self.tables.push(TableInfo {
                 name,
-                doc: known.map_or("", Table::doc).to_owned(),
+                doc: known
+                    .map(Table::doc)
+                    .or(view.map(|v| v.doc))
+                    .unwrap_or_default()
+                    .to_owned(),
                 columns,
             });
         }
-        Ok(())
+    }
+
+    /// Functions of this program's own, by name.
+    pub fn functions(&self) -> Vec<FunctionInfo> {
+        let mut out = functions::all();
+        out.extend(as_of::all());
+        out.push(alerts::INFO);
+        out.sort_by_key(|f| f.usage);
+        out
     }
 
     /// The tables, in the order in which they should be listed.
@@ -177,7 +232,8 @@ impl Session {
     pub fn sql(&self, text: &str) -> Result<Answer<'_>, QueryError> {
         self.cancel.reset();
         let start = async {
-            let plan = statement::plan(&self.context, text).await?;
+            self.lineage.prepare(&self.context, text).await?;
+            let plan = statement::plan(&self.context, text, &self.tables).await?;
             let frame = self.context.execute_logical_plan(plan).await?;
             Ok::<_, QueryError>(frame.execute_stream().await?)
         };

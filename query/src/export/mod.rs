@@ -265,7 +265,11 @@ impl Job {
         }
         let frame = frame.select_columns(&stored)?.sort(order)?;
         let mut rows = frame.execute_stream().await?;
-        let day = (table.sorted_by() != "ts").then(|| crate::values::day(self.source.began()));
+        // Things lie under the day on which the recording began, whatever times they have.
+        let day = table
+            .over_blocks(&self.source)
+            .is_none()
+            .then(|| crate::values::day(self.source.began()));
         let place = Place {
             dir: self.dir.clone(),
             table,
