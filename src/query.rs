@@ -1,8 +1,10 @@
 //! `ctrace query`: SQL over a case or an export; one statement, a file of them, or a prompt.
 
+mod alerts;
 mod complete;
 mod meta;
 mod prompt;
+mod schema;
 
 use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
@@ -11,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use ctrace_query::output::{self as results, Format};
-use ctrace_query::{Options, QueryError, Session};
+use ctrace_query::{Options, QueryError, Session, library};
 use ctrace_trace::escape;
 use ctrace_trace::segment::{Problem, SegmentName};
 
@@ -22,9 +24,20 @@ use crate::{exit, output};
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Case folder, segment file, or a folder that `ctrace export` wrote
-    data: PathBuf,
-    /// A statement; without one and without -f, a prompt (or statements from standard input where it is no terminal)
+    #[arg(required_unless_present = "list")]
+    data: Option<PathBuf>,
+    /// A statement, or @NAME for one of the library; without one and without -f, a prompt (or statements from standard
+    /// input where it is no terminal)
     sql: Option<String>,
+    /// List the library of investigations, with their parameters
+    #[arg(long)]
+    list: bool,
+    /// A value for a parameter of @NAME; may be given several times
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
+    params: Vec<(String, String)>,
+    /// List tables and columns with their meaning (of one table: give its name), and functions
+    #[arg(long, value_name = "TABLE", num_args = 0..=1, conflicts_with_all = ["sql", "file"])]
+    schema: Option<Option<String>>,
     /// Read statements from a file; each ends with a semicolon
     #[arg(short = 'f', long = "file", value_name = "FILE", conflicts_with = "sql")]
     file: Option<PathBuf>,
@@ -64,6 +77,14 @@ impl From<Output> for Format {
 
 /// Runs the statements.
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
+    if args.list {
+        schema::library(&mut output::stdout())?;
+        return Ok(exit::DONE);
+    }
+    if let Some(table) = &args.schema {
+        schema::print(&args.open()?.session, table.as_deref(), &mut output::stdout()).map_err(coded)?;
+        return Ok(exit::DONE);
+    }
     let statements = args.statements()?;
     let opened = args.open()?;
     let mut shell = Shell {
@@ -87,6 +108,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
 impl Args {
     /// What to run; `None` for a prompt.
     fn statements(&self) -> anyhow::Result<Option<String>> {
+        if let Some(name) = self.sql.as_deref().and_then(|sql| sql.trim().strip_prefix('@')) {
+            let found = library::find(name.trim_end_matches(';')).and_then(|i| i.statement(&self.params));
+            return Ok(Some(found.map_err(coded)?));
+        }
+        if !self.params.is_empty() {
+            return Err(exit::usage(anyhow::anyhow!(
+                "--param is for queries of the library: @NAME"
+            )));
+        }
         if let Some(sql) = &self.sql {
             return Ok(Some(sql.clone()));
         }
@@ -111,8 +141,17 @@ impl Args {
         };
         options.memory_limit = self.memory.map(|m| usize::try_from(m.as_u64()).unwrap_or(usize::MAX));
         options.threads = self.threads.map_or(options.threads, |n| n as usize);
-        open(&self.data, &options)
+        let Some(data) = &self.data else {
+            return Err(exit::usage(anyhow::anyhow!("no case given")));
+        };
+        open(data, &options)
     }
+}
+
+/// `NAME=VALUE`.
+fn parameter(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// A session, and what was wrong with its case when it was opened.
@@ -132,8 +171,10 @@ pub(crate) fn open(path: &Path, options: &Options) -> anyhow::Result<Opened> {
     }
     let case = output::open_case(path)?;
     let problems = case.problems().to_vec();
+    let replay = alerts::replay(&case, options);
+    let session = Session::case(case, options).map_err(coded)?;
     Ok(Opened {
-        session: Session::case(case, options).map_err(coded)?,
+        session: session.with_rules(replay),
         problems,
     })
 }
@@ -175,8 +216,12 @@ impl Shell<'_> {
             meta::run(self, command, &mut out)?;
             return Ok(out.flush()?);
         }
+        let investigation = match statement.strip_prefix('@') {
+            Some(call) => Some(called(call)?),
+            None => None,
+        };
         let start = Instant::now();
-        let answer = self.session.sql(statement)?;
+        let answer = self.session.sql(investigation.as_deref().unwrap_or(statement))?;
         results::write(answer, self.format, io::stdout().is_terminal(), &mut out)?;
         out.flush()?;
         if self.timing {
@@ -184,6 +229,14 @@ impl Shell<'_> {
         }
         Ok(())
     }
+}
+
+/// The statement that `NAME x=1 y=2` stands for.
+fn called(call: &str) -> Result<String, QueryError> {
+    let mut words = call.split_whitespace();
+    let investigation = library::find(words.next().unwrap_or_default())?;
+    let values: Result<Vec<_>, String> = words.map(parameter).collect();
+    investigation.statement(&values.map_err(QueryError::Statement)?)
 }
 
 fn milliseconds(time: Duration) -> String {

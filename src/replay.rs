@@ -96,7 +96,7 @@ fn line(alert: &Alert, json: bool) -> String {
 }
 
 /// Reads and checks rules; everything that is wrong with them is told at once, and then there is nothing.
-fn load(paths: &[PathBuf]) -> anyhow::Result<Option<RuleSet>> {
+pub(crate) fn load(paths: &[PathBuf]) -> anyhow::Result<Option<RuleSet>> {
     let mut texts = Vec::new();
     for path in paths
         .iter()

@@ -17,6 +17,7 @@ pub mod export;
 mod filter;
 mod folder;
 mod functions;
+pub mod library;
 pub mod output;
 mod process_id;
 mod process_table;

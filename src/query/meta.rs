@@ -3,14 +3,20 @@
 use std::io::{self, Write};
 
 use ctrace_query::output::Format;
-use ctrace_query::{QueryError, TableInfo};
+use ctrace_query::{QueryError, Session, TableInfo};
 use ctrace_trace::escape;
 
-use super::Shell;
+use super::{Shell, schema};
 
 const HELP: &str = "\
 \\d            list tables
 \\d TABLE      list columns with their meaning
+\\f            list functions
+\\list         list the library of investigations
+@NAME x=1     run one of them
+\\f            list functions
+\\list         list the library of investigations
+@NAME x=1;    run one of them
 \\timing       show how long statements take, or stop it
 \\format NAME  write results as table, csv or ndjson
 \\q            leave
@@ -44,13 +50,9 @@ pub(super) fn run(shell: &mut Shell<'_>, command: &str, out: &mut impl Write) ->
     let wrong = |message: String| Err(QueryError::Statement(message));
     match (words.next(), words.next()) {
         (Some("d"), None) => tables(shell.session.tables(), out)?,
-        (Some("d"), Some(name)) => match shell.session.table(name.trim_end_matches(';')) {
-            Some(table) => columns(table, out)?,
-            None => {
-                let names: Vec<&str> = shell.session.tables().iter().map(|t| t.name.as_str()).collect();
-                return wrong(format!("no table `{name}`; there are {}", names.join(", ")));
-            }
-        },
+        (Some("d"), Some(name)) => columns(find(shell.session, name.trim_end_matches(';'))?, out)?,
+        (Some("f"), None) => schema::functions(shell.session, out)?,
+        (Some("list"), None) => schema::library(out)?,
         (Some("timing"), None) => {
             shell.timing = !shell.timing;
             eprintln!("Timing is {}.", if shell.timing { "on" } else { "off" });
@@ -70,6 +72,14 @@ pub(super) fn run(shell: &mut Shell<'_>, command: &str, out: &mut impl Write) ->
     Ok(())
 }
 
+/// The table of that name.
+pub(super) fn find<'s>(session: &'s Session, name: &str) -> Result<&'s TableInfo, QueryError> {
+    session.table(name).ok_or_else(|| {
+        let names: Vec<&str> = session.tables().iter().map(|t| t.name.as_str()).collect();
+        QueryError::Statement(format!("no table `{name}`; there are {}", names.join(", ")))
+    })
+}
+
 fn tables(tables: &[TableInfo], out: &mut impl Write) -> io::Result<()> {
     let width = tables.iter().map(|t| t.name.chars().count()).max().unwrap_or(0);
     for table in tables {
@@ -83,7 +93,7 @@ fn tables(tables: &[TableInfo], out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-fn columns(table: &TableInfo, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn columns(table: &TableInfo, out: &mut impl Write) -> io::Result<()> {
     let longest = |get: fn(&ctrace_query::ColumnInfo) -> &str| {
         table.columns.iter().map(|c| get(c).chars().count()).max().unwrap_or(0)
     };
