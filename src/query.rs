@@ -3,17 +3,20 @@
 mod alerts;
 mod complete;
 mod meta;
+mod pager;
 mod prompt;
 mod schema;
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use ctrace_query::file_output::{self, FileFormat};
 use ctrace_query::output::{self as results, Format};
-use ctrace_query::{Options, QueryError, Session, library};
+use ctrace_query::{Data, Options, QueryError, Session, library};
 use ctrace_trace::escape;
 use ctrace_trace::segment::{Problem, SegmentName};
 
@@ -23,12 +26,11 @@ use crate::{exit, output};
 /// Arguments of `ctrace query`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Case folder, segment file, or a folder that `ctrace export` wrote
-    #[arg(required_unless_present = "list")]
-    data: Option<PathBuf>,
-    /// A statement, or @NAME for one of the library; without one and without -f, a prompt (or statements from standard
+    /// Case folders, segment files, or folders that `ctrace export` wrote: tables have the rows of all. Behind them a
+    /// statement, or @NAME for one of the library; without one and without -f, a prompt (or statements from standard
     /// input where it is no terminal)
-    sql: Option<String>,
+    #[arg(required_unless_present = "list", value_name = "DATA|SQL")]
+    arguments: Vec<OsString>,
     /// List the library of investigations, with their parameters
     #[arg(long)]
     list: bool,
@@ -36,14 +38,17 @@ pub(crate) struct Args {
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
     params: Vec<(String, String)>,
     /// List tables and columns with their meaning (of one table: give its name), and functions
-    #[arg(long, value_name = "TABLE", num_args = 0..=1, conflicts_with_all = ["sql", "file"])]
+    #[arg(long, value_name = "TABLE", num_args = 0..=1, conflicts_with = "file")]
     schema: Option<Option<String>>,
     /// Read statements from a file; each ends with a semicolon
-    #[arg(short = 'f', long = "file", value_name = "FILE", conflicts_with = "sql")]
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
     file: Option<PathBuf>,
     /// How results are written
     #[arg(long, value_enum, default_value_t = Output::Table)]
     format: Output,
+    /// Write the result into a file; Parquet and Arrow need one
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
     /// Use what was known when an event was recorded, not what the case learned later
     #[arg(long, value_enum, default_value_t = Resolve::Case)]
     resolve: Resolve,
@@ -59,18 +64,27 @@ pub(crate) struct Args {
 enum Output {
     /// Aligned columns
     Table,
+    /// One value a line
+    Expanded,
     /// Comma-separated, with a line of names
     Csv,
     /// One JSON object a line
     Ndjson,
+    /// Parquet, into a file
+    Parquet,
+    /// Arrow IPC, into a file
+    Arrow,
 }
 
-impl From<Output> for Format {
-    fn from(output: Output) -> Format {
+impl From<Output> for FileFormat {
+    fn from(output: Output) -> FileFormat {
         match output {
-            Output::Table => Format::Table,
-            Output::Csv => Format::Csv,
-            Output::Ndjson => Format::Ndjson,
+            Output::Table => FileFormat::Text(Format::Table),
+            Output::Expanded => FileFormat::Text(Format::Expanded),
+            Output::Csv => FileFormat::Text(Format::Csv),
+            Output::Ndjson => FileFormat::Text(Format::Ndjson),
+            Output::Parquet => FileFormat::Parquet,
+            Output::Arrow => FileFormat::Arrow,
         }
     }
 }
@@ -86,11 +100,21 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         return Ok(exit::DONE);
     }
     let statements = args.statements()?;
+    let single = statements.as_deref().is_some_and(|text| meta::split(text).len() == 1);
+    let format = match (FileFormat::from(args.format), &args.output) {
+        (_, Some(_)) if !single => return Err(exit::usage(anyhow::anyhow!("-o takes the result of one statement"))),
+        (FileFormat::Text(format), _) => format,
+        (_, None) => return Err(exit::usage(anyhow::anyhow!("name a file for the result: -o FILE"))),
+        // Not looked at: the result goes into the file.
+        (_, Some(_)) => Format::Table,
+    };
     let opened = args.open()?;
     let mut shell = Shell {
         session: &opened.session,
-        format: args.format.into(),
+        format,
+        file: args.output.as_ref().map(|path| (path.clone(), args.format.into())),
         timing: false,
+        pager: false,
     };
     match statements {
         Some(text) => {
@@ -108,7 +132,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
 impl Args {
     /// What to run; `None` for a prompt.
     fn statements(&self) -> anyhow::Result<Option<String>> {
-        if let Some(name) = self.sql.as_deref().and_then(|sql| sql.trim().strip_prefix('@')) {
+        let sql = self.inputs()?.1;
+        if sql.is_some() && self.file.is_some() {
+            return Err(exit::usage(anyhow::anyhow!("a statement or -f, not both")));
+        }
+        if let Some(name) = sql.as_deref().and_then(|sql| sql.trim().strip_prefix('@')) {
             let found = library::find(name.trim_end_matches(';')).and_then(|i| i.statement(&self.params));
             return Ok(Some(found.map_err(coded)?));
         }
@@ -117,8 +145,8 @@ impl Args {
                 "--param is for queries of the library: @NAME"
             )));
         }
-        if let Some(sql) = &self.sql {
-            return Ok(Some(sql.clone()));
+        if sql.is_some() {
+            return Ok(sql);
         }
         if let Some(file) = &self.file {
             let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -141,10 +169,25 @@ impl Args {
         };
         options.memory_limit = self.memory.map(|m| usize::try_from(m.as_u64()).unwrap_or(usize::MAX));
         options.threads = self.threads.map_or(options.threads, |n| n as usize);
-        let Some(data) = &self.data else {
-            return Err(exit::usage(anyhow::anyhow!("no case given")));
+        open(&self.inputs()?.0, &options)
+    }
+
+    /// The data, and the statement behind it: what is no path and does not look like one.
+    fn inputs(&self) -> anyhow::Result<(Vec<PathBuf>, Option<String>)> {
+        let mut paths: Vec<PathBuf> = self.arguments.iter().map(PathBuf::from).collect();
+        let last = self.arguments.last().and_then(|a| a.to_str());
+        let is_sql = |text: &&str| {
+            let like_a_path = text.starts_with(['/', '.']) && !text.contains(char::is_whitespace);
+            self.arguments.len() > 1 && !like_a_path && !Path::new(text).exists()
         };
-        open(data, &options)
+        let sql = last.filter(is_sql).map(str::to_owned);
+        if sql.is_some() {
+            paths.pop();
+        }
+        if self.schema.is_some() && sql.is_some() {
+            return Err(exit::usage(anyhow::anyhow!("--schema runs no statement")));
+        }
+        Ok((paths, sql))
     }
 }
 
@@ -160,21 +203,22 @@ pub(crate) struct Opened {
     pub(crate) problems: Vec<Problem>,
 }
 
-/// Opens a case or an export.
-pub(crate) fn open(path: &Path, options: &Options) -> anyhow::Result<Opened> {
-    if path.is_dir() && !has_segments(path).with_context(|| path.display().to_string())? {
-        let session = Session::folder(path, options).map_err(coded)?;
-        return Ok(Opened {
-            session,
-            problems: Vec::new(),
-        });
+/// Opens cases and exports.
+pub(crate) fn open(paths: &[PathBuf], options: &Options) -> anyhow::Result<Opened> {
+    let mut problems = Vec::new();
+    let mut data = Vec::new();
+    for path in paths {
+        if path.is_dir() && !has_segments(path).with_context(|| path.display().to_string())? {
+            data.push(Data::Folder(path.clone()));
+            continue;
+        }
+        let case = output::open_case(path)?;
+        problems.extend_from_slice(case.problems());
+        data.push(Data::Case(Box::new(case)));
     }
-    let case = output::open_case(path)?;
-    let problems = case.problems().to_vec();
-    let replay = alerts::replay(&case, options);
-    let session = Session::case(case, options).map_err(coded)?;
+    let session = Session::over(data, options).map_err(coded)?;
     Ok(Opened {
-        session: session.with_rules(replay),
+        session: session.with_rules(alerts::replay(options)),
         problems,
     })
 }
@@ -205,7 +249,11 @@ pub(crate) fn coded(error: QueryError) -> anyhow::Error {
 struct Shell<'s> {
     session: &'s Session,
     format: Format,
+    /// Where results go instead of the terminal.
+    file: Option<(PathBuf, FileFormat)>,
     timing: bool,
+    /// Whether results go through a pager.
+    pager: bool,
 }
 
 impl Shell<'_> {
@@ -222,8 +270,18 @@ impl Shell<'_> {
         };
         let start = Instant::now();
         let answer = self.session.sql(investigation.as_deref().unwrap_or(statement))?;
-        results::write(answer, self.format, io::stdout().is_terminal(), &mut out)?;
-        out.flush()?;
+        let terminal = io::stdout().is_terminal();
+        match &self.file {
+            Some((path, format)) => {
+                let rows = file_output::write(answer, *format, path)?;
+                output::note(&format!("{}: {rows} rows", escape::text(&path.display().to_string())));
+            }
+            None if self.pager => pager::through(|out| results::write(answer, self.format, terminal, out))?,
+            None => {
+                results::write(answer, self.format, terminal, &mut out)?;
+                out.flush()?;
+            }
+        }
         if self.timing {
             eprintln!("Time: {}", milliseconds(start.elapsed()));
         }

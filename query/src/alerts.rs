@@ -2,9 +2,10 @@
 //! says how they are replayed.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use arrow::error::ArrowError;
+use ctrace_trace::case::Case;
 use ctrace_trace::catalogue::{FieldType, Value};
 use datafusion::catalog::{TableFunctionArgs, TableFunctionImpl, TableProvider};
 use datafusion::common::{DataFusionError, Result, ScalarValue, plan_err};
@@ -13,6 +14,7 @@ use datafusion::logical_expr::Expr;
 use crate::functions::FunctionInfo;
 use crate::source::CaseSource;
 use crate::state_table::{Build, StateColumn, StateTable, batch, schema};
+use crate::union;
 
 /// An alert as a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,8 +37,8 @@ pub struct AlertRow {
     pub fields: String,
 }
 
-/// Replays the rules of some files or folders over the session's case.
-pub type ReplayRules = dyn Fn(&[String]) -> std::result::Result<Vec<AlertRow>, String> + Send + Sync;
+/// Replays the rules of some files or folders over a case.
+pub type ReplayRules = dyn Fn(&Case, &[String]) -> std::result::Result<Vec<AlertRow>, String> + Send + Sync;
 
 /// What the function is called and gives.
 pub(crate) const INFO: FunctionInfo = FunctionInfo {
@@ -86,7 +88,7 @@ fn text(s: &str) -> Value<'_> {
 
 /// The function.
 pub(crate) struct Alerts {
-    pub(crate) case: Arc<CaseSource>,
+    pub(crate) cases: Vec<Arc<CaseSource>>,
     pub(crate) replay: Arc<ReplayRules>,
 }
 
@@ -106,19 +108,24 @@ impl TableFunctionImpl for Alerts {
         let Some(paths) = paths.filter(|p| !p.is_empty()) else {
             return plan_err!("alerts takes rules files or folders of them: alerts('rules/')");
         };
-        // Replayed once for the planning and the running of the statement, when it first asks for rows.
-        let (replay, rows) = (self.replay.clone(), OnceLock::new());
-        let build: Build = Box::new(move |source| {
-            let alerts = rows.get_or_init(|| replay(&paths));
-            match alerts {
-                Ok(alerts) => batch(COLUMNS, alerts, source),
-                Err(why) => Err(ArrowError::ExternalError(Box::new(DataFusionError::Plan(why.clone())))),
-            }
-        });
-        Ok(Arc::new(StateTable::new(
-            self.case.clone(),
-            Arc::new(schema(COLUMNS)),
-            build,
-        )))
+        let table = |case: &Arc<CaseSource>| -> Arc<dyn TableProvider> {
+            Arc::new(StateTable::new(
+                case.clone(),
+                Arc::new(schema(COLUMNS)),
+                self.build(paths.clone()),
+            ))
+        };
+        union::of(self.cases.iter().map(table).collect())
+    }
+}
+
+impl Alerts {
+    /// Replays when a statement first asks for rows.
+    fn build(&self, paths: Vec<String>) -> Build {
+        let replay = self.replay.clone();
+        Box::new(move |source| match replay(source.case(), &paths) {
+            Ok(alerts) => batch(COLUMNS, &alerts, source),
+            Err(why) => Err(ArrowError::ExternalError(Box::new(DataFusionError::Plan(why)))),
+        })
     }
 }

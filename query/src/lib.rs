@@ -1,8 +1,8 @@
 //! SQL over traces: Arrow schema, DataFusion tables, Parquet export.
 //!
-//! [`Session`] opens a case ([`Session::case`]) or an export ([`Session::folder`]): both have the same tables with the
-//! same columns, so that a statement gives the same rows over either.
-//! [`output`] writes results as text; [`export`] writes the tables of a case as Parquet.
+//! [`Session`] opens a case ([`Session::case`]), an export ([`Session::folder`]) or several ([`Session::over`]): all have the
+//! same tables with the same columns, so that a statement gives the same rows over a case and over its export.
+//! [`output`] writes results as text, [`file_output`] as files; [`export`] writes the tables of a case as Parquet.
 
 mod alerts;
 mod as_of;
@@ -13,7 +13,9 @@ mod cancel;
 mod column;
 mod container_table;
 mod error;
+mod expanded;
 pub mod export;
+pub mod file_output;
 mod filter;
 mod folder;
 mod functions;
@@ -32,6 +34,7 @@ mod statement;
 mod tables;
 mod text_table;
 mod type_name;
+mod union;
 mod values;
 mod views;
 
@@ -39,6 +42,6 @@ pub use alerts::{AlertRow, ReplayRules};
 pub use cancel::Cancel;
 pub use error::QueryError;
 pub use functions::FunctionInfo;
-pub use session::{Answer, Options, Session, TableInfo};
+pub use session::{Answer, Data, Options, Session, TableInfo};
 pub use split::{split, split_complete, split_first};
 pub use tables::ColumnInfo;

@@ -1,6 +1,6 @@
-//! A session: tables over one case or one export, and the runtime on which statements run.
+//! A session: tables over cases and exports, and the runtime on which statements run.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -25,6 +25,7 @@ use crate::source::CaseSource;
 use crate::statement;
 use crate::tables::{ColumnInfo, Table};
 use crate::type_name::type_name;
+use crate::union;
 use crate::views::{VIEWS, View};
 
 /// How statements run.
@@ -50,6 +51,15 @@ impl Default for Options {
     }
 }
 
+/// Where rows come from.
+#[derive(Debug)]
+pub enum Data {
+    /// A case.
+    Case(Box<Case>),
+    /// A folder of Parquet files.
+    Folder(PathBuf),
+}
+
 /// A table of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableInfo {
@@ -67,7 +77,8 @@ pub struct Session {
     /// Taken when the session ends.
     runtime: Option<Runtime>,
     context: SessionContext,
-    source: Option<Arc<CaseSource>>,
+    /// The cases among the data.
+    sources: Vec<Arc<CaseSource>>,
     lineage: Arc<Lineage>,
     tables: Vec<TableInfo>,
     cancel: Cancel,
@@ -79,22 +90,7 @@ impl Session {
     /// # Errors
     /// Where threads cannot be started.
     pub fn case(case: Case, options: &Options) -> Result<Session, QueryError> {
-        let source = Arc::new(CaseSource::new(case, options.resolve_late, options.threads.max(1)));
-        let mut session = Session::empty(options)?;
-        for table in Table::ALL {
-            session.context.register_table(table.name(), table.over(&source))?;
-        }
-        session.source = Some(source);
-        session.finish(Table::ALL.map(|t| t.name().to_owned()).into())?;
-        Ok(session)
-    }
-
-    /// Makes table function `alerts` known, which replays rules over the session's case. Over an export there is none.
-    pub fn with_rules(self, replay: Arc<ReplayRules>) -> Session {
-        if let Some(case) = self.source.clone() {
-            self.context.register_udtf("alerts", Arc::new(Alerts { case, replay }));
-        }
-        self
+        Session::over(vec![Data::Case(Box::new(case))], options)
     }
 
     /// A session over a folder of Parquet files as `ctrace export` writes it: one folder per table.
@@ -102,17 +98,67 @@ impl Session {
     /// # Errors
     /// Where the folder has no tables, cannot be read, or the files of a table do not fit together.
     pub fn folder(path: &Path, options: &Options) -> Result<Session, QueryError> {
+        Session::over(vec![Data::Folder(path.to_owned())], options)
+    }
+
+    /// A session over several cases and exports: a table has the rows of all.
+    ///
+    /// # Errors
+    /// As [`Session::case`] and [`Session::folder`], and where columns of the same name do not fit together.
+    pub fn over(data: Vec<Data>, options: &Options) -> Result<Session, QueryError> {
         let mut session = Session::empty(options)?;
-        let tables = folder::tables(path)?;
-        if tables.is_empty() {
-            return Err(QueryError::NoTables(path.to_owned()));
+        let mut tables: Vec<(String, Vec<Arc<dyn TableProvider>>)> = Vec::new();
+        for data in data {
+            for (name, provider) in session.tables_of(data, options)? {
+                match tables.iter_mut().find(|(n, _)| *n == name) {
+                    Some((_, providers)) => providers.push(provider),
+                    None => tables.push((name, vec![provider])),
+                }
+            }
         }
-        for table in &tables {
-            let provider = session.handle.block_on(folder::open(&session.context, table))?;
-            session.context.register_table(folder::quoted(&table.name), provider)?;
+        let mut names = Vec::new();
+        for (name, providers) in tables {
+            let table = union::of(providers)?;
+            session.context.register_table(folder::quoted(&name), table)?;
+            names.push(name);
         }
-        session.finish(tables.into_iter().map(|t| t.name).collect())?;
+        session.finish(names)?;
         Ok(session)
+    }
+
+    fn tables_of(
+        &mut self,
+        data: Data,
+        options: &Options,
+    ) -> Result<Vec<(String, Arc<dyn TableProvider>)>, QueryError> {
+        match data {
+            Data::Case(case) => {
+                let source = CaseSource::new(*case, options.resolve_late, options.threads.max(1));
+                let source = Arc::new(source);
+                self.sources.push(source.clone());
+                Ok(Table::ALL.map(|t| (t.name().to_owned(), t.over(&source))).into())
+            }
+            Data::Folder(path) => {
+                let tables = folder::tables(&path)?;
+                if tables.is_empty() {
+                    return Err(QueryError::NoTables(path));
+                }
+                let open = |table: folder::TableFolder| {
+                    let provider = self.handle.block_on(folder::open(&self.context, &table))?;
+                    Ok((table.name, provider))
+                };
+                tables.into_iter().map(open).collect()
+            }
+        }
+    }
+
+    /// Makes table function `alerts` known, which replays rules over the session's cases. Over exports there is none.
+    pub fn with_rules(self, replay: Arc<ReplayRules>) -> Session {
+        if !self.sources.is_empty() {
+            let cases = self.sources.clone();
+            self.context.register_udtf("alerts", Arc::new(Alerts { cases, replay }));
+        }
+        self
     }
 
     /// Adds what is made of the tables: views, functions.
@@ -162,7 +208,7 @@ impl Session {
             handle,
             runtime: Some(runtime),
             context,
-            source: None,
+            sources: Vec::new(),
             lineage,
             tables: Vec::new(),
             cancel: Cancel::new(),
@@ -268,11 +314,12 @@ impl Session {
 
     /// What is damaged in the data that was read so far, beside [`Case::problems`]: its rows are missing in results.
     pub fn problems(&self) -> Vec<Problem> {
-        self.source.as_ref().map(|s| s.problems()).unwrap_or_default()
+        self.sources.iter().flat_map(|s| s.problems()).collect()
     }
 
+    /// The only case.
     pub(crate) fn source(&self) -> Option<&Arc<CaseSource>> {
-        self.source.as_ref()
+        self.sources.first().filter(|_| self.sources.len() == 1)
     }
 
     pub(crate) fn context(&self) -> &SessionContext {

@@ -9,21 +9,19 @@ use ctrace_trace::case::Case;
 
 use crate::replay;
 
-/// Replays over a case that lies where this one does: the session has its own.
-pub(super) fn replay(case: &Case, options: &Options) -> Arc<ReplayRules> {
-    let path = case.path().to_owned();
+/// Replays with the settings of the session.
+pub(super) fn replay(options: &Options) -> Arc<ReplayRules> {
     let options = ctrace_replay::Options {
         threads: options.threads,
         resolve_late: options.resolve_late,
         ..ctrace_replay::Options::default()
     };
-    Arc::new(move |rules: &[String]| {
+    Arc::new(move |case: &Case, rules: &[String]| {
         let paths: Vec<PathBuf> = rules.iter().map(PathBuf::from).collect();
         let rules = replay::load(&paths).map_err(|e| format!("{e:#}"))?;
         let rules = rules.ok_or("the rules have errors")?;
-        let case = Case::open(&path).map_err(|e| e.to_string())?;
         let mut rows = Vec::new();
-        Engine::new(&rules).replay(&case, &options, &mut |alert| rows.push(row(alert)));
+        Engine::new(&rules).replay(case, &options, &mut |alert| rows.push(row(alert)));
         Ok(rows)
     })
 }

@@ -183,7 +183,10 @@ fn failures_have_their_codes() {
     let (code, message) = failure(&["query", &case, "SELECT nme FROM processes"]);
     assert_eq!(
         (code, message.as_str()),
-        (Some(2), "ctrace: no column `nme`; did you mean `name`?\n")
+        (
+            Some(2),
+            "ctrace: no column `nme`; did you mean `name`? (line 1, column 8)\n"
+        )
     );
     assert_eq!(failure(&["query", &case, "DELETE FROM events"]).0, Some(2));
     let dropped = failure(&["query", &case, "DROP TABLE events"]);
@@ -243,6 +246,46 @@ fn an_export_answers_like_its_case() {
     ] {
         assert_eq!(query(&export, sql, "ndjson"), query(&sample(), sql, "ndjson"), "{sql}");
     }
+}
+
+#[test]
+fn several_are_one_and_results_go_into_files() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let (case, export) = (sample().to_string_lossy().into_owned(), path("export"));
+    assert!(run(&["export", &case, "-o", &export], "").status.success());
+    let one: u64 = query(&sample(), "SELECT count(*) FROM events", "csv")
+        .lines()
+        .nth(1)
+        .and_then(|n| n.parse().ok())
+        .expect("a number");
+    let both = run(
+        &[
+            "query",
+            &case,
+            &export,
+            "SELECT count(*) FROM events",
+            "--format",
+            "csv",
+        ],
+        "",
+    );
+    assert_eq!(
+        String::from_utf8_lossy(&both.stdout),
+        format!("count(*)\n{}\n", 2 * one)
+    );
+    let file = path("tables/found/one.parquet");
+    fs::create_dir_all(path("tables/found")).expect("a folder");
+    let out = run(
+        &["query", &case, "@docker-commands", "--format", "parquet", "-o", &file],
+        "",
+    );
+    assert!(out.status.success() && out.stdout.is_empty());
+    let rows = query(Path::new(&path("tables")), "SELECT count(*) FROM found", "csv");
+    assert_eq!(rows, query(&sample(), "SELECT count(*) FROM docker_events", "csv"));
+    assert_eq!(failure(&["query", &case, "SELECT 1", "--format", "arrow"]).0, Some(2));
+    assert_eq!(failure(&["query", &case, "SELECT 1; SELECT 2", "-o", &file]).0, Some(2));
+    assert_eq!(failure(&["query", &case, "SELECT 1", "--param", "a=b"]).0, Some(2));
 }
 
 #[test]

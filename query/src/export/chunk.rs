@@ -59,7 +59,7 @@ impl Chunk {
 }
 
 /// The compression of every page.
-pub(super) fn compression() -> Compression {
+pub(crate) fn compression() -> Compression {
     Compression::ZSTD(ZstdLevel::default())
 }
 

@@ -32,6 +32,7 @@ use crate::error::QueryError;
 use crate::session::Session;
 use crate::source::{CaseSource, host_name};
 use crate::tables::Table;
+pub(crate) use chunk::compression;
 use journal::Journal;
 use manifest::Manifest;
 use part::{Parts, Place};

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use ctrace_query::{AlertRow, QueryError, Session};
+use ctrace_query::{AlertRow, Data, Options, QueryError, Session};
 use ctrace_trace::case::Case;
 
-use super::world::START;
+use super::world::{BLOCKS, PER_BLOCK, START, World};
 use super::{csv, options, recorded};
 
 #[test]
@@ -124,7 +124,7 @@ fn a_moment_has_its_processes_containers_and_files() {
 fn alerts_are_a_table() {
     let recorded = recorded();
     let case = Case::open(&recorded.folder.path().join("case")).expect("opens");
-    let replay = |paths: &[String]| match paths {
+    let replay = |_: &Case, paths: &[String]| match paths {
         [one] if one == "rules/" => Ok(vec![AlertRow {
             seq: 3,
             ts: START,
@@ -146,6 +146,57 @@ fn alerts_are_a_table() {
         };
         assert!(message.contains("rules"), "{wrong}: {message}");
     }
+}
+
+#[test]
+fn several_cases_and_exports_are_one() {
+    let recorded = recorded();
+    let case = recorded.folder.path().join("case");
+    let dir = recorded.folder.path().join("export");
+    ctrace_query::export::export(&recorded.session, &dir, &|_, _| ()).expect("the export");
+    let other = recorded.folder.path().join("other");
+    World::new().with_blocks_of(50).write(&other);
+    let open = |path| Data::Case(Box::new(Case::open(path).expect("opens")));
+    let all = vec![open(&case), open(&other), Data::Folder(dir)];
+    let all = Session::over(all, &options()).expect("a session");
+    let count = |sql: &str| csv(&all, sql).parse::<u64>().expect("a number");
+    assert_eq!(
+        count("SELECT count(*) FROM events"),
+        2 * (PER_BLOCK * BLOCKS + 5) + 50 * BLOCKS + 5
+    );
+    let opens = "SELECT count(*) FROM events WHERE evt_type = 'openat' AND proc_name = 'cat'";
+    let of_one = csv(&recorded.session, opens).parse::<u64>().expect("a number");
+    assert!(count(opens) > 2 * of_one);
+    assert_eq!(count("SELECT count(*) FROM processes"), 21);
+    assert_eq!(count("SELECT count(DISTINCT process_key) FROM processes"), 7);
+    assert_eq!(count("SELECT count(*) FROM docker_events"), 6);
+    // Every part takes the condition over.
+    let plan = csv(&all, &format!("EXPLAIN {opens}"));
+    assert_eq!(plan.matches("BlockScan").count(), 2, "{plan}");
+    assert!(!plan.contains("heads=[]"), "{plan}");
+    assert_eq!(plan.matches("heads=[").count(), 2, "{plan}");
+}
+
+#[test]
+fn little_memory_is_enough_for_what_spills() {
+    let recorded = recorded();
+    let dir = recorded.folder.path().join("case");
+    let little = Options {
+        memory_limit: Some(14 << 20),
+        threads: 1,
+        ..Options::default()
+    };
+    let session = Session::case(Case::open(&dir).expect("opens"), &little).expect("a session");
+    let sql = "SELECT count(*), sum(n * seq % 1000) FROM (
+                   SELECT a.seq, row_number() OVER (ORDER BY a.evt_args, b.proc_name, b.evt_cpu, a.seq) AS n
+                   FROM events a, (SELECT DISTINCT proc_name, evt_cpu FROM events) b)";
+    assert_eq!(csv(&session, sql), csv(&recorded.session, sql));
+    let analyzed = csv(&session, &format!("EXPLAIN ANALYZE {sql}"));
+    let spilled = analyzed
+        .split("spill_count=")
+        .skip(1)
+        .any(|rest| !rest.starts_with('0'));
+    assert!(spilled, "{analyzed}");
 }
 
 #[test]

@@ -22,11 +22,11 @@ fn errors_are_one_line_and_name_the_nearest_column() {
     let session = &recorded.session;
     assert_eq!(
         message(session, "SELECT proc_nam FROM events"),
-        "no column `proc_nam`; did you mean `proc_name`?"
+        "no column `proc_nam`; did you mean `proc_name`? (line 1, column 8)"
     );
     assert_eq!(
         message(session, "SELECT e.fdname FROM events e WHERE e.seq = 1"),
-        "no column `e.fdname`; did you mean `fd_name`?"
+        "no column `e.fdname`; did you mean `fd_name`? (line 1, column 8)"
     );
     assert_eq!(
         message(session, "SELECT * FROM event"),
