@@ -28,6 +28,8 @@ const PAGE_ROWS: usize = 1 << 15;
 const MAX_DICTIONARY: usize = 16 << 20;
 /// Bytes of a page of values, about.
 const PAGE_BYTES: usize = 1 << 20;
+/// A page has no more items of lists: a hostile block may have a chain of parents as long as its dictionary.
+const MAX_ITEMS: usize = 1 << 25;
 /// Of bloom filters: one in so many look-ups is misled.
 const FALSE_POSITIVES: f64 = 0.01;
 const ZSTD_LEVEL: i32 = 1;
@@ -138,7 +140,7 @@ impl ChunkWriter {
         self.dense.clear();
         self.page.clear();
         let entries = match column.lists {
-            Some(lists) => self.lists(lists, keys),
+            Some(lists) => self.lists(lists, keys)?,
             None => self.values(keys),
         };
         let facts = PageFacts {
@@ -195,7 +197,7 @@ impl ChunkWriter {
 
     /// Begins a page of lists. The levels are those of an optional list of optional items: 0 no list, 1 a list without
     /// items, 2 an item without a value, 3 a value.
-    fn lists(&mut self, lists: &Lists, keys: &[u32]) -> usize {
+    fn lists(&mut self, lists: &Lists, keys: &[u32]) -> Result<usize, ParquetError> {
         self.definition.clear();
         self.repetition.clear();
         for list in keys {
@@ -213,10 +215,15 @@ impl ChunkWriter {
             }
             self.repetition.push(0);
             self.repetition.resize(self.definition.len(), 1);
+            if self.definition.len() > MAX_ITEMS {
+                return Err(ParquetError::General(format!(
+                    "the lists of some rows have more than {MAX_ITEMS} items"
+                )));
+            }
         }
         levels(&self.repetition, 1, &mut self.page);
         levels(&self.definition, 2, &mut self.page);
-        self.definition.len()
+        Ok(self.definition.len())
     }
 
     /// The keys of the smallest and the largest value of a page.

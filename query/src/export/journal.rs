@@ -16,6 +16,7 @@ use crate::error::QueryError;
 use crate::tables::Table;
 
 const NAME: &str = ".export.journal";
+const TEMPORARY: &str = ".export.tmp";
 
 /// The journal of an export.
 pub(super) struct Journal {
@@ -39,14 +40,14 @@ impl Journal {
             Some(text) if !text.is_empty() => earlier(dir, &text, about)?,
             _ if fs::read_dir(dir)
                 .map_err(QueryError::io(dir))?
-                .any(|e| e.is_ok_and(|e| e.file_name() != NAME)) =>
+                .any(|e| e.is_ok_and(|e| e.file_name() != NAME && e.file_name() != TEMPORARY)) =>
             {
                 return Err(QueryError::NotEmpty(dir.to_owned()));
             }
             _ => BTreeMap::new(),
         };
         // Written anew, so that a torn last line is no trouble.
-        let temporary = dir.join(".export.tmp");
+        let temporary = dir.join(TEMPORARY);
         let mut file = File::create(&temporary).map_err(QueryError::io(&temporary))?;
         let mut text = format!("{about}\n");
         done.iter()
