@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use ctrace_trace::case::{Case, Loss};
+use ctrace_trace::case::{Case, Late, Loss};
 use ctrace_trace::escape;
 use ctrace_trace::event::EventType;
 use ctrace_trace::segment::{About, Totals};
@@ -28,6 +28,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let case = output::open_case(&args.case)?;
     let (losses, mut problems) = case.losses();
+    let (late, unread) = case.late();
+    problems.extend(unread);
     problems.extend(case.late_facts(output::threads()).problems().iter().cloned());
     problems.sort();
     problems.dedup();
@@ -36,6 +38,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         about: case.segments().first().map(|s| &s.header().about),
         totals: case.totals(),
         losses,
+        late,
     };
     let mut out = output::stdout();
     if args.json {
@@ -60,6 +63,7 @@ struct Facts<'a> {
     about: Option<&'a About>,
     totals: Totals,
     losses: Vec<Loss>,
+    late: Vec<Late>,
 }
 
 impl Facts<'_> {
@@ -119,6 +123,15 @@ impl Facts<'_> {
         }
         self.containers(out)?;
         self.loss_text(out)?;
+        for late in &self.late {
+            writeln!(
+                out,
+                "late       {} {} events stand up to {} behind newer ones",
+                late.count,
+                escape::text(&late.source),
+                span(late.delay_ns)
+            )?;
+        }
         self.segments(out)
     }
 
@@ -212,6 +225,9 @@ impl Facts<'_> {
             "losses": self.losses.iter().map(|l| json!({
                 "source": l.source, "class": class(l), "count": l.count, "cpu": l.cpu,
                 "from": time(l.from_ts), "to": time(l.to_ts),
+            })).collect::<Vec<_>>(),
+            "late": self.late.iter().map(|l| json!({
+                "source": l.source, "count": l.count, "delay_ns": l.delay_ns,
             })).collect::<Vec<_>>(),
             "segments": self.case.segments().iter().map(|s| json!({
                 "file": s.path().file_name().unwrap_or_default().to_string_lossy(),

@@ -119,8 +119,12 @@ impl Console<'_> {
             self.line(&format!("the command ended with {status}"));
         }
         let summary = &outcome.summary;
+        let late = match outcome.late {
+            0 => String::new(),
+            late => format!(", {late} out of order"),
+        };
         self.line(&format!(
-            "{} events in {}, {:.2} bytes an event, {} lost",
+            "{} events in {}, {:.2} bytes an event, {} lost{late}",
             summary.events,
             args.output.display(),
             summary.bytes as f64 / summary.events.max(1) as f64,

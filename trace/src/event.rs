@@ -95,6 +95,8 @@ impl EventType {
     pub const SOURCE_LOST: EventType = EventType(0x1024);
     /// A source came (back).
     pub const SOURCE_FOUND: EventType = EventType(0x1025);
+    /// Events were recorded out of order, because they came too late; says how many and by how much.
+    pub const LATE: EventType = EventType(0x1026);
 
     /// The event type of an x86_64 syscall number; numbers that no table has become [`Self::UNKNOWN_SYSCALL`].
     pub const fn syscall(nr: u32) -> EventType {

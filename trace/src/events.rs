@@ -110,6 +110,20 @@ fn others() -> Vec<EventSpec> {
             Source::Capture,
             &[("source", Str), ("detail", Str)],
         ),
+        // `count` events stand behind newer ones, each with its true time, at most `delay_ns` behind; the first and the
+        // last of them happened at `from` and `to`, UTC nanoseconds.
+        other(
+            EventType::LATE,
+            "late",
+            Source::Capture,
+            &[
+                ("source", Str),
+                ("count", Uint),
+                ("delay_ns", Uint),
+                ("from", Uint),
+                ("to", Uint),
+            ],
+        ),
     ]
 }
 

@@ -7,7 +7,8 @@ use super::event::AuditEvent;
 use super::record::{Record, Stamp};
 use super::record_type::RecordType;
 
-/// How long an event waits for more records.
+/// How long an event of a log waits for more records: auditd writes what it got in the kernel's order, which may be
+/// seconds from the stamps' order.
 pub const STRAGGLERS_NS: u64 = 1_500_000_000;
 /// Most events that are open at once.
 const MAX_OPEN: usize = 8192;
@@ -18,10 +19,18 @@ const MAX_OPEN_BYTES: usize = 64 << 20;
 ///
 /// Time is what the caller says it is: the monotonic clock for live records, for a file the latest time stamp seen. So
 /// the events of a file do not depend on how fast it is read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Grouper {
     open: BTreeMap<Key, Open>,
     open_bytes: usize,
+    stragglers_ns: u64,
+}
+
+impl Default for Grouper {
+    /// For logs: waits for [`STRAGGLERS_NS`].
+    fn default() -> Grouper {
+        Grouper::new(STRAGGLERS_NS)
+    }
 }
 
 /// Order of time, so that events that end together come out in order.
@@ -34,6 +43,20 @@ struct Open {
 }
 
 impl Grouper {
+    /// An event is complete when it got no record for this long.
+    pub fn new(stragglers_ns: u64) -> Grouper {
+        Grouper {
+            open: BTreeMap::new(),
+            open_bytes: 0,
+            stragglers_ns,
+        }
+    }
+
+    /// The stamp of the oldest event that is open.
+    pub fn oldest_open_ns(&self) -> Option<u64> {
+        self.open.keys().next().map(|(ts, ..)| *ts)
+    }
+
     /// Takes a record and the line it is kept as; appends the events that are complete to `done`.
     pub fn push(&mut self, record: &Record<'_>, line: &[u8], now_ns: u64, done: &mut Vec<AuditEvent>) {
         let key = key(&record.stamp);
@@ -60,10 +83,10 @@ impl Grouper {
         }
     }
 
-    /// Appends to `done` the events that got no record for [`STRAGGLERS_NS`]. A record that comes even later makes an
+    /// Appends to `done` the events that got no record for as long as they wait. A record that comes even later makes an
     /// event of its own with the same serial.
     pub fn expire(&mut self, now_ns: u64, done: &mut Vec<AuditEvent>) {
-        let late = |open: &Open| now_ns.saturating_sub(open.touched_ns) >= STRAGGLERS_NS;
+        let late = |open: &Open| now_ns.saturating_sub(open.touched_ns) >= self.stragglers_ns;
         let keys: Vec<Key> = self
             .open
             .iter()
@@ -117,19 +140,22 @@ mod tests {
             "type=EOE msg=audit(1.004:8): ",
             "type=CWD msg=audit(1.000:7): cwd=\"/\"",
             "type=USER_CMD msg=audit(1.008:9): pid=1",
+            "type=SECCOMP msg=audit(1.009:10): pid=1",
         ];
-        assert_eq!(serials(&lines), [8, 9, 7]);
+        assert_eq!(serials(&lines), [8, 9, 10, 7]);
     }
 
     #[test]
     fn an_event_without_end_waits_for_stragglers() {
         let (mut grouper, mut done) = (Grouper::default(), Vec::new());
-        let line = b"type=SECCOMP msg=audit(1.004:8): pid=5";
+        let line = b"type=LOGIN msg=audit(1.004:8): pid=5";
         grouper.push(&Record::parse_line(line).expect("record"), line, 0, &mut done);
         grouper.expire(STRAGGLERS_NS - 1, &mut done);
         assert!(done.is_empty());
+        assert_eq!(grouper.oldest_open_ns(), Some(SECOND + 4_000_000));
         grouper.expire(STRAGGLERS_NS, &mut done);
         assert_eq!((done.len(), done[0].pid), (1, Some(5)));
+        assert_eq!(grouper.oldest_open_ns(), None);
     }
 
     #[test]

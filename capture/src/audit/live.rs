@@ -1,26 +1,20 @@
-//! The thread that listens to the kernel's audit records.
+//! The running audit source as others see it: how it is opened, what it says, and how far it has come.
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::event::AuditEvent;
-use super::group::Grouper;
-use super::netlink::{AuditError, AuditStatus, Inquirer, Listener, Received};
-use super::record::Record;
+use super::netlink::{AuditError, AuditStatus, Inquirer, Listener};
 use super::record_type::RecordType;
+use super::worker::Worker;
 
 /// What the kernel may hold for this reader: some tens of thousands of records.
 const SOCKET_BUFFER: usize = 32 << 20;
 /// How many messages may wait for the consumer. Beyond, records wait in the socket, which counts what it drops.
 const CAPACITY: usize = 4096;
-/// How often open events are looked at, and whether the source was stopped.
-const TICK: Duration = Duration::from_millis(100);
-/// How often the kernel is asked for its status.
-const STATUS_EVERY: Duration = Duration::from_secs(1);
 
 /// What the source has to say. Times are wall-clock nanoseconds since the Unix epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,9 +69,9 @@ pub enum Loss {
 /// The kernel's multicast of audit records. Works beside a daemon and without one.
 #[derive(Debug)]
 pub struct AuditSource {
-    listener: Listener,
-    inquirer: Inquirer,
-    status: Option<AuditStatus>,
+    pub(super) listener: Listener,
+    pub(super) inquirer: Inquirer,
+    pub(super) status: Option<AuditStatus>,
 }
 
 impl AuditSource {
@@ -123,23 +117,52 @@ impl AuditSource {
     pub fn follow(self) -> io::Result<AuditFollower> {
         let (sender, messages) = sync_channel(CAPACITY);
         let stop = Arc::new(AtomicBool::new(false));
-        let worker = Worker {
-            source: self,
-            sender,
-            stop: stop.clone(),
-            started: Instant::now(),
-            checked_ns: now_ns(),
-            grouper: Grouper::default(),
-        };
+        let progress = Arc::new(Progress::default());
+        let worker = Worker::new(self, sender, stop.clone(), progress.clone());
         let thread = thread::Builder::new()
             .name("audit".to_owned())
             .spawn(move || worker.run())?;
         Ok(AuditFollower {
             messages,
             stop,
+            progress,
             thread: Some(thread),
         })
     }
+}
+
+/// How far the source has come, for whoever brings several sources into one order.
+///
+/// An event carries the time at which its system call began, and is known when that ended and all records came. So a
+/// reader of the messages who wants to know whether something older may still come asks before taking what is there.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// Boot clock when the socket was last found empty.
+    drained_ns: AtomicU64,
+    /// Stamp of the oldest event of which more records may come; 0 for none.
+    open_ns: AtomicU64,
+}
+
+impl Progress {
+    /// Everything that the kernel had sent at this time of the boot clock was read.
+    pub(super) fn drained(&self, boot_ns: u64) {
+        self.drained_ns.store(boot_ns, Ordering::Release);
+    }
+
+    /// What was complete has been sent; an event with this stamp was not.
+    pub(super) fn open(&self, stamp_ns: Option<u64>) {
+        self.open_ns.store(stamp_ns.unwrap_or(0), Ordering::Release);
+    }
+}
+
+/// What [`AuditFollower::progress`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditProgress {
+    /// Everything that the kernel had sent at this time of the boot clock was read; [`u64::MAX`] when nothing more will
+    /// come.
+    pub drained_ns: u64,
+    /// The stamp (wall clock) of the oldest event of which more records may come.
+    pub open_ns: Option<u64>,
 }
 
 /// The running source. [`AuditFollower::stop`] gets the last events, dropping it does not.
@@ -147,10 +170,21 @@ impl AuditSource {
 pub struct AuditFollower {
     messages: Receiver<AuditMessage>,
     stop: Arc<AtomicBool>,
+    progress: Arc<Progress>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl AuditFollower {
+    /// How far the source has come. Of what it says here, everything is in the channel already.
+    pub fn progress(&self) -> AuditProgress {
+        let drained_ns = self.progress.drained_ns.load(Ordering::Acquire);
+        let open = self.progress.open_ns.load(Ordering::Acquire);
+        AuditProgress {
+            drained_ns,
+            open_ns: (open != 0).then_some(open),
+        }
+    }
+
     /// Where the messages arrive.
     pub fn messages(&self) -> &Receiver<AuditMessage> {
         &self.messages
@@ -172,175 +206,4 @@ impl Drop for AuditFollower {
             let _ = thread.join();
         }
     }
-}
-
-#[derive(Debug)]
-struct Worker {
-    source: AuditSource,
-    sender: SyncSender<AuditMessage>,
-    stop: Arc<AtomicBool>,
-    started: Instant,
-    /// When losses were last asked for.
-    checked_ns: u64,
-    grouper: Grouper,
-}
-
-/// Nobody reads the channel any more.
-struct Gone;
-
-impl Worker {
-    fn run(mut self) {
-        if let Err(Failure::Io(error)) = self.listen() {
-            let (at_ns, reason) = (now_ns(), error.to_string());
-            // The consumer may be gone as well: then nobody is left to tell.
-            let _ = self.send(AuditMessage::Lost { at_ns, reason });
-        }
-    }
-
-    fn listen(&mut self) -> Result<(), Failure> {
-        let (mut ticked, mut asked) = (Instant::now(), Instant::now());
-        let mut done = Vec::new();
-        loop {
-            let stopping = self.stop.load(Ordering::Relaxed);
-            // What the kernel already sent is still read when stopping, up to the moment it had to be.
-            let got_any = self.receive(if stopping { Duration::ZERO } else { TICK }, &mut done)?;
-            if ticked.elapsed() >= TICK {
-                ticked = Instant::now();
-                self.grouper.expire(self.monotonic_ns(), &mut done);
-            }
-            if asked.elapsed() >= STATUS_EVERY {
-                asked = Instant::now();
-                self.check()?;
-            }
-            if stopping && (!got_any || asked.elapsed() >= STATUS_EVERY / 2) {
-                self.grouper.finish(&mut done);
-                self.send_all(&mut done)?;
-                self.check()?;
-                return Ok(());
-            }
-            self.send_all(&mut done)?;
-        }
-    }
-
-    /// Reads one message; says whether there was any.
-    fn receive(&mut self, wait: Duration, done: &mut Vec<AuditEvent>) -> Result<bool, Failure> {
-        let now = self.monotonic_ns();
-        match self.source.listener.receive(wait)? {
-            Received::Nothing => Ok(false),
-            Received::Overrun => {
-                let records = self.source.listener.take_drops();
-                self.gap(Loss::Reader, records)?;
-                Ok(true)
-            }
-            // Below are answers and errors of netlink itself, which a listener does not get.
-            Received::Message(kind, _) if kind < 1000 => Ok(true),
-            Received::Message(kind, payload) => {
-                let kind = RecordType(kind);
-                let malformed = match Record::parse_netlink(kind, payload) {
-                    Ok(record) => {
-                        let mut line = Vec::with_capacity(payload.len() + 32);
-                        record.write_line(&mut line);
-                        self.grouper.push(&record, &line, now, done);
-                        return Ok(true);
-                    }
-                    Err(error) => error.to_string(),
-                };
-                self.send(AuditMessage::Malformed {
-                    at_ns: now_ns(),
-                    kind,
-                    reason: malformed,
-                })?;
-                Ok(true)
-            }
-        }
-    }
-
-    /// Reports what was lost and what changed since the last time.
-    fn check(&mut self) -> Result<(), Failure> {
-        let drops = self.source.listener.take_drops();
-        if drops > 0 {
-            self.gap(Loss::Reader, drops)?;
-        }
-        if let (Some(before), Ok(now)) = (self.source.status, self.source.inquirer.status()) {
-            self.source.status = Some(now);
-            // A smaller count means that somebody reset it: what was lost in between is what it says now.
-            let lost = if now.lost >= before.lost {
-                now.lost - before.lost
-            } else {
-                now.lost
-            };
-            if lost > 0 {
-                self.gap(Loss::Kernel, lost.into())?;
-            }
-            if settings(&now) != settings(&before) {
-                let (at_ns, status) = (now_ns(), now);
-                self.send(AuditMessage::Status { at_ns, status })?;
-            }
-        }
-        self.checked_ns = now_ns();
-        Ok(())
-    }
-
-    fn gap(&mut self, loss: Loss, records: u64) -> Result<(), Gone> {
-        self.send(AuditMessage::Gap {
-            loss,
-            records,
-            from_ns: self.checked_ns,
-            to_ns: now_ns(),
-        })
-    }
-
-    fn send_all(&mut self, done: &mut Vec<AuditEvent>) -> Result<(), Gone> {
-        done.drain(..)
-            .try_for_each(|event| self.send(AuditMessage::Event(Box::new(event))))
-    }
-
-    /// Waits for room: meanwhile the records wait in the socket, which counts those that it has to drop.
-    fn send(&self, mut message: AuditMessage) -> Result<(), Gone> {
-        loop {
-            match self.sender.try_send(message) {
-                Ok(()) => return Ok(()),
-                Err(TrySendError::Disconnected(_)) => return Err(Gone),
-                Err(TrySendError::Full(back)) => message = back,
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    fn monotonic_ns(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
-    }
-}
-
-/// What is configured, as opposed to what is counted.
-fn settings(status: &AuditStatus) -> AuditStatus {
-    AuditStatus {
-        lost: 0,
-        backlog: 0,
-        ..*status
-    }
-}
-
-/// Why listening ended before it was asked to.
-enum Failure {
-    Io(io::Error),
-    Gone,
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Failure {
-        Failure::Io(error)
-    }
-}
-
-impl From<Gone> for Failure {
-    fn from(Gone: Gone) -> Failure {
-        Failure::Gone
-    }
-}
-
-/// The wall clock, nanoseconds since the Unix epoch.
-fn now_ns() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -11,12 +11,13 @@ mod live;
 mod netlink;
 mod record;
 mod record_type;
+mod worker;
 
 pub use address::Address;
 pub use event::{AuditEvent, MAX_RAW, Syscall};
 pub use field::{Field, Fields, Value, fields, unhex};
 pub use group::{Grouper, STRAGGLERS_NS};
-pub use live::{AuditFollower, AuditMessage, AuditSource, Loss};
+pub use live::{AuditFollower, AuditMessage, AuditProgress, AuditSource, Loss};
 pub use netlink::{AuditError, AuditStatus};
 pub use record::{ENRICHED, Record, RecordError, Stamp};
 pub use record_type::RecordType;

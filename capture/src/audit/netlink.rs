@@ -92,8 +92,10 @@ struct Socket {
 pub(super) enum Received<'a> {
     /// A message's type and payload.
     Message(u16, &'a [u8]),
-    /// Nothing in the given time.
+    /// Nothing in the given time: at its end there was nothing to read.
     Nothing,
+    /// Something that is no message of the kernel.
+    Other,
     /// The socket's buffer was full: messages were dropped.
     Overrun,
 }
@@ -139,11 +141,19 @@ impl Socket {
         Ok(())
     }
 
-    /// Waits for one message of the kernel. Messages of other processes are passed over.
+    /// Waits for one message of the kernel.
     fn receive<'a>(&self, buffer: &'a mut [u8], wait: Duration) -> io::Result<Received<'a>> {
-        if !self.wait(wait)? {
-            return Ok(Received::Nothing);
+        match self.read(buffer)? {
+            Read::Nothing if wait.is_zero() || !self.wait(wait)? => return Ok(Received::Nothing),
+            Read::Nothing => {}
+            read => return Ok(received(read, buffer)),
         }
+        let read = self.read(buffer)?;
+        Ok(received(read, buffer))
+    }
+
+    /// Reads one message, if there is one.
+    fn read(&self, buffer: &mut [u8]) -> io::Result<Read> {
         let mut sender = netlink_address();
         let mut length = size_of_val(&sender) as libc::socklen_t;
         // SAFETY: buffer and address are valid for writes of the lengths that are passed.
@@ -160,20 +170,17 @@ impl Socket {
         let Ok(n) = usize::try_from(n) else {
             let error = io::Error::last_os_error();
             return match error.raw_os_error() {
-                Some(libc::ENOBUFS) => Ok(Received::Overrun),
-                Some(libc::EAGAIN | libc::EINTR) => Ok(Received::Nothing),
+                Some(libc::ENOBUFS) => Ok(Read::Overrun),
+                Some(libc::EAGAIN) => Ok(Read::Nothing),
+                Some(libc::EINTR) => Ok(Read::Other),
                 _ => Err(error),
             };
         };
-        let kind = buffer
-            .get(4..6)
-            .and_then(|b| b.first_chunk())
-            .map(|b| u16::from_ne_bytes(*b));
-        // The datagram's length is the message's: what nlmsg_len counts differs between multicast and unicast.
-        match (kind, buffer.get(HEADER..n)) {
-            (Some(kind), Some(payload)) if sender.nl_pid == 0 => Ok(Received::Message(kind, payload)),
-            _ => Ok(Received::Nothing),
-        }
+        Ok(if sender.nl_pid == 0 {
+            Read::Bytes(n)
+        } else {
+            Read::Other
+        })
     }
 
     /// Whether there is something to read within a time.
@@ -187,7 +194,8 @@ impl Socket {
         // SAFETY: one valid pollfd is passed.
         match unsafe { libc::poll(&raw mut poll, 1, millis) } {
             n if n < 0 => match io::Error::last_os_error() {
-                e if e.kind() == io::ErrorKind::Interrupted => Ok(false),
+                // As if there were something: only a whole wait tells that there is nothing.
+                e if e.kind() == io::ErrorKind::Interrupted => Ok(true),
                 e => Err(e),
             },
             n => Ok(n > 0),
@@ -212,6 +220,31 @@ impl Socket {
             return Err(io::Error::last_os_error());
         }
         Ok(())
+    }
+}
+
+/// What one read brought.
+enum Read {
+    Bytes(usize),
+    Nothing,
+    Other,
+    Overrun,
+}
+
+fn received(read: Read, buffer: &[u8]) -> Received<'_> {
+    let n = match read {
+        Read::Bytes(n) => n,
+        Read::Nothing | Read::Other => return Received::Other,
+        Read::Overrun => return Received::Overrun,
+    };
+    let kind = buffer
+        .get(4..6)
+        .and_then(|b| b.first_chunk())
+        .map(|b| u16::from_ne_bytes(*b));
+    // The datagram's length is the message's: what nlmsg_len counts differs between multicast and unicast.
+    match (kind, buffer.get(HEADER..n)) {
+        (Some(kind), Some(payload)) => Received::Message(kind, payload),
+        _ => Received::Other,
     }
 }
 

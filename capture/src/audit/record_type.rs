@@ -35,9 +35,11 @@ impl RecordType {
         NAMES.get(at).map(|(_, name)| *name)
     }
 
-    /// Whether such a record is an event of its own: a message of a program, sent through the kernel.
+    /// Whether such a record is an event of its own, which no end record follows: a message of a program, sent through
+    /// the kernel, or what the kernel says outside of system calls. Seccomp decides before auditing of the call begins,
+    /// and a process dies of a signal after it ended.
     pub const fn is_single(self) -> bool {
-        matches!(self.0, 1005 | 1100..=1299 | 2100..=2999)
+        matches!(self.0, 1005 | 1100..=1299 | 1326 | 1701 | 2000 | 2100..=2999)
     }
 }
 

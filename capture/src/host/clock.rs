@@ -37,12 +37,34 @@ fn read(clock: libc::clockid_t) -> u64 {
 }
 
 /// Converts the boot clock to UTC and notices when somebody sets the wall clock.
+///
+/// While nobody does, a later time of the boot clock is never an earlier UTC: what a new sample takes back is taken back
+/// little by little. Times shortly before the last sample still have the offset that they had before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {
-    /// UTC minus boot clock, nanoseconds, at the last sample.
-    offset_ns: i64,
-    /// Boot clock at the last sample.
-    sampled_ns: u64,
+    before: Offset,
+    now: Offset,
+}
+
+/// UTC minus boot clock from a moment on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Offset {
+    /// Boot clock at the sample.
+    since_ns: u64,
+    /// What was sampled.
+    ns: i64,
+    /// By how much the offset before was larger: this fades at one part in [`FADE`].
+    excess_ns: u64,
+}
+
+/// A larger offset fades by one nanosecond in this many.
+const FADE: u64 = 1000;
+
+impl Offset {
+    fn at(&self, boot_ns: u64) -> i64 {
+        let faded = boot_ns.saturating_sub(self.since_ns) / FADE;
+        self.ns.saturating_add_unsigned(self.excess_ns.saturating_sub(faded))
+    }
 }
 
 /// The wall clock was set.
@@ -57,24 +79,38 @@ pub struct Step {
 impl Clock {
     /// Samples both clocks.
     pub fn new() -> Clock {
-        let (offset_ns, sampled_ns) = sample();
-        Clock { offset_ns, sampled_ns }
+        Clock::from(sample())
     }
 
-    /// UTC minus boot clock, nanoseconds.
+    /// UTC minus boot clock, nanoseconds, at the last sample.
     pub fn offset_ns(&self) -> i64 {
-        self.offset_ns
+        self.now.ns
+    }
+
+    /// UTC minus boot clock, nanoseconds, for a time of the boot clock.
+    #[inline]
+    pub fn offset_at(&self, boot_ns: u64) -> i64 {
+        if boot_ns >= self.now.since_ns {
+            self.now.at(boot_ns)
+        } else {
+            self.before.at(boot_ns)
+        }
     }
 
     /// UTC of a time of the boot clock: nanoseconds since the Unix epoch.
     #[inline]
     pub fn utc(&self, boot_ns: u64) -> u64 {
-        boot_ns.saturating_add_signed(self.offset_ns)
+        boot_ns.saturating_add_signed(self.offset_at(boot_ns))
+    }
+
+    /// The time of the boot clock that is about this UTC.
+    pub fn boot(&self, utc_ns: u64) -> u64 {
+        utc_ns.saturating_add_signed(self.now.ns.saturating_neg())
     }
 
     /// When the machine started: nanoseconds since the Unix epoch.
     pub fn boot_utc_ns(&self) -> u64 {
-        self.utc(0)
+        0_u64.saturating_add_signed(self.now.ns)
     }
 
     /// Samples again. Small drift is followed silently, so that files agree with other clocks; a step is reported.
@@ -84,15 +120,37 @@ impl Clock {
     }
 
     fn take(&mut self, (offset_ns, sampled_ns): (i64, u64)) -> Option<Step> {
-        let delta_ns = offset_ns.saturating_sub(self.offset_ns);
+        let delta_ns = offset_ns.saturating_sub(self.now.ns);
         // What slewing may have moved since the last sample, which can be long ago after a suspension.
-        let slewed = i64::try_from(sampled_ns.saturating_sub(self.sampled_ns) / 1000).unwrap_or(i64::MAX);
+        let slewed = i64::try_from(sampled_ns.saturating_sub(self.now.since_ns) / 1000).unwrap_or(i64::MAX);
         let stepped = delta_ns.saturating_abs() > STEP_NS.max(slewed.min(Duration::from_secs(1).as_nanos() as i64));
-        (self.offset_ns, self.sampled_ns) = (offset_ns, sampled_ns);
+        let excess_ns = self
+            .offset_at(sampled_ns)
+            .saturating_sub(offset_ns)
+            .max(0)
+            .unsigned_abs();
+        self.before = self.now;
+        self.now = Offset {
+            since_ns: sampled_ns,
+            ns: offset_ns,
+            excess_ns: if stepped { 0 } else { excess_ns },
+        };
         stepped.then_some(Step {
             boot_ns: sampled_ns,
             delta_ns,
         })
+    }
+}
+
+impl From<(i64, u64)> for Clock {
+    /// A clock of one sample: the offset, and the boot clock then.
+    fn from((ns, since_ns): (i64, u64)) -> Clock {
+        let now = Offset {
+            since_ns,
+            ns,
+            excess_ns: 0,
+        };
+        Clock { before: now, now }
     }
 }
 
@@ -134,16 +192,40 @@ mod tests {
 
     #[test]
     fn steps_are_reported_and_drift_is_followed() {
-        let mut clock = Clock {
-            offset_ns: 100 * SECOND as i64,
-            sampled_ns: SECOND,
-        };
+        let mut clock = Clock::from((100 * SECOND as i64, SECOND));
         assert_eq!(clock.take((100 * SECOND as i64 + 400_000, 2 * SECOND)), None, "slewing");
-        assert_eq!(clock.utc(0), 100 * SECOND + 400_000);
+        assert_eq!(clock.utc(2 * SECOND), 102 * SECOND + 400_000);
         let back = clock.take((40 * SECOND as i64, 3 * SECOND)).expect("a step");
         assert_eq!((back.boot_ns, back.delta_ns), (3 * SECOND, -60_000_400_000));
         assert_eq!(clock.take((40 * SECOND as i64, 4 * SECOND)), None, "reported once");
         let leap = clock.take((41 * SECOND as i64, 5 * SECOND)).expect("a leap second");
         assert_eq!(leap.delta_ns, SECOND as i64);
+    }
+
+    #[test]
+    fn time_does_not_run_backwards_unless_it_was_set() {
+        let mut clock = Clock::from((100 * SECOND as i64, SECOND));
+        let (mut last, mut boot) = (0, SECOND);
+        // The offset goes down by 300 µs, up, and down again before the first excess is gone.
+        for offset_ns in [99_999_700_000, 100_000_100_000, 99_999_200_000, 99_999_000_000] {
+            let waiting = clock.utc(boot - SECOND / 4);
+            assert_eq!(clock.take((offset_ns, boot)), None);
+            assert_eq!(clock.utc(boot - SECOND / 4), waiting, "as before the sample");
+            for at in (boot..boot + SECOND).step_by(100_000) {
+                assert!(clock.utc(at) >= last, "at {at}");
+                last = clock.utc(at);
+            }
+            boot += SECOND / 2;
+            assert!(clock.utc(boot) <= last);
+            last = clock.utc(boot);
+        }
+        assert_eq!(
+            clock.utc(boot + 2 * SECOND),
+            boot + 2 * SECOND + 99_999_000_000,
+            "followed in the end"
+        );
+        clock.take((40 * SECOND as i64, boot)).expect("a step");
+        assert_eq!(clock.utc(boot), boot + 40 * SECOND, "at once");
+        assert_eq!(clock.boot(boot + 40 * SECOND), boot);
     }
 }

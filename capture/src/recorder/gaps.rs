@@ -77,6 +77,11 @@ impl RingLosses {
         }
     }
 
+    /// When losses were last asked for, UTC nanoseconds.
+    pub(super) fn checked(&self) -> u64 {
+        self.checked
+    }
+
     /// What was lost since the last check.
     pub(super) fn check(&mut self, now: u64, totals: &[LaneTotals], malformed: u64, skipped: u64) -> Vec<Gap> {
         let mut gaps = Vec::new();
@@ -121,6 +126,18 @@ impl RingLosses {
     }
 }
 
+/// Records that were left in the rings when the time to drain them was over.
+pub(super) fn undrained(pending: u64, from: u64, to: u64) -> Option<Gap> {
+    (pending > 0).then_some(Gap {
+        source: "syscalls",
+        class: Class::Reader,
+        count: pending,
+        cpu: -1,
+        from,
+        to,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +166,16 @@ mod tests {
         assert_eq!(
             later.iter().map(|g| (g.class, g.count, g.from)).collect::<Vec<_>>(),
             [(Class::Bulk, 1, 300), (Class::Priority, 2, 300)]
+        );
+    }
+
+    #[test]
+    fn what_is_left_in_the_rings_is_a_gap() {
+        assert_eq!(undrained(0, 1, 2), None);
+        let gap = undrained(7, 1, 2).expect("a gap");
+        assert_eq!(
+            (gap.source, gap.class, gap.count, gap.from, gap.to),
+            ("syscalls", Class::Reader, 7, 1, 2)
         );
     }
 }

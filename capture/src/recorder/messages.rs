@@ -13,6 +13,7 @@ use crate::docker::{DockerEvent, DockerMessage};
 use crate::resolver::Resolver;
 
 use super::gaps::{Class, Gap};
+use super::lateness::Late;
 
 /// Something that becomes an event of its own.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub(super) enum Message {
     Docker(Box<DockerEvent>),
     Audit(Box<AuditEvent>),
     Gap(Gap),
+    Late(Late),
     SourceLost { source: &'static str, reason: String },
     SourceFound { source: &'static str, detail: String },
     ClockStep { delta_ns: i64 },
@@ -237,6 +239,7 @@ pub(super) fn emit(
         Message::Docker(event) => emit_docker(event, images, sink),
         Message::Audit(event) => emit_audit(event, resolver, sink),
         Message::Gap(gap) => gap.emit(ts, sink),
+        Message::Late(late) => late.emit(ts, sink),
         Message::SourceLost { source, reason } => {
             let args = [Arg::Str(source.as_bytes()), Arg::Str(reason.as_bytes())];
             sink(&own(ts, EventType::SOURCE_LOST, &args));

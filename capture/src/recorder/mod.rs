@@ -1,13 +1,17 @@
 //! The recorder: brings what the sources say into one order, has it resolved, and writes the case.
 //!
 //! One thread does it all; Docker and audit have threads that only read and parse. Every few milliseconds the rings are
-//! emptied into a waiting room, and what is older than [`HOLD_NS`] leaves it in order of time together with what the
-//! slower sources said. What comes later than that is still recorded, with its true time, out of order.
+//! emptied into a waiting room, and what has waited long enough (see [`hold`]) leaves it in order of time together with
+//! what the slower sources said. What comes later than that is still recorded, with its true time, out of order, and
+//! counted.
 
 mod child;
 mod gaps;
+mod hold;
+mod lateness;
 mod messages;
 mod order;
+mod output;
 mod scope;
 mod sources;
 mod state;
@@ -22,31 +26,26 @@ use ctrace_trace::case::{CaseError, CaseWriter, Summary};
 use ctrace_trace::event::{Arg, EventType};
 use ctrace_trace::segment::Tool;
 
-use crate::host::{Clock, audit_utc_ns, boot_time_ns, utc_ns};
+use crate::host::{Clock, audit_utc_ns, boot_time_ns, hurry, utc_ns};
 use crate::record_args::RecordArgs;
 use crate::resolver::{self, Resolver};
 use crate::syscall::{Record, SyscallSource};
 
 use child::Observed;
-use gaps::{Class, Gap, RingLosses};
+use gaps::{Gap, RingLosses};
+use hold::Settled;
 use messages::{ContainerImages, Message, Queue, own};
 use order::Waiting;
+use output::Output;
 use scope::Selection;
 pub use sources::Absent;
 use sources::Sources;
 use state::{Beginning, States};
 
-/// How long records wait for others that happened before them. Docker's events and complete audit events come within
-/// some milliseconds; waiting longer costs memory.
-const HOLD_NS: u64 = 100_000_000;
-/// Records wait no longer than it takes to fill this.
-const MAX_WAITING: usize = 128 << 20;
 /// How often the rings are emptied.
 const TICK: Duration = Duration::from_millis(5);
 /// How often losses and the clock are looked at.
 const CHECK: Duration = Duration::from_secs(1);
-/// The priority of the recording thread.
-const NICE: i32 = -15;
 /// What is left is drained no longer than this after the programs are detached.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -100,6 +99,8 @@ pub struct Outcome {
     pub reason: &'static str,
     /// Events lost between kernel and case, as far as they can be counted.
     pub lost: u64,
+    /// Events that came too late to be written in order of time.
+    pub late: u64,
 }
 
 /// Records until the command ends, the time is over, or `stop` is set.
@@ -138,6 +139,8 @@ struct Recorder {
     sources: Sources,
     resolver: Resolver,
     output: Output,
+    /// Events lost between kernel and case.
+    lost: u64,
     waiting: Waiting,
     queue: Queue,
     images: ContainerImages,
@@ -158,14 +161,9 @@ impl Recorder {
         let states = States::start(&beginning, &sources, config.rotation, &args.scope).map_err(unwritable)?;
         let writer = CaseWriter::create(&args.output, config, states.opener())?;
         Ok(Recorder {
-            resolver: beginning.resolver(),
-            output: Output {
-                writer,
-                selection: Selection::new(args.scope.clone(), &args.syscalls),
-                lost: 0,
-                told: 0,
-                failed: None,
-            },
+            resolver: beginning.resolver(&sources.earlier),
+            output: Output::new(writer, Selection::new(args.scope.clone(), &args.syscalls)),
+            lost: 0,
             waiting: Waiting::default(),
             queue: Queue::default(),
             images: ContainerImages::default(),
@@ -201,7 +199,7 @@ impl Recorder {
         let mut checked = Instant::now();
         let mut status = None;
         let reason = loop {
-            self.turn(HOLD_NS);
+            self.turn();
             self.output.take_failure()?;
             if checked.elapsed() >= CHECK {
                 checked = Instant::now();
@@ -223,21 +221,34 @@ impl Recorder {
     }
 
     /// Takes what the sources have and writes what has waited long enough.
-    fn turn(&mut self, hold_ns: u64) {
+    fn turn(&mut self) {
         let now = boot_time_ns();
-        if let Some(source) = &mut self.sources.syscalls {
-            poll(source, &mut self.waiting);
-        }
-        self.listen();
-        let hold = if self.waiting.bytes() + self.queue.bytes() > MAX_WAITING {
-            0
-        } else {
-            hold_ns
+        // Asked first: what comes while the channels are emptied is not part of the answer.
+        let audit = self.sources.audit.as_ref().map(|a| a.follower.progress());
+        self.take();
+        let settled = audit.map_or(Settled::ALL, |audit| Settled {
+            drained: audit.drained_ns,
+            open: audit.open_ns.map_or(u64::MAX, |utc| self.clock.boot(utc)),
+        });
+        let bytes = self.waiting.bytes() + self.queue.bytes();
+        let horizon = hold::horizon(now, settled, bytes);
+        let horizon = match bytes > hold::MAX_BYTES {
+            true => horizon.max(self.waiting.all_but(hold::MAX_BYTES / 2)),
+            false => horizon,
         };
-        self.release(now.saturating_sub(hold));
+        self.release(horizon);
         let images = &self.images;
-        self.states
-            .refresh(&self.output.writer.summary(), || images.containers());
+        self.states.refresh(&self.output.summary(), || images.containers());
+    }
+
+    /// Takes what the sources have; says whether the rings had anything.
+    fn take(&mut self) -> bool {
+        let polled = match &mut self.sources.syscalls {
+            Some(source) => poll(source, &mut self.waiting),
+            None => 0,
+        };
+        self.listen();
+        polled > 0
     }
 
     /// Empties the channels of the slower sources.
@@ -265,12 +276,12 @@ impl Recorder {
             clock,
             ..
         } = self;
-        let clock = resolver::Clock {
-            offset_ns: clock.offset_ns(),
-        };
         waiting.release(horizon, &mut |ts, bytes| {
             output.emit_until(clock.utc(ts), queue, resolver, images);
             if let Ok(record) = Record::parse(bytes) {
+                let clock = resolver::Clock {
+                    offset_ns: clock.offset_at(ts),
+                };
                 resolver.record(&record, &clock, &mut |event| output.push(event));
             }
         });
@@ -279,15 +290,12 @@ impl Recorder {
 
     /// Once a second: the clock, losses, progress.
     fn check(&mut self, notice: &mut dyn FnMut(Notice<'_>)) {
-        if let Some(step) = self.clock.resample() {
-            self.queue.push(
-                utc_ns(),
-                Message::ClockStep {
-                    delta_ns: step.delta_ns,
-                },
-            );
-        }
         let now = utc_ns();
+        if let Some(step) = self.clock.resample() {
+            let delta_ns = step.delta_ns;
+            self.queue.push(now, Message::ClockStep { delta_ns });
+            self.output.lateness().clock_was_set();
+        }
         let mut gaps = Vec::new();
         if let Some(source) = &self.sources.syscalls
             && let Ok(totals) = source.totals()
@@ -298,16 +306,23 @@ impl Recorder {
             gaps.push(lost);
         }
         for gap in gaps {
-            notice(Notice::Lost {
-                source: gap.source,
-                count: gap.count,
-            });
-            self.output.lost += gap.count;
-            self.queue.push(now, Message::Gap(gap));
+            self.tell(gap, now, notice);
+        }
+        for late in self.output.lateness().take() {
+            self.queue.push(now, Message::Late(late));
         }
         // A quiet host must not leave its last events in memory for long.
         self.output.flush();
-        notice(Notice::Progress(self.output.writer.summary()));
+        notice(Notice::Progress(self.output.summary()));
+    }
+
+    fn tell(&mut self, gap: Gap, now: u64, notice: &mut dyn FnMut(Notice<'_>)) {
+        notice(Notice::Lost {
+            source: gap.source,
+            count: gap.count,
+        });
+        self.lost += gap.count;
+        self.queue.push(now, Message::Gap(gap));
     }
 
     /// Stops the sources, writes what is left, and closes the case.
@@ -320,113 +335,63 @@ impl Recorder {
         if let Some(source) = &mut self.sources.syscalls {
             source.detach();
         }
-        if let Some(audit) = &self.sources.audit {
-            audit.follower.stop();
-        }
-        // What the command did last may still be on its way from the engine.
-        std::thread::sleep(Duration::from_nanos(HOLD_NS));
-        let begun = Instant::now();
-        while let Some(source) = &mut self.sources.syscalls
-            && begun.elapsed() < DRAIN
-        {
-            if poll(source, &mut self.waiting) == 0 && source.pending().unwrap_or(0) == 0 {
-                break;
-            }
-            self.turn(HOLD_NS);
-        }
-        self.turn(0);
+        self.drain(notice);
         self.check(notice);
+        self.release(u64::MAX >> 1);
+        // Of what was just written.
+        let now = utc_ns();
+        for late in self.output.lateness().take() {
+            self.queue.push(now, Message::Late(late));
+        }
         self.release(u64::MAX >> 1);
         self.output
             .push(&own(utc_ns(), EventType::CAPTURE_STOP, &[Arg::Str(reason.as_bytes())]));
         self.output.take_failure()?;
-        let lost = self.output.lost;
-        let summary = self.output.writer.finish()?;
+        let (lost, late) = (self.lost, self.output.lateness().total());
+        let summary = self.output.finish()?;
         Ok(Outcome {
             summary,
             command,
             reason,
             lost,
+            late,
         })
     }
-}
 
-/// Gives this thread the CPU before others: where every core is busy, its fair share would be too small for what all
-/// the others do together. A refusal is no error, only a risk of losses, which are counted.
-fn hurry() {
-    // SAFETY: no preconditions. On Linux 0 is the calling thread, not the process (setpriority(2), "C library/kernel
-    // differences").
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
+    /// Takes what the sources still have of the time before they were stopped.
+    fn drain(&mut self, notice: &mut dyn FnMut(Notice<'_>)) {
+        let begun = Instant::now();
+        let hold = Duration::from_nanos(hold::HOLD_NS);
+        loop {
+            self.turn();
+            let pending = self.sources.syscalls.as_ref().map_or(0, |s| s.pending().unwrap_or(0));
+            // What the command did last may still be on its way from the engine and from the kernel's audit queue.
+            if begun.elapsed() >= hold
+                && let Some(audit) = &self.sources.audit
+            {
+                audit.follower.stop();
+            }
+            let audited = self
+                .sources
+                .audit
+                .as_ref()
+                .is_none_or(|a| a.follower.progress().drained_ns == u64::MAX);
+            if begun.elapsed() >= hold && audited && pending == 0 {
+                break;
+            }
+            if begun.elapsed() >= DRAIN {
+                let now = utc_ns();
+                if let Some(gap) = gaps::undrained(pending, self.losses.checked(), now) {
+                    self.tell(gap, now, notice);
+                }
+                break;
+            }
+            std::thread::sleep(TICK);
+        }
+        self.take();
+    }
 }
 
 fn poll(source: &mut SyscallSource, waiting: &mut Waiting) -> usize {
     source.poll_bytes(&mut |record, bytes| waiting.push(record.header().ts, bytes))
-}
-
-/// The case being written.
-struct Output {
-    writer: CaseWriter,
-    selection: Selection,
-    lost: u64,
-    /// Losses at this end that were told already.
-    told: u64,
-    failed: Option<CaseError>,
-}
-
-impl Output {
-    /// Writes an event. What cannot be written is counted, and the recording goes on if that makes sense.
-    fn push(&mut self, event: &ctrace_trace::event::Event<'_>) {
-        if self.failed.is_some() {
-            return;
-        }
-        let mut result = Ok(());
-        let Output { writer, selection, .. } = self;
-        selection.pass(event, |event| result = writer.push(event).map(|_| ()));
-        if let Err(error) = result {
-            self.note(error);
-        }
-    }
-
-    /// Writes what has been taken, so that a recorder that is killed loses no more than the last second.
-    fn flush(&mut self) {
-        if self.failed.is_none()
-            && let Err(error) = self.writer.flush()
-        {
-            self.note(error);
-        }
-    }
-
-    fn note(&mut self, error: CaseError) {
-        // A single event that does not fit is a gap; a disk that is full or gone ends the recording.
-        if !matches!(error, CaseError::Event(_) | CaseError::Block { .. }) {
-            self.failed = Some(error);
-        }
-    }
-
-    /// What stopped the writing, if something did.
-    fn take_failure(&mut self) -> Result<(), RecordError> {
-        self.failed.take().map_or(Ok(()), |error| Err(error.into()))
-    }
-
-    /// The loss at this end since the last question.
-    fn unwritten(&mut self, now: u64) -> Option<Gap> {
-        let lost = self.writer.summary().lost;
-        let new = lost.saturating_sub(self.told);
-        self.told = lost;
-        (new > 0).then_some(Gap {
-            source: "case",
-            class: Class::Unwritten,
-            count: new,
-            cpu: -1,
-            from: now,
-            to: now,
-        })
-    }
-
-    /// Writes the messages that are not newer than a moment.
-    fn emit_until(&mut self, until: u64, queue: &mut Queue, resolver: &Resolver, images: &mut ContainerImages) {
-        while let Some((ts, message)) = queue.pop(until) {
-            messages::emit(ts, &message, resolver, images, &mut |event| self.push(event));
-        }
-    }
 }

@@ -67,6 +67,18 @@ impl Waiting {
         self.bytes
     }
 
+    /// The time up to which records must leave so that about this many bytes are left; 0 where no more wait.
+    pub(super) fn all_but(&mut self, bytes: usize) -> u64 {
+        self.sort();
+        let waiting = self.sorted.get(self.released..).unwrap_or_default();
+        let mut left = 0;
+        let leaves = waiting.iter().rev().find(|entry| {
+            left += entry.len as usize;
+            left > bytes
+        });
+        leaves.map_or(0, |entry| entry.ts)
+    }
+
     /// Hands over what is not newer than `horizon`, oldest first; the rest goes on waiting.
     pub(super) fn release(&mut self, horizon: u64, each: &mut impl FnMut(u64, &[u8])) {
         self.sort();
@@ -148,6 +160,20 @@ mod tests {
             [(7, b"between".to_vec()), (9, b"late".to_vec())]
         );
         assert_eq!(waiting.bytes(), 0);
+    }
+
+    #[test]
+    fn the_oldest_leave_when_too_much_waits() {
+        let mut waiting = Waiting::default();
+        for ts in [4, 2, 3, 1] {
+            waiting.push(ts, &[0; 100]);
+        }
+        assert_eq!(
+            (waiting.all_but(400), waiting.all_but(399), waiting.all_but(250)),
+            (0, 1, 2)
+        );
+        assert_eq!(released(&mut waiting, 2).len(), 2);
+        assert_eq!((waiting.all_but(200), waiting.all_but(0)), (0, 4));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use ctrace_trace::snapshot::{AuditState, DockerState, HostSnapshot};
 
 use super::scope::Selection;
 use super::sources::Sources;
-use crate::host::{Clock, EnvSelection, HostFacts, HostState, boot_time_ns, utc_ns};
+use crate::host::{Clock, EnvSelection, HostFacts, HostProcess, HostState, boot_time_ns, utc_ns};
 use crate::record_args::{self, RecordArgs, Scope};
 use crate::resolver::{self, ProcHost, Resolver, Snapshot};
 
@@ -47,14 +47,12 @@ impl Beginning {
         }
     }
 
-    /// A resolver that knows it.
-    pub(super) fn resolver(&self) -> Resolver {
+    /// A resolver that knows it, and the processes that had ended by then.
+    pub(super) fn resolver(&self, earlier: &[HostProcess]) -> Resolver {
         let host = ProcHost::new(EnvSelection::default());
-        Resolver::new(
-            resolver::Config::default(),
-            Snapshot::new(&self.state, Vec::new()),
-            Box::new(host),
-        )
+        let mut snapshot = Snapshot::new(&self.state, Vec::new());
+        snapshot.add_ended(earlier);
+        Resolver::new(resolver::Config::default(), snapshot, Box::new(host))
     }
 
     /// How the case is written.

@@ -14,8 +14,6 @@ use super::state::State;
 use crate::syscall::View;
 
 const CAP_DAC_OVERRIDE: u32 = 1;
-/// Records of exits that say the same process ended twice come this close together.
-const EXIT_TIE_NS: u64 = 100_000_000;
 
 /// An exec that succeeded, as its event tells it.
 pub(super) struct Started {
@@ -40,6 +38,8 @@ impl State {
         if fork.child_tgid == header.tgid {
             return self.new_thread(header, fork.child_tid);
         }
+        // A child has the name of the thread that made it.
+        self.name_unknown(header.tgid, header.ts, comm(&fork.comm));
         let Some(forker) = self.table.at(header.tgid, header.ts) else {
             return;
         };
@@ -242,6 +242,7 @@ impl State {
             return None;
         }
         self.meet(header);
+        self.name_unknown(header.tgid, header.ts, comm(&exit.comm));
         let process = self.table.at(header.tgid, header.ts)?;
         process.end_thread(header.tid);
         let is_leader = header.tid == header.tgid;
@@ -263,15 +264,11 @@ impl State {
         Some(Ended { status, threads })
     }
 
-    /// Two last threads that end at once both see that none is left.
+    /// Threads that end at once are counted out before any of them tells so: several see that none is left, and all but
+    /// the first do so after the end of their process.
     fn is_told_twice(&self, exit: &Exit) -> bool {
-        let ts = exit.header.ts;
-        let ended = self
-            .table
-            .latest(exit.header.tgid)
-            .map(|p| p.ended)
-            .filter(|ended| *ended != u64::MAX);
-        ended.is_some_and(|ended| exit.start <= ended && ts.abs_diff(ended) < EXIT_TIE_NS)
+        let ended = self.table.latest(exit.header.tgid).map(|p| p.ended);
+        ended.is_some_and(|ended| ended != u64::MAX && exit.start <= ended)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The host behind `/proc`: the state that a resolver starts from, and answers while it runs.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,6 +27,14 @@ impl Snapshot {
             users: users.collect(),
             groups: groups.collect(),
         }
+    }
+
+    /// Adds what was read earlier and is not there any more. The records of such a process begin before the state was
+    /// read, and its end is among them.
+    pub fn add_ended(&mut self, earlier: &[HostProcess]) {
+        let still: BTreeSet<u32> = self.processes.iter().map(|p| p.image.pid).collect();
+        let ended = earlier.iter().filter(|p| !still.contains(&p.image.pid));
+        self.processes.extend(ended.map(SnapshotProcess::from));
     }
 }
 

@@ -61,7 +61,7 @@ impl Resolver {
         };
         let plan = self.plans.get(nr, header.flags & FLAG_COMPAT != 0);
         let args = [Arg::Num(i64::from(exit.status))];
-        let process = self.state.table.at(header.tgid, header.ts);
+        let process = self.state.table.of_thread(header.tgid, header.ts, exit.start);
         let image = process.map(|p| p.image_of(header.tid));
         let args = args.get(..plan.values.len()).unwrap_or_default();
         sink(&bare(header, plan.kind, clock, image, args));

@@ -115,7 +115,7 @@ const ATTACHMENTS: [Attachment; 7] = [
     },
 ];
 
-pub(super) fn open(config: &Config) -> Result<SyscallSource, OpenError> {
+pub(super) fn open(config: &Config, meanwhile: impl FnOnce()) -> Result<SyscallSource, OpenError> {
     if cfg!(not(target_arch = "x86_64")) {
         return Err(OpenError::Architecture(std::env::consts::ARCH));
     }
@@ -129,10 +129,16 @@ pub(super) fn open(config: &Config) -> Result<SyscallSource, OpenError> {
     let priority = RingBuf::try_from(take(&mut programs, "PRIO")?).map_err(refused)?;
     let bulk = RingBuf::try_from(take(&mut programs, "BULK")?).map_err(refused)?;
     let needs_enter = config.specs.iter().any(|spec| spec.flags & ENTER != 0);
+    let mut meanwhile = Some(meanwhile);
     for attachment in ATTACHMENTS
         .iter()
         .filter(|attachment| needs_enter || attachment.program != "sys_enter")
     {
+        if matches!(attachment.hook, Hook::Typed)
+            && let Some(meanwhile) = meanwhile.take()
+        {
+            meanwhile();
+        }
         match attach(&mut programs, attachment, &btf) {
             Ok(()) => {}
             Err(reason) if attachment.optional => {
@@ -222,6 +228,19 @@ fn attach(programs: &mut Ebpf, attachment: &Attachment, btf: &Btf) -> Result<(),
         _ => return Err(Box::new(ProgramError::UnexpectedProgramType)),
     }
     Ok(())
+}
+
+/// Detaches the programs in the reverse of the order in which they were attached, so that no syscall is recorded of a
+/// process whose fork or exec was not. Each takes the kernel a while.
+pub(super) fn detach(mut programs: Ebpf) {
+    for attachment in ATTACHMENTS.iter().rev() {
+        // A refusal leaves it to the drop of the programs.
+        let _ = match programs.program_mut(attachment.program) {
+            Some(Program::BtfTracePoint(program)) => program.unload(),
+            Some(Program::RawTracePoint(program)) => program.unload(),
+            _ => Ok(()),
+        };
+    }
 }
 
 pub(super) fn totals(counters: &PerCpuArray<MapData, CountersValue>) -> io::Result<Vec<LaneTotals>> {

@@ -85,7 +85,13 @@ impl SyscallSource {
     /// Members of kernel structures and optional programs that this host lacks are no error: see
     /// [`SyscallSource::missing`].
     pub fn open(config: &Config) -> Result<Self, OpenError> {
-        load::open(config)
+        load::open(config, || ())
+    }
+
+    /// Like [`SyscallSource::open`], and calls `meanwhile` when new processes, program starts and ends are recorded but
+    /// syscalls are not yet. A process that is in neither /proc then nor in a fork record makes no syscall record.
+    pub fn open_after(config: &Config, meanwhile: impl FnOnce()) -> Result<Self, OpenError> {
+        load::open(config, meanwhile)
     }
 
     /// What this host could not give.
@@ -131,7 +137,9 @@ impl SyscallSource {
     /// Detaches the programs and waits for those that were running. What the rings hold stays there to be polled.
     pub fn detach(&mut self) {
         self.skipped = self.skipped();
-        self.programs = None;
+        if let Some(programs) = self.programs.take() {
+            load::detach(programs);
+        }
         // A program that was interrupted within a record keeps every later record of its ring from being read.
         // Programs run within an RCU read section, and this call returns after all of those (membarrier(2)). Where
         // it is refused, the caller sees what is left by `pending`.

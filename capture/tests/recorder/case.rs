@@ -52,6 +52,23 @@ pub(crate) fn each_block(case: &Case, mut each: impl FnMut(&Decoded)) {
     }
 }
 
+/// Events that a process made and that do not name it. What the recorder says itself is of no process.
+pub(crate) fn unnamed(case: &Case) -> Vec<String> {
+    let mut found = Vec::new();
+    each_block(case, |block| {
+        for event in block.events() {
+            let tid = event.context().map_or(0, |c| c.tid);
+            let image = event.image();
+            if tid != 0 && image.is_none_or(|i| i.str(i.entry.name).is_empty()) {
+                let kind = event.spec().map_or("?", |s| &s.name);
+                let pid = image.map_or(0, |i| i.entry.pid);
+                found.push(format!("{kind} of {pid} (thread {tid}) at {}", event.ts()));
+            }
+        }
+    });
+    found
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

@@ -6,6 +6,8 @@ mod case;
 mod docker;
 mod ends;
 mod faults;
+mod names;
+mod order;
 mod run;
 mod selection;
 mod skip;

@@ -3,7 +3,7 @@
 use super::args::{self, FdLookup};
 use super::decoded::{ABSENT, ArgColumn, Decoded, KindColumns};
 use super::error::BlockError;
-use super::fd_refs::{self, FdPrediction, FdRefs};
+use super::fd_refs::{self, FdPrediction, FdRefs, Role};
 use super::frame::{self, Column, FamilyColumns, Frames};
 use super::head::{BlockHead, frames_digest};
 use super::plan::{Job, SECTION_COLUMNS, readers_of};
@@ -20,8 +20,9 @@ pub struct Decoder {
     specs: SpecCache,
     pool: Pool,
     prediction: FdPrediction,
-    cpus: Vec<u16>,
+    cpus: contexts::Cpus,
     order: kinds::ThreadOrder,
+    sorted: Vec<u32>,
 }
 
 impl Decoder {
@@ -71,15 +72,13 @@ impl Decoder {
 
     fn strings(&mut self, job: &Job<'_>, out: &mut Decoded) -> Result<(), BlockError> {
         let strings = &mut out.dict.strings;
-        strings::reset(strings);
+        strings::reset(strings, job.strings());
         for (section, lens, text) in SECTION_COLUMNS {
-            let count = job.head.counts.strings[section as usize];
-            if !job.need.intersects(readers_of(section)) {
-                strings::skip(count, strings);
-                continue;
+            if job.need.intersects(readers_of(section)) {
+                let (mut lens_cursor, mut text) = (self.frames.column(lens), self.frames.column(text));
+                strings::read(&mut lens_cursor, &mut text, job.place(section), strings)
+                    .map_err(|m| m.in_column(lens))?;
             }
-            let (mut lens_cursor, mut text) = (self.frames.column(lens), self.frames.column(text));
-            strings::read(&mut lens_cursor, &mut text, count, strings).map_err(|m| m.in_column(lens))?;
         }
         Ok(())
     }
@@ -109,17 +108,17 @@ impl Decoder {
         if !job.need.intersects(Need::CONTEXT) {
             return Ok(());
         }
-        let (head, counts) = (job.head, &job.head.counts);
+        let counts = &job.head.counts;
         let mut column = self.frames.column(Column::Contexts);
         contexts::read(&mut column, counts.contexts, counts.images, &mut out.dict.contexts)
             .map_err(|m| m.in_column(Column::Contexts))?;
-        let runs = self.frames.column(Column::ContextRuns);
-        contexts::read_runs(runs, head.events, counts.contexts, &mut out.context)
-            .map_err(|m| m.in_column(Column::ContextRuns))?;
+        let cpus = self.frames.column(Column::Cpus);
+        let switches = self.frames.column(Column::Switches);
+        self.cpus
+            .read(&cpus, switches, out.len, counts.contexts, &mut out.context)
+            .map_err(|m| m.in_column(Column::Switches))?;
         if job.need.intersects(Need::CPU) {
-            let mut column = self.frames.column(Column::Cpu);
-            contexts::read_cpus(&mut column, &out.context, counts.contexts, &mut self.cpus, &mut out.cpu)
-                .map_err(|m| m.in_column(Column::Cpu))?;
+            self.cpus.expand(&mut out.cpu);
         }
         Ok(())
     }
@@ -135,31 +134,23 @@ impl Decoder {
     }
 
     fn kinds(&mut self, job: &Job<'_>, schema: &Schema, out: &mut Decoded) -> Result<(), BlockError> {
-        let mut rows: Vec<Vec<u32>> = Vec::with_capacity(job.head.kinds.len());
-        for kind in &job.head.kinds {
-            rows.push(self.pool.rows(kind.events as usize));
-        }
         let column = self.frames.column(Column::Kinds);
         self.order.start(&out.context, job.head.counts.contexts as usize);
-        kinds::read(
-            &column,
-            &out.context,
-            &mut self.order,
-            &mut rows,
-            &mut out.kind,
-            &mut out.ordinal,
-        )
-        .map_err(|m| m.in_column(Column::Kinds))?;
+        let counts: Vec<u32> = job.head.kinds.iter().map(|k| k.events).collect();
+        let mut rows: Vec<Vec<u32>> = counts.iter().map(|n| self.pool.rows(*n as usize)).collect();
+        kinds::read(&column, &out.context, &mut self.order, counts.len(), &mut out.kind)
+            .and_then(|()| kinds::rows(&out.kind, &counts, &mut self.sorted, &mut rows))
+            .map_err(|m| m.in_column(Column::Kinds))?;
         for (kind, rows) in job.head.kinds.iter().zip(rows) {
-            if rows.len() != kind.events as usize {
-                return Err(Malformed::Counts.in_column(Column::Kinds));
-            }
             let spec = schema.get(kind.id).ok_or(BlockError::UnknownKind(kind.id))?;
             out.kinds.push(KindColumns {
                 spec: self.specs.get(spec),
                 rows,
                 args: Vec::new(),
             });
+        }
+        if job.need.intersects(Need::ARGS) {
+            kinds::ordinals(out.kinds.iter().map(|k| k.rows.as_slice()), out.len, &mut out.ordinal);
         }
         Ok(())
     }
@@ -205,6 +196,10 @@ impl Decoder {
             )
             .and_then(|()| refs.finish())
             .map_err(|m| m.in_column(columns.fd_dict))?;
+            let new = out.dict.fds.len() - job.head.counts.fds[i] as usize;
+            let mut files = self.frames.column(columns.fd_files);
+            fds::read_files(&mut files, out.dict.fds.get_mut(new..).unwrap_or_default())
+                .map_err(|m| m.in_column(columns.fd_files))?;
         }
         let present = self.hot_refs(job, out).map_err(|m| m.in_column(Column::HotFdRefs))?;
         if job.need.intersects(Need::FD_BULK) {
@@ -251,22 +246,16 @@ impl Decoder {
             present.push(fd_refs::read_presence(&mut cursor)?);
         }
         let counts = &job.head.counts;
-        let mut refs = FdRefs::new(1 + counts.fds[0], counts.fds[1]);
+        let refs = FdRefs::new(1 + counts.fds[0], counts.fds[1]);
         self.prediction.start(counts.contexts as usize);
-        let nums = out.context.iter().zip(&out.fd_num);
-        for ((kind, (context, num)), fd) in out.kind.iter().zip(nums).zip(&mut out.fd) {
-            if !present.get(*kind as usize).copied().unwrap_or(false) {
-                continue;
-            }
-            let slot = self.prediction.slot(*context, *num).ok_or(Malformed::UnknownId)?;
-            if (*kind as usize) < job.hot_kinds {
-                *slot = *fd;
-            } else {
-                *fd = fd_refs::read_bulk_ref(&mut cursor, &mut refs, slot)?;
-            }
-        }
-        refs.finish()?;
-        cursor.finish()
+        let role = |(kind, present): (usize, &bool)| match (*present, kind < job.hot_kinds) {
+            (false, _) => Role::Passed,
+            (true, true) => Role::Observed,
+            (true, false) => Role::Read,
+        };
+        let roles: Vec<Role> = present.iter().enumerate().map(role).collect();
+        let events = out.kind.iter().zip(&out.context).zip(&out.fd_num);
+        fd_refs::read_bulk_refs(cursor, refs, &mut self.prediction, events, &roles, &mut out.fd)
     }
 
     fn args(&mut self, job: &Job<'_>, out: &mut Decoded) -> Result<(), BlockError> {

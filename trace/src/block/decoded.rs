@@ -28,27 +28,30 @@ impl StrId {
 /// The strings of a block, in id order.
 #[derive(Clone, Debug, Default)]
 pub struct Strings {
+    /// Longer than what is used.
     pub(crate) bytes: Vec<u8>,
-    /// `ends[id]` is where string `id` ends; it begins where the one before ends.
-    pub(crate) ends: Vec<u32>,
+    pub(crate) used: usize,
+    /// Per string: where it begins and ends.
+    pub(crate) spans: Vec<(u32, u32)>,
 }
 
 impl Strings {
     /// How many ids there are, the two fixed ones included.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.spans.len()
     }
 
     /// Whether nothing was decoded yet.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.spans.is_empty()
     }
 
     /// The bytes of a string; empty for [`StrId::NONE`], and for ids of string sections that were not asked for.
+    #[inline]
     pub fn get(&self, id: StrId) -> &[u8] {
-        let i = id.0 as usize;
-        let Some(&end) = self.ends.get(i) else { return &[] };
-        let start = if i == 0 { 0 } else { self.ends[i - 1] };
+        let Some(&(start, end)) = self.spans.get(id.0 as usize) else {
+            return &[];
+        };
         self.bytes.get(start as usize..end as usize).unwrap_or(&[])
     }
 
@@ -108,7 +111,7 @@ pub struct FdRecord {
     pub open_flags: u32,
     pub dev: u64,
     pub ino: u64,
-    pub socket: Option<Socket>,
+    pub socket: Option<Box<Socket>>,
 }
 
 /// A path as the caller wrote it, relative to its resolved form.
@@ -246,7 +249,7 @@ impl<'a> FdView<'a> {
 
     /// Falco's `fd.name`: the path, or the tuple `client->server` of an internet socket.
     pub fn name(&self) -> std::borrow::Cow<'a, [u8]> {
-        match self.entry.socket {
+        match &self.entry.socket {
             Some(s) if s.is_connected() => format!("{}->{}", Tuple(s.client()), Tuple(s.server()))
                 .into_bytes()
                 .into(),
@@ -303,7 +306,7 @@ pub struct Decoded {
     pub kinds: Vec<KindColumns>,
     /// Per event: index into `kinds`.
     pub kind: Vec<u16>,
-    /// Per event: position among the events of its type.
+    /// Per event: position among the events of its type; there where arguments are.
     pub ordinal: Vec<u32>,
     /// Per event: UTC nanoseconds.
     pub ts: Vec<u64>,

@@ -19,6 +19,9 @@ const ONE_SHARED_FRAME: usize = 16 * 1024;
 /// Fewer bytes are not worth an attempt to compress.
 const TRY_ZSTD: usize = 48;
 
+/// What saves less than this part of a frame is not worth decompressing: the low bytes of times.
+const WORTHWHILE: usize = 64;
+
 macro_rules! columns {
     ($($id:literal $variant:ident $name:literal $group:ident,)*) => {
         /// A column; the number is the id of its frame.
@@ -43,12 +46,12 @@ macro_rules! columns {
 }
 
 /// How many columns there are.
-pub(super) const COLUMNS: usize = 38;
+pub(super) const COLUMNS: usize = 40;
 
 columns! {
     0 Kinds "kinds" Hot,
     1 Contexts "contexts" Hot,
-    2 ContextRuns "context runs" Hot,
+    2 Cpus "cpu" Hot,
     3 Images "images" Hot,
     4 Containers "containers" Hot,
     5 ImageLens "image string lengths" Hot,
@@ -81,9 +84,11 @@ columns! {
     32 TsMiddle "time, middle byte" Bulk,
     33 TsHigh "time, high byte" Bulk,
     34 TsEscapes "time, large steps" Bulk,
-    35 Cpu "cpu" Bulk,
+    35 Switches "switches" Hot,
     36 DataLens "data lengths" Bulk,
     37 DataBytes "data" Alone,
+    38 HotFdFiles "hot fd files" Bulk,
+    39 BulkFdFiles "bulk fd files" Bulk,
 }
 
 /// With which columns a small column may share a frame.
@@ -113,6 +118,7 @@ pub fn frame_name(id: u8) -> &'static str {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FamilyColumns {
     pub(super) fd_dict: Column,
+    pub(super) fd_files: Column,
     pub(super) fd_lens: Column,
     pub(super) fd_text: Column,
     pub(super) fd_refs: Column,
@@ -128,6 +134,7 @@ pub(super) struct FamilyColumns {
 
 pub(super) const HOT: FamilyColumns = FamilyColumns {
     fd_dict: Column::HotFdDict,
+    fd_files: Column::HotFdFiles,
     fd_lens: Column::HotFdLens,
     fd_text: Column::HotFdText,
     fd_refs: Column::HotFdRefs,
@@ -143,6 +150,7 @@ pub(super) const HOT: FamilyColumns = FamilyColumns {
 
 pub(super) const BULK: FamilyColumns = FamilyColumns {
     fd_dict: Column::BulkFdDict,
+    fd_files: Column::BulkFdFiles,
     fd_lens: Column::BulkFdLens,
     fd_text: Column::BulkFdText,
     fd_refs: Column::BulkFdRefs,
@@ -198,7 +206,7 @@ impl Compressor {
         self.packed.clear();
         self.packed.reserve(compress_bound(raw.len()));
         let len = self.zstd.compress2(&mut self.packed, raw).ok()?;
-        (len < raw.len()).then_some(&self.packed)
+        (len + raw.len() / WORTHWHILE < raw.len()).then_some(&self.packed)
     }
 }
 

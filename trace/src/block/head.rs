@@ -12,7 +12,7 @@ use crate::event::EventType;
 pub type Hash = [u8; 32];
 
 /// How the columns of a block are coded; readers refuse numbers that they do not know.
-pub const LAYOUT: u8 = 1;
+pub const LAYOUT: u8 = 2;
 
 /// No head is longer.
 pub const MAX_HEAD: usize = 1 << 20;

@@ -57,7 +57,7 @@ pub struct Need(pub u32);
 impl Need {
     /// Nothing but the header.
     pub const NOTHING: Need = Need(0);
-    /// Event types ([`decoded::Decoded::kinds`], `kind`, `ordinal`).
+    /// Event types ([`decoded::Decoded::kinds`], `kind`).
     pub const KIND: Need = Need(1);
     /// Threads and the event's thread.
     pub const CONTEXT: Need = Need(1 << 1);

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::error::BlockError;
 use super::frame::{BULK, Column, ColumnSet, FamilyColumns, HOT};
 use super::head::BlockHead;
-use super::strings::{FIXED_IDS, Refs, SECTIONS, Section};
+use super::strings::{FIXED_IDS, Place, Refs, SECTIONS, Section};
 use super::{MAX_PARAMS, Need};
 use crate::schema::Schema;
 
@@ -84,6 +84,20 @@ impl<'a> Job<'a> {
         Refs::new(self.bases[i], self.bases[i + 1] - self.bases[i])
     }
 
+    /// Where the strings of a section are.
+    pub(super) fn place(&self, section: Section) -> Place {
+        let i = section as usize;
+        Place {
+            first: self.bases[i],
+            count: self.bases[i + 1] - self.bases[i],
+        }
+    }
+
+    /// How many strings there are, the fixed ones included.
+    pub(super) fn strings(&self) -> u32 {
+        self.bases[SECTIONS]
+    }
+
     /// Needs, columns and positions in the head's list of each family.
     pub(super) fn families(&self) -> [(Asked, FamilyColumns, std::ops::Range<usize>); 2] {
         [
@@ -101,9 +115,8 @@ impl<'a> Job<'a> {
             }
         };
         when(Need::KIND, &[Column::Kinds]);
-        when(Need::CONTEXT, &[Column::Contexts, Column::ContextRuns]);
+        when(Need::CONTEXT, &[Column::Contexts, Column::Cpus, Column::Switches]);
         when(Need::IMAGES, &[Column::Images, Column::Containers]);
-        when(Need::CPU, &[Column::Cpu]);
         when(
             Need::TS,
             &[Column::TsLow, Column::TsMiddle, Column::TsHigh, Column::TsEscapes],
@@ -114,7 +127,7 @@ impl<'a> Job<'a> {
         }
         for (asked, c, _) in self.families() {
             when(asked.ret, &[c.rets]);
-            when(asked.fd, &[c.fd_dict, c.fd_refs, c.fd_nums]);
+            when(asked.fd, &[c.fd_dict, c.fd_files, c.fd_refs, c.fd_nums]);
             when(asked.args, &[c.arg_nums, c.arg_strs, c.arg_paths, c.arg_raws]);
         }
         set

@@ -52,8 +52,8 @@ impl Pool {
                 }
             }
         }
-        out.dict.strings.bytes.clear();
-        out.dict.strings.ends.clear();
+        out.dict.strings.used = 0;
+        out.dict.strings.spans.clear();
         out.dict.images.clear();
         out.dict.containers.clear();
         out.dict.fds.clear();

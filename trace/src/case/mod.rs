@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 
 pub use error::CaseError;
 pub use late::{Exit, LateFacts};
-pub use totals::Loss;
+pub use totals::{Late, Loss};
 pub use verify::{CheckedSegment, Verification, verify};
 pub use writer::{CaseConfig, CaseWriter, Existing, Keep, OnFull, Opener, Opening, Rotation, Summary};
 

@@ -1,5 +1,7 @@
 //! Totals and losses of a case, from footers where there are some and from the blocks where not.
 
+use std::collections::BTreeMap;
+
 use super::Case;
 use crate::block::Need;
 use crate::block::decoded::EventView;
@@ -27,37 +29,74 @@ pub struct Loss {
 
 impl Loss {
     fn of(event: EventView<'_>) -> Loss {
-        let num = |name: &str| match event.arg_named(name) {
-            Arg::Num(n) => n,
-            _ => 0,
-        };
-        let source = match event.arg_named("source") {
-            Arg::Str(s) => String::from_utf8_lossy(s).into_owned(),
-            _ => String::new(),
-        };
         Loss {
             seq: event.seq(),
-            source,
-            class: num("class"),
-            count: num("count") as u64,
-            cpu: num("cpu"),
-            from_ts: num("from") as u64,
-            to_ts: num("to") as u64,
+            source: text(event, "source"),
+            class: num(event, "class"),
+            count: num(event, "count") as u64,
+            cpu: num(event, "cpu"),
+            from_ts: num(event, "from") as u64,
+            to_ts: num(event, "to") as u64,
         }
+    }
+}
+
+/// Events of one source that stand behind newer ones, as the recorder's late events say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Late {
+    /// Source whose events came late.
+    pub source: String,
+    /// How many.
+    pub count: u64,
+    /// The largest distance from a newer event before it, nanoseconds.
+    pub delay_ns: u64,
+}
+
+impl Late {
+    fn of(event: EventView<'_>) -> Late {
+        Late {
+            source: text(event, "source"),
+            count: num(event, "count") as u64,
+            delay_ns: num(event, "delay_ns") as u64,
+        }
+    }
+}
+
+fn num(event: EventView<'_>, name: &str) -> i64 {
+    match event.arg_named(name) {
+        Arg::Num(n) => n,
+        _ => 0,
+    }
+}
+
+fn text(event: EventView<'_>, name: &str) -> String {
+    match event.arg_named(name) {
+        Arg::Str(s) => String::from_utf8_lossy(s).into_owned(),
+        _ => String::new(),
     }
 }
 
 /// The gap events of a block.
 pub(crate) fn losses_of(reader: &mut BlockReader, block: &BlockRef) -> Result<Vec<Loss>, Problem> {
-    if !block.head().has_kind(EventType::GAP) {
+    each_of(EventType::GAP, reader, block, Loss::of)
+}
+
+/// What the events of a type in a block say.
+fn each_of<T>(
+    kind: EventType,
+    reader: &mut BlockReader,
+    block: &BlockRef,
+    of: fn(EventView<'_>) -> T,
+) -> Result<Vec<T>, Problem> {
+    if !block.head().has_kind(kind) {
         return Ok(Vec::new());
     }
     let decoded = reader.read(block, Need::KIND | Need::ARGS_HOT)?;
-    let gaps = decoded.kinds.iter().filter(|k| k.spec.id == EventType::GAP);
-    let rows = gaps.flat_map(|k| k.rows.iter());
+    let kinds = decoded.kinds.iter().filter(|k| k.spec.id == kind);
+    let rows = kinds.flat_map(|k| k.rows.iter());
     Ok(rows
         .filter(|row| (**row as usize) < decoded.len)
-        .map(|row| Loss::of(decoded.event(*row as usize)))
+        .map(|row| of(decoded.event(*row as usize)))
         .collect())
 }
 
@@ -109,14 +148,37 @@ impl Case {
 
     /// Every loss that the recorder noted, and the blocks that could not be asked.
     pub fn losses(&self) -> (Vec<Loss>, Vec<Problem>) {
-        let (mut losses, mut problems) = (Vec::new(), Vec::new());
+        self.collect(losses_of)
+    }
+
+    /// Which sources had events recorded out of order, sorted by name, and the blocks that could not be asked.
+    pub fn late(&self) -> (Vec<Late>, Vec<Problem>) {
+        let (notes, problems) = self.collect(|reader, block| each_of(EventType::LATE, reader, block, Late::of));
+        let mut late: BTreeMap<String, Late> = BTreeMap::new();
+        for note in notes {
+            match late.get_mut(&note.source) {
+                Some(known) => {
+                    known.count = known.count.saturating_add(note.count);
+                    known.delay_ns = known.delay_ns.max(note.delay_ns);
+                }
+                None => drop(late.insert(note.source.clone(), note)),
+            }
+        }
+        (late.into_values().collect(), problems)
+    }
+
+    fn collect<T>(
+        &self,
+        of: impl Fn(&mut BlockReader, &BlockRef) -> Result<Vec<T>, Problem>,
+    ) -> (Vec<T>, Vec<Problem>) {
+        let (mut all, mut problems) = (Vec::new(), Vec::new());
         let mut reader = BlockReader::new();
         for block in self.blocks() {
-            match losses_of(&mut reader, block) {
-                Ok(found) => losses.extend(found),
+            match of(&mut reader, block) {
+                Ok(found) => all.extend(found),
                 Err(p) => problems.push(p),
             }
         }
-        (losses, problems)
+        (all, problems)
     }
 }

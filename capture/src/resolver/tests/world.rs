@@ -236,12 +236,18 @@ impl World {
 
     /// The last thread of a process ends itself by `exit_group`.
     pub(super) fn leave(&mut self, pid: u32, status: i32) -> Vec<Seen> {
+        self.leave_by(pid, pid, status)
+    }
+
+    /// The same by another thread than the first.
+    pub(super) fn leave_by(&mut self, pid: u32, tid: u32, status: i32) -> Vec<Seen> {
         let exit = Exit {
-            header: self.header(pid, pid),
+            header: self.header(pid, tid),
             exit_code: (status as u32 & 0xff) << 8,
             start: 1,
             call: 231,
             status,
+            comm: name16("leaver"),
             ..Exit::default()
         };
         self.feed(&bytes(record::KIND_EXIT, &exit, &[]))
