@@ -68,8 +68,8 @@ pub(crate) fn all() -> impl Iterator<Item = FunctionInfo> {
 /// Makes those known whose tables are there.
 pub(crate) fn register(context: &SessionContext, tables: &[(String, Arc<dyn TableProvider>)]) {
     for moment in &MOMENTS {
-        let find = |name: &&str| tables.iter().find(|(n, _)| n == name).cloned();
-        let found: Option<Vec<_>> = moment.tables.iter().map(|n| find(&n)).collect();
+        let find = |name: &&str| tables.iter().find(|(n, _)| n == *name).cloned();
+        let found: Option<Vec<_>> = moment.tables.iter().map(find).collect();
         if let Some(tables) = found {
             let name = moment.info.usage.split('(').next().unwrap_or_default();
             context.register_udtf(name, Arc::new(AsOf { moment, tables }));

@@ -51,6 +51,9 @@ impl Default for Options {
     }
 }
 
+/// A table under its name.
+type Named = (String, Arc<dyn TableProvider>);
+
 /// Where rows come from.
 #[derive(Debug)]
 pub enum Data {
@@ -126,11 +129,7 @@ impl Session {
         Ok(session)
     }
 
-    fn tables_of(
-        &mut self,
-        data: Data,
-        options: &Options,
-    ) -> Result<Vec<(String, Arc<dyn TableProvider>)>, QueryError> {
+    fn tables_of(&mut self, data: Data, options: &Options) -> Result<Vec<Named>, QueryError> {
         match data {
             Data::Case(case) => {
                 let source = CaseSource::new(*case, options.resolve_late, options.threads.max(1));
@@ -215,7 +214,7 @@ impl Session {
         })
     }
 
-    fn list_tables(&mut self, tables: Vec<(String, Arc<dyn TableProvider>)>) {
+    fn list_tables(&mut self, tables: Vec<Named>) {
         // A view shows columns of other tables.
         let others = [Table::Events, Table::Processes].map(Table::column_docs).concat();
         for (name, provider) in tables {

@@ -110,7 +110,6 @@ impl ChunkWriter {
             sums.page(&pages.write_page(page)?, keys.len(), &facts, column);
         }
         pages.close()?;
-        drop(pages);
         let bytes = Bytes::from(sink.into_inner()?);
         let close = sums.finish(column, &values, bytes.len())?;
         Ok(Chunk { bytes, close })

@@ -63,7 +63,7 @@ struct Writer<'j> {
 /// What became of a task.
 enum Done {
     Column(Vec<Written>),
-    Block(Option<Loaded>),
+    Block(Option<Box<Loaded>>),
 }
 
 impl<'j> Writer<'j> {
@@ -160,7 +160,7 @@ impl<'j> Writer<'j> {
                 Some(block) => Loaded::read(source, &mut worker.reader, block, &self.columns)?,
                 None => None,
             };
-            Ok((task, Done::Block(loaded)))
+            Ok((task, Done::Block(loaded.map(Box::new))))
         };
         let mut done = parallel(source.threads(), targets.len() + blocks.len(), &work)?;
         done.sort_by_key(|(at, _)| *at);
@@ -168,7 +168,7 @@ impl<'j> Writer<'j> {
         for (_, done) in done {
             match done {
                 Done::Column(chunks) => columns.push(chunks),
-                Done::Block(block) => loaded.extend(block),
+                Done::Block(block) => loaded.extend(block.map(|b| *b)),
             }
         }
         Ok((columns, loaded))
