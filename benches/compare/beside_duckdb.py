@@ -4,7 +4,7 @@
     cargo build --release --workspace --bin ctrace
     cargo build --release -p ctrace-benches --example record
     pip install duckdb pytz
-    benches/compare/duckdb.py [--events N] [--rounds N] [--folder DIR] [--threads N]
+    benches/compare/beside_duckdb.py [--events N] [--rounds N] [--folder DIR] [--threads N]
 
 Rounds are interleaved, values are compared, medians and ratios printed. A statement of ctrace is timed by its own
 `\\timing`, in a process that has run it once before; DuckDB keeps its connection.
@@ -13,6 +13,7 @@ Rounds are interleaved, values are compared, medians and ratios printed. A state
 import argparse
 import csv
 import io
+import json
 import math
 import os
 import re
@@ -134,7 +135,8 @@ def prepare(args, folder):
         start = time.perf_counter()
         subprocess.run([args.ctrace, "export", case, "-o", export, "--threads", str(args.threads)], check=True)
         took = time.perf_counter() - start
-        print(f"export: {args.events / took / 1e6:.2f} M rows/s")
+        rows = json.loads((export / "manifest.json").read_text())["tables"]["events"]["rows"]
+        print(f"export: {rows / took / 1e6:.2f} M rows/s")
     if not alerts.exists():
         alerts.parent.mkdir(parents=True)
         sql = """SELECT seq, 'secret' AS rule FROM events WHERE fd_name LIKE '/etc/%' UNION ALL
