@@ -27,12 +27,12 @@ from pathlib import Path
 
 import duckdb
 
-# `{like}` is the function of regular expressions, `{from_ts}` and `{to_ts}` a window, `{pid}` a process.
+# `{like}`, `{timestamp}`, `{ns}` and `{cidr}` are each engine's own words; `{from_ts}`, `{to_ts}` a window, `{pid}` a process.
 QUERIES = {
     "top processes": "SELECT proc_name, count(*) AS n FROM events GROUP BY proc_name ORDER BY n DESC, proc_name LIMIT 10",
     "failed opens by path": """SELECT evt_args, count(*) AS n FROM events WHERE evt_type = 'openat' AND evt_rawres < 0
         GROUP BY evt_args ORDER BY n DESC, evt_args LIMIT 20""",
-    "time window": """SELECT evt_type, count(*) AS n FROM events WHERE ts >= TIMESTAMPTZ '{from_ts}' AND ts < TIMESTAMPTZ '{to_ts}'
+    "time window": """SELECT evt_type, count(*) AS n FROM events WHERE ts >= CAST('{from_ts}' AS {timestamp}) AND ts < CAST('{to_ts}' AS {timestamp})
         GROUP BY evt_type ORDER BY n DESC, evt_type""",
     "pid lookup": "SELECT count(*), min(seq), max(seq), count(DISTINCT fd_name) FROM events WHERE proc_pid = {pid}",
     "like and regexp": """SELECT count(*), count(DISTINCT proc_name) FROM events
@@ -42,20 +42,20 @@ QUERIES = {
             UNION ALL SELECT p.process_key, t.depth + 1 FROM tree t JOIN processes p ON p.parent_key = t.process_key)
         SELECT depth, count(*) FROM tree GROUP BY depth ORDER BY depth""",
     "sessions": """SELECT count(*) FROM (
-            SELECT ts - lag(ts) OVER (PARTITION BY proc_pid ORDER BY ts, seq) AS gap FROM events)
-        WHERE gap > INTERVAL '10 milliseconds'""",
+            SELECT {ns} - lag({ns}) OVER (PARTITION BY proc_pid ORDER BY ts, seq) AS gap FROM events)
+        WHERE gap > 10000000""",
     "distinct paths": """SELECT container_id, count(DISTINCT fd_name) AS n FROM events GROUP BY container_id
         ORDER BY n DESC, container_id""",
     "join with alerts": """SELECT a.rule, count(*) AS n, count(DISTINCT e.proc_pid) FROM alerts a JOIN events e ON e.seq = a.seq
         GROUP BY a.rule ORDER BY n DESC, a.rule""",
-    "histogram": """SELECT CAST(date_trunc('millisecond', ts) AS VARCHAR) IS NULL AS missing, max(n) FROM (
-            SELECT date_trunc('millisecond', ts) AS ts, count(*) AS n FROM events GROUP BY 1) GROUP BY 1""",
+    "histogram": """SELECT {ns} - {ns} % 1000000 AS millisecond, count(*) AS n FROM events GROUP BY 1
+        ORDER BY n DESC, millisecond LIMIT 50""",
     "rare executables": """SELECT proc_exepath, count(DISTINCT proc_pid) AS n FROM events WHERE proc_exepath IS NOT NULL
         GROUP BY proc_exepath HAVING count(DISTINCT proc_pid) <= 3 ORDER BY n, proc_exepath LIMIT 20""",
     "cidr": "SELECT count(*), count(DISTINCT fd_name) FROM events WHERE {cidr}",
 }
-OURS = {"like": "regexp_like", "cidr": "cidr_contains('10.0.0.0/8', fd_sip)"}
-THEIRS = {"like": "regexp_matches", "cidr": "fd_sip LIKE '10.%'"}
+OURS = {"like": "regexp_like", "timestamp": "TIMESTAMPTZ", "ns": "CAST(ts AS BIGINT)", "cidr": "cidr_contains('10.0.0.0/8', fd_sip)"}
+THEIRS = {"like": "regexp_matches", "timestamp": "TIMESTAMPTZ_NS", "ns": "epoch_ns(ts)", "cidr": "fd_sip LIKE '10.%'"}
 
 
 def rows_of(text):
