@@ -21,7 +21,7 @@ pub(super) fn replay(options: &Options) -> Arc<ReplayRules> {
         let rules = rule_files::load(&paths, &LoadOptions::default()).map_err(|e| format!("{e:#}"))?;
         let rules = rules.ok_or("the rules have errors")?;
         let mut rows = Vec::new();
-        Engine::new(&rules).replay(case, &options, &mut |alert| rows.push(row(alert)));
+        Engine::new(&rules.set).replay(case, &options, &mut |alert| rows.push(row(alert)));
         Ok(rows)
     })
 }
