@@ -9,6 +9,7 @@ use ctrace_trace::event::EventType;
 use ctrace_trace::segment::{About, Totals};
 use serde_json::{Value, json};
 
+use crate::imported::{self, ImportedFile};
 use crate::output::{self, size, span, table, time};
 
 /// Arguments of `ctrace info`.
@@ -31,6 +32,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let (late, unread) = case.late();
     problems.extend(unread);
     problems.extend(case.late_facts(output::threads()).problems().iter().cloned());
+    let (imported, unread) = imported::files(&case);
+    problems.extend(unread);
     problems.sort();
     problems.dedup();
     let facts = Facts {
@@ -39,6 +42,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         totals: case.totals(),
         losses,
         late,
+        imported,
     };
     let mut out = output::stdout();
     if args.json {
@@ -64,6 +68,7 @@ struct Facts<'a> {
     totals: Totals,
     losses: Vec<Loss>,
     late: Vec<Late>,
+    imported: Vec<ImportedFile>,
 }
 
 impl Facts<'_> {
@@ -97,6 +102,9 @@ impl Facts<'_> {
     fn text(&self, out: &mut impl Write, types: usize) -> io::Result<()> {
         if let Some(about) = self.about {
             origin(out, about)?;
+        }
+        for file in &self.imported {
+            file.text(out)?;
         }
         if let Some((from, to)) = self.totals.ts {
             writeln!(out, "time       {} to {}", time(from), time(to))?;
@@ -217,6 +225,7 @@ impl Facts<'_> {
             "about": about,
             "from": self.totals.ts.map(|(from, _)| time(from)),
             "to": self.totals.ts.map(|(_, to)| time(to)),
+            "imported": self.imported.iter().map(ImportedFile::json).collect::<Vec<_>>(),
             "events": self.totals.events,
             "events_by_source": sources,
             "events_by_type": self.types().into_iter().map(|(n, c)| (n, json!(c))).collect::<serde_json::Map<_, _>>(),

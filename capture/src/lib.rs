@@ -1,17 +1,23 @@
-//! Live sources, the resolver and the recorder of ctrace.
+//! Live sources, the resolver, the recorder and the importers of ctrace.
 
 pub mod audit;
 mod console;
 pub mod docker;
 pub mod host;
+pub mod import;
+mod privileges;
 mod record_args;
 mod recorder;
 pub mod resolver;
+mod scope;
+mod snaplen;
 mod specs;
 pub mod syscall;
 mod syscall_set;
 
 pub use console::run;
-pub use record_args::{Keep, RecordArgs, Scope, SourceArg};
+pub use record_args::{Keep, RecordArgs, SourceArg};
 pub use recorder::{Absent, Notice, Outcome, RecordError, record};
+pub use scope::Scope;
+pub use snaplen::Snaplen;
 pub use syscall_set::SyscallSet;

@@ -2,12 +2,15 @@
 
 mod cases;
 mod damage;
+mod import;
 mod info;
 mod live;
 mod query;
 mod read;
 mod replay;
+mod rule_work;
 mod rules;
 mod run;
 mod skip;
+mod triage;
 mod usage;

@@ -13,7 +13,7 @@ pub(crate) fn declared() -> Vec<EventSpec> {
 }
 
 fn others() -> Vec<EventSpec> {
-    use ParamKind::{Int, Signal, Str, Uint};
+    use ParamKind::{Addr, Int, Pid, Signal, Str, Uint};
     vec![
         other(
             EventType::PROCEXIT,
@@ -27,6 +27,50 @@ fn others() -> Vec<EventSpec> {
                 ("threads", Uint),
             ],
         ),
+        // `slot` is where among the ring's own files a new one goes, from 1; 0 where it becomes a descriptor.
+        EventSpec {
+            fd: FdUse::Arg(0),
+            has_ret: true,
+            ..other(
+                EventType::IO_URING_REQ,
+                "io_uring_req",
+                Source::Syscall,
+                &[
+                    ("opcode", ParamKind::Enum(NameSet::RingRequest)),
+                    ("fd", ParamKind::Fd),
+                    ("flags", ParamKind::Flags(NameSet::RingRequestFlags)),
+                    ("user_data", Uint),
+                    ("slot", Uint),
+                ],
+            )
+        },
+        other(
+            EventType::SIGNALDELIVER,
+            "signaldeliver",
+            Source::Syscall,
+            &[("spid", Pid), ("dpid", Pid), ("sig", Signal)],
+        ),
+        // The thread that goes on, and what the one that stops had used so far: page faults, sizes in KiB.
+        bulk(
+            EventType::SWITCH,
+            "switch",
+            Source::Syscall,
+            &[
+                ("next", Pid),
+                ("pgft_maj", Uint),
+                ("pgft_min", Uint),
+                ("vm_size", Uint),
+                ("vm_rss", Uint),
+                ("vm_swap", Uint),
+            ],
+        ),
+        bulk(
+            EventType::PAGE_FAULT,
+            "page_fault",
+            Source::Syscall,
+            &[("addr", Addr), ("ip", Addr), ("error", Uint)],
+        ),
+        other(EventType::CONTAINER, "container", Source::Syscall, &[("json", Str)]),
         // `raw` is the engine's JSON, whole: the fields beside it are what rules and SQL ask for most.
         other(
             EventType::DOCKER,
@@ -124,7 +168,44 @@ fn others() -> Vec<EventSpec> {
                 ("to", Uint),
             ],
         ),
+        // `sha256` is of the file as it lay on disk, `offset` (also below) of what it decompresses to.
+        other(
+            EventType::IMPORTED,
+            "imported",
+            Source::Capture,
+            &[
+                ("file", Str),
+                ("format", Str),
+                ("bytes", Uint),
+                ("sha256", Str),
+                ("events", Uint),
+                ("unknown", Uint),
+                ("bad", Uint),
+                ("cut_offset", Uint),
+                ("cut_reason", Str),
+            ],
+        ),
+        other(
+            EventType::IMPORT_RAW,
+            "import_raw",
+            Source::Capture,
+            &[
+                ("format", Str),
+                ("offset", Uint),
+                ("line", Uint),
+                ("reason", Str),
+                ("raw", Str),
+            ],
+        ),
     ]
+}
+
+/// One that rules do not look at.
+fn bulk(id: EventType, name: &str, source: Source, params: &[(&str, ParamKind)]) -> EventSpec {
+    EventSpec {
+        hot: false,
+        ..other(id, name, source, params)
+    }
 }
 
 fn other(id: EventType, name: &str, source: Source, params: &[(&str, ParamKind)]) -> EventSpec {

@@ -56,6 +56,11 @@ impl EnvSelection {
         }
     }
 
+    /// The names, in ascending order.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.names.iter().map(Vec::as_slice)
+    }
+
     /// The selected variables of a NUL-separated environment.
     fn select(&self, environment: &[u8]) -> Vec<u8> {
         let name = |variable: &&[u8]| {
@@ -174,6 +179,17 @@ fn cgroup(text: &[u8]) -> Vec<u8> {
 /// The cgroup path of a process; `None` when it is gone.
 pub fn read_cgroup(pid: u32) -> Option<Vec<u8>> {
     Some(cgroup(&read(format!("/proc/{pid}/cgroup"), 1 << 20)?)).filter(|path| !path.is_empty())
+}
+
+/// The ids of all processes, in ascending order.
+pub(crate) fn process_ids() -> Vec<u32> {
+    numbers("/proc")
+}
+
+/// Parent and name of a process; `None` when it is gone.
+pub(crate) fn read_parent_and_name(pid: u32) -> Option<(u32, Vec<u8>)> {
+    let stat = read(format!("/proc/{pid}/stat"), 4096)?;
+    Stat::parse(&stat).map(|stat| (stat.ppid, stat.comm))
 }
 
 fn namespaces(pid: u32) -> Namespaces {

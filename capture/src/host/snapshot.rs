@@ -45,8 +45,7 @@ impl HostState {
     /// Reads all of it. A process that ends meanwhile is left out.
     pub fn read(clock: &Clock, env: &EnvSelection) -> HostState {
         let taken_ts = utc_ns();
-        let pids = numbers("/proc").into_iter().take(MAX_PROCESSES);
-        let mut processes: Vec<HostProcess> = pids.filter_map(|pid| read_process(pid, clock, env)).collect();
+        let mut processes = read_processes(clock, env);
         let sockets = read_sockets(&processes);
         for process in processes.iter_mut().filter(|p| !p.is_kernel_thread) {
             process.fds = read_fds(process.image.pid, &sockets);
@@ -69,6 +68,12 @@ impl HostState {
             facts: HostFacts::read(clock),
         }
     }
+}
+
+/// All processes without their descriptors, in ascending order of ids. One that ends meanwhile is left out.
+pub fn read_processes(clock: &Clock, env: &EnvSelection) -> Vec<HostProcess> {
+    let pids = numbers("/proc").into_iter().take(MAX_PROCESSES);
+    pids.filter_map(|pid| read_process(pid, clock, env)).collect()
 }
 
 /// The tables of each network namespace, read through one of its processes.

@@ -6,7 +6,7 @@ use ctrace_trace::schema::Schema;
 
 use crate::audit::{AuditFollower, AuditSource, AuditStatus};
 use crate::docker::{DockerFollower, DockerSource, Endpoint, EngineInfo};
-use crate::host::utc_ns;
+use crate::host::{Clock, HostProcess, read_processes, utc_ns};
 use crate::record_args::{RecordArgs, SourceArg};
 use crate::syscall::{self, SyscallSource};
 
@@ -44,6 +44,8 @@ pub(super) struct Sources {
     pub(super) docker: Option<Docker>,
     pub(super) audit: Option<Audit>,
     pub(super) absent: Vec<Absent>,
+    /// Processes that ran just before syscalls were recorded; those that have ended since are in no later reading.
+    pub(super) earlier: Vec<HostProcess>,
 }
 
 impl Sources {
@@ -54,6 +56,7 @@ impl Sources {
             docker: None,
             audit: None,
             absent: Vec::new(),
+            earlier: Vec::new(),
         };
         let wants = |s| args.sources.contains(&s);
         if wants(SourceArg::Audit) {
@@ -64,7 +67,10 @@ impl Sources {
         }
         // Last, so that the others' own start does not fill its rings.
         if wants(SourceArg::Syscalls) {
-            sources.syscalls = sources.keep("syscalls", open_syscalls(args));
+            let mut earlier = Vec::new();
+            let read = || earlier = read_processes(&Clock::new(), &args.kept_env());
+            sources.syscalls = sources.keep("syscalls", open_syscalls(args, read));
+            sources.earlier = earlier;
         }
         sources
     }
@@ -90,14 +96,16 @@ impl Sources {
     }
 }
 
-fn open_syscalls(args: &RecordArgs) -> Result<SyscallSource, String> {
+fn open_syscalls(args: &RecordArgs, meanwhile: impl FnOnce()) -> Result<SyscallSource, String> {
     let config = syscall::Config {
         bulk_ring_bytes: u32::try_from(args.buffer).map_err(|_| "--buffer must be below 4GiB".to_owned())?,
-        specs: crate::specs::table(&Schema::current(), &args.syscalls, args.snaplen > 0),
-        snaplen: args.snaplen,
+        specs: crate::specs::table(&Schema::current(), &args.syscalls, args.snaplen.bytes > 0),
+        snaplen: args.snaplen.bytes,
+        io_opcodes: crate::specs::requests(&Schema::current(), &args.syscalls),
+        scope: crate::scope::in_kernel(&args.scope)?,
         ..syscall::Config::default()
     };
-    SyscallSource::open(&config).map_err(|e| e.to_string())
+    SyscallSource::open_after(&config, meanwhile).map_err(|e| e.to_string())
 }
 
 fn open_docker(args: &RecordArgs) -> Result<Docker, String> {

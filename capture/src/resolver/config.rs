@@ -10,7 +10,8 @@ pub struct Config {
     pub max_fds: usize,
     /// Nanoseconds for which a process is kept after its end, for records that come late. Default 2 s.
     pub linger_ns: u64,
-    /// Most questions to the host in a second of the records' time; 0 asks nothing. Default 2,000.
+    /// Most questions to the host about processes in a second of the records' time, and as many about all else; 0 asks
+    /// nothing. Default 2,000.
     pub lookups_per_s: u32,
     /// Environment variables that are kept beside `LD_PRELOAD` and `LD_LIBRARY_PATH`.
     pub env: Vec<Vec<u8>>,

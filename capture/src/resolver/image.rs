@@ -72,6 +72,13 @@ impl State {
         }
     }
 
+    /// Names a process of which nothing is known after one of its threads.
+    pub(super) fn name_unknown(&mut self, pid: u32, ts: u64, name: &[u8]) {
+        if self.table.at(pid, ts).is_some_and(|p| p.image.name.is_empty()) && !name.is_empty() {
+            self.change(pid, ts, |image| image.name = name.to_vec());
+        }
+    }
+
     /// Gives a thread a new working directory or root: its process too, unless it left that behind.
     pub(super) fn change_directory(&mut self, pid: u32, tid: u32, ts: u64, cwd: Option<&[u8]>, root: Option<&[u8]>) {
         let Some(process) = self.table.at(pid, ts) else {

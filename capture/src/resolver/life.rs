@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use ctrace_trace::process::{ProcessImage, exe_flag};
-use ctrace_wire::record::{Exec, Exit, Fork, Header};
+use ctrace_wire::record::{Exec, Exit, FLAG_UNSEEN, Fork, Header};
 use ctrace_wire::section;
 
-use super::clock::Clock;
+use super::clock::{Clock, same_start};
 use super::files::stat_device;
 use super::paths;
 use super::process::{Attempt, Process, SavedIds};
@@ -14,8 +14,6 @@ use super::state::State;
 use crate::syscall::View;
 
 const CAP_DAC_OVERRIDE: u32 = 1;
-/// Records of exits that say the same process ended twice come this close together.
-const EXIT_TIE_NS: u64 = 100_000_000;
 
 /// An exec that succeeded, as its event tells it.
 pub(super) struct Started {
@@ -40,11 +38,17 @@ impl State {
         if fork.child_tgid == header.tgid {
             return self.new_thread(header, fork.child_tid);
         }
+        // A child has the name of the thread that made it.
+        self.name_unknown(header.tgid, header.ts, comm(&fork.comm));
         let Some(forker) = self.table.at(header.tgid, header.ts) else {
             return;
         };
         let (forker_serial, root, saved) = (forker.serial, forker.root_of(header.tid).to_vec(), forker.saved);
         let (template, mut fds) = (forker.image_of(header.tid).clone(), forker.fds.clone());
+        if header.flags & FLAG_UNSEEN != 0 {
+            // What the forker did to its descriptors was not recorded: better none than wrong ones.
+            fds = self.no_fds();
+        }
         // With CLONE_PARENT the parent is the forker's own.
         let ppid = known(fork.child_ppid, header.tgid);
         let parent = match ppid == header.tgid {
@@ -88,13 +92,20 @@ impl State {
         image.pid = fork.child_tgid;
         image.vpid = known(fork.child_vpid, fork.child_tgid);
         image.namespaces.pid = known(fork.child_pid_ns, image.namespaces.pid);
-        image.start_ts = clock.utc(known64(fork.child_start, fork.header.ts));
+        image.start_ts = self.told_start(image.pid, clock.utc(known64(fork.child_start, fork.header.ts)));
         image.exec_ts = 0;
         let name = comm(&fork.comm);
         if !name.is_empty() {
             image.name = name.to_vec();
         }
         image
+    }
+
+    /// When a new process started. One that was read before the record of its fork came has its start from there.
+    fn told_start(&self, pid: u32, start_ts: u64) -> u64 {
+        let read = self.table.latest(pid).filter(|p| p.start == 0 && p.ended == u64::MAX);
+        let told = read.map(|p| p.image.start_ts);
+        told.filter(|told| same_start(*told, start_ts)).unwrap_or(start_ts)
     }
 
     /// Puts a new image into its cgroup, where that is not its parent's.
@@ -182,7 +193,8 @@ impl State {
         if image.ppid == 0 {
             image.ppid = known(exec.ppid, 0);
         }
-        if exec.start != u64::MAX {
+        // Said once: the clock is measured anew now and then, and a process must not seem to be two.
+        if image.start_ts == 0 && exec.start != u64::MAX {
             image.start_ts = clock.utc(exec.start);
         }
         image.exec_ts = clock.utc(exec.header.ts);
@@ -242,6 +254,7 @@ impl State {
             return None;
         }
         self.meet(header);
+        self.name_unknown(header.tgid, header.ts, comm(&exit.comm));
         let process = self.table.at(header.tgid, header.ts)?;
         process.end_thread(header.tid);
         let is_leader = header.tid == header.tgid;
@@ -263,15 +276,11 @@ impl State {
         Some(Ended { status, threads })
     }
 
-    /// Two last threads that end at once both see that none is left.
+    /// Threads that end at once are counted out before any of them tells so: several see that none is left, and all but
+    /// the first do so after the end of their process.
     fn is_told_twice(&self, exit: &Exit) -> bool {
-        let ts = exit.header.ts;
-        let ended = self
-            .table
-            .latest(exit.header.tgid)
-            .map(|p| p.ended)
-            .filter(|ended| *ended != u64::MAX);
-        ended.is_some_and(|ended| exit.start <= ended && ts.abs_diff(ended) < EXIT_TIE_NS)
+        let ended = self.table.latest(exit.header.tgid).map(|p| p.ended);
+        ended.is_some_and(|ended| ended != u64::MAX && exit.start <= ended)
     }
 }
 

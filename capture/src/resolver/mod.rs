@@ -13,6 +13,8 @@
 //! - Threads of a process share one descriptor table, one set of ids and, until they `unshare(CLONE_FS)`, one directory.
 //!   Processes that share tables without being threads (`clone(CLONE_FILES)` alone) are taken for separate ones.
 //! - Descriptors received through `recvmsg` are announced by no record: the host is asked at their first use.
+//! - A request of io_uring is two events at the time of its completion: itself, and the syscall that does the same, with
+//!   the thread that submitted it. Those on the ring's own files, which have no descriptors, are the first one only.
 //! - Of calls of 32-bit programs what lies behind vectors of pointers (`sendmsg`, the arguments of a failed exec) and
 //!   behind `socketcall` is not known.
 
@@ -26,6 +28,7 @@ mod fds;
 mod files;
 mod identity;
 mod image;
+mod io_uring;
 mod life;
 mod names;
 mod paths;
@@ -48,12 +51,15 @@ use ctrace_wire::record::{Cgroup, Exit, Fork, Header};
 use ctrace_wire::section;
 
 pub use clock::Clock;
+pub(crate) use clock::same_start;
 pub use config::{Config, Stats};
+pub(crate) use paths::resolve as resolve_path;
 pub use proc::ProcHost;
 pub use snapshot::{Host, NoHost, ProcessState, Snapshot, SnapshotFd, SnapshotProcess};
 
 use crate::syscall::{Record, View};
 use call::Scratch;
+use io_uring::Requests;
 use plan::Plans;
 use state::State;
 
@@ -61,6 +67,7 @@ use state::State;
 pub struct Resolver {
     plans: Plans,
     state: State,
+    requests: Requests,
     scratch: Scratch,
 }
 
@@ -72,6 +79,7 @@ impl Resolver {
         Resolver {
             plans: Plans::new(&Schema::current()),
             state,
+            requests: Requests::default(),
             scratch: Scratch::default(),
         }
     }
@@ -89,6 +97,8 @@ impl Resolver {
             Record::CgroupMkdir(view) => self.cgroup(view),
             // Records of processes that were in it may still come; the registry forgets the oldest by itself.
             Record::CgroupRmdir(_) => {}
+            Record::IoSubmit(view) => self.submitted(view, clock, sink),
+            Record::IoComplete(view) => self.completed(view, clock, sink),
         }
     }
 
@@ -118,6 +128,12 @@ impl Resolver {
             fds: p.fds.iter().map(|(fd, entry)| (fd, entry.clone())).collect(),
         });
         states.collect()
+    }
+
+    /// The images of the processes that live, in ascending order of ids.
+    pub fn living(&self) -> Vec<Arc<ProcessImage>> {
+        let living = self.state.table.sorted().into_iter().filter(|p| p.ended == u64::MAX);
+        living.map(|p| p.image.clone()).collect()
     }
 
     /// What was counted so far.

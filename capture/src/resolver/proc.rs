@@ -1,5 +1,6 @@
 //! The host behind `/proc`: the state that a resolver starts from, and answers while it runs.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +9,8 @@ use ctrace_trace::container::Container;
 
 use super::snapshot::{Host, Snapshot, SnapshotFd, SnapshotProcess};
 use crate::host::{
-    Clock, EnvSelection, HostFd, HostProcess, HostState, Names, Sockets, read_cgroup, read_fd, read_process,
+    Clock, EnvSelection, HostFd, HostProcess, HostState, Names, Sockets, mount_namespace, read_cgroup, read_fd,
+    read_process, real_directory,
 };
 
 /// The tables of sockets are long: they are read for new sockets at most this often.
@@ -26,6 +28,14 @@ impl Snapshot {
             users: users.collect(),
             groups: groups.collect(),
         }
+    }
+
+    /// Adds what was read earlier and is not there any more. The records of such a process begin before the state was
+    /// read, and its end is among them.
+    pub fn add_ended(&mut self, earlier: &[HostProcess]) {
+        let still: BTreeSet<u32> = self.processes.iter().map(|p| p.image.pid).collect();
+        let ended = earlier.iter().filter(|p| !still.contains(&p.image.pid));
+        self.processes.extend(ended.map(SnapshotProcess::from));
     }
 }
 
@@ -57,6 +67,8 @@ impl From<&HostFd> for SnapshotFd {
 pub struct ProcHost {
     clock: Clock,
     env: EnvSelection,
+    /// Inode number of the recorder's own mount namespace.
+    mount_ns: u32,
     sockets: Sockets,
     sockets_read: Option<Instant>,
     /// Names in the root of the process that was asked for last: a user and a group are asked for together.
@@ -69,6 +81,7 @@ impl ProcHost {
         ProcHost {
             clock: Clock::new(),
             env,
+            mount_ns: mount_namespace(),
             sockets: Sockets::default(),
             sockets_read: None,
             names: (0, Names::default()),
@@ -107,6 +120,15 @@ impl Host for ProcHost {
             return read_fd(pid, fd, &self.sockets).map(|f| SnapshotFd::from(&f));
         }
         Some(SnapshotFd::from(&found))
+    }
+
+    fn directory(&mut self, pid: u32, mount_ns: u32, root: &[u8], path: &[u8]) -> Option<Vec<u8>> {
+        // In the recorder's own view the process need not live any more.
+        if mount_ns == self.mount_ns && root.is_empty() {
+            real_directory(None, path)
+        } else {
+            real_directory(Some(pid), path)
+        }
     }
 
     fn cgroup(&mut self, pid: u32) -> Option<Vec<u8>> {

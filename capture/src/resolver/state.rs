@@ -9,6 +9,7 @@ use ctrace_trace::process::ProcessImage;
 use ctrace_wire::record::Header;
 use hashbrown::DefaultHashBuilder;
 
+use super::call::Call;
 use super::config::{Config, Stats};
 use super::containers::{Cgroup, Containers};
 use super::fds::{ChunkBudget, FdTable};
@@ -20,6 +21,9 @@ use super::table::ProcessTable;
 /// Recent descriptor entries that are handed out again when the same file is opened in the same way.
 const RECENT_FDS: usize = 4096;
 const EBADF: i64 = -9;
+/// The cgroup of a process for which the host is still to be asked. No record carries it, so that each leads to
+/// [`State::is_asked`].
+const NOT_ASKED: u64 = u64::MAX;
 
 /// Processes, descriptors, containers and names.
 pub(super) struct State {
@@ -31,8 +35,10 @@ pub(super) struct State {
     /// Whether entries of `rt_sigreturn` are recorded.
     pub(super) sees_sigreturn: bool,
     host: Box<dyn Host>,
-    /// Questions left in the second that began at `.1` on the boot clock.
-    allowance: (u32, u64),
+    /// Questions about processes, and all others: descriptors are asked for so often that none might be left for what
+    /// gives every event its name.
+    about_processes: Allowance,
+    about_others: Allowance,
     budget: ChunkBudget,
     next_image: u64,
     next_fd: u64,
@@ -49,7 +55,8 @@ impl State {
             stats: Stats::default(),
             sees_sigreturn: false,
             host,
-            allowance: (config.lookups_per_s, 0),
+            about_processes: Allowance::default(),
+            about_others: Allowance::default(),
             budget: ChunkBudget::new(config.max_fds),
             next_image: 1,
             next_fd: 1,
@@ -132,7 +139,7 @@ impl State {
     /// The process of a record changed its cgroup, or its cgroup was not known.
     #[cold]
     fn move_to_cgroup(&mut self, header: &Header) {
-        if header.cgroup == 0 || header.cgroup == u64::MAX {
+        if header.cgroup == 0 || header.cgroup == u64::MAX || !self.is_asked(header) {
             return;
         }
         let cgroup = self.cgroup(header.cgroup, header.tgid, header.ts);
@@ -168,7 +175,8 @@ impl State {
             return;
         }
         self.stats.unannounced += 1;
-        let found = self.may_ask(ts).then(|| self.host.process(pid)).flatten();
+        let may_ask = self.may_ask_for_process(ts);
+        let found = may_ask.then(|| self.host.process(pid)).flatten();
         let provisional = found.is_none();
         let known = found.unwrap_or_else(|| SnapshotProcess {
             image: ProcessImage {
@@ -180,10 +188,43 @@ impl State {
         });
         let mut process = self.admit(known, ts);
         process.provisional = provisional;
+        if !may_ask && self.config.lookups_per_s > 0 {
+            process.cgroup = NOT_ASKED;
+        }
         self.table.insert(process);
-        if header.cgroup != 0 {
+        if header.cgroup != 0 && may_ask {
             self.move_to_cgroup(header);
         }
+    }
+
+    /// Whether the host was asked for the process of a record: makes up for it now if there were too many questions
+    /// when the process appeared.
+    fn is_asked(&mut self, header: &Header) -> bool {
+        let (pid, ts) = (header.tgid, header.ts);
+        let Some(process) = self.table.at(pid, ts).filter(|p| p.cgroup == NOT_ASKED) else {
+            return true;
+        };
+        if !process.image.name.is_empty() {
+            // A record told who it is meanwhile.
+            process.cgroup = 0;
+            return true;
+        }
+        if !self.may_ask_for_process(ts) {
+            return false;
+        }
+        let found = self.host.process(pid).map(|known| self.admit(known, ts));
+        let Some(process) = self.table.at(pid, ts) else {
+            return true;
+        };
+        process.cgroup = 0;
+        if let Some(found) = found {
+            process.provisional = false;
+            process.image = found.image;
+            (process.parent, process.cgroup) = (found.parent, found.cgroup);
+            (process.root, process.saved) = (found.root, found.saved);
+            process.threads = process.threads.max(found.threads);
+        }
+        true
     }
 
     /// Makes a process of what the host said of it.
@@ -236,6 +277,19 @@ impl State {
         }
     }
 
+    /// Asks the host where the directory of a path really lies.
+    pub(super) fn ask_for_directory(
+        &mut self,
+        call: &Call<'_>,
+        mount_ns: u32,
+        root: &[u8],
+        path: &[u8],
+    ) -> Option<Vec<u8>> {
+        self.may_ask(call.ts)
+            .then(|| self.host.directory(call.pid, mount_ns, root, path))
+            .flatten()
+    }
+
     /// Puts an object behind a descriptor of a process.
     pub(super) fn put_fd(&mut self, pid: u32, ts: u64, fd: i32, entry: Arc<FdEntry>, cloexec: bool) {
         if let Some(process) = self.table.at(pid, ts) {
@@ -252,22 +306,43 @@ impl State {
 
     /// What the host says now of a process that is known.
     pub(super) fn ask_for_process(&mut self, pid: u32, ts: u64) -> Option<SnapshotProcess> {
-        self.may_ask(ts).then(|| self.host.process(pid)).flatten()
+        self.may_ask_for_process(ts).then(|| self.host.process(pid)).flatten()
     }
 
     /// Takes one question from what is allowed in this second.
     fn may_ask(&mut self, ts: u64) -> bool {
-        if self.config.lookups_per_s == 0 {
-            return false;
-        }
-        let (left, since) = &mut self.allowance;
-        if ts.saturating_sub(*since) >= 1_000_000_000 {
-            (*left, *since) = (self.config.lookups_per_s, ts);
-        }
-        let may = *left > 0;
-        *left = left.saturating_sub(1);
+        let may = self.about_others.take(ts, self.config.lookups_per_s);
+        self.count_question(may)
+    }
+
+    /// The same for a question about a process.
+    fn may_ask_for_process(&mut self, ts: u64) -> bool {
+        let may = self.about_processes.take(ts, self.config.lookups_per_s);
+        self.count_question(may)
+    }
+
+    fn count_question(&mut self, may: bool) -> bool {
+        let asks = self.config.lookups_per_s > 0;
         self.stats.lookups += u64::from(may);
-        self.stats.lookups_refused += u64::from(!may);
+        self.stats.lookups_refused += u64::from(asks && !may);
+        may
+    }
+}
+
+/// Questions of one kind that were taken in the second that began at `since` on the boot clock.
+#[derive(Clone, Copy, Debug, Default)]
+struct Allowance {
+    taken: u32,
+    since: u64,
+}
+
+impl Allowance {
+    fn take(&mut self, ts: u64, in_a_second: u32) -> bool {
+        if ts.saturating_sub(self.since) >= 1_000_000_000 {
+            *self = Allowance { taken: 0, since: ts };
+        }
+        let may = self.taken < in_a_second;
+        self.taken += u32::from(may);
         may
     }
 }

@@ -67,6 +67,15 @@ impl ProcessTable {
         Some(process)
     }
 
+    /// The process that had an id at a time, or one that had ended by then after a thread of it began: threads that end
+    /// at once are seen one after another, and the first of them may be the last to live.
+    pub(super) fn of_thread(&mut self, pid: u32, ts: u64, start: u64) -> Option<&Process> {
+        if self.at(pid, ts).is_some() {
+            return self.at(pid, ts).map(|p| &*p);
+        }
+        self.latest(pid).filter(|p| p.start <= ts && start <= p.ended)
+    }
+
     /// The process that has an id now, or had it last.
     pub(super) fn latest(&self, pid: u32) -> Option<&Process> {
         self.live.get(&pid).map(Box::as_ref)

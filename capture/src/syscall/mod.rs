@@ -10,20 +10,26 @@
 
 mod btf;
 mod host;
+mod io_uring;
 mod load;
 mod record;
 mod refusal;
+mod scope;
 
 use aya::{
     Ebpf,
     maps::{MapData, PerCpuArray, RingBuf},
 };
-use ctrace_wire::spec::{Lane, SyscallSpec};
+use ctrace_wire::spec::{IO_OPCODES, Lane, SyscallSpec};
 
 pub use host::{Missing, boot_time_ns};
+pub use io_uring::call_of;
+pub(crate) use io_uring::complete_call_of;
 pub use load::ProgramCost;
 pub use record::{Malformed, Record, Section, Sections, View};
 pub use refusal::OpenError;
+pub use scope::Scope;
+pub(crate) use scope::is_below;
 
 /// What to record and how much memory to give it.
 #[derive(Clone, Debug)]
@@ -39,6 +45,10 @@ pub struct Config {
     pub self_tgid: u32,
     /// How many bytes of data buffers to keep, at most [`ctrace_wire::section::SNAPLEN_MAX`]. Default 0.
     pub snaplen: u32,
+    /// What to record of each opcode of io_uring: `SELECTED` and `PRIORITY` of [`ctrace_wire::spec`]. Nothing by default.
+    pub io_opcodes: [u8; IO_OPCODES],
+    /// Whose syscalls; everyone's by default.
+    pub scope: Option<Scope>,
 }
 
 impl Default for Config {
@@ -49,6 +59,8 @@ impl Default for Config {
             specs: Vec::new(),
             self_tgid: std::process::id(),
             snaplen: 0,
+            io_opcodes: [0; IO_OPCODES],
+            scope: None,
         }
     }
 }
@@ -73,6 +85,7 @@ pub struct SyscallSource {
     priority: RingBuf<MapData>,
     bulk: RingBuf<MapData>,
     counters: PerCpuArray<MapData, load::CountersValue>,
+    processes: Option<scope::ProcessTable>,
     missing: Vec<Missing>,
     malformed: u64,
     polled: u64,
@@ -85,7 +98,13 @@ impl SyscallSource {
     /// Members of kernel structures and optional programs that this host lacks are no error: see
     /// [`SyscallSource::missing`].
     pub fn open(config: &Config) -> Result<Self, OpenError> {
-        load::open(config)
+        load::open(config, || ())
+    }
+
+    /// Like [`SyscallSource::open`], and calls `meanwhile` when new processes, program starts and ends are recorded but
+    /// syscalls are not yet. A process that is in neither /proc then nor in a fork record makes no syscall record.
+    pub fn open_after(config: &Config, meanwhile: impl FnOnce()) -> Result<Self, OpenError> {
+        load::open(config, meanwhile)
     }
 
     /// What this host could not give.
@@ -111,6 +130,14 @@ impl SyscallSource {
         count
     }
 
+    /// Says of a process in a container whether that is one whose syscalls are to be recorded. Its later children follow
+    /// it.
+    pub fn judge(&self, pid: u32, container: &str, wanted: bool) {
+        if let Some(processes) = &self.processes {
+            scope::judge(processes, pid, container, wanted);
+        }
+    }
+
     /// Records that could not be parsed: a defect, never a property of the host.
     pub fn malformed(&self) -> u64 {
         self.malformed
@@ -131,7 +158,9 @@ impl SyscallSource {
     /// Detaches the programs and waits for those that were running. What the rings hold stays there to be polled.
     pub fn detach(&mut self) {
         self.skipped = self.skipped();
-        self.programs = None;
+        if let Some(programs) = self.programs.take() {
+            load::detach(programs);
+        }
         // A program that was interrupted within a record keeps every later record of its ring from being read.
         // Programs run within an RCU read section, and this call returns after all of those (membarrier(2)). Where
         // it is refused, the caller sees what is left by `pending`.

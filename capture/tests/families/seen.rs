@@ -124,7 +124,7 @@ impl SeenFd {
             open_flags: fd.entry.open_flags,
             dev: fd.entry.dev,
             ino: fd.entry.ino,
-            socket: fd.entry.socket,
+            socket: fd.entry.socket.as_deref().cloned(),
         }
     }
 }

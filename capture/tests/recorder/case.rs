@@ -1,5 +1,6 @@
 //! Looks into what was recorded.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use ctrace_trace::block::Need;
@@ -50,6 +51,48 @@ pub(crate) fn each_block(case: &Case, mut each: impl FnMut(&Decoded)) {
     for block in case.blocks() {
         each(reader.read(block, Need::ALL).unwrap_or_else(|p| panic!("{p}")));
     }
+}
+
+/// Events that a process made and that do not name it. What the recorder says itself is of no process.
+pub(crate) fn unnamed(case: &Case) -> Vec<String> {
+    let mut found = Vec::new();
+    each_block(case, |block| {
+        for event in block.events() {
+            let tid = event.context().map_or(0, |c| c.tid);
+            let image = event.image();
+            if tid != 0 && image.is_none_or(|i| i.str(i.entry.name).is_empty()) {
+                let kind = event.spec().map_or("?", |s| &s.name);
+                let pid = image.map_or(0, |i| i.entry.pid);
+                found.push(format!("{kind} of {pid} (thread {tid}) at {}", event.ts()));
+            }
+        }
+    });
+    found
+}
+
+/// Processes to which events and states of the host give more than one start. No id is used again within a second.
+pub(crate) fn two_starts(case: &Case) -> Vec<String> {
+    let mut starts = BTreeMap::<u32, BTreeSet<u64>>::new();
+    each_block(case, |block| {
+        for image in &block.dict.images {
+            starts.entry(image.pid).or_default().insert(image.start_ts);
+        }
+    });
+    for segment in case.segments() {
+        let state = segment.snapshot().expect("readable").expect("a snapshot");
+        for process in &state.processes {
+            starts.entry(process.pid).or_default().insert(process.start_ts);
+        }
+    }
+    let pairs = starts.iter().flat_map(|(pid, starts)| {
+        let known: Vec<u64> = starts.iter().copied().filter(|start| *start != 0).collect();
+        let near = known
+            .windows(2)
+            .filter(|w| w[1] - w[0] < 1_000_000_000)
+            .map(<[u64]>::to_vec);
+        near.map(|pair| format!("{pid}: {pair:?}")).collect::<Vec<_>>()
+    });
+    pairs.collect()
 }
 
 fn text(bytes: &[u8]) -> String {

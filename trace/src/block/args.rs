@@ -1,7 +1,7 @@
 //! Arguments, results and descriptor numbers: columns per event type, one type after the other.
 
 use super::decoded::{ABSENT, FdRecord, RawPath, StrId, Strings};
-use super::numbers;
+use super::numbers::{self, Scatter};
 use super::strings::{Interner, Numbering, Refs, StrRef, raw_path, read_raw, write_raw};
 use super::varint::{Cursor, Malformed, put};
 use crate::event::Arg;
@@ -260,7 +260,7 @@ impl FdLookup<'_> {
             Some(DEVICE_OF_FD) => |fd| fd.dev,
             _ => {
                 out.reserve(rows.len());
-                return numbers::read(cursor, rows.len(), |v| out.push(v));
+                return numbers::read(cursor, rows.len(), out);
             }
         };
         cursor.byte()?;
@@ -361,27 +361,23 @@ pub(super) fn read_fd_nums(
         RELATIVE_TO_RESULT => true,
         _ => return Err(Malformed::UnknownMode),
     };
-    let mut rows = rows.iter();
-    numbers::read(cursor, rows.len(), |v| {
-        let Some(row) = rows.next() else { return };
-        let Some(slot) = out.get_mut(*row as usize) else { return };
-        let ret = rets.get(*row as usize).copied().unwrap_or(ABSENT);
-        *slot = if relative && v != ABSENT && ret != ABSENT {
-            v.wrapping_add(ret)
-        } else {
-            v
-        };
-    })
+    numbers::read(cursor, rows.len(), Scatter { rows, out })?;
+    if relative {
+        for row in rows {
+            let (Some(num), Some(ret)) = (out.get_mut(*row as usize), rets.get(*row as usize)) else {
+                continue;
+            };
+            if *num != ABSENT && *ret != ABSENT {
+                *num = num.wrapping_add(*ret);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Reads the results of the events `rows` into `out`.
 pub(super) fn read_rets(cursor: &mut Cursor<'_>, rows: &[u32], out: &mut [i64]) -> Result<(), Malformed> {
-    let mut rows = rows.iter();
-    numbers::read(cursor, rows.len(), |v| {
-        if let Some(slot) = rows.next().and_then(|row| out.get_mut(*row as usize)) {
-            *slot = v;
-        }
-    })
+    numbers::read(cursor, rows.len(), Scatter { rows, out })
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! Threads as a dictionary, which event each acted in, and on which CPU.
 //!
-//! Events of a thread come in runs, and few threads run at a time: a run names its thread by how lately it ran. A
-//! thread stays on its CPU for long: only changes are stored.
+//! A CPU stays with a thread for long: an event says on which CPU it was, and only switches name threads.
 
 use hashbrown::HashMap;
 
 use super::decoded::Context;
+use super::head::DictCounts;
 use super::varint::{Cursor, Malformed, put, unzigzag, zigzag};
 
 /// Threads of a block under construction.
@@ -64,8 +64,8 @@ impl ContextTable {
     }
 }
 
-/// Appends the threads.
-pub(super) fn write(list: &[Context], out: &mut Vec<u8>) {
+/// Appends the threads; `events` is how many events each has.
+pub(super) fn write(list: &[Context], events: &[u32], out: &mut Vec<u8>) {
     let mut last = 0i64;
     for context in list {
         put(out, zigzag(i64::from(context.tid) - last));
@@ -74,11 +74,21 @@ pub(super) fn write(list: &[Context], out: &mut Vec<u8>) {
     for context in list {
         put(out, context.image.map_or(0, |image| u64::from(image) + 1));
     }
+    events.iter().for_each(|n| put(out, u64::from(*n)));
 }
 
-/// Reads `count` threads, which may refer to `images` images.
-pub(super) fn read(cursor: &mut Cursor<'_>, count: u32, images: u32, out: &mut Vec<Context>) -> Result<(), Malformed> {
+/// Reads the threads, and where the events of each end if they are taken thread by thread. All `events` are of one of
+/// the threads.
+pub(super) fn read(
+    cursor: &mut Cursor<'_>,
+    counts: &DictCounts,
+    events: u32,
+    out: &mut Vec<Context>,
+    ends: &mut Vec<u32>,
+) -> Result<(), Malformed> {
+    let (count, images) = (counts.contexts, counts.images);
     out.clear();
+    ends.clear();
     if cursor.len() < count as usize {
         return Err(Malformed::Truncated);
     }
@@ -95,184 +105,305 @@ pub(super) fn read(cursor: &mut Cursor<'_>, count: u32, images: u32, out: &mut V
             _ => return Err(Malformed::UnknownId),
         };
     }
+    let mut end = 0;
+    for _ in 0..count {
+        end += cursor.get()?.min(u64::from(u32::MAX));
+        ends.push(u32::try_from(end).map_err(|_| Malformed::Counts)?);
+    }
+    if end != u64::from(events) {
+        return Err(Malformed::Counts);
+    }
     cursor.finish()
 }
 
-/// How many threads are named by how lately they ran.
-const RECENT: usize = 16;
+/// A CPU on which no thread of the block ran yet.
+const IDLE: u32 = u32::MAX;
 
-/// The threads that ran last, the latest first.
-#[derive(Debug)]
-struct Recent([u32; RECENT]);
+/// How many CPUs one byte per event can tell apart.
+const ONE_BYTE: usize = 256;
 
-impl Recent {
-    fn new() -> Recent {
-        Recent([u32::MAX; RECENT])
-    }
-
-    fn rank(&self, context: u32) -> Option<usize> {
-        self.0.iter().position(|c| *c == context)
-    }
-
-    /// Puts a thread first; `rank` is where it was, or the place that is given up.
-    #[inline]
-    fn promote(&mut self, rank: usize, context: u32) {
-        self.0.copy_within(0..rank.min(RECENT - 1), 1);
-        self.0[0] = context;
-    }
+/// Names of threads in switches.
+mod name_code {
+    /// The next thread that was not there before.
+    pub(super) const NEW: u64 = 0;
+    /// Index + this.
+    pub(super) const KNOWN: u64 = 1;
 }
 
-/// Appends the runs of `contexts`: how many bytes the names take, the names, the lengths less one. A name is 0 for a
-/// thread that was not there before, 1 – 15 for its rank among the latest, else its index + 16.
-pub(super) fn write_runs(contexts: &[u32], scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
-    if contexts.is_empty() {
-        return;
-    }
-    scratch.clear();
-    let mut recent = Recent::new();
-    let mut seen = 0u32;
-    let names_at = out.len();
-    for run in contexts.chunk_by(|a, b| a == b) {
-        let context = run[0];
-        let rank = recent.rank(context);
-        if context >= seen {
-            put(out, 0);
-            seen = context + 1;
-        } else {
-            put(out, rank.map_or(u64::from(context) + RECENT as u64, |r| r as u64));
-        }
-        recent.promote(rank.unwrap_or(RECENT - 1), context);
-        put(scratch, run.len() as u64 - 1);
-    }
-    let names = out.len() - names_at;
-    put(out, names as u64);
-    let prefix = out.len() - names_at - names;
-    out[names_at..].rotate_right(prefix);
-    out.extend_from_slice(scratch);
+/// Memory for coding CPUs, kept between blocks.
+#[derive(Debug, Default)]
+pub(super) struct CpuCoder {
+    /// Per CPU number: its place in the order of first use, from 1; 0 for none.
+    places: Vec<u32>,
+    /// CPU numbers by place.
+    numbers: Vec<u16>,
+    /// Per place: the thread that runs there.
+    running: Vec<u32>,
+    names: Vec<u8>,
+    gaps: Vec<u8>,
 }
 
-/// Reads the runs of `events` events over `count` threads.
-pub(super) fn read_runs(column: Cursor<'_>, events: u32, count: u32, out: &mut Vec<u32>) -> Result<(), Malformed> {
-    out.clear();
-    if events == 0 {
-        return column.finish();
-    }
-    let mut lens = column;
-    let names = lens.get_len()?;
-    let mut names = Cursor::new(lens.take(names)?);
-    let events = events as usize;
-    let mut recent = Recent::new();
-    let mut seen = 0;
-    while out.len() < events {
-        let (rank, context) = match names.get_u32()? {
-            0 => {
-                seen += 1;
-                (RECENT - 1, seen - 1)
+impl CpuCoder {
+    /// Appends on which CPU each event was, and which thread it was where that is not the CPU's last.
+    pub(super) fn write(&mut self, contexts: &[u32], cpus: &[u16], column: &mut Vec<u8>, switches: &mut Vec<u8>) {
+        self.places.fill(0);
+        self.numbers.clear();
+        self.running.clear();
+        self.names.clear();
+        self.gaps.clear();
+        cpus.iter().for_each(|cpu| self.meet(*cpu));
+        self.planes(cpus, column);
+        let (mut seen, mut gap) = (0, 0);
+        for (context, cpu) in contexts.iter().zip(cpus) {
+            let running = &mut self.running[self.places[usize::from(*cpu)] as usize - 1];
+            if running == context {
+                gap += 1;
+                continue;
             }
-            rank if rank < RECENT as u32 => (rank as usize, recent.0[rank as usize]),
-            context => (RECENT - 1, context - RECENT as u32),
-        };
-        if context >= seen || seen > count {
-            return Err(Malformed::UnknownId);
+            *running = *context;
+            put(&mut self.gaps, gap);
+            gap = 0;
+            if *context >= seen {
+                put(&mut self.names, name_code::NEW);
+                seen = *context + 1;
+            } else {
+                put(&mut self.names, u64::from(*context) + name_code::KNOWN);
+            }
         }
-        recent.promote(rank, context);
-        let len = lens.get_len()?;
-        if len >= events - out.len() {
+        if contexts.is_empty() {
+            return;
+        }
+        put(switches, self.numbers.len() as u64);
+        self.numbers.iter().for_each(|n| put(switches, u64::from(*n)));
+        put(switches, self.names.len() as u64);
+        switches.extend_from_slice(&self.names);
+        switches.extend_from_slice(&self.gaps);
+    }
+
+    #[inline]
+    fn meet(&mut self, cpu: u16) {
+        match self.places.get(usize::from(cpu)) {
+            Some(place) if *place != 0 => (),
+            _ => self.add(cpu),
+        }
+    }
+
+    #[cold]
+    fn add(&mut self, cpu: u16) {
+        let at = usize::from(cpu);
+        if self.places.len() <= at {
+            self.places.resize(at + 1, 0);
+        }
+        self.numbers.push(cpu);
+        self.running.push(IDLE);
+        self.places[at] = self.numbers.len() as u32;
+    }
+
+    fn planes(&self, cpus: &[u16], column: &mut Vec<u8>) {
+        let places = || cpus.iter().map(|cpu| self.places[usize::from(*cpu)].wrapping_sub(1));
+        column.extend(places().map(|place| place as u8));
+        if self.numbers.len() > ONE_BYTE {
+            column.extend(places().map(|place| (place >> 8) as u8));
+        }
+    }
+}
+
+/// Where each event of a block happened, read back.
+#[derive(Debug, Default)]
+pub(super) struct Cpus {
+    /// CPU numbers by place.
+    numbers: Vec<u16>,
+    /// Per event: the place of its CPU.
+    places: Vec<u16>,
+    running: Vec<u32>,
+}
+
+impl Cpus {
+    /// Reads the CPUs and the threads of `events` events; there are `count` threads.
+    pub(super) fn read(
+        &mut self,
+        column: &Cursor<'_>,
+        switches: Cursor<'_>,
+        events: usize,
+        count: u32,
+        out: &mut Vec<u32>,
+    ) -> Result<(), Malformed> {
+        out.clear();
+        self.numbers.clear();
+        self.places.clear();
+        let bytes = column.remaining();
+        if events == 0 {
+            return if bytes.is_empty() {
+                switches.finish()
+            } else {
+                Err(Malformed::LeftOver)
+            };
+        }
+        let mut gaps = switches;
+        self.read_numbers(&mut gaps, events)?;
+        let names = gaps.get_len()?;
+        let names = Cursor::new(gaps.take(names)?);
+        let planes = if self.numbers.len() > ONE_BYTE { 2 } else { 1 };
+        if bytes.len() != planes * events {
             return Err(Malformed::Counts);
         }
-        out.resize(out.len() + len + 1, context);
-    }
-    names.finish()?;
-    lens.finish()
-}
-
-/// Appends where CPUs change: after how many events that were as predicted, and to which CPU. A thread is predicted to
-/// stay where it was; one that did not run yet, to be nowhere.
-pub(super) fn write_cpus(contexts: &[u32], cpus: &[u16], count: usize, out: &mut Vec<u8>) {
-    let mut last = vec![None; count];
-    let mut gap = 0u64;
-    for (context, cpu) in contexts.iter().zip(cpus) {
-        let predicted = &mut last[*context as usize];
-        if *predicted == Some(*cpu) {
-            gap += 1;
-            continue;
+        let (low, high) = bytes.split_at(events);
+        self.running.clear();
+        self.running.resize(self.numbers.len().max(ONE_BYTE), IDLE);
+        let mut switching = Switching {
+            names,
+            gaps,
+            count,
+            cpus: self.numbers.len(),
+            seen: 0,
+        };
+        if planes == 1 {
+            self.places.extend(low.iter().map(|low| u16::from(*low)));
+            return switching.assign(low, &mut self.running, out);
         }
-        put(out, gap);
-        put(out, u64::from(*cpu));
-        *predicted = Some(*cpu);
-        gap = 0;
+        let both = low.iter().zip(high);
+        self.places
+            .extend(both.map(|(low, high)| u16::from(*low) | u16::from(*high) << 8));
+        switching.assign(&self.places, &mut self.running, out)
+    }
+
+    fn read_numbers(&mut self, cursor: &mut Cursor<'_>, events: usize) -> Result<(), Malformed> {
+        let cpus = cursor.get_len()?;
+        if cpus > events {
+            return Err(Malformed::Counts);
+        }
+        for _ in 0..cpus {
+            let number = u16::try_from(cursor.get()?).map_err(|_| Malformed::OutOfRange)?;
+            self.numbers.push(number);
+        }
+        Ok(())
+    }
+
+    /// The CPU of each event.
+    pub(super) fn expand(&self, out: &mut Vec<u16>) {
+        let number = |place: &u16| self.numbers.get(usize::from(*place)).copied().unwrap_or(0);
+        out.clear();
+        out.extend(self.places.iter().map(number));
     }
 }
 
-/// Reads the CPUs of events whose threads are known.
-pub(super) fn read_cpus(
-    cursor: &mut Cursor<'_>,
-    contexts: &[u32],
+/// The switches of a block, while they are read.
+struct Switching<'a> {
+    names: Cursor<'a>,
+    gaps: Cursor<'a>,
+    /// How many threads and CPUs there are.
     count: u32,
-    last: &mut Vec<u16>,
-    out: &mut Vec<u16>,
-) -> Result<(), Malformed> {
-    out.clear();
-    last.clear();
-    last.resize(count as usize, 0);
-    let mut rest = contexts;
-    while cursor.len() > 0 {
-        let gap = cursor.get_len()?;
-        let cpu = u16::try_from(cursor.get()?).map_err(|_| Malformed::OutOfRange)?;
-        let (as_predicted, changed) = rest.split_at_checked(gap).ok_or(Malformed::Counts)?;
-        let (context, tail) = changed.split_first().ok_or(Malformed::Counts)?;
-        out.extend(as_predicted.iter().map(|c| last.get(*c as usize).copied().unwrap_or(0)));
-        *last.get_mut(*context as usize).ok_or(Malformed::UnknownId)? = cpu;
-        out.push(cpu);
-        rest = tail;
+    cpus: usize,
+    /// How many threads were met.
+    seen: u32,
+}
+
+impl Switching<'_> {
+    /// Names the thread of each event, given the places of their CPUs.
+    fn assign<T: Copy + Into<usize>>(
+        &mut self,
+        places: &[T],
+        running: &mut [u32],
+        out: &mut Vec<u32>,
+    ) -> Result<(), Malformed> {
+        out.reserve(places.len());
+        let mut rest = places;
+        while self.names.len() > 0 {
+            let gap = self.gaps.get_len()?;
+            let (same, switched) = rest.split_at_checked(gap).ok_or(Malformed::Counts)?;
+            let (place, tail) = switched.split_first().ok_or(Malformed::Counts)?;
+            stay(same, running, out);
+            let place = (*place).into();
+            if place >= self.cpus {
+                return Err(Malformed::UnknownId);
+            }
+            let context = self.name()?;
+            *running.get_mut(place).ok_or(Malformed::UnknownId)? = context;
+            out.push(context);
+            rest = tail;
+        }
+        stay(rest, running, out);
+        self.gaps.finish()?;
+        // Threads have small numbers: one that is not there shows in the high bits.
+        if out.iter().fold(0, |bits, context| bits | context) >= IDLE / 2 {
+            return Err(Malformed::UnknownId);
+        }
+        Ok(())
     }
-    out.extend(rest.iter().map(|c| last.get(*c as usize).copied().unwrap_or(0)));
-    Ok(())
+
+    #[inline]
+    fn name(&mut self) -> Result<u32, Malformed> {
+        let context = match self.names.get_u32()? {
+            0 => {
+                self.seen += 1;
+                self.seen - 1
+            }
+            known => known - name_code::KNOWN as u32,
+        };
+        if context < self.seen && self.seen <= self.count {
+            Ok(context)
+        } else {
+            Err(Malformed::UnknownId)
+        }
+    }
+}
+
+/// Events on whose CPUs the threads go on.
+#[inline]
+fn stay<T: Copy + Into<usize>>(places: &[T], running: &[u32], out: &mut Vec<u32>) {
+    out.extend(
+        places
+            .iter()
+            .map(|place| running.get((*place).into()).copied().unwrap_or(IDLE)),
+    );
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn runs(contexts: &[u32], count: u32) {
-        let (mut scratch, mut bytes, mut back) = (Vec::new(), Vec::new(), Vec::new());
-        write_runs(contexts, &mut scratch, &mut bytes);
-        let read = read_runs(Cursor::new(&bytes), contexts.len() as u32, count, &mut back);
-        assert_eq!(read, Ok(()));
+    fn round_trip(contexts: &[u32], cpus: &[u16], count: u32) {
+        let (mut column, mut switches) = (Vec::new(), Vec::new());
+        let mut coder = CpuCoder::default();
+        coder.write(&[0], &[9], &mut Vec::new(), &mut Vec::new());
+        coder.write(contexts, cpus, &mut column, &mut switches);
+        let (mut read, mut back, mut numbers) = (Cpus::default(), Vec::new(), Vec::new());
+        let (column, switches) = (Cursor::new(&column), Cursor::new(&switches));
+        assert_eq!(read.read(&column, switches, contexts.len(), count, &mut back), Ok(()));
+        read.expand(&mut numbers);
         assert_eq!(back, contexts);
+        assert_eq!(numbers, cpus);
     }
 
     #[test]
-    fn runs_come_back() {
-        runs(&[], 0);
-        runs(&[0, 0, 1, 0, 1, 1, 2, 0], 3);
-        let mut many: Vec<u32> = (0..40).collect();
-        many.extend([0, 39, 20, 20, 0, 1, 39]);
-        many.extend((0..1000).map(|i| i * 7 % 40));
-        runs(&many, 40);
+    fn threads_and_cpus_come_back() {
+        round_trip(&[0], &[0], 1);
+        round_trip(&[0, 0, 1, 0, 1, 1, 2, 0], &[0, 0, 700, 1, 700, 2, 0, 1], 3);
+        let contexts: Vec<u32> = (0..40).chain((0..1000).map(|i| i * 7 % 40)).collect();
+        let cpus: Vec<u16> = (0..1040u32).map(|i| (i * i % 11) as u16).collect();
+        round_trip(&contexts, &cpus, 40);
+        let many: Vec<u16> = (0..1040u16).map(|i| i * 63).collect();
+        round_trip(&contexts, &many, 40);
     }
 
     #[test]
-    fn cpus_come_back() {
-        let contexts = [0, 0, 1, 0, 1, 1, 2, 0];
-        let cpus = [0, 0, 700, 1, 700, 2, 0, 1];
-        let (mut bytes, mut last, mut back) = (Vec::new(), Vec::new(), Vec::new());
-        write_cpus(&contexts, &cpus, 3, &mut bytes);
-        let mut cursor = Cursor::new(&bytes);
-        assert_eq!(read_cpus(&mut cursor, &contexts, 3, &mut last, &mut back), Ok(()));
-        assert_eq!(back, cpus);
-    }
-
-    #[test]
-    fn a_run_beyond_the_block_is_an_error() {
-        let mut out = Vec::new();
-        assert_eq!(
-            read_runs(Cursor::new(&[1, 0, 5]), 5, 1, &mut out),
-            Err(Malformed::Counts)
-        );
-        assert_eq!(
-            read_runs(Cursor::new(&[1, 1, 4]), 5, 1, &mut out),
-            Err(Malformed::UnknownId)
-        );
+    fn what_is_no_thread_or_cpu_is_an_error() {
+        let read = |column: &[u8], switches: &[u8]| {
+            let (column, switches) = (Cursor::new(column), Cursor::new(switches));
+            Cpus::default().read(&column, switches, 3, 1, &mut Vec::new())
+        };
+        assert_eq!(read(&[0, 0, 0], &[1, 5, 1, 0, 0]), Ok(()));
+        // No thread runs there.
+        assert_eq!(read(&[0, 1, 0], &[2, 5, 6, 1, 0, 0]), Err(Malformed::UnknownId));
+        // No such CPU.
+        assert_eq!(read(&[7, 7, 7], &[1, 5, 1, 0, 0]), Err(Malformed::UnknownId));
+        // No such thread.
+        assert_eq!(read(&[0, 0, 0], &[1, 5, 1, 1, 0]), Err(Malformed::UnknownId));
+        assert_eq!(read(&[0, 0, 0], &[1, 5, 2, 0, 0, 0, 0]), Err(Malformed::UnknownId));
+        // Behind the last event.
+        assert_eq!(read(&[0, 0, 0], &[1, 5, 1, 0, 3]), Err(Malformed::Counts));
+        assert_eq!(read(&[0, 0], &[1, 5, 1, 0, 0]), Err(Malformed::Counts));
+        assert_eq!(read(&[0, 0, 0], &[1, 5, 1, 0, 0, 0]), Err(Malformed::LeftOver));
+        assert_eq!(read(&[0, 0, 0], &[0, 0]), Err(Malformed::UnknownId));
     }
 }

@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::Need;
 use crate::container::Container;
 use crate::event::{Arg, EventType};
 use crate::fd::{FdKind, Socket};
@@ -26,29 +27,40 @@ impl StrId {
 }
 
 /// The strings of a block, in id order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Strings {
+    /// Longer than what is used.
     pub(crate) bytes: Vec<u8>,
-    /// `ends[id]` is where string `id` ends; it begins where the one before ends.
-    pub(crate) ends: Vec<u32>,
+    pub(crate) used: usize,
+    /// Per string: where it begins and ends.
+    pub(crate) spans: Vec<(u32, u32)>,
+}
+
+/// The strings, whatever lies behind them in memory that is used again.
+impl std::fmt::Debug for Strings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ids = (0..self.len() as u32).map(StrId);
+        f.debug_list().entries(ids.map(|id| self.get(id))).finish()
+    }
 }
 
 impl Strings {
     /// How many ids there are, the two fixed ones included.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.spans.len()
     }
 
     /// Whether nothing was decoded yet.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.spans.is_empty()
     }
 
     /// The bytes of a string; empty for [`StrId::NONE`], and for ids of string sections that were not asked for.
+    #[inline]
     pub fn get(&self, id: StrId) -> &[u8] {
-        let i = id.0 as usize;
-        let Some(&end) = self.ends.get(i) else { return &[] };
-        let start = if i == 0 { 0 } else { self.ends[i - 1] };
+        let Some(&(start, end)) = self.spans.get(id.0 as usize) else {
+            return &[];
+        };
         self.bytes.get(start as usize..end as usize).unwrap_or(&[])
     }
 
@@ -108,7 +120,7 @@ pub struct FdRecord {
     pub open_flags: u32,
     pub dev: u64,
     pub ino: u64,
-    pub socket: Option<Socket>,
+    pub socket: Option<Box<Socket>>,
 }
 
 /// A path as the caller wrote it, relative to its resolved form.
@@ -246,7 +258,7 @@ impl<'a> FdView<'a> {
 
     /// Falco's `fd.name`: the path, or the tuple `client->server` of an internet socket.
     pub fn name(&self) -> std::borrow::Cow<'a, [u8]> {
-        match self.entry.socket {
+        match &self.entry.socket {
             Some(s) if s.is_connected() => format!("{}->{}", Tuple(s.client()), Tuple(s.server()))
                 .into_bytes()
                 .into(),
@@ -286,6 +298,9 @@ pub struct KindColumns {
     pub spec: std::sync::Arc<EventSpec>,
     /// The rows of this type, ascending.
     pub rows: Vec<u32>,
+    /// Types of the hot family: the open object of each event, an index into [`Dictionaries::fds`], 0 for none. Empty
+    /// where no event has one.
+    pub fds: Vec<u32>,
     /// One per parameter; empty when arguments of this family were not asked for.
     pub args: Vec<ArgColumn>,
 }
@@ -293,6 +308,8 @@ pub struct KindColumns {
 /// The decoded columns of a block. A column that was not asked for is empty.
 #[derive(Clone, Debug, Default)]
 pub struct Decoded {
+    /// Which columns there are.
+    pub(crate) have: Need,
     /// How many events there are.
     pub len: usize,
     /// Number of the first event in the recording; events of a block are numbered consecutively.
@@ -303,8 +320,12 @@ pub struct Decoded {
     pub kinds: Vec<KindColumns>,
     /// Per event: index into `kinds`.
     pub kind: Vec<u16>,
-    /// Per event: position among the events of its type.
+    /// Per event: position among the events of its type; there where arguments are.
     pub ordinal: Vec<u32>,
+    /// Per thread: where its events end if they are taken thread by thread.
+    pub(crate) thread_ends: Vec<u32>,
+    /// Event types thread by thread; empty where there are more than a byte can tell apart.
+    pub(crate) thread_kinds: Vec<u8>,
     /// Per event: UTC nanoseconds.
     pub ts: Vec<u64>,
     /// Per event: CPU.
@@ -328,6 +349,22 @@ impl Decoded {
     pub fn event(&self, row: usize) -> EventView<'_> {
         debug_assert!(row < self.len);
         EventView { block: self, row }
+    }
+
+    /// Whether a thread may have events of a type, given as indices into `dict.contexts` and `kinds`. Certain where
+    /// [`Need::THREAD_KINDS`] was asked for and the block has no more than 256 types.
+    pub fn thread_has(&self, context: usize, kind: usize) -> bool {
+        let start = match context.checked_sub(1) {
+            Some(before) => self.thread_ends.get(before).copied(),
+            None => Some(0),
+        };
+        let (Some(start), Some(end)) = (start, self.thread_ends.get(context)) else {
+            return true;
+        };
+        match (self.thread_kinds.get(start as usize..*end as usize), u8::try_from(kind)) {
+            (Some(kinds), Ok(kind)) => kinds.contains(&kind),
+            _ => true,
+        }
     }
 
     /// Views of all events, in order.

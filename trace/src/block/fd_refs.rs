@@ -134,26 +134,38 @@ impl FdRefs {
     }
 }
 
-/// Reads the references of the events `rows`, all of one type of the hot family, into `out`.
+/// Reads the references of the events of one type of the hot family.
 pub(super) fn read_hot_refs(
     cursor: &mut Cursor<'_>,
     refs: &mut FdRefs,
-    rows: &[u32],
-    out: &mut [u32],
+    events: u32,
+    out: &mut Vec<u32>,
 ) -> Result<(), Malformed> {
+    // As many bytes at least.
+    if cursor.len() < events as usize {
+        return Err(Malformed::Truncated);
+    }
+    out.reserve(events as usize);
     let mut last = 0;
-    for row in rows {
+    for _ in 0..events {
         last = match cursor.get()? {
             hot_code::NONE => 0,
             hot_code::NEW => refs.fresh()?,
             hot_code::SAME => last,
             at => refs.known(at - hot_code::KNOWN)?,
         };
-        if let Some(slot) = out.get_mut(*row as usize) {
-            *slot = last;
-        }
+        out.push(last);
     }
     Ok(())
+}
+
+/// Puts the references of a type where its events are.
+pub(super) fn scatter(rows: &[u32], fds: &[u32], out: &mut [u32]) {
+    for (row, fd) in rows.iter().zip(fds) {
+        if let Some(place) = out.get_mut(*row as usize) {
+            *place = *fd;
+        }
+    }
 }
 
 /// Codes of a reference of the bulk family.
@@ -167,7 +179,8 @@ mod bulk_code {
 
 /// How many descriptor numbers are told apart per thread; events without a number have a slot of their own.
 const NUMBERS: usize = 16;
-const SLOTS: usize = NUMBERS + 1;
+/// Slots of a thread: those of the numbers, that of events without one, and some that are not used.
+const SLOTS: usize = 2 * NUMBERS;
 
 /// What each thread last did with each descriptor number, modulo [`NUMBERS`].
 #[derive(Debug, Default)]
@@ -216,14 +229,45 @@ pub(super) fn observe(slot: &mut u32, fd: u32, numbering: &FdNumbering) {
     *slot = numbering.indices[fd as usize];
 }
 
-/// Reads the reference of one event of the bulk family.
-#[inline]
-pub(super) fn read_bulk_ref(cursor: &mut Cursor<'_>, refs: &mut FdRefs, slot: &mut u32) -> Result<u32, Malformed> {
-    match cursor.get()? {
-        bulk_code::PREDICTED => (),
-        bulk_code::NEW => *slot = refs.fresh()?,
-        bulk_code::NONE => *slot = 0,
-        at => *slot = refs.known(at - bulk_code::KNOWN)?,
+/// What the references of the bulk family make of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Its type has no references.
+    Passed,
+    /// It is of the hot family: its reference is known.
+    Observed,
+    /// Its reference is to be read.
+    Read,
+}
+
+/// Reads the references of the bulk family; `events` are the type, thread and descriptor number of each event, `roles`
+/// those of the types, and `out` has the references of the hot family.
+pub(super) fn read_bulk_refs<'a>(
+    mut cursor: Cursor<'_>,
+    mut refs: FdRefs,
+    prediction: &mut FdPrediction,
+    events: impl Iterator<Item = ((&'a u16, &'a u32), &'a i64)>,
+    roles: &[Role],
+    out: &mut [u32],
+) -> Result<(), Malformed> {
+    for (((kind, context), num), fd) in events.zip(out) {
+        let role = roles.get(*kind as usize).copied().unwrap_or(Role::Passed);
+        if role == Role::Passed {
+            continue;
+        }
+        let slot = prediction.slot(*context, *num).ok_or(Malformed::UnknownId)?;
+        if role == Role::Observed {
+            *slot = *fd;
+            continue;
+        }
+        match cursor.get()? {
+            bulk_code::PREDICTED => (),
+            bulk_code::NEW => *slot = refs.fresh()?,
+            bulk_code::NONE => *slot = 0,
+            at => *slot = refs.known(at - bulk_code::KNOWN)?,
+        }
+        *fd = *slot;
     }
-    Ok(*slot)
+    refs.finish()?;
+    cursor.finish()
 }

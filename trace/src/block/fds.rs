@@ -7,7 +7,7 @@ use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::decoded::{FdRecord, RawPath, StrId};
 use super::strings::{Interner, Numbering, Refs, StrRef, raw_path, read_raw, write_raw};
-use super::varint::{Cursor, Malformed, put, unzigzag, zigzag};
+use super::varint::{Cursor, Malformed, WORD, put, unzigzag, zigzag};
 use crate::fd::{FdEntry, FdKind, Role, Socket};
 
 /// The entry that stands for "none".
@@ -70,7 +70,7 @@ impl FdTable {
             open_flags: fd.open_flags,
             dev: fd.dev,
             ino: fd.ino,
-            socket: fd.socket,
+            socket: fd.socket.map(Box::new),
         };
         let at = self.content(record);
         self.index.insert(fd.id, at);
@@ -109,7 +109,7 @@ impl FdTable {
 }
 
 fn content_hash(hasher: &DefaultHashBuilder, fd: &FdRecord) -> u64 {
-    hasher.hash_one((fd.name.0, fd.ino, fd.open_flags, fd.socket))
+    hasher.hash_one((fd.name.0, fd.ino, fd.open_flags, &fd.socket))
 }
 
 /// Codes of an object's name.
@@ -119,13 +119,14 @@ mod name_code {
     pub(super) const KNOWN: u64 = 2;
 }
 
-/// Appends the entries `section` of `fds`, field by field.
+/// Appends the entries `section` of `fds`, field by field: to one column what rules look at, to the other which files
+/// they are.
 pub(super) fn write(
     fds: &[FdRecord],
     section: &[u32],
     interner: &Interner,
     numbering: &mut Numbering,
-    out: &mut Vec<u8>,
+    [out, files]: [&mut Vec<u8>; 2],
 ) {
     let each = || section.iter().map(|at| &fds[*at as usize]);
     out.extend(each().map(|fd| fd.kind as u8));
@@ -140,14 +141,14 @@ pub(super) fn write(
     }
     each().for_each(|fd| write_raw(out, fd.name_raw, RawPath::Same, interner.get(fd.name), numbering));
     each().for_each(|fd| put(out, u64::from(fd.open_flags)));
-    write_steps(out, each().map(|fd| fd.dev));
-    write_steps(out, each().map(|fd| fd.ino));
     for fd in each() {
         match &fd.socket {
             None => out.push(0),
             Some(socket) => write_socket(out, socket),
         }
     }
+    write_steps(files, each().map(|fd| fd.dev));
+    write_steps(files, each().map(|fd| fd.ino));
 }
 
 /// How many values before it a value may be coded against.
@@ -226,18 +227,35 @@ pub(super) fn read(
     for fd in new.iter_mut() {
         fd.open_flags = cursor.get_u32()?;
     }
+    read_sockets(cursor, new)?;
+    cursor.finish()
+}
+
+/// Reads which files entries are.
+pub(super) fn read_files(cursor: &mut Cursor<'_>, fds: &mut [FdRecord]) -> Result<(), Malformed> {
     let mut recent = [0; CANDIDATES];
-    for fd in new.iter_mut() {
+    for fd in fds.iter_mut() {
         fd.dev = read_step(cursor, &mut recent)?;
     }
     let mut recent = [0; CANDIDATES];
-    for fd in new.iter_mut() {
+    for fd in fds.iter_mut() {
         fd.ino = read_step(cursor, &mut recent)?;
     }
-    for fd in new.iter_mut() {
-        fd.socket = read_socket(cursor)?;
-    }
     cursor.finish()
+}
+
+fn read_sockets(cursor: &mut Cursor<'_>, fds: &mut [FdRecord]) -> Result<(), Malformed> {
+    for several in fds.chunks_mut(WORD) {
+        // Most objects are none.
+        if several.len() == WORD && cursor.peek_eight() == Some([0; WORD]) {
+            cursor.take(WORD)?;
+            continue;
+        }
+        for fd in several {
+            fd.socket = read_socket(cursor)?.map(Box::new);
+        }
+    }
+    Ok(())
 }
 
 /// First byte of a socket: which ends are IPv6, and the role; 0 is "no socket".

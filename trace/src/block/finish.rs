@@ -23,7 +23,7 @@ pub(super) struct Coder {
     fds: FdNumbering,
     prediction: FdPrediction,
     order: kinds::ThreadOrder,
-    bytes: Vec<u8>,
+    cpus: contexts::CpuCoder,
     numbers: Vec<i64>,
     /// Per kind buffer: its position in the head's list.
     local: Vec<u16>,
@@ -118,17 +118,24 @@ impl Coder {
         let kind = content.kind.iter().map(|k| local[*k as usize]);
 
         let threads = content.contexts.list();
-        self.order.start(&content.context, threads.len());
+        let mut events = vec![0; threads.len()];
+        content
+            .context
+            .iter()
+            .for_each(|context| events[*context as usize] += 1);
+        let ends: Vec<u32> = events
+            .iter()
+            .scan(0, |end, n| {
+                *end += n;
+                Some(*end)
+            })
+            .collect();
+        self.order.start(&ends);
         let column = self.columns.get(Column::Kinds);
         kinds::write(kind, &content.context, &mut self.order, families.all().count(), column);
-        contexts::write(threads, self.columns.get(Column::Contexts));
-        contexts::write_runs(&content.context, &mut self.bytes, self.columns.get(Column::ContextRuns));
-        contexts::write_cpus(
-            &content.context,
-            &content.cpu,
-            threads.len(),
-            self.columns.get(Column::Cpu),
-        );
+        contexts::write(threads, &events, self.columns.get(Column::Contexts));
+        let [cpus, switches] = self.columns.get_many([Column::Cpus, Column::Switches]);
+        self.cpus.write(&content.context, &content.cpu, cpus, switches);
 
         let base = content.ts.first().copied().unwrap_or(0);
         let [low, middle, high, escapes] =
@@ -211,9 +218,9 @@ impl Coder {
                 nums,
             );
         }
-        let [dict, lens, text] = self
-            .columns
-            .get_many([columns.fd_dict, columns.fd_lens, columns.fd_text]);
+        let [dict, files, lens, text] =
+            self.columns
+                .get_many([columns.fd_dict, columns.fd_files, columns.fd_lens, columns.fd_text]);
         let section = self.fds.take_section();
         counts.fds[usize::from(fd_section == Section::BulkFds)] = section.len() as u32;
         fds::write(
@@ -221,7 +228,7 @@ impl Coder {
             section,
             &content.strings,
             &mut self.strings,
-            dict,
+            [dict, files],
         );
         counts.strings[fd_section as usize] = self.strings.finish_section(&content.strings, lens, text);
 

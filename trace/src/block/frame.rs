@@ -19,6 +19,9 @@ const ONE_SHARED_FRAME: usize = 16 * 1024;
 /// Fewer bytes are not worth an attempt to compress.
 const TRY_ZSTD: usize = 48;
 
+/// What saves less than this part of a frame is not worth decompressing: the low bytes of times.
+const WORTHWHILE: usize = 64;
+
 macro_rules! columns {
     ($($id:literal $variant:ident $name:literal $group:ident,)*) => {
         /// A column; the number is the id of its frame.
@@ -43,12 +46,12 @@ macro_rules! columns {
 }
 
 /// How many columns there are.
-pub(super) const COLUMNS: usize = 38;
+pub(super) const COLUMNS: usize = 40;
 
 columns! {
     0 Kinds "kinds" Hot,
     1 Contexts "contexts" Hot,
-    2 ContextRuns "context runs" Hot,
+    2 Cpus "cpu" Hot,
     3 Images "images" Hot,
     4 Containers "containers" Hot,
     5 ImageLens "image string lengths" Hot,
@@ -81,9 +84,11 @@ columns! {
     32 TsMiddle "time, middle byte" Bulk,
     33 TsHigh "time, high byte" Bulk,
     34 TsEscapes "time, large steps" Bulk,
-    35 Cpu "cpu" Bulk,
+    35 Switches "switches" Hot,
     36 DataLens "data lengths" Bulk,
     37 DataBytes "data" Alone,
+    38 HotFdFiles "hot fd files" Bulk,
+    39 BulkFdFiles "bulk fd files" Bulk,
 }
 
 /// With which columns a small column may share a frame.
@@ -113,6 +118,7 @@ pub fn frame_name(id: u8) -> &'static str {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FamilyColumns {
     pub(super) fd_dict: Column,
+    pub(super) fd_files: Column,
     pub(super) fd_lens: Column,
     pub(super) fd_text: Column,
     pub(super) fd_refs: Column,
@@ -128,6 +134,7 @@ pub(super) struct FamilyColumns {
 
 pub(super) const HOT: FamilyColumns = FamilyColumns {
     fd_dict: Column::HotFdDict,
+    fd_files: Column::HotFdFiles,
     fd_lens: Column::HotFdLens,
     fd_text: Column::HotFdText,
     fd_refs: Column::HotFdRefs,
@@ -143,6 +150,7 @@ pub(super) const HOT: FamilyColumns = FamilyColumns {
 
 pub(super) const BULK: FamilyColumns = FamilyColumns {
     fd_dict: Column::BulkFdDict,
+    fd_files: Column::BulkFdFiles,
     fd_lens: Column::BulkFdLens,
     fd_text: Column::BulkFdText,
     fd_refs: Column::BulkFdRefs,
@@ -198,7 +206,7 @@ impl Compressor {
         self.packed.clear();
         self.packed.reserve(compress_bound(raw.len()));
         let len = self.zstd.compress2(&mut self.packed, raw).ok()?;
-        (len < raw.len()).then_some(&self.packed)
+        (len + raw.len() / WORTHWHILE < raw.len()).then_some(&self.packed)
     }
 }
 
@@ -351,6 +359,8 @@ pub(super) struct Frames {
     /// One per column, then one per shared frame.
     buffers: [Vec<u8>; COLUMNS + 2],
     places: [(u8, Range<usize>); COLUMNS],
+    /// Which buffers hold frames of the block.
+    unpacked: u64,
 }
 
 impl Default for Frames {
@@ -359,6 +369,7 @@ impl Default for Frames {
             zstd: DCtx::create(),
             buffers: std::array::from_fn(|_| Vec::new()),
             places: std::array::from_fn(|_| (0, 0..0)),
+            unpacked: 0,
         }
     }
 }
@@ -370,19 +381,28 @@ impl fmt::Debug for Frames {
 }
 
 impl Frames {
-    /// Checks and decompresses the frames that hold the wanted columns.
-    pub(super) fn load(&mut self, entries: &[FrameEntry], body: &[u8], wanted: ColumnSet) -> Result<(), BlockError> {
+    /// Forgets the block before.
+    pub(super) fn begin(&mut self) {
         self.places = std::array::from_fn(|_| (0, 0..0));
+        self.unpacked = 0;
+    }
+
+    /// Checks and decompresses the frames that hold the wanted columns, but for those that were before.
+    pub(super) fn load(&mut self, entries: &[FrameEntry], body: &[u8], wanted: ColumnSet) -> Result<(), BlockError> {
         for (entry, frame) in locate(entries, body)? {
             if !wanted.wants(entry.id) {
                 continue;
             }
-            check(entry, frame)?;
             let slot = match entry.id {
                 SHARED_HOT => COLUMNS,
                 SHARED_BULK => COLUMNS + 1,
                 own => own as usize,
             };
+            if self.unpacked >> slot & 1 == 1 {
+                continue;
+            }
+            check(entry, frame)?;
+            self.unpacked |= 1 << slot;
             self.unpack(slot, entry, frame)?;
             if slot < COLUMNS {
                 self.place(slot as u8, slot as u8, 0..entry.raw_len as usize);

@@ -4,7 +4,7 @@
 //! that [`ABSENT`] (`i64::MIN`, the value that is never stored) becomes 0.
 
 use super::decoded::ABSENT;
-use super::varint::{Cursor, Malformed, put, unzigzag, zigzag};
+use super::varint::{Cursor, Malformed, WORD, put, unzigzag, zigzag};
 
 /// Every value is the same; its code follows once.
 const CONSTANT: u8 = 0;
@@ -22,6 +22,17 @@ fn code(v: i64) -> u64 {
 fn value(code: u64) -> i64 {
     unzigzag(code.wrapping_sub(1))
 }
+
+/// The values of codes of one byte.
+const SMALL_VALUES: [i64; 128] = {
+    let mut values = [0; 128];
+    let mut code = 0;
+    while code < values.len() {
+        values[code] = unzigzag((code as u64).wrapping_sub(1));
+        code += 1;
+    }
+    values
+};
 
 /// Appends a column. Differences to the previous value are stored if `delta` says so or if they are smaller.
 pub(super) fn write(out: &mut Vec<u8>, values: &[i64], delta: bool) {
@@ -80,37 +91,115 @@ fn write_delta(out: &mut Vec<u8>, values: &[i64]) {
     }
 }
 
-/// Reads a column of `n` values, handing each to `sink`.
+/// Takes the values of a column in their order.
+pub(super) trait Sink {
+    /// Takes the next.
+    fn one(&mut self, v: i64);
+
+    /// Takes the next eight.
+    #[inline(always)]
+    fn eight(&mut self, values: [i64; WORD]) {
+        values.into_iter().for_each(|v| self.one(v));
+    }
+}
+
+impl Sink for &mut Vec<i64> {
+    #[inline(always)]
+    fn one(&mut self, v: i64) {
+        self.push(v);
+    }
+
+    #[inline(always)]
+    fn eight(&mut self, values: [i64; WORD]) {
+        self.extend_from_slice(&values);
+    }
+}
+
+/// Puts values where the events of a type are.
+pub(super) struct Scatter<'a> {
+    /// The rows of the type's events whose values are still to come.
+    pub(super) rows: &'a [u32],
+    /// A column of all events.
+    pub(super) out: &'a mut [i64],
+}
+
+impl Sink for Scatter<'_> {
+    #[inline(always)]
+    fn one(&mut self, v: i64) {
+        let Some((row, rest)) = self.rows.split_first() else {
+            return;
+        };
+        self.rows = rest;
+        if let Some(place) = self.out.get_mut(*row as usize) {
+            *place = v;
+        }
+    }
+
+    #[inline(always)]
+    fn eight(&mut self, values: [i64; WORD]) {
+        let Some((rows, rest)) = self.rows.split_first_chunk::<WORD>() else {
+            return;
+        };
+        self.rows = rest;
+        for (row, v) in rows.iter().zip(values) {
+            if let Some(place) = self.out.get_mut(*row as usize) {
+                *place = v;
+            }
+        }
+    }
+}
+
+/// Reads a column of `n` values.
 #[inline]
-pub(super) fn read(cursor: &mut Cursor<'_>, n: usize, mut sink: impl FnMut(i64)) -> Result<(), Malformed> {
+pub(super) fn read(cursor: &mut Cursor<'_>, n: usize, mut sink: impl Sink) -> Result<(), Malformed> {
     if n == 0 {
         return Ok(());
     }
     match cursor.byte()? {
         CONSTANT => {
             let v = value(cursor.get()?);
-            (0..n).for_each(|_| sink(v));
+            (0..n).for_each(|_| sink.one(v));
+            Ok(())
         }
-        PLAIN => {
-            for _ in 0..n {
-                sink(value(cursor.get()?));
+        PLAIN => read_plain(cursor, n, sink),
+        DELTA => read_delta(cursor, n, sink),
+        _ => Err(Malformed::UnknownMode),
+    }
+}
+
+#[inline]
+fn read_plain(cursor: &mut Cursor<'_>, n: usize, mut sink: impl Sink) -> Result<(), Malformed> {
+    let mut left = n;
+    while left >= WORD {
+        match cursor.eight() {
+            Some(codes) => sink.eight(codes.map(|code| SMALL_VALUES[usize::from(code & 0x7F)])),
+            None => {
+                for _ in 0..WORD {
+                    sink.one(value(cursor.get_any()?));
+                }
             }
         }
-        DELTA => {
-            let mut last = 0i64;
-            for _ in 0..n {
-                last = match cursor.get()? {
-                    0 => {
-                        sink(ABSENT);
-                        continue;
-                    }
-                    1 => unzigzag(cursor.get()?),
-                    step => last.wrapping_add(unzigzag(step - 2)),
-                };
-                sink(last);
+        left -= WORD;
+    }
+    for _ in 0..left {
+        sink.one(value(cursor.get()?));
+    }
+    Ok(())
+}
+
+#[inline]
+fn read_delta(cursor: &mut Cursor<'_>, n: usize, mut sink: impl Sink) -> Result<(), Malformed> {
+    let mut last = 0i64;
+    for _ in 0..n {
+        last = match cursor.get_any()? {
+            0 => {
+                sink.one(ABSENT);
+                continue;
             }
-        }
-        _ => return Err(Malformed::UnknownMode),
+            1 => unzigzag(cursor.get()?),
+            step => last.wrapping_add(unzigzag(step - 2)),
+        };
+        sink.one(last);
     }
     Ok(())
 }
@@ -124,7 +213,7 @@ mod tests {
         write(&mut bytes, values, delta);
         let mut cursor = Cursor::new(&bytes);
         let mut back = Vec::new();
-        assert_eq!(read(&mut cursor, values.len(), |v| back.push(v)), Ok(()));
+        assert_eq!(read(&mut cursor, values.len(), &mut back), Ok(()));
         assert_eq!(cursor.finish(), Ok(()));
         assert_eq!(back, values);
         bytes.len()
@@ -152,6 +241,7 @@ mod tests {
         for delta in [false, true] {
             round_trip(&edges, delta);
             round_trip(&[], delta);
+            round_trip(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 300, 1, 1, 1, 1, 1, 1, ABSENT, 4], delta);
             assert_eq!(round_trip(&[ABSENT; 1000], delta), 2);
             assert_eq!(round_trip(&[-7; 1000], delta), 2);
         }
@@ -159,6 +249,9 @@ mod tests {
 
     #[test]
     fn unknown_mode_is_an_error() {
-        assert_eq!(read(&mut Cursor::new(&[9, 0]), 1, |_| ()), Err(Malformed::UnknownMode));
+        assert_eq!(
+            read(&mut Cursor::new(&[9, 0]), 1, &mut Vec::new()),
+            Err(Malformed::UnknownMode)
+        );
     }
 }

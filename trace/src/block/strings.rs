@@ -4,7 +4,6 @@
 //! string for the first time therefore says no more than "the next one".
 
 use std::hash::BuildHasher;
-use std::ops::Range;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
@@ -188,62 +187,101 @@ fn common_prefix(a: &[u8], b: &[u8]) -> usize {
     at + a[at..].iter().zip(&b[at..]).take_while(|(a, b)| a == b).count()
 }
 
-/// Starts over with the two fixed strings.
-pub(super) fn reset(strings: &mut Strings) {
-    strings.bytes.clear();
-    strings.ends.clear();
-    strings.ends.resize(FIXED_IDS as usize, 0);
+/// Where the strings of a section are among all: the id of its first, and how many there are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) first: u32,
+    pub(super) count: u32,
 }
 
-/// Reads a section of `count` strings.
+/// Starts over with `count` strings, which are empty until their sections are read.
+pub(super) fn reset(strings: &mut Strings, count: u32) {
+    strings.used = 0;
+    strings.spans.clear();
+    strings.spans.resize(count as usize, (0, 0));
+}
+
+/// So many bytes are copied at once where there is room: most parts of strings are shorter.
+const SHORT: usize = 32;
+
+/// Reads the strings of a section. `out` has a place for each.
 pub(super) fn read(
     lens: &mut Cursor<'_>,
     text: &mut Cursor<'_>,
-    count: u32,
+    place: Place,
     out: &mut Strings,
 ) -> Result<(), Malformed> {
-    let bases = lens.take(count as usize)?;
-    let first = out.ends.len();
-    out.ends.reserve(count as usize);
-    for back in bases {
+    let Strings { bytes, used, spans } = out;
+    let (first, count) = (place.first as usize, place.count as usize);
+    let spans = spans.get_mut(first..first + count).ok_or(Malformed::Counts)?;
+    let bases = lens.take(count)?;
+    for (i, back) in bases.iter().enumerate() {
         let (same, more) = (lens.get_len()?, lens.get_len()?);
-        let base = base_of(out, first, usize::from(*back))?;
-        let more = text.take(more)?;
-        if same > base.len() {
+        let (known, rest) = spans.split_at_mut(i);
+        let (start, end) = base_of(known, usize::from(*back))?;
+        if same > (end - start) as usize {
             return Err(Malformed::OutOfRange);
         }
-        if out.bytes.len() + same + more.len() > MAX_STRING_BYTES {
+        if more > text.len() {
+            return Err(Malformed::Truncated);
+        }
+        let (at, len) = (*used, same + more);
+        if at + len > MAX_STRING_BYTES {
             return Err(Malformed::TooLarge);
         }
-        out.bytes.extend_from_within(base.start..base.start + same);
-        out.bytes.extend_from_slice(more);
-        out.ends.push(out.bytes.len() as u32);
+        if bytes.len() < at + len + 2 * SHORT {
+            bytes.resize(2 * (at + len) + MIN_GROWTH, 0);
+        }
+        copy_within(bytes, start as usize, at, same);
+        copy(text, bytes, at + same, more)?;
+        *used = at + len;
+        if let Some(span) = rest.first_mut() {
+            *span = (at as u32, (at + len) as u32);
+        }
     }
     lens.finish()?;
     text.finish()
 }
 
-/// Where the string lies that is `back` before the last one of the section that begins with id `first`. The first
-/// string of a section is coded against the empty one.
-fn base_of(strings: &Strings, first: usize, back: usize) -> Result<Range<usize>, Malformed> {
-    let known = strings.ends.len() - first;
-    if known == 0 && back == 0 {
-        return Ok(0..0);
-    }
-    if back >= known {
-        return Err(Malformed::UnknownId);
-    }
-    let id = strings.ends.len() - 1 - back;
-    match strings.ends.get(id.wrapping_sub(1)..=id) {
-        Some([start, end]) => Ok(*start as usize..*end as usize),
-        _ => Err(Malformed::UnknownId),
+/// The bytes of strings grow by at least so many.
+const MIN_GROWTH: usize = 4096;
+
+/// Copies bytes to behind them. What follows the copy may be overwritten.
+#[inline(always)]
+fn copy_within(bytes: &mut [u8], from: usize, to: usize, len: usize) {
+    let short = bytes.get(from..).and_then(|b| b.first_chunk::<SHORT>()).copied();
+    match (short, bytes.get_mut(to..).and_then(|b| b.first_chunk_mut::<SHORT>())) {
+        (Some(short), Some(place)) if len <= SHORT => *place = short,
+        _ => bytes.copy_within(from..from + len, to),
     }
 }
 
-/// Passes over a section that was not asked for: its ids stay valid and stand for the empty string.
-pub(super) fn skip(count: u32, out: &mut Strings) {
-    let end = out.bytes.len() as u32;
-    out.ends.resize(out.ends.len() + count as usize, end);
+/// Copies the next bytes of a text. What follows the copy may be overwritten.
+#[inline(always)]
+fn copy(text: &mut Cursor<'_>, bytes: &mut [u8], to: usize, len: usize) -> Result<(), Malformed> {
+    let short = text.remaining().first_chunk::<SHORT>();
+    match (short, bytes.get_mut(to..).and_then(|b| b.first_chunk_mut::<SHORT>())) {
+        (Some(short), Some(place)) if len <= SHORT => {
+            *place = *short;
+            text.take(len)?;
+        }
+        _ => {
+            let place = bytes.get_mut(to..to + len).ok_or(Malformed::TooLarge)?;
+            place.copy_from_slice(text.take(len)?);
+        }
+    }
+    Ok(())
+}
+
+/// Where the string lies that is `back` before the last one of the section so far. The first string of a section is
+/// coded against the empty one.
+#[inline(always)]
+fn base_of(known: &[(u32, u32)], back: usize) -> Result<(u32, u32), Malformed> {
+    match known.len().checked_sub(back + 1) {
+        Some(at) => known.get(at).copied().ok_or(Malformed::UnknownId),
+        None if known.is_empty() && back == 0 => Ok((0, 0)),
+        None => Err(Malformed::UnknownId),
+    }
 }
 
 /// Resolves references while columns are read.
@@ -390,25 +428,35 @@ mod tests {
         assert_eq!(text2, b"/usr/lib/ab\0\xff");
 
         let mut strings = Strings::default();
-        reset(&mut strings);
-        assert_eq!(
-            read(&mut Cursor::new(&lens), &mut Cursor::new(&text), 1, &mut strings),
-            Ok(())
-        );
-        assert_eq!(
-            read(&mut Cursor::new(&lens2), &mut Cursor::new(&text2), 3, &mut strings),
-            Ok(())
-        );
-        let all: Vec<&[u8]> = (0..strings.len() as u32).map(|id| strings.get(StrId(id))).collect();
-        assert_eq!(all, [b"" as &[u8], b"", b"x", names[0], names[1], names[4]]);
+        reset(&mut strings, FIXED_IDS + 4);
+        let (one, three) = (Place { first: 2, count: 1 }, Place { first: 3, count: 3 });
+        let read_second = |strings: &mut Strings| {
+            let (mut lens, mut text) = (Cursor::new(&lens2), Cursor::new(&text2));
+            assert_eq!(read(&mut lens, &mut text, three, strings), Ok(()));
+        };
+        // In any order.
+        read_second(&mut strings);
+        let all = |strings: &Strings| -> Vec<Vec<u8>> {
+            (0..strings.len() as u32)
+                .map(|id| strings.get(StrId(id)).to_vec())
+                .collect()
+        };
+        assert_eq!(all(&strings), [b"" as &[u8], b"", b"", names[0], names[1], names[4]]);
+        let (mut lens, mut text) = (Cursor::new(&lens), Cursor::new(&text));
+        assert_eq!(read(&mut lens, &mut text, one, &mut strings), Ok(()));
+        assert_eq!(all(&strings), [b"" as &[u8], b"", b"x", names[0], names[1], names[4]]);
     }
 
     #[test]
     fn a_prefix_longer_than_the_string_before_is_an_error() {
         let mut strings = Strings::default();
-        reset(&mut strings);
+        let two = Place {
+            first: FIXED_IDS,
+            count: 2,
+        };
+        reset(&mut strings, FIXED_IDS + 2);
         let (lens, text) = ([0, 0, 0, 1, 2, 0], [b'a']);
-        let read = read(&mut Cursor::new(&lens), &mut Cursor::new(&text), 2, &mut strings);
+        let read = read(&mut Cursor::new(&lens), &mut Cursor::new(&text), two, &mut strings);
         assert_eq!(read, Err(Malformed::OutOfRange));
     }
 
@@ -425,8 +473,12 @@ mod tests {
     fn a_base_before_the_section_is_an_error() {
         for lens in [[1, 0, 1], [255, 0, 1]] {
             let mut strings = Strings::default();
-            reset(&mut strings);
-            let read = read(&mut Cursor::new(&lens), &mut Cursor::new(b"a"), 1, &mut strings);
+            let one = Place {
+                first: FIXED_IDS,
+                count: 1,
+            };
+            reset(&mut strings, FIXED_IDS + 1);
+            let read = read(&mut Cursor::new(&lens), &mut Cursor::new(b"a"), one, &mut strings);
             assert_eq!(read, Err(Malformed::UnknownId));
         }
     }

@@ -5,6 +5,9 @@ use super::varint::{Cursor, Malformed, put, unzigzag, zigzag};
 /// In the planes it stands for a step that is among the escapes; smaller steps are stored as they are.
 const ESCAPE: u64 = 0xFF_FFFF;
 
+/// Steps put together at a time, from three planes with one instruction for many.
+const TOGETHER: usize = 256;
+
 /// Appends the time stamps `ts` after `base` to the planes (low, middle, high byte) and escapes.
 pub(super) fn write(base: u64, ts: &[u64], planes: [&mut Vec<u8>; 3], escapes: &mut Vec<u8>) {
     let [low, middle, high] = planes;
@@ -37,13 +40,32 @@ pub(super) fn read(
     out.clear();
     out.reserve(events as usize);
     let mut last = base;
-    for ((low, middle), high) in low.iter().zip(middle).zip(high) {
-        let mut step = u64::from(*low) | u64::from(*middle) << 8 | u64::from(*high) << 16;
-        if step == ESCAPE {
-            step = unzigzag(escapes.get()?) as u64;
+    let mut steps = Vec::with_capacity(TOGETHER);
+    let planes = low
+        .chunks(TOGETHER)
+        .zip(middle.chunks(TOGETHER))
+        .zip(high.chunks(TOGETHER));
+    for ((low, middle), high) in planes {
+        let stored = low.iter().zip(middle).zip(high);
+        steps.clear();
+        steps.extend(
+            stored.map(|((low, middle), high)| u32::from(*low) | u32::from(*middle) << 8 | u32::from(*high) << 16),
+        );
+        if steps.iter().all(|step| u64::from(*step) != ESCAPE) {
+            out.extend(steps.iter().map(|step| {
+                last = last.wrapping_add(u64::from(*step));
+                last
+            }));
+            continue;
         }
-        last = last.wrapping_add(step);
-        out.push(last);
+        for &step in &steps {
+            let step = match u64::from(step) {
+                ESCAPE => unzigzag(escapes.get()?) as u64,
+                step => step,
+            };
+            last = last.wrapping_add(step);
+            out.push(last);
+        }
     }
     escapes.finish()
 }

@@ -46,6 +46,19 @@ pub(super) fn put(out: &mut Vec<u8>, mut v: u64) {
     out.push(v as u8);
 }
 
+/// Bytes that are looked at together.
+pub(super) const WORD: usize = 8;
+/// The bit of each byte of a word that says whether more follow.
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+
+/// The number whose bytes a word holds: seven bits of each, joined pair by pair.
+const fn joined(word: u64) -> u64 {
+    let word = word & !HIGH_BITS;
+    let pairs = word & 0x007F_007F_007F_007F | (word & 0x7F00_7F00_7F00_7F00) >> 1;
+    let fours = pairs & 0x0000_3FFF_0000_3FFF | (pairs & 0x3FFF_0000_3FFF_0000) >> 2;
+    fours & 0x0FFF_FFFF | (fours & 0x0FFF_FFFF_0000_0000) >> 4
+}
+
 /// Small magnitudes become small numbers: 0, -1, 1, -2 … are 0, 1, 2, 3 …
 #[inline]
 pub(super) const fn zigzag(v: i64) -> u64 {
@@ -56,6 +69,39 @@ pub(super) const fn zigzag(v: i64) -> u64 {
 #[inline]
 pub(super) const fn unzigzag(v: u64) -> i64 {
     ((v >> 1) as i64) ^ -((v & 1) as i64)
+}
+
+/// A number of three bytes or more, and what follows it. Takes and gives the rest, so that a cursor need not be in memory.
+#[inline(never)]
+fn long(rest: &[u8]) -> Result<(u64, &[u8]), Malformed> {
+    if let Some(&bytes) = rest.first_chunk::<WORD>() {
+        let word = u64::from_le_bytes(bytes);
+        let ends = !word & HIGH_BITS;
+        if ends != 0 {
+            let len = ends.trailing_zeros() as usize / 8 + 1;
+            return Ok((joined(word & u64::MAX >> (64 - 8 * len)), &rest[len..]));
+        }
+    }
+    bytewise(rest)
+}
+
+/// The longest numbers, and those at the end of a column.
+fn bytewise(rest: &[u8]) -> Result<(u64, &[u8]), Malformed> {
+    let mut v = 0u64;
+    for (i, &b) in rest.iter().enumerate().take(10) {
+        if i == 9 && b > 1 {
+            return Err(Malformed::Overlong);
+        }
+        v |= u64::from(b & 0x7F) << (7 * i);
+        if b < 0x80 {
+            return Ok((v, &rest[i + 1..]));
+        }
+    }
+    Err(if rest.len() < 10 {
+        Malformed::Truncated
+    } else {
+        Malformed::Overlong
+    })
 }
 
 /// Reads a column from its beginning to its end.
@@ -86,28 +132,41 @@ impl<'a> Cursor<'a> {
                 self.rest = rest;
                 Ok(u64::from(a & 0x7F) | u64::from(b) << 7)
             }
-            _ => self.get_long(),
+            _ => {
+                let (v, rest) = long(self.rest)?;
+                self.rest = rest;
+                Ok(v)
+            }
         }
     }
 
-    #[inline(never)]
-    fn get_long(&mut self) -> Result<u64, Malformed> {
-        let mut v = 0u64;
-        for (i, &b) in self.rest.iter().enumerate().take(10) {
-            if i == 9 && b > 1 {
-                return Err(Malformed::Overlong);
-            }
-            v |= u64::from(b & 0x7F) << (7 * i);
-            if b < 0x80 {
-                self.rest = &self.rest[i + 1..];
-                return Ok(v);
+    /// The next number, where lengths vary: without a branch on how long it is.
+    #[inline(always)]
+    pub(super) fn get_any(&mut self) -> Result<u64, Malformed> {
+        if let Some(&bytes) = self.rest.first_chunk::<WORD>() {
+            let word = u64::from_le_bytes(bytes);
+            let ends = !word & HIGH_BITS;
+            if ends != 0 {
+                // The bits up to the first byte that ends a number.
+                let used = ends ^ (ends - 1);
+                self.rest = &self.rest[ends.trailing_zeros() as usize / 8 + 1..];
+                return Ok(joined(word & used));
             }
         }
-        Err(if self.rest.len() < 10 {
-            Malformed::Truncated
-        } else {
-            Malformed::Overlong
-        })
+        let (v, rest) = long(self.rest)?;
+        self.rest = rest;
+        Ok(v)
+    }
+
+    /// The next numbers, if there are at least eight and each of them is one byte.
+    #[inline(always)]
+    pub(super) fn eight(&mut self) -> Option<[u8; WORD]> {
+        let (bytes, rest) = self.rest.split_first_chunk::<WORD>()?;
+        if u64::from_le_bytes(*bytes) & HIGH_BITS != 0 {
+            return None;
+        }
+        self.rest = rest;
+        Some(*bytes)
     }
 
     /// The next number, which must fit 32 bits.
@@ -133,6 +192,11 @@ impl<'a> Cursor<'a> {
     /// The next byte without taking it.
     pub(super) fn peek(&self) -> Option<u8> {
         self.rest.first().copied()
+    }
+
+    /// The next eight bytes without taking them.
+    pub(super) fn peek_eight(&self) -> Option<[u8; WORD]> {
+        self.rest.first_chunk().copied()
     }
 
     /// The next `n` bytes.
@@ -178,7 +242,12 @@ mod tests {
             128,
             16_383,
             16_384,
+            0x12_3456,
+            0xFFF_FFFF,
             u64::from(u32::MAX),
+            0x5A_1234_5678,
+            0xFF_FFFF_FFFF_FFFF,
+            1 << 56,
             u64::MAX - 1,
             u64::MAX,
         ];

@@ -38,7 +38,7 @@ fn filename(f: FdView<'_>) -> Value<'_> {
 }
 
 fn socket<'a>(f: FdView<'a>, get: impl FnOnce(&Socket) -> Value<'a>) -> Value<'a> {
-    f.entry.socket.as_ref().map_or(Value::Absent, get)
+    f.entry.socket.as_deref().map_or(Value::Absent, get)
 }
 
 /// An unspecified address (`0.0.0.0`) of an end that nobody connected says nothing.
@@ -101,7 +101,7 @@ fn proto(f: FdView<'_>, end: fn(&Socket) -> SocketAddr) -> Value<'_> {
 /// from somewhere on a socket that is not connected.
 fn name_changed(e: EventView<'_>) -> Value<'_> {
     const EINPROGRESS: i64 = 115;
-    let Some(s) = e.fd().and_then(|f| f.entry.socket) else {
+    let Some(s) = e.fd().and_then(|f| f.entry.socket.as_ref()) else {
         return Value::Bool(false);
     };
     let ret = e.ret().unwrap_or(0);
@@ -135,7 +135,7 @@ pub(super) const FIELDS: &[Field] = &[
         "fd.name",
         "fd_name",
         Str,
-        "Absolute path of a file, `client->server` of a socket, or the object's name.",
+        "Absolute path of a file (of a failed open: the one asked for), `client->server` of a socket, or the object's name.",
         Fd(|f, _| match f.name() {
             n if n.is_empty() => Value::Absent,
             n => Value::Str(n),

@@ -193,7 +193,7 @@ fn tuple<'a>(event: EventView<'a>, spec: &EventSpec) -> Option<Rendered<'a>> {
             | "recvmmsg"
     );
     let fd = event.fd().filter(|_| has_tuple)?;
-    fd.entry.socket?;
+    fd.entry.socket.as_ref()?;
     Some(Rendered::plain(fd.name()))
 }
 

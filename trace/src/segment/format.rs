@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 pub type Digest = [u8; 32];
 
 /// The format version that this code writes, and the newest that it reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 3;
 
 /// First bytes of a segment file. The byte above 127, CR LF, Ctrl-Z and LF show the damage that text-mode copying does.
 pub const FILE_MAGIC: [u8; 8] = *b"\x89CTR\r\n\x1a\n";
@@ -206,7 +206,7 @@ impl Prelude {
         if crc32fast::hash(&all[..12]).to_le_bytes() != all[12..] {
             return Prelude::Damaged;
         }
-        if version == 0 || version > VERSION {
+        if version != VERSION {
             return Prelude::Version(version);
         }
         Prelude::Known
@@ -283,7 +283,7 @@ mod tests {
         assert_eq!(Prelude::parse(&flipped), Prelude::Damaged);
         let crc = crc32fast::hash(&flipped[..12]);
         flipped[12..].copy_from_slice(&crc.to_le_bytes());
-        assert_eq!(Prelude::parse(&flipped), Prelude::Version(0x101));
+        assert_eq!(Prelude::parse(&flipped), Prelude::Version(VERSION ^ 0x100));
     }
 
     #[test]

@@ -82,7 +82,7 @@ fn read_header(file: &SegmentFile, problems: &mut Problems) -> io::Result<Option
             problems.add(
                 Unsupported,
                 8,
-                format!("format version {v}; this program reads up to {}", super::VERSION),
+                format!("format version {v}; this program reads {}", super::VERSION),
             );
             return Ok(None);
         }

@@ -116,5 +116,5 @@ fn assert_fd(view: FdView<'_>, fd: &FdEntry) {
         (e.kind, e.open_flags, e.dev, e.ino),
         (fd.kind, fd.open_flags, fd.dev, fd.ino)
     );
-    assert_eq!(e.socket, fd.socket);
+    assert_eq!(e.socket.as_deref(), fd.socket.as_ref());
 }

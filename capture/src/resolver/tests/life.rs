@@ -1,8 +1,8 @@
 //! Fork, exec, exit; reuse of ids; records that come late or not at all.
 
-use super::world::{OFFSET, Seen, World, bytes};
-use crate::resolver::Config;
+use super::world::{OFFSET, Seen, World, bytes, process};
 use crate::resolver::image::{MAX_CHAIN, chain_len};
+use crate::resolver::{Config, Host, SnapshotFd, SnapshotProcess};
 use ctrace_wire::record::{self, Fork};
 
 fn name(seen: &Seen) -> String {
@@ -300,4 +300,102 @@ fn calls_that_return_nothing_are_told() {
     assert!(w.call(10, "rt_sigreturn", 0, &[]).entering().feed().is_empty());
     assert_eq!(w.call(10, "read", 42, &[]).nr(-1).go().name, "rt_sigreturn");
     assert_eq!(w.call(10, "read", 42, &[]).nr(-1).go().name, "unknown");
+}
+
+#[test]
+fn threads_that_end_after_their_process_still_belong_to_it() {
+    let mut w = World::new();
+    w.fork(10, 11);
+    w.thread(11, 11, 12);
+    w.leave(11, 0);
+    // It was counted out before the one above, but comes to its record later, after a pause at that.
+    w.now += 500_000_000;
+    let seen = w.leave_by(11, 12, 0);
+    let names: Vec<_> = seen.iter().map(|e| (&*e.name, name(e))).collect();
+    assert_eq!(names, [("exit_group", "sh".to_owned())], "no second end of the process");
+}
+
+#[test]
+fn a_process_that_nobody_introduced_is_named_by_its_fork_or_its_end() {
+    let mut w = World::new();
+    assert_eq!(name(&w.plain(50, "read", 0, &[0])), "");
+    w.fork(50, 51);
+    assert_eq!(name(&w.plain(50, "read", 0, &[0])), "sh");
+    assert_eq!(name(&w.plain(51, "read", 0, &[0])), "sh");
+    let names: Vec<_> = w.leave(60, 0).iter().map(name).collect();
+    assert_eq!(names, ["leaver", "leaver"]);
+    assert_eq!(name(&w.leave(51, 0)[0]), "sh", "a known name stays");
+}
+
+/// A host on which every process is called `asked`, and that knows no descriptors.
+struct Named;
+
+impl Host for Named {
+    fn process(&mut self, pid: u32) -> Option<SnapshotProcess> {
+        let mut found = process(pid, 1, "asked", "/");
+        found.image.start_ts = OFFSET as u64;
+        Some(found)
+    }
+    fn fd(&mut self, _: u32, _: i32) -> Option<SnapshotFd> {
+        None
+    }
+    fn cgroup(&mut self, _: u32) -> Option<Vec<u8>> {
+        None
+    }
+    fn user(&mut self, _: u32, _: u32) -> Option<Vec<u8>> {
+        None
+    }
+    fn group(&mut self, _: u32, _: u32) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+#[test]
+fn too_many_questions_do_not_leave_a_process_without_a_name_for_ever() {
+    let config = Config {
+        lookups_per_s: 2,
+        ..Config::default()
+    };
+    let mut w = World::with(config, Box::new(Named));
+    w.now += 2_000_000_000;
+    for fd in 100..200 {
+        w.plain(10, "read", 0, &[fd]);
+    }
+    let names: Vec<_> = (50..53).map(|pid| name(&w.plain(pid, "read", 0, &[0]))).collect();
+    assert_eq!(names, ["asked", "asked", ""], "descriptors have questions of their own");
+    let refused = w.resolver.stats().lookups_refused;
+    w.now += 1_000_000_000;
+    let seen = w.plain(52, "read", 0, &[0]);
+    assert_eq!((name(&seen), seen.image().ppid), ("asked".to_owned(), 1));
+    assert_eq!(&*seen.image().cgroup, b"/user.slice");
+    assert!(refused > 0 && w.resolver.stats().unannounced == 3);
+}
+
+#[test]
+fn a_process_keeps_the_start_that_was_told_first() {
+    let mut w = World::new();
+    w.fork(10, 11);
+    let start = w.image(11).start_ts;
+    assert!(start > 0);
+    for _ in 0..2 {
+        let mut exec = w.exec_record(11, 11, "/bin/x", "x");
+        // Its start, as `replace_if_other` finds it to be the same, by a clock that was measured anew.
+        exec[40..48].copy_from_slice(&(start - OFFSET as u64).to_ne_bytes());
+        let seen = w.feed_at(&exec, OFFSET + 3).remove(0);
+        assert_eq!(seen.image().start_ts, start);
+    }
+}
+
+#[test]
+fn a_process_that_was_read_before_its_fork_is_told_keeps_its_start() {
+    let mut w = World::with(Config::default(), Box::new(Named));
+    w.plain(50, "read", 0, &[0]);
+    let read = w.image(50).start_ts;
+    w.now += 5_000_000;
+    w.fork(10, 50);
+    assert_eq!(w.image(50).start_ts, read);
+    w.plain(51, "read", 0, &[0]);
+    w.now += 500_000_000;
+    w.fork(10, 51);
+    assert!(w.image(51).start_ts > read, "another process");
 }

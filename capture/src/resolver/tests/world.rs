@@ -120,9 +120,14 @@ impl World {
 
     /// Feeds a record; the events it made.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Vec<Seen> {
+        self.feed_at(bytes, OFFSET)
+    }
+
+    /// The same by a clock of another offset.
+    pub(super) fn feed_at(&mut self, bytes: &[u8], offset_ns: i64) -> Vec<Seen> {
         let record = Record::parse(bytes).expect("a record");
         let mut seen = Vec::new();
-        let clock = Clock { offset_ns: OFFSET };
+        let clock = Clock { offset_ns };
         self.resolver
             .record(&record, &clock, &mut |event| seen.push(Seen::of(event)));
         assert!(seen.len() <= 2, "a call, and the end of its process");
@@ -236,12 +241,18 @@ impl World {
 
     /// The last thread of a process ends itself by `exit_group`.
     pub(super) fn leave(&mut self, pid: u32, status: i32) -> Vec<Seen> {
+        self.leave_by(pid, pid, status)
+    }
+
+    /// The same by another thread than the first.
+    pub(super) fn leave_by(&mut self, pid: u32, tid: u32, status: i32) -> Vec<Seen> {
         let exit = Exit {
-            header: self.header(pid, pid),
+            header: self.header(pid, tid),
             exit_code: (status as u32 & 0xff) << 8,
             start: 1,
             call: 231,
             status,
+            comm: name16("leaver"),
             ..Exit::default()
         };
         self.feed(&bytes(record::KIND_EXIT, &exit, &[]))

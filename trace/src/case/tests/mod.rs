@@ -257,10 +257,12 @@ fn what_is_no_case_is_an_error() {
         .open(b"#!/bin/sh\necho a long enough text file\n")
         .expect_err("is no segment");
     assert!(matches!(error, super::CaseError::Unreadable(p) if p.kind == crate::segment::ProblemKind::Foreign));
-    let mut newer = closed_bytes();
-    newer[8] = 2;
-    let crc = crc32fast::hash(&newer[..12]).to_le_bytes();
-    newer[12..16].copy_from_slice(&crc);
-    let error = bench.open(&newer).expect_err("is newer");
-    assert!(matches!(error, super::CaseError::Unreadable(p) if p.kind == crate::segment::ProblemKind::Unsupported));
+    for version in [crate::segment::VERSION - 1, crate::segment::VERSION + 1] {
+        let mut other = closed_bytes();
+        other[8..12].copy_from_slice(&version.to_le_bytes());
+        let crc = crc32fast::hash(&other[..12]).to_le_bytes();
+        other[12..16].copy_from_slice(&crc);
+        let error = bench.open(&other).expect_err("is of another version");
+        assert!(matches!(error, super::CaseError::Unreadable(p) if p.kind == crate::segment::ProblemKind::Unsupported));
+    }
 }

@@ -1,0 +1,95 @@
+//! How fast captures of other tools become cases: reading, state, blocks and zstd, written to a folder in memory.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use ctrace_capture::import::{ImportOptions, import};
+use ctrace_trace::segment::Tool;
+
+/// A small capture of one `curl`, many times over.
+const SAMPLE: &str = "data/scap/libs_curl_google.scap";
+const TIMES: u64 = 600;
+/// Between the copies, so that time goes on.
+const STEP_NS: u64 = 10_000_000_000;
+
+fn bench(c: &mut Criterion) {
+    let Some(sample) = sample() else {
+        eprintln!("SKIP import: ../shared/{SAMPLE} is not there");
+        return;
+    };
+    let folder = tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .expect("a folder");
+    let (capture, events) = multiply(&sample);
+    let file = folder.path().join("capture.scap");
+    std::fs::write(&file, &capture).expect("written");
+    println!("{events} events of the capture, {} MB", capture.len() / 1_000_000);
+    let mut group = c.benchmark_group("import");
+    group.sample_size(10);
+    group.throughput(Throughput::Elements(events));
+    group.bench_function("scap", |b| {
+        let output = || tempfile::tempdir_in(folder.path()).expect("a folder");
+        b.iter_batched(output, |output| run(&file, output.path()), BatchSize::PerIteration);
+    });
+    group.finish();
+}
+
+fn run(file: &Path, folder: &Path) {
+    let options = ImportOptions {
+        files: vec![file.to_owned()],
+        format: None,
+        output: folder.join("case"),
+        tool: Tool::default(),
+        command_line: Vec::new(),
+    };
+    let outcome = import(&options, &mut |_| true).expect("imported");
+    assert!(outcome.files.iter().all(|f| !f.is_damaged()));
+}
+
+/// The sample, decompressed.
+fn sample() -> Option<Vec<u8>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let named = std::env::var_os("CTRACE_SHARED").map(PathBuf::from);
+    let places = ["../shared", "../../shared"].map(|place| root.join(place));
+    let path = named
+        .into_iter()
+        .chain(places)
+        .map(|p| p.join(SAMPLE))
+        .find(|p| p.exists())?;
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).ok()?;
+    flate2::read::MultiGzDecoder::new(file).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// The lists once and the events many times, each time later; and how many events that are.
+fn multiply(sample: &[u8]) -> (Vec<u8>, u64) {
+    let (mut lists, mut events) = (Vec::new(), Vec::new());
+    let mut rest = sample;
+    while let Some(head) = rest.get(..8) {
+        let number = |at: usize| u32::from_le_bytes(head[at..at + 4].try_into().expect("four bytes"));
+        let (block, after) = rest.split_at(number(4) as usize);
+        rest = after;
+        if (0x216..=0x217).contains(&number(0)) || number(0) == 0x204 || number(0) == 0x208 {
+            events.push(block);
+        } else {
+            lists.extend_from_slice(block);
+        }
+    }
+    let mut out = lists;
+    for copy in 0..TIMES {
+        for block in &events {
+            let flags = matches!(block[0], 0x08 | 0x17);
+            // Behind type, length, CPU and flags.
+            let at = out.len() + 8 + 2 + if flags { 4 } else { 0 };
+            out.extend_from_slice(block);
+            let ts = u64::from_le_bytes(out[at..at + 8].try_into().expect("eight bytes"));
+            out[at..at + 8].copy_from_slice(&(ts + copy * STEP_NS).to_le_bytes());
+        }
+    }
+    (out, TIMES * events.len() as u64)
+}
+
+criterion_group!(benches, bench);
+criterion_main!(benches);

@@ -1,0 +1,215 @@
+//! Captures and logs that other tools wrote, made into cases.
+//!
+//! One file or folder per format, all of them in [`IMPORTERS`]. An importer reads an [`Input`] to its end, hands events
+//! to a [`Sink`], and tells it of what it could not read: that is counted, located and kept as it was, and never stops
+//! the import. Which importer reads a file is decided by what the file holds (see [`Importer::sniff`]) unless the user
+//! names one.
+
+mod input;
+mod scap;
+mod sink;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ctrace_trace::case::{CaseError, Summary};
+use ctrace_trace::segment::Tool;
+
+pub use input::Input;
+pub use sink::{Origin, Sink};
+
+/// How sure an importer is that a file is its own; the highest wins, of equal ones the first in [`IMPORTERS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Confidence {
+    /// It is not.
+    No,
+    /// It can be read as such, as much else can: a text of lines.
+    Possible,
+    /// It looks like it: the keys or words of the format are there.
+    Likely,
+    /// It says so: a magic number.
+    Certain,
+}
+
+/// One format.
+pub trait Importer: Sync {
+    /// The name for `--format`, in lower case.
+    fn name(&self) -> &'static str;
+
+    /// Judges a file by its beginning, decompressed: all of it, or the first [`SNIFFED`] bytes.
+    fn sniff(&self, start: &[u8]) -> Confidence;
+
+    /// Reads a file to its end, or to where it was cut or cannot be understood any more ([`End::Cut`]).
+    ///
+    /// # Errors
+    /// Only where the file cannot be read from its medium or the case cannot be written. What is wrong with the
+    /// contents is told to the sink.
+    fn import(&self, input: &mut Input, sink: &mut Sink<'_>) -> Result<End, ImportError>;
+}
+
+/// Every importer.
+pub static IMPORTERS: &[&dyn Importer] = &[&scap::Scap];
+
+/// So much of a file is judged.
+pub const SNIFFED: usize = 64 << 10;
+
+/// How the reading of a file ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// All of it was read.
+    Whole,
+    /// It ends early, or the rest cannot be understood; what came before was imported.
+    Cut {
+        /// Offset in the decompressed file of the first byte that was not used.
+        offset: u64,
+        /// What is wrong there.
+        reason: String,
+    },
+}
+
+/// Why an import stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// A file cannot be read.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// No importer knows the format.
+    #[error("{}: format not known; name it with --format ({})", path.display(), names())]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No importer has that name.
+    #[error("no format {0:?}; there are {names}", names = names())]
+    NoSuchFormat(String),
+    /// There was nothing to import.
+    #[error("no file to import")]
+    NoFile,
+    /// The user asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+    /// The case cannot be written.
+    #[error(transparent)]
+    Case(#[from] CaseError),
+}
+
+/// The names of all formats, for messages.
+pub fn names() -> String {
+    let names: Vec<&str> = IMPORTERS.iter().map(|i| i.name()).collect();
+    names.join(", ")
+}
+
+/// What is imported, and where to.
+#[derive(Clone, Debug)]
+pub struct ImportOptions {
+    /// The files, in the order in which their events are written.
+    pub files: Vec<PathBuf>,
+    /// Name of the format; `None` to find it out for each file.
+    pub format: Option<String>,
+    /// Folder of the new case.
+    pub output: PathBuf,
+    /// The program that imports.
+    pub tool: Tool,
+    /// Its command line.
+    pub command_line: Vec<String>,
+}
+
+/// How far an import is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Bytes of the files read so far, as they lie on disk.
+    pub read: u64,
+    /// Bytes of all files; 0 where one has no size.
+    pub total: u64,
+    /// Events written so far.
+    pub events: u64,
+}
+
+/// What became of one file.
+#[derive(Clone, Debug)]
+pub struct FileReport {
+    /// The file.
+    pub path: PathBuf,
+    /// Name of its format.
+    pub format: &'static str,
+    /// SHA-256 of the whole file as it lies on disk.
+    pub sha256: [u8; 32],
+    /// Its size.
+    pub bytes: u64,
+    /// Events made of it.
+    pub events: u64,
+    /// Pieces whose kind is not known; kept as they are.
+    pub unknown: u64,
+    /// Pieces that are damaged; kept as they are.
+    pub bad: u64,
+    /// The first damaged pieces: where, and what is wrong.
+    pub problems: Vec<(Origin, String)>,
+    /// How the reading ended.
+    pub end: End,
+}
+
+impl FileReport {
+    /// Whether something in the file is damaged or missing.
+    pub fn is_damaged(&self) -> bool {
+        self.bad > 0 || self.end != End::Whole
+    }
+}
+
+/// What an import did.
+#[derive(Debug)]
+pub struct ImportOutcome {
+    /// The files, in order.
+    pub files: Vec<FileReport>,
+    /// What was written.
+    pub summary: Summary,
+}
+
+/// Imports files into a new case. `progress` is called a few times a second; it returns whether to go on.
+///
+/// # Errors
+/// Where a file cannot be read or is of no known format, or where the case cannot be written. What is wrong with the
+/// contents of a file is no error but part of the outcome.
+pub fn import(
+    options: &ImportOptions,
+    progress: &mut dyn FnMut(Progress) -> bool,
+) -> Result<ImportOutcome, ImportError> {
+    // Before anything is written: a mistake in the command line must not leave half a case.
+    let mut inputs = Vec::new();
+    for path in &options.files {
+        let input = Input::open(path)?;
+        let importer = choose(options.format.as_deref(), path, input.start())?;
+        inputs.push((path, importer, input.size()));
+    }
+    let total = inputs.iter().try_fold(0_u64, |sum, (.., size)| size.map(|s| sum + s));
+    let mut sink = Sink::new(options, total.unwrap_or(0), progress);
+    for (path, importer, _) in inputs {
+        let mut input = Input::open(path)?;
+        sink.begin_file(path, importer.name(), &input)?;
+        let end = importer.import(&mut input, &mut sink)?;
+        sink.end_file(input, end)?;
+    }
+    sink.finish()
+}
+
+fn choose(format: Option<&str>, path: &Path, start: &[u8]) -> Result<&'static dyn Importer, ImportError> {
+    if let Some(format) = format {
+        let named = IMPORTERS.iter().find(|i| i.name() == format);
+        return named
+            .copied()
+            .ok_or_else(|| ImportError::NoSuchFormat(format.to_owned()));
+    }
+    let mut best: Option<(Confidence, &'static dyn Importer)> = None;
+    for &importer in IMPORTERS {
+        let confidence = importer.sniff(start);
+        if confidence > best.map_or(Confidence::No, |(c, _)| c) {
+            best = Some((confidence, importer));
+        }
+    }
+    best.map(|(_, importer)| importer)
+        .ok_or_else(|| ImportError::Unknown { path: path.to_owned() })
+}

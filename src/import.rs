@@ -1,0 +1,120 @@
+//! `ctrace import`: captures and logs of other tools, made into a case.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ctrace_capture::import::{self, End, FileReport, ImportError, ImportOptions, ImportOutcome, Origin};
+use ctrace_trace::escape;
+use ctrace_trace::segment::Tool;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::{exit, output};
+
+/// Arguments of `ctrace import`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Files to import, plain or gzip; their events are written in this order
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Folder of the case; made if it does not exist, must hold no case yet
+    #[arg(short = 'o', long = "output", value_name = "CASE")]
+    output: PathBuf,
+    /// Format of the files, where it is not to be found out from what they hold
+    #[arg(long, value_name = "NAME")]
+    format: Option<String>,
+}
+
+/// Imports.
+pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, stop.clone())?;
+    }
+    let options = ImportOptions {
+        files: args.files.clone(),
+        format: args.format.clone(),
+        output: args.output.clone(),
+        tool: Tool {
+            name: "ctrace".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            digest: None,
+        },
+        command_line: std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect(),
+    };
+    let bar = bar();
+    let outcome = import::import(&options, &mut |p| {
+        bar.set_length(p.total);
+        bar.set_position(p.read);
+        bar.set_message(p.events.to_string());
+        !stop.load(Ordering::Relaxed)
+    });
+    bar.finish_and_clear();
+    Ok(tell(&outcome.map_err(coded)?))
+}
+
+/// Gives an error its exit code.
+fn coded(error: ImportError) -> anyhow::Error {
+    match error {
+        ImportError::Unknown { .. } | ImportError::NoSuchFormat(_) | ImportError::NoFile => exit::usage(error),
+        other => other.into(),
+    }
+}
+
+/// A bar on stderr; nothing where that is no terminal.
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+    match ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes}, {msg} events, {eta} left") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+/// Says on stderr what became of each file.
+fn tell(outcome: &ImportOutcome) -> u8 {
+    for file in &outcome.files {
+        let path = escape::text(&file.path.to_string_lossy());
+        let unknown = match file.unknown {
+            0 => String::new(),
+            n => format!(", {n} of unknown kind kept as they are"),
+        };
+        output::note(&format!("{path}: {}, {} events{unknown}", file.format, file.events));
+        tell_damage(&path, file);
+    }
+    let summary = &outcome.summary;
+    output::note(&format!(
+        "{} events in {} blocks, {}",
+        summary.events,
+        summary.blocks,
+        output::size(summary.bytes)
+    ));
+    if outcome.files.iter().any(FileReport::is_damaged) {
+        exit::DAMAGED
+    } else {
+        exit::DONE
+    }
+}
+
+fn tell_damage(path: &str, file: &FileReport) {
+    for (origin, reason) in &file.problems {
+        output::note(&format!("{path}: {}: {}", place(*origin), escape::text(reason)));
+    }
+    let more = file.bad.saturating_sub(file.problems.len() as u64);
+    if more > 0 {
+        output::note(&format!("{path}: {more} more damaged pieces"));
+    }
+    if let End::Cut { offset, reason } = &file.end {
+        let reason = escape::text(reason);
+        output::note(&format!(
+            "{path}: offset {offset}: {reason}; what came before was imported"
+        ));
+    }
+}
+
+fn place(origin: Origin) -> String {
+    match origin.line {
+        0 => format!("offset {}", origin.offset),
+        line => format!("line {line}"),
+    }
+}

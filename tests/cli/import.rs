@@ -1,0 +1,192 @@
+//! `ctrace import`: captures of other tools, and the alerts that Falco gave on them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::run::{ctrace, file, folder};
+use crate::skip::skip;
+
+fn shared(test: &str, path: &str) -> Option<PathBuf> {
+    let named = std::env::var_os("CTRACE_SHARED").map(PathBuf::from);
+    let places = ["../shared", "../../shared"].map(|p| Path::new(env!("CARGO_MANIFEST_DIR")).join(p));
+    let found = named
+        .into_iter()
+        .chain(places)
+        .map(|p| p.join(path))
+        .find(|p| p.exists());
+    if found.is_none() {
+        skip(test, &format!("../shared/{path} is not there"));
+    }
+    found
+}
+
+/// Alerts by rule and by priority.
+type Counts = (BTreeMap<String, u64>, BTreeMap<String, u64>);
+
+fn counts(alerts: &str, keep: impl Fn(&Value) -> bool) -> Counts {
+    let mut counts = Counts::default();
+    for line in alerts.lines() {
+        let alert: Value = serde_json::from_str(line).expect("JSON");
+        if keep(&alert) {
+            let text = |key: &str| alert[key].as_str().expect("text").to_owned();
+            *counts.0.entry(text("rule")).or_default() += 1;
+            *counts.1.entry(text("priority")).or_default() += 1;
+            assert_eq!(alert["source"], "syscall");
+        }
+    }
+    counts
+}
+
+fn expected(test: &Value, key: &str) -> BTreeMap<String, u64> {
+    let map = test[key].as_object().expect("an object");
+    map.iter()
+        .map(|(name, n)| (name.clone(), n.as_u64().expect("a count")))
+        .collect()
+}
+
+/// What Falco's options leave out: a threshold of priority, rules by name. They are applied to the alerts here, since
+/// what is tested is the import.
+fn options(test: &Value) -> impl Fn(&Value) -> bool + use<> {
+    const ORDER: [&str; 8] = [
+        "Emergency",
+        "Alert",
+        "Critical",
+        "Error",
+        "Warning",
+        "Notice",
+        "Informational",
+        "Debug",
+    ];
+    let options: Vec<String> = test["args"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|a| a.as_str().expect("text").to_owned())
+        .collect();
+    move |alert| {
+        let rank = |name: &str| {
+            ORDER
+                .iter()
+                .position(|p| p.eq_ignore_ascii_case(name))
+                .expect("a priority")
+        };
+        options.iter().all(|option| match option.split_once('=') {
+            Some(("priority", least)) => rank(alert["priority"].as_str().expect("text")) <= rank(least),
+            Some(("rules[].disable.rule", name)) => alert["rule"] != name,
+            _ => true,
+        })
+    }
+}
+
+#[test]
+fn falco_gives_the_same_alerts() {
+    const TEST: &str = "falco_gives_the_same_alerts";
+    let (Some(tests), Some(captures)) = (shared(TEST, "data/falco/tests"), shared(TEST, "data/scap")) else {
+        return;
+    };
+    let made = folder();
+    let list = fs::read_to_string(tests.join("expect.json")).expect("expect.json");
+    let list: Vec<Value> = serde_json::from_str(&list).expect("a list");
+    let mut wrong = Vec::new();
+    for test in &list {
+        let name = test["test"].as_str().expect("text");
+        let capture = test["capture"].as_str().expect("text");
+        let case = made.path().join(capture);
+        if !case.exists() {
+            ctrace([
+                "import".as_ref(),
+                captures.join(capture).as_os_str(),
+                "-o".as_ref(),
+                case.as_os_str(),
+            ])
+            .code(0);
+        }
+        let mut args = vec!["replay".into(), "--json".into(), case.into_os_string()];
+        for rules in test["rules"].as_array().expect("a list") {
+            args.push("--rules".into());
+            args.push(tests.join(format!("{}.yaml", rules.as_str().expect("text"))).into());
+        }
+        let ran = ctrace(&args);
+        // 1 says that there were alerts; 2 that nothing could be replayed, which no rule that is enabled is too.
+        if ran.code > 1 && !ran.err.contains("no rule is enabled") {
+            wrong.push(format!("{name}: {}", ran.err));
+            continue;
+        }
+        let found = counts(&ran.out, options(test));
+        let wanted = (expected(test, "by_rule"), expected(test, "by_priority"));
+        if found != wanted {
+            wrong.push(format!("{name}: {found:?}, Falco: {wanted:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "of {} tests:\n{}", list.len(), wrong.join("\n"));
+    assert_eq!(list.len(), 42);
+}
+
+/// A capture whose first block is whole and whose second is cut.
+#[test]
+fn a_cut_capture_is_imported_up_to_the_cut() {
+    let mut bytes = Vec::new();
+    for word in [
+        0x0A0D_0D0A_u32,
+        28,
+        0x1A2B_3C4D,
+        0x0002_0001,
+        u32::MAX,
+        u32::MAX,
+        28,
+        0x216,
+        40,
+    ] {
+        bytes.extend(word.to_le_bytes());
+    }
+    let made = folder();
+    let capture = made.path().join("cut.scap");
+    fs::write(&capture, &bytes).expect("written");
+    let case = made.path().join("case");
+    let ran = ctrace(["import".as_ref(), capture.as_os_str(), "-o".as_ref(), case.as_os_str()]).code(3);
+    assert!(
+        ran.err.contains("cut.scap: offset 28: the file ends within a block"),
+        "{}",
+        ran.err
+    );
+    let info = ctrace(["info".as_ref(), case.as_os_str()]).code(0);
+    assert!(info.out.contains("cut.scap"), "{}", info.out);
+    assert!(info.out.contains("cut at offset 28"), "{}", info.out);
+    let info = ctrace(["info".as_ref(), "--json".as_ref(), case.as_os_str()]).code(0);
+    let info: Value = serde_json::from_str(&info.out).expect("JSON");
+    let imported = &info["imported"][0];
+    assert_eq!(
+        (imported["format"].as_str(), imported["bytes"].as_u64()),
+        (Some("scap"), Some(36))
+    );
+    assert_eq!(imported["sha256"].as_str().map(str::len), Some(64));
+}
+
+#[test]
+fn wrong_usage_makes_nothing() {
+    let made = folder();
+    let text = file(made.path(), "text", "hello\n");
+    let case = made.path().join("case");
+    let ran = ctrace(["import".as_ref(), text.as_os_str(), "-o".as_ref(), case.as_os_str()]).code(2);
+    assert!(
+        ran.err.contains("format not known; name it with --format"),
+        "{}",
+        ran.err
+    );
+    let args = [
+        "import".as_ref(),
+        text.as_os_str(),
+        "--format".as_ref(),
+        "nonsense".as_ref(),
+        "-o".as_ref(),
+        case.as_os_str(),
+    ];
+    let ran = ctrace(args).code(2);
+    assert!(ran.err.contains("no format \"nonsense\""), "{}", ran.err);
+    let absent = made.path().join("absent");
+    ctrace(["import".as_ref(), absent.as_os_str(), "-o".as_ref(), case.as_os_str()]).code(4);
+    assert!(!case.exists());
+}
