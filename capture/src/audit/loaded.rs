@@ -10,6 +10,8 @@ use super::rules::{LineError, Rule, RuleFile, Setting, Step};
 #[derive(Debug)]
 pub struct LoadedRules {
     control: Control,
+    /// The rules before, in their order.
+    before: Vec<Vec<u8>>,
     undo: Vec<Undo>,
 }
 
@@ -41,16 +43,18 @@ impl fmt::Display for LoadError {
 impl std::error::Error for LoadError {}
 
 impl LoadedRules {
-    /// Does what a file says.
+    /// Does what a file says. As a daemon does, it switches auditing on where the file does not say what to do.
     ///
     /// # Errors
     /// When rules are locked or the kernel refuses a line, unless the file says to pass over those.
     pub fn load(file: &RuleFile) -> Result<LoadedRules, LoadError> {
         let mut control = Control::new().map_err(LoadError::Audit)?;
-        if control.status().map_err(LoadError::Audit)?.is_immutable() {
+        let status = control.status().map_err(LoadError::Audit)?;
+        if status.is_immutable() {
             return Err(LoadError::Audit(AuditError::Immutable));
         }
         let mut loaded = LoadedRules {
+            before: control.rules().map_err(LoadError::Audit)?,
             control,
             undo: Vec::new(),
         };
@@ -61,6 +65,10 @@ impl LoadedRules {
                 }
                 _ => {}
             }
+        }
+        let says = |step: &Step| matches!(step, Step::Set(Setting::Enabled, _));
+        if status.enabled == 0 && !file.steps().any(|(_, step)| says(step)) {
+            loaded.set(Setting::Enabled, 1).map_err(LoadError::Audit)?;
         }
         Ok(loaded)
     }
@@ -78,20 +86,22 @@ impl LoadedRules {
                 // The last first: undone, they come back in their order.
                 rules.into_iter().filter(wanted).rev().try_for_each(|r| self.delete(r))
             }
-            Step::Set(setting, value) => {
-                let before = self.control.status()?;
-                self.control.set(*setting, *value)?;
-                let before = match setting {
-                    Setting::Enabled => before.enabled,
-                    Setting::Failure => before.failure,
-                    Setting::RateLimit => before.rate_limit,
-                    Setting::BacklogLimit => before.backlog_limit,
-                    Setting::BacklogWaitTime => before.backlog_wait_time,
-                };
-                self.undo.push(Undo::Set(*setting, before));
-                Ok(())
-            }
+            Step::Set(setting, value) => self.set(*setting, *value),
         }
+    }
+
+    fn set(&mut self, setting: Setting, value: u32) -> Result<(), AuditError> {
+        let before = self.control.status()?;
+        self.control.set(setting, value)?;
+        let before = match setting {
+            Setting::Enabled => before.enabled,
+            Setting::Failure => before.failure,
+            Setting::RateLimit => before.rate_limit,
+            Setting::BacklogLimit => before.backlog_limit,
+            Setting::BacklogWaitTime => before.backlog_wait_time,
+        };
+        self.undo.push(Undo::Set(setting, before));
+        Ok(())
     }
 
     fn add(&mut self, rule: &Rule) -> Result<(), AuditError> {
@@ -101,7 +111,7 @@ impl LoadedRules {
             Err(AuditError::Io(e)) if e.raw_os_error() == Some(libc::EEXIST) => Ok(()),
             other => {
                 other?;
-                self.undo.push(Undo::Delete(raw));
+                self.undo.push(Undo::Delete(rule.listed().encode()));
                 Ok(())
             }
         }
@@ -110,6 +120,28 @@ impl LoadedRules {
     fn delete(&mut self, raw: Vec<u8>) -> Result<(), AuditError> {
         self.control.delete(&raw)?;
         self.undo.push(Undo::Add(raw));
+        Ok(())
+    }
+
+    /// Where a rule was deleted before others, it came back behind them: the first rule that matches decides, so that
+    /// their order counts. Rules that somebody else added or deleted meanwhile are let be.
+    fn reorder(&mut self) -> Result<(), AuditError> {
+        let now = self.control.rules()?;
+        let sorted = |rules: &[Vec<u8>]| {
+            let mut rules = rules.to_vec();
+            rules.sort_unstable();
+            rules
+        };
+        if sorted(&now) != sorted(&self.before) {
+            return Ok(());
+        }
+        let same = now.iter().zip(&self.before).take_while(|(a, b)| a == b).count();
+        for rule in now.iter().skip(same) {
+            self.control.delete(rule)?;
+        }
+        for rule in self.before.iter().skip(same) {
+            self.control.add(rule)?;
+        }
         Ok(())
     }
 }
@@ -124,6 +156,7 @@ impl Drop for LoadedRules {
                 Undo::Set(setting, value) => self.control.set(setting, value),
             };
         }
+        let _ = self.reorder();
     }
 }
 

@@ -67,7 +67,7 @@ impl Worker {
         // Little to do, but others wait for it.
         hurry();
         // Where that is refused it goes on with what it has.
-        let _ = privileges::keep_only(privileges::AUDIT);
+        let _ = privileges::keep_only(privileges::AUDIT_CONTROL);
         if let Err(Failure::Io(error)) = self.listen() {
             let (at_ns, reason) = (now_ns(), error.to_string());
             // The consumer may be gone as well: then nobody is left to tell.

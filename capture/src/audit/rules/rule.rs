@@ -61,6 +61,14 @@ impl Rule {
         word.map(|word| *word |= 1 << (number % 32)).is_some()
     }
 
+    /// As the kernel keeps it, which forgets that a rule was put first.
+    pub(crate) fn listed(&self) -> Rule {
+        Rule {
+            list: self.list & !fields::PREPEND,
+            ..self.clone()
+        }
+    }
+
     /// As the kernel takes it.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let text: Vec<u8> = self.fields.iter().flat_map(|f| f.text.iter().copied()).collect();
