@@ -33,7 +33,9 @@ pub enum AuditError {
     #[error("auditing is disabled (auditctl -e 1 enables it)")]
     Disabled,
     /// A privilege is missing.
-    #[error("no permission: CAP_AUDIT_READ is needed to read audit records, CAP_AUDIT_CONTROL to load rules or to be the daemon")]
+    #[error(
+        "no permission: CAP_AUDIT_READ is needed to read audit records, CAP_AUDIT_CONTROL to load rules or to be the daemon"
+    )]
     Denied,
     /// Records go to one daemon at a time, and there is one.
     #[error("process {0} is the audit daemon already (--audit-mode multicast listens beside it)")]
