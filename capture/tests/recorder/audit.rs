@@ -7,6 +7,8 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use ctrace_capture::audit::AuditSource;
+
 use crate::case::{Row, closed, rows};
 use crate::run::{RECORDER, folder, output, record, recording, start};
 use crate::skip::{skip, variable};
@@ -67,10 +69,25 @@ fn setting(name: &str) -> String {
 }
 
 /// What auditctl lists when it has loaded a file. Its rules are deleted again.
-fn listed_by_auditctl(dir: &Path, file: &Path) -> String {
+fn listed_by_auditctl(dir: &Path, file: &Path, case: &Path) -> String {
     let backlog = setting("backlog_limit");
     output("auditctl", &["-R", text(file)]);
     let listed = listing();
+    // To the kernel they are the same rules: it refuses them a second time, and the host's stay.
+    let again = dir.join("again.rules");
+    let once = |line: &&str| !line.starts_with("-A") && !line.starts_with("-d") && !line.contains("test-deleted");
+    let rules: Vec<&str> = RULES
+        .lines()
+        .filter(once)
+        .filter(|line| !line.contains("test-exe"))
+        .collect();
+    fs::write(&again, rules.join("\n")).expect("room");
+    let during = case.with_extension("again");
+    let args = [&AUDIT[..], &["--audit-rules", text(&again)]].concat();
+    let running = recording(&during, &args);
+    let twice = listing();
+    running.signal(libc::SIGTERM).expect(0);
+    let after = listing();
     let inverse = |line: &str| match line.split_at_checked(3) {
         Some(("-a " | "-A ", rest)) => Some(format!("-d {rest}\n")),
         Some(("-w ", rest)) => Some(format!("-W {rest}\n")),
@@ -82,6 +99,7 @@ fn listed_by_auditctl(dir: &Path, file: &Path) -> String {
     fs::write(&path, format!("-i\n-b {backlog}\n{undo}")).expect("room");
     let undone = Command::new("auditctl").args(["-R", text(&path)]).output();
     undone.expect("auditctl runs");
+    assert_eq!((&twice, &after), (&listed, &listed));
     listed
 }
 
@@ -139,13 +157,20 @@ fn rules_are_those_that_auditctl_loads_and_are_undone_as_root() {
     let watch = format!("-w {} -p r -k {key}", watched.display());
     fs::write(&file, RULES).expect("room");
     let (before, before_settings) = (listing(), settings());
-    let theirs = listed_by_auditctl(dir.path(), &file);
+    let theirs = listed_by_auditctl(dir.path(), &file, &case);
     assert_eq!(theirs.lines().count(), before.lines().count() + LEFT);
     assert_eq!((listing(), settings()), (before.clone(), before_settings.clone()));
 
     let args = [&AUDIT[..], &["--audit-rules", text(&file)]].concat();
     let running = recording(&case, &args);
     assert_eq!(listing(), theirs);
+    let mut source = AuditSource::open().expect("auditing is on");
+    let ours = source.rules().expect("root may ask").join(
+        "
+",
+    );
+    // auditctl shows a number that it does not take back.
+    assert_eq!(ours.replace("filetype=dir", "filetype=16384"), theirs);
     assert_eq!(setting("backlog_limit"), "9000");
     running.signal(libc::SIGTERM).expect(0);
     assert_eq!((listing(), settings()), (before.clone(), before_settings.clone()));

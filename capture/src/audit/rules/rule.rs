@@ -47,12 +47,10 @@ impl Rule {
         }
     }
 
-    /// Takes in every system call.
+    /// Takes in every system call. As auditctl does with the reserved word too: the kernel compares all of them when it
+    /// looks for a rule.
     pub(super) fn all_syscalls(&mut self) {
-        self.mask
-            .iter_mut()
-            .take(MASK_WORDS - 1)
-            .for_each(|word| *word = u32::MAX);
+        self.mask = [u32::MAX; MASK_WORDS];
     }
 
     /// Takes in one system call; false where the kernel has no room for its number.
@@ -127,7 +125,7 @@ impl Rule {
         keys.flat_map(|f| f.text.split(|b| *b == 1))
     }
 
-    /// As `auditctl -l` shows it.
+    /// As `auditctl -l` shows it, but for file types: auditctl shows numbers, which it does not take back.
     pub fn text(&self) -> String {
         if let Some(watch) = self.watch() {
             return watch;
@@ -174,10 +172,6 @@ impl Rule {
             return None;
         }
         let mut out = format!("-w {}", String::from_utf8_lossy(&first.text));
-        // A folder is told from a file by its end.
-        if first.field == fields::DIR && !out.ends_with('/') {
-            out.push('/');
-        }
         let _ = write!(out, " -p {}", perms(perm.value));
         for key in self.keys() {
             let _ = write!(out, " -k {}", String::from_utf8_lossy(key));
