@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::host::EnvSelection;
 use crate::syscall_set::SyscallSet;
 
 /// What to record, where to, and when to stop.
@@ -39,6 +40,10 @@ pub struct RecordArgs {
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=4096), value_name = "BYTES")]
     pub snaplen: u32,
 
+    /// Keep these environment variables of each process, beside LD_PRELOAD and LD_LIBRARY_PATH
+    #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
+    pub env: Vec<String>,
+
     /// Stop after this long (10s, 5m, 2h)
     #[arg(long, value_parser = duration, value_name = "TIME")]
     pub duration: Option<Duration>,
@@ -66,6 +71,13 @@ pub struct RecordArgs {
     /// Record while this command runs, and stop when it ends
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
+}
+
+impl RecordArgs {
+    /// The environment variables to keep.
+    pub(crate) fn kept_env(&self) -> EnvSelection {
+        EnvSelection::new(self.env.iter().map(String::as_bytes))
+    }
 }
 
 /// A source as it is named on the command line.

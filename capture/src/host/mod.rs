@@ -4,6 +4,7 @@
 mod cgroup;
 mod cgroup_tree;
 mod clock;
+mod directory;
 mod facts;
 mod fd;
 mod modules;
@@ -19,6 +20,7 @@ mod sockets;
 pub use cgroup::container_of;
 pub use cgroup_tree::CgroupTree;
 pub use clock::{Clock, Step, audit_utc_ns, boot_time_ns, utc_ns};
+pub(crate) use directory::{mount_namespace, real_directory};
 pub use facts::HostFacts;
 pub(crate) use fd::anonymous;
 pub use fd::{HostFd, read_fd, read_fds};

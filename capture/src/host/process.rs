@@ -56,6 +56,11 @@ impl EnvSelection {
         }
     }
 
+    /// The names, in ascending order.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.names.iter().map(Vec::as_slice)
+    }
+
     /// The selected variables of a NUL-separated environment.
     fn select(&self, environment: &[u8]) -> Vec<u8> {
         let name = |variable: &&[u8]| {

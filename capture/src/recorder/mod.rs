@@ -40,7 +40,7 @@ use output::Output;
 use scope::Selection;
 pub use sources::Absent;
 use sources::Sources;
-use state::{Beginning, States};
+use state::{Beginning, Known, States};
 
 /// How often the rings are emptied.
 const TICK: Duration = Duration::from_millis(5);
@@ -152,7 +152,7 @@ struct Recorder {
 impl Recorder {
     fn new(args: &RecordArgs, tool: Tool, sources: Sources) -> Result<Recorder, RecordError> {
         let clock = Clock::new();
-        let beginning = Beginning::read(clock);
+        let beginning = Beginning::read(clock, args.kept_env());
         let unwritable = |source| CaseError::Io {
             path: args.output.clone(),
             source,
@@ -237,8 +237,11 @@ impl Recorder {
             false => horizon,
         };
         self.release(horizon);
-        let images = &self.images;
-        self.states.refresh(&self.output.summary(), || images.containers());
+        let (images, resolver) = (&self.images, &self.resolver);
+        self.states.refresh(&self.output.summary(), || Known {
+            containers: images.containers(),
+            images: resolver.living(),
+        });
     }
 
     /// Takes what the sources have; says whether the rings had anything.

@@ -6,7 +6,7 @@ use ctrace_trace::schema::Schema;
 
 use crate::audit::{AuditFollower, AuditSource, AuditStatus};
 use crate::docker::{DockerFollower, DockerSource, Endpoint, EngineInfo};
-use crate::host::{Clock, EnvSelection, HostProcess, read_processes, utc_ns};
+use crate::host::{Clock, HostProcess, read_processes, utc_ns};
 use crate::record_args::{RecordArgs, SourceArg};
 use crate::syscall::{self, SyscallSource};
 
@@ -68,7 +68,7 @@ impl Sources {
         // Last, so that the others' own start does not fill its rings.
         if wants(SourceArg::Syscalls) {
             let mut earlier = Vec::new();
-            let read = || earlier = read_processes(&Clock::new(), &EnvSelection::default());
+            let read = || earlier = read_processes(&Clock::new(), &args.kept_env());
             sources.syscalls = sources.keep("syscalls", open_syscalls(args, read));
             sources.earlier = earlier;
         }

@@ -10,6 +10,7 @@ use std::thread;
 
 use ctrace_trace::case::{CaseConfig, Keep, OnFull, Opener, Opening, Rotation, Summary};
 use ctrace_trace::container::Container;
+use ctrace_trace::process::ProcessImage;
 use ctrace_trace::schema::Schema;
 use ctrace_trace::segment::{Capture, CaseId, ClockReading, Host, Tool};
 use ctrace_trace::snapshot::{AuditState, DockerState, HostSnapshot};
@@ -18,13 +19,16 @@ use super::scope::Selection;
 use super::sources::Sources;
 use crate::host::{Clock, EnvSelection, HostFacts, HostProcess, HostState, boot_time_ns, utc_ns};
 use crate::record_args::{self, RecordArgs, Scope};
-use crate::resolver::{self, ProcHost, Resolver, Snapshot};
+use crate::resolver::{self, ProcHost, Resolver, Snapshot, same_start};
+
+/// Records wait for less than this before they are known.
+const YOUNG_NS: u64 = 2_000_000_000;
 
 /// The state of the host, kept fresh enough for the next segment.
 pub(super) struct States {
     latest: Arc<Mutex<HostSnapshot>>,
-    /// Containers go with each order to read again.
-    orders: SyncSender<Vec<Container>>,
+    /// What /proc does not tell goes with each order to read again.
+    orders: SyncSender<Known>,
     /// Size and time after which a segment ends.
     rotation: Rotation,
     /// Segments begun, bytes and time when the current one began; and whether its successor's state was ordered.
@@ -32,27 +36,40 @@ pub(super) struct States {
     ordered: bool,
 }
 
+/// What the recording told so far.
+pub(super) struct Known {
+    pub(super) containers: Vec<Container>,
+    /// Processes that live, in ascending order of ids.
+    pub(super) images: Vec<Arc<ProcessImage>>,
+}
+
 /// What was there when the recording began.
 pub(super) struct Beginning {
     state: HostState,
     clock: Clock,
+    env: EnvSelection,
 }
 
 impl Beginning {
     /// Reads /proc. The kernel programs run already, so that what happens meanwhile is in their records.
-    pub(super) fn read(clock: Clock) -> Beginning {
+    pub(super) fn read(clock: Clock, env: EnvSelection) -> Beginning {
         Beginning {
-            state: HostState::read(&clock, &EnvSelection::default()),
+            state: HostState::read(&clock, &env),
             clock,
+            env,
         }
     }
 
     /// A resolver that knows it, and the processes that had ended by then.
     pub(super) fn resolver(&self, earlier: &[HostProcess]) -> Resolver {
-        let host = ProcHost::new(EnvSelection::default());
+        let host = ProcHost::new(self.env.clone());
+        let config = resolver::Config {
+            env: self.env.names().map(<[u8]>::to_vec).collect(),
+            ..resolver::Config::default()
+        };
         let mut snapshot = Snapshot::new(&self.state, Vec::new());
         snapshot.add_ended(earlier);
-        Resolver::new(resolver::Config::default(), snapshot, Box::new(host))
+        Resolver::new(config, snapshot, Box::new(host))
     }
 
     /// How the case is written.
@@ -102,11 +119,13 @@ impl States {
         let mut first = beginning.state.for_segment(Vec::new(), docker.clone(), audit.clone());
         Selection::reduce(scope, &mut first);
         let latest = Arc::new(Mutex::new(first));
-        let (orders, inbox) = sync_channel::<Vec<Container>>(1);
-        let (clock, shared, scope) = (beginning.clock, latest.clone(), scope.clone());
+        let (orders, inbox) = sync_channel::<Known>(1);
+        let (clock, env) = (beginning.clock, beginning.env.clone());
+        let (shared, scope) = (latest.clone(), scope.clone());
         thread::Builder::new().name("host-state".to_owned()).spawn(move || {
-            for containers in inbox {
-                let mut state = read(&clock, containers, docker.clone(), audit.clone());
+            for Known { containers, images } in inbox {
+                let mut state = read(&clock, &env, containers, docker.clone(), audit.clone());
+                tell_times(&images, &mut state);
                 Selection::reduce(&scope, &mut state);
                 *shared.lock().unwrap_or_else(PoisonError::into_inner) = state;
             }
@@ -130,7 +149,7 @@ impl States {
     }
 
     /// Orders a new reading when the segment nears its end.
-    pub(super) fn refresh(&mut self, summary: &Summary, containers: impl FnOnce() -> Vec<Container>) {
+    pub(super) fn refresh(&mut self, summary: &Summary, known: impl FnOnce() -> Known) {
         if summary.segments != self.segment.0 {
             self.segment = (summary.segments, summary.bytes, utc_ns());
             self.ordered = false;
@@ -140,7 +159,7 @@ impl States {
         let age = utc_ns().saturating_sub(self.segment.2);
         if !self.ordered && (near(size, self.rotation.size) || near(age, self.rotation.every_ns)) {
             // A full inbox means that a reading is under way: fresh enough.
-            let _ = self.orders.try_send(containers());
+            let _ = self.orders.try_send(known());
             self.ordered = true;
         }
     }
@@ -148,11 +167,27 @@ impl States {
 
 fn read(
     clock: &Clock,
+    env: &EnvSelection,
     containers: Vec<Container>,
     docker: Option<DockerState>,
     audit: Option<AuditState>,
 ) -> HostSnapshot {
-    HostState::read(clock, &EnvSelection::default()).for_segment(containers, docker, audit)
+    HostState::read(clock, env).for_segment(containers, docker, audit)
+}
+
+/// /proc tells starts in hundredths of a second, and no exec at all: a process must not seem to be another one than in
+/// its events. One that is so young that its fork may still wait to be recorded is left to that.
+fn tell_times(images: &[Arc<ProcessImage>], state: &mut HostSnapshot) {
+    let young = state.taken_ts.saturating_sub(YOUNG_NS);
+    state.processes.retain_mut(|process| {
+        let found = images.binary_search_by_key(&process.pid, |image| image.pid).ok();
+        let image = found.and_then(|at| images.get(at));
+        let Some(image) = image.filter(|image| same_start(image.start_ts, process.start_ts)) else {
+            return process.start_ts < young;
+        };
+        (process.start_ts, process.exec_ts) = (image.start_ts, image.exec_ts);
+        true
+    });
 }
 
 fn reading() -> ClockReading {

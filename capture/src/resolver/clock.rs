@@ -1,5 +1,13 @@
 //! From the kernel's boot clock to UTC.
 
+/// How far apart two readings of one start may be: /proc tells hundredths of a second, and the clock is measured anew.
+const START_TICK_NS: u64 = 20_000_000;
+
+/// Whether two starts of processes that had one id are the same.
+pub(crate) fn same_start(a: u64, b: u64) -> bool {
+    a.abs_diff(b) <= START_TICK_NS
+}
+
 /// The difference between the two clocks, as it was measured last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Clock {

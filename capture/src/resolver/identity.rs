@@ -182,8 +182,25 @@ impl State {
         if call.ret == 0 {
             // A path that could not be made absolute makes the directory unknown.
             let cwd = if to.first() == Some(&b'/') { to } else { b"" };
-            self.change_directory(call.pid, call.tid, call.ts, Some(cwd), None);
+            let real = call.text(0).and_then(|raw| self.real_directory(call, raw));
+            self.change_directory(call.pid, call.tid, call.ts, Some(real.as_deref().unwrap_or(cwd)), None);
         }
+    }
+
+    /// Where the directory really lies that a caller named, as far as the host still shows it.
+    fn real_directory(&mut self, call: &Call<'_>, raw: &[u8]) -> Option<Vec<u8>> {
+        let process = self.table.at(call.pid, call.ts)?;
+        let (image, root) = (process.image_of(call.tid).clone(), process.root_of(call.tid).to_vec());
+        let mut path = match raw.first() {
+            Some(b'/') => Vec::new(),
+            _ => image.cwd.strip_prefix(&root[..])?.to_vec(),
+        };
+        if raw.first() != Some(&b'/') && image.cwd.first() != Some(&b'/') {
+            return None;
+        }
+        path.push(b'/');
+        path.extend_from_slice(raw);
+        self.ask_for_directory(call, image.namespaces.mnt, &root, &path)
     }
 
     pub(super) fn fchdir(&mut self, call: &Call<'_>) {
@@ -198,7 +215,8 @@ impl State {
         let to = entry
             .filter(|e| e.kind.is_path())
             .map_or(Vec::new(), |e| e.name.clone());
-        self.chdir(call, &to);
+        let cwd = if to.first() == Some(&b'/') { &to[..] } else { b"" };
+        self.change_directory(call.pid, call.tid, call.ts, Some(cwd), None);
     }
 
     pub(super) fn chroot(&mut self, call: &Call<'_>, to: &[u8]) {

@@ -6,7 +6,7 @@ use ctrace_trace::process::{ProcessImage, exe_flag};
 use ctrace_wire::record::{Exec, Exit, Fork, Header};
 use ctrace_wire::section;
 
-use super::clock::Clock;
+use super::clock::{Clock, same_start};
 use super::files::stat_device;
 use super::paths;
 use super::process::{Attempt, Process, SavedIds};
@@ -88,13 +88,20 @@ impl State {
         image.pid = fork.child_tgid;
         image.vpid = known(fork.child_vpid, fork.child_tgid);
         image.namespaces.pid = known(fork.child_pid_ns, image.namespaces.pid);
-        image.start_ts = clock.utc(known64(fork.child_start, fork.header.ts));
+        image.start_ts = self.told_start(image.pid, clock.utc(known64(fork.child_start, fork.header.ts)));
         image.exec_ts = 0;
         let name = comm(&fork.comm);
         if !name.is_empty() {
             image.name = name.to_vec();
         }
         image
+    }
+
+    /// When a new process started. One that was read before the record of its fork came has its start from there.
+    fn told_start(&self, pid: u32, start_ts: u64) -> u64 {
+        let read = self.table.latest(pid).filter(|p| p.start == 0 && p.ended == u64::MAX);
+        let told = read.map(|p| p.image.start_ts);
+        told.filter(|told| same_start(*told, start_ts)).unwrap_or(start_ts)
     }
 
     /// Puts a new image into its cgroup, where that is not its parent's.
@@ -182,7 +189,8 @@ impl State {
         if image.ppid == 0 {
             image.ppid = known(exec.ppid, 0);
         }
-        if exec.start != u64::MAX {
+        // Said once: the clock is measured anew now and then, and a process must not seem to be two.
+        if image.start_ts == 0 && exec.start != u64::MAX {
             image.start_ts = clock.utc(exec.start);
         }
         image.exec_ts = clock.utc(exec.header.ts);

@@ -48,6 +48,7 @@ use ctrace_wire::record::{Cgroup, Exit, Fork, Header};
 use ctrace_wire::section;
 
 pub use clock::Clock;
+pub(crate) use clock::same_start;
 pub use config::{Config, Stats};
 pub(crate) use paths::resolve as resolve_path;
 pub use proc::ProcHost;
@@ -119,6 +120,12 @@ impl Resolver {
             fds: p.fds.iter().map(|(fd, entry)| (fd, entry.clone())).collect(),
         });
         states.collect()
+    }
+
+    /// The images of the processes that live, in ascending order of ids.
+    pub fn living(&self) -> Vec<Arc<ProcessImage>> {
+        let living = self.state.table.sorted().into_iter().filter(|p| p.ended == u64::MAX);
+        living.map(|p| p.image.clone()).collect()
     }
 
     /// What was counted so far.

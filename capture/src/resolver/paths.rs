@@ -3,7 +3,7 @@
 //! Paths are in the view of the process's mount namespace: what a process in a container calls `/etc/shadow` is
 //! `/etc/shadow`. Below a `chroot` its directory is put in front, because the kernel's own paths (of opened and executed
 //! files) carry it too. `..` is taken by its letters; where a symbolic link makes that wrong, the kernel's path of the
-//! opened file is the one that is kept.
+//! opened file is the one that is kept, and of a new working directory what the host says.
 
 /// Longest path that is kept; a `chdir` deeper than this makes the working directory unknown.
 pub(crate) const PATH_LIMIT: usize = 16 * 1024;

@@ -9,7 +9,8 @@ use ctrace_trace::container::Container;
 
 use super::snapshot::{Host, Snapshot, SnapshotFd, SnapshotProcess};
 use crate::host::{
-    Clock, EnvSelection, HostFd, HostProcess, HostState, Names, Sockets, read_cgroup, read_fd, read_process,
+    Clock, EnvSelection, HostFd, HostProcess, HostState, Names, Sockets, mount_namespace, read_cgroup, read_fd,
+    read_process, real_directory,
 };
 
 /// The tables of sockets are long: they are read for new sockets at most this often.
@@ -66,6 +67,8 @@ impl From<&HostFd> for SnapshotFd {
 pub struct ProcHost {
     clock: Clock,
     env: EnvSelection,
+    /// Inode number of the recorder's own mount namespace.
+    mount_ns: u32,
     sockets: Sockets,
     sockets_read: Option<Instant>,
     /// Names in the root of the process that was asked for last: a user and a group are asked for together.
@@ -78,6 +81,7 @@ impl ProcHost {
         ProcHost {
             clock: Clock::new(),
             env,
+            mount_ns: mount_namespace(),
             sockets: Sockets::default(),
             sockets_read: None,
             names: (0, Names::default()),
@@ -116,6 +120,15 @@ impl Host for ProcHost {
             return read_fd(pid, fd, &self.sockets).map(|f| SnapshotFd::from(&f));
         }
         Some(SnapshotFd::from(&found))
+    }
+
+    fn directory(&mut self, pid: u32, mount_ns: u32, root: &[u8], path: &[u8]) -> Option<Vec<u8>> {
+        // In the recorder's own view the process need not live any more.
+        if mount_ns == self.mount_ns && root.is_empty() {
+            real_directory(None, path)
+        } else {
+            real_directory(Some(pid), path)
+        }
     }
 
     fn cgroup(&mut self, pid: u32) -> Option<Vec<u8>> {

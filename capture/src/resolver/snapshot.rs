@@ -66,6 +66,11 @@ pub trait Host: Send {
     fn process(&mut self, pid: u32) -> Option<SnapshotProcess>;
     /// A descriptor that no record introduced.
     fn fd(&mut self, pid: u32, fd: i32) -> Option<SnapshotFd>;
+    /// Where a directory really lies that a process with this mount namespace and root reaches by a path. The path starts
+    /// at that root, the answer at the root of the mount namespace; it is absent where the directory is.
+    fn directory(&mut self, _pid: u32, _mount_ns: u32, _root: &[u8], _path: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
     /// The path of a process's cgroup in the v2 hierarchy, where no record told it.
     fn cgroup(&mut self, pid: u32) -> Option<Vec<u8>>;
     /// The name of a user in the view of a process, that is in its container.

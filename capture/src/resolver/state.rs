@@ -9,6 +9,7 @@ use ctrace_trace::process::ProcessImage;
 use ctrace_wire::record::Header;
 use hashbrown::DefaultHashBuilder;
 
+use super::call::Call;
 use super::config::{Config, Stats};
 use super::containers::{Cgroup, Containers};
 use super::fds::{ChunkBudget, FdTable};
@@ -274,6 +275,19 @@ impl State {
                 }
             }
         }
+    }
+
+    /// Asks the host where the directory of a path really lies.
+    pub(super) fn ask_for_directory(
+        &mut self,
+        call: &Call<'_>,
+        mount_ns: u32,
+        root: &[u8],
+        path: &[u8],
+    ) -> Option<Vec<u8>> {
+        self.may_ask(call.ts)
+            .then(|| self.host.directory(call.pid, mount_ns, root, path))
+            .flatten()
     }
 
     /// Puts an object behind a descriptor of a process.

@@ -4,7 +4,7 @@ use std::mem;
 use std::sync::Arc;
 
 use ctrace_trace::event::{Arg, Event, EventType};
-use ctrace_trace::fd::{FdEntry, Role};
+use ctrace_trace::fd::{FdEntry, FdKind, Role};
 use ctrace_trace::schema::FdUse;
 use ctrace_wire::record::{Exec, Exit, FLAG_COMPAT, Header, Syscall};
 use ctrace_wire::section::{self, FILE_PSEUDO};
@@ -13,6 +13,7 @@ use super::action::Action;
 use super::address::Address;
 use super::call::{Call, ENOSYS, Scratch};
 use super::clock::Clock;
+use super::files::named;
 use super::life::Started;
 use super::plan::{MAX_PARAMS, PathArg, Plan, Value};
 use super::process::Attempt;
@@ -172,9 +173,10 @@ impl State {
         if let Some(address) = &address {
             address.write(&mut scratch.address);
         }
-        // What is closed is gone when the event is made.
-        let closed = match (plan.action, plan.fd) {
+        // What is closed is gone when the event is made, and what could not be opened never came.
+        let behind = match (plan.action, plan.fd) {
             (Action::Close, FdUse::Arg(at)) => self.fd_of(call, call.fd(at)),
+            _ if opens_path(plan) && !call.succeeded() => self.not_opened(call, plan, scratch),
             _ => None,
         };
         self.act(call, plan, address.as_ref(), scratch);
@@ -188,7 +190,18 @@ impl State {
                 path.clone_from(kernel);
             }
         }
-        self.emit(call, plan, header, clock, scratch, closed.as_ref(), sink);
+        self.emit(call, plan, header, clock, scratch, behind.as_ref(), sink);
+    }
+
+    /// What a failed open asked for, which Falco shows as the descriptor's name too.
+    fn not_opened(&mut self, call: &Call<'_>, plan: &Plan, scratch: &Scratch) -> Option<Arc<FdEntry>> {
+        let raw = call.text(plan.paths.first()?.arg)?;
+        let name = scratch.paths.first().filter(|path| !path.is_empty())?;
+        let mut entry = named(FdKind::File, name);
+        if raw != &name[..] {
+            entry.name_raw = raw.to_vec();
+        }
+        Some(self.entry(entry))
     }
 
     fn fd_of(&mut self, call: &Call<'_>, fd: i32) -> Option<Arc<FdEntry>> {
@@ -204,7 +217,7 @@ impl State {
         header: &Header,
         clock: &Clock,
         scratch: &Scratch,
-        closed: Option<&Arc<FdEntry>>,
+        behind: Option<&Arc<FdEntry>>,
         sink: &mut impl FnMut(&Event<'_>),
     ) {
         let mut args = [Arg::None; MAX_PARAMS];
@@ -217,7 +230,7 @@ impl State {
             FdUse::Arg(at) => Some(call.fd(at)),
             FdUse::Ret => call.new_fd(),
         };
-        let fd = closed.or_else(|| process.as_ref()?.fds.get(fd_num?));
+        let fd = behind.or_else(|| process.as_ref()?.fds.get(fd_num?));
         sink(&Event {
             ret: Some(call.ret),
             fd_num,

@@ -276,6 +276,13 @@ pub(crate) fn descriptor(call: &Call, seen: &Seen, found: &mut Vec<String>) {
     }
     match (theirs, &seen.fd) {
         (None, None) => {}
+        // What a failed open asked for is shown like Falco does.
+        (None, Some(ours)) if opens(&call.name) && !call.succeeded() => {
+            let asked = seen.path("name").or(seen.path("path")).map(|(resolved, _)| resolved);
+            if asked != Some(&ours.name[..]) {
+                found.push(format!("descriptor of {asked:?} but {ours:?}"));
+            }
+        }
         (Some(theirs), Some(ours)) if same_object(call, &theirs, ours) => {}
         (theirs, ours) => found.push(format!("descriptor of {theirs:?} but {ours:?}")),
     }

@@ -1,5 +1,6 @@
 //! Looks into what was recorded.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use ctrace_trace::block::Need;
@@ -67,6 +68,31 @@ pub(crate) fn unnamed(case: &Case) -> Vec<String> {
         }
     });
     found
+}
+
+/// Processes to which events and states of the host give more than one start. No id is used again within a second.
+pub(crate) fn two_starts(case: &Case) -> Vec<String> {
+    let mut starts = BTreeMap::<u32, BTreeSet<u64>>::new();
+    each_block(case, |block| {
+        for image in &block.dict.images {
+            starts.entry(image.pid).or_default().insert(image.start_ts);
+        }
+    });
+    for segment in case.segments() {
+        let state = segment.snapshot().expect("readable").expect("a snapshot");
+        for process in &state.processes {
+            starts.entry(process.pid).or_default().insert(process.start_ts);
+        }
+    }
+    let pairs = starts.iter().flat_map(|(pid, starts)| {
+        let known: Vec<u64> = starts.iter().copied().filter(|start| *start != 0).collect();
+        let near = known
+            .windows(2)
+            .filter(|w| w[1] - w[0] < 1_000_000_000)
+            .map(<[u64]>::to_vec);
+        near.map(|pair| format!("{pid}: {pair:?}")).collect::<Vec<_>>()
+    });
+    pairs.collect()
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ctrace_trace::case::Case;
 
-use crate::case::{closed, cut_off, each_block, open, rows, unnamed};
+use crate::case::{closed, cut_off, each_block, open, rows, two_starts, unnamed};
 use crate::run::{Load, folder, output, record, recording};
 use crate::skip::{is_root, skip};
 
@@ -182,6 +182,7 @@ fn rotated(args: &[&str], until: u32) -> bool {
         assert_eq!(events as u64, segment.events);
         assert_eq!(unnamed(&alone), Vec::<String>::new());
     }
+    assert_eq!(two_starts(&open(&case)), Vec::<String>::new());
     true
 }
 

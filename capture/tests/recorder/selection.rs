@@ -102,3 +102,35 @@ fn a_recording_of_containers_holds_nothing_of_the_host_as_root() {
     });
     assert_eq!(outside, 0);
 }
+
+#[test]
+fn the_environment_that_was_asked_for_as_root() {
+    if !is_root("the_environment_that_was_asked_for_as_root") {
+        return;
+    }
+    let dir = folder();
+    let case = dir.path().join("case");
+    let script = "A_MARK=1 B_SECRET=2 LD_PRELOAD= LD_LIBRARY_PATH=/nowhere cat /etc/hostname";
+    let args = [
+        "--sources",
+        "syscalls",
+        "--env",
+        "A_MARK,C_MARK",
+        "--",
+        "sh",
+        "-c",
+        script,
+    ];
+    record(&case, &args).expect(0);
+    let mut found = std::collections::BTreeSet::new();
+    crate::case::each_block(&open(&case), |block| {
+        let images = block.events().filter_map(|e| e.image());
+        let cats = images.filter(|i| i.str(i.entry.name) == b"cat");
+        let texts = cats.map(|i| String::from_utf8_lossy(i.str(i.entry.env)).into_owned());
+        found.extend(texts.filter(|env| env.contains("A_MARK")));
+    });
+    let env = found.pop_first().expect("the program's environment");
+    let mut variables: Vec<&str> = env.split('\0').collect();
+    variables.sort_unstable();
+    assert_eq!(variables, ["A_MARK=1", "LD_LIBRARY_PATH=/nowhere", "LD_PRELOAD="]);
+}

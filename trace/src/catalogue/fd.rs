@@ -135,7 +135,7 @@ pub(super) const FIELDS: &[Field] = &[
         "fd.name",
         "fd_name",
         Str,
-        "Absolute path of a file, `client->server` of a socket, or the object's name.",
+        "Absolute path of a file (of a failed open: the one asked for), `client->server` of a socket, or the object's name.",
         Fd(|f, _| match f.name() {
             n if n.is_empty() => Value::Absent,
             n => Value::Str(n),

@@ -372,3 +372,15 @@ fn the_host_is_asked_once_for_a_descriptor_that_came_from_elsewhere() {
         assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), want);
     }
 }
+
+#[test]
+fn a_failed_open_shows_what_was_asked_for() {
+    let mut w = World::new();
+    let seen = w.call(10, "openat", -2, &[-100, 1, 0]).text(1, "../none").go();
+    let fd = seen.fd.as_ref().expect("the path that was asked for");
+    assert_eq!((&fd.name[..], &fd.name_raw[..]), (&b"/home/none"[..], &b"../none"[..]));
+    assert_eq!((seen.fd_num, fd.kind.type_char()), (None, b'f'));
+    assert_eq!(w.fds(10).len(), 3, "nothing was opened");
+    let seen = w.call(10, "openat", -14, &[-100, 1, 0]).go();
+    assert!(seen.fd.is_none(), "the string could not be read");
+}

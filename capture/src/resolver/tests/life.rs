@@ -332,7 +332,9 @@ struct Named;
 
 impl Host for Named {
     fn process(&mut self, pid: u32) -> Option<SnapshotProcess> {
-        Some(process(pid, 1, "asked", "/"))
+        let mut found = process(pid, 1, "asked", "/");
+        found.image.start_ts = OFFSET as u64;
+        Some(found)
     }
     fn fd(&mut self, _: u32, _: i32) -> Option<SnapshotFd> {
         None
@@ -367,4 +369,33 @@ fn too_many_questions_do_not_leave_a_process_without_a_name_for_ever() {
     assert_eq!((name(&seen), seen.image().ppid), ("asked".to_owned(), 1));
     assert_eq!(&*seen.image().cgroup, b"/user.slice");
     assert!(refused > 0 && w.resolver.stats().unannounced == 3);
+}
+
+#[test]
+fn a_process_keeps_the_start_that_was_told_first() {
+    let mut w = World::new();
+    w.fork(10, 11);
+    let start = w.image(11).start_ts;
+    assert!(start > 0);
+    for _ in 0..2 {
+        let mut exec = w.exec_record(11, 11, "/bin/x", "x");
+        // Its start, as `replace_if_other` finds it to be the same, by a clock that was measured anew.
+        exec[40..48].copy_from_slice(&(start - OFFSET as u64).to_ne_bytes());
+        let seen = w.feed_at(&exec, OFFSET + 3).remove(0);
+        assert_eq!(seen.image().start_ts, start);
+    }
+}
+
+#[test]
+fn a_process_that_was_read_before_its_fork_is_told_keeps_its_start() {
+    let mut w = World::with(Config::default(), Box::new(Named));
+    w.plain(50, "read", 0, &[0]);
+    let read = w.image(50).start_ts;
+    w.now += 5_000_000;
+    w.fork(10, 50);
+    assert_eq!(w.image(50).start_ts, read);
+    w.plain(51, "read", 0, &[0]);
+    w.now += 500_000_000;
+    w.fork(10, 51);
+    assert!(w.image(51).start_ts > read, "another process");
 }

@@ -136,6 +136,36 @@ fn processes_older_than_the_recording_are_known_as_root() {
 }
 
 #[test]
+fn a_directory_behind_a_link_is_where_it_lies_as_root() {
+    let name = "resolver::a_directory_behind_a_link_is_where_it_lies_as_root";
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().canonicalize().unwrap();
+    if crate::host::real_directory(None, b"/").is_none() {
+        return skip(name, "needs Linux 5.12");
+    }
+    std::fs::create_dir_all(folder.join("far/away")).unwrap();
+    std::os::unix::fs::symlink("far/away", folder.join("link")).unwrap();
+    let Some(mut source) = source(name) else { return };
+    let mut child = Command::new("perl")
+        .args(["-e", "chdir 'link'; open F, 'one'; chdir '..'; open F, 'two'"])
+        .current_dir(&folder)
+        .spawn()
+        .unwrap();
+    let records = collect(&mut source, &mut child);
+    let host = ProcHost::new(EnvSelection::default());
+    let resolver = Resolver::new(Config::default(), Snapshot::default(), Box::new(host));
+    let events = resolve(resolver, records);
+    let asked = |raw: &str| {
+        let seen = events[&child.id()].iter().filter(|e| e.name == "openat");
+        let names = seen.filter_map(|e| e.arg("name").split_once(" <- "));
+        let mut found = names.filter(|(_, r)| *r == raw).map(|(path, _)| path.to_owned());
+        found.next().unwrap_or_default()
+    };
+    let path = |p: &str| folder.join(p).to_string_lossy().into_owned();
+    assert_eq!((asked("one"), asked("two")), (path("far/away/one"), path("far/two")));
+}
+
+#[test]
 fn a_new_cgroup_is_a_new_container_as_root() {
     let name = "resolver::a_new_cgroup_is_a_new_container_as_root";
     let Some(mut source) = source(name) else { return };
@@ -418,7 +448,10 @@ fn check(line: &Line, seen: &Seen, events: &BTreeMap<u32, Vec<Seen>>, tally: &mu
         }
         _ => {}
     }
-    if let Some(fd) = &seen.fd {
+    if ret < 0 && seen.name == "openat" {
+        let (asked, _) = seen.arg("name").split_once(" <- ").unwrap();
+        assert_eq!(seen.fd_name(), asked, "{what}");
+    } else if let Some(fd) = &seen.fd {
         let theirs = match seen.name.as_str() {
             "openat" | "dup2" | "dup3" => line.ret_path.clone(),
             "mmap" => argument_path(&line.args, 4),

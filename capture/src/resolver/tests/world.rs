@@ -120,9 +120,14 @@ impl World {
 
     /// Feeds a record; the events it made.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Vec<Seen> {
+        self.feed_at(bytes, OFFSET)
+    }
+
+    /// The same by a clock of another offset.
+    pub(super) fn feed_at(&mut self, bytes: &[u8], offset_ns: i64) -> Vec<Seen> {
         let record = Record::parse(bytes).expect("a record");
         let mut seen = Vec::new();
-        let clock = Clock { offset_ns: OFFSET };
+        let clock = Clock { offset_ns };
         self.resolver
             .record(&record, &clock, &mut |event| seen.push(Seen::of(event)));
         assert!(seen.len() <= 2, "a call, and the end of its process");
