@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ctrace_trace::case::{CaseConfig, CaseError, CaseWriter, Opening};
+use ctrace_trace::case::{CaseConfig, CaseError, CaseWriter, Opening, Rotation};
 use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::schema::Schema;
 use ctrace_trace::segment::{Capture, CaseId, Host};
@@ -24,6 +24,8 @@ pub struct Origin {
 const MAX_PROBLEMS: usize = 20;
 /// So much of a piece that cannot be read is kept.
 const MAX_RAW: usize = 64 << 10;
+/// A segment ends at this size, as one of a recording does by default.
+const SEGMENT: u64 = 256 << 20;
 /// How often progress is told, and after how many events the clock is looked at.
 const TOLD_EVERY: Duration = Duration::from_millis(100);
 const LOOKED_EVERY: u64 = 8192;
@@ -219,6 +221,10 @@ impl<'a> Sink<'a> {
                 sources,
                 missing: std::mem::take(&mut self.missing),
                 ..Capture::default()
+            },
+            rotation: Rotation {
+                size: Some(SEGMENT),
+                ..Rotation::default()
             },
             ..CaseConfig::new(id, Schema::current())
         };

@@ -150,23 +150,21 @@ impl Emitter {
         origin: Origin,
         sink: &mut Sink<'_>,
     ) -> Result<(), ImportError> {
-        let Some(thread) = self.world.meet(event.tid) else {
-            return Ok(());
-        };
-        let enter = std::mem::take(&mut thread.enter);
+        let (_, mut enter) = self.thread(event.tid);
         let call = Call {
             facts,
             event,
             enter: entry(&enter, event),
         };
         let kind = Plans::get().generic(call.num("nativeID"), call.num("ID"));
-        let image = thread.image.clone();
         // An end that never comes: the thread is gone.
         const NEVER_ENDS: [u16; 2] = [60, 231];
         let is_entry = event.kind == GENERIC_ENTRY;
         if is_entry && !kind.is_some_and(|k| NEVER_ENDS.contains(&k.0)) {
-            thread.enter = enter;
-            thread.enter.keep(event.kind, event.count, event.body);
+            enter.keep(event.kind, event.count, event.body);
+            if let Some(thread) = self.world.threads.get_mut(&event.tid) {
+                thread.enter = enter;
+            }
             return Ok(());
         }
         let number = call.num("nativeID").unwrap_or(-1);
@@ -180,7 +178,7 @@ impl Emitter {
             kind,
             cpu: event.cpu,
             tid: event.tid,
-            image: Some(&image),
+            image: self.world.threads.get(&event.tid).map(|t| &t.image),
             ret: None,
             fd_num: None,
             fd: None,
@@ -190,6 +188,15 @@ impl Emitter {
         sink.event(origin, &out)?;
         self.give_back(event.tid, enter);
         Ok(())
+    }
+
+    /// The process of a thread, and the entry that was kept for it: taken out, so that the world can change while it is
+    /// looked at. What has no thread (or one too many) is still an event.
+    fn thread(&mut self, tid: u32) -> (u32, Enter) {
+        match self.world.meet(tid) {
+            Some(thread) => (thread.pid, std::mem::take(&mut thread.enter)),
+            None => (tid, Enter::default()),
+        }
     }
 
     fn give_back(&mut self, tid: u32, mut enter: Enter) {
@@ -207,12 +214,7 @@ impl Emitter {
         origin: Origin,
         sink: &mut Sink<'_>,
     ) -> Result<(), ImportError> {
-        let Some(thread) = self.world.meet(event.tid) else {
-            return Ok(());
-        };
-        let pid = thread.pid;
-        // Taken out, so that the world can change while it is looked at; its buffer is given back.
-        let enter = std::mem::take(&mut thread.enter);
+        let (pid, enter) = self.thread(event.tid);
         let call = Call {
             facts,
             event,

@@ -159,7 +159,9 @@ fn header(block: &[u8], layout: Layout, big: bool) -> Option<Header<'_>> {
     if layout.flags {
         c.u32()?;
     }
+    // -1 for what no thread did.
     let (ts, tid, len, kind) = (c.u64()?, c.pid()?, c.u32()?, c.u16()?);
+    let tid = if tid == u32::MAX { 0 } else { tid };
     let count = if layout.counted { Some(c.u32()?) } else { None };
     Some((cpu, ts, tid, len, kind, count, c.take(c.left())?))
 }

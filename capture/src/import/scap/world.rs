@@ -327,6 +327,10 @@ impl World {
 
     /// A thread; one that no list and no event told of is taken for a process that nothing is known of.
     pub(super) fn meet(&mut self, tid: u32) -> Option<&mut Thread> {
+        // No thread, or the idle one of a CPU.
+        if tid == 0 {
+            return None;
+        }
         if !self.threads.contains_key(&tid) {
             let image = ProcessImage {
                 pid: tid,
