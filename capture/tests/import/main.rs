@@ -1,7 +1,9 @@
 //! Importing: captures of other tools, event by event, and what becomes of damaged ones.
 
+mod audit_log;
 mod capture;
 mod damage;
+mod golden;
 mod imported;
 mod skip;
 mod sysdig;

@@ -18,7 +18,7 @@ mod plan;
 mod state;
 mod world;
 
-use super::{Confidence, End, ImportError, Importer, Input, Origin, Sink};
+use super::{Confidence, End, ImportError, Importer, Input, Origin, Reading, Sink};
 use blocks::{Block, Blocks, Next};
 use emit::Emitter;
 use event::Layout;
@@ -39,7 +39,13 @@ impl Importer for Scap {
         }
     }
 
-    fn import(&self, input: &mut Input, sink: &mut Sink<'_>) -> Result<End, ImportError> {
+    fn begin(&self) -> Box<dyn Reading> {
+        Box::new(Scap)
+    }
+}
+
+impl Reading for Scap {
+    fn file(&mut self, input: &mut Input, sink: &mut Sink<'_>) -> Result<End, ImportError> {
         let mut blocks = Blocks::new(input);
         let mut emitter = Emitter::new();
         loop {
