@@ -69,11 +69,13 @@ fn others() -> Vec<EventSpec> {
                 ("raw", Str),
             ],
         ),
+        // `message` is without the line's end; `partial` is 1 where the line goes on in the next event of the stream.
+        // `attrs` is a JSON object of what the engine was told to write with each line, and of what else it wrote.
         other(
             EventType::CONTAINER_LOG,
             "container_log",
             Source::ContainerLog,
-            &[("stream", Str), ("message", Str)],
+            &[("stream", Str), ("message", Str), ("partial", Uint), ("attrs", Str)],
         ),
         // `raw` holds all records of the serial, one a line, as the kernel (or auditd) wrote them.
         other(

@@ -61,16 +61,13 @@ impl ContainerImages {
         self.by_id.get(id).cloned()
     }
 
-    /// The image for what a container is said to have done of which only the id may be known.
-    pub(crate) fn of_id(&mut self, id: &str, engine: &str) -> Option<Arc<ProcessImage>> {
-        if !self.by_id.contains_key(id) {
-            let container = Container {
-                id: id.to_owned(),
-                engine: engine.to_owned(),
-                ..Container::default()
-            };
-            self.learn(&Arc::new(container));
-        }
+    /// The image of a container that was learned.
+    pub(crate) fn get_image(&self, id: &str) -> Option<Arc<ProcessImage>> {
         self.by_id.get(id).cloned()
+    }
+
+    /// What is known of a container.
+    pub(crate) fn get(&self, id: &str) -> Option<&Arc<Container>> {
+        self.by_id.get(id)?.container.as_ref()
     }
 }

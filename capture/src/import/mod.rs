@@ -6,6 +6,8 @@
 //! names one.
 
 mod audit_log;
+mod container_log;
+mod docker_events;
 mod input;
 mod lines;
 mod processes;
@@ -72,7 +74,13 @@ pub trait Reading {
 }
 
 /// Every importer.
-pub static IMPORTERS: &[&dyn Importer] = &[&scap::Scap, &audit_log::AuditLog];
+pub static IMPORTERS: &[&dyn Importer] = &[
+    &scap::Scap,
+    &audit_log::AuditLog,
+    &docker_events::DockerEvents,
+    &container_log::JsonFile,
+    &container_log::Cri,
+];
 
 /// So much of a file is judged.
 pub const SNIFFED: usize = 64 << 10;

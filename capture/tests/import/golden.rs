@@ -10,7 +10,18 @@ use ctrace_trace::case::{Case, verify};
 use crate::imported::{Imported, import_file, try_import_as};
 
 /// Samples with the format that they must be taken for.
-const SAMPLES: &[(&str, &str)] = &[("audit.log", "audit")];
+const SAMPLES: &[(&str, &str)] = &[
+    ("audit.log", "audit"),
+    ("docker-events.jsonl", "docker-events"),
+    (
+        "c0ffee0123456789abcdef0123456789abcdef0123456789abcdefaabbccddee-json.log",
+        "json-file",
+    ),
+    (
+        "web-0_shop_nginx-c0ffee0123456789abcdef0123456789abcdef0123456789abcdefaabbccddee.log",
+        "cri",
+    ),
+];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/import/samples")
@@ -48,7 +59,6 @@ fn describe(imported: &Imported) -> String {
         }
         out.push('\n');
         for (name, value) in &row.args {
-            let value = value.replace('\n', "\n        ");
             writeln!(out, "    {name}: {value:?}").expect("written");
         }
     }

@@ -3,6 +3,7 @@
 mod audit_log;
 mod capture;
 mod damage;
+mod docker;
 mod golden;
 mod imported;
 mod skip;
