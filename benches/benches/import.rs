@@ -16,6 +16,21 @@ const STEP_NS: u64 = 10_000_000_000;
 fn bench(c: &mut Criterion) {
     scap(c);
     text(c, "audit", "data/audit/audit-scoped.log", "audit(", later_audit);
+    text(
+        c,
+        "docker-events",
+        "data/docker/events-cli28.jsonl.gz",
+        "\"timeNano\":",
+        later_docker,
+    );
+    text(c, "json-file", "data/docker/json-file.log", "\"time\":", unchanged);
+    text(
+        c,
+        "k8s-audit",
+        "data/k8s_audit/create_secret.json",
+        "\"stage\":",
+        unchanged,
+    );
 }
 
 /// Text of that many bytes is imported.
@@ -68,6 +83,22 @@ fn later_audit(piece: &str, copy: u64) -> String {
     }
 }
 
+/// Nanoseconds stand at the beginning.
+fn later_docker(piece: &str, copy: u64) -> String {
+    match piece.split_once('}') {
+        Some((ns, rest)) => match ns.parse::<u64>() {
+            Ok(ns) => format!("{}}}{rest}", ns + copy * 3_600_000_000_000),
+            Err(_) => piece.to_owned(),
+        },
+        None => piece.to_owned(),
+    }
+}
+
+/// Each copy at the same times.
+fn unchanged(piece: &str, _: u64) -> String {
+    piece.to_owned()
+}
+
 fn scap(c: &mut Criterion) {
     let Some(sample) = read(SAMPLE) else {
         eprintln!("SKIP import: ../shared/{SAMPLE} is not there");
@@ -102,7 +133,7 @@ fn run(file: &Path, folder: &Path) {
     assert!(outcome.files.iter().all(|f| !f.is_damaged()));
 }
 
-/// A sample, decompressed.
+/// A sample, decompressed where it is compressed.
 fn read(sample: &str) -> Option<Vec<u8>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let named = std::env::var_os("CTRACE_SHARED").map(PathBuf::from);
@@ -112,9 +143,14 @@ fn read(sample: &str) -> Option<Vec<u8>> {
         .chain(places)
         .map(|p| p.join(sample))
         .find(|p| p.exists())?;
+    let raw = std::fs::read(path).ok()?;
+    if !raw.starts_with(&[0x1f, 0x8b]) {
+        return Some(raw);
+    }
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).ok()?;
-    flate2::read::MultiGzDecoder::new(file).read_to_end(&mut bytes).ok()?;
+    flate2::read::MultiGzDecoder::new(&raw[..])
+        .read_to_end(&mut bytes)
+        .ok()?;
     Some(bytes)
 }
 

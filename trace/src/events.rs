@@ -94,7 +94,23 @@ fn others() -> Vec<EventSpec> {
                 ("raw", Str),
             ],
         ),
-        other(EventType::K8S_AUDIT, "k8s_audit", Source::K8sAudit, &[("raw", Str)]),
+        // `raw` is the API server's JSON, whole: the texts behind it are what every rule asks for.
+        other(
+            EventType::K8S_AUDIT,
+            "k8s_audit",
+            Source::K8sAudit,
+            &[
+                ("raw", Str),
+                ("audit_id", Str),
+                ("stage", Str),
+                ("verb", Str),
+                ("user", Str),
+                ("resource", Str),
+                ("namespace", Str),
+                ("name", Str),
+                ("code", Str),
+            ],
+        ),
         other(
             EventType::CAPTURE_START,
             "capture_start",

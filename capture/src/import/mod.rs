@@ -8,7 +8,9 @@
 mod audit_log;
 mod container_log;
 mod docker_events;
+mod documents;
 mod input;
+mod k8s_audit;
 mod lines;
 mod processes;
 mod scap;
@@ -78,6 +80,7 @@ pub static IMPORTERS: &[&dyn Importer] = &[
     &scap::Scap,
     &audit_log::AuditLog,
     &docker_events::DockerEvents,
+    &k8s_audit::K8sAudit,
     &container_log::JsonFile,
     &container_log::Cri,
 ];

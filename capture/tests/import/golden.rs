@@ -13,6 +13,7 @@ use crate::imported::{Imported, import_file, try_import_as};
 const SAMPLES: &[(&str, &str)] = &[
     ("audit.log", "audit"),
     ("docker-events.jsonl", "docker-events"),
+    ("k8s-audit.jsonl", "k8s-audit"),
     (
         "c0ffee0123456789abcdef0123456789abcdef0123456789abcdefaabbccddee-json.log",
         "json-file",

@@ -6,6 +6,7 @@ mod damage;
 mod docker;
 mod golden;
 mod imported;
+mod k8s_audit;
 mod skip;
 mod sysdig;
 mod versions;
