@@ -9,12 +9,16 @@ mod audit_log;
 mod container_log;
 mod docker_events;
 mod documents;
+mod falco;
 mod input;
+mod journal;
+mod json_records;
 mod k8s_audit;
 mod lines;
 mod processes;
 mod scap;
 mod sink;
+mod tetragon;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -83,6 +87,9 @@ pub static IMPORTERS: &[&dyn Importer] = &[
     &k8s_audit::K8sAudit,
     &container_log::JsonFile,
     &container_log::Cri,
+    &falco::FALCO,
+    &tetragon::TETRAGON,
+    &journal::JOURNAL,
 ];
 
 /// So much of a file is judged.
