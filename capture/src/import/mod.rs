@@ -18,6 +18,7 @@ mod lines;
 mod processes;
 mod scap;
 mod sink;
+mod strace;
 mod tetragon;
 
 use std::io;
@@ -90,6 +91,7 @@ pub static IMPORTERS: &[&dyn Importer] = &[
     &falco::FALCO,
     &tetragon::TETRAGON,
     &journal::JOURNAL,
+    &strace::Strace,
 ];
 
 /// So much of a file is judged.

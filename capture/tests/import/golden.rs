@@ -16,6 +16,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("falco.jsonl", "falco"),
     ("journal.json", "journal"),
     ("k8s-audit.jsonl", "k8s-audit"),
+    ("strace.log", "strace"),
     ("tetragon.jsonl", "tetragon"),
     (
         "c0ffee0123456789abcdef0123456789abcdef0123456789abcdefaabbccddee-json.log",
