@@ -14,6 +14,7 @@ mod input;
 mod journal;
 mod json_records;
 mod k8s_audit;
+mod laurel;
 mod lines;
 mod processes;
 mod scap;
@@ -91,6 +92,7 @@ pub static IMPORTERS: &[&dyn Importer] = &[
     &falco::FALCO,
     &tetragon::TETRAGON,
     &journal::JOURNAL,
+    &laurel::Laurel,
     &strace::Strace,
 ];
 

@@ -132,7 +132,6 @@ mod tests {
     use ctrace_trace::container::Container;
     use ctrace_trace::event::Arg;
 
-    use super::super::messages::own;
     use super::*;
 
     const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -158,7 +157,7 @@ mod tests {
         let mut out = None;
         let event = Event {
             image,
-            ..own(1, kind, &[Arg::None])
+            ..Event::bare(1, kind, &[Arg::None])
         };
         selection.pass(&event, |e| out = Some(e.image.cloned()));
         out
@@ -197,7 +196,7 @@ mod tests {
             EventType::PROCEXIT,
             EventType::GAP,
         ] {
-            selection.pass(&own(1, kind, &[]), |event| kept.push(event.kind));
+            selection.pass(&Event::bare(1, kind, &[]), |event| kept.push(event.kind));
         }
         assert_eq!(kept, [EventType::syscall(257), EventType::PROCEXIT, EventType::GAP]);
     }

@@ -16,6 +16,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("falco.jsonl", "falco"),
     ("journal.json", "journal"),
     ("k8s-audit.jsonl", "k8s-audit"),
+    ("laurel.jsonl", "laurel"),
     ("strace.log", "strace"),
     ("tetragon.jsonl", "tetragon"),
     (

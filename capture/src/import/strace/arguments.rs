@@ -104,6 +104,18 @@ pub(super) fn split(text: &[u8]) -> Option<(Vec<&[u8]>, usize)> {
     None
 }
 
+/// Names that no set has, because they stand where an event has a number (`linux/net.h`, `linux/in.h`).
+const NAMED: [(&str, i64); 8] = [
+    ("SOCK_CLOEXEC", 0o2_000_000),
+    ("SOCK_NONBLOCK", 0o4000),
+    ("IPPROTO_IP", 0),
+    ("IPPROTO_ICMP", 1),
+    ("IPPROTO_TCP", 6),
+    ("IPPROTO_UDP", 17),
+    ("IPPROTO_IPV6", 41),
+    ("IPPROTO_RAW", 255),
+];
+
 /// A number as strace writes one; a descriptor may have its path behind it.
 pub(super) fn number(text: &[u8]) -> Option<i64> {
     let end = text
@@ -113,7 +125,11 @@ pub(super) fn number(text: &[u8]) -> Option<i64> {
     match digits {
         "NULL" => return Some(0),
         "AT_FDCWD" => return Some(-100),
-        _ => {}
+        name => {
+            if let Some((_, value)) = NAMED.iter().find(|(known, _)| *known == name) {
+                return Some(*value);
+            }
+        }
     }
     // Products and sums are left to people.
     if end
@@ -149,7 +165,11 @@ fn flags(set: NameSet, text: &[u8]) -> Option<i64> {
                     .clone()
                     .find(|n| n.name == part)
                     .or_else(|| known.find(|n| n.name == short));
-                found?.value.cast_signed()
+                // The flags of `clone` have the signal at the child's end among them.
+                match found {
+                    Some(name) => name.value.cast_signed(),
+                    None => signal(part.as_bytes())?,
+                }
             }
         };
         all |= value;

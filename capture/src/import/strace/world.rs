@@ -1,9 +1,10 @@
 //! What a log of strace tells of processes: who is whose child, what they execute, where they are, what they opened.
 
 use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use ctrace_trace::fd::{FdEntry, FdKind};
+use ctrace_trace::fd::{FdEntry, FdKind, Role, Socket};
 use ctrace_trace::process::ProcessImage;
 use hashbrown::HashMap;
 
@@ -175,6 +176,40 @@ impl World {
             ino: 0,
             socket: None,
         };
+        let pid = self.pid(tid);
+        self.put(pid, fd, Arc::new(entry));
+    }
+
+    fn connect(&mut self, tid: u32, call: &Call<'_>, told: &[Told]) {
+        let fd = call.args.first().and_then(|a| arguments::number(a));
+        let addr = told.iter().find_map(|t| match t {
+            Told::Text(addr) => std::str::from_utf8(addr).ok(),
+            _ => None,
+        });
+        let (Some(Ok(fd)), Some(addr)) = (fd.map(i32::try_from), addr) else {
+            return;
+        };
+        let Some(old) = self.fd(tid, fd) else { return };
+        self.objects += 1;
+        let mut entry = FdEntry {
+            id: self.objects,
+            ..FdEntry::clone(&old)
+        };
+        match addr.parse::<SocketAddr>() {
+            Ok(remote) => {
+                let local: IpAddr = match remote {
+                    SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+                    SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+                };
+                entry.socket = Some(Socket {
+                    protocol: 0,
+                    role: Role::Client,
+                    local: SocketAddr::new(local, 0),
+                    remote,
+                });
+            }
+            Err(_) => entry.name = addr.as_bytes().to_vec(),
+        }
         let pid = self.pid(tid);
         self.put(pid, fd, Arc::new(entry));
     }
