@@ -10,7 +10,7 @@ use crate::output;
 
 /// Done; nothing found.
 pub(crate) const DONE: u8 = 0;
-/// Findings: alerts, differences.
+/// Findings: alerts, differences, tests that fail.
 pub(crate) const FINDINGS: u8 = 1;
 /// Wrong usage, or rules and statements that are wrong.
 pub(crate) const USAGE: u8 = 2;

@@ -62,7 +62,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
             output::size(exported.bytes),
             output::span(start.elapsed().as_nanos() as u64),
         );
-        eprintln!("ctrace: {}; {} files, {size}, {time}", rows.join(", "), exported.files);
+        output::note(&format!(
+            "{}; {} files, {size}, {time}",
+            rows.join(", "),
+            exported.files
+        ));
     }
     Ok(output::exit_code(&exported.problems, exit::DONE))
 }

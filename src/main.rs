@@ -1,7 +1,10 @@
 //! The `ctrace` command: arguments, exit codes, and one file per subcommand. The only code that prints.
 
+mod certificate;
 mod diagnosis;
+mod diff;
 mod exit;
+mod explain;
 mod export;
 mod import;
 mod imported;
@@ -12,6 +15,11 @@ mod query;
 mod read;
 mod record;
 mod replay;
+mod rule_files;
+mod rules;
+mod test;
+mod triage;
+mod verify;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -36,8 +44,18 @@ enum Command {
     Info(info::Args),
     /// Print the events of a case, all or those that a filter in Falco's language selects
     Read(read::Args),
-    /// Evaluate Falco rules over a case and print alerts; the same bytes on every machine
+    /// Evaluate Falco and Sigma rules over a case and print alerts; the same bytes on every machine
     Replay(replay::Args),
+    /// Tell why a rule fires on an event, or why it does not
+    Explain(explain::Args),
+    /// Check that a case and rules give what a certificate says
+    Verify(verify::Args),
+    /// Compare the alerts that two versions of rules give, and name the conditions responsible
+    Diff(diff::Args),
+    /// Run tests of rules: captures or events, and the alerts that must and must not come of them
+    Test(test::Args),
+    /// Look at rules without a case: what loads, and what the others would need
+    Rules(rules::Args),
     /// Query a case or an exported folder with SQL
     Query(query::Args),
     /// Write the tables of a case as Parquet
@@ -65,6 +83,11 @@ fn main() -> ExitCode {
         Command::Info(args) => info::run(&args),
         Command::Read(args) => read::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Rules(args) => rules::run(&args),
         Command::Query(args) => query::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Completions { shell } => completions(shell),

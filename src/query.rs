@@ -1,17 +1,22 @@
 //! `ctrace query`: SQL over a case or an export; one statement, a file of them, or a prompt.
 
+mod alerts;
 mod complete;
 mod meta;
+mod pager;
 mod prompt;
+mod schema;
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use ctrace_query::file_output::{self, FileFormat};
 use ctrace_query::output::{self as results, Format};
-use ctrace_query::{Options, QueryError, Session};
+use ctrace_query::{Data, Options, QueryError, Session, library};
 use ctrace_trace::escape;
 use ctrace_trace::segment::{Problem, SegmentName};
 
@@ -21,16 +26,29 @@ use crate::{exit, output};
 /// Arguments of `ctrace query`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Case folder, segment file, or a folder that `ctrace export` wrote
-    data: PathBuf,
-    /// A statement; without one and without -f, a prompt (or statements from standard input where it is no terminal)
-    sql: Option<String>,
+    /// Case folders, segment files, or folders that `ctrace export` wrote: tables have the rows of all. Behind them a
+    /// statement, or @NAME for one of the library; without one and without -f, a prompt (or statements from standard
+    /// input where it is no terminal)
+    #[arg(required_unless_present = "list", value_name = "DATA|SQL")]
+    arguments: Vec<OsString>,
+    /// List the library of investigations, with their parameters
+    #[arg(long)]
+    list: bool,
+    /// A value for a parameter of @NAME; may be given several times
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
+    params: Vec<(String, String)>,
+    /// List tables and columns with their meaning (of one table: give its name), and functions
+    #[arg(long, value_name = "TABLE", num_args = 0..=1, conflicts_with = "file")]
+    schema: Option<Option<String>>,
     /// Read statements from a file; each ends with a semicolon
-    #[arg(short = 'f', long = "file", value_name = "FILE", conflicts_with = "sql")]
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
     file: Option<PathBuf>,
     /// How results are written
     #[arg(long, value_enum, default_value_t = Output::Table)]
     format: Output,
+    /// Write the result into a file; Parquet and Arrow need one
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
     /// Use what was known when an event was recorded, not what the case learned later
     #[arg(long, value_enum, default_value_t = Resolve::Case)]
     resolve: Resolve,
@@ -46,30 +64,57 @@ pub(crate) struct Args {
 enum Output {
     /// Aligned columns
     Table,
+    /// One value a line
+    Expanded,
     /// Comma-separated, with a line of names
     Csv,
     /// One JSON object a line
     Ndjson,
+    /// Parquet, into a file
+    Parquet,
+    /// Arrow IPC, into a file
+    Arrow,
 }
 
-impl From<Output> for Format {
-    fn from(output: Output) -> Format {
+impl From<Output> for FileFormat {
+    fn from(output: Output) -> FileFormat {
         match output {
-            Output::Table => Format::Table,
-            Output::Csv => Format::Csv,
-            Output::Ndjson => Format::Ndjson,
+            Output::Table => FileFormat::Text(Format::Table),
+            Output::Expanded => FileFormat::Text(Format::Expanded),
+            Output::Csv => FileFormat::Text(Format::Csv),
+            Output::Ndjson => FileFormat::Text(Format::Ndjson),
+            Output::Parquet => FileFormat::Parquet,
+            Output::Arrow => FileFormat::Arrow,
         }
     }
 }
 
 /// Runs the statements.
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
+    if args.list {
+        schema::library(&mut output::stdout())?;
+        return Ok(exit::DONE);
+    }
+    if let Some(table) = &args.schema {
+        schema::print(&args.open()?.session, table.as_deref(), &mut output::stdout()).map_err(coded)?;
+        return Ok(exit::DONE);
+    }
     let statements = args.statements()?;
+    let single = statements.as_deref().is_some_and(|text| meta::split(text).len() == 1);
+    let format = match (FileFormat::from(args.format), &args.output) {
+        (_, Some(_)) if !single => return Err(exit::usage(anyhow::anyhow!("-o takes the result of one statement"))),
+        (FileFormat::Text(format), _) => format,
+        (_, None) => return Err(exit::usage(anyhow::anyhow!("name a file for the result: -o FILE"))),
+        // Not looked at: the result goes into the file.
+        (_, Some(_)) => Format::Table,
+    };
     let opened = args.open()?;
     let mut shell = Shell {
         session: &opened.session,
-        format: args.format.into(),
+        format,
+        file: args.output.as_ref().map(|path| (path.clone(), args.format.into())),
         timing: false,
+        pager: false,
     };
     match statements {
         Some(text) => {
@@ -87,8 +132,21 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
 impl Args {
     /// What to run; `None` for a prompt.
     fn statements(&self) -> anyhow::Result<Option<String>> {
-        if let Some(sql) = &self.sql {
-            return Ok(Some(sql.clone()));
+        let sql = self.inputs()?.1;
+        if sql.is_some() && self.file.is_some() {
+            return Err(exit::usage(anyhow::anyhow!("a statement or -f, not both")));
+        }
+        if let Some(name) = sql.as_deref().and_then(|sql| sql.trim().strip_prefix('@')) {
+            let found = library::find(name.trim_end_matches(';')).and_then(|i| i.statement(&self.params));
+            return Ok(Some(found.map_err(coded)?));
+        }
+        if !self.params.is_empty() {
+            return Err(exit::usage(anyhow::anyhow!(
+                "--param is for queries of the library: @NAME"
+            )));
+        }
+        if sql.is_some() {
+            return Ok(sql);
         }
         if let Some(file) = &self.file {
             let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -111,8 +169,32 @@ impl Args {
         };
         options.memory_limit = self.memory.map(|m| usize::try_from(m.as_u64()).unwrap_or(usize::MAX));
         options.threads = self.threads.map_or(options.threads, |n| n as usize);
-        open(&self.data, &options)
+        open(&self.inputs()?.0, &options)
     }
+
+    /// The data, and the statement behind it: what is no path and does not look like one.
+    fn inputs(&self) -> anyhow::Result<(Vec<PathBuf>, Option<String>)> {
+        let mut paths: Vec<PathBuf> = self.arguments.iter().map(PathBuf::from).collect();
+        let last = self.arguments.last().and_then(|a| a.to_str());
+        let is_sql = |text: &&str| {
+            let like_a_path = text.starts_with(['/', '.']) && !text.contains(char::is_whitespace);
+            self.arguments.len() > 1 && !like_a_path && !Path::new(text).exists()
+        };
+        let sql = last.filter(is_sql).map(str::to_owned);
+        if sql.is_some() {
+            paths.pop();
+        }
+        if self.schema.is_some() && sql.is_some() {
+            return Err(exit::usage(anyhow::anyhow!("--schema runs no statement")));
+        }
+        Ok((paths, sql))
+    }
+}
+
+/// `NAME=VALUE`.
+fn parameter(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// A session, and what was wrong with its case when it was opened.
@@ -121,19 +203,22 @@ pub(crate) struct Opened {
     pub(crate) problems: Vec<Problem>,
 }
 
-/// Opens a case or an export.
-pub(crate) fn open(path: &Path, options: &Options) -> anyhow::Result<Opened> {
-    if path.is_dir() && !has_segments(path).with_context(|| path.display().to_string())? {
-        let session = Session::folder(path, options).map_err(coded)?;
-        return Ok(Opened {
-            session,
-            problems: Vec::new(),
-        });
+/// Opens cases and exports.
+pub(crate) fn open(paths: &[PathBuf], options: &Options) -> anyhow::Result<Opened> {
+    let mut problems = Vec::new();
+    let mut data = Vec::new();
+    for path in paths {
+        if path.is_dir() && !has_segments(path).with_context(|| path.display().to_string())? {
+            data.push(Data::Folder(path.clone()));
+            continue;
+        }
+        let case = output::open_case(path)?;
+        problems.extend_from_slice(case.problems());
+        data.push(Data::Case(Box::new(case)));
     }
-    let case = output::open_case(path)?;
-    let problems = case.problems().to_vec();
+    let session = Session::over(data, options).map_err(coded)?;
     Ok(Opened {
-        session: Session::case(case, options).map_err(coded)?,
+        session: session.with_rules(alerts::replay(options)),
         problems,
     })
 }
@@ -164,7 +249,11 @@ pub(crate) fn coded(error: QueryError) -> anyhow::Error {
 struct Shell<'s> {
     session: &'s Session,
     format: Format,
+    /// Where results go instead of the terminal.
+    file: Option<(PathBuf, FileFormat)>,
     timing: bool,
+    /// Whether results go through a pager.
+    pager: bool,
 }
 
 impl Shell<'_> {
@@ -175,15 +264,37 @@ impl Shell<'_> {
             meta::run(self, command, &mut out)?;
             return Ok(out.flush()?);
         }
+        let investigation = match statement.strip_prefix('@') {
+            Some(call) => Some(called(call)?),
+            None => None,
+        };
         let start = Instant::now();
-        let answer = self.session.sql(statement)?;
-        results::write(answer, self.format, io::stdout().is_terminal(), &mut out)?;
-        out.flush()?;
+        let answer = self.session.sql(investigation.as_deref().unwrap_or(statement))?;
+        let terminal = io::stdout().is_terminal();
+        match &self.file {
+            Some((path, format)) => {
+                let rows = file_output::write(answer, *format, path)?;
+                output::note(&format!("{}: {rows} rows", escape::text(&path.display().to_string())));
+            }
+            None if self.pager => pager::through(|out| results::write(answer, self.format, terminal, out))?,
+            None => {
+                results::write(answer, self.format, terminal, &mut out)?;
+                out.flush()?;
+            }
+        }
         if self.timing {
             eprintln!("Time: {}", milliseconds(start.elapsed()));
         }
         Ok(())
     }
+}
+
+/// The statement that `NAME x=1 y=2` stands for.
+fn called(call: &str) -> Result<String, QueryError> {
+    let mut words = call.split_whitespace();
+    let investigation = library::find(words.next().unwrap_or_default())?;
+    let values: Result<Vec<_>, String> = words.map(parameter).collect();
+    investigation.statement(&values.map_err(QueryError::Statement)?)
 }
 
 fn milliseconds(time: Duration) -> String {

@@ -1,19 +1,19 @@
 //! `ctrace replay`: rules over a case, alerts on stdout.
 
-use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::fs;
+use std::io::{self, BufWriter, StdoutLock, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use ctrace_replay::{Alert, Engine, LoadOptions, Options, RuleFile, RuleSet};
+use ctrace_replay::{Alert, AlertDigest, Engine, Extras, Fate, Options, RuleSet, Suppression, Triage};
+use ctrace_trace::case::Case;
 use ctrace_trace::escape;
 
 use crate::progress::Progress;
 use crate::read::Resolve;
-use crate::{diagnosis, exit, output};
-
-/// A rules file may have this many bytes; all of Falco's rules have half a million.
-const MAX_RULES: u64 = 64 << 20;
+use crate::rule_files::{self, Selection};
+use crate::{certificate, exit, output, triage};
 
 /// Arguments of `ctrace replay`.
 #[derive(clap::Args)]
@@ -22,7 +22,7 @@ pub(crate) struct Args {
     /// Case folder or segment file
     // Optional for the parser alone: in `--rules FILE CASE` it takes the case for another file.
     case: Option<PathBuf>,
-    /// Rules files in Falco's format, or folders of them (*.yaml, *.yml in order of their names)
+    /// Rules files in Falco's or Sigma's format, or folders of them (*.yaml, *.yml in order of their paths)
     #[arg(short = 'r', long = "rules", required = true, num_args = 1.., value_name = "FILE")]
     rules: Vec<PathBuf>,
     /// One JSON object a line, in Falco's own shape
@@ -34,6 +34,19 @@ pub(crate) struct Args {
     /// Whose knowledge names containers: the whole case's, or only what was known when an event was recorded
     #[arg(long, value_enum, default_value_t = Resolve::Case, value_name = "WHOSE")]
     resolve: Resolve,
+    /// Show each alert's id and the number of its event
+    #[arg(long)]
+    ids: bool,
+    /// Write a certificate: digests of case, rules, engine and alerts, for `ctrace verify`
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
+    /// Afterwards, tell on stderr how long the case takes with each rule alone
+    #[arg(long)]
+    profile: bool,
+    #[command(flatten)]
+    triage: triage::Options,
+    #[command(flatten)]
+    selection: Selection,
     /// No summary on stderr
     #[arg(short, long)]
     quiet: bool,
@@ -55,128 +68,159 @@ impl Args {
 /// Replays.
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let (case, rules) = args.inputs()?;
-    let Some(rules) = load(rules)? else {
+    let load = args.selection.options();
+    let (Some(rules), Some((inspection, triage))) = (rule_files::load(rules, &load)?, args.triage.prepare()?) else {
         return Ok(exit::USAGE);
     };
     let case = output::open_case(case)?;
     let options = Options {
         threads: args.threads.map_or_else(output::threads, |n| n as usize),
         resolve_late: args.resolve == Resolve::Case,
-        ..Options::default()
+        matching: args.selection.matching.into(),
     };
-    let progress = Progress::new(case.totals().events);
-    let mut out = output::stdout();
-    let mut written = Ok(());
-    let outcome = Engine::new(&rules).replay(&case, &options, &mut |alert| {
-        if written.is_ok() {
-            written = progress.line(&mut out, &line(alert, args.json));
-        }
-    });
-    drop(progress);
-    written?;
-    out.flush()?;
+    let mut engine = Engine::new(&rules.set);
+    if let Some(inspection) = &inspection {
+        engine = engine.inspecting(inspection);
+    }
+    let mut printing = Printing {
+        args,
+        suppressions: inspection.as_ref().map_or(&[], |i| i.suppressions()),
+        triage,
+        digest: args.certificate.as_ref().map(|_| AlertDigest::default()),
+        progress: Progress::new(case.totals().events),
+        out: output::stdout(),
+        written: Ok(()),
+    };
+    let outcome = engine.replay(&case, &options, &mut |alert| printing.alert(alert));
+    let summary = printing.finish()?;
     output::report(&outcome.problems);
     if !args.quiet {
         output::note(&outcome.to_string());
+        triage::left_out(summary.triage.summary.total)
+            .iter()
+            .chain(&triage::remarks(summary.suppressions, &summary.triage.summary))
+            .for_each(|line| output::note(&escape::text(line)));
     }
-    let found = if outcome.alerts > 0 { exit::FINDINGS } else { exit::DONE };
+    if args.profile {
+        profile(&rules.set, &case, &options);
+    }
+    if let (Some(path), Some(digest)) = (&args.certificate, &summary.digest) {
+        let certificate = certificate::of(&case, &rules, &load, &options, digest);
+        fs::write(path, certificate.text()).with_context(|| format!("certificate {}", path.display()))?;
+    }
+    let total = summary.triage.summary.total;
+    let found = if total.all() > total.suppressed {
+        exit::FINDINGS
+    } else {
+        exit::DONE
+    };
     Ok(output::exit_code(
         case.problems().iter().chain(&outcome.problems),
         found,
     ))
 }
 
-/// An alert as it is printed. Names in it are hostile.
-fn line(alert: &Alert, json: bool) -> String {
-    if json {
-        output::visible_json(&alert.json()).into_owned()
-    } else {
-        escape::text(&alert.text())
-    }
+/// What is done with each alert as it comes.
+struct Printing<'a> {
+    args: &'a Args,
+    suppressions: &'a [Suppression],
+    triage: Triage,
+    digest: Option<AlertDigest>,
+    progress: Progress,
+    out: BufWriter<StdoutLock<'static>>,
+    written: io::Result<()>,
 }
 
-/// Reads and checks rules; everything that is wrong with them is told at once, and then there is nothing.
-fn load(paths: &[PathBuf]) -> anyhow::Result<Option<RuleSet>> {
-    let mut texts = Vec::new();
-    for path in paths
-        .iter()
-        .map(|p| files(p))
-        .collect::<anyhow::Result<Vec<_>>>()?
-        .into_iter()
-        .flatten()
-    {
-        texts.push((path.display().to_string(), text(&path)?));
-    }
-    let files: Vec<RuleFile<'_>> = texts.iter().map(|(name, text)| RuleFile { name, text }).collect();
-    let text_of = |name: &str| texts.iter().find(|t| t.0 == name).map(|t| t.1.as_str());
-    let rules = match ctrace_replay::load(&files, &LoadOptions::default()) {
-        Ok(rules) => rules,
-        Err(wrong) => {
-            diagnosis::print(&wrong.0, text_of);
-            let errors = if wrong.0.len() == 1 {
-                "an error".to_owned()
-            } else {
-                format!("{} errors", wrong.0.len())
-            };
-            output::note(&format!("{errors} in the rules; no event was looked at"));
-            return Ok(None);
+/// What is left of it at the end.
+struct Printed<'a> {
+    suppressions: &'a [Suppression],
+    triage: Triage,
+    digest: Option<AlertDigest>,
+}
+
+impl<'a> Printing<'a> {
+    fn alert(&mut self, alert: &Alert) {
+        if let Some(digest) = &mut self.digest {
+            digest.add(alert);
         }
-    };
-    diagnosis::print(rules.warnings(), text_of);
-    if !rules.rules().iter().any(|r| r.active) {
-        let why = if rules.rules().is_empty() {
-            "no rule in"
-        } else {
-            "no rule is enabled in"
+        let fate = self.triage.judge(alert);
+        let shown = match fate {
+            Fate::Shown => true,
+            Fate::Suppressed(_) => self.args.triage.show_suppressed,
+            Fate::Repeated | Fate::Limited => false,
         };
-        let names: Vec<&str> = files.iter().map(|f| f.name).collect();
-        return Err(exit::usage(anyhow::anyhow!("{why} {}", names.join(", "))));
+        if shown && !self.args.triage.summary && self.written.is_ok() {
+            let line = self.line(alert, fate);
+            self.written = self.progress.line(&mut self.out, &line);
+        }
     }
-    Ok(Some(rules))
+
+    /// An alert as it is printed. Names in it are hostile.
+    fn line(&self, alert: &Alert, fate: Fate) -> String {
+        let reason = triage::reason(self.suppressions, fate);
+        let extras = Extras {
+            ids: self.args.ids,
+            suppressed: reason.as_ref().map(|(reason, at)| (*reason, at.as_str())),
+        };
+        if self.args.json {
+            output::visible_json(&alert.json_with(extras)).into_owned()
+        } else {
+            escape::text(&alert.text_with(extras))
+        }
+    }
+
+    /// Prints what is printed at the end.
+    fn finish(self) -> anyhow::Result<Printed<'a>> {
+        let Printing {
+            args,
+            suppressions,
+            triage,
+            digest,
+            progress,
+            mut out,
+            written,
+        } = self;
+        drop(progress);
+        written?;
+        if args.triage.summary && args.json {
+            writeln!(out, "{}", output::visible_json(&triage.summary.json().to_string()))?;
+        } else if args.triage.summary {
+            triage::table(&mut out, &triage.summary)?;
+        }
+        out.flush()?;
+        Ok(Printed {
+            suppressions,
+            triage,
+            digest,
+        })
+    }
 }
 
-/// A rules file's text.
-fn text(path: &Path) -> anyhow::Result<String> {
-    let name = || format!("rules {}", path.display());
-    let mut bytes = Vec::new();
-    File::open(path)
-        .with_context(name)?
-        .take(MAX_RULES + 1)
-        .read_to_end(&mut bytes)
-        .with_context(name)?;
-    if bytes.len() as u64 > MAX_RULES {
-        return Err(exit::usage(anyhow::anyhow!(
-            "{}: larger than {}",
-            name(),
-            output::size(MAX_RULES)
-        )));
+/// Tells how long the case takes with each rule alone, the longest first: decoding what the rule needs, matching, and
+/// making its alerts.
+fn profile(rules: &RuleSet, case: &Case, options: &Options) {
+    let mut costs: Vec<(Duration, u64, u64, &str)> = Vec::new();
+    for (i, rule) in rules.rules().iter().enumerate().filter(|(_, r)| r.active) {
+        let begun = Instant::now();
+        let outcome = Engine::new(rules).only(i).replay(case, options, &mut |_| {});
+        costs.push((begun.elapsed(), outcome.alerts, outcome.blocks_read, &rule.name));
     }
-    String::from_utf8(bytes).map_err(|e| {
-        let valid = &e.as_bytes()[..e.utf8_error().valid_up_to()];
-        let line = valid.iter().filter(|b| **b == b'\n').count() + 1;
-        exit::usage(anyhow::anyhow!("{}:{line}: not UTF-8", path.display()))
-    })
-}
-
-/// A file as it is; the rules files of a folder in order of their names.
-fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let is_rules = |p: &PathBuf| p.extension().is_some_and(|e| e == "yaml" || e == "yml");
-    let entries = fs::read_dir(path).with_context(|| format!("rules {}", path.display()))?;
-    let mut files: Vec<PathBuf> = entries
-        .map(|e| e.map(|e| e.path()))
-        .collect::<Result<Vec<_>, _>>()?
-        .into_iter()
-        .filter(is_rules)
-        .collect();
-    files.sort();
-    if files.is_empty() {
-        return Err(exit::usage(anyhow::anyhow!(
-            "{}: no *.yaml or *.yml in this folder",
-            path.display()
-        )));
-    }
-    Ok(files)
+    costs.sort_by(|a, b| b.0.cmp(&a.0).then(a.3.cmp(b.3)));
+    let total: f64 = costs.iter().map(|c| c.0.as_secs_f64()).sum();
+    let mut rows = vec![["ms", "share", "alerts", "blocks", "rule"].map(str::to_owned).to_vec()];
+    rows.extend(costs.iter().map(|(time, alerts, blocks, rule)| {
+        let seconds = time.as_secs_f64();
+        vec![
+            format!("{:.2}", seconds * 1e3),
+            format!("{:.0} %", 100.0 * seconds / total.max(f64::MIN_POSITIVE)),
+            alerts.to_string(),
+            blocks.to_string(),
+            escape::text(rule),
+        ]
+    }));
+    let mut text = Vec::new();
+    // Writing to memory cannot fail.
+    let _ = output::table(&mut text, "  ", &rows);
+    output::note("the time that the case takes with each rule alone:");
+    output::raw_note(String::from_utf8_lossy(&text).trim_end_matches('\n'));
 }

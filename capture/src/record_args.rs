@@ -1,14 +1,14 @@
 //! The arguments of `ctrace record`, shared by the `ctrace` command and the small `ctrace-recorder`.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 use crate::host::EnvSelection;
+use crate::scope::Scope;
+use crate::snaplen::Snaplen;
 use crate::syscall_set::SyscallSet;
 
 /// What to record, where to, and when to stop.
@@ -27,18 +27,20 @@ pub struct RecordArgs {
     )]
     pub sources: Vec<SourceArg>,
 
-    /// Whose system calls to record: `host`, `containers` or `container=ID-or-name`. Of the host's other processes a
-    /// recording of containers keeps nothing; Docker and audit events are recorded whatever they are about
-    #[arg(long, default_value_t = Scope::Host, value_name = "SCOPE")]
-    pub scope: Scope,
+    /// Whose system calls to record: host, containers, container=ID-or-name, cgroup=PATH, pid=N or comm=NAME; given
+    /// more than once, all of them together. pid= and comm= take descendants too. Of the host's other processes nothing
+    /// is kept; Docker and audit events are recorded whatever they are about
+    #[arg(long, default_value = "host", value_name = "SCOPE")]
+    pub scope: Vec<Scope>,
 
-    /// System calls to record: sets (all, security, files, net, process) and names of calls. Others cost a look-up
-    #[arg(long, default_value_t = SyscallSet::all(), value_name = "SET,NAME…")]
+    /// System calls to record: sets (security, all, files, net, process) and names of calls. Others cost a look-up
+    #[arg(long, default_value_t = SyscallSet::security(), value_name = "SET,NAME…")]
     pub syscalls: SyscallSet,
 
-    /// Keep this many bytes of each buffer that is read, written, sent or received (at most 4096; not of vectors)
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=4096), value_name = "BYTES")]
-    pub snaplen: u32,
+    /// Keep this many bytes of each buffer that is read, written, sent or received (at most 4096; not of vectors); after a
+    /// colon of which kinds of descriptors: files, net, unix, pipes (256:net,pipes) [default: 0, of all]
+    #[arg(long, default_value_t = Snaplen::default(), hide_default_value = true, value_name = "BYTES[:KIND,…]")]
+    pub snaplen: Snaplen,
 
     /// Keep these environment variables of each process, beside LD_PRELOAD and LD_LIBRARY_PATH
     #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
@@ -98,40 +100,6 @@ impl SourceArg {
             SourceArg::Syscalls => "syscalls",
             SourceArg::Docker => "docker",
             SourceArg::Audit => "audit",
-        }
-    }
-}
-
-/// Whose system calls are recorded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// Everyone's.
-    Host,
-    /// Those of processes in containers.
-    Containers,
-    /// Those of one container: its name, or at least twelve digits of its id.
-    Container(String),
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Scope::Host => f.write_str("host"),
-            Scope::Containers => f.write_str("containers"),
-            Scope::Container(which) => write!(f, "container={which}"),
-        }
-    }
-}
-
-impl FromStr for Scope {
-    type Err = String;
-
-    fn from_str(s: &str) -> Result<Scope, String> {
-        match (s, s.split_once('=')) {
-            ("host", _) => Ok(Scope::Host),
-            ("containers", _) => Ok(Scope::Containers),
-            (_, Some(("container", which))) if !which.is_empty() => Ok(Scope::Container(which.to_owned())),
-            _ => Err("must be host, containers or container=ID-or-name".to_owned()),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! What the kernel programs are told to record: the declared syscall table in the form of the wire.
 
 use crate::resolver;
+use crate::syscall::call_of;
 use crate::syscall_set::SyscallSet;
 use ctrace_trace::event::EventType;
 use ctrace_trace::schema::{FdUse, Schema};
 use ctrace_trace::syscalls::{self, Category, Lane, Length};
-use ctrace_wire::spec::{CAPTURE_COUNT, Capture, RESULT, SPEC_COUNT, SyscallSpec};
+use ctrace_wire::spec::{CAPTURE_COUNT, Capture, IO_OPCODES, RESULT, SPEC_COUNT, SyscallSpec};
 
 /// `execve` and `execveat` with the position of `argv`, which a failed call still shows; of 64-bit programs only, as the
 /// kernel programs follow pointers of that size.
@@ -23,6 +24,19 @@ pub(crate) fn table(schema: &Schema, asked: &SyscallSet, data: bool) -> Vec<Sysc
     let compat = (0..SPEC_COUNT).map(EventType::compat_syscall);
     let compat = compat.map(|id| select(id, &|id| spec(schema, id, data && asked.holds(id))));
     native.chain(compat).collect()
+}
+
+/// The same of requests of io_uring: those whose syscall is recorded, and with all syscalls all of them.
+pub(crate) fn requests(schema: &Schema, asked: &SyscallSet) -> [u8; IO_OPCODES] {
+    let mut opcodes = [0; IO_OPCODES];
+    for (opcode, to) in (0u32..).zip(&mut opcodes) {
+        *to = match call_of(opcode).map(EventType::syscall) {
+            Some(id) if asked.holds(id) || schema.get(id).is_some_and(resolver::keeps_tables) => plain(id).flags,
+            None if asked.is_all() => SyscallSpec::PLAIN.flags,
+            _ => 0,
+        };
+    }
+    opcodes
 }
 
 /// Bare registers.
@@ -139,6 +153,21 @@ mod tests {
             }
         }
         assert!(files[number("futex", false)].flags & SELECTED == 0);
+    }
+
+    #[test]
+    fn requests_are_selected_as_the_syscalls_that_do_the_same() {
+        let made = |set: &str| requests(&Schema::current(), &set.parse().expect("a set"));
+        let (nop, connect, open, read) = (0, 16, 18, 22);
+        let (all, security, only) = (made("all"), made("security"), made("unlinkat"));
+        assert!(all.iter().all(|flags| flags & SELECTED != 0));
+        assert_eq!([nop, read].map(|op| security[op]), [0, 0]);
+        assert_eq!(security[connect], SyscallSpec::PLAIN.priority().flags);
+        // The descriptor is needed to know what later calls are about.
+        assert_eq!(
+            [open, 36, 37].map(|op: usize| only[op] & SELECTED),
+            [SELECTED, SELECTED, 0]
+        );
     }
 
     #[test]

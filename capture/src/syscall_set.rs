@@ -17,12 +17,31 @@ pub struct SyscallSet {
 }
 
 impl SyscallSet {
+    /// What rules look at: recorded unless asked otherwise.
+    pub fn security() -> SyscallSet {
+        SyscallSet {
+            text: "security".to_owned(),
+            kinds: Some(
+                syscalls::set("security")
+                    .into_iter()
+                    .flatten()
+                    .chain([EventType::UNKNOWN_SYSCALL])
+                    .collect(),
+            ),
+        }
+    }
+
     /// Every syscall.
     pub fn all() -> SyscallSet {
         SyscallSet {
             text: "all".to_owned(),
             kinds: None,
         }
+    }
+
+    /// Whether nothing is left out.
+    pub fn is_all(&self) -> bool {
+        self.kinds.is_none()
     }
 
     /// Whether a type of event was asked for. A call that no table knows always is.
@@ -96,6 +115,11 @@ mod tests {
                 .expect("known names")
                 .holds(kind("futex"))
         );
+    }
+
+    #[test]
+    fn the_default_is_the_set_of_that_name() {
+        assert_eq!("security".parse(), Ok(SyscallSet::security()));
     }
 
     #[test]

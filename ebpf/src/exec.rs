@@ -11,6 +11,7 @@ use crate::{
     file,
     maps::{self, ScratchFor},
     read::{self, embedded, initial_pid, member, offset, own_pid, pointer},
+    scope,
     scratch::Writer,
 };
 
@@ -24,11 +25,13 @@ pub fn on_exec(task: usize, old_tid: u32, binprm: usize) {
         return;
     };
     let (writer, exec) = Writer::start::<Exec>(scratch);
+    let ids = read::current_ids();
     // SAFETY: exec points into the scratch map, as it does for the functions below.
     unsafe {
-        (*exec).header = read::header(KIND_EXEC, read::current_ids(), cpu);
-        (*exec).old_tid = old_tid;
         helper::bpf_get_current_comm((&raw mut (*exec).comm).cast(), 16);
+        scope::on_exec(ids.tgid, (&raw const (*exec).comm).cast());
+        (*exec).header = read::header(KIND_EXEC, scope::flags(ids.tgid), ids, cpu);
+        (*exec).old_tid = old_tid;
         family(exec, task);
         credentials(exec, task);
         session(exec, task);

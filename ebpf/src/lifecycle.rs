@@ -10,19 +10,25 @@ use ctrace_wire::{
 use crate::{
     maps,
     read::{self, member, offset, own_pid, pointer},
-    syscall,
+    scope, syscall,
 };
 
 pub fn on_fork(child: usize) {
     let (child_vtid, child_pid_ns) = own_pid(pointer!(child, task_thread_pid));
     let (child_vpid, _) = own_pid(pointer!(pointer!(child, task_group_leader), task_thread_pid));
     let cgroup = pointer!(pointer!(child, task_cgroups), css_set_dfl_cgrp);
+    let ids = read::current_ids();
+    let tgid = member!(child, task_tgid, u32::MAX);
+    let flags = scope::flags(ids.tgid);
+    if tgid != ids.tgid {
+        scope::on_fork(ids.tgid, tgid, cgroup);
+    }
     maps::submit_fixed::<Fork>(Lane::Priority, |fork| {
-        let mut header = read::header(KIND_FORK, read::current_ids(), read::cpu());
+        let mut header = read::header(KIND_FORK, flags, ids, read::cpu());
         header.len = size_of::<Fork>() as u32;
         // SAFETY: fork is a reserved ring entry.
         unsafe {
-            (*fork).child_tgid = member!(child, task_tgid, u32::MAX);
+            (*fork).child_tgid = tgid;
             (*fork).child_tid = member!(child, task_pid, u32::MAX);
             (*fork).child_start = member!(child, task_start, u64::MAX);
             (*fork).child_cgroup = member!(pointer!(cgroup, cgroup_kn), kernfs_node_id, header.cgroup);
@@ -53,8 +59,10 @@ pub fn on_exit(task: usize) {
     let compat = syscall::in_compat_call();
     let regs = user_registers(task);
     let (call, status) = own_end(regs, exit_code, compat);
+    let ids = read::current_ids();
+    let flags = scope::flags(ids.tgid);
     maps::submit_fixed::<Exit>(Lane::Priority, |exit| {
-        let mut header = read::header(KIND_EXIT, read::current_ids(), read::cpu());
+        let mut header = read::header(KIND_EXIT, flags, ids, read::cpu());
         header.len = size_of::<Exit>() as u32;
         // SAFETY: exit is a reserved ring entry.
         unsafe {

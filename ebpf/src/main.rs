@@ -11,9 +11,11 @@ mod capture;
 mod cgroup;
 mod exec;
 mod file;
+mod io_uring;
 mod lifecycle;
 mod maps;
 mod read;
+mod scope;
 mod scratch;
 mod socket;
 mod syscall;
@@ -77,6 +79,34 @@ pub fn cgroup_rmdir(ctx: RawTracePointContext) -> i32 {
         ctx.arg::<usize>(1),
         ctrace_wire::record::KIND_CGROUP_RMDIR,
     );
+    0
+}
+
+/// A task is put into a cgroup. Attached only where that can bring it into the scope.
+#[raw_tracepoint(tracepoint = "cgroup_attach_task")]
+pub fn cgroup_attach(ctx: RawTracePointContext) -> i32 {
+    scope::on_attach(ctx.arg::<usize>(0), ctx.arg::<usize>(2));
+    0
+}
+
+/// A request was submitted to an io_uring: `io_uring_submit_req`, before Linux 6.3 `io_uring_submit_sqe`.
+#[raw_tracepoint(tracepoint = "io_uring_submit_req")]
+pub fn io_uring_submit(ctx: RawTracePointContext) -> i32 {
+    io_uring::on_submit(ctx.arg::<usize>(0));
+    0
+}
+
+/// A request of an io_uring was completed. The tracepoint gives the result as a number.
+#[raw_tracepoint(tracepoint = "io_uring_complete")]
+pub fn io_uring_complete(ctx: RawTracePointContext) -> i32 {
+    io_uring::on_complete(ctx.arg::<usize>(1), ctx.arg::<usize>(3) as i32);
+    0
+}
+
+/// The same where the tracepoint gives the result as it lies in the ring.
+#[raw_tracepoint(tracepoint = "io_uring_complete")]
+pub fn io_uring_complete_cqe(ctx: RawTracePointContext) -> i32 {
+    io_uring::on_complete(ctx.arg::<usize>(1), io_uring::result_in_ring(ctx.arg::<usize>(2)));
     0
 }
 

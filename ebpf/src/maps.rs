@@ -9,7 +9,8 @@ use aya_ebpf::{
 use ctrace_wire::{
     counters::Counters,
     offsets::Offsets,
-    spec::{COMPAT_SPECS, Lane, SPEC_COUNT, SyscallSpec, TABLE_SIZE},
+    scope::{PAGE, PIDS, Scope},
+    spec::{COMPAT_SPECS, IO_OPCODES, Lane, SPEC_COUNT, SyscallSpec, TABLE_SIZE},
 };
 
 use crate::scratch::Scratch;
@@ -30,6 +31,19 @@ static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static SCRATCH: Array<Scratch> = Array::with_max_entries(SCRATCH_KINDS, 0);
 
+/// Bytes of processes by their ids. User space maps it, and makes it larger than one page where there is a scope.
+#[map]
+static PROCESSES: Array<[u8; PAGE as usize]> = Array::with_max_entries(1, MMAPABLE);
+/// Names of cgroups on their way up, one buffer for each of [`NameFor`].
+#[map]
+static NAMES: PerCpuArray<Name> = PerCpuArray::with_max_entries(2, 0);
+
+/// A name that the kernel keeps of a cgroup: at most NAME_MAX bytes and a NUL.
+pub type Name = [u8; 256];
+
+// include/uapi/linux/bpf.h: BPF_F_MMAPABLE
+const MMAPABLE: u32 = 1 << 10;
+
 /// Scratch entries that each CPU has; must match the user side.
 const SCRATCH_KINDS: u32 = ctrace_wire::spec::SCRATCH_PER_CPU;
 
@@ -42,6 +56,12 @@ pub static SELF_TGID: u32 = 0;
 /// How many bytes of a data buffer to keep.
 #[unsafe(no_mangle)]
 pub static SNAPLEN: u32 = 0;
+/// Whose syscalls are recorded.
+#[unsafe(no_mangle)]
+pub static SCOPE: Scope = Scope::EVERYONE;
+/// What to record of each opcode of io_uring.
+#[unsafe(no_mangle)]
+pub static IO_OPS: [u8; IO_OPCODES] = [0; IO_OPCODES];
 
 /// Reads a global that user space sets: volatile, or the compiler would fold the value it was built with.
 #[inline(always)]
@@ -57,10 +77,30 @@ pub enum ScratchFor {
     Enter = 1,
     Exec = 2,
     Cgroup = 3,
+    IoUring = 4,
 }
 
 pub fn scratch(cpu: u32, owner: ScratchFor) -> Option<*mut Scratch> {
     SCRATCH.get_ptr_mut(cpu * SCRATCH_KINDS + owner as u32)
+}
+
+/// Who reads names of cgroups. The programs may interrupt each other on one CPU.
+#[derive(Clone, Copy)]
+pub enum NameFor {
+    Fork = 0,
+    Attach = 1,
+}
+
+pub fn name(owner: NameFor) -> Option<*mut Name> {
+    NAMES.get_ptr_mut(owner as u32)
+}
+
+/// The byte of a process; none where the table has no room for it because nobody asked for one.
+#[inline(always)]
+pub fn process(tgid: u32) -> Option<*mut u8> {
+    let page = PROCESSES.get_ptr_mut((tgid / PAGE) & (PIDS / PAGE - 1))?;
+    // SAFETY: the mask keeps the index within the page.
+    Some(unsafe { page.cast::<u8>().add((tgid & (PAGE - 1)) as usize) })
 }
 
 pub fn spec(nr: u32, compat: bool) -> Option<&'static SyscallSpec> {

@@ -103,13 +103,13 @@ pub fn current_ids() -> Ids {
 
 /// The common part of a record about the current task; `len` is for the caller to set.
 #[inline(always)]
-pub fn header(kind: u8, ids: Ids, cpu: u32) -> ctrace_wire::record::Header {
+pub fn header(kind: u8, flags: u8, ids: Ids, cpu: u32) -> ctrace_wire::record::Header {
     // SAFETY: no preconditions.
     let (ts, cgroup) = unsafe { (helper::bpf_ktime_get_boot_ns(), helper::bpf_get_current_cgroup_id()) };
     ctrace_wire::record::Header {
         len: 0,
         kind,
-        flags: 0,
+        flags,
         cpu: cpu as u16,
         ts,
         tgid: ids.tgid,

@@ -2,7 +2,7 @@
 
 use aya_ebpf::bindings::pt_regs;
 use ctrace_wire::{
-    record::{FLAG_COMPAT, KIND_SYSCALL, KIND_SYSCALL_ENTER, Syscall},
+    record::{FLAG_COMPAT, FLAG_UNSEEN, KIND_SYSCALL, KIND_SYSCALL_ENTER, Syscall},
     spec::{CAPTURE_NONE, ENTER, FILE, Lane, PRIORITY, SELECTED, SOCKET, SyscallSpec},
 };
 
@@ -10,12 +10,20 @@ use crate::{
     capture, file,
     maps::{self, ScratchFor},
     read::{self, Ids, member},
+    scope,
     scratch::Writer,
     socket,
 };
 
 // arch/x86/include/asm/thread_info.h: the task is in a 32-bit syscall (also by int 0x80 from 64-bit code).
 const TS_COMPAT: u32 = 2;
+
+/// Who makes a call, with the flags of its record.
+#[derive(Clone, Copy)]
+struct Who {
+    ids: Ids,
+    flags: u8,
+}
 
 pub fn on_exit(regs: *const pt_regs, ret: i64) {
     // SAFETY: the verifier knows the tracepoint's first argument as a pointer to pt_regs.
@@ -29,15 +37,17 @@ pub fn on_exit(regs: *const pt_regs, ret: i64) {
         return;
     }
     let ids = read::current_ids();
-    if ids.tgid == maps::load(&maps::SELF_TGID) {
+    let flags = scope::flags(ids.tgid);
+    if flags & FLAG_UNSEEN != 0 || ids.tgid == maps::load(&maps::SELF_TGID) {
         return;
     }
+    let who = Who { ids, flags };
     match spec {
         Some(spec) if has_sections(spec) => {
-            with_sections(ScratchFor::Syscall, ids, regs, (nr, ret), spec, compat);
+            with_sections(ScratchFor::Syscall, who, regs, (nr, ret), spec, compat);
         }
-        Some(spec) => plain(ids, regs, nr, ret, lane(spec), compat),
-        None => plain(ids, regs, nr, ret, Lane::Bulk, compat),
+        Some(spec) => plain(who, regs, nr, ret, lane(spec), compat),
+        None => plain(who, regs, nr, ret, Lane::Bulk, compat),
     }
 }
 
@@ -49,10 +59,12 @@ pub fn on_enter(regs: *const pt_regs, nr: i64) {
         return;
     }
     let ids = read::current_ids();
-    if ids.tgid == maps::load(&maps::SELF_TGID) || in_compat_call() {
+    let flags = scope::flags(ids.tgid);
+    if flags & FLAG_UNSEEN != 0 || ids.tgid == maps::load(&maps::SELF_TGID) || in_compat_call() {
         return;
     }
-    with_sections(ScratchFor::Enter, ids, regs, (nr as i32, 0), spec, false);
+    let who = Who { ids, flags };
+    with_sections(ScratchFor::Enter, who, regs, (nr as i32, 0), spec, false);
 }
 
 /// Whether the current task is in a call of the 32-bit table.
@@ -73,9 +85,9 @@ fn lane(spec: &SyscallSpec) -> Lane {
 }
 
 #[inline(always)]
-fn plain(ids: Ids, regs: *const pt_regs, nr: i32, ret: i64, lane: Lane, compat: bool) {
+fn plain(who: Who, regs: *const pt_regs, nr: i32, ret: i64, lane: Lane, compat: bool) {
     maps::submit_fixed::<Syscall>(lane, |record| {
-        let mut header = read::header(KIND_SYSCALL, ids, read::cpu());
+        let mut header = read::header(KIND_SYSCALL, who.flags, who.ids, read::cpu());
         header.len = size_of::<Syscall>() as u32;
         // SAFETY: record is a reserved ring entry of this type; regs as in on_exit.
         unsafe {
@@ -92,7 +104,7 @@ fn plain(ids: Ids, regs: *const pt_regs, nr: i32, ret: i64, lane: Lane, compat: 
 #[inline(always)]
 fn with_sections(
     owner: ScratchFor,
-    ids: Ids,
+    who: Who,
     regs: *const pt_regs,
     (nr, ret): (i32, i64),
     spec: &SyscallSpec,
@@ -105,7 +117,7 @@ fn with_sections(
     let (writer, record) = Writer::start::<Syscall>(scratch);
     let exit = matches!(owner, ScratchFor::Syscall);
     let kind = if exit { KIND_SYSCALL } else { KIND_SYSCALL_ENTER };
-    let mut header = read::header(kind, ids, cpu);
+    let mut header = read::header(kind, who.flags, who.ids, cpu);
     // SAFETY: record points into the scratch map; regs as in on_exit.
     unsafe {
         if compat {

@@ -20,6 +20,10 @@ impl Cancel {
         self.0.send_replace(true);
     }
 
+    pub(crate) fn is_cancelled(&self) -> bool {
+        *self.0.borrow()
+    }
+
     pub(crate) fn reset(&self) {
         self.0.send_replace(false);
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field as ArrowField, Schema, TimeUnit};
 use ctrace_trace::block::Need;
 use ctrace_trace::catalogue::{self, Domain, Field, FieldType};
+use ctrace_trace::event::EventType;
 
 /// One column of a table.
 #[derive(Clone, Debug)]
@@ -136,7 +137,7 @@ impl Column {
         ArrowField::new(self.name(), self.data_type(), !never_null)
     }
 
-    fn data_type(&self) -> DataType {
+    pub(crate) fn data_type(&self) -> DataType {
         match self {
             Column::Seq => DataType::UInt64,
             Column::Ts => timestamp_type(),
@@ -169,8 +170,24 @@ impl Column {
             Column::Seq | Column::Host => Need::NOTHING,
             Column::Ts | Column::Date => Need::TS,
             Column::ProcessKey => Need::CONTEXT | Need::IMAGES,
-            Column::Field(f) => f.needs(),
+            // Beside the fields of the event, which may look at anything of its type, event types are not looked at.
+            Column::Field(f) => match f.domain() {
+                Domain::Process => Need::CONTEXT | Need::IMAGES | f.reads,
+                Domain::Thread => Need::CONTEXT | f.reads,
+                Domain::Kind | Domain::Fd | Domain::Event => f.needs(),
+            },
             Column::Param(_) => Need::KIND | Need::ARGS,
+        }
+    }
+
+    /// The only event type with values, where there is one.
+    pub(crate) fn only_kind(&self) -> Option<EventType> {
+        let Column::Field(f) = self else { return None };
+        match f.name.split_once('.')?.0 {
+            "docker" => Some(EventType::DOCKER),
+            "audit" => Some(EventType::AUDIT),
+            "log" => Some(EventType::CONTAINER_LOG),
+            _ => None,
         }
     }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use arrow::error::ArrowError;
-use datafusion::common::{DataFusionError, SchemaError};
+use datafusion::common::{DataFusionError, Location, SchemaError, Span};
 use datafusion::sql::sqlparser::parser::ParserError;
 
 /// Why a session cannot be opened or a statement gives no result.
@@ -53,6 +53,17 @@ impl QueryError {
         matches!(self, QueryError::Statement(_) | QueryError::ReadOnly(_))
     }
 
+    /// Tells where in the statement the mistake is, unless the message does.
+    fn at(self, place: Option<Span>) -> QueryError {
+        match (self, place) {
+            (QueryError::Statement(message), Some(place)) if !message.ends_with(')') => {
+                let Location { line, column } = place.start;
+                QueryError::Statement(format!("{message} (line {line}, column {column})"))
+            }
+            (error, _) => error,
+        }
+    }
+
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> QueryError {
         let path = path.into();
         |source| QueryError::Io { path, source }
@@ -70,7 +81,8 @@ impl From<DataFusionError> for QueryError {
     fn from(error: DataFusionError) -> QueryError {
         use DataFusionError as E;
         match error {
-            E::Context(_, inner) | E::Diagnostic(_, inner) => QueryError::from(*inner),
+            E::Diagnostic(diagnostic, inner) => QueryError::from(*inner).at(diagnostic.span),
+            E::Context(_, inner) => QueryError::from(*inner),
             E::Collection(errors) => match errors.into_iter().next() {
                 Some(first) => QueryError::from(first),
                 None => QueryError::Internal("an empty list of errors".to_owned()),
@@ -91,7 +103,8 @@ impl From<ArrowError> for QueryError {
 fn from_shared(error: &DataFusionError) -> QueryError {
     use DataFusionError as E;
     match error {
-        E::Context(_, inner) | E::Diagnostic(_, inner) => from_shared(inner),
+        E::Diagnostic(diagnostic, inner) => from_shared(inner).at(diagnostic.span),
+        E::Context(_, inner) => from_shared(inner),
         E::Shared(inner) => from_shared(inner),
         E::SchemaError(inner, _) => QueryError::Statement(schema_message(inner)),
         E::SQL(parser, _) => QueryError::Statement(parser_message(parser)),

@@ -1,9 +1,11 @@
 //! SQL over traces: Arrow schema, DataFusion tables, Parquet export.
 //!
-//! [`Session`] opens a case ([`Session::case`]) or an export ([`Session::folder`]): both have the same tables with the
-//! same columns, so that a statement gives the same rows over either.
-//! [`output`] writes results as text; [`export`] writes the tables of a case as Parquet.
+//! [`Session`] opens a case ([`Session::case`]), an export ([`Session::folder`]) or several ([`Session::over`]): all have the
+//! same tables with the same columns, so that a statement gives the same rows over a case and over its export.
+//! [`output`] writes results as text, [`file_output`] as files; [`export`] writes the tables of a case as Parquet.
 
+mod alerts;
+mod as_of;
 mod block_rows;
 mod block_scan;
 mod block_table;
@@ -11,14 +13,19 @@ mod cancel;
 mod column;
 mod container_table;
 mod error;
+mod expanded;
 pub mod export;
+pub mod file_output;
 mod filter;
 mod folder;
+mod functions;
+pub mod library;
 pub mod output;
 mod process_id;
 mod process_table;
 mod processes;
 mod prune;
+mod segment_table;
 mod session;
 mod source;
 mod split;
@@ -27,10 +34,14 @@ mod statement;
 mod tables;
 mod text_table;
 mod type_name;
+mod union;
 mod values;
+mod views;
 
+pub use alerts::{AlertRow, ReplayRules};
 pub use cancel::Cancel;
 pub use error::QueryError;
-pub use session::{Answer, Options, Session, TableInfo};
+pub use functions::FunctionInfo;
+pub use session::{Answer, Data, Options, Session, TableInfo};
 pub use split::{split, split_complete, split_first};
 pub use tables::ColumnInfo;

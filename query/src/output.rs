@@ -15,6 +15,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use ctrace_trace::escape;
 
 use crate::error::QueryError;
+use crate::expanded;
 use crate::session::Answer;
 use crate::text_table::TextTable;
 
@@ -23,6 +24,8 @@ use crate::text_table::TextTable;
 pub enum Format {
     /// Aligned columns, safe to show on a terminal.
     Table,
+    /// One value a line, safe to show on a terminal.
+    Expanded,
     /// RFC 4180 with a line of names; null is nothing.
     Csv,
     /// One JSON object a line, nulls included.
@@ -37,6 +40,7 @@ pub enum Format {
 pub fn write(answer: Answer<'_>, format: Format, terminal: bool, out: &mut dyn Write) -> Result<u64, QueryError> {
     match format {
         Format::Table => write_table(answer, out),
+        Format::Expanded => expanded::write(answer, out),
         Format::Csv => write_csv(answer, terminal, out),
         Format::Ndjson => write_ndjson(answer, terminal, out),
     }
@@ -160,25 +164,26 @@ fn escape_json(bytes: &[u8]) -> String {
     out
 }
 
-/// A JSON object has a name once: a second column of the same name becomes `name_2`.
-fn unique_names(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let names: Vec<String> = batch.schema().fields().iter().map(|f| f.name().clone()).collect();
+/// Names that are there once: a second column of the same name becomes `name_2`.
+pub(crate) fn unique(schema: &Schema) -> Vec<String> {
     let mut taken = std::collections::BTreeSet::new();
-    if names.iter().all(|n| taken.insert(n.as_str())) {
-        return Ok(batch.clone());
-    }
-    let mut taken = std::collections::BTreeSet::new();
-    let unique = |name: &String| {
+    let unique = |field: &Arc<Field>| {
+        let name = field.name();
         let candidates = (2u32..).map(|n| format!("{name}_{n}"));
         std::iter::once(name.clone())
             .chain(candidates)
             .find(|n| taken.insert(n.clone()))
             .unwrap_or_default()
     };
-    let fields: Vec<Field> = names
-        .iter()
-        .map(unique)
-        .zip(batch.schema().fields())
+    schema.fields().iter().map(unique).collect()
+}
+
+/// A JSON object has a name once.
+fn unique_names(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let schema = batch.schema();
+    let fields: Vec<Field> = unique(&schema)
+        .into_iter()
+        .zip(schema.fields())
         .map(|(name, field)| field.as_ref().clone().with_name(name))
         .collect();
     let schema: SchemaRef = Arc::new(Schema::new(fields));

@@ -1,12 +1,13 @@
-//! A session: tables over one case or one export, and the runtime on which statements run.
+//! A session: tables over cases and exports, and the runtime on which statements run.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use ctrace_trace::case::Case;
 use ctrace_trace::segment::Problem;
+use datafusion::catalog::TableProvider;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
@@ -14,13 +15,18 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::alerts::{self, Alerts, ReplayRules};
+use crate::as_of;
 use crate::cancel::Cancel;
 use crate::error::QueryError;
 use crate::folder;
+use crate::functions::{self, FunctionInfo, Lineage};
 use crate::source::CaseSource;
 use crate::statement;
 use crate::tables::{ColumnInfo, Table};
 use crate::type_name::type_name;
+use crate::union;
+use crate::views::{VIEWS, View};
 
 /// How statements run.
 #[derive(Clone, Debug)]
@@ -45,6 +51,18 @@ impl Default for Options {
     }
 }
 
+/// A table under its name.
+type Named = (String, Arc<dyn TableProvider>);
+
+/// Where rows come from.
+#[derive(Debug)]
+pub enum Data {
+    /// A case.
+    Case(Box<Case>),
+    /// A folder of Parquet files.
+    Folder(PathBuf),
+}
+
 /// A table of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableInfo {
@@ -62,7 +80,9 @@ pub struct Session {
     /// Taken when the session ends.
     runtime: Option<Runtime>,
     context: SessionContext,
-    source: Option<Arc<CaseSource>>,
+    /// The cases among the data.
+    sources: Vec<Arc<CaseSource>>,
+    lineage: Arc<Lineage>,
     tables: Vec<TableInfo>,
     cancel: Cancel,
 }
@@ -73,14 +93,7 @@ impl Session {
     /// # Errors
     /// Where threads cannot be started.
     pub fn case(case: Case, options: &Options) -> Result<Session, QueryError> {
-        let source = Arc::new(CaseSource::new(case, options.resolve_late, options.threads.max(1)));
-        let mut session = Session::empty(options)?;
-        for table in Table::ALL {
-            session.context.register_table(table.name(), table.over(&source))?;
-        }
-        session.source = Some(source);
-        session.list_tables(Table::ALL.map(|t| t.name().to_owned()).into())?;
-        Ok(session)
+        Session::over(vec![Data::Case(Box::new(case))], options)
     }
 
     /// A session over a folder of Parquet files as `ctrace export` writes it: one folder per table.
@@ -88,17 +101,85 @@ impl Session {
     /// # Errors
     /// Where the folder has no tables, cannot be read, or the files of a table do not fit together.
     pub fn folder(path: &Path, options: &Options) -> Result<Session, QueryError> {
+        Session::over(vec![Data::Folder(path.to_owned())], options)
+    }
+
+    /// A session over several cases and exports: a table has the rows of all.
+    ///
+    /// # Errors
+    /// As [`Session::case`] and [`Session::folder`], and where columns of the same name do not fit together.
+    pub fn over(data: Vec<Data>, options: &Options) -> Result<Session, QueryError> {
         let mut session = Session::empty(options)?;
-        let tables = folder::tables(path)?;
-        if tables.is_empty() {
-            return Err(QueryError::NoTables(path.to_owned()));
+        let mut tables: Vec<(String, Vec<Arc<dyn TableProvider>>)> = Vec::new();
+        for data in data {
+            for (name, provider) in session.tables_of(data, options)? {
+                match tables.iter_mut().find(|(n, _)| *n == name) {
+                    Some((_, providers)) => providers.push(provider),
+                    None => tables.push((name, vec![provider])),
+                }
+            }
         }
-        for table in &tables {
-            let provider = session.handle.block_on(folder::open(&session.context, table))?;
-            session.context.register_table(folder::quoted(&table.name), provider)?;
+        let mut names = Vec::new();
+        for (name, providers) in tables {
+            let table = union::of(providers)?;
+            session.context.register_table(folder::quoted(&name), table)?;
+            names.push(name);
         }
-        session.list_tables(tables.into_iter().map(|t| t.name).collect())?;
+        session.finish(names)?;
         Ok(session)
+    }
+
+    fn tables_of(&mut self, data: Data, options: &Options) -> Result<Vec<Named>, QueryError> {
+        match data {
+            Data::Case(case) => {
+                let source = CaseSource::new(*case, options.resolve_late, options.threads.max(1));
+                let source = Arc::new(source);
+                self.sources.push(source.clone());
+                Ok(Table::ALL.map(|t| (t.name().to_owned(), t.over(&source))).into())
+            }
+            Data::Folder(path) => {
+                let tables = folder::tables(&path)?;
+                if tables.is_empty() {
+                    return Err(QueryError::NoTables(path));
+                }
+                let open = |table: folder::TableFolder| {
+                    let provider = self.handle.block_on(folder::open(&self.context, &table))?;
+                    Ok((table.name, provider))
+                };
+                tables.into_iter().map(open).collect()
+            }
+        }
+    }
+
+    /// Makes table function `alerts` known, which replays rules over the session's cases. Over exports there is none.
+    pub fn with_rules(self, replay: Arc<ReplayRules>) -> Session {
+        if !self.sources.is_empty() {
+            let cases = self.sources.clone();
+            self.context.register_udtf("alerts", Arc::new(Alerts { cases, replay }));
+        }
+        self
+    }
+
+    /// Adds what is made of the tables: views, functions.
+    fn finish(&mut self, mut names: Vec<String>) -> Result<(), QueryError> {
+        for view in &VIEWS {
+            if let Some(table) = self.handle.block_on(view.over(&self.context))?
+                && !names.iter().any(|n| n == view.name)
+            {
+                self.context.register_table(view.name, table)?;
+                names.push(view.name.to_owned());
+            }
+        }
+        let mut providers = Vec::new();
+        for name in &names {
+            let provider = self
+                .handle
+                .block_on(self.context.table_provider(folder::quoted(name)))?;
+            providers.push((name.clone(), provider));
+        }
+        as_of::register(&self.context, &providers);
+        self.list_tables(providers);
+        Ok(())
     }
 
     fn empty(options: &Options) -> Result<Session, QueryError> {
@@ -120,39 +201,58 @@ impl Session {
             environment = environment.with_memory_limit(limit, 1.0);
         }
         let context = SessionContext::new_with_config_rt(config, Arc::new(environment.build()?));
+        let lineage = functions::register(&context);
         let handle = runtime.handle().clone();
         Ok(Session {
             handle,
             runtime: Some(runtime),
             context,
-            source: None,
+            sources: Vec::new(),
+            lineage,
             tables: Vec::new(),
             cancel: Cancel::new(),
         })
     }
 
-    fn list_tables(&mut self, names: Vec<String>) -> Result<(), QueryError> {
-        for name in names {
-            let provider = self
-                .handle
-                .block_on(self.context.table_provider(folder::quoted(&name)))?;
-            let known = Table::find(&name);
-            let docs = known.map(Table::column_docs).unwrap_or_default();
-            let doc = |column: &str| docs.iter().find(|(n, _)| n == column).map_or("", |(_, doc)| *doc);
+    fn list_tables(&mut self, tables: Vec<Named>) {
+        // A view shows columns of other tables.
+        let others = [Table::Events, Table::Processes].map(Table::column_docs).concat();
+        for (name, provider) in tables {
+            let (known, view) = (Table::find(&name), View::find(&name));
+            let docs = known.map_or_else(|| others.clone(), Table::column_docs);
+            let doc = |column: &str| {
+                let own = view.and_then(|v| v.column_doc(column));
+                own.or_else(|| docs.iter().find(|(n, _)| n == column).map(|(_, doc)| *doc))
+            };
             let schema = provider.schema();
             let columns = schema.fields().iter().map(|f| ColumnInfo {
                 name: f.name().clone(),
                 ty: type_name(f.data_type()),
-                doc: doc(f.name()).to_owned(),
+                doc: doc(f.name())
+                    .filter(|_| known.is_some() || view.is_some())
+                    .unwrap_or_default()
+                    .to_owned(),
             });
             let columns = columns.collect();
             self.tables.push(TableInfo {
                 name,
-                doc: known.map_or("", Table::doc).to_owned(),
+                doc: known
+                    .map(Table::doc)
+                    .or(view.map(|v| v.doc))
+                    .unwrap_or_default()
+                    .to_owned(),
                 columns,
             });
         }
-        Ok(())
+    }
+
+    /// Functions of this program's own, by name.
+    pub fn functions(&self) -> Vec<FunctionInfo> {
+        let mut out = functions::all();
+        out.extend(as_of::all());
+        out.push(alerts::INFO);
+        out.sort_by_key(|f| f.usage);
+        out
     }
 
     /// The tables, in the order in which they should be listed.
@@ -177,7 +277,8 @@ impl Session {
     pub fn sql(&self, text: &str) -> Result<Answer<'_>, QueryError> {
         self.cancel.reset();
         let start = async {
-            let plan = statement::plan(&self.context, text).await?;
+            self.lineage.prepare(&self.context, text).await?;
+            let plan = statement::plan(&self.context, text, &self.tables).await?;
             let frame = self.context.execute_logical_plan(plan).await?;
             Ok::<_, QueryError>(frame.execute_stream().await?)
         };
@@ -212,11 +313,12 @@ impl Session {
 
     /// What is damaged in the data that was read so far, beside [`Case::problems`]: its rows are missing in results.
     pub fn problems(&self) -> Vec<Problem> {
-        self.source.as_ref().map(|s| s.problems()).unwrap_or_default()
+        self.sources.iter().flat_map(|s| s.problems()).collect()
     }
 
+    /// The only case.
     pub(crate) fn source(&self) -> Option<&Arc<CaseSource>> {
-        self.source.as_ref()
+        self.sources.first().filter(|_| self.sources.len() == 1)
     }
 
     pub(crate) fn context(&self) -> &SessionContext {

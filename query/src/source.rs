@@ -43,6 +43,16 @@ impl CaseSource {
         &self.blocks
     }
 
+    /// How many events there are, as the heads say.
+    pub(crate) fn events(&self) -> u64 {
+        self.blocks.iter().map(|b| u64::from(b.head().events)).sum()
+    }
+
+    /// Whether what was learned later is applied to earlier events.
+    pub(crate) fn resolves_late(&self) -> bool {
+        self.resolve_late
+    }
+
     /// How many threads may read at once.
     pub(crate) fn threads(&self) -> usize {
         self.threads

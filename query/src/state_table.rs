@@ -32,13 +32,13 @@ pub(crate) struct StateColumn<R> {
 }
 
 /// Puts the rows of a table together.
-pub(crate) type Build = fn(&CaseSource) -> Result<RecordBatch, ArrowError>;
+pub(crate) type Build = Box<dyn Fn(&CaseSource) -> Result<RecordBatch, ArrowError> + Send + Sync>;
 
 /// A table of things.
 pub(crate) struct StateTable {
     case: Arc<CaseSource>,
     schema: SchemaRef,
-    build: Build,
+    build: Arc<Build>,
     rows: Arc<OnceLock<RecordBatch>>,
 }
 
@@ -56,7 +56,7 @@ impl StateTable {
         StateTable {
             case,
             schema,
-            build,
+            build: Arc::new(build),
             rows: Arc::default(),
         }
     }
@@ -66,7 +66,7 @@ impl StateTable {
         if let Some(rows) = self.rows.get() {
             return Ok(rows.clone());
         }
-        let (case, build, cell) = (self.case.clone(), self.build, self.rows.clone());
+        let (case, build, cell) = (self.case.clone(), self.build.clone(), self.rows.clone());
         let work = tokio::task::spawn_blocking(move || -> Result<RecordBatch> {
             let rows = build(&case)?;
             Ok(cell.get_or_init(|| rows).clone())

@@ -1,17 +1,25 @@
 //! From text to plan: one statement, names checked so that errors name the nearest one, nothing that writes.
+//!
+//! A session may make tables and views of its own, in memory. What cannot change the evidence but would look as if it did
+//! (`DROP TABLE events`) is refused.
 
 use datafusion::common::TableReference;
 use datafusion::execution::context::SQLOptions;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{DdlStatement, LogicalPlan};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 
 use crate::error::{QueryError, nearest};
+use crate::session::TableInfo;
 
-/// Plans a statement.
-pub(crate) async fn plan(context: &SessionContext, text: &str) -> Result<LogicalPlan, QueryError> {
+/// Plans a statement. `evidence` are the tables that the session was opened with.
+pub(crate) async fn plan(
+    context: &SessionContext,
+    text: &str,
+    evidence: &[TableInfo],
+) -> Result<LogicalPlan, QueryError> {
     let statement = parse(text)?;
     check_tables(context, &statement).await?;
     let plan = context.state().statement_to_plan(statement).await?;
@@ -19,10 +27,35 @@ pub(crate) async fn plan(context: &SessionContext, text: &str) -> Result<Logical
     read_only
         .verify_plan(&plan)
         .map_err(|_| QueryError::ReadOnly(plan.display().to_string()))?;
-    if matches!(plan, LogicalPlan::Copy(_)) {
-        return Err(QueryError::ReadOnly("COPY".to_owned()));
+    match &plan {
+        LogicalPlan::Copy(_) => Err(QueryError::ReadOnly("COPY".to_owned())),
+        LogicalPlan::Ddl(ddl) if !is_own(ddl, evidence) => Err(QueryError::ReadOnly(words(ddl))),
+        _ => Ok(plan),
     }
-    Ok(plan)
+}
+
+/// Whether a statement makes or drops a table or view of the session's own.
+fn is_own(ddl: &DdlStatement, evidence: &[TableInfo]) -> bool {
+    let name = match ddl {
+        DdlStatement::CreateMemoryTable(create) => &create.name,
+        DdlStatement::CreateView(create) => &create.name,
+        DdlStatement::DropTable(drop) => &drop.name,
+        DdlStatement::DropView(drop) => &drop.name,
+        _ => return false,
+    };
+    !evidence.iter().any(|t| t.name == name.table())
+}
+
+/// `DropTable` as `DROP TABLE`.
+fn words(ddl: &DdlStatement) -> String {
+    let mut out = String::new();
+    for c in ddl.name().chars() {
+        if c.is_uppercase() && !out.is_empty() {
+            out.push(' ');
+        }
+        out.extend(c.to_uppercase());
+    }
+    out
 }
 
 fn parse(text: &str) -> Result<Statement, QueryError> {
@@ -38,11 +71,12 @@ fn parse(text: &str) -> Result<Statement, QueryError> {
 /// DataFusion says which table is missing only in words; this says which one was probably meant.
 async fn check_tables(context: &SessionContext, statement: &Statement) -> Result<(), QueryError> {
     let (tables, _) = resolve_table_references(statement, true)?;
+    let functions = context.state().table_functions().keys().cloned().collect::<Vec<_>>();
     for table in tables {
-        if context.table_exist(table.clone())? || !is_plain(&table) {
+        let name = table.table();
+        if context.table_exist(table.clone())? || !is_plain(&table) || functions.iter().any(|f| f == name) {
             continue;
         }
-        let name = table.table();
         // What a statement makes does not have to be there.
         if matches!(statement, Statement::CreateExternalTable(_)) || makes_tables(statement) {
             continue;

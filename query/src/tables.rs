@@ -10,8 +10,9 @@ use crate::block_table::BlockTable;
 use crate::column::{self, Column, Param, ParamType};
 use crate::container_table;
 use crate::process_table;
+use crate::segment_table;
 use crate::source::CaseSource;
-use crate::state_table::{self, StateColumn, StateTable};
+use crate::state_table::{self, StateColumn, StateTable, schema};
 
 /// A table that every case has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +22,10 @@ pub(crate) enum Table {
     Containers,
     DockerEvents,
     Audit,
+    Users,
+    Snapshots,
     Gaps,
+    Segments,
 }
 
 /// A table about one event type.
@@ -109,13 +113,16 @@ pub struct ColumnInfo {
 
 impl Table {
     /// Every table, in the order in which they are listed.
-    pub(crate) const ALL: [Table; 6] = [
+    pub(crate) const ALL: [Table; 9] = [
         Table::Events,
         Table::Processes,
         Table::Containers,
         Table::DockerEvents,
         Table::Audit,
+        Table::Users,
+        Table::Snapshots,
         Table::Gaps,
+        Table::Segments,
     ];
 
     /// Name in SQL.
@@ -126,7 +133,10 @@ impl Table {
             Table::Containers => "containers",
             Table::DockerEvents => "docker_events",
             Table::Audit => "audit",
+            Table::Users => "users",
+            Table::Snapshots => "snapshots",
             Table::Gaps => "gaps",
+            Table::Segments => "segments",
         }
     }
 
@@ -143,7 +153,10 @@ impl Table {
             Table::Containers => "Containers, as completely as any part of the recording knows them.",
             Table::DockerEvents => "Events of the Docker engine.",
             Table::Audit => "Events of the kernel's audit subsystem, one row per serial.",
+            Table::Users => "Accounts of the host.",
+            Table::Snapshots => "States of the host that were recorded: one at the beginning of each segment.",
             Table::Gaps => "What was lost while recording: how many events, of what, when.",
+            Table::Segments => "Files of the recording.",
         }
     }
 
@@ -152,6 +165,8 @@ impl Table {
         match self {
             Table::Processes => "start_ts",
             Table::Containers => "created_ts",
+            Table::Users => "uid",
+            Table::Segments => "segment",
             _ => "ts",
         }
     }
@@ -172,8 +187,11 @@ impl Table {
             return Arc::new(table);
         }
         let (schema, build): (_, state_table::Build) = match self {
-            Table::Containers => (state_table::schema(container_table::COLUMNS), container_table::rows),
-            _ => (state_table::schema(process_table::COLUMNS), process_table::rows),
+            Table::Containers => (schema(container_table::COLUMNS), Box::new(container_table::rows)),
+            Table::Users => (schema(segment_table::USERS), Box::new(segment_table::users)),
+            Table::Snapshots => (schema(segment_table::SNAPSHOTS), Box::new(segment_table::snapshots)),
+            Table::Segments => (schema(segment_table::SEGMENTS), Box::new(segment_table::segments)),
+            _ => (schema(process_table::COLUMNS), Box::new(process_table::rows)),
         };
         Arc::new(StateTable::new(case.clone(), Arc::new(schema), build))
     }
@@ -185,6 +203,9 @@ impl Table {
             (_, Some(k)) => of_blocks(k.columns()),
             (Table::Processes, _) => of_things(process_table::COLUMNS),
             (Table::Containers, _) => of_things(container_table::COLUMNS),
+            (Table::Users, _) => of_things(segment_table::USERS),
+            (Table::Snapshots, _) => of_things(segment_table::SNAPSHOTS),
+            (Table::Segments, _) => of_things(segment_table::SEGMENTS),
             _ => of_blocks(column::of_events()),
         }
     }
@@ -194,7 +215,7 @@ impl Table {
             Table::DockerEvents => Some(&DOCKER_EVENTS),
             Table::Audit => Some(&AUDIT),
             Table::Gaps => Some(&GAPS),
-            Table::Events | Table::Processes | Table::Containers => None,
+            _ => None,
         }
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayRef, BooleanBuilder, Date32Array, DurationNanosecondBuilder, Int64Array, Int64Builder, ListBuilder,
     StringBuilder, StringViewArray, TimestampNanosecondBuilder, UInt32Array, UInt64Array, UInt64Builder,
+    new_null_array,
 };
 use arrow::compute::take;
 use arrow::error::ArrowError;
@@ -83,6 +84,12 @@ impl Column {
     /// The values of the selected rows. `host` is the name of the block's host.
     pub(crate) fn array(&self, block: &Decoded, host: &str, rows: &Rows<'_>) -> Result<ArrayRef, ArrowError> {
         let ts = |row: usize| block.ts.get(row).copied().unwrap_or(0);
+        if self
+            .only_kind()
+            .is_some_and(|id| block.kinds.iter().all(|k| k.spec.id != id))
+        {
+            return Ok(new_null_array(&self.data_type(), rows.len()));
+        }
         Ok(match self {
             Column::Seq => Arc::new(UInt64Array::from_iter_values(
                 rows.iter().map(|r| block.first_seq + r as u64),
@@ -263,8 +270,11 @@ impl Room {
 }
 
 fn texts<'a>(values: impl Iterator<Item = Value<'a>>) -> Result<ArrayRef, ArrowError> {
+    /// Growing copies everything; most columns have about so many bytes a value at least.
+    const MEAN: usize = 16;
     let mut room = Room::default();
-    let mut b = StringBuilder::new();
+    let rows = values.size_hint().0;
+    let mut b = StringBuilder::with_capacity(rows, rows * MEAN);
     let mut append = |s: &str, b: &mut StringBuilder| {
         b.append_value(s);
         room.take(s.len())

@@ -1,15 +1,18 @@
 //! Alerts: what a rule says about an event, in Falco's text and JSON shapes.
 
-use std::fmt::{self, Write};
+use std::fmt::Write;
 
 use ctrace_trace::block::decoded::EventView;
 use ctrace_trace::catalogue::Value;
-use serde_json::{Map, Value as Json};
+use ctrace_trace::escape;
+use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 
+use crate::calendar::{Iso8601, TimeOfDay};
 use crate::engine::evaluate::{self, Place};
 use crate::output::Format;
 use crate::rules::{Priority, Rule};
+use crate::triage::Seen;
 use crate::typed::atom::Extract;
 
 /// A rule that matched an event.
@@ -26,7 +29,7 @@ pub struct Alert {
     pub rule: String,
     /// Priority of the rule.
     pub priority: Priority,
-    /// Source of the rule.
+    /// Source of the event.
     pub source: String,
     /// Tags of the rule, sorted.
     pub tags: Vec<String>,
@@ -36,6 +39,39 @@ pub struct Alert {
     pub message: String,
     /// The fields of the output with their values, typed, by name.
     pub fields: Map<String, Json>,
+    /// What was lost near it; `None` where the recording is complete there.
+    pub incomplete: Option<Incomplete>,
+    /// What triage asked of its event.
+    pub(crate) seen: Seen,
+    /// What correlations want of it.
+    pub(crate) captured: Vec<Option<String>>,
+    /// Index of the rule.
+    pub(crate) index: usize,
+    /// Whether it serves correlations alone.
+    pub(crate) silent: bool,
+}
+
+/// Events that are missing within ten seconds of an alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incomplete {
+    /// How many.
+    pub lost: u64,
+    /// When the first loss may have begun, UTC nanoseconds.
+    pub from_ts: u64,
+    /// When the last was over.
+    pub to_ts: u64,
+    /// The sources that lost them, sorted; `damaged block` for one that cannot be read, `missing blocks` for a hole
+    /// between two.
+    pub sources: Vec<String>,
+}
+
+/// What is shown of an alert beside Falco's own keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extras<'a> {
+    /// The alert's id and the number of its event.
+    pub ids: bool,
+    /// Why it is suppressed, and which entry of which file says so.
+    pub suppressed: Option<(&'a str, &'a str)>,
 }
 
 /// The recording that an event belongs to.
@@ -58,17 +94,44 @@ impl Alert {
             ts,
             rule: rule.name.clone(),
             priority: rule.priority,
-            source: rule.source.clone(),
+            source: event.spec().map_or("", |s| s.source.name()).to_owned(),
             tags: rule.tags.clone(),
             hostname: origin.hostname.to_owned(),
             message: rule.output.text(event),
             fields,
+            incomplete: None,
+            seen: Seen::default(),
+            captured: captured(rule, event, origin),
+            index: rule.index,
+            silent: rule.silent,
         }
     }
 
-    /// `HH:MM:SS.nnnnnnnnn: Priority message`, time of day in UTC; control characters escaped as JSON escapes them.
+    /// `HH:MM:SS.nnnnnnnnn: Priority message`, time of day in UTC; control characters escaped as JSON escapes them. What
+    /// Falco does not say follows in brackets.
     pub fn text(&self) -> String {
-        let quoted = Json::from(self.output()).to_string();
+        self.text_with(Extras::default())
+    }
+
+    /// The same with more in brackets.
+    pub fn text_with(&self, extras: Extras<'_>) -> String {
+        let mut out = self.output();
+        if let Some(missing) = &self.incomplete {
+            // Writing to a string cannot fail.
+            let _ = write!(
+                out,
+                " [incomplete: {} events of {} lost near it]",
+                missing.lost,
+                missing.sources.join(", ")
+            );
+        }
+        if let Some((reason, at)) = extras.suppressed {
+            let _ = write!(out, " [suppressed: {reason} ({at})]");
+        }
+        if extras.ids {
+            let _ = write!(out, " [event {} id {}]", self.event, self.id);
+        }
+        let quoted = Json::from(out).to_string();
         quoted
             .strip_prefix('"')
             .and_then(|s| s.strip_suffix('"'))
@@ -76,9 +139,19 @@ impl Alert {
             .to_owned()
     }
 
-    /// One object in Falco's alert shape, keys sorted as Falco's are.
+    /// One object in Falco's alert shape, keys sorted as Falco's are. What Falco does not say stands under one more key,
+    /// `ctrace`, which is there only when there is something to say.
     pub fn json(&self) -> String {
+        self.json_with(Extras::default())
+    }
+
+    /// The same with more under `ctrace`.
+    pub fn json_with(&self, extras: Extras<'_>) -> String {
         let mut object = Map::new();
+        let more = self.more(extras);
+        if !more.is_empty() {
+            object.insert("ctrace".to_owned(), Json::Object(more));
+        }
         object.insert("hostname".to_owned(), self.hostname.as_str().into());
         object.insert("output".to_owned(), self.output().into());
         object.insert("output_fields".to_owned(), Json::Object(self.fields.clone()));
@@ -90,9 +163,54 @@ impl Alert {
         Json::Object(object).to_string()
     }
 
+    /// What stands under the key `ctrace`.
+    fn more(&self, extras: Extras<'_>) -> Map<String, Json> {
+        let mut out = Map::new();
+        if extras.ids || self.incomplete.is_some() {
+            out.insert("complete".to_owned(), self.incomplete.is_none().into());
+        }
+        if extras.ids {
+            out.insert("event".to_owned(), self.event.into());
+            out.insert("id".to_owned(), self.id.as_str().into());
+        }
+        if let Some(missing) = &self.incomplete {
+            let gap = json!({
+                "lost": missing.lost,
+                "from": Iso8601(missing.from_ts).to_string(),
+                "to": Iso8601(missing.to_ts).to_string(),
+                "sources": missing.sources,
+            });
+            out.insert("losses".to_owned(), gap);
+        }
+        if let Some((reason, at)) = extras.suppressed {
+            out.insert("suppressed".to_owned(), json!({ "reason": reason, "by": at }));
+        }
+        out
+    }
+
+    /// Whether it is about several events: its event is the last of them.
+    pub(crate) fn is_correlation(&self) -> bool {
+        self.index == usize::MAX
+    }
+
+    /// The id of a correlation's alert whose last match this is.
+    pub(crate) fn id_for(&self, correlation: &str) -> String {
+        id(self.id.as_bytes(), self.event, self.ts, correlation)
+    }
+
     fn output(&self) -> String {
         format!("{}: {} {}", TimeOfDay(self.ts), self.priority, self.message)
     }
+}
+
+/// The values that correlations want.
+fn captured(rule: &Rule, event: EventView<'_>, origin: Origin<'_>) -> Vec<Option<String>> {
+    let value = |extract: &Extract| evaluate::value(extract, Place::Event(event)).map(|v| v.to_string());
+    let each = rule.capture.iter().map(|wanted| match wanted {
+        Some(extract) => value(extract),
+        None => Some(origin.hostname.to_owned()),
+    });
+    each.collect()
 }
 
 fn id(case_id: &[u8], seq: u64, ts: u64, rule: &str) -> String {
@@ -117,7 +235,7 @@ fn fields(format: &Format, event: EventView<'_>) -> Map<String, Json> {
         }
         value.fields(&mut |field| {
             let found = evaluate::field_value(field, Place::Event(event));
-            out.insert(field.text.clone(), json(&field.text, found, event.ts()));
+            out.insert(field.text.clone(), typed(&field.text, found, event.ts()));
         });
     }
     out
@@ -132,7 +250,8 @@ const TIMES: [&str; 5] = [
     "evt.datetime.s",
 ];
 
-fn json(name: &str, value: Value<'_>, ts: u64) -> Json {
+/// A value as JSON; bytes that are no text stay told apart (`\\xNN`).
+fn typed(name: &str, value: Value<'_>, ts: u64) -> Json {
     if TIMES.contains(&name) {
         return ts.into();
     }
@@ -141,69 +260,8 @@ fn json(name: &str, value: Value<'_>, ts: u64) -> Json {
         Value::Bool(b) => b.into(),
         Value::Int(v) => v.into(),
         Value::Uint(v) => v.into(),
-        Value::Str(s) => String::from_utf8_lossy(&s).into(),
+        Value::Str(s) => escape::lossless(&s).into(),
         Value::Ip(ip) => ip.to_string().into(),
-        Value::List(items) => items.iter().map(|s| String::from_utf8_lossy(s).into_owned()).collect(),
-    }
-}
-
-/// `HH:MM:SS.nnnnnnnnn`
-struct TimeOfDay(u64);
-
-impl fmt::Display for TimeOfDay {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seconds, ns) = (self.0 / 1_000_000_000 % 86_400, self.0 % 1_000_000_000);
-        write!(
-            f,
-            "{:02}:{:02}:{:02}.{ns:09}",
-            seconds / 3600,
-            seconds / 60 % 60,
-            seconds % 60
-        )
-    }
-}
-
-/// `YYYY-MM-DDTHH:MM:SS.nnnnnnnnnZ`
-struct Iso8601(u64);
-
-impl fmt::Display for Iso8601 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (year, month, day) = civil(self.0 / 86_400_000_000_000);
-        write!(f, "{year:04}-{month:02}-{day:02}T{}Z", TimeOfDay(self.0))
-    }
-}
-
-/// Year, month and day of a day since 1970-01-01, in the Gregorian calendar: years are counted from March, so that the
-/// leap day is the last of a year, in eras of 400 years.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_of_known_days() {
-        assert_eq!(Iso8601(0).to_string(), "1970-01-01T00:00:00.000000000Z");
-        assert_eq!(
-            Iso8601(951_782_400_000_000_001).to_string(),
-            "2000-02-29T00:00:00.000000001Z"
-        );
-        assert_eq!(
-            Iso8601(1_735_689_599_999_999_999).to_string(),
-            "2024-12-31T23:59:59.999999999Z"
-        );
-        assert_eq!(
-            Iso8601(4_107_542_400_000_000_000).to_string(),
-            "2100-03-01T00:00:00.000000000Z"
-        );
+        Value::List(items) => items.iter().map(|s| escape::lossless(s).into_owned()).collect(),
     }
 }

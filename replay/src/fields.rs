@@ -90,6 +90,14 @@ pub(crate) enum FdPart {
     Kind,
     /// The ends of an internet socket; absent for all else.
     Socket,
+    /// The name.
+    Name,
+    /// The path as the opener wrote it.
+    RawName,
+    /// The directory of its path.
+    Directory,
+    /// The last part of its path.
+    Filename,
 }
 
 /// The fields that read the kind of an object, and those that read the ends of a socket.
@@ -141,6 +149,10 @@ impl FieldRef {
         match () {
             () if all_in(&OF_FD_KIND) => FdPart::Kind,
             () if all_in(&OF_SOCKET) => FdPart::Socket,
+            () if all_in(&["fd.name"]) => FdPart::Name,
+            () if all_in(&["fd.nameraw"]) => FdPart::RawName,
+            () if all_in(&["fd.directory"]) => FdPart::Directory,
+            () if all_in(&["fd.filename"]) => FdPart::Filename,
             () => FdPart::Any,
         }
     }
@@ -165,8 +177,11 @@ fn scope_of(domain: Domain) -> Scope {
     }
 }
 
-/// Why Falco's field of that name is never recorded; nothing for other names.
-pub(crate) fn unsupported(name: &str) -> Option<&'static str> {
+/// Why Falco's field of that name and argument is never recorded; nothing for other names.
+pub(crate) fn unsupported(name: &str, arg: Option<&str>) -> Option<&'static str> {
+    if is_foreign_arg(name, arg) {
+        return Some("no event type of ctrace has this argument");
+    }
     if resolve(name, None).is_ok() {
         return None;
     }
@@ -328,6 +343,96 @@ pub(crate) const DERIVED_ARGS: [&str; 24] = [
 /// Whether it is one of the fields whose argument names a parameter of the event.
 pub(crate) fn is_event_arg(name: &str) -> bool {
     name == "evt.arg" || name == "evt.rawarg"
+}
+
+/// Arguments that events of Falco have and those of ctrace have not; rules may name them.
+const FOREIGN_ARGS: [&str; 74] = [
+    "ID",
+    "container_id",
+    "cpu_sys",
+    "cpu_usr",
+    "cq_entries",
+    "creat_flags",
+    "cur",
+    "desc",
+    "dpid",
+    "dqb_bhardlimit",
+    "dqb_bsoftlimit",
+    "dqb_btime",
+    "dqb_curspace",
+    "dqb_ihardlimit",
+    "dqb_isoftlimit",
+    "dqb_itime",
+    "dqi_bgrace",
+    "dqi_flags",
+    "dqi_igrace",
+    "error",
+    "event_data",
+    "event_type",
+    "exe_ino_ctime",
+    "exe_ino_mtime",
+    "fdlimit",
+    "fds",
+    "features",
+    "home",
+    "img",
+    "interval",
+    "ip",
+    "json",
+    "max",
+    "msgcontrol",
+    "nativeID",
+    "newcur",
+    "newmax",
+    "next",
+    "offin",
+    "offout",
+    "oldcur",
+    "oldmax",
+    "peer",
+    "pgft_maj",
+    "pgft_min",
+    "pidns_init_start_ts",
+    "plugin_id",
+    "queuelen",
+    "queuemax",
+    "queuepct",
+    "quota_fmt",
+    "quota_fmt_out",
+    "quotafilepath",
+    "ratio",
+    "reaper_tid",
+    "scope",
+    "sem_flg_0",
+    "sem_flg_1",
+    "sem_num_0",
+    "sem_num_1",
+    "sem_op_0",
+    "sem_op_1",
+    "shell",
+    "sigmask",
+    "spid",
+    "sq_entries",
+    "sq_thread_cpu",
+    "sq_thread_idle",
+    "value_bytebuf",
+    "value_charbuf",
+    "vm_rss",
+    "vm_size",
+    "vm_swap",
+    "vtid",
+];
+
+/// Whether it names one of [`FOREIGN_ARGS`]: `evt.arg.reaper_tid`, `evt.rawarg[vtid]`.
+fn is_foreign_arg(name: &str, arg: Option<&str>) -> bool {
+    let key = match arg {
+        Some(key) if is_event_arg(name) => Some(key),
+        None => name
+            .strip_prefix("evt.arg.")
+            .or_else(|| name.strip_prefix("evt.rawarg.")),
+        Some(_) => None,
+    };
+    key.is_some_and(|key| FOREIGN_ARGS.contains(&key))
 }
 
 /// Refuses parameters that no event type has: a comparison with one would be false for ever.

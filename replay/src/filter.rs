@@ -80,6 +80,7 @@ impl Filter {
         let wanted = [Wanted {
             condition: self.condition,
             source: None,
+            independent: false,
         }];
         Plan::new(&self.formulas, &wanted, schema, present)
     }
@@ -123,7 +124,7 @@ pub(crate) fn settle(sources: &Sources, errors: Vec<CompileError>) -> Result<Vec
 }
 
 /// A filter has neither macros nor lists.
-struct NoNames;
+pub(crate) struct NoNames;
 
 impl Names for NoNames {
     fn macro_node(&mut self, name: &str, loc: Loc, _: &mut Formulas, errors: &mut Vec<CompileError>) -> Option<NodeId> {

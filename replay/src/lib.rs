@@ -1,23 +1,42 @@
-//! Rules over traces: Falco's language, evaluated on dictionaries.
+//! Rules over traces: Falco's language and Sigma, evaluated on dictionaries.
 //!
 //! Pure: files are handed over as text, time comes from events only, and neither threads nor hash order can change an
 //! output.
 
 mod alert;
+mod baseline;
+mod calendar;
+mod certificate;
 mod condition;
+mod coverage;
 mod diagnostics;
+mod diff;
 mod engine;
+mod explain;
 mod fields;
 mod filter;
 mod output;
 mod rules;
+mod sigma;
 mod source;
+pub mod testing;
+mod triage;
 mod typed;
 mod yaml;
 
-pub use alert::Alert;
+pub use alert::{Alert, Extras, Incomplete};
+pub use baseline::Baseline;
+pub use certificate::{AlertDigest, Certificate, CertificateError};
+pub use coverage::{Coverage, Technique};
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
+pub use diff::{Change, Diff, Difference, diff};
 pub use engine::{Engine, Matching, Options, Outcome};
+pub use explain::{Deciding, Explained, Explanation, Finder, Side, Step, responsible};
 pub use filter::Filter;
 pub use output::Format;
-pub use rules::{ENGINE_VERSION, LoadOptions, Priority, Rule, RuleFile, RuleSet, load};
+pub use rules::{
+    Checked, ENGINE_VERSION, Language, LoadOptions, Priority, Report, Rule, RuleFile, RuleSet, Verdict, check, load,
+};
+pub use triage::{
+    Counts, Dedupe, Fate, Inspection, RateLimit, Summary, Suppression, Suppressions, Triage, parse_span, techniques,
+};

@@ -43,14 +43,25 @@ impl Format {
         format.ok_or_else(Diagnostics::default)
     }
 
+    /// Texts, each with the value that follows it, and a text at the end.
+    pub(crate) fn made(parts: Vec<(String, Extract)>, end: &str) -> Format {
+        let tokens = parts
+            .into_iter()
+            .flat_map(|(text, value)| [Token::Text(text), Token::Field { value, width: 0 }])
+            .chain([Token::Text(end.to_owned())]);
+        Format {
+            tokens: tokens.collect(),
+        }
+    }
+
     /// Columns that must be decoded for [`Format::text`].
     pub fn needs(&self) -> Need {
         self.values().fold(Need::KIND, |n, v| n | v.needs())
     }
 
-    /// The format with the values of an event; `<NA>` for absent ones.
+    /// The format with the values of an event; `<NA>` for absent ones. Bytes that are no text stay told apart (`\xNN`).
     pub fn text(&self, event: EventView<'_>) -> String {
-        self.with(event, |value| value.to_string())
+        self.with(event, plain)
     }
 
     /// The same with values escaped, so that a terminal shows them and does not obey them. The format's own text is left
@@ -167,6 +178,15 @@ fn shorter(
         }
     }
     Err(error)
+}
+
+/// A value as alerts hold it: what is text is left as it is.
+fn plain(value: &Value<'_>) -> String {
+    match value {
+        Value::Str(s) => escape::lossless(s).into_owned(),
+        Value::List(items) => items.iter().map(|s| escape::lossless(s)).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    }
 }
 
 /// A value as a terminal may show it; bytes that are no text stay told apart.

@@ -33,6 +33,15 @@ pub(crate) struct Origin {
     pub(crate) style: Style,
 }
 
+impl Origin {
+    /// For what stands in no file.
+    pub(crate) const NOWHERE: Origin = Origin {
+        file: u32::MAX,
+        start: 0,
+        style: Style::Verbatim,
+    };
+}
+
 /// A place in a [`Text`] of a [`Sources`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Loc {

@@ -2,7 +2,9 @@
 
 mod skip;
 
-use ctrace_replay::{LoadOptions, RuleFile, load};
+use std::path::{Path, PathBuf};
+
+use ctrace_replay::{Filter, LoadOptions, RuleFile, Verdict, check, load};
 
 #[test]
 fn stable_rules_load_whole() {
@@ -59,4 +61,103 @@ fn falco_tests_load_as_in_falco() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Every field of Falco's list either reads something or is named when rules load; none is false without a word.
+#[test]
+fn public_fields_are_read_or_named() {
+    let Ok(text) = std::fs::read_to_string(skip::shared().join("data/falco/falco_fields.txt")) else {
+        return skip::skip("public_fields_are_read_or_named", "../shared/data/falco is not there");
+    };
+    let (mut read, mut named, mut wrong) = (0, 0, Vec::new());
+    for name in text.lines().map(str::trim).filter(|name| !name.is_empty()) {
+        let plain = Filter::parse(&format!("{name} exists"));
+        let keyed = || Filter::parse(&format!("{name}[0] exists"));
+        match plain.or_else(|_| keyed()) {
+            Ok(filter) if filter.warnings().is_empty() => read += 1,
+            Ok(filter)
+                if filter
+                    .warnings()
+                    .iter()
+                    .all(|w| w.message.contains(&format!("'{name}"))) =>
+            {
+                named += 1
+            }
+            Ok(filter) => wrong.push(format!("{name}: {:?}", filter.warnings())),
+            Err(error) => wrong.push(format!("{name}: {error}")),
+        }
+    }
+    println!("{read} fields are read, {named} are named as never recorded");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(read > 150, "only {read} fields are read");
+}
+
+#[test]
+fn arguments_of_falcos_events_that_are_not_recorded_are_named() {
+    for (text, name) in [
+        ("evt.arg.reaper_tid = 1", "evt.arg.reaper_tid"),
+        ("evt.rawarg[vtid] exists", "evt.rawarg[vtid]"),
+    ] {
+        let filter = Filter::parse(text).expect("loads");
+        assert!(
+            filter.warnings()[0].message.contains(&format!("'{name}'")),
+            "{:?}",
+            filter.warnings()
+        );
+    }
+    assert!(Filter::parse("evt.arg.nobody_has_this = 1").is_err());
+}
+
+fn yaml_files(folder: &Path, out: &mut Vec<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let mut paths: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            yaml_files(&path, out);
+        } else if path.extension().is_some_and(|e| e == "yml") {
+            out.push(path);
+        }
+    }
+}
+
+/// Of the public Sigma rules at least 95 % load; the others say which data they would need.
+#[test]
+fn public_sigma_rules_load_or_say_what_they_need() {
+    let mut paths = Vec::new();
+    yaml_files(&skip::shared().join("data/sigma"), &mut paths);
+    if paths.is_empty() {
+        return skip::skip(
+            "public_sigma_rules_load_or_say_what_they_need",
+            "../shared/data/sigma is not there",
+        );
+    }
+    let texts: Vec<(String, String)> = paths
+        .iter()
+        .map(|p| (p.display().to_string(), std::fs::read_to_string(p).expect("a rule")))
+        .collect();
+    let files: Vec<RuleFile<'_>> = texts.iter().map(|(name, text)| RuleFile { name, text }).collect();
+    let report = check(&files, &LoadOptions::default());
+    let mut loaded = 0;
+    for rule in &report.rules {
+        match &rule.verdict {
+            Verdict::Loads { .. } => loaded += 1,
+            Verdict::LeftOut(why) => {
+                println!("{}: {why}", rule.name);
+                assert!(why.starts_with("needs "), "{}: {why}", rule.name);
+            }
+            Verdict::Wrong(why) => panic!("{}:{}: {}: {why}", rule.file, rule.line, rule.name),
+        }
+    }
+    assert_eq!(report.rules.len(), files.len());
+    println!("{loaded} of {} load", files.len());
+    assert!(
+        loaded * 100 >= files.len() * 95,
+        "only {loaded} of {} load",
+        files.len()
+    );
+    // A replay takes what loads and warns of the others.
+    let set = load(&files, &LoadOptions::default()).expect("loads");
+    assert_eq!(set.rules().len(), loaded);
+    assert_eq!(set.warnings().len(), files.len() - loaded);
 }

@@ -50,6 +50,8 @@ const KEYWORDS: [&str; 38] = [
 #[derive(Helper, Hinter, Highlighter)]
 pub(super) struct Names {
     tables: Vec<(String, Vec<String>)>,
+    /// Names of functions.
+    functions: Vec<String>,
 }
 
 impl Names {
@@ -57,6 +59,11 @@ impl Names {
         let columns = |t: &ctrace_query::TableInfo| t.columns.iter().map(|c| c.name.clone()).collect();
         Names {
             tables: session.tables().iter().map(|t| (t.name.clone(), columns(t))).collect(),
+            functions: session
+                .functions()
+                .iter()
+                .filter_map(|f| Some(f.usage.split_once('(')?.0.to_owned()))
+                .collect(),
         }
     }
 
@@ -71,6 +78,7 @@ impl Names {
         };
         let any_named = self.tables.iter().any(|(t, _)| named(t));
         let mut out: Vec<String> = self.tables.iter().map(|(t, _)| t).filter(begins).cloned().collect();
+        out.extend(self.functions.iter().filter(begins).cloned());
         for (table, columns) in &self.tables {
             if !any_named || named(table) {
                 out.extend(columns.iter().filter(begins).cloned());

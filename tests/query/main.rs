@@ -69,6 +69,99 @@ fn the_attack_is_found() {
 }
 
 #[test]
+fn every_investigation_runs_over_case_and_export() {
+    /// What the sample has no example of.
+    const NOTHING: [&str; 14] = [
+        "beaconing",
+        "bulk-removals",
+        "deleted-binaries-running",
+        "encoded-commands",
+        "exec-from-memory",
+        "failed-logins",
+        "kernel-modules",
+        "log-clearing",
+        "long-command-lines",
+        "losses",
+        "persistence",
+        "port-scans",
+        "privilege-gains",
+        "reverse-shells",
+    ];
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let export = folder.path().join("export");
+    let done = run(
+        &["export", &sample().to_string_lossy(), "-o", &export.to_string_lossy()],
+        "",
+    );
+    assert!(done.status.success());
+    let listed = run(&["query", "--list"], "");
+    let listed = String::from_utf8(listed.stdout).expect("UTF-8");
+    let names: Vec<&str> = listed.lines().filter_map(|l| l.strip_prefix('@')).collect();
+    assert!(names.len() >= 25, "{names:?}");
+    for name in names {
+        let call = format!("@{name}");
+        let rows = query(&sample(), &call, "csv");
+        assert_eq!(query(&export, &call, "csv"), rows, "{name}");
+        let empty = rows.lines().count() < 2;
+        assert!(
+            !empty || NOTHING.contains(&name) || name == "process-tree",
+            "{name} finds nothing"
+        );
+        assert!(empty || !NOTHING.contains(&name), "{name} finds something: {rows}");
+    }
+    let case = sample().to_string_lossy().into_owned();
+    let tree = query(
+        &sample(),
+        "SELECT pid FROM processes WHERE name = 'containerd-shim' OR ppid IS NOT NULL LIMIT 1",
+        "csv",
+    );
+    let pid = format!("pid={}", tree.lines().nth(1).expect("a process"));
+    let out = run(
+        &["query", &case, "@process-tree", "--param", &pid, "--format", "csv"],
+        "",
+    );
+    assert!(String::from_utf8_lossy(&out.stdout).lines().count() > 1);
+    let (code, message) = failure(&["query", &case, "@process-tree", "--param", "pid=x"]);
+    assert_eq!(
+        (code, message.as_str()),
+        (Some(2), "ctrace: @process-tree: `pid` is a number, not `x`\n")
+    );
+    let (code, message) = failure(&["query", &case, "@rare-executable"]);
+    assert_eq!(code, Some(2));
+    assert!(message.contains("@rare-executables"), "{message}");
+}
+
+#[test]
+fn alerts_and_the_schema() {
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/attack/rules.yaml");
+    let expected = fs::read_to_string(rules.with_file_name("expected.jsonl")).expect("the alerts");
+    let sql = format!(
+        "SELECT count(*), count(DISTINCT e.proc_name) > 1 FROM alerts('{}') a JOIN events e USING (seq)",
+        rules.display()
+    );
+    let answer = query(&sample(), &sql, "csv");
+    let line = format!("{},true", expected.lines().count());
+    assert_eq!(answer.lines().nth(1), Some(line.as_str()));
+    let case = sample().to_string_lossy().into_owned();
+    let (code, message) = failure(&["query", &case, "SELECT * FROM alerts('/no/such/rules.yaml')"]);
+    assert_eq!(code, Some(2), "{message}");
+    assert!(message.contains("/no/such/rules.yaml"), "{message}");
+    let out = run(&["query", &case, "--schema"], "");
+    let text = String::from_utf8(out.stdout).expect("UTF-8");
+    for part in [
+        "proc_cmdline",
+        "Name of the recorded host.",
+        "cidr_contains(network, address)",
+        "alerts(rules",
+    ] {
+        assert!(text.contains(part), "{part}");
+    }
+    let out = run(&["query", &case, "--schema", "gaps"], "");
+    let text = String::from_utf8(out.stdout).expect("UTF-8");
+    assert!(text.contains("from_ts") && !text.contains("proc_name"), "{text}");
+}
+
+#[test]
 fn statements_come_from_a_file_or_standard_input() {
     let text = "-- two; of them\nSELECT 1 AS a;\nSELECT ';' AS b\n";
     let case = sample();
@@ -90,9 +183,15 @@ fn failures_have_their_codes() {
     let (code, message) = failure(&["query", &case, "SELECT nme FROM processes"]);
     assert_eq!(
         (code, message.as_str()),
-        (Some(2), "ctrace: no column `nme`; did you mean `name`?\n")
+        (
+            Some(2),
+            "ctrace: no column `nme`; did you mean `name`? (line 1, column 8)\n"
+        )
     );
     assert_eq!(failure(&["query", &case, "DELETE FROM events"]).0, Some(2));
+    let dropped = failure(&["query", &case, "DROP TABLE events"]);
+    let told = "ctrace: DROP TABLE: cases and exports are only read\n";
+    assert_eq!(dropped, (Some(2), told.to_owned()));
     assert_eq!(failure(&["query", &empty, "SELECT 1"]).0, Some(2));
     assert_eq!(failure(&["query", "/no/such/case", "SELECT 1"]).0, Some(4));
     fs::write(folder.path().join("mine"), "").expect("written");
@@ -138,9 +237,55 @@ fn an_export_answers_like_its_case() {
         "SELECT * FROM docker_events ORDER BY seq",
         "SELECT * FROM audit ORDER BY seq",
         "SELECT * FROM gaps ORDER BY seq",
+        "SELECT * FROM users ORDER BY uid",
+        "SELECT * FROM snapshots ORDER BY segment",
+        "SELECT * FROM segments ORDER BY segment",
+        "SELECT * FROM files ORDER BY path, process_key",
+        "SELECT * FROM connections ORDER BY connection, process_key",
+        "SELECT * FROM audit_records ORDER BY seq, record",
     ] {
         assert_eq!(query(&export, sql, "ndjson"), query(&sample(), sql, "ndjson"), "{sql}");
     }
+}
+
+#[test]
+fn several_are_one_and_results_go_into_files() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let (case, export) = (sample().to_string_lossy().into_owned(), path("export"));
+    assert!(run(&["export", &case, "-o", &export], "").status.success());
+    let one: u64 = query(&sample(), "SELECT count(*) FROM events", "csv")
+        .lines()
+        .nth(1)
+        .and_then(|n| n.parse().ok())
+        .expect("a number");
+    let both = run(
+        &[
+            "query",
+            &case,
+            &export,
+            "SELECT count(*) FROM events",
+            "--format",
+            "csv",
+        ],
+        "",
+    );
+    assert_eq!(
+        String::from_utf8_lossy(&both.stdout),
+        format!("count(*)\n{}\n", 2 * one)
+    );
+    let file = path("tables/found/one.parquet");
+    fs::create_dir_all(path("tables/found")).expect("a folder");
+    let out = run(
+        &["query", &case, "@docker-commands", "--format", "parquet", "-o", &file],
+        "",
+    );
+    assert!(out.status.success() && out.stdout.is_empty());
+    let rows = query(Path::new(&path("tables")), "SELECT count(*) FROM found", "csv");
+    assert_eq!(rows, query(&sample(), "SELECT count(*) FROM docker_events", "csv"));
+    assert_eq!(failure(&["query", &case, "SELECT 1", "--format", "arrow"]).0, Some(2));
+    assert_eq!(failure(&["query", &case, "SELECT 1; SELECT 2", "-o", &file]).0, Some(2));
+    assert_eq!(failure(&["query", &case, "SELECT 1", "--param", "a=b"]).0, Some(2));
 }
 
 #[test]

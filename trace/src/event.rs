@@ -79,14 +79,16 @@ impl EventType {
     pub const UNKNOWN_SYSCALL: EventType = EventType(0x1000);
     /// A process (its last thread) ended. Falco's `procexit`.
     pub const PROCEXIT: EventType = EventType(0x1001);
+    /// A request of io_uring was completed. What it did follows as an event of the syscall that does the same.
+    pub const IO_URING_REQ: EventType = EventType(0x1002);
     /// A signal was delivered to a process. Falco's `signaldeliver`; imported captures only.
-    pub const SIGNALDELIVER: EventType = EventType(0x1002);
+    pub const SIGNALDELIVER: EventType = EventType(0x1003);
     /// The scheduler gave the CPU to another thread. Falco's `switch`; imported captures only.
-    pub const SWITCH: EventType = EventType(0x1003);
+    pub const SWITCH: EventType = EventType(0x1004);
     /// A page was not in memory. Falco's `page_fault`; imported captures only.
-    pub const PAGE_FAULT: EventType = EventType(0x1004);
+    pub const PAGE_FAULT: EventType = EventType(0x1005);
     /// What an engine said of a container. Falco's `container`; imported captures only.
-    pub const CONTAINER: EventType = EventType(0x1005);
+    pub const CONTAINER: EventType = EventType(0x1006);
     /// A Docker engine event.
     pub const DOCKER: EventType = EventType(0x1010);
     /// A line that a container wrote.

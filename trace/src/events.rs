@@ -27,6 +27,23 @@ fn others() -> Vec<EventSpec> {
                 ("threads", Uint),
             ],
         ),
+        // `slot` is where among the ring's own files a new one goes, from 1; 0 where it becomes a descriptor.
+        EventSpec {
+            fd: FdUse::Arg(0),
+            has_ret: true,
+            ..other(
+                EventType::IO_URING_REQ,
+                "io_uring_req",
+                Source::Syscall,
+                &[
+                    ("opcode", ParamKind::Enum(NameSet::RingRequest)),
+                    ("fd", ParamKind::Fd),
+                    ("flags", ParamKind::Flags(NameSet::RingRequestFlags)),
+                    ("user_data", Uint),
+                    ("slot", Uint),
+                ],
+            )
+        },
         other(
             EventType::SIGNALDELIVER,
             "signaldeliver",

@@ -120,6 +120,8 @@ pub enum NameSet {
     Wait,
     Xattr,
     UserFault,
+    RingRequest,
+    RingRequestFlags,
 }
 
 /// One parameter of an event type.

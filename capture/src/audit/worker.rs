@@ -14,6 +14,7 @@ use super::netlink::{AuditStatus, Received};
 use super::record::Record;
 use super::record_type::RecordType;
 use crate::host::{boot_time_ns, hurry, utc_ns as now_ns};
+use crate::privileges;
 
 /// How often open events are looked at, and whether the source was stopped.
 const TICK: Duration = Duration::from_millis(20);
@@ -63,6 +64,8 @@ impl Worker {
     pub(super) fn run(mut self) {
         // Little to do, but others wait for it.
         hurry();
+        // Where that is refused it goes on with what it has.
+        let _ = privileges::keep_only(privileges::AUDIT);
         if let Err(Failure::Io(error)) = self.listen() {
             let (at_ns, reason) = (now_ns(), error.to_string());
             // The consumer may be gone as well: then nobody is left to tell.

@@ -3,6 +3,7 @@
 //! Paths carry no API version: engines then answer with the version they prefer, while a fixed one is refused by engines
 //! that are too old or too new for it. What is read is the same in all of them.
 
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use ctrace_trace::container::Container;
@@ -218,6 +219,13 @@ impl Client {
             socket: self.socket(),
             source,
         }
+    }
+
+    /// Whether the engine's socket belongs to the user that this process runs as.
+    pub(super) fn is_own(&self) -> bool {
+        // SAFETY: no preconditions.
+        let me = unsafe { libc::geteuid() };
+        std::fs::metadata(self.endpoint.path()).is_ok_and(|socket| socket.uid() == me)
     }
 
     fn socket(&self) -> String {

@@ -47,6 +47,7 @@ pub use http::HttpError;
 pub(crate) use images::ContainerImages;
 pub use timestamp::parse_rfc3339;
 
+use crate::privileges;
 use follow::Follower;
 use inspector::Inspector;
 use outbox::Outbox;
@@ -133,6 +134,8 @@ impl DockerSource {
         let (jobs, job_queue) = sync_channel(MAX_JOBS);
         let stop = Arc::new(AtomicBool::new(false));
         let outbox = |sender| Outbox::new(sender, stop.clone());
+        // The engine may be connected to again, and its socket another user's.
+        let needed = if self.client.is_own() { 0 } else { privileges::WRITE_ALL };
         let engine = self.info.engine;
         let inspector = Inspector::new(self.client.clone(), engine.clone(), outbox(sender.clone()));
         let follower = Follower::new(self.client, engine, outbox(sender), jobs, since_ns);
@@ -143,12 +146,15 @@ impl DockerSource {
             threads: Vec::new(),
         };
         let spawn = |name: &str| thread::Builder::new().name(name.to_owned());
-        running
-            .threads
-            .push(spawn("docker-inspect").spawn(move || inspector.run(&job_queue))?);
-        running
-            .threads
-            .push(spawn("docker-events").spawn(move || follower.run())?);
+        running.threads.push(spawn("docker-inspect").spawn(move || {
+            // Where that is refused it goes on with what it has.
+            let _ = privileges::keep_only(needed);
+            inspector.run(&job_queue);
+        })?);
+        running.threads.push(spawn("docker-events").spawn(move || {
+            let _ = privileges::keep_only(needed);
+            follower.run();
+        })?);
         Ok(running)
     }
 }

@@ -181,6 +181,17 @@ pub fn read_cgroup(pid: u32) -> Option<Vec<u8>> {
     Some(cgroup(&read(format!("/proc/{pid}/cgroup"), 1 << 20)?)).filter(|path| !path.is_empty())
 }
 
+/// The ids of all processes, in ascending order.
+pub(crate) fn process_ids() -> Vec<u32> {
+    numbers("/proc")
+}
+
+/// Parent and name of a process; `None` when it is gone.
+pub(crate) fn read_parent_and_name(pid: u32) -> Option<(u32, Vec<u8>)> {
+    let stat = read(format!("/proc/{pid}/stat"), 4096)?;
+    Stat::parse(&stat).map(|stat| (stat.ppid, stat.comm))
+}
+
 fn namespaces(pid: u32) -> Namespaces {
     let number = |name: &str| {
         let target = link(format!("/proc/{pid}/ns/{name}"))?;

@@ -142,11 +142,8 @@ impl Input {
         if self.cut.is_some() {
             return Ok(&[]);
         }
-        let error = match self.stream.fill_buf() {
-            // Once more, because the borrow of a buffer that is returned cannot end in the other arm.
-            Ok(_) => None,
-            Err(e) => Some(e),
-        };
+        // The buffer is asked for again: a borrow that one arm returns would last through the others.
+        let error = self.stream.fill_buf().err();
         match error {
             None => Ok(self.stream.buffer()),
             Some(e) if is_damage(&e) => {

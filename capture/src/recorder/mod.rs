@@ -17,6 +17,7 @@ mod sources;
 mod state;
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,6 +29,7 @@ use ctrace_trace::segment::Tool;
 
 use crate::docker::ContainerImages;
 use crate::host::{Clock, audit_utc_ns, boot_time_ns, hurry, utc_ns};
+use crate::privileges;
 use crate::record_args::RecordArgs;
 use crate::resolver::{self, Resolver};
 use crate::syscall::{Record, SyscallSource};
@@ -163,7 +165,10 @@ impl Recorder {
         let writer = CaseWriter::create(&args.output, config, states.opener())?;
         Ok(Recorder {
             resolver: beginning.resolver(&sources.earlier),
-            output: Output::new(writer, Selection::new(args.scope.clone(), &args.syscalls)),
+            output: Output::new(
+                writer,
+                Selection::new(args.scope.clone(), &args.syscalls, args.snaplen.clone()),
+            ),
             lost: 0,
             waiting: Waiting::default(),
             queue: Queue::default(),
@@ -197,8 +202,9 @@ impl Recorder {
         stop: &AtomicBool,
         notice: &mut dyn FnMut(Notice<'_>),
     ) -> Result<Outcome, RecordError> {
-        // Not before: the command would inherit it.
+        // Not before: the command would inherit both.
         hurry();
+        self.give_up(args, notice);
         let until = args.duration.map(|d| Instant::now() + d);
         let mut checked = Instant::now();
         let mut status = None;
@@ -222,6 +228,27 @@ impl Recorder {
             std::thread::sleep(TICK);
         };
         self.finish(reason, status, notice)
+    }
+
+    /// Gives up the capabilities that are not needed any more.
+    fn give_up(&self, args: &RecordArgs, notice: &mut dyn FnMut(Notice<'_>)) {
+        let mut keep = privileges::SEE_PROCESSES | privileges::READ_ALL;
+        if self.sources.audit.is_some() {
+            keep |= privileges::AUDIT;
+        }
+        if let Some(source) = &self.sources.syscalls
+            && !privileges::works_without(privileges::MAPS, || source.totals().is_ok())
+        {
+            keep |= privileges::MAPS;
+        }
+        // SAFETY: no preconditions.
+        let me = unsafe { libc::geteuid() };
+        if !std::fs::metadata(&args.output).is_ok_and(|case| case.uid() == me) {
+            keep |= privileges::WRITE_ALL;
+        }
+        if let Err(error) = privileges::keep_only(keep) {
+            notice(Notice::Missing(&format!("privileges could not be given up: {error}")));
+        }
     }
 
     /// Takes what the sources have and writes what has waited long enough.
@@ -286,6 +313,7 @@ impl Recorder {
         waiting.release(horizon, &mut |ts, bytes| {
             output.emit_until(clock.utc(ts), queue, resolver, images);
             if let Ok(record) = Record::parse(bytes) {
+                output.selection().mark(record.header().flags);
                 let clock = resolver::Clock {
                     offset_ns: clock.offset_at(ts),
                 };
@@ -297,6 +325,9 @@ impl Recorder {
 
     /// Once a second: the clock, losses, progress.
     fn check(&mut self, notice: &mut dyn FnMut(Notice<'_>)) {
+        if let Some(source) = &self.sources.syscalls {
+            self.output.selection().tell(source, &self.resolver);
+        }
         let now = utc_ns();
         if let Some(step) = self.clock.resample() {
             let delta_ns = step.delta_ns;

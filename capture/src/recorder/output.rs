@@ -22,6 +22,11 @@ pub(super) struct Output {
 }
 
 impl Output {
+    /// What is let through.
+    pub(super) fn selection(&mut self) -> &mut Selection {
+        &mut self.selection
+    }
+
     /// Writes what the selection lets through.
     pub(super) fn new(writer: CaseWriter, selection: Selection) -> Output {
         Output {

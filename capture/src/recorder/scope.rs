@@ -1,15 +1,21 @@
-//! Which events are recorded and whose, and what a recording of some containers may tell of everything else: nothing but the
+//! Which events are recorded and whose, and what a recording of some processes may tell of everything else: nothing but the
 //! name of the process that their first ones descend from.
+//!
+//! The kernel side leaves out most syscalls already, but not the life of processes, and it knows no names of containers.
 
 use std::sync::Arc;
 
 use ctrace_trace::event::{Event, EventType};
 use ctrace_trace::process::ProcessImage;
 use ctrace_trace::schema::Schema;
-use ctrace_trace::snapshot::HostSnapshot;
+use ctrace_trace::snapshot::{HostSnapshot, ProcessState};
+use ctrace_wire::record::FLAG_WANTED;
 use hashbrown::HashMap;
 
-use crate::record_args::Scope;
+use crate::resolver::Resolver;
+use crate::scope::{self, Scope};
+use crate::snaplen::Snaplen;
+use crate::syscall::{SyscallSource, is_below};
 use crate::syscall_set::SyscallSet;
 
 /// Narrowed images that are kept to be handed out again.
@@ -18,7 +24,11 @@ const MAX_IMAGES: usize = 32_768;
 /// Leaves out what was not asked for.
 #[derive(Debug)]
 pub(super) struct Selection {
-    scope: Scope,
+    scopes: Vec<Scope>,
+    /// Of what the bytes that were read and written are kept.
+    snaplen: Snaplen,
+    /// The record in hand is of a process that the kernel side found to be asked for.
+    marked: bool,
     /// By number of the event type: recorded, not only seen by the resolver.
     wanted: Vec<bool>,
     /// Images with their ancestors cut, by the id of the original.
@@ -26,12 +36,39 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    pub(super) fn new(scope: Scope, syscalls: &SyscallSet) -> Selection {
+    pub(super) fn new(scopes: Vec<Scope>, syscalls: &SyscallSet, snaplen: Snaplen) -> Selection {
         let largest = Schema::current().specs().iter().map(|s| s.id.0).max().unwrap_or(0);
         Selection {
-            scope,
+            scopes,
+            snaplen,
+            marked: false,
             wanted: (0..=largest).map(|id| syscalls.holds(EventType(id))).collect(),
             images: HashMap::new(),
+        }
+    }
+
+    /// Takes note of what the kernel side says of the record whose events come next.
+    pub(super) fn mark(&mut self, flags: u8) {
+        self.marked = flags & FLAG_WANTED != 0;
+    }
+
+    /// Tells the kernel side which containers need not be recorded, by their names and ids.
+    pub(super) fn tell(&self, source: &SyscallSource, resolver: &Resolver) {
+        let by_name = |scope: &Scope| matches!(scope, Scope::Container(which) if !is_id(which));
+        let names_matter = self.scopes.iter().any(by_name);
+        if !self
+            .scopes
+            .iter()
+            .any(|s| matches!(s, Scope::Containers | Scope::Container(_)))
+        {
+            return;
+        }
+        for image in resolver.living() {
+            let Some(container) = &image.container else { continue };
+            let wanted = covers(&self.scopes, &container.id, &container.name);
+            if wanted || !names_matter || !container.name.is_empty() {
+                source.judge(image.pid, &container.id, wanted);
+            }
         }
     }
 
@@ -41,48 +78,53 @@ impl Selection {
         if !self.wanted.get(usize::from(event.kind.0)).is_some_and(|w| *w) {
             return;
         }
-        if self.scope == Scope::Host {
-            return sink(event);
+        let data = if self.snaplen.keeps(event.fd.map(|fd| fd.kind)) {
+            event.data
+        } else {
+            &[]
+        };
+        if self.scopes.contains(&Scope::Host) {
+            return match data.len() == event.data.len() {
+                true => sink(event),
+                false => sink(&Event { data, ..event.clone() }),
+            };
         }
-        let inside = event.image.is_some_and(|image| self.covers(image));
-        if !inside && (event.kind.is_syscall() || event.kind == EventType::PROCEXIT) {
+        let inside = self.marked || event.image.is_some_and(|image| holds(&self.scopes, image));
+        if !inside && (event.kind.is_syscall() || matches!(event.kind, EventType::PROCEXIT | EventType::IO_URING_REQ)) {
             return;
         }
         let image = event.image.map(|image| self.narrow(image));
         sink(&Event {
             image: image.as_ref(),
+            data,
             ..event.clone()
         });
     }
 
     /// Takes what lies outside the scope out of a snapshot.
-    pub(super) fn reduce(scope: &Scope, snapshot: &mut HostSnapshot) {
-        if *scope == Scope::Host {
+    pub(super) fn reduce(scopes: &[Scope], snapshot: &mut HostSnapshot) {
+        if scopes.contains(&Scope::Host) {
             return;
         }
         let containers = std::mem::take(&mut snapshot.containers);
         let name_of = |id: &str| containers.iter().find(|c| c.id == id).map_or("", |c| c.name.as_str());
-        snapshot
-            .processes
-            .retain(|p| !p.container.is_empty() && covers(scope, &p.container, name_of(&p.container)));
+        let line = Lines::of(&snapshot.processes);
+        snapshot.processes.retain(|p| {
+            let contained = !p.container.is_empty() && covers(scopes, &p.container, name_of(&p.container));
+            contained || scopes.iter().any(|scope| in_cgroup(scope, &p.cgroup)) || line.descends(p.pid, scopes)
+        });
+        let runs = |id: &str| snapshot.processes.iter().any(|p| p.container == id);
         snapshot.containers = containers
             .iter()
-            .filter(|c| covers(scope, &c.id, &c.name))
+            .filter(|c| covers(scopes, &c.id, &c.name) || runs(&c.id))
             .cloned()
             .collect();
         snapshot.listening.clear();
         snapshot.mounts.clear();
-        let reason = format!("only what is in the scope {scope}");
+        let reason = format!("only what is in the scope {}", scope::text(scopes));
         for part in ["listening", "mounts", "processes"] {
             snapshot.incomplete.push((part.to_owned(), reason.clone()));
         }
-    }
-
-    fn covers(&self, image: &ProcessImage) -> bool {
-        image
-            .container
-            .as_ref()
-            .is_some_and(|c| covers(&self.scope, &c.id, &c.name))
     }
 
     /// An image whose line of ancestors ends with the first that is outside.
@@ -90,7 +132,7 @@ impl Selection {
         if let Some(narrowed) = self.images.get(&image.id) {
             return narrowed.clone();
         }
-        let narrowed = if self.covers(image) {
+        let narrowed = if covers_image(&self.scopes, image) {
             let parent = image.parent.as_ref().map(|parent| self.narrow(parent));
             ProcessImage {
                 parent,
@@ -115,10 +157,65 @@ impl Selection {
     }
 }
 
-fn covers(scope: &Scope, id: &str, name: &str) -> bool {
-    match scope {
+/// Who descends from whom among the processes of a snapshot.
+struct Lines(HashMap<u32, (u32, Vec<u8>)>);
+
+impl Lines {
+    fn of(processes: &[ProcessState]) -> Lines {
+        Lines(processes.iter().map(|p| (p.pid, (p.ppid, p.name.clone()))).collect())
+    }
+
+    /// Whether a process or one that it descends from was asked for.
+    fn descends(&self, pid: u32, scopes: &[Scope]) -> bool {
+        let mut at = pid;
+        // Parents may form a circle in a snapshot that was read while processes came and went.
+        for _ in 0..=self.0.len() {
+            let Some((parent, name)) = self.0.get(&at) else {
+                return false;
+            };
+            if scopes.iter().any(|scope| is_named(scope, at, name)) {
+                return true;
+            }
+            at = *parent;
+        }
+        false
+    }
+}
+
+/// Whether a container is in one of the scopes.
+fn covers(scopes: &[Scope], id: &str, name: &str) -> bool {
+    scopes.iter().any(|scope| match scope {
         Scope::Host | Scope::Containers => true,
         Scope::Container(wanted) => name == wanted || is_id(wanted) && id.starts_with(wanted.as_str()),
+        Scope::Cgroup(_) | Scope::Pid(_) | Scope::Comm(_) => false,
+    })
+}
+
+/// Whether a process is in one of the scopes by its own container or cgroup.
+fn holds(scopes: &[Scope], image: &ProcessImage) -> bool {
+    let container = image.container.as_ref();
+    container.is_some_and(|c| covers(scopes, &c.id, &c.name))
+        || scopes.iter().any(|scope| in_cgroup(scope, &image.cgroup))
+}
+
+/// The same, or by its descent: what an image's ancestors are called may be told then.
+fn covers_image(scopes: &[Scope], image: &ProcessImage) -> bool {
+    let line = std::iter::successors(Some(image), |image| image.parent.as_deref());
+    holds(scopes, image)
+        || line
+            .into_iter()
+            .any(|i| scopes.iter().any(|scope| is_named(scope, i.pid, &i.name)))
+}
+
+fn in_cgroup(scope: &Scope, path: &[u8]) -> bool {
+    matches!(scope, Scope::Cgroup(above) if is_below(path, above.as_bytes()))
+}
+
+fn is_named(scope: &Scope, pid: u32, name: &[u8]) -> bool {
+    match scope {
+        Scope::Pid(wanted) => *wanted == pid,
+        Scope::Comm(wanted) => wanted.as_bytes() == name,
+        _ => false,
     }
 }
 
@@ -153,7 +250,11 @@ mod tests {
     }
 
     fn passed(scope: &str, image: Option<&Arc<ProcessImage>>, kind: EventType) -> Option<Option<Arc<ProcessImage>>> {
-        let mut selection = Selection::new(scope.parse().expect("a scope"), &SyscallSet::all());
+        let mut selection = Selection::new(
+            vec![scope.parse().expect("a scope")],
+            &SyscallSet::all(),
+            Snaplen::default(),
+        );
         let mut out = None;
         let event = Event {
             image,
@@ -188,7 +289,11 @@ mod tests {
 
     #[test]
     fn what_only_the_resolver_needs_is_not_recorded() {
-        let mut selection = Selection::new(Scope::Host, &"openat".parse().expect("a syscall"));
+        let mut selection = Selection::new(
+            vec![Scope::Host],
+            &"openat".parse().expect("a syscall"),
+            Snaplen::default(),
+        );
         let mut kept = Vec::new();
         for kind in [
             EventType::syscall(3),
@@ -230,7 +335,6 @@ mod tests {
 
     #[test]
     fn a_snapshot_keeps_what_is_in_the_scope() {
-        use ctrace_trace::snapshot::ProcessState;
         let process = |pid, container: &str| ProcessState {
             pid,
             container: container.to_owned(),
@@ -253,7 +357,7 @@ mod tests {
             ("container=db", &[3]),
         ] {
             let mut reduced = snapshot.clone();
-            Selection::reduce(&scope.parse().expect("a scope"), &mut reduced);
+            Selection::reduce(&[scope.parse().expect("a scope")], &mut reduced);
             assert_eq!(
                 reduced.processes.iter().map(|p| p.pid).collect::<Vec<_>>(),
                 want,

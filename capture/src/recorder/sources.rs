@@ -99,8 +99,10 @@ impl Sources {
 fn open_syscalls(args: &RecordArgs, meanwhile: impl FnOnce()) -> Result<SyscallSource, String> {
     let config = syscall::Config {
         bulk_ring_bytes: u32::try_from(args.buffer).map_err(|_| "--buffer must be below 4GiB".to_owned())?,
-        specs: crate::specs::table(&Schema::current(), &args.syscalls, args.snaplen > 0),
-        snaplen: args.snaplen,
+        specs: crate::specs::table(&Schema::current(), &args.syscalls, args.snaplen.bytes > 0),
+        snaplen: args.snaplen.bytes,
+        io_opcodes: crate::specs::requests(&Schema::current(), &args.syscalls),
+        scope: crate::scope::in_kernel(&args.scope)?,
         ..syscall::Config::default()
     };
     SyscallSource::open_after(&config, meanwhile).map_err(|e| e.to_string())

@@ -18,8 +18,10 @@ use ctrace_trace::snapshot::{AuditState, DockerState, HostSnapshot};
 use super::scope::Selection;
 use super::sources::Sources;
 use crate::host::{Clock, EnvSelection, HostFacts, HostProcess, HostState, boot_time_ns, utc_ns};
-use crate::record_args::{self, RecordArgs, Scope};
+use crate::privileges;
+use crate::record_args::{self, RecordArgs};
 use crate::resolver::{self, ProcHost, Resolver, Snapshot, same_start};
+use crate::scope::{self, Scope};
 
 /// Records wait for less than this before they are known.
 const YOUNG_NS: u64 = 2_000_000_000;
@@ -108,7 +110,7 @@ impl States {
         beginning: &Beginning,
         sources: &Sources,
         rotation: Rotation,
-        scope: &Scope,
+        scope: &[Scope],
     ) -> io::Result<States> {
         let docker = sources.docker.as_ref().map(|d| d.info.for_segment(&d.endpoint));
         let audit = sources
@@ -121,8 +123,10 @@ impl States {
         let latest = Arc::new(Mutex::new(first));
         let (orders, inbox) = sync_channel::<Known>(1);
         let (clock, env) = (beginning.clock, beginning.env.clone());
-        let (shared, scope) = (latest.clone(), scope.clone());
+        let (shared, scope) = (latest.clone(), scope.to_vec());
         thread::Builder::new().name("host-state".to_owned()).spawn(move || {
+            // Where that is refused it goes on with what it has.
+            let _ = privileges::keep_only(privileges::SEE_PROCESSES | privileges::READ_ALL);
             for Known { containers, images } in inbox {
                 let mut state = read(&clock, &env, containers, docker.clone(), audit.clone());
                 tell_times(&images, &mut state);
@@ -233,9 +237,9 @@ fn capture(args: &RecordArgs, sources: &Sources) -> Capture {
     Capture {
         command_line: std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect(),
         sources: args.sources.iter().map(|s| s.name().to_owned()).collect(),
-        scope: args.scope.to_string(),
+        scope: scope::text(&args.scope),
         syscalls: args.syscalls.to_string(),
-        snaplen: args.snaplen,
+        snaplen: args.snaplen.bytes,
         missing: absent.chain(missing).collect(),
         ..Capture::default()
     }

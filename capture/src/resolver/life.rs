@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ctrace_trace::process::{ProcessImage, exe_flag};
-use ctrace_wire::record::{Exec, Exit, Fork, Header};
+use ctrace_wire::record::{Exec, Exit, FLAG_UNSEEN, Fork, Header};
 use ctrace_wire::section;
 
 use super::clock::{Clock, same_start};
@@ -45,6 +45,10 @@ impl State {
         };
         let (forker_serial, root, saved) = (forker.serial, forker.root_of(header.tid).to_vec(), forker.saved);
         let (template, mut fds) = (forker.image_of(header.tid).clone(), forker.fds.clone());
+        if header.flags & FLAG_UNSEEN != 0 {
+            // What the forker did to its descriptors was not recorded: better none than wrong ones.
+            fds = self.no_fds();
+        }
         // With CLONE_PARENT the parent is the forker's own.
         let ppid = known(fork.child_ppid, header.tgid);
         let parent = match ppid == header.tgid {

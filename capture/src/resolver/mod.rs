@@ -13,6 +13,8 @@
 //! - Threads of a process share one descriptor table, one set of ids and, until they `unshare(CLONE_FS)`, one directory.
 //!   Processes that share tables without being threads (`clone(CLONE_FILES)` alone) are taken for separate ones.
 //! - Descriptors received through `recvmsg` are announced by no record: the host is asked at their first use.
+//! - A request of io_uring is two events at the time of its completion: itself, and the syscall that does the same, with
+//!   the thread that submitted it. Those on the ring's own files, which have no descriptors, are the first one only.
 //! - Of calls of 32-bit programs what lies behind vectors of pointers (`sendmsg`, the arguments of a failed exec) and
 //!   behind `socketcall` is not known.
 
@@ -26,6 +28,7 @@ mod fds;
 mod files;
 mod identity;
 mod image;
+mod io_uring;
 mod life;
 mod names;
 mod paths;
@@ -56,6 +59,7 @@ pub use snapshot::{Host, NoHost, ProcessState, Snapshot, SnapshotFd, SnapshotPro
 
 use crate::syscall::{Record, View};
 use call::Scratch;
+use io_uring::Requests;
 use plan::Plans;
 use state::State;
 
@@ -63,6 +67,7 @@ use state::State;
 pub struct Resolver {
     plans: Plans,
     state: State,
+    requests: Requests,
     scratch: Scratch,
 }
 
@@ -74,6 +79,7 @@ impl Resolver {
         Resolver {
             plans: Plans::new(&Schema::current()),
             state,
+            requests: Requests::default(),
             scratch: Scratch::default(),
         }
     }
@@ -91,6 +97,8 @@ impl Resolver {
             Record::CgroupMkdir(view) => self.cgroup(view),
             // Records of processes that were in it may still come; the registry forgets the oldest by itself.
             Record::CgroupRmdir(_) => {}
+            Record::IoSubmit(view) => self.submitted(view, clock, sink),
+            Record::IoComplete(view) => self.completed(view, clock, sink),
         }
     }
 

@@ -14,6 +14,7 @@ const MEMBER_LEN: usize = 12;
 const DEPTH_MAX: u32 = 32;
 
 const KIND_INT: u32 = 1;
+const KIND_PTR: u32 = 2;
 const KIND_ARRAY: u32 = 3;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
@@ -36,6 +37,8 @@ pub(super) struct KernelTypes<'a> {
     /// Start of each type in `types`, by type id minus one.
     starts: Vec<u32>,
     structs: BTreeMap<&'a [u8], usize>,
+    /// The type that each of the wanted names stands for.
+    typedefs: BTreeMap<&'a [u8], u32>,
 }
 
 #[derive(Clone, Copy)]
@@ -62,7 +65,7 @@ impl Type {
             KIND_ARRAY => 12,
             KIND_STRUCT | KIND_UNION | KIND_DATASEC | KIND_ENUM64 => n * 12,
             KIND_ENUM | KIND_FUNC_PROTO => n * 8,
-            2 | 7..=12 | 16 | KIND_TYPE_TAG => 0,
+            KIND_PTR | 7..=12 | 16 | KIND_TYPE_TAG => 0,
             _ => return None,
         })
     }
@@ -76,7 +79,7 @@ struct Member {
 }
 
 impl<'a> KernelTypes<'a> {
-    /// Indexes raw BTF. `wanted` names the structures that look-ups will start from.
+    /// Indexes raw BTF. `wanted` names the structures and typedefs that look-ups will start from.
     pub(super) fn parse(data: &'a [u8], wanted: &[&str]) -> Option<Self> {
         let magic = u16::from_ne_bytes(data.get(..2)?.try_into().ok()?);
         let header_len = word(data, 4)? as usize;
@@ -92,6 +95,7 @@ impl<'a> KernelTypes<'a> {
             strings: section(16, 20)?,
             starts: Vec::new(),
             structs: BTreeMap::new(),
+            typedefs: BTreeMap::new(),
         };
         this.index(wanted);
         Some(this)
@@ -111,6 +115,12 @@ impl<'a> KernelTypes<'a> {
                 let name = self.string(ty.name);
                 if wanted.binary_search(&name).is_ok() {
                     self.structs.entry(name).or_insert(at);
+                }
+            }
+            if ty.kind() == KIND_TYPEDEF {
+                let name = self.string(ty.name);
+                if wanted.binary_search(&name).is_ok() {
+                    self.typedefs.entry(name).or_insert(ty.size_or_type);
                 }
             }
             at += TYPE_LEN + trailer;
@@ -134,6 +144,17 @@ impl<'a> KernelTypes<'a> {
             return Some(self.type_at(at)?.size_or_type);
         }
         bits.is_multiple_of(8).then_some(bits / 8)
+    }
+
+    /// How many arguments a function has whose pointer is this typedef.
+    pub(super) fn arguments(&self, typedef: &str) -> Option<usize> {
+        let pointer = self.typed(*self.typedefs.get(typedef.as_bytes())?)?;
+        let function = self.typed((pointer.kind() == KIND_PTR).then_some(pointer.size_or_type)?)?;
+        (function.kind() == KIND_FUNC_PROTO).then(|| function.members())
+    }
+
+    fn typed(&self, type_id: u32) -> Option<Type> {
+        self.type_at(*self.starts.get((type_id as usize).checked_sub(1)?)? as usize)
     }
 
     /// Bit offset and type of a member, looking into anonymous members too.
@@ -221,7 +242,7 @@ mod tests {
 
     /// BTF with `struct outer { int a; struct { int b; } anon; inner_t c:…; }` built by hand.
     fn sample() -> Vec<u8> {
-        let strings = b"\0int\0outer\0a\0b\0inner\0c\0inner_t\0";
+        let strings = b"\0int\0outer\0a\0b\0inner\0c\0inner_t\0fn_t\0";
         let name = |wanted: &str| {
             let needle: Vec<u8> = [&[0], wanted.as_bytes(), &[0]].concat();
             strings
@@ -249,6 +270,9 @@ mod tests {
                 4,
                 64,
             ],
+            vec![0, KIND_FUNC_PROTO << 24 | 2, 1, 0, 1, 0, 1],
+            vec![0, KIND_PTR << 24, 6],
+            vec![name("fn_t"), KIND_TYPEDEF << 24, 7],
         ]
         .concat();
         let types: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
@@ -277,19 +301,33 @@ mod tests {
     }
 
     #[test]
+    fn arguments_of_a_function_behind_a_typedef() {
+        let data = sample();
+        let types = KernelTypes::parse(&data, &["fn_t", "inner_t"]).expect("parses");
+        assert_eq!(types.arguments("fn_t"), Some(2));
+        assert_eq!(types.arguments("inner_t"), None, "no function");
+        assert_eq!(types.arguments("other"), None);
+    }
+
+    #[test]
     fn damaged_btf_gives_none_and_never_panics() {
         let data = sample();
         for len in 0..data.len() {
-            if let Some(types) = KernelTypes::parse(&data[..len], &["outer"]) {
-                let _ = types.find("outer.c.b");
+            if let Some(types) = KernelTypes::parse(&data[..len], &["outer", "fn_t"]) {
+                let _ = (types.find("outer.c.b"), types.arguments("fn_t"));
             }
         }
         for at in 0..data.len() {
             for value in [0, 1, 0x7f, 0xff] {
                 let mut damaged = data.clone();
                 damaged[at] = value;
-                if let Some(types) = KernelTypes::parse(&damaged, &["outer"]) {
-                    let _ = (types.find("outer"), types.find("outer.b"), types.find("outer.c.b"));
+                if let Some(types) = KernelTypes::parse(&damaged, &["outer", "fn_t"]) {
+                    let _ = (
+                        types.find("outer"),
+                        types.arguments("fn_t"),
+                        types.find("outer.b"),
+                        types.find("outer.c.b"),
+                    );
                 }
             }
         }

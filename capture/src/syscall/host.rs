@@ -68,20 +68,74 @@ pub(super) fn vmlinux_btf() -> io::Result<Vec<u8>> {
     fs::read(Path::new(VMLINUX))
 }
 
-/// Looks every offset up; `None` when the bytes are no BTF at all.
-pub(super) fn offsets(btf: &[u8]) -> Option<(Offsets, Vec<Missing>)> {
-    let wanted: BTreeSet<&str> = Offsets::PATHS
+/// What the host's type information says.
+pub(super) struct Described {
+    pub(super) offsets: Offsets,
+    pub(super) missing: Vec<Missing>,
+    /// Where requests of io_uring can be seen.
+    pub(super) io_uring: Option<IoUring>,
+}
+
+/// The tracepoints of io_uring, whose arguments changed over time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct IoUring {
+    /// The tracepoint that a submitted request passes.
+    pub(super) submit: &'static str,
+    /// The program that understands the tracepoint of a completed one.
+    pub(super) complete: &'static str,
+}
+
+const SUBMIT_REQ: &str = "btf_trace_io_uring_submit_req";
+const SUBMIT_SQE: &str = "btf_trace_io_uring_submit_sqe";
+const COMPLETE: &str = "btf_trace_io_uring_complete";
+
+impl IoUring {
+    /// By the number of arguments (include/trace/events/io_uring.h), the first of which is the tracepoint's own. Before
+    /// Linux 6.0 requests were laid out otherwise.
+    fn of(types: &KernelTypes<'_>) -> Option<IoUring> {
+        let submit = match (types.arguments(SUBMIT_REQ), types.arguments(SUBMIT_SQE)) {
+            (Some(2), _) => "io_uring_submit_req",
+            (None, Some(3)) => "io_uring_submit_sqe",
+            _ => return None,
+        };
+        let complete = match types.arguments(COMPLETE)? {
+            4 => "io_uring_complete_cqe",
+            8 => "io_uring_complete",
+            _ => return None,
+        };
+        Some(IoUring { submit, complete })
+    }
+}
+
+/// Looks everything up; `None` when the bytes are no BTF at all.
+pub(super) fn describe(btf: &[u8]) -> Option<Described> {
+    let mut wanted: BTreeSet<&str> = Offsets::PATHS
         .iter()
         .flat_map(|(_, paths)| paths.iter())
         .filter_map(|path| path.split('.').next())
         .collect();
+    wanted.extend([SUBMIT_REQ, SUBMIT_SQE, COMPLETE]);
     let types = KernelTypes::parse(btf, &wanted.into_iter().collect::<Vec<_>>())?;
     let offsets = Offsets::resolve(|paths| paths.iter().find_map(|path| types.find(path)));
-    let missing = offsets
+    let io_uring = IoUring::of(&types);
+    let mut missing: Vec<Missing> = offsets
         .missing()
+        // Where there is no such tracepoint, that says it all; and opcodes were added one by one.
+        .filter(|paths| !paths.iter().any(|path| path.starts_with("io_")))
         .map(|paths| Missing::Member(paths.join(" or ")))
         .collect();
-    Some((offsets, missing))
+    if io_uring.is_none() {
+        missing.push(Missing::Program {
+            name: "io_uring",
+            reason: "the kernel has no tracepoints that show requests (Linux 6.0 and later have, with CONFIG_IO_URING)"
+                .to_owned(),
+        });
+    }
+    Some(Described {
+        offsets,
+        missing,
+        io_uring,
+    })
 }
 
 /// Release of the running kernel, and whether it is at least 5.8.

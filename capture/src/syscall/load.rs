@@ -3,8 +3,10 @@
 use std::{error::Error, io};
 
 use super::{
-    Config, LaneTotals, Missing, SyscallSource, host,
+    Config, LaneTotals, Missing, SyscallSource,
+    host::{self, Described, IoUring},
     refusal::{OpenError, not_attached, refused, shorten},
+    scope::{self, ProcessTable},
 };
 use aya::{
     Btf, Ebpf, EbpfLoader, Endianness, Pod, VerifierLogLevel,
@@ -14,6 +16,7 @@ use aya::{
 use ctrace_wire::{
     counters::Counters,
     offsets::Offsets,
+    scope::{PAGE, PIDS},
     section::SNAPLEN_MAX,
     spec::{ENTER, Lane, SCRATCH_PER_CPU, SyscallSpec, TABLE_SIZE},
 };
@@ -47,14 +50,21 @@ struct SpecValue(SyscallSpec);
 #[repr(transparent)]
 struct OffsetsValue(Offsets);
 
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct ScopeValue(ctrace_wire::scope::Scope);
+
 // SAFETY: the wire crate guarantees for its Pod types that they are C structs of integers without padding.
 unsafe impl Pod for CountersValue {}
 // SAFETY: as above.
 unsafe impl Pod for SpecValue {}
 // SAFETY: as above.
 unsafe impl Pod for OffsetsValue {}
+// SAFETY: as above.
+unsafe impl Pod for ScopeValue {}
 
 /// How a program is attached.
+#[derive(Clone, Copy)]
 enum Hook {
     /// By type: arguments are checked pointers. Faster to read from, needs the kernel's BTF.
     Typed,
@@ -62,6 +72,7 @@ enum Hook {
     Raw,
 }
 
+#[derive(Clone, Copy)]
 struct Attachment {
     program: &'static str,
     tracepoint: &'static str,
@@ -69,7 +80,7 @@ struct Attachment {
     optional: bool,
 }
 
-const ATTACHMENTS: [Attachment; 7] = [
+const ATTACHMENTS: [Attachment; 8] = [
     // Life cycle first: a task seen by a syscall should have been seen at its start.
     Attachment {
         program: "process_fork",
@@ -102,6 +113,12 @@ const ATTACHMENTS: [Attachment; 7] = [
         optional: true,
     },
     Attachment {
+        program: "cgroup_attach",
+        tracepoint: "cgroup_attach_task",
+        hook: Hook::Raw,
+        optional: false,
+    },
+    Attachment {
         program: "sys_enter",
         tracepoint: "sys_enter",
         hook: Hook::Typed,
@@ -121,25 +138,79 @@ pub(super) fn open(config: &Config, meanwhile: impl FnOnce()) -> Result<SyscallS
     }
     lift_memory_limit();
     let raw_btf = host::vmlinux_btf().map_err(OpenError::NoBtf)?;
-    let (offsets, mut missing) = host::offsets(&raw_btf).ok_or(OpenError::BadBtf)?;
+    let Described {
+        offsets,
+        mut missing,
+        io_uring,
+    } = host::describe(&raw_btf).ok_or(OpenError::BadBtf)?;
     let btf = Btf::parse(&raw_btf, Endianness::default()).map_err(|_| OpenError::BadBtf)?;
     let mut programs = load_object(config, offsets)?;
     fill_specs(&mut programs, &config.specs)?;
     let counters = PerCpuArray::try_from(take(&mut programs, "COUNTERS")?).map_err(refused)?;
     let priority = RingBuf::try_from(take(&mut programs, "PRIO")?).map_err(refused)?;
     let bulk = RingBuf::try_from(take(&mut programs, "BULK")?).map_err(refused)?;
-    let needs_enter = config.specs.iter().any(|spec| spec.flags & ENTER != 0);
-    let mut meanwhile = Some(meanwhile);
-    for attachment in ATTACHMENTS
-        .iter()
-        .filter(|attachment| needs_enter || attachment.program != "sys_enter")
+    let mut wanted: Vec<Attachment> = ATTACHMENTS.into_iter().filter(|a| is_needed(a, config)).collect();
+    if let Some(io_uring) = io_uring
+        && config.io_opcodes.iter().any(|asked| *asked != 0)
     {
-        if matches!(attachment.hook, Hook::Typed)
-            && let Some(meanwhile) = meanwhile.take()
-        {
-            meanwhile();
+        wanted.extend(requests(io_uring));
+    }
+    let (syscalls, others): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|a| matches!(a.hook, Hook::Typed));
+    attach_all(&mut programs, &others, &btf, &mut missing)?;
+    // Between the two: new processes are followed already, and no syscall of an old one is judged too early.
+    meanwhile();
+    let processes = match &config.scope {
+        Some(scope) => {
+            let table = ProcessTable::map(take(&mut programs, "PROCESSES")?)?;
+            scope::seed(&table, scope);
+            Some(table)
         }
-        match attach(&mut programs, attachment, &btf) {
+        None => None,
+    };
+    attach_all(&mut programs, &syscalls, &btf, &mut missing)?;
+    Ok(SyscallSource {
+        programs: Some(programs),
+        priority,
+        bulk,
+        counters,
+        processes,
+        missing,
+        malformed: 0,
+        polled: 0,
+        skipped: 0,
+    })
+}
+
+/// The programs that see requests of io_uring.
+fn requests(io_uring: IoUring) -> [Attachment; 2] {
+    [
+        ("io_uring_submit", io_uring.submit),
+        (io_uring.complete, "io_uring_complete"),
+    ]
+    .map(|(program, tracepoint)| Attachment {
+        program,
+        tracepoint,
+        hook: Hook::Raw,
+        optional: true,
+    })
+}
+
+fn is_needed(attachment: &Attachment, config: &Config) -> bool {
+    match attachment.program {
+        "sys_enter" => config.specs.iter().any(|spec| spec.flags & ENTER != 0),
+        "cgroup_attach" => config.scope.as_ref().is_some_and(scope::Scope::names_cgroups),
+        _ => true,
+    }
+}
+
+fn attach_all(
+    programs: &mut Ebpf,
+    attachments: &[Attachment],
+    btf: &Btf,
+    missing: &mut Vec<Missing>,
+) -> Result<(), OpenError> {
+    for attachment in attachments {
+        match attach(programs, attachment, btf) {
             Ok(()) => {}
             Err(reason) if attachment.optional => {
                 missing.push(Missing::Program {
@@ -150,22 +221,20 @@ pub(super) fn open(config: &Config, meanwhile: impl FnOnce()) -> Result<SyscallS
             Err(reason) => return Err(not_attached(attachment.program, &*reason)),
         }
     }
-    Ok(SyscallSource {
-        programs: Some(programs),
-        priority,
-        bulk,
-        counters,
-        missing,
-        malformed: 0,
-        polled: 0,
-        skipped: 0,
-    })
+    Ok(())
 }
 
 fn load_object(config: &Config, offsets: Offsets) -> Result<Ebpf, OpenError> {
     let cpus = aya::util::nr_cpus().map_err(|(_, error)| OpenError::Load(error.to_string()))?;
     let offsets = OffsetsValue(offsets);
     let snaplen = config.snaplen.min(SNAPLEN_MAX);
+    let scope = ScopeValue(
+        config
+            .scope
+            .as_ref()
+            .map_or(ctrace_wire::scope::Scope::EVERYONE, scope::Scope::wire),
+    );
+    let pages = if config.scope.is_some() { PIDS / PAGE } else { 1 };
     EbpfLoader::new()
         // The object has nothing for aya to relocate, and parsing the kernel's BTF again is slow.
         .btf(None)
@@ -173,6 +242,9 @@ fn load_object(config: &Config, offsets: Offsets) -> Result<Ebpf, OpenError> {
         .override_global("OFFSETS", &offsets, true)
         .override_global("SELF_TGID", &config.self_tgid, true)
         .override_global("SNAPLEN", &snaplen, true)
+        .override_global("SCOPE", &scope, true)
+        .override_global("IO_OPS", &config.io_opcodes, true)
+        .map_max_entries("PROCESSES", pages)
         .map_max_entries(
             "SCRATCH",
             SCRATCH_PER_CPU.saturating_mul(u32::try_from(cpus).unwrap_or(u32::MAX)),
@@ -291,14 +363,12 @@ mod tests {
     use super::*;
 
     /// Loads every program with these offsets; the verifier's word decides.
-    fn load_all(offsets: Offsets, btf: &Btf) -> Result<(), String> {
-        let config = Config {
-            bulk_ring_bytes: 0,
-            priority_ring_bytes: 0,
-            ..Config::default()
-        };
-        let mut programs = load_object(&config, offsets).map_err(|error| error.to_string())?;
-        for attachment in &ATTACHMENTS {
+    fn load_all(config: &Config, offsets: Offsets, btf: &Btf, io_uring: Option<IoUring>) -> Result<(), String> {
+        let mut programs = load_object(config, offsets).map_err(|error| error.to_string())?;
+        for attachment in ATTACHMENTS
+            .iter()
+            .chain(&io_uring.map(requests).into_iter().flatten().collect::<Vec<_>>())
+        {
             load_program(&mut programs, attachment, btf)
                 .map_err(|error| format!("{}: {}", attachment.program, shorten(&error.to_string())))?;
         }
@@ -314,11 +384,37 @@ mod tests {
             return;
         };
         let btf = Btf::parse(&raw, Endianness::default()).expect("the kernel's BTF");
-        let (here, _) = host::offsets(&raw).expect("the kernel's BTF");
-        assert_eq!(load_all(here, &btf), Ok(()));
-        assert_eq!(load_all(Offsets::MISSING, &btf), Ok(()));
+        let Described {
+            offsets: here,
+            io_uring,
+            ..
+        } = host::describe(&raw).expect("the kernel's BTF");
+        let scope = scope::Scope {
+            containers: true,
+            cgroups: vec![(1, b"/".to_vec())],
+            comms: vec![b"sh".to_vec()],
+            ..Default::default()
+        };
+        let everyone = Config {
+            bulk_ring_bytes: 0,
+            priority_ring_bytes: 0,
+            ..Config::default()
+        };
+        // With a scope nothing of the programs is removed.
+        let scoped = Config {
+            scope: Some(scope),
+            ..everyone.clone()
+        };
+        for config in [&everyone, &scoped] {
+            assert_eq!(load_all(config, here, &btf, io_uring), Ok(()));
+            assert_eq!(load_all(config, Offsets::MISSING, &btf, io_uring), Ok(()));
+        }
         for (name, _) in Offsets::PATHS {
-            assert_eq!(load_all(here.without(name), &btf), Ok(()), "without {name}");
+            assert_eq!(
+                load_all(&scoped, here.without(name), &btf, io_uring),
+                Ok(()),
+                "without {name}"
+            );
         }
     }
 

@@ -10,20 +10,26 @@
 
 mod btf;
 mod host;
+mod io_uring;
 mod load;
 mod record;
 mod refusal;
+mod scope;
 
 use aya::{
     Ebpf,
     maps::{MapData, PerCpuArray, RingBuf},
 };
-use ctrace_wire::spec::{Lane, SyscallSpec};
+use ctrace_wire::spec::{IO_OPCODES, Lane, SyscallSpec};
 
 pub use host::{Missing, boot_time_ns};
+pub use io_uring::call_of;
+pub(crate) use io_uring::complete_call_of;
 pub use load::ProgramCost;
 pub use record::{Malformed, Record, Section, Sections, View};
 pub use refusal::OpenError;
+pub use scope::Scope;
+pub(crate) use scope::is_below;
 
 /// What to record and how much memory to give it.
 #[derive(Clone, Debug)]
@@ -39,6 +45,10 @@ pub struct Config {
     pub self_tgid: u32,
     /// How many bytes of data buffers to keep, at most [`ctrace_wire::section::SNAPLEN_MAX`]. Default 0.
     pub snaplen: u32,
+    /// What to record of each opcode of io_uring: `SELECTED` and `PRIORITY` of [`ctrace_wire::spec`]. Nothing by default.
+    pub io_opcodes: [u8; IO_OPCODES],
+    /// Whose syscalls; everyone's by default.
+    pub scope: Option<Scope>,
 }
 
 impl Default for Config {
@@ -49,6 +59,8 @@ impl Default for Config {
             specs: Vec::new(),
             self_tgid: std::process::id(),
             snaplen: 0,
+            io_opcodes: [0; IO_OPCODES],
+            scope: None,
         }
     }
 }
@@ -73,6 +85,7 @@ pub struct SyscallSource {
     priority: RingBuf<MapData>,
     bulk: RingBuf<MapData>,
     counters: PerCpuArray<MapData, load::CountersValue>,
+    processes: Option<scope::ProcessTable>,
     missing: Vec<Missing>,
     malformed: u64,
     polled: u64,
@@ -115,6 +128,14 @@ impl SyscallSource {
         count += drain(&mut self.bulk, now, &mut self.malformed, each);
         self.polled += count as u64 + (self.malformed - before);
         count
+    }
+
+    /// Says of a process in a container whether that is one whose syscalls are to be recorded. Its later children follow
+    /// it.
+    pub fn judge(&self, pid: u32, container: &str, wanted: bool) {
+        if let Some(processes) = &self.processes {
+            scope::judge(processes, pid, container, wanted);
+        }
     }
 
     /// Records that could not be parsed: a defect, never a property of the host.

@@ -6,8 +6,8 @@
 use ctrace_wire::{
     Pod,
     record::{
-        Cgroup, Exec, Exit, Fork, Header, KIND_CGROUP_MKDIR, KIND_CGROUP_RMDIR, KIND_EXEC, KIND_EXIT, KIND_FORK,
-        KIND_SYSCALL, KIND_SYSCALL_ENTER, Syscall,
+        Cgroup, Exec, Exit, Fork, Header, IoComplete, IoSubmit, KIND_CGROUP_MKDIR, KIND_CGROUP_RMDIR, KIND_EXEC,
+        KIND_EXIT, KIND_FORK, KIND_IO_COMPLETE, KIND_IO_SUBMIT, KIND_SYSCALL, KIND_SYSCALL_ENTER, Syscall,
     },
     section::{self, ARG_FAULT, ARG_MASK, ARG_TRUNCATED, FULL_LEN_UNKNOWN, File, Socket},
 };
@@ -33,6 +33,10 @@ pub enum Record<'a> {
     CgroupMkdir(View<'a, Cgroup>),
     /// A cgroup was removed.
     CgroupRmdir(View<'a, Cgroup>),
+    /// A request was submitted to an io_uring.
+    IoSubmit(View<'a, IoSubmit>),
+    /// A request of an io_uring was completed.
+    IoComplete(View<'a, IoComplete>),
 }
 
 /// The fixed part of a record, and its sections.
@@ -44,6 +48,16 @@ pub struct View<'a, T> {
 }
 
 impl<'a, T> View<'a, T> {
+    /// A record made of a fixed part and the sections of others.
+    pub(crate) fn new(fixed: T, sections: &'a [u8]) -> Self {
+        Self { fixed, sections }
+    }
+
+    /// All sections as they were captured.
+    pub(crate) fn section_bytes(&self) -> &'a [u8] {
+        self.sections
+    }
+
     /// The sections in the order they were captured.
     pub fn sections(&self) -> Sections<'a> {
         Sections { rest: self.sections }
@@ -70,6 +84,8 @@ impl<'a> Record<'a> {
             KIND_EXIT => Self::Exit(view(bytes)?),
             KIND_CGROUP_MKDIR => Self::CgroupMkdir(view(bytes)?),
             KIND_CGROUP_RMDIR => Self::CgroupRmdir(view(bytes)?),
+            KIND_IO_SUBMIT => Self::IoSubmit(view(bytes)?),
+            KIND_IO_COMPLETE => Self::IoComplete(view(bytes)?),
             _ => return Err(Malformed),
         })
     }
@@ -82,6 +98,8 @@ impl<'a> Record<'a> {
             Self::Fork(view) => &view.fixed.header,
             Self::Exit(view) => &view.fixed.header,
             Self::CgroupMkdir(view) | Self::CgroupRmdir(view) => &view.fixed.header,
+            Self::IoSubmit(view) => &view.fixed.header,
+            Self::IoComplete(view) => &view.fixed.header,
         }
     }
 }

@@ -60,7 +60,7 @@ fn attempt() -> Result<Option<Recording>, String> {
     let (case, script) = (root.join("case"), root.join("script"));
     fs::write(&script, self::script(&root)).unwrap();
     let recorder = Command::new(env!("CARGO_BIN_EXE_ctrace-recorder"))
-        .args(["--sources", "syscalls", "--buffer", "256MiB", "-o"])
+        .args(["--sources", "syscalls", "--syscalls", "all", "--buffer", "256MiB", "-o"])
         .arg(&case)
         .args(["--", "sh", "-e"])
         .arg(&script)

@@ -131,7 +131,7 @@ fn what_is_no_capture_is_refused() {
     for bytes in [&b""[..], b"hello\n", b"\x1f\x8b", &[0xff; 100]] {
         std::fs::write(&file, bytes).expect("written");
         let output = folder.path().join("case");
-        let error = try_import(&[file.clone()], &output).expect_err("no format");
+        let error = try_import(std::slice::from_ref(&file), &output).expect_err("no format");
         assert!(error.to_string().contains("format not known"), "{error}");
         assert!(!output.exists(), "nothing is made of it");
     }

@@ -124,7 +124,7 @@ fn large_payloads() {
         b"\0",
     ]
     .concat();
-    c.event(0x221, 5_000_000_000, 1, 324, &[json.clone()]);
+    c.event(0x221, 5_000_000_000, 1, 324, std::slice::from_ref(&json));
     let imported = import_bytes(&c.bytes);
     let [container] = of(&imported, "container")[..] else {
         panic!("{:?}", imported.outcome.files)

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use crate::case::{closed, each_block, open, rows};
+use crate::case::{Row, closed, each_block, open, rows};
 use crate::run::{Running, folder, output, project, recording};
 use crate::skip::variable;
 
@@ -88,15 +88,17 @@ fn a_scope_of_containers_keeps_theirs_and_nothing_else_as_root() {
     let engine = engine.with_image();
     let (all, all_running) = record_scope(&engine, &dir, "containers");
     let (one, one_running) = record_scope(&engine, &dir, "container=web-1");
+    let (host, host_running) = record_scope(&engine, &dir, "host");
     for name in ["web-1", "db-1"] {
         engine.docker(&[
             "run", "--rm", "--pull", "never", "--name", name, IMAGE, "cat", "/bin/sh",
         ]);
     }
     thread::sleep(Duration::from_millis(300));
-    for running in [all_running, one_running] {
+    for running in [all_running, one_running, host_running] {
         running.signal(libc::SIGTERM).expect(0);
     }
+    let of_host = rows(&host);
     for (case, names) in [(&all, &["db-1", "web-1"][..]), (&one, &["web-1"])] {
         closed(case);
         let opened = open(case);
@@ -136,6 +138,15 @@ fn a_scope_of_containers_keeps_theirs_and_nothing_else_as_root() {
                 .iter()
                 .filter(|r| r.name == "cat" && r.container.as_ref() == Some(id));
             assert_eq!(of_cat.filter(|r| r.kind == "execve").count(), 1);
+            // From its first call to its last one: the same as a recording of everyone has.
+            let calls = |rows: &[Row]| {
+                let of_cat = rows
+                    .iter()
+                    .filter(|r| r.name == "cat" && r.container.as_ref() == Some(id));
+                of_cat.map(|r| (r.kind.clone(), r.ret)).collect::<Vec<_>>()
+            };
+            assert!(calls(&rows).len() > 10);
+            assert_eq!(calls(&rows), calls(&of_host));
         }
         assert!(
             rows.iter().any(|r| r.kind == "docker"),

@@ -92,13 +92,14 @@ fn wrong_arguments_are_exit_code_2() {
     for (args, said) in [
         (
             &["--scope", "pods"][..],
-            "must be host, containers or container=ID-or-name",
+            "must be host, containers, container=ID-or-name, cgroup=PATH, pid=N or comm=NAME",
         ),
         (&["--syscalls", "net,opneat"], "the nearest is \"openat\""),
         (&["--buffer", "1KiB"], "must be at least 1MiB"),
         (&["--duration", "0s"], "must be longer than nothing"),
         (&["--keep", "0"], "must keep at least one segment"),
-        (&["--snaplen", "5000"], "5000"),
+        (&["--snaplen", "5000"], "at most 4096"),
+        (&["--snaplen", "16:tea"], "files, net, unix, pipes"),
         (&["--sources", "tea"], "tea"),
     ] {
         start(recorder(&dir.path().join("case"), args))

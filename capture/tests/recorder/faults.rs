@@ -195,7 +195,18 @@ fn what_does_not_fit_is_counted_exactly_as_root() {
     let dir = folder();
     let case = dir.path().join("case");
     let script = format!("for i in 1 2 3 4 5 6; do perl -e 'getppid for 1..{EACH}' & done; wait");
-    let args = ["--sources", "syscalls", "--buffer", "1MiB", "--", "sh", "-c", &script];
+    let args = [
+        "--sources",
+        "syscalls",
+        "--scope",
+        "comm=perl",
+        "--buffer",
+        "1MiB",
+        "--",
+        "sh",
+        "-c",
+        &script,
+    ];
     let ended = record(&case, &args);
     ended.expect(0).saying("events were lost");
     let found = closed(&case);

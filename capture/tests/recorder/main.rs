@@ -8,6 +8,7 @@ mod ends;
 mod faults;
 mod names;
 mod order;
+mod privileges;
 mod run;
 mod selection;
 mod skip;

@@ -57,10 +57,14 @@ pub(crate) struct Ended {
     pub(crate) said: String,
 }
 
-/// The recorder writing to a case, with arguments.
+/// The recorder writing to a case, with arguments; of all system calls unless they name others.
 pub(crate) fn recorder<S: AsRef<OsStr>>(case: &Path, args: &[S]) -> Command {
     let mut command = unhindered(RECORDER);
-    command.arg("-o").arg(case).args(args);
+    command.arg("-o").arg(case);
+    if !args.iter().any(|arg| arg.as_ref() == "--syscalls") {
+        command.args(["--syscalls", "all"]);
+    }
+    command.args(args);
     command
 }
 

@@ -1,9 +1,10 @@
 //! What is recorded and what is not, as it was asked for.
 
 use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
 
 use crate::case::{closed, open, rows};
-use crate::run::{folder, record};
+use crate::run::{folder, record, recording};
 use crate::skip::is_root;
 
 #[test]
@@ -69,6 +70,59 @@ fn the_first_bytes_of_buffers_as_root() {
 }
 
 #[test]
+fn data_of_some_kinds_of_descriptors_only_as_root() {
+    if !is_root("data_of_some_kinds_of_descriptors_only_as_root") {
+        return;
+    }
+    let dir = folder();
+    let case = dir.path().join("case");
+    let file = dir.path().join("text");
+    std::fs::write(&file, "from a file\n").expect("own folder");
+    let script = format!("cat {} | cat >/dev/null", file.display());
+    let args = [
+        "--sources",
+        "syscalls",
+        "--snaplen",
+        "64:pipes",
+        "--",
+        "sh",
+        "-c",
+        &script,
+    ];
+    record(&case, &args).expect(0);
+    let rows = rows(&case);
+    let kept: BTreeSet<(&str, &str)> = rows
+        .iter()
+        .filter(|r| r.name == "cat" && r.data.starts_with(b"from a file"))
+        .map(|r| (r.kind.as_str(), if r.fd.ends_with("text") { "file" } else { &*r.fd }))
+        .collect();
+    // Read from the file: nothing; written to the pipe and read from it: kept.
+    assert!(kept.iter().all(|(_, fd)| *fd != "file"), "{kept:?}");
+    let kinds: Vec<&str> = kept.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(kinds, ["read", "write"], "{kept:?}");
+}
+
+#[test]
+fn what_rules_look_at_is_recorded_unless_asked_otherwise_as_root() {
+    if !is_root("what_rules_look_at_is_recorded_unless_asked_otherwise_as_root") {
+        return;
+    }
+    let dir = folder();
+    let case = dir.path().join("case");
+    let status = Command::new(crate::run::RECORDER)
+        .args(["--sources", "syscalls", "-o"])
+        .arg(&case)
+        .args(["--", "cat", "/etc/hostname"])
+        .stdout(Stdio::null())
+        .status();
+    assert!(status.expect("runs").success());
+    let rows = rows(&case);
+    let has = |kind: &str| rows.iter().any(|r| r.name == "cat" && r.kind == kind);
+    assert!(has("execve") && has("openat") && has("close") && !has("read") && !has("fstat"));
+    assert_eq!(open(&case).segments()[0].header().about.capture.syscalls, "security");
+}
+
+#[test]
 fn a_recording_of_containers_holds_nothing_of_the_host_as_root() {
     if !is_root("a_recording_of_containers_holds_nothing_of_the_host_as_root") {
         return;
@@ -101,6 +155,51 @@ fn a_recording_of_containers_holds_nothing_of_the_host_as_root() {
         outside += images.filter(|i| i.container().is_none()).count();
     });
     assert_eq!(outside, 0);
+}
+
+#[test]
+fn a_recording_of_one_process_holds_it_and_its_descendants_as_root() {
+    if !is_root("a_recording_of_one_process_holds_it_and_its_descendants_as_root") {
+        return;
+    }
+    let dir = folder();
+    let case = dir.path().join("case");
+    let mut shell = Command::new("sh")
+        .args([
+            "-c",
+            "read go; cat /etc/hostname >/dev/null; sh -c 'ls / >/dev/null; true'",
+        ])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("runs");
+    let scope = format!("pid={}", shell.id());
+    let args = ["--sources", "syscalls", "--syscalls", "all", "--scope", &scope];
+    let running = recording(&case, &args);
+    drop(shell.stdin.take());
+    assert!(shell.wait().expect("its own child").success());
+    // Another family, which is not recorded.
+    assert!(
+        Command::new("cat")
+            .arg("/etc/passwd")
+            .stdout(Stdio::null())
+            .status()
+            .expect("runs")
+            .success()
+    );
+    running.signal(libc::SIGTERM).expect(0);
+    closed(&case);
+    let rows = rows(&case);
+    let family: BTreeSet<u32> = rows.iter().map(|r| r.pid).filter(|pid| *pid != 0).collect();
+    assert!(family.contains(&shell.id()) && family.len() == 4, "{family:?}");
+    let names: BTreeSet<&str> = rows.iter().map(|r| r.name.as_str()).filter(|n| !n.is_empty()).collect();
+    assert_eq!(names, ["cat", "ls", "sh"].into());
+    let opened = |path: &str| rows.iter().any(|r| r.kind == "openat" && r.arg("name") == path);
+    assert!(opened("/etc/hostname") && !opened("/etc/passwd"));
+    for kind in ["execve", "exit_group", "procexit"] {
+        let count = rows.iter().filter(|r| r.kind == kind && r.ret != Some(-2)).count();
+        assert_eq!(count, if kind == "execve" { 3 } else { 4 }, "{kind}");
+    }
+    assert_eq!(open(&case).segments()[0].header().about.capture.scope, scope);
 }
 
 #[test]

@@ -5,4 +5,5 @@ mod audit_live;
 mod audit_log;
 mod docker;
 mod host;
+mod security_set;
 mod skip;

@@ -8,6 +8,7 @@
 pub mod counters;
 pub mod offsets;
 pub mod record;
+pub mod scope;
 pub mod section;
 pub mod spec;
 

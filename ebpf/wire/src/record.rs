@@ -16,11 +16,19 @@ pub const KIND_EXIT: u8 = 5;
 pub const KIND_CGROUP_MKDIR: u8 = 6;
 /// `kind` of a removed cgroup: [`Cgroup`].
 pub const KIND_CGROUP_RMDIR: u8 = 7;
+/// `kind` of a request that was submitted to an io_uring: [`IoSubmit`].
+pub const KIND_IO_SUBMIT: u8 = 8;
+/// `kind` of such a request's end: [`IoComplete`].
+pub const KIND_IO_COMPLETE: u8 = 9;
 
 /// The task runs a 32-bit syscall, so `nr` counts in the i386 table.
 pub const FLAG_COMPAT: u8 = 1 << 0;
 /// The record had no room for all its sections.
 pub const FLAG_SECTIONS_DROPPED: u8 = 1 << 1;
+/// The process was asked for by its id, name or cgroup ([`crate::scope::WANTED`]).
+pub const FLAG_WANTED: u8 = 1 << 2;
+/// Syscalls of this process are not recorded.
+pub const FLAG_UNSEEN: u8 = 1 << 3;
 
 /// Opens every record.
 #[repr(C)]
@@ -186,6 +194,45 @@ pub struct Cgroup {
     pub reserved: u32,
 }
 
+/// In [`IoSubmit::flags`]: the file is given by its place among the ring's own, not by a descriptor
+/// (`IOSQE_FIXED_FILE`).
+pub const IO_FIXED_FILE: u32 = 1;
+
+/// A request that was submitted to an io_uring. It carries what the same syscall would: its arguments, strings and
+/// addresses.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IoSubmit {
+    /// Common part.
+    pub header: Header,
+    /// The kernel's name of the request: an address that no other has until it is completed.
+    pub request: u64,
+    /// What the program named it.
+    pub user_data: u64,
+    /// One of `IORING_OP_*`.
+    pub opcode: u32,
+    /// `IOSQE_*` bits.
+    pub flags: u32,
+    /// The descriptor it works on, -1 where it works on none.
+    pub fd: i32,
+    /// Where among the ring's own files the new one goes, from 1; 0 where it becomes a descriptor.
+    pub slot: u32,
+    /// Arguments of the syscall that does the same.
+    pub args: [u64; 6],
+}
+
+/// The end of such a request.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IoComplete {
+    /// Common part. The task may be another thread than that which submitted it.
+    pub header: Header,
+    /// As in [`IoSubmit::request`].
+    pub request: u64,
+    /// Result, or the negated errno.
+    pub res: i64,
+}
+
 // SAFETY: all of these are C structs of integers; the asserts below rule out padding.
 unsafe impl Pod for Header {}
 // SAFETY: as above.
@@ -198,6 +245,10 @@ unsafe impl Pod for Fork {}
 unsafe impl Pod for Exit {}
 // SAFETY: as above.
 unsafe impl Pod for Cgroup {}
+// SAFETY: as above.
+unsafe impl Pod for IoSubmit {}
+// SAFETY: as above.
+unsafe impl Pod for IoComplete {}
 
 const _: () = assert!(size_of::<Header>() == 32);
 const _: () = assert!(size_of::<Syscall>() == 32 + 16 + 48);
@@ -205,3 +256,5 @@ const _: () = assert!(size_of::<Exec>() == 32 + 8 + 16 + 32 + 24 + 32 + 16);
 const _: () = assert!(size_of::<Fork>() == 32 + 8 + 16 + 16 + 16);
 const _: () = assert!(size_of::<Exit>() == 32 + 24 + 8 + 16);
 const _: () = assert!(size_of::<Cgroup>() == 32 + 16);
+const _: () = assert!(size_of::<IoSubmit>() == 32 + 16 + 16 + 48);
+const _: () = assert!(size_of::<IoComplete>() == 32 + 16);

@@ -31,6 +31,10 @@ pub const SOCKET: u8 = 1 << 3;
 /// every syscall of the host a few tens of nanoseconds.
 pub const ENTER: u8 = 1 << 4;
 
+/// Opcodes of io_uring that have an entry in the table of what to record of each: [`SELECTED`] and [`PRIORITY`]. One that
+/// is higher is not recorded.
+pub const IO_OPCODES: usize = 64;
+
 /// Stands for "the return value" where an argument index is expected.
 pub const RESULT: u8 = 0xff;
 /// Stands for "none" where an argument index is expected.
@@ -248,4 +252,4 @@ const _: () = assert!(size_of::<Capture>() == 4);
 const _: () = assert!(size_of::<SyscallSpec>() == 20);
 
 /// Scratch buffers that the kernel side needs for each possible CPU.
-pub const SCRATCH_PER_CPU: u32 = 4;
+pub const SCRATCH_PER_CPU: u32 = 5;

@@ -14,7 +14,12 @@ use crate::source::CaseSource;
 use crate::tables::Table;
 
 /// Version of the layout of exports. Columns may be added without a new one.
-const LAYOUT: u32 = 1;
+pub(super) const LAYOUT: u32 = 1;
+
+/// What wrote it.
+pub(super) fn tool() -> String {
+    format!("ctrace {}", env!("CARGO_PKG_VERSION"))
+}
 
 pub(super) struct Manifest<'a> {
     pub(super) source: &'a CaseSource,
@@ -42,7 +47,7 @@ impl Manifest<'_> {
             .collect();
         json!({
             "layout": LAYOUT,
-            "tool": format!("ctrace {}", env!("CARGO_PKG_VERSION")),
+            "tool": tool(),
             "case": case.id().map(|id| id.to_string()),
             "host": self.source.host(),
             "from": self.checked.totals.ts.map(|(from, _)| time(from)),

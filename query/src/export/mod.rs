@@ -1,10 +1,18 @@
 //! Export of a case: every table as Parquet, `DIR/TABLE/host=NAME/date=YYYY-MM-DD/part-NNNNN.parquet`.
 //!
 //! Files appear whole: each is written under another name and renamed. `manifest.json` comes last and names the case and
-//! the digests of its segments, so that an export can be traced to its evidence.
+//! the digests of its segments, so that an export can be traced to its evidence. Until then a journal says which files
+//! are there: an export that was broken off goes on where it was.
 
+mod bounds;
+mod chunk;
+mod dictionary;
+mod events;
+mod hybrid;
+mod journal;
 mod manifest;
 mod part;
+mod row_group;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,12 +24,16 @@ use ctrace_trace::segment::{BlockRef, Problem};
 use datafusion::catalog::TableProvider;
 use datafusion::prelude::{SessionContext, col};
 use futures::StreamExt;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use crate::cancel::Cancel;
 use crate::error::QueryError;
 use crate::session::Session;
 use crate::source::{CaseSource, host_name};
 use crate::tables::Table;
+pub(crate) use chunk::compression;
+use journal::Journal;
 use manifest::Manifest;
 use part::{Parts, Place};
 
@@ -53,18 +65,17 @@ pub(crate) struct Written {
     pub(crate) bytes: u64,
 }
 
-/// Writes all tables of a case into a folder that is new or empty.
+/// Writes all tables of a case into a folder that is new, empty, or has what an earlier attempt of the same left.
 ///
 /// # Errors
-/// Where the session is not over a case, the folder is not empty or cannot be written.
+/// Where the session is not over a case, the folder has something else or cannot be written.
 pub fn export(session: &Session, dir: &Path, progress: Progress<'_>) -> Result<Exported, QueryError> {
     let Some(source) = session.source() else {
         return Err(QueryError::Statement("this is an export already".to_owned()));
     };
     fs::create_dir_all(dir).map_err(QueryError::io(dir))?;
-    if fs::read_dir(dir).map_err(QueryError::io(dir))?.next().is_some() {
-        return Err(QueryError::NotEmpty(dir.to_owned()));
-    }
+    let journal = Journal::open(dir, &about(source))?;
+    session.canceller().reset();
     let checked = {
         let source = source.clone();
         session.runtime().spawn_blocking(move || case::verify(source.case()))
@@ -74,12 +85,19 @@ pub fn export(session: &Session, dir: &Path, progress: Progress<'_>) -> Result<E
         source: source.clone(),
         context: single_threaded(session.context()),
         done: AtomicU64::new(0),
+        cancel: session.canceller(),
+        journal,
         case_id: source.case().id().map_or_else(String::new, |id| id.to_string()),
     });
+    let events = job.events(progress)?;
     let work = async {
         let mut written = Vec::new();
         for table in Table::ALL {
-            written.push((table, job.table(table, progress).await?));
+            let files = match table {
+                Table::Events if !events.is_empty() => events.clone(),
+                _ => job.table(table).await?,
+            };
+            written.push((table, files));
         }
         let checked = checked.await.map_err(|e| QueryError::Internal(e.to_string()))?;
         Ok::<_, QueryError>((written, checked))
@@ -93,14 +111,31 @@ pub fn export(session: &Session, dir: &Path, progress: Progress<'_>) -> Result<E
         problems: &exported.problems,
     }
     .write(dir)?;
+    match Arc::try_unwrap(job) {
+        Ok(job) => job.journal.remove()?,
+        Err(_) => return Err(QueryError::Internal("the export has not ended".to_owned())),
+    }
     Ok(exported)
+}
+
+/// What an attempt to go on must have in common with the one before.
+fn about(source: &CaseSource) -> Value {
+    let segments = source.case().segments().iter();
+    json!({
+        "layout": manifest::LAYOUT,
+        "tool": manifest::tool(),
+        "case": source.case().id().map(|id| id.to_string()),
+        "resolve_late": source.resolves_late(),
+        "segments": segments.map(|s| json!({
+            "file": s.path().file_name().unwrap_or_default().to_string_lossy(),
+            "bytes": s.len(),
+        })).collect::<Vec<_>>(),
+    })
 }
 
 /// How many rows an export of this session's case has, the few of processes and containers aside.
 pub fn rows_expected(session: &Session) -> u64 {
-    session
-        .source()
-        .map_or(0, |s| s.blocks().iter().map(|b| u64::from(b.head().events)).sum())
+    session.source().map_or(0, |s| s.events())
 }
 
 fn summary(source: &CaseSource, written: &[(Table, Vec<Written>)], checked: &Verification) -> Exported {
@@ -133,33 +168,63 @@ struct Job {
     source: Arc<CaseSource>,
     context: SessionContext,
     done: AtomicU64,
+    cancel: Cancel,
+    journal: Journal,
     case_id: String,
 }
 
+/// Consecutive blocks whose events go into one file for each of their days.
+struct Run<'a> {
+    number: u32,
+    blocks: &'a [BlockRef],
+    host: &'a str,
+}
+
 impl Job {
-    /// Writes a table; gives its files in order.
-    async fn table(self: &Arc<Self>, table: Table, progress: Progress<'_>) -> Result<Vec<Written>, QueryError> {
-        let (sender, mut counts) = tokio::sync::mpsc::unbounded_channel();
-        let mut waiting = self.runs(table).into_iter().zip(1u32..);
+    /// Writes table `events`; gives its files in order.
+    fn events(&self, progress: Progress<'_>) -> Result<Vec<Written>, QueryError> {
+        let parts = split(self.source.blocks(), ROWS_PER_FILE);
+        let run = |(blocks, number)| Run {
+            number,
+            blocks,
+            host: host_of(blocks),
+        };
+        let (mut files, mut runs) = (Vec::new(), Vec::new());
+        for run in parts.into_iter().zip(1u32..).map(run) {
+            match self.journal.done(Table::Events, run.number) {
+                Some(done) => {
+                    done.iter().for_each(|f| self.written(f.rows, progress));
+                    files.extend_from_slice(done);
+                }
+                None => runs.push(run),
+            }
+        }
+        files.append(&mut events::write(self, &runs, progress)?);
+        files.sort();
+        Ok(files)
+    }
+
+    /// Tells of so many more rows.
+    fn written(&self, rows: u64, progress: Progress<'_>) {
+        let done = self.done.fetch_add(rows, Ordering::Relaxed) + rows;
+        progress(done, self.source.events());
+    }
+
+    /// Writes another table; gives its files in order.
+    async fn table(self: &Arc<Self>, table: Table) -> Result<Vec<Written>, QueryError> {
         let mut running = JoinSet::new();
         let mut files = Vec::new();
-        loop {
-            while running.len() < self.source.threads()
-                && let Some((run, number)) = waiting.next()
-            {
-                let (job, sender) = (self.clone(), sender.clone());
-                running.spawn(async move { job.run(table, run, number, sender).await });
-            }
-            tokio::select! {
-                Some(rows) = counts.recv() => {
-                    let done = self.done.fetch_add(rows, Ordering::Relaxed) + rows;
-                    progress(done, self.total());
+        for (run, number) in self.runs(table).into_iter().zip(1u32..) {
+            match self.journal.done(table, number) {
+                Some(done) => files.extend_from_slice(done),
+                None => {
+                    let job = self.clone();
+                    running.spawn(async move { job.run(table, run, number).await });
                 }
-                finished = running.join_next() => match finished {
-                    Some(result) => files.extend(result.map_err(|e| QueryError::Internal(e.to_string()))??),
-                    None => break,
-                },
             }
+        }
+        while let Some(finished) = running.join_next().await {
+            files.extend(finished.map_err(|e| QueryError::Internal(e.to_string()))??);
         }
         if files.is_empty() {
             files.push(self.empty(table).await?);
@@ -168,25 +233,15 @@ impl Job {
         Ok(files)
     }
 
-    fn total(&self) -> u64 {
-        self.source.blocks().iter().map(|b| u64::from(b.head().events)).sum()
-    }
-
-    /// What goes into one run of files each.
-    fn runs(&self, table: Table) -> Vec<Run> {
-        let run = |(provider, host): (Arc<dyn TableProvider>, &str)| Run {
+    /// What goes into one run of files each. Tables of one event type are small: the head says which blocks matter.
+    fn runs(&self, table: Table) -> Vec<TableRun> {
+        let run = |(provider, host): (Arc<dyn TableProvider>, &str)| TableRun {
             provider,
             host: host.to_owned(),
         };
         match table.over_blocks(&self.source) {
             Some(over) => {
-                // Tables of one event type are small: the head says which blocks matter.
-                let limit = if table == Table::Events {
-                    ROWS_PER_FILE
-                } else {
-                    u64::MAX
-                };
-                let parts = split(self.source.blocks(), limit);
+                let parts = split(self.source.blocks(), u64::MAX);
                 parts
                     .into_iter()
                     .map(|part| run((Arc::new(over.part(part)), host_of(part))))
@@ -197,13 +252,7 @@ impl Job {
     }
 
     /// Writes the rows of a run, in order of time.
-    async fn run(
-        &self,
-        table: Table,
-        run: Run,
-        number: u32,
-        counts: tokio::sync::mpsc::UnboundedSender<u64>,
-    ) -> Result<Vec<Written>, QueryError> {
+    async fn run(&self, table: Table, run: TableRun, number: u32) -> Result<Vec<Written>, QueryError> {
         let frame = self.context.read_table(run.provider)?;
         let names: Vec<String> = frame.schema().fields().iter().map(|f| f.name().clone()).collect();
         let stored: Vec<&str> = names
@@ -217,7 +266,11 @@ impl Job {
         }
         let frame = frame.select_columns(&stored)?.sort(order)?;
         let mut rows = frame.execute_stream().await?;
-        let day = (table.sorted_by() != "ts").then(|| crate::values::day(self.source.began()));
+        // Things lie under the day on which the recording began, whatever times they have.
+        let day = table
+            .over_blocks(&self.source)
+            .is_none()
+            .then(|| crate::values::day(self.source.began()));
         let place = Place {
             dir: self.dir.clone(),
             table,
@@ -229,12 +282,10 @@ impl Job {
         while let Some(batch) = rows.next().await {
             let batch = batch?;
             parts.write(&batch)?;
-            if table == Table::Events {
-                // Nobody may listen any more; the rows are written all the same.
-                let _ = counts.send(batch.num_rows() as u64);
-            }
         }
-        parts.finish()
+        let files = parts.finish()?;
+        self.journal.note(table, number, &files)?;
+        Ok(files)
     }
 
     /// A file without rows, so that the table is there.
@@ -264,7 +315,7 @@ impl Job {
 }
 
 /// Rows that one thread writes.
-struct Run {
+struct TableRun {
     provider: Arc<dyn TableProvider>,
     host: String,
 }

@@ -10,19 +10,22 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampNanosecondTy
 use arrow::record_batch::RecordBatch;
 use chrono::NaiveDate;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriterOptions};
+use parquet::basic::Encoding;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
-use parquet::schema::types::ColumnPath;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::{ColumnPath, SchemaDescriptor};
 
+use super::chunk::compression;
+use super::row_group::{self, DISTINCT};
 use super::{ROWS_PER_FILE, Written};
 use crate::error::QueryError;
 use crate::tables::Table;
 
 /// Columns by which single rows are looked up.
-const LOOKED_UP: [&str; 6] = ["process_key", "pid", "proc_pid", "container_id", "fd_name", "exe_path"];
+pub(super) const LOOKED_UP: [&str; 6] = ["process_key", "pid", "proc_pid", "container_id", "fd_name", "exe_path"];
 /// A dictionary of paths is larger than the default allows.
 const DICTIONARY_BYTES: usize = 8 << 20;
 const NANOS_PER_DAY: i64 = 86_400_000_000_000;
@@ -143,7 +146,7 @@ fn same_day(batch: &RecordBatch, at: usize) -> (i32, usize) {
 }
 
 /// A file being written.
-struct Part {
+pub(super) struct Part {
     day: i32,
     /// Its name in the end, below the folder of the export.
     path: String,
@@ -153,12 +156,13 @@ struct Part {
 }
 
 impl Part {
-    fn create(place: &Place, schema: &SchemaRef, day: i32) -> Result<Part, QueryError> {
+    pub(super) fn create(place: &Place, schema: &SchemaRef, day: i32) -> Result<Part, QueryError> {
         let path = place.path(day);
         let folder = place.dir.join(&path).parent().map(Path::to_owned).unwrap_or_default();
         fs::create_dir_all(&folder).map_err(QueryError::io(&folder))?;
         let temporary = folder.join(format!(".part-{:05}.tmp", place.number));
-        let file = File::create_new(&temporary).map_err(QueryError::io(&temporary))?;
+        // An attempt that was broken off may have left one.
+        let file = File::create(&temporary).map_err(QueryError::io(&temporary))?;
         let mut properties = properties(place, schema).build();
         // Readers shall see plain texts: views are a matter of memory.
         parquet::arrow::add_encoded_arrow_schema_to_metadata(&plain(schema), &mut properties);
@@ -182,25 +186,92 @@ impl Part {
         Ok(())
     }
 
-    /// Makes the file durable and gives it its name.
     fn close(self, dir: &Path) -> Result<Written, QueryError> {
-        let Part {
-            path,
-            temporary,
-            writer,
-            rows,
-            ..
-        } = self;
-        let buffer = writer.into_inner().map_err(|e| failed(&temporary, e))?;
-        let file = buffer
-            .into_inner()
-            .map_err(|e| QueryError::io(&temporary)(e.into_error()))?;
-        file.sync_all().map_err(QueryError::io(&temporary))?;
-        let bytes = file.metadata().map_err(QueryError::io(&temporary))?.len();
-        let target = dir.join(&path);
-        fs::rename(&temporary, &target).map_err(QueryError::io(&target))?;
-        Ok(Written { path, rows, bytes })
+        let buffer = self.writer.into_inner().map_err(|e| failed(&self.temporary, e))?;
+        publish(buffer, &self.temporary, dir, self.path, self.rows)
     }
+
+    /// The file without a writer of batches: for columns that are encoded elsewhere.
+    pub(super) fn bare(self) -> Result<Bare, QueryError> {
+        let (writer, columns) = self
+            .writer
+            .into_serialized_writer()
+            .map_err(|e| failed(&self.temporary, e))?;
+        Ok(Bare {
+            path: self.path,
+            temporary: self.temporary,
+            writer,
+            columns,
+            rows: self.rows,
+        })
+    }
+}
+
+/// A file that takes encoded columns.
+pub(super) struct Bare {
+    path: String,
+    temporary: PathBuf,
+    writer: SerializedFileWriter<BufWriter<File>>,
+    columns: ArrowRowGroupWriterFactory,
+    /// How many rows it will have.
+    pub(super) rows: u64,
+}
+
+impl Bare {
+    /// Writers of all columns, in order.
+    pub(super) fn column_writers(&self) -> Result<Vec<ArrowColumnWriter>, QueryError> {
+        self.columns
+            .create_column_writers(0)
+            .map_err(|e| failed(&self.temporary, e))
+    }
+
+    /// The columns as Parquet describes them.
+    pub(super) fn descr(&self) -> &SchemaDescriptor {
+        self.writer.schema_descr()
+    }
+
+    /// Takes a row group.
+    pub(super) fn write(mut self, chunks: Vec<row_group::Written>) -> Result<Bare, QueryError> {
+        let append = || {
+            let mut group = self.writer.next_row_group()?;
+            for chunk in chunks {
+                match chunk {
+                    row_group::Written::Keyed(chunk) => {
+                        let (bytes, close) = chunk.into_parts();
+                        group.append_column(&bytes, close)?;
+                    }
+                    row_group::Written::Values(chunk) => chunk.append_to_row_group(&mut group)?,
+                }
+            }
+            group.close().map(drop)
+        };
+        append().map_err(|e| failed(&self.temporary, e))?;
+        Ok(self)
+    }
+
+    /// Makes the file durable and gives it its name.
+    pub(super) fn close(self, dir: &Path) -> Result<Written, QueryError> {
+        let buffer = self.writer.into_inner().map_err(|e| failed(&self.temporary, e))?;
+        publish(buffer, &self.temporary, dir, self.path, self.rows)
+    }
+}
+
+/// Makes a file durable and gives it its name.
+fn publish(
+    buffer: BufWriter<File>,
+    temporary: &Path,
+    dir: &Path,
+    path: String,
+    rows: u64,
+) -> Result<Written, QueryError> {
+    let file = buffer
+        .into_inner()
+        .map_err(|e| QueryError::io(temporary)(e.into_error()))?;
+    file.sync_all().map_err(QueryError::io(temporary))?;
+    let bytes = file.metadata().map_err(QueryError::io(temporary))?.len();
+    let target = dir.join(&path);
+    fs::rename(temporary, &target).map_err(QueryError::io(&target))?;
+    Ok(Written { path, rows, bytes })
 }
 
 /// The schema as it is outside: plain texts.
@@ -222,7 +293,7 @@ fn properties(place: &Place, schema: &Schema) -> WriterPropertiesBuilder {
     });
     let mut builder = WriterProperties::builder()
         .set_created_by(format!("ctrace {}", env!("CARGO_PKG_VERSION")))
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_compression(compression())
         .set_max_row_group_row_count(Some(ROWS_PER_FILE as usize))
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_sorting_columns(sorting.map(|s| vec![s]))
@@ -232,10 +303,11 @@ fn properties(place: &Place, schema: &Schema) -> WriterPropertiesBuilder {
         ]));
     for field in schema.fields() {
         let path = ColumnPath::from(field.name().as_str());
-        if matches!(field.name().as_str(), "ts" | "seq") {
-            builder = builder
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED);
+        if DISTINCT.contains(&field.name().as_str()) {
+            builder = builder.set_column_dictionary_enabled(path.clone(), false);
+        }
+        if DISTINCT.contains(&field.name().as_str()) && !field.data_type().is_string() {
+            builder = builder.set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED);
         }
         if LOOKED_UP.contains(&field.name().as_str()) {
             builder = builder.set_column_bloom_filter_enabled(path, true);

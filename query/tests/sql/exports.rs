@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ctrace_query::export::export;
-use ctrace_query::{QueryError, Session};
+use ctrace_query::{Options, QueryError, Session};
+use ctrace_trace::case::Case;
 
 use super::skip::skip;
-use super::world::{BLOCKS, PER_BLOCK};
+use super::world::{BLOCKS, PER_BLOCK, World};
 use super::{Recorded, csv, options, recorded};
 
 /// Statements whose result does not depend on the order of rows.
@@ -108,6 +109,65 @@ fn an_export_needs_a_folder_of_its_own() {
     let empty = tempfile::tempdir().expect("a temporary folder");
     let opened = Session::folder(empty.path(), &options());
     assert!(matches!(opened, Err(QueryError::NoTables(_))));
+}
+
+#[test]
+fn an_export_that_was_broken_off_goes_on() {
+    use std::os::unix::fs::MetadataExt;
+    let recorded = recorded();
+    let dir = recorded.folder.path().join("export");
+    // Events come first; then a folder cannot be made.
+    let obstacle = dir.join("gaps");
+    let broken = export(&recorded.session, &dir, &|_, _| {
+        fs::write(&obstacle, "in the way").expect("written");
+    });
+    assert!(matches!(broken, Err(QueryError::Io { .. })), "{broken:?}");
+    assert!(!dir.join("manifest.json").exists());
+    let file = dir.join("events/host=lab%20host/date=2026-11-21/part-00001.parquet");
+    let before = fs::metadata(&file).expect("the file");
+    fs::remove_file(&obstacle).expect("removed");
+    // Another case does not go on there.
+    let other = recorded.folder.path().join("other");
+    let other = Session::case(World::new().with_blocks_of(30).write(&other), &options()).expect("a session");
+    let refused = export(&other, &dir, &|_, _| ());
+    assert!(matches!(refused, Err(QueryError::NotEmpty(_))), "{refused:?}");
+    let done = export(&recorded.session, &dir, &|_, _| ()).expect("the export");
+    assert_eq!(done.tables[0], ("events".to_owned(), BLOCKS * PER_BLOCK + 5));
+    let after = fs::metadata(&file).expect("the file");
+    assert_eq!((after.ino(), after.mtime_nsec()), (before.ino(), before.mtime_nsec()));
+    assert!(!dir.join(".export.journal").exists());
+    let folder = Session::folder(&dir, &options()).expect("a session");
+    for sql in QUERIES {
+        assert_eq!(csv(&folder, sql), csv(&recorded.session, sql), "{sql}");
+    }
+}
+
+#[test]
+fn rows_that_came_late_are_put_in_order() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let case = World::new()
+        .with_blocks_of(50)
+        .with_late_rows()
+        .write(&folder.path().join("case"));
+    assert!(case.blocks().any(|b| !b.head().ts_sorted));
+    let session = Session::case(case, &options()).expect("a session");
+    let dir = folder.path().join("export");
+    export(&session, &dir, &|_, _| ()).expect("the export");
+    let exported = Session::folder(&dir, &options()).expect("a session");
+    for sql in QUERIES {
+        assert_eq!(csv(&exported, sql), csv(&session, sql), "{sql}");
+    }
+    let backwards = "SELECT count(*) FROM (SELECT ts, lag(ts) OVER () AS before FROM events
+                     WHERE date = '2026-11-20') WHERE ts < before";
+    let one_thread = Options {
+        threads: 1,
+        ..options()
+    };
+    let exported = Session::folder(&dir, &one_thread).expect("a session");
+    assert_eq!(csv(&exported, backwards), "0");
+    let session =
+        Session::case(Case::open(&folder.path().join("case")).expect("opens"), &one_thread).expect("a session");
+    assert_ne!(csv(&session, backwards), "0", "the case keeps the order of recording");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod damage;
 mod exports;
+mod functions;
 mod metrics;
 mod outputs;
 mod pushdown;

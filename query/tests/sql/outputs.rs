@@ -1,8 +1,10 @@
 //! How results look.
 
+use ctrace_query::Session;
+use ctrace_query::file_output::{self, FileFormat};
 use ctrace_query::output::{Format, write};
 
-use super::{recorded, text};
+use super::{csv, recorded, text};
 
 #[test]
 fn a_table_is_aligned_and_safe_to_show() {
@@ -62,4 +64,56 @@ fn nothing_recorded_drives_a_terminal() {
             "{format:?}: {shown:?}"
         );
     }
+}
+
+#[test]
+fn results_become_files() {
+    let recorded = recorded();
+    let session = &recorded.session;
+    let folder = recorded.folder.path();
+    let sql = "SELECT seq, ts, proc_name, proc_aname, evt_failed, seq AS \"n m\" FROM events ORDER BY seq LIMIT 700";
+    let write = |format, path: &std::path::Path| file_output::write(session.sql(sql).expect("a result"), format, path);
+    // A folder with the table `mine`, as other programs would write it.
+    let table = folder.join("tables/mine");
+    std::fs::create_dir_all(&table).expect("a folder");
+    let written = write(FileFormat::Parquet, &table.join("all.parquet")).expect("written");
+    assert_eq!(written, 700);
+    let again = Session::folder(&folder.join("tables"), &super::options()).expect("a session");
+    let back = "SELECT seq, ts, proc_name, proc_aname, evt_failed, \"n m\" FROM mine ORDER BY seq";
+    let expected = csv(
+        session,
+        "SELECT seq, ts, proc_name, proc_aname, evt_failed, seq AS n FROM events ORDER BY seq LIMIT 700",
+    );
+    assert_eq!(csv(&again, back), expected);
+    let arrow = folder.join("all.arrow");
+    write(FileFormat::Arrow, &arrow).expect("written");
+    let reader = arrow_ipc::reader::FileReader::try_new(std::fs::File::open(&arrow).expect("the file"), None);
+    let rows: usize = reader
+        .expect("an Arrow file")
+        .map(|b| b.expect("a batch").num_rows())
+        .sum();
+    assert_eq!(rows, 700);
+    let text = folder.join("all.csv");
+    write(FileFormat::Text(Format::Csv), &text).expect("written");
+    let text = std::fs::read_to_string(&text).expect("the file");
+    assert_eq!(text.lines().count(), 701);
+    // A statement that fails leaves no file, and not what was begun.
+    let broken = folder.join("broken.parquet");
+    let answer = session.sql("SELECT 1 / (seq - 300) FROM events").expect("a plan");
+    file_output::write(answer, FileFormat::Parquet, &broken).expect_err("a division by zero");
+    assert!(!broken.exists() && !folder.join(".broken.parquet.tmp").exists());
+}
+
+#[test]
+fn wide_rows_are_expanded() {
+    let recorded = recorded();
+    let shown = text(
+        &recorded.session,
+        "SELECT pid, name FROM processes WHERE pid < 100 ORDER BY pid",
+        Format::Expanded,
+    );
+    assert_eq!(
+        shown,
+        "-[ 1 ]-\npid  | 1\nname | systemd\n-[ 2 ]-\npid  | 77\nname | idle\n(2 rows)\n"
+    );
 }

@@ -16,10 +16,52 @@ fn names_of_columns_are_unique_and_explained() {
         }
     }
     let names: Vec<&str> = recorded.session.tables().iter().map(|t| t.name.as_str()).collect();
+    let expected = "events processes containers docker_events audit users snapshots gaps segments syscalls files connections images audit_records";
+    assert_eq!(names, expected.split(' ').collect::<Vec<_>>());
+}
+
+#[test]
+fn tables_about_the_recording() {
+    let recorded = recorded();
+    let session = &recorded.session;
+    let all = csv(session, "SELECT count(*) FROM events");
+    assert_eq!(csv(session, "SELECT sum(events) FROM segments"), all);
+    let ordered =
+        "SELECT count(*) FROM segments a JOIN segments b ON b.segment = a.segment + 1 WHERE b.from_ts < a.to_ts";
+    assert_eq!(csv(session, ordered), "0");
     assert_eq!(
-        names,
-        ["events", "processes", "containers", "docker_events", "audit", "gaps"]
+        csv(session, "SELECT DISTINCT processes, open_files FROM snapshots"),
+        "7,0"
     );
+    let joined = "SELECT count(*) FROM snapshots JOIN segments USING (segment)";
+    assert_eq!(csv(session, joined), csv(session, "SELECT count(*) FROM segments"));
+    assert_eq!(csv(session, "SELECT count(*) FROM users"), "0");
+}
+
+#[test]
+fn views_add_up() {
+    let recorded = recorded();
+    let session = &recorded.session;
+    let same = |view: &str, events: &str| assert_eq!(csv(session, view), csv(session, events), "{view}");
+    same(
+        "SELECT count(*) FROM syscalls",
+        "SELECT count(*) FROM events WHERE source = 'syscall'",
+    );
+    same(
+        "SELECT path, sum(calls), sum(failed), min(first_ts) FROM files GROUP BY path ORDER BY path",
+        "SELECT fd_name, count(*), count(*) FILTER (WHERE evt_rawres < 0), min(ts) FROM events
+         WHERE fd_type = 'file' GROUP BY fd_name ORDER BY fd_name",
+    );
+    same(
+        "SELECT sum(calls), count(DISTINCT server_port) FROM connections",
+        "SELECT count(*), 2 FROM events WHERE fd_typechar = '4'",
+    );
+    assert_eq!(
+        csv(session, "SELECT image, containers FROM images ORDER BY image"),
+        "busybox,1\nnginx:1.25,1"
+    );
+    let records = csv(session, "SELECT serial, type, record FROM audit_records");
+    assert!(records.starts_with("815,SYSCALL,type=SYSCALL "), "{records}");
 }
 
 #[test]

@@ -61,6 +61,7 @@ const PATHS: [&[u8]; 6] = [
 
 pub(crate) struct World {
     per_block: u64,
+    late_rows: bool,
     images: Vec<Arc<ProcessImage>>,
     fds: Vec<Arc<FdEntry>>,
 }
@@ -129,6 +130,7 @@ impl World {
         ];
         World {
             per_block: PER_BLOCK,
+            late_rows: false,
             images,
             fds: fds(),
         }
@@ -137,6 +139,14 @@ impl World {
     /// The same with other numbers of events.
     pub(crate) fn with_blocks_of(self, per_block: u64) -> World {
         World { per_block, ..self }
+    }
+
+    /// The same with rows that were recorded after later ones.
+    pub(crate) fn with_late_rows(self) -> World {
+        World {
+            late_rows: true,
+            ..self
+        }
     }
 
     /// Writes the case.
@@ -189,7 +199,12 @@ impl World {
             _ => &["openat", "read", "write", "close", "execve", "unlinkat", "kill"],
         };
         for i in 0..self.per_block {
-            let ts = START + block * 2 * SECOND + i * 1000;
+            let late = if self.late_rows && i % 10 == 7 {
+                SECOND / 1000
+            } else {
+                0
+            };
+            let ts = START + block * 2 * SECOND + i * 1000 - late.min(block * SECOND);
             let name = *dice.pick(names);
             let spec = schema.by_name(name).next().expect("a declared event type");
             // Containers act in some blocks only.

@@ -4,6 +4,7 @@ pub(crate) mod ast;
 mod cursor;
 mod operator;
 mod parser;
+mod text;
 
 pub(crate) use operator::{Modifier, Operator, operator_of};
 pub(crate) use parser::{SyntaxError, parse, parse_field, parse_values};

@@ -13,6 +13,7 @@ use super::same;
 use super::scan::{Hit, Scan};
 use crate::alert::{Alert, Origin};
 use crate::rules::Rule;
+use crate::triage::Inspection;
 
 /// What all threads of a replay share.
 pub(super) struct Run<'a> {
@@ -20,6 +21,7 @@ pub(super) struct Run<'a> {
     pub(super) plans: Vec<(Arc<Schema>, Plan)>,
     pub(super) late: Option<&'a LateFacts>,
     pub(super) first: bool,
+    pub(super) inspection: Option<&'a Inspection>,
 }
 
 /// What one thread works with: it keeps what it learned about values from block to block.
@@ -62,28 +64,36 @@ impl Run<'_> {
             return Ok(None);
         }
         if scan.wants_images() {
-            let decoded = self.read(reader, block, Need::IMAGES)?;
+            let decoded = self.read(reader, block, Need::THREADS | Need::IMAGES)?;
             if !scan.images(&decoded.dict) {
                 return Ok(None);
             }
         }
-        let cheap = scan.column_needs(types());
-        let mut decoded = self.read(reader, block, cheap)?;
+        let decoded = self.add(reader, block, scan.object_needs(types()))?;
+        if !scan.objects(decoded) {
+            return Ok(Some(Vec::new()));
+        }
+        let decoded = self.add(reader, block, Need::THREADS | Need::THREAD_KINDS)?;
+        if !scan.threads(decoded) {
+            return Ok(Some(Vec::new()));
+        }
+        let decoded = self.add(reader, block, Need::KIND | Need::CONTEXT)?;
         let candidates = scan.candidates(decoded).to_vec();
         let open = candidates.iter().filter(|c| c.verdict.is_none());
         let need = open.clone().fold(Need::KIND, |need, c| need | scan.needs(c));
         let need = narrowed(need, open.map(|c| c.bulk));
-        if !cheap.implied().contains(need) {
-            decoded = self.read(reader, block, need)?;
-        }
+        let decoded = self.add(reader, block, need)?;
         Ok(Some(scan.hits(decoded, &candidates, self.first)))
     }
 
-    /// The alerts of hits. Outputs show more than conditions read, and few blocks have alerts: those are decoded again.
+    /// The alerts of hits. Outputs show more than conditions read.
     fn alerts(&self, reader: &mut BlockReader, block: &BlockRef, hits: &[Hit]) -> Result<Vec<Alert>, Problem> {
         let rules = hits.iter().filter_map(|hit| self.rules.get(hit.rule));
-        let need = rules.fold(Need::TS | Need::KIND, |need, rule| need | rule.output.needs());
-        let decoded = self.read(reader, block, narrowed(need, hits.iter().map(|h| h.bulk)))?;
+        let asked = self.inspection.map_or(Need::NOTHING, Inspection::needs);
+        let need = rules.fold(asked | Need::TS | Need::KIND, |need, rule| {
+            need | rule.output.needs() | rule.captured_needs()
+        });
+        let decoded = self.add(reader, block, narrowed(need, hits.iter().map(|h| h.bulk)))?;
         let about = &block.header().about;
         let origin = Origin {
             case_id: &about.case_id.0,
@@ -91,17 +101,30 @@ impl Run<'_> {
         };
         let alert = |hit: &Hit| {
             let row = Some(hit.row as usize).filter(|row| *row < decoded.len)?;
-            Some(Alert::new(self.rules.get(hit.rule)?, decoded.event(row), origin))
+            let (rule, event) = (self.rules.get(hit.rule)?, decoded.event(row));
+            let mut alert = Alert::new(rule, event, origin);
+            if let Some(inspection) = self.inspection {
+                alert.seen = inspection.look(rule, event);
+            }
+            Some(alert)
         };
         Ok(hits.iter().filter_map(alert).collect())
     }
 
     fn read<'r>(&self, reader: &'r mut BlockReader, block: &BlockRef, need: Need) -> Result<&'r Decoded, Problem> {
-        let decoded = reader.read(block, need)?;
+        reader.read(block, need).map(|decoded| self.resolved(decoded, need))
+    }
+
+    /// Reads what was not read of the block before.
+    fn add<'r>(&self, reader: &'r mut BlockReader, block: &BlockRef, need: Need) -> Result<&'r Decoded, Problem> {
+        reader.add(block, need).map(|decoded| self.resolved(decoded, need))
+    }
+
+    fn resolved<'r>(&self, decoded: &'r mut Decoded, need: Need) -> &'r Decoded {
         if let Some(late) = self.late.filter(|_| need.contains(Need::IMAGES)) {
             late.resolve(decoded);
         }
-        Ok(decoded)
+        decoded
     }
 }
 

@@ -1,8 +1,10 @@
 //! Conditions over dictionary entries: all comparisons of an entry give a set of bits; entries with the same set are of
 //! one class, and what the conditions say is computed once per class.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use ctrace_trace::block::decoded::FdView;
 use ctrace_trace::catalogue::Value;
 use ctrace_trace::fd::FdKind;
 use hashbrown::HashMap;
@@ -10,10 +12,11 @@ use hashbrown::HashMap;
 use super::evaluate::{Place, each_value, holds};
 use super::mask;
 use super::matcher::TextMatcher;
+use crate::condition::Operator;
 use crate::fields::FdPart;
 use crate::typed::atom::{Atom, Extract, Right};
 use crate::typed::formula::{AtomId, Formulas};
-use crate::typed::test::Test;
+use crate::typed::test::{StrTest, Test};
 
 /// Values whose bits are remembered, per group.
 const MEMO_VALUES: usize = 1 << 14;
@@ -37,6 +40,11 @@ struct Group<'r> {
     all: Vec<(&'r Test, u32)>,
     memo: Option<Memo>,
     part: FdPart,
+    /// Whether the address of a socket may satisfy one of them.
+    of_addresses: bool,
+    /// For [`FdPart::Directory`]: the last directory, and the result for it. Files that are opened one after the other
+    /// often lie together.
+    directory: (Vec<u8>, Box<[u64]>),
     /// For [`FdPart::Kind`]: the result for each kind of object met so far.
     by_kind: BTreeMap<FdKind, Box<[u64]>>,
 }
@@ -66,6 +74,8 @@ impl<'r> Comparisons<'r> {
                         all: Vec::new(),
                         memo: memo.then(HashMap::new),
                         part: part_of(&atom.left),
+                        of_addresses: false,
+                        directory: (Vec::new(), Box::default()),
                         by_kind: BTreeMap::new(),
                     });
                     group.add(test, bit);
@@ -93,6 +103,7 @@ impl<'r> Comparisons<'r> {
 
 impl<'r> Group<'r> {
     fn add(&mut self, test: &'r Test, bit: u32) {
+        self.of_addresses |= test.as_text().is_none_or(may_be_address);
         match test.as_text() {
             Some(text) => self.texts.add(text, bit),
             None => self.others.push((test, bit)),
@@ -101,6 +112,12 @@ impl<'r> Group<'r> {
     }
 
     fn mark(&mut self, place: Place<'_>, out: &mut [u64]) {
+        if let (FdPart::Name | FdPart::RawName | FdPart::Directory | FdPart::Filename, Place::Fd(fd)) =
+            (self.part, place)
+        {
+            self.mark_path(fd, out);
+            return;
+        }
         match (self.part, place) {
             (FdPart::Socket, Place::Fd(fd)) if fd.entry.socket.is_none() => {}
             (FdPart::Kind, Place::Fd(fd)) => {
@@ -115,6 +132,47 @@ impl<'r> Group<'r> {
             }
             _ => self.mark_values(place, out),
         }
+    }
+
+    /// The comparisons of a path or a part of it, without a detour over values.
+    fn mark_path(&mut self, fd: FdView<'_>, out: &mut [u64]) {
+        let text = match (self.part, fd.entry.kind) {
+            (FdPart::Name, _) if fd.entry.socket.is_some() => {
+                // Writing addresses out costs more than all else, and conditions nearly always name paths.
+                if self.of_addresses {
+                    self.mark_values(Place::Fd(fd), out);
+                }
+                return;
+            }
+            (FdPart::Name, _) => fd.path(),
+            (FdPart::RawName, FdKind::File | FdKind::Directory) => fd.path_raw(),
+            (FdPart::Filename, FdKind::File) => split(fd.path()).1,
+            (FdPart::Directory, FdKind::Directory) => fd.path(),
+            (FdPart::Directory, FdKind::File) => split(fd.path()).0,
+            _ => return,
+        };
+        if text.is_empty() {
+            return;
+        }
+        let Group {
+            texts,
+            others,
+            directory: (last, known),
+            ..
+        } = self;
+        let value = Value::Str(Cow::Borrowed(text));
+        if self.part != FdPart::Directory {
+            mark_text(texts, others, text, &value, out);
+            return;
+        }
+        if last != text {
+            last.clear();
+            last.extend_from_slice(text);
+            let mut found = vec![0; out.len()];
+            mark_text(texts, others, text, &value, &mut found);
+            *known = found.into();
+        }
+        mask::add(out, known);
     }
 
     fn mark_values(&mut self, place: Place<'_>, out: &mut [u64]) {
@@ -143,6 +201,33 @@ impl<'r> Group<'r> {
             (Value::Str(text), _) => mark_text(texts, others, text, &value, out),
             _ => mark_each(all, &value, out),
         });
+    }
+}
+
+/// Whether the name of an internet socket may satisfy a test: it is made of the
+/// digits of addresses and ports and what stands between them.
+fn may_be_address(test: &StrTest) -> bool {
+    let fits = |text: &[u8]| text.iter().all(|b| b.is_ascii_hexdigit() || b":.->".contains(b));
+    match test {
+        StrTest::Compare(Operator::Eq | Operator::In | Operator::Intersects, text)
+        | StrTest::StartsWith(text)
+        | StrTest::EndsWith(text) => fits(text),
+        StrTest::In(set) => set.iter().any(|text| fits(text)),
+        StrTest::Contains(finder) => fits(finder.needle()),
+        StrTest::Glob(glob) => fits(&glob.literal_start()) && fits(&glob.literal_part()),
+        StrTest::Never => false,
+        _ => true,
+    }
+}
+
+/// A file's directory and name, as `fd.directory` and `fd.filename` have them.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match memchr::memrchr(b'/', path) {
+        Some(0) => (b"/", path.get(1..).unwrap_or_default()),
+        Some(at) => path.split_at_checked(at).map_or((path, path), |(directory, rest)| {
+            (directory, rest.get(1..).unwrap_or_default())
+        }),
+        None => (b"/", path),
     }
 }
 

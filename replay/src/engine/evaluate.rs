@@ -9,6 +9,7 @@ use ctrace_trace::schema::EventSpec;
 use crate::condition::Operator;
 use crate::fields::{Arity, FieldRef};
 use crate::typed::atom::{Atom, Extract, Right};
+use crate::typed::record;
 use crate::typed::test::{self, Test};
 
 /// Where a value is asked for.
@@ -35,12 +36,17 @@ impl<'a> Place<'a> {
 /// Whether an atom holds at a place. Atoms with absent values do not hold, whatever their operator.
 pub(crate) fn holds(atom: &Atom, place: Place<'_>) -> bool {
     match (&atom.left, &atom.right) {
+        (_, Right::Record(test)) => matches!(place, Place::Event(event) if record::holds(test, event)),
         (Extract::Field(field), Right::Test(test)) => field_holds(field, test, place),
         (left, Right::Test(test)) => match (left.arity(), test) {
             (Arity::List, Test::Exists) => !list(left, place).is_empty(),
             (Arity::List, _) => list(left, place).iter().any(|v| test.holds(v)),
             _ => value(left, place).is_some_and(|v| test.holds(&v)),
         },
+        (left, Right::Every(test)) => {
+            let values = list(left, place);
+            !values.is_empty() && values.iter().all(|v| test.holds(v))
+        }
         (left, Right::Field(op, right)) => fields_hold(left, *op, right, place),
     }
 }
@@ -133,6 +139,7 @@ pub(crate) fn value<'a>(extract: &'a Extract, place: Place<'a>) -> Option<Value<
             let items: Vec<_> = list(items, place).into_iter().map(text).collect();
             Some(Value::Str(Cow::Owned(items.join(separator.as_ref()))))
         }
+        Extract::First(parts) => parts.iter().find_map(|part| value(part, place)),
         Extract::List(_) => None,
     }
 }

@@ -6,6 +6,7 @@
 mod blocks;
 mod dictionary;
 pub(crate) mod evaluate;
+mod losses;
 mod mask;
 mod matcher;
 mod ordered;
@@ -14,18 +15,22 @@ pub(crate) mod scan;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
+use ctrace_trace::block::decoded::Decoded;
 use ctrace_trace::case::{Case, Loss};
 use ctrace_trace::event::EventType;
-use ctrace_trace::schema::Schema;
+use ctrace_trace::schema::{EventSpec, Schema};
 use ctrace_trace::segment::{BlockRef, Problem};
 
-use crate::alert::Alert;
+use crate::alert::{Alert, Origin};
 use crate::rules::{Rule, RuleSet};
+use crate::sigma::Correlator;
+use crate::triage::Inspection;
 use blocks::{Run, Worker};
+use losses::{LOSS_WINDOW_NS, Losses, MAX_WAITING};
 use plan::{Plan, Wanted};
 
 /// How to replay.
@@ -64,6 +69,8 @@ pub enum Matching {
 pub struct Outcome {
     /// How many alerts there were.
     pub alerts: u64,
+    /// How many of them have losses near them.
+    pub incomplete: u64,
     /// How many events the case has.
     pub events: u64,
     /// How many blocks were decoded.
@@ -87,6 +94,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Outcome {
             alerts,
+            incomplete,
             events,
             blocks_read,
             blocks_skipped,
@@ -106,6 +114,10 @@ impl fmt::Display for Outcome {
         match losses.iter().fold(0u64, |sum, loss| sum.saturating_add(loss.count)) {
             0 => Ok(()),
             lost => write!(f, "; {lost} events were lost when it was recorded"),
+        }?;
+        match incomplete {
+            0 => Ok(()),
+            near => write!(f, "; {near} alerts have losses near them"),
         }
     }
 }
@@ -114,15 +126,38 @@ impl fmt::Display for Outcome {
 #[derive(Clone, Copy, Debug)]
 pub struct Engine<'a> {
     rules: &'a RuleSet,
+    inspection: Option<&'a Inspection>,
+    only: Option<usize>,
 }
 
 impl<'a> Engine<'a> {
     /// An engine for the active rules of a set.
     pub fn new(rules: &'a RuleSet) -> Engine<'a> {
-        Engine { rules }
+        Engine {
+            rules,
+            inspection: None,
+            only: None,
+        }
     }
 
-    /// Replays a case; `take` is called for each alert, in the order of events and of rules.
+    /// An engine for one active rule, by its index in [`RuleSet::rules`]: what it costs alone can be measured so.
+    pub fn only(self, rule: usize) -> Engine<'a> {
+        Engine {
+            only: Some(rule),
+            ..self
+        }
+    }
+
+    /// The same, with what triage wants to know of the alerts' events.
+    pub fn inspecting(self, inspection: &'a Inspection) -> Engine<'a> {
+        Engine {
+            inspection: Some(inspection),
+            ..self
+        }
+    }
+
+    /// Replays a case; `take` is called for each alert, in the order of events and of rules. Alerts of correlations come
+    /// among the others once no earlier event can belong to them.
     pub fn replay(&self, case: &Case, options: &Options, take: &mut dyn FnMut(&Alert)) -> Outcome {
         let blocks: Vec<&BlockRef> = case.blocks().collect();
         let late = options.resolve_late.then(|| case.late_facts(options.threads));
@@ -131,36 +166,103 @@ impl<'a> Engine<'a> {
             plans: self.plans(&blocks),
             late,
             first: options.matching == Matching::First,
+            inspection: self.inspection,
         };
-        let mut outcome = Outcome::default();
+        // Blocks that cannot be asked are met below too.
+        let mut outcome = Outcome {
+            losses: case.losses().0,
+            ..Outcome::default()
+        };
+        let mut losses = Losses::new(&outcome.losses, &blocks);
+        let mut correlator = Correlator::new(&self.rules.correlations);
+        let (mut told, mut incomplete) = (0, 0);
+        let mut tell = |alert: &Alert| {
+            told += 1;
+            incomplete += u64::from(alert.incomplete.is_some());
+            match self.inspection.filter(|_| alert.is_correlation()) {
+                Some(inspection) => take(&inspection.of_correlation(alert)),
+                None => take(alert),
+            }
+        };
+        // Alerts wait until the blocks after them that are near them in time were read: one of those may be damaged.
+        let mut waiting: VecDeque<Alert> = VecDeque::new();
+        let mut release = |waiting: &mut VecDeque<Alert>, until: u64, losses: &Losses| {
+            let over = |alert: &Alert| alert.ts.saturating_add(LOSS_WINDOW_NS) <= until;
+            while waiting.len() > MAX_WAITING || waiting.front().is_some_and(over) {
+                let Some(mut alert) = waiting.pop_front() else { break };
+                losses.mark(&mut alert);
+                if !alert.silent {
+                    tell(&alert);
+                }
+                correlator.feed(&alert, &mut tell);
+            }
+        };
+        let mut at = 0;
         let work = |worker: &mut Worker<'_>, i: usize| blocks.get(i).map(|b| run.block(worker, b));
         ordered::run(
             blocks.len(),
             options.threads.max(1),
             || run.worker(),
             work,
-            |done| match done {
-                Some(Ok(Some(alerts))) => {
-                    outcome.blocks_read += 1;
-                    outcome.alerts += alerts.len() as u64;
-                    alerts.iter().for_each(&mut *take);
+            |done| {
+                let block = blocks.get(at);
+                match done {
+                    Some(Ok(Some(alerts))) => {
+                        outcome.blocks_read += 1;
+                        waiting.extend(alerts);
+                    }
+                    Some(Ok(None)) => outcome.blocks_skipped += 1,
+                    Some(Err(problem)) => {
+                        outcome.blocks_read += 1;
+                        outcome.problems.push(problem);
+                        block.into_iter().for_each(|b| losses.add_block(b));
+                    }
+                    None => {}
                 }
-                Some(Ok(None)) => outcome.blocks_skipped += 1,
-                Some(Err(problem)) => {
-                    outcome.blocks_read += 1;
-                    outcome.problems.push(problem);
-                }
-                None => {}
+                release(&mut waiting, block.map_or(0, |b| b.head().min_ts), &losses);
+                at += 1;
             },
         );
-        // Blocks that cannot be asked are among the problems already.
-        outcome.losses = case.losses().0;
+        release(&mut waiting, u64::MAX, &losses);
+        correlator.finish(&mut tell);
+        (outcome.alerts, outcome.incomplete) = (told, incomplete);
         outcome.events = blocks.iter().map(|b| u64::from(b.head().events)).sum();
         outcome
     }
 
+    /// The alerts of a block that is in memory, all of whose columns are there, in the order of events and of rules.
+    pub fn replay_block(&self, block: &Decoded, matching: Matching, take: &mut dyn FnMut(&Alert)) {
+        let specs: Vec<EventSpec> = block.kinds.iter().map(|k| EventSpec::clone(&k.spec)).collect();
+        let present = specs.iter().map(|s| s.id).collect();
+        let plan = Plan::new(&self.rules.formulas, &self.wanted(), &Schema::new(specs), &present);
+        let rules = self.active();
+        let origin = Origin {
+            case_id: b"",
+            hostname: "test",
+        };
+        for hit in scan::matches(&plan, block, matching == Matching::First) {
+            let row = Some(hit.row as usize).filter(|row| *row < block.len);
+            if let (Some(row), Some(rule)) = (row, rules.get(hit.rule)) {
+                take(&Alert::new(rule, block.event(row), origin));
+            }
+        }
+    }
+
     fn active(&self) -> Vec<&'a Rule> {
-        self.rules.rules().iter().filter(|r| r.active).collect()
+        let rules = self.rules.rules().iter().enumerate();
+        rules
+            .filter(|(i, rule)| rule.active && self.only.is_none_or(|only| only == *i))
+            .map(|(_, rule)| rule)
+            .collect()
+    }
+
+    fn wanted(&self) -> Vec<Wanted<'a>> {
+        let wanted = |r: &'a Rule| Wanted {
+            condition: r.condition,
+            source: Some(&r.source),
+            independent: r.independent,
+        };
+        self.active().into_iter().map(wanted).collect()
     }
 
     /// One plan for each schema; nearly always there is one.
@@ -173,14 +275,7 @@ impl<'a> Engine<'a> {
                 None => schemas.push((block.schema().clone(), kinds.collect())),
             }
         }
-        let wanted: Vec<Wanted<'_>> = self
-            .active()
-            .iter()
-            .map(|r| Wanted {
-                condition: r.condition,
-                source: Some(&r.source),
-            })
-            .collect();
+        let wanted = self.wanted();
         let plan = |schema: &Schema, present| Plan::new(&self.rules.formulas, &wanted, schema, &present);
         schemas
             .into_iter()

@@ -11,6 +11,7 @@ use ctrace_trace::schema::{EventSpec, Schema};
 use super::evaluate::{Place, holds};
 use super::mask;
 use crate::fields::{DERIVED_ARGS, Scope, is_event_arg};
+use crate::rules::concerns;
 use crate::typed::atom::{Atom, Extract};
 use crate::typed::formula::{AtomId, Formulas, Node, NodeId};
 
@@ -19,6 +20,8 @@ use crate::typed::formula::{AtomId, Formulas, Node, NodeId};
 pub(crate) struct Wanted<'a> {
     pub(crate) condition: NodeId,
     pub(crate) source: Option<&'a str>,
+    /// Whether it counts whatever other conditions hold for the event.
+    pub(crate) independent: bool,
 }
 
 /// A condition as it stands for some event types.
@@ -67,6 +70,8 @@ pub(crate) struct Plan {
     pub(crate) fd_atoms: Vec<AtomId>,
     /// Words of a set of slots.
     pub(crate) words: usize,
+    /// Wanted conditions that count whatever others hold.
+    independent: BTreeSet<usize>,
 }
 
 impl Plan {
@@ -87,7 +92,7 @@ impl Plan {
         for spec in &specs {
             let mut memo = BTreeMap::new();
             for (rule, w) in wanted.iter().enumerate() {
-                if w.source.is_some_and(|s| s != spec.source.name()) {
+                if w.source.is_some_and(|s| !concerns(s, spec.source.name())) {
                     continue;
                 }
                 let left = builder.fold(w.condition, spec, &mut memo);
@@ -110,7 +115,10 @@ impl Plan {
             .map(|(rule, condition)| builder.slot(rule, condition))
             .collect();
         let bulk = specs.iter().filter(|s| !s.hot).map(|s| s.id).collect();
-        Plan::finish(builder.formulas, slots, kinds, bulk)
+        let mut plan = Plan::finish(builder.formulas, slots, kinds, bulk);
+        let independent = wanted.iter().enumerate().filter(|(_, w)| w.independent);
+        plan.independent = independent.map(|(i, _)| i).collect();
+        plan
     }
 
     fn finish(
@@ -135,6 +143,7 @@ impl Plan {
             image_atoms: Vec::new(),
             fd_atoms: Vec::new(),
             words,
+            independent: BTreeSet::new(),
         };
         plan.image_atoms = plan.ask_once(|slot| slot.image, Asked::Image);
         plan.fd_atoms = plan.ask_once(|slot| slot.fd, Asked::Fd);
@@ -170,6 +179,11 @@ impl Plan {
     /// Where an atom is asked.
     pub(crate) fn asked(&self, atom: AtomId) -> Asked {
         self.asked.get(atom.0 as usize).copied().unwrap_or(Asked::Event)
+    }
+
+    /// Whether a wanted condition counts whatever others hold.
+    pub(crate) fn is_independent(&self, rule: usize) -> bool {
+        self.independent.contains(&rule)
     }
 
     /// A slot by its number.

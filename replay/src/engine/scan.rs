@@ -1,6 +1,8 @@
 //! One block after another against a plan: images and open objects are put into classes, events test sets of bits, and
 //! the few that are left are asked in full.
 
+use std::ops::Range;
+
 use ctrace_trace::block::Need;
 use ctrace_trace::block::decoded::{Decoded, Dictionaries, KindColumns};
 use ctrace_trace::event::EventType;
@@ -56,7 +58,19 @@ pub(super) struct Scan<'p> {
     local_classes: Vec<u32>,
     context_class: Vec<u32>,
     fd_class: Vec<u32>,
+    /// The types of which events are left, as indices into the block's list, with these events.
+    left: Vec<(usize, Events)>,
+    /// Positions of events among those of their type.
+    ordinals: Vec<u32>,
     candidates: Vec<Candidate>,
+}
+
+/// Events of a type.
+#[derive(Clone, Debug)]
+enum Events {
+    All,
+    /// Those whose positions are in this part of the scan's list.
+    Some(Range<usize>),
 }
 
 /// What is known of open objects under one set of live slots: comparisons that no live slot makes are left out.
@@ -82,6 +96,8 @@ impl<'p> Scan<'p> {
             local_classes: Vec::new(),
             context_class: Vec::new(),
             fd_class: Vec::new(),
+            left: Vec::new(),
+            ordinals: Vec::new(),
             candidates: Vec::new(),
         }
     }
@@ -107,36 +123,40 @@ impl<'p> Scan<'p> {
         !self.plan.image_atoms.is_empty()
     }
 
-    /// Puts the block's images into classes. False when none allows any live slot.
+    /// Puts the images of the block's threads into classes. False when none allows any live slot.
     pub(super) fn images(&mut self, dict: &Dictionaries) -> bool {
         let plan = self.plan;
+        self.image_class.clear();
+        self.image_class.resize(dict.images.len(), 0);
         let mut bits = vec![0; mask::words_for(plan.image_atoms.len())];
-        // Events without an image are of class 0.
-        let mut allowed = self.images.mask(0).to_vec();
-        for index in 0..dict.images.len() as u32 {
-            bits.fill(0);
-            if let Some(image) = dict.image(index) {
-                self.process.mark(Place::Image(image), &mut bits);
+        let mut allowed = vec![0; plan.words];
+        // Most threads are the only ones of their images.
+        for context in &dict.contexts {
+            let mut class = 0;
+            if let Some((index, image)) = context.image.and_then(|i| Some((i, dict.image(i)?))) {
+                class = self.image_class.get(index as usize).copied().unwrap_or(0);
+                if class == 0 {
+                    bits.fill(0);
+                    self.process.mark(Place::Image(image), &mut bits);
+                    class = self.images.find(&bits, |bits, out| allow(plan, |i| i.image, bits, out));
+                    if let Some(place) = self.image_class.get_mut(index as usize) {
+                        *place = class;
+                    }
+                }
             }
-            let class = self.images.find(&bits, |bits, out| allow(plan, |i| i.image, bits, out));
-            self.image_class.push(class);
             mask::add(&mut allowed, self.images.mask(class));
         }
         mask::keep(&mut self.live, &allowed);
         mask::any(&self.live)
     }
 
-    /// Columns that finding the candidates takes in a block with these event types.
-    pub(super) fn column_needs(&self, types: impl Iterator<Item = EventType>) -> Need {
-        let mut need = Need::KIND | Need::CONTEXT;
-        for id in types {
-            let live = self.plan.mask_of(id).is_some_and(|slots| self.live_fd_atoms(slots));
-            if live {
-                need |= if self.plan.is_bulk(id) {
-                    Need::FD_BULK
-                } else {
-                    Need::FD_HOT
-                };
+    /// Columns that telling what open objects say takes in a block with these event types.
+    pub(super) fn object_needs(&self, types: impl Iterator<Item = EventType>) -> Need {
+        let mut need = Need::OBJECTS_HOT;
+        for id in types.filter(|id| self.plan.is_bulk(*id)) {
+            let slots = self.plan.mask_of(id).unwrap_or_default();
+            if self.live_fd_atoms(slots) {
+                need |= Need::FD_BULK;
             }
         }
         need
@@ -155,18 +175,103 @@ impl<'p> Scan<'p> {
             .into_iter()
     }
 
-    /// The events that may satisfy an slot, by row, then by slot.
-    pub(super) fn candidates(&mut self, decoded: &Decoded) -> &[Candidate] {
-        self.candidates.clear();
+    /// Puts open objects into classes. False when no event's object allows a live slot of its type.
+    pub(super) fn objects(&mut self, decoded: &Decoded) -> bool {
         let mut side = match self.fds.remove(self.live.as_slice()) {
             Some(side) if side.classes.len() <= MAX_CLASSES && side.verdicts.len() <= MAX_VERDICTS => side,
             _ => FdSide::new(self.plan, self.live_slots(&self.live)),
         };
         side.classify(self.plan, decoded, &mut self.fd_class);
-        self.place_contexts(decoded);
-        for kind in &decoded.kinds {
-            self.of_kind(kind, decoded, &mut side);
+        self.left.clear();
+        self.ordinals.clear();
+        for (index, kind) in decoded.kinds.iter().enumerate() {
+            self.left_of(index, kind, &side);
         }
+        self.fds.insert(self.live.as_slice().into(), side);
+        !self.left.is_empty()
+    }
+
+    /// Leaves out the types whose events are of other threads than those that allow a live slot of the type. False when
+    /// none is left.
+    pub(super) fn threads(&mut self, decoded: &Decoded) -> bool {
+        self.place_contexts(decoded);
+        let mut left = std::mem::take(&mut self.left);
+        left.retain(|(index, _)| {
+            let kind = decoded.kinds.get(*index);
+            let slots = kind.and_then(|kind| self.plan.mask_of(kind.spec.id));
+            let allowed = self.allowed(slots.unwrap_or_default());
+            let mut threads = self.context_class.iter().enumerate();
+            threads.any(|(context, local)| {
+                let slots = self.slots_in(&allowed, *local as usize);
+                slots.is_some() && decoded.thread_has(context, *index)
+            })
+        });
+        self.left = left;
+        !self.left.is_empty()
+    }
+
+    /// The live slots among those of a type, for each class of images.
+    fn allowed(&self, slots: &[u64]) -> Vec<u64> {
+        let mut allowed = Vec::with_capacity(self.local_classes.len() * self.plan.words);
+        for class in &self.local_classes {
+            let by_image = self.images.mask(*class).iter().zip(&self.live);
+            allowed.extend(slots.iter().zip(by_image).map(|(t, (p, l))| t & p & l));
+        }
+        allowed
+    }
+
+    /// Those of a class of images, if there are any.
+    #[inline]
+    fn slots_in<'s>(&self, allowed: &'s [u64], local: usize) -> Option<&'s [u64]> {
+        let words = self.plan.words;
+        allowed.get(local * words..(local + 1) * words).filter(|a| mask::any(a))
+    }
+
+    /// Notes which events of a type are left when live slots were held against their open objects.
+    fn left_of(&mut self, index: usize, kind: &KindColumns, side: &FdSide<'p>) {
+        let mut slots = self.live.clone();
+        mask::keep(&mut slots, self.plan.mask_of(kind.spec.id).unwrap_or_default());
+        let of_type = self.plan.mask_of(kind.spec.id).is_some() && mask::any(&slots);
+        if !of_type {
+            return;
+        }
+        let start = self.ordinals.len();
+        let events = if !kind.spec.hot {
+            // What objects they have is known together with the rows only.
+            Events::All
+        } else if kind.fds.is_empty() {
+            if !mask::meet(&slots, side.classes.mask(0)) {
+                return;
+            }
+            Events::All
+        } else {
+            let allowed = |class| mask::meet(&slots, side.classes.mask(class));
+            let allowed: Vec<bool> = (0..side.classes.len() as u32).map(allowed).collect();
+            let class_of = |fd: &u32| self.fd_class.get(*fd as usize).copied().unwrap_or(0) as usize;
+            let left = (0..).zip(&kind.fds);
+            let left = left.filter(|(_, fd)| allowed.get(class_of(fd)).copied().unwrap_or(false));
+            self.ordinals.extend(left.map(|(ordinal, _)| ordinal));
+            if self.ordinals.len() == start {
+                return;
+            }
+            Events::Some(start..self.ordinals.len())
+        };
+        self.left.push((index, events));
+    }
+
+    /// The events that may satisfy an slot, by row, then by slot.
+    pub(super) fn candidates(&mut self, decoded: &Decoded) -> &[Candidate] {
+        self.candidates.clear();
+        let Some(mut side) = self.fds.remove(self.live.as_slice()) else {
+            return &self.candidates;
+        };
+        let left = std::mem::take(&mut self.left);
+        for (kind, events) in &left {
+            if let Some(kind) = decoded.kinds.get(*kind) {
+                self.of_kind(kind, events, decoded, &mut side);
+            }
+        }
+        self.left = left;
         self.fds.insert(self.live.as_slice().into(), side);
         self.candidates.sort_unstable_by_key(|c| (c.row, c.slot));
         &self.candidates
@@ -195,46 +300,59 @@ impl<'p> Scan<'p> {
         }
     }
 
-    fn of_kind(&mut self, kind: &KindColumns, decoded: &Decoded, side: &mut FdSide<'p>) {
-        let Some(slots) = self.plan.mask_of(kind.spec.id).filter(|i| mask::meet(i, &self.live)) else {
+    fn of_kind(&mut self, kind: &KindColumns, events: &Events, decoded: &Decoded, side: &mut FdSide<'p>) {
+        let Some(slots) = self.plan.mask_of(kind.spec.id) else {
             return;
         };
-        let words = self.plan.words;
-        let mut allowed: Vec<u64> = Vec::with_capacity(self.local_classes.len() * words);
-        for class in &self.local_classes {
-            let by_image = self.images.mask(*class).iter().zip(&self.live);
-            allowed.extend(slots.iter().zip(by_image).map(|(t, (p, l))| t & p & l));
-        }
-        for row in &kind.rows {
-            let context = decoded.context.get(*row as usize).copied().unwrap_or(0);
-            let local = self.context_class.get(context as usize).copied().unwrap_or(0) as usize;
-            let Some(by_type) = allowed.get(local * words..(local + 1) * words).filter(|a| mask::any(a)) else {
-                continue;
-            };
-            let fd = decoded
-                .fd
-                .get(*row as usize)
-                .and_then(|fd| self.fd_class.get(*fd as usize))
-                .copied()
-                .unwrap_or(0);
-            let by_fd = side.classes.mask(fd);
-            if !mask::meet(by_type, by_fd) {
-                continue;
-            }
-            let image = self.local_classes.get(local).copied().unwrap_or(0);
-            let left: Vec<u64> = by_type.iter().zip(by_fd).map(|(a, b)| a & b).collect();
-            for slot in mask::bits(&left) {
-                let verdict = side.verdict(self.plan, &self.images, (slot, image, fd));
-                if verdict != Some(false) {
-                    self.candidates.push(Candidate {
-                        row: *row,
-                        slot,
-                        bulk: !kind.spec.hot,
-                        image,
-                        fd,
-                        verdict,
-                    });
+        let allowed = self.allowed(slots);
+        let ordinals = std::mem::take(&mut self.ordinals);
+        match events {
+            Events::All => {
+                for ordinal in 0..kind.rows.len() {
+                    self.event(kind, ordinal, &allowed, decoded, side);
                 }
+            }
+            Events::Some(range) => {
+                for ordinal in ordinals.get(range.clone()).unwrap_or_default() {
+                    self.event(kind, *ordinal as usize, &allowed, decoded, side);
+                }
+            }
+        }
+        self.ordinals = ordinals;
+    }
+
+    /// Adds the candidates that an event is; `allowed` has the slots of its type for each class of images.
+    #[inline]
+    fn event(&mut self, kind: &KindColumns, ordinal: usize, allowed: &[u64], decoded: &Decoded, side: &mut FdSide<'p>) {
+        let row = kind.rows.get(ordinal).copied().unwrap_or(0);
+        let context = decoded.context.get(row as usize).copied().unwrap_or(0);
+        let local = self.context_class.get(context as usize).copied().unwrap_or(0) as usize;
+        let Some(by_type) = self.slots_in(allowed, local) else {
+            return;
+        };
+        let fd = if kind.spec.hot {
+            kind.fds.get(ordinal)
+        } else {
+            decoded.fd.get(row as usize)
+        };
+        let fd = fd.and_then(|fd| self.fd_class.get(*fd as usize)).copied().unwrap_or(0);
+        let by_fd = side.classes.mask(fd);
+        if !mask::meet(by_type, by_fd) {
+            return;
+        }
+        let image = self.local_classes.get(local).copied().unwrap_or(0);
+        let left: Vec<u64> = by_type.iter().zip(by_fd).map(|(a, b)| a & b).collect();
+        for slot in mask::bits(&left) {
+            let verdict = side.verdict(self.plan, &self.images, (slot, image, fd));
+            if verdict != Some(false) {
+                self.candidates.push(Candidate {
+                    row,
+                    slot,
+                    bulk: !kind.spec.hot,
+                    image,
+                    fd,
+                    verdict,
+                });
             }
         }
     }
@@ -253,15 +371,17 @@ impl<'p> Scan<'p> {
     /// them takes must be there.
     pub(super) fn hits(&self, decoded: &Decoded, candidates: &[Candidate], first: bool) -> Vec<Hit> {
         let mut hits: Vec<Hit> = Vec::new();
+        let mut taken = None;
         for candidate in candidates {
-            let taken = first && hits.last().is_some_and(|hit| hit.row == candidate.row);
-            if !taken && self.confirm(decoded, candidate) {
-                let hit = |rule| Hit {
+            let Some(rule) = self.rule(candidate) else { continue };
+            let free = !first || self.plan.is_independent(rule);
+            if (free || taken != Some(candidate.row)) && self.confirm(decoded, candidate) {
+                taken = if free { taken } else { Some(candidate.row) };
+                hits.push(Hit {
                     row: candidate.row,
                     rule,
                     bulk: candidate.bulk,
-                };
-                hits.extend(self.rule(candidate).map(hit));
+                });
             }
         }
         hits
@@ -341,6 +461,12 @@ impl<'p> FdSide<'p> {
 pub(crate) fn matches(plan: &Plan, block: &Decoded, first: bool) -> Vec<Hit> {
     let mut scan = Scan::new(plan);
     if !scan.begin(block.kinds.iter().map(|k| k.spec.id)) || (scan.wants_images() && !scan.images(&block.dict)) {
+        return Vec::new();
+    }
+    if !scan.objects(block) {
+        return Vec::new();
+    }
+    if !scan.threads(block) {
         return Vec::new();
     }
     let candidates = scan.candidates(block).to_vec();

@@ -151,7 +151,7 @@ fn decode(coded: &EncodedBlock, need: Need) -> Decoded {
     out
 }
 
-const ATOMS: [&str; 30] = [
+const ATOMS: [&str; 32] = [
     "evt.type = openat",
     "evt.type in (open, openat, execve)",
     "evt.type != read",
@@ -182,6 +182,8 @@ const ATOMS: [&str; 30] = [
     "fd.port in (22, 80)",
     "fd.directory = /etc",
     "fd.filename = val(proc.name)",
+    "toupper((proc.name, proc.pname)) in (SH, CAT)",
+    "tolower((proc.name, fd.filename)) intersects (x, shadow)",
 ];
 
 fn condition(dice: &mut Dice, depth: usize) -> String {

@@ -5,34 +5,45 @@
 //! and output. Unlike Falco, which stops at the first error, every step goes on and the errors of all files are shown
 //! together.
 
+mod check;
 mod collect;
 mod exception;
 mod item;
+mod node;
 mod read;
 mod resolve;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use ctrace_trace::block::Need;
 use ctrace_trace::block::decoded::EventView;
 
+use crate::condition::ast::Expr;
 use crate::diagnostics::{Diagnostic, Diagnostics, Severity};
 use crate::engine::evaluate::{self, Place};
 use crate::fields;
 use crate::output::Format;
+use crate::sigma::{self, Resolved};
 use crate::source::Sources;
+use crate::typed::atom::Extract;
 use crate::typed::compile::{self, CompileError, ErrorKind};
 use crate::typed::formula::{Formulas, NodeId};
+use crate::typed::glob::Glob;
 use crate::yaml::Yaml;
 
+pub use check::{Checked, Language, Report, Verdict, check};
 pub use item::Priority;
+pub(crate) use node::{Bad, Node, Read};
+pub(crate) use resolve::Syntax;
 
 /// The engine version that rules may require; that of Falco 0.44.
 pub const ENGINE_VERSION: (u32, u32, u32) = (0, 62, 0);
 
 /// Deepest formula once macros are expanded; public rules stay below ten.
-const MAX_DEPTH: u32 = 500;
+pub(crate) const MAX_DEPTH: u32 = 500;
 
 /// Largest formula once macros are expanded; public rules stay below a thousand.
-const MAX_SIZE: u64 = 1 << 18;
+pub(crate) const MAX_SIZE: u64 = 1 << 18;
 
 /// A rules file: the caller reads it, so that this crate needs no file system.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +63,12 @@ pub struct LoadOptions {
     pub tags: Vec<String>,
     /// No rules with one of these tags.
     pub without_tags: Vec<String>,
+    /// No rules with names that one of these shell patterns matches.
+    pub disable: Vec<String>,
+    /// Rules with names that one of these shell patterns matches run even where their file or `disable` says otherwise.
+    pub enable: Vec<String>,
+    /// Values of the placeholders in Sigma rules, by name.
+    pub placeholders: BTreeMap<String, Vec<String>>,
 }
 
 /// One rule that loaded.
@@ -65,12 +82,42 @@ pub struct Rule {
     pub priority: Priority,
     /// Its tags, sorted.
     pub tags: Vec<String>,
-    /// The source of the events it looks at.
+    /// The source of the events it looks at; several are joined with commas.
     pub source: String,
     /// Whether it runs: it is enabled and the [`LoadOptions`] select it.
     pub active: bool,
     pub(crate) condition: NodeId,
     pub(crate) output: Format,
+    /// The condition as it was written, where it was written in Falco's language.
+    pub(crate) syntax: Option<Expr>,
+    /// Names of the exceptions that stand in `syntax`, in their order: they are the last parts of it.
+    pub(crate) exceptions: Vec<String>,
+    /// Its index in [`RuleSet::rules`].
+    pub(crate) index: usize,
+    /// Whether it raises an alert whatever other rules match, as Sigma's rules do.
+    pub(crate) independent: bool,
+    /// Whether its matches serve correlations alone.
+    pub(crate) silent: bool,
+    /// Values that correlations want of each match; `None` for the name of the host.
+    pub(crate) capture: Vec<Option<Extract>>,
+}
+
+impl Rule {
+    /// Columns that the values for correlations need.
+    pub(crate) fn captured_needs(&self) -> Need {
+        let values = self.capture.iter().flatten();
+        values.fold(Need::NOTHING, |need, value| need | value.needs())
+    }
+
+    /// Whether it looks at events of a source.
+    pub(crate) fn concerns(&self, source: &str) -> bool {
+        concerns(&self.source, source)
+    }
+}
+
+/// Whether a source is among those that are joined with commas.
+pub(crate) fn concerns(sources: &str, source: &str) -> bool {
+    sources.split(", ").any(|s| s == source)
 }
 
 /// Rules that loaded without errors.
@@ -78,6 +125,8 @@ pub struct Rule {
 pub struct RuleSet {
     pub(crate) rules: Vec<Rule>,
     pub(crate) formulas: Formulas,
+    pub(crate) syntax: Syntax,
+    pub(crate) correlations: Vec<Resolved>,
     warnings: Vec<Diagnostic>,
     notes: Vec<Diagnostic>,
 }
@@ -92,7 +141,7 @@ impl RuleSet {
     /// comparison. For single events: an [`crate::Engine`] asks all rules of all events faster. The columns of
     /// [`RuleSet::needs`] must be there.
     pub fn holds(&self, rule: usize, event: EventView<'_>) -> bool {
-        let of_source = |rule: &&Rule| event.spec().is_some_and(|s| s.source.name() == rule.source);
+        let of_source = |rule: &&Rule| event.spec().is_some_and(|s| rule.concerns(s.source.name()));
         let mut ask = |id| {
             self.formulas
                 .atom_of(id)
@@ -130,6 +179,30 @@ fn is_source(name: &str) -> bool {
 /// # Errors
 /// Every error of every file, in the order of files and lines.
 pub fn load(files: &[RuleFile<'_>], options: &LoadOptions) -> Result<RuleSet, Diagnostics> {
+    let Loaded {
+        mut set, diagnostics, ..
+    } = gather(files, options);
+    let of = |severity| {
+        let list = diagnostics.iter().filter(|d| d.severity == severity).cloned();
+        sorted(list.collect(), files)
+    };
+    let errors = of(Severity::Error);
+    if !errors.is_empty() {
+        return Err(Diagnostics(errors));
+    }
+    set.warnings = of(Severity::Warning);
+    set.notes = of(Severity::Note);
+    Ok(set)
+}
+
+/// What there is once all files were looked at, whatever is wrong with them.
+struct Loaded {
+    set: RuleSet,
+    diagnostics: Vec<Diagnostic>,
+    checked: Vec<Checked>,
+}
+
+fn gather(files: &[RuleFile<'_>], options: &LoadOptions) -> Loaded {
     let mut loader = Loader::default();
     let mut collected = collect::Collection::default();
     for file in files {
@@ -139,14 +212,7 @@ pub fn load(files: &[RuleFile<'_>], options: &LoadOptions) -> Result<RuleSet, Di
             Err(error) => loader.diagnostics.push(error),
         }
     }
-    match loader.compile(collected, options) {
-        Ok(mut set) => {
-            set.warnings = sorted(set.warnings, files);
-            set.notes = sorted(set.notes, files);
-            Ok(set)
-        }
-        Err(list) => Err(Diagnostics(sorted(list, files))),
-    }
+    loader.compile(&collected, options)
 }
 
 /// Puts diagnostics in the order of files and lines and drops repetitions.
@@ -162,6 +228,9 @@ fn sorted(mut list: Vec<Diagnostic>, files: &[RuleFile<'_>]) -> Vec<Diagnostic> 
 pub(crate) struct Loader {
     pub(crate) sources: Sources,
     pub(crate) diagnostics: Vec<Diagnostic>,
+    /// What became of the rules so far.
+    pub(crate) checked: Vec<Checked>,
+    pub(crate) sigma: Vec<sigma::Document>,
 }
 
 impl Loader {
@@ -186,30 +255,34 @@ impl Loader {
         self.diagnostics.push(d);
     }
 
-    fn compile(mut self, collected: collect::Collection, options: &LoadOptions) -> Result<RuleSet, Vec<Diagnostic>> {
+    fn compile(mut self, collected: &collect::Collection, options: &LoadOptions) -> Loaded {
         let mut formulas = Formulas::default();
-        let mut scope = resolve::Scope::new(&collected, &mut self);
+        let mut scope = resolve::Scope::new(collected, &mut self);
         let mut rules = Vec::new();
         for rule in &collected.rules {
-            if let Some(rule) = self.compile_rule(rule, options, &mut scope, &mut formulas) {
-                rules.push(rule);
-            }
+            let before = self.diagnostics.len();
+            let compiled = self.compile_rule(rule, options, &mut scope, &mut formulas);
+            let verdict = verdict(compiled.as_ref(), self.diagnostics.get(before..).unwrap_or_default());
+            let checked = Checked::new(&rule.name, Language::Falco, rule.origin, verdict, &self.sources);
+            self.checked.push(checked);
+            rules.extend(compiled);
         }
-        scope.finish(&mut formulas, &mut self);
-        let (errors, warnings): (Vec<_>, Vec<_>) = self
-            .diagnostics
-            .into_iter()
-            .partition(|d| d.severity == Severity::Error);
-        if !errors.is_empty() {
-            return Err(errors);
+        let syntax = scope.finish(&mut formulas, &mut self);
+        rules.iter_mut().enumerate().for_each(|(i, rule)| rule.index = i);
+        let documents = std::mem::take(&mut self.sigma);
+        let correlations = sigma::compile(&documents, options, &mut self, &mut formulas, &mut rules);
+        Loaded {
+            set: RuleSet {
+                rules,
+                formulas,
+                syntax,
+                correlations,
+                warnings: Vec::new(),
+                notes: Vec::new(),
+            },
+            diagnostics: self.diagnostics,
+            checked: self.checked,
         }
-        let (warnings, notes) = warnings.into_iter().partition(|d| d.severity == Severity::Warning);
-        Ok(RuleSet {
-            rules,
-            formulas,
-            warnings,
-            notes,
-        })
     }
 
     fn compile_rule(
@@ -229,7 +302,7 @@ impl Loader {
         let mut errors = Vec::new();
         let text = self.sources.add_text(rule.output.clone());
         let output = Format::compile(self.sources.text(text), text, &mut errors);
-        let condition = self.rule_condition(rule, scope, formulas, &mut errors);
+        let compiled = self.rule_condition(rule, scope, formulas, &mut errors);
         let (notes, errors): (Vec<_>, Vec<_>) = errors.into_iter().partition(|e| e.kind == ErrorKind::NeverRecorded);
         notes.into_iter().for_each(|e| self.report(Severity::Warning, e));
         if rule.skip_if_unknown && !errors.is_empty() && errors.iter().all(|e| e.kind == ErrorKind::Unknown) {
@@ -241,15 +314,26 @@ impl Loader {
             return None;
         }
         errors.into_iter().for_each(|e| self.report(Severity::Error, e));
+        let (syntax, condition) = compiled?;
+        let used = rule
+            .exceptions
+            .iter()
+            .filter(|e| e.fields.is_some() && !e.values.is_empty());
         Some(Rule {
             name: rule.name.clone(),
             description: rule.desc.clone(),
             priority: rule.priority,
             tags: rule.tags.iter().cloned().collect(),
             source: rule.source.clone(),
-            active: rule.enabled && options.selects(rule),
-            condition: condition?,
+            active: options.selects(&rule.name, rule.priority, &rule.tags, rule.enabled),
+            condition,
             output: output?,
+            syntax: Some(syntax),
+            exceptions: used.map(|e| e.name.clone()).collect(),
+            index: 0,
+            independent: false,
+            silent: false,
+            capture: Vec::new(),
         })
     }
 
@@ -259,7 +343,7 @@ impl Loader {
         scope: &mut resolve::Scope<'_>,
         formulas: &mut Formulas,
         errors: &mut Vec<CompileError>,
-    ) -> Option<NodeId> {
+    ) -> Option<(Expr, NodeId)> {
         let text = match exception::condition(rule) {
             Ok(text) => text,
             Err((origin, message)) => {
@@ -296,14 +380,39 @@ impl Loader {
             ));
             return None;
         }
-        Some(node)
+        Some((expr, node))
+    }
+}
+
+/// What became of a rule, given the diagnostics that it caused.
+fn verdict(rule: Option<&Rule>, caused: &[Diagnostic]) -> Verdict {
+    let all = |severity| {
+        let list = caused.iter().filter(|d| d.severity == severity);
+        list.map(|d| d.message.clone()).collect::<Vec<_>>()
+    };
+    let errors = all(Severity::Error);
+    match rule {
+        _ if !errors.is_empty() => Verdict::Wrong(errors.join("; ")),
+        Some(rule) => Verdict::Loads {
+            source: rule.source.clone(),
+            active: rule.active,
+            never_recorded: all(Severity::Warning),
+        },
+        None => Verdict::LeftOut(all(Severity::Warning).join("; ")),
     }
 }
 
 impl LoadOptions {
-    fn selects(&self, rule: &item::RuleItem) -> bool {
-        let tagged = |tags: &[String]| tags.iter().any(|t| rule.tags.contains(t));
-        self.min_priority.is_none_or(|p| rule.priority <= p)
+    /// Whether a rule runs.
+    pub(crate) fn selects(&self, name: &str, priority: Priority, rule_tags: &BTreeSet<String>, enabled: bool) -> bool {
+        let tagged = |tags: &[String]| tags.iter().any(|t| rule_tags.contains(t));
+        let named = |patterns: &[String]| {
+            let glob = |p: &String| Glob::new(p.as_bytes(), false);
+            patterns.iter().filter_map(glob).any(|g| g.matches(name.as_bytes()))
+        };
+        let enabled = (enabled && !named(&self.disable)) || named(&self.enable);
+        enabled
+            && self.min_priority.is_none_or(|p| priority <= p)
             && (self.tags.is_empty() || tagged(&self.tags))
             && !tagged(&self.without_tags)
     }
@@ -315,7 +424,7 @@ pub(crate) fn check_field(name: &str) -> Result<(), fields::FieldError> {
         Some((name, rest)) => (name, Some(rest.trim_end_matches(']'))),
         None => (name, None),
     };
-    if fields::unsupported(name).is_some() {
+    if fields::unsupported(name, arg).is_some() {
         return Ok(());
     }
     fields::resolve(name, arg).map(|_| ())

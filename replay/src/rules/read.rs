@@ -2,16 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::item::{Broken, Entry, Exception, Item, Priority, RuleItem, RulePatch, RuleUpdate};
-use super::{ENGINE_VERSION, Loader};
-use crate::diagnostics::nearest;
+use super::item::{Broken, Entry, Exception, Item, RuleItem, RulePatch, RuleUpdate};
+use super::node::{Bad, Node, Read};
+use super::{Checked, ENGINE_VERSION, Language, Loader, Verdict};
+use crate::sigma;
 use crate::source::{Origin, Text};
-use crate::yaml::{Kind, NodeId, Yaml};
-
-/// An error that ends the reading of one item.
-struct Bad(Origin, String);
-
-type Read<T> = Result<T, Bad>;
+use crate::yaml::{Kind, Yaml};
 
 /// Reads all documents of a file and hands each item on.
 pub(super) fn read(yaml: &Yaml, loader: &mut Loader, take: &mut dyn FnMut(&mut Loader, Item)) {
@@ -19,21 +15,18 @@ pub(super) fn read(yaml: &Yaml, loader: &mut Loader, take: &mut dyn FnMut(&mut L
         let Some(node) = yaml.node(*root) else { continue };
         match &node.kind {
             Kind::Null => {}
+            Kind::Map(_) if sigma::is_document(yaml, *root) => sigma::read(&Node { yaml, id: *root }, loader),
             Kind::Seq(items) => {
                 for id in items {
                     read_item(&Node { yaml, id: *id }, loader, take);
                 }
             }
-            _ => loader.error(node.origin, "a rules file is a list of lists, macros and rules"),
+            _ => loader.error(
+                node.origin,
+                "a rules file is a list of lists, macros and rules, or a Sigma rule",
+            ),
         }
     }
-}
-
-/// A node with the file it belongs to.
-#[derive(Clone, Copy)]
-struct Node<'a> {
-    yaml: &'a Yaml,
-    id: NodeId,
 }
 
 fn read_item(node: &Node<'_>, loader: &mut Loader, take: &mut dyn FnMut(&mut Loader, Item)) {
@@ -60,119 +53,19 @@ fn read_item(node: &Node<'_>, loader: &mut Loader, take: &mut dyn FnMut(&mut Loa
         (Ok(Some(item)), ..) => take(loader, item),
         (Ok(None), ..) => {}
         (Err(Bad(origin, message)), broken, name) => {
-            loader.error(origin, message);
-            if let (Some(kind), Some((name, _))) = (broken, name) {
+            loader.error(origin, message.clone());
+            if let (Some(kind), Some((name, at))) = (broken, name) {
+                if kind == Broken::Rule {
+                    let verdict = Verdict::Wrong(message);
+                    let checked = Checked::new(name, Language::Falco, at, verdict, &loader.sources);
+                    loader.checked.push(checked);
+                }
                 take(
                     loader,
                     Item::Broken {
                         kind,
                         name: name.to_owned(),
                     },
-                );
-            }
-        }
-    }
-}
-
-impl<'a> Node<'a> {
-    fn kind(&self) -> Option<&'a Kind> {
-        self.yaml.node(self.id).map(|n| &n.kind)
-    }
-
-    fn origin(&self) -> Origin {
-        let none = Origin {
-            file: 0,
-            start: 0,
-            style: crate::source::Style::Verbatim,
-        };
-        self.yaml.node(self.id).map_or(none, |n| n.origin)
-    }
-
-    fn get(&self, key: &str) -> Option<Node<'a>> {
-        self.yaml.get(self.id, key).map(|id| Node { yaml: self.yaml, id })
-    }
-
-    fn scalar(&self) -> Option<(&'a str, Origin)> {
-        self.yaml.scalar(self.id)
-    }
-
-    fn bad<T>(&self, message: impl Into<String>) -> Read<T> {
-        Err(Bad(self.origin(), message.into()))
-    }
-
-    /// The scalar of a key that must be there and not be empty.
-    fn required(&self, key: &str) -> Read<(&'a str, Origin)> {
-        match self.optional(key)? {
-            Some(found) => Ok(found),
-            None => self.bad(format!("'{key}' is missing")),
-        }
-    }
-
-    fn optional(&self, key: &str) -> Read<Option<(&'a str, Origin)>> {
-        let Some(value) = self.get(key) else { return Ok(None) };
-        match value.kind() {
-            Some(Kind::Scalar(s)) if !s.is_empty() => Ok(value.scalar()),
-            Some(Kind::Scalar(_) | Kind::Null) => value.bad(format!("'{key}' is empty")),
-            _ => value.bad(format!("'{key}' must be a single value")),
-        }
-    }
-
-    fn text(&self, key: &str) -> Read<Text> {
-        self.required(key).map(|(s, origin)| Text::scalar(s, origin))
-    }
-
-    /// A boolean as YAML 1.1 spells it, which Falco's reader follows.
-    fn boolean(&self, key: &str) -> Read<Option<bool>> {
-        let Some((text, origin)) = self.optional(key)? else {
-            return Ok(None);
-        };
-        match text.to_ascii_lowercase().as_str() {
-            "true" | "yes" | "on" | "y" => Ok(Some(true)),
-            "false" | "no" | "off" | "n" => Ok(Some(false)),
-            _ => Err(Bad(origin, format!("'{key}' must be true or false, not '{text}'"))),
-        }
-    }
-
-    /// The scalars of a sequence.
-    fn scalars(&self, key: &str) -> Read<Option<Vec<(String, Origin)>>> {
-        let Some(value) = self.get(key) else { return Ok(None) };
-        let Some(Kind::Seq(items)) = value.kind() else {
-            return value.bad(format!("'{key}' must be a list"));
-        };
-        let scalar = |id: &NodeId| {
-            let item = Node {
-                yaml: self.yaml,
-                id: *id,
-            };
-            match item.scalar() {
-                Some((s, origin)) => Ok((s.to_owned(), origin)),
-                None => item.bad(format!("each item of '{key}' must be a single value")),
-            }
-        };
-        items.iter().map(scalar).collect::<Read<Vec<_>>>().map(Some)
-    }
-
-    fn tags(&self) -> Read<Option<BTreeSet<String>>> {
-        Ok(self
-            .scalars("tags")?
-            .map(|tags| tags.into_iter().map(|t| t.0).collect()))
-    }
-
-    fn priority(&self) -> Read<Priority> {
-        let (text, origin) = self.required("priority")?;
-        Priority::parse(text).ok_or_else(|| Bad(origin, format!("unknown priority '{text}'")))
-    }
-
-    fn warn_unknown_keys(&self, known: &[&str], loader: &mut Loader) {
-        let Some(Kind::Map(entries)) = self.kind() else { return };
-        for (key, _) in entries {
-            if let Some((name, origin)) = self.yaml.scalar(*key)
-                && !known.contains(&name)
-            {
-                let hint = nearest(name, known.iter().copied()).map(|n| format!("; did you mean '{n}'?"));
-                loader.warn(
-                    origin,
-                    format!("unknown key '{name}' is ignored{}", hint.unwrap_or_default()),
                 );
             }
         }

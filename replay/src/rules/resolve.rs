@@ -26,6 +26,13 @@ struct Resolved {
     errors: Vec<CompileError>,
 }
 
+/// What the names in conditions stand for, as it was written.
+#[derive(Debug, Default)]
+pub(crate) struct Syntax {
+    pub(crate) macros: BTreeMap<String, Expr>,
+    pub(crate) lists: BTreeMap<String, Vec<Value>>,
+}
+
 /// Lists and macros of a load.
 pub(super) struct Scope<'a> {
     collected: &'a Collection,
@@ -71,8 +78,9 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// Notes unused macros and lists, and what is wrong in them: undefined macros are errors, as in Falco.
-    pub(super) fn finish(mut self, formulas: &mut Formulas, loader: &mut Loader) {
+    /// Notes unused macros and lists, and what is wrong in them: undefined macros are errors, as in Falco. What names
+    /// stand for is kept for explanations.
+    pub(super) fn finish(mut self, formulas: &mut Formulas, loader: &mut Loader) -> Syntax {
         let collected = self.collected;
         for (name, def) in &collected.macros {
             if self.used.contains(name.as_str()) {
@@ -99,6 +107,13 @@ impl<'a> Scope<'a> {
             if !self.lists.contains_key(name) {
                 loader.note(def.origin, format!("list '{name}' is not used"));
             }
+        }
+        let macros = self.conditions.into_iter();
+        Syntax {
+            macros: macros
+                .filter_map(|(name, expr)| Some((name.to_owned(), expr?)))
+                .collect(),
+            lists: self.lists.into_iter().map(|(name, (items, _))| (name, items)).collect(),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Atoms: one comparison each.
 
+use std::sync::Arc;
+
 use ctrace_trace::block::Need;
 
+use super::record::RecordTest;
 use super::test::{StrTest, Test};
 use super::transform::Transform;
 use crate::condition::Operator;
@@ -20,6 +23,8 @@ pub(crate) enum Extract {
     /// The elements of the second with the first between them.
     Join(Box<Extract>, Box<Extract>),
     List(Vec<Extract>),
+    /// The first that is there.
+    First(Vec<Extract>),
 }
 
 impl Extract {
@@ -47,7 +52,9 @@ impl Extract {
             Extract::Field(f) => each(f),
             Extract::Absent(_) | Extract::Constant(_) => {}
             Extract::Apply(_, inner) => inner.fields(each),
-            Extract::Concat(parts) | Extract::List(parts) => parts.iter().for_each(|p| p.fields(each)),
+            Extract::Concat(parts) | Extract::List(parts) | Extract::First(parts) => {
+                parts.iter().for_each(|p| p.fields(each))
+            }
             Extract::Join(a, b) => {
                 a.fields(each);
                 b.fields(each);
@@ -79,6 +86,7 @@ impl Extract {
             Extract::Concat(parts) => format!("concat({})", list(parts)),
             Extract::Join(a, b) => format!("join({},{})", a.text(), b.text()),
             Extract::List(parts) => format!("({})", list(parts)),
+            Extract::First(parts) => format!("first({})", list(parts)),
         }
     }
 }
@@ -95,11 +103,25 @@ pub(crate) struct Atom {
 pub(crate) enum Right {
     /// Constants.
     Test(Test),
+    /// Constants that every element of a list must satisfy; an empty list satisfies none.
+    Every(Test),
     /// Another field.
     Field(Operator, Extract),
+    /// Of the audit records that the left side is, one satisfies this.
+    Record(Arc<RecordTest>),
 }
 
 impl Atom {
+    /// Its text where the rule's own is not known.
+    pub(crate) fn text(&self) -> String {
+        match &self.right {
+            Right::Test(test) => format!("{} {test}", self.left.text()),
+            Right::Every(test) => format!("every {} {test}", self.left.text()),
+            Right::Field(op, right) => format!("{} {} {}", self.left.text(), op.name(), right.text()),
+            Right::Record(test) => format!("one audit record: {test}"),
+        }
+    }
+
     /// Equal for atoms that always agree.
     pub(crate) fn key(&self) -> String {
         format!("{self:?}")
@@ -110,7 +132,7 @@ impl Atom {
         match (&self.left, &self.right) {
             (Extract::Absent(_), _) | (_, Right::Field(_, Extract::Absent(_))) => true,
             (Extract::Field(f), Right::Test(Test::Number(Operator::Eq, 0))) => f.text == "evt.num",
-            (left, Right::Test(Test::Str(StrTest::In(set)))) => set.is_empty() && left.arity() != Arity::List,
+            (_, Right::Test(Test::Str(StrTest::In(set))) | Right::Every(Test::Str(StrTest::In(set)))) => set.is_empty(),
             (_, Right::Test(Test::Str(StrTest::Never))) => true,
             _ => false,
         }
@@ -118,14 +140,14 @@ impl Atom {
 
     pub(crate) fn scope(&self) -> Scope {
         match &self.right {
-            Right::Test(_) => self.left.scope(),
+            Right::Test(_) | Right::Every(_) | Right::Record(_) => self.left.scope(),
             Right::Field(_, right) => self.left.scope().join(right.scope()),
         }
     }
 
     pub(crate) fn needs(&self) -> Need {
         match &self.right {
-            Right::Test(_) => self.left.needs(),
+            Right::Test(_) | Right::Every(_) | Right::Record(_) => self.left.needs(),
             Right::Field(_, right) => self.left.needs() | right.needs(),
         }
     }

@@ -81,7 +81,7 @@ pub(crate) fn condition(
         Expr::Or(list) => children(list, formulas).map(|c| formulas.or(c)),
         Expr::Not(inner) => condition(inner, names, formulas, errors).map(|c| formulas.not(c)),
         Expr::Macro(name, loc) => names.macro_node(name, *loc, formulas, errors),
-        Expr::Check(check) => match compile_check(check, names, errors) {
+        Expr::Check(check) => match comparison(check, names, errors) {
             Ok(atom) if atom.is_never() => Some(formulas.constant(false)),
             Ok(atom) => Some(formulas.atom(atom)),
             Err(error) => {
@@ -107,16 +107,17 @@ pub(crate) fn extract(operand: &Operand, notes: &mut Vec<CompileError>) -> Resul
 }
 
 fn field(f: &Field, notes: &mut Vec<CompileError>) -> Result<Extract, CompileError> {
-    if let Some(why) = fields::unsupported(&f.name) {
-        let message = format!(
-            "field '{}' is never recorded, comparisons with it are false: {why}",
-            f.name
-        );
+    if let Some(why) = fields::unsupported(&f.name, f.arg.as_deref()) {
+        let name = match &f.arg {
+            Some(arg) => format!("{}[{arg}]", f.name),
+            None => f.name.clone(),
+        };
+        let message = format!("field '{name}' is never recorded, comparisons with it are false: {why}");
         notes.push(CompileError {
             kind: ErrorKind::NeverRecorded,
             ..CompileError::new(f.loc, message)
         });
-        return Ok(Extract::Absent(f.name.clone()));
+        return Ok(Extract::Absent(name));
     }
     fields::resolve(&f.name, f.arg.as_deref())
         .map(Extract::Field)
@@ -182,7 +183,12 @@ fn describe(extract: &Extract) -> &'static str {
     }
 }
 
-fn compile_check(check: &Check, names: &mut dyn Names, errors: &mut Vec<CompileError>) -> Result<Atom, CompileError> {
+/// Compiles one comparison.
+pub(crate) fn comparison(
+    check: &Check,
+    names: &mut dyn Names,
+    errors: &mut Vec<CompileError>,
+) -> Result<Atom, CompileError> {
     let left = extract(&check.left, errors)?;
     if matches!(left, Extract::Absent(_)) {
         return Ok(Atom {
@@ -195,7 +201,13 @@ fn compile_check(check: &Check, names: &mut dyn Names, errors: &mut Vec<CompileE
         AstRight::Nothing => Right::Test(Test::Exists),
         AstRight::Operand(operand) => Right::Field(check.op, right_field(check, &left, operand, errors)?),
         AstRight::Value(value) => Right::Test(value_test(check, &left, value, names, errors)?),
-        AstRight::List(values) => Right::Test(list_test(check, &left, values, names, errors)?),
+        AstRight::List(values) => {
+            let test = list_test(check, &left, values, names, errors)?;
+            match (left.arity(), check.op) {
+                (Arity::List, Operator::In) => Right::Every(test),
+                _ => Right::Test(test),
+            }
+        }
     };
     Ok(Atom { left, right })
 }

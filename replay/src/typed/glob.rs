@@ -3,6 +3,8 @@
 /// A compiled pattern.
 #[derive(Clone, Debug)]
 pub(crate) struct Glob {
+    /// As it was written.
+    pattern: Box<[u8]>,
     tokens: Box<[Token]>,
     fold: bool,
 }
@@ -44,9 +46,15 @@ impl Glob {
             }
         }
         Some(Glob {
+            pattern: pattern.into(),
             tokens: tokens.into(),
             fold,
         })
+    }
+
+    /// The pattern as it was written.
+    pub(crate) fn pattern(&self) -> &[u8] {
+        &self.pattern
     }
 
     /// The bytes that every match begins with.

@@ -2,11 +2,14 @@
 //! other fields.
 
 pub(crate) mod atom;
+pub(crate) mod clock;
 pub(crate) mod compile;
 mod constant;
 pub(crate) mod formula;
 pub(crate) mod glob;
 mod path_prefix;
+pub(crate) mod record;
 mod regex_syntax;
 pub(crate) mod test;
+mod text;
 pub(crate) mod transform;

@@ -86,6 +86,11 @@ impl Test {
             (Test::BoolIn(set), Value::Bool(v)) => set.contains(v),
             (Test::Ip(op, ip), Value::Ip(v)) => equal(*op, v == ip),
             (Test::IpIn(set), Value::Ip(v)) => set.contains(v),
+            // Addresses in audit records are text.
+            (Test::Net(..), Value::Str(text)) => {
+                let ip = std::str::from_utf8(text).ok().and_then(|t| t.parse().ok());
+                ip.is_some_and(|ip| self.holds(&Value::Ip(ip)))
+            }
             (Test::Net(op, net), Value::Ip(v)) => equal(*op, net.contains(*v)),
             (Test::NetIn(set), Value::Ip(v)) => set.iter().any(|n| n.contains(*v)),
             (Test::Group(modifier, tests), v) => {

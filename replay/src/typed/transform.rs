@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use ctrace_trace::catalogue::Value;
 
+use super::clock::TimePart;
 use crate::fields::{Arity, Type};
 
 /// A transformer of one argument.
@@ -15,6 +16,10 @@ pub(crate) enum Transform {
     B64,
     Basename,
     Len,
+    /// Without blanks at the end: `proc.exeline` has one where no arguments follow. Sigma's field mapping alone uses it.
+    Trim,
+    /// A part of a time; for Sigma's modifiers.
+    Part(TimePart),
 }
 
 impl Transform {
@@ -36,6 +41,8 @@ impl Transform {
             Transform::B64 => "b64",
             Transform::Basename => "basename",
             Transform::Len => "len",
+            Transform::Trim => "trim",
+            Transform::Part(part) => part.name(),
         }
     }
 
@@ -45,20 +52,31 @@ impl Transform {
             (Transform::Len, _) if arity == Arity::List => Some(Type::Uint),
             (Transform::Len, Type::Str | Type::Bytes) => Some(Type::Uint),
             (Transform::B64, Type::Str | Type::Bytes) => Some(ty),
-            (Transform::ToLower | Transform::ToUpper | Transform::Basename, Type::Str) => Some(ty),
+            (Transform::ToLower | Transform::ToUpper | Transform::Basename | Transform::Trim, Type::Str) => Some(ty),
+            (Transform::Part(_), Type::Uint) => Some(ty),
             _ => None,
         }
     }
 
     /// Applies it to one value.
     pub(crate) fn apply<'a>(self, value: Value<'a>) -> Option<Value<'a>> {
-        let Value::Str(bytes) = value else { return None };
+        let bytes = match (self, value) {
+            (_, Value::Str(bytes)) => bytes,
+            (Transform::Part(part), Value::Uint(ns)) => return Some(Value::Uint(part.of(ns))),
+            (Transform::ToLower, Value::List(items)) => {
+                let items = items.into_iter().map(|i| Cow::Owned(i.to_ascii_lowercase()));
+                return Some(Value::List(items.collect()));
+            }
+            _ => return None,
+        };
         Some(match self {
             Transform::ToLower => Value::Str(Cow::Owned(bytes.to_ascii_lowercase())),
             Transform::ToUpper => Value::Str(Cow::Owned(bytes.to_ascii_uppercase())),
             Transform::B64 => Value::Str(Cow::Owned(decode_base64(&bytes)?)),
             Transform::Basename => Value::Str(basename(bytes)),
             Transform::Len => Value::Uint(bytes.len() as u64),
+            Transform::Trim => Value::Str(Cow::Owned(bytes.trim_ascii_end().to_vec())),
+            Transform::Part(_) => return None,
         })
     }
 }

@@ -56,6 +56,15 @@ fn conditions_select_events() {
             &["procexit x <NA>"],
         ),
         ("concat(proc.name, \"-\", evt.type) = cat-execve", &["execve cat <NA>"]),
+        // Of a list every element must be in the set; one is enough to intersect it.
+        (
+            "toupper((proc.name, proc.pname)) in (CAT, SH) and evt.type=execve",
+            &["execve cat <NA>"],
+        ),
+        (
+            "toupper((proc.name, proc.pname)) intersects (X, BASH) and evt.type=execve",
+            &["execve bash <NA>", "execve x <NA>"],
+        ),
         ("proc.name regex c.t and evt.type=execve", &["execve cat <NA>"]),
         ("proc.exepath iglob /BIN/C* and evt.type=execve", &["execve cat <NA>"]),
         ("evt.num = 0", &[]),

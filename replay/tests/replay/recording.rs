@@ -95,6 +95,11 @@ impl Recording {
         self.writer.push(&event).expect("pushes");
     }
 
+    /// Lets time pass before the next event.
+    pub(crate) fn pass(&mut self, seconds: u64) {
+        self.now += seconds * 1_000_000_000;
+    }
+
     pub(crate) fn open(&mut self, image: &Arc<ProcessImage>, path: &str) {
         self.ids += 1;
         let file = FdEntry {

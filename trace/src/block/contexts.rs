@@ -5,6 +5,7 @@
 use hashbrown::HashMap;
 
 use super::decoded::Context;
+use super::head::DictCounts;
 use super::varint::{Cursor, Malformed, put, unzigzag, zigzag};
 
 /// Threads of a block under construction.
@@ -63,8 +64,8 @@ impl ContextTable {
     }
 }
 
-/// Appends the threads.
-pub(super) fn write(list: &[Context], out: &mut Vec<u8>) {
+/// Appends the threads; `events` is how many events each has.
+pub(super) fn write(list: &[Context], events: &[u32], out: &mut Vec<u8>) {
     let mut last = 0i64;
     for context in list {
         put(out, zigzag(i64::from(context.tid) - last));
@@ -73,11 +74,21 @@ pub(super) fn write(list: &[Context], out: &mut Vec<u8>) {
     for context in list {
         put(out, context.image.map_or(0, |image| u64::from(image) + 1));
     }
+    events.iter().for_each(|n| put(out, u64::from(*n)));
 }
 
-/// Reads `count` threads, which may refer to `images` images.
-pub(super) fn read(cursor: &mut Cursor<'_>, count: u32, images: u32, out: &mut Vec<Context>) -> Result<(), Malformed> {
+/// Reads the threads, and where the events of each end if they are taken thread by thread. All `events` are of one of
+/// the threads.
+pub(super) fn read(
+    cursor: &mut Cursor<'_>,
+    counts: &DictCounts,
+    events: u32,
+    out: &mut Vec<Context>,
+    ends: &mut Vec<u32>,
+) -> Result<(), Malformed> {
+    let (count, images) = (counts.contexts, counts.images);
     out.clear();
+    ends.clear();
     if cursor.len() < count as usize {
         return Err(Malformed::Truncated);
     }
@@ -93,6 +104,14 @@ pub(super) fn read(cursor: &mut Cursor<'_>, count: u32, images: u32, out: &mut V
             image if image <= images => Some(image - 1),
             _ => return Err(Malformed::UnknownId),
         };
+    }
+    let mut end = 0;
+    for _ in 0..count {
+        end += cursor.get()?.min(u64::from(u32::MAX));
+        ends.push(u32::try_from(end).map_err(|_| Malformed::Counts)?);
+    }
+    if end != u64::from(events) {
+        return Err(Malformed::Counts);
     }
     cursor.finish()
 }

@@ -1,12 +1,12 @@
 //! Reading a block: the columns that are asked for, and no others, go into a [`Decoded`].
 
 use super::args::{self, FdLookup};
-use super::decoded::{ABSENT, ArgColumn, Decoded, KindColumns};
+use super::decoded::{ABSENT, ArgColumn, Decoded, Dictionaries, KindColumns};
 use super::error::BlockError;
 use super::fd_refs::{self, FdPrediction, FdRefs, Role};
 use super::frame::{self, Column, FamilyColumns, Frames};
 use super::head::{BlockHead, frames_digest};
-use super::plan::{Job, SECTION_COLUMNS, readers_of};
+use super::plan::{Job, SECTION_COLUMNS};
 use super::pool::{Pool, SpecCache};
 use super::strings::{self, Refs, Section};
 use super::varint::{Cursor, Malformed};
@@ -47,9 +47,27 @@ impl Decoder {
     ) -> Result<(), BlockError> {
         head.check()?;
         self.pool.reset(out);
+        self.frames.begin();
         out.len = head.events as usize;
         out.first_seq = head.first_seq;
-        let job = Job::new(head, schema, need)?;
+        strings::reset(&mut out.dict.strings, head.counts.strings());
+        self.add(head, body, schema, need, out)
+    }
+
+    /// Decodes what `need` asks for beyond what was decoded before. Head and body must be those of the last call of
+    /// [`Decoder::decode`], and `out` what it filled; else the content of `out` means nothing.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`].
+    pub fn add(
+        &mut self,
+        head: &BlockHead,
+        body: &[u8],
+        schema: &Schema,
+        need: Need,
+        out: &mut Decoded,
+    ) -> Result<(), BlockError> {
+        let job = Job::new(head, schema, need, out.have)?;
         self.frames.load(&head.frames, body, job.columns())?;
         self.strings(&job, out)?;
         self.images(&job, out)?;
@@ -61,20 +79,20 @@ impl Decoder {
             data::read(&mut lens, &bytes, head.events, &mut out.data_ends, &mut out.data_bytes)
                 .map_err(|m| m.in_column(Column::DataLens))?;
         }
-        if job.need.intersects(Need::KIND) {
-            self.kinds(&job, schema, out)?;
-            self.results(&job, out)?;
-            self.fds(&job, out)?;
-            self.args(&job, out)?;
-        }
+        self.types(&job, schema, out)?;
+        self.kinds(&job, out)?;
+        self.results(&job, out)?;
+        self.objects(&job, out)?;
+        self.fds(&job, out)?;
+        self.args(&job, out)?;
+        out.have |= job.need;
         Ok(())
     }
 
     fn strings(&mut self, job: &Job<'_>, out: &mut Decoded) -> Result<(), BlockError> {
         let strings = &mut out.dict.strings;
-        strings::reset(strings, job.strings());
         for (section, lens, text) in SECTION_COLUMNS {
-            if job.need.intersects(readers_of(section)) {
+            if job.reads(section) {
                 let (mut lens_cursor, mut text) = (self.frames.column(lens), self.frames.column(text));
                 strings::read(&mut lens_cursor, &mut text, job.place(section), strings)
                     .map_err(|m| m.in_column(lens))?;
@@ -105,22 +123,32 @@ impl Decoder {
     }
 
     fn contexts(&mut self, job: &Job<'_>, out: &mut Decoded) -> Result<(), BlockError> {
-        if !job.need.intersects(Need::CONTEXT) {
-            return Ok(());
-        }
         let counts = &job.head.counts;
-        let mut column = self.frames.column(Column::Contexts);
-        contexts::read(&mut column, counts.contexts, counts.images, &mut out.dict.contexts)
+        if job.need.intersects(Need::THREADS) {
+            let mut column = self.frames.column(Column::Contexts);
+            contexts::read(
+                &mut column,
+                counts,
+                job.head.events,
+                &mut out.dict.contexts,
+                &mut out.thread_ends,
+            )
             .map_err(|m| m.in_column(Column::Contexts))?;
-        let cpus = self.frames.column(Column::Cpus);
-        let switches = self.frames.column(Column::Switches);
-        self.cpus
-            .read(&cpus, switches, out.len, counts.contexts, &mut out.context)
-            .map_err(|m| m.in_column(Column::Switches))?;
+        }
+        if job.need.intersects(Need::CONTEXT) {
+            self.threads(counts.contexts, out)
+                .map_err(|m| m.in_column(Column::Switches))?;
+        }
         if job.need.intersects(Need::CPU) {
             self.cpus.expand(&mut out.cpu);
         }
         Ok(())
+    }
+
+    fn threads(&mut self, count: u32, out: &mut Decoded) -> Result<(), Malformed> {
+        let cpus = self.frames.column(Column::Cpus);
+        let switches = self.frames.column(Column::Switches);
+        self.cpus.read(&cpus, switches, out.len, count, &mut out.context)
     }
 
     fn times(&mut self, job: &Job<'_>, out: &mut Decoded) -> Result<(), BlockError> {
@@ -133,23 +161,45 @@ impl Decoder {
             .map_err(|m| m.in_column(Column::TsLow))
     }
 
-    fn kinds(&mut self, job: &Job<'_>, schema: &Schema, out: &mut Decoded) -> Result<(), BlockError> {
-        let column = self.frames.column(Column::Kinds);
-        self.order.start(&out.context, job.head.counts.contexts as usize);
-        let counts: Vec<u32> = job.head.kinds.iter().map(|k| k.events).collect();
-        let mut rows: Vec<Vec<u32>> = counts.iter().map(|n| self.pool.rows(*n as usize)).collect();
-        kinds::read(&column, &out.context, &mut self.order, counts.len(), &mut out.kind)
-            .and_then(|()| kinds::rows(&out.kind, &counts, &mut self.sorted, &mut rows))
-            .map_err(|m| m.in_column(Column::Kinds))?;
-        for (kind, rows) in job.head.kinds.iter().zip(rows) {
+    /// Names the event types.
+    fn types(&mut self, job: &Job<'_>, schema: &Schema, out: &mut Decoded) -> Result<(), BlockError> {
+        if !out.kinds.is_empty() || !job.need.intersects(Need::KIND | Need::OBJECTS_HOT) {
+            return Ok(());
+        }
+        for kind in &job.head.kinds {
             let spec = schema.get(kind.id).ok_or(BlockError::UnknownKind(kind.id))?;
             out.kinds.push(KindColumns {
                 spec: self.specs.get(spec),
-                rows,
+                rows: self.pool.rows(),
+                fds: self.pool.rows(),
                 args: Vec::new(),
             });
         }
-        if job.need.intersects(Need::ARGS) {
+        Ok(())
+    }
+
+    fn kinds(&mut self, job: &Job<'_>, out: &mut Decoded) -> Result<(), BlockError> {
+        if job.need.intersects(Need::KIND) {
+            let column = self.frames.column(Column::Kinds);
+            let counts: Vec<u32> = job.head.kinds.iter().map(|k| k.events).collect();
+            let rows = out.kinds.iter_mut().map(|k| &mut k.rows);
+            kinds::read(
+                &column,
+                &out.context,
+                &out.thread_ends,
+                &mut self.order,
+                counts.len(),
+                &mut out.kind,
+            )
+            .and_then(|()| kinds::rows(&out.kind, &counts, &mut self.sorted, rows))
+            .map_err(|m| m.in_column(Column::Kinds))?;
+        }
+        if job.need.intersects(Need::THREAD_KINDS) {
+            let column = self.frames.column(Column::Kinds);
+            kinds::by_thread(&column, out.len, job.head.kinds.len(), &mut out.thread_kinds)
+                .map_err(|m| m.in_column(Column::Kinds))?;
+        }
+        if job.need.intersects(Need::ARGS) && out.ordinal.is_empty() {
             kinds::ordinals(out.kinds.iter().map(|k| k.rows.as_slice()), out.len, &mut out.ordinal);
         }
         Ok(())
@@ -173,38 +223,53 @@ impl Decoder {
         Ok(())
     }
 
+    /// Open objects, and which of them the events of the hot family use, type by type.
+    fn objects(&mut self, job: &Job<'_>, out: &mut Decoded) -> Result<(), BlockError> {
+        for (i, (asked, columns, _)) in job.families().into_iter().enumerate() {
+            if !job.need.intersects(asked.objects) {
+                continue;
+            }
+            if out.dict.fds.is_empty() {
+                fds::reset(&mut out.dict.fds);
+            }
+            let mut refs = job.refs([Section::HotFds, Section::BulkFds][i]);
+            let mut dict = self.frames.column(columns.fd_dict);
+            let Dictionaries { strings, fds, .. } = &mut out.dict;
+            fds::read(&mut dict, job.head.counts.fds[i], &mut refs, strings, fds)
+                .and_then(|()| refs.finish())
+                .map_err(|m| m.in_column(columns.fd_dict))?;
+        }
+        if job.need.intersects(Need::OBJECTS_HOT) {
+            self.hot_refs(job, out).map_err(|m| m.in_column(Column::HotFdRefs))?;
+        }
+        Ok(())
+    }
+
     fn fds(&mut self, job: &Job<'_>, out: &mut Decoded) -> Result<(), BlockError> {
         if !job.need.intersects(Need::FD) {
             return Ok(());
         }
         out.fd.resize(out.len, 0);
         out.fd_num.resize(out.len, ABSENT);
-        fds::reset(&mut out.dict.fds);
-        for (i, (asked, columns, family)) in job.families().into_iter().enumerate() {
+        let [hot, bulk] = job.head.counts.fds.map(|n| n as usize);
+        let entries = [1..1 + hot, 1 + hot..1 + hot + bulk];
+        for ((asked, columns, family), entries) in job.families().into_iter().zip(entries) {
             if !job.need.intersects(asked.fd) {
                 continue;
             }
             self.fd_nums(columns, family, out)?;
-            let mut refs = job.refs([Section::HotFds, Section::BulkFds][i]);
-            let mut dict = self.frames.column(columns.fd_dict);
-            fds::read(
-                &mut dict,
-                job.head.counts.fds[i],
-                &mut refs,
-                &out.dict.strings,
-                &mut out.dict.fds,
-            )
-            .and_then(|()| refs.finish())
-            .map_err(|m| m.in_column(columns.fd_dict))?;
-            let new = out.dict.fds.len() - job.head.counts.fds[i] as usize;
             let mut files = self.frames.column(columns.fd_files);
-            fds::read_files(&mut files, out.dict.fds.get_mut(new..).unwrap_or_default())
+            fds::read_files(&mut files, out.dict.fds.get_mut(entries).unwrap_or_default())
                 .map_err(|m| m.in_column(columns.fd_files))?;
         }
-        let present = self.hot_refs(job, out).map_err(|m| m.in_column(Column::HotFdRefs))?;
+        if job.need.intersects(Need::FD_HOT) {
+            let Decoded { kinds, fd, .. } = out;
+            kinds
+                .iter()
+                .for_each(|kind| fd_refs::scatter(&kind.rows, &kind.fds, fd));
+        }
         if job.need.intersects(Need::FD_BULK) {
-            self.bulk_refs(job, present, out)
-                .map_err(|m| m.in_column(Column::BulkFdRefs))?;
+            self.bulk_refs(job, out).map_err(|m| m.in_column(Column::BulkFdRefs))?;
         }
         Ok(())
     }
@@ -223,25 +288,22 @@ impl Decoder {
         cursor.finish().map_err(|m| m.in_column(columns.fd_nums))
     }
 
-    /// Reads the references of the hot family; says which of its types have any.
-    fn hot_refs(&self, job: &Job<'_>, out: &mut Decoded) -> Result<Vec<bool>, Malformed> {
+    fn hot_refs(&self, job: &Job<'_>, out: &mut Decoded) -> Result<(), Malformed> {
         let mut cursor = self.frames.column(Column::HotFdRefs);
         let mut refs = FdRefs::new(1, job.head.counts.fds[0]);
-        let mut present = Vec::with_capacity(out.kinds.len());
-        for kind in out.kinds.get(..job.hot_kinds).unwrap_or_default() {
-            let some = fd_refs::read_presence(&mut cursor)?;
-            present.push(some);
-            if some {
-                fd_refs::read_hot_refs(&mut cursor, &mut refs, &kind.rows, &mut out.fd)?;
+        for (kind, columns) in job.head.kinds.iter().zip(&mut out.kinds).take(job.hot_kinds) {
+            if fd_refs::read_presence(&mut cursor)? {
+                fd_refs::read_hot_refs(&mut cursor, &mut refs, kind.events, &mut columns.fds)?;
             }
         }
         refs.finish()?;
-        cursor.finish()?;
-        Ok(present)
+        cursor.finish()
     }
 
-    fn bulk_refs(&mut self, job: &Job<'_>, mut present: Vec<bool>, out: &mut Decoded) -> Result<(), Malformed> {
+    fn bulk_refs(&mut self, job: &Job<'_>, out: &mut Decoded) -> Result<(), Malformed> {
         let mut cursor = self.frames.column(Column::BulkFdRefs);
+        let hot = out.kinds.iter().take(job.hot_kinds);
+        let mut present: Vec<bool> = hot.map(|kind| !kind.fds.is_empty()).collect();
         for _ in job.hot_kinds..out.kinds.len() {
             present.push(fd_refs::read_presence(&mut cursor)?);
         }

@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::Need;
 use crate::container::Container;
 use crate::event::{Arg, EventType};
 use crate::fd::{FdKind, Socket};
@@ -26,13 +27,21 @@ impl StrId {
 }
 
 /// The strings of a block, in id order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Strings {
     /// Longer than what is used.
     pub(crate) bytes: Vec<u8>,
     pub(crate) used: usize,
     /// Per string: where it begins and ends.
     pub(crate) spans: Vec<(u32, u32)>,
+}
+
+/// The strings, whatever lies behind them in memory that is used again.
+impl std::fmt::Debug for Strings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ids = (0..self.len() as u32).map(StrId);
+        f.debug_list().entries(ids.map(|id| self.get(id))).finish()
+    }
 }
 
 impl Strings {
@@ -289,6 +298,9 @@ pub struct KindColumns {
     pub spec: std::sync::Arc<EventSpec>,
     /// The rows of this type, ascending.
     pub rows: Vec<u32>,
+    /// Types of the hot family: the open object of each event, an index into [`Dictionaries::fds`], 0 for none. Empty
+    /// where no event has one.
+    pub fds: Vec<u32>,
     /// One per parameter; empty when arguments of this family were not asked for.
     pub args: Vec<ArgColumn>,
 }
@@ -296,6 +308,8 @@ pub struct KindColumns {
 /// The decoded columns of a block. A column that was not asked for is empty.
 #[derive(Clone, Debug, Default)]
 pub struct Decoded {
+    /// Which columns there are.
+    pub(crate) have: Need,
     /// How many events there are.
     pub len: usize,
     /// Number of the first event in the recording; events of a block are numbered consecutively.
@@ -308,6 +322,10 @@ pub struct Decoded {
     pub kind: Vec<u16>,
     /// Per event: position among the events of its type; there where arguments are.
     pub ordinal: Vec<u32>,
+    /// Per thread: where its events end if they are taken thread by thread.
+    pub(crate) thread_ends: Vec<u32>,
+    /// Event types thread by thread; empty where there are more than a byte can tell apart.
+    pub(crate) thread_kinds: Vec<u8>,
     /// Per event: UTC nanoseconds.
     pub ts: Vec<u64>,
     /// Per event: CPU.
@@ -331,6 +349,22 @@ impl Decoded {
     pub fn event(&self, row: usize) -> EventView<'_> {
         debug_assert!(row < self.len);
         EventView { block: self, row }
+    }
+
+    /// Whether a thread may have events of a type, given as indices into `dict.contexts` and `kinds`. Certain where
+    /// [`Need::THREAD_KINDS`] was asked for and the block has no more than 256 types.
+    pub fn thread_has(&self, context: usize, kind: usize) -> bool {
+        let start = match context.checked_sub(1) {
+            Some(before) => self.thread_ends.get(before).copied(),
+            None => Some(0),
+        };
+        let (Some(start), Some(end)) = (start, self.thread_ends.get(context)) else {
+            return true;
+        };
+        match (self.thread_kinds.get(start as usize..*end as usize), u8::try_from(kind)) {
+            (Some(kinds), Ok(kind)) => kinds.contains(&kind),
+            _ => true,
+        }
     }
 
     /// Views of all events, in order.

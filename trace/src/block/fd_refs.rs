@@ -134,26 +134,38 @@ impl FdRefs {
     }
 }
 
-/// Reads the references of the events `rows`, all of one type of the hot family, into `out`.
+/// Reads the references of the events of one type of the hot family.
 pub(super) fn read_hot_refs(
     cursor: &mut Cursor<'_>,
     refs: &mut FdRefs,
-    rows: &[u32],
-    out: &mut [u32],
+    events: u32,
+    out: &mut Vec<u32>,
 ) -> Result<(), Malformed> {
+    // As many bytes at least.
+    if cursor.len() < events as usize {
+        return Err(Malformed::Truncated);
+    }
+    out.reserve(events as usize);
     let mut last = 0;
-    for row in rows {
+    for _ in 0..events {
         last = match cursor.get()? {
             hot_code::NONE => 0,
             hot_code::NEW => refs.fresh()?,
             hot_code::SAME => last,
             at => refs.known(at - hot_code::KNOWN)?,
         };
-        if let Some(slot) = out.get_mut(*row as usize) {
-            *slot = last;
-        }
+        out.push(last);
     }
     Ok(())
+}
+
+/// Puts the references of a type where its events are.
+pub(super) fn scatter(rows: &[u32], fds: &[u32], out: &mut [u32]) {
+    for (row, fd) in rows.iter().zip(fds) {
+        if let Some(place) = out.get_mut(*row as usize) {
+            *place = *fd;
+        }
+    }
 }
 
 /// Codes of a reference of the bulk family.

@@ -118,10 +118,22 @@ impl Coder {
         let kind = content.kind.iter().map(|k| local[*k as usize]);
 
         let threads = content.contexts.list();
-        self.order.start(&content.context, threads.len());
+        let mut events = vec![0; threads.len()];
+        content
+            .context
+            .iter()
+            .for_each(|context| events[*context as usize] += 1);
+        let ends: Vec<u32> = events
+            .iter()
+            .scan(0, |end, n| {
+                *end += n;
+                Some(*end)
+            })
+            .collect();
+        self.order.start(&ends);
         let column = self.columns.get(Column::Kinds);
         kinds::write(kind, &content.context, &mut self.order, families.all().count(), column);
-        contexts::write(threads, self.columns.get(Column::Contexts));
+        contexts::write(threads, &events, self.columns.get(Column::Contexts));
         let [cpus, switches] = self.columns.get_many([Column::Cpus, Column::Switches]);
         self.cpus.write(&content.context, &content.cpu, cpus, switches);
 

@@ -359,6 +359,8 @@ pub(super) struct Frames {
     /// One per column, then one per shared frame.
     buffers: [Vec<u8>; COLUMNS + 2],
     places: [(u8, Range<usize>); COLUMNS],
+    /// Which buffers hold frames of the block.
+    unpacked: u64,
 }
 
 impl Default for Frames {
@@ -367,6 +369,7 @@ impl Default for Frames {
             zstd: DCtx::create(),
             buffers: std::array::from_fn(|_| Vec::new()),
             places: std::array::from_fn(|_| (0, 0..0)),
+            unpacked: 0,
         }
     }
 }
@@ -378,19 +381,28 @@ impl fmt::Debug for Frames {
 }
 
 impl Frames {
-    /// Checks and decompresses the frames that hold the wanted columns.
-    pub(super) fn load(&mut self, entries: &[FrameEntry], body: &[u8], wanted: ColumnSet) -> Result<(), BlockError> {
+    /// Forgets the block before.
+    pub(super) fn begin(&mut self) {
         self.places = std::array::from_fn(|_| (0, 0..0));
+        self.unpacked = 0;
+    }
+
+    /// Checks and decompresses the frames that hold the wanted columns, but for those that were before.
+    pub(super) fn load(&mut self, entries: &[FrameEntry], body: &[u8], wanted: ColumnSet) -> Result<(), BlockError> {
         for (entry, frame) in locate(entries, body)? {
             if !wanted.wants(entry.id) {
                 continue;
             }
-            check(entry, frame)?;
             let slot = match entry.id {
                 SHARED_HOT => COLUMNS,
                 SHARED_BULK => COLUMNS + 1,
                 own => own as usize,
             };
+            if self.unpacked >> slot & 1 == 1 {
+                continue;
+            }
+            check(entry, frame)?;
+            self.unpacked |= 1 << slot;
             self.unpack(slot, entry, frame)?;
             if slot < COLUMNS {
                 self.place(slot as u8, slot as u8, 0..entry.raw_len as usize);

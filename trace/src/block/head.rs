@@ -12,7 +12,7 @@ use crate::event::EventType;
 pub type Hash = [u8; 32];
 
 /// How the columns of a block are coded; readers refuse numbers that they do not know.
-pub const LAYOUT: u8 = 2;
+pub const LAYOUT: u8 = 3;
 
 /// No head is longer.
 pub const MAX_HEAD: usize = 1 << 20;
@@ -183,6 +183,11 @@ impl BlockHead {
 }
 
 impl DictCounts {
+    /// How many string ids there are, the fixed ones included.
+    pub(super) fn strings(&self) -> u32 {
+        self.strings.iter().fold(super::strings::FIXED_IDS, |sum, n| sum + n)
+    }
+
     fn check(&self) -> Result<(), BlockError> {
         use super::{MAX_CONTAINERS, MAX_FDS, MAX_IMAGES, MAX_STRINGS};
         let sum = |v: &[u32]| v.iter().map(|n| u64::from(*n)).sum::<u64>();

@@ -13,20 +13,17 @@ pub(super) struct ThreadOrder {
 }
 
 impl ThreadOrder {
-    /// Begins a walk over the events whose threads are `contexts`, each below `count`.
-    pub(super) fn start(&mut self, contexts: &[u32], count: usize) {
+    /// Begins a walk over events, given where those of each thread end.
+    pub(super) fn start(&mut self, ends: &[u32]) {
         self.next.clear();
-        self.next.resize(count + 1, 0);
-        for context in contexts {
-            if let Some(n) = self.next.get_mut(*context as usize + 1) {
-                *n += 1;
-            }
-        }
-        let mut sum = 0;
-        for n in &mut self.next {
-            sum += *n;
-            *n = sum;
-        }
+        self.next.push(0);
+        self.next.extend_from_slice(ends);
+        self.next.truncate(ends.len());
+    }
+
+    /// Whether the walk came to the end of every thread's events.
+    pub(super) fn is_at(&self, ends: &[u32]) -> bool {
+        self.next == ends
     }
 
     /// Where the next event of a thread stands.
@@ -67,6 +64,7 @@ pub(super) fn write(
 pub(super) fn read(
     column: &Cursor<'_>,
     contexts: &[u32],
+    ends: &[u32],
     order: &mut ThreadOrder,
     types: usize,
     kinds: &mut Vec<u16>,
@@ -78,6 +76,7 @@ pub(super) fn read(
     }
     let (low, high) = bytes.split_at(contexts.len());
     kinds.clear();
+    order.start(ends);
     if planes == 1 {
         let kind = |context: &u32| low.get(order.place(*context)).map_or(u16::MAX, |low| u16::from(*low));
         kinds.extend(contexts.iter().map(kind));
@@ -90,15 +89,33 @@ pub(super) fn read(
             }
         }));
     }
+    if order.is_at(ends) {
+        Ok(())
+    } else {
+        Err(Malformed::Counts)
+    }
+}
+
+/// Keeps the types in the order of threads, where one byte tells them apart.
+pub(super) fn by_thread(column: &Cursor<'_>, events: usize, types: usize, out: &mut Vec<u8>) -> Result<(), Malformed> {
+    let bytes = column.remaining();
+    out.clear();
+    if types > ONE_BYTE {
+        return Ok(());
+    }
+    if bytes.len() != events {
+        return Err(Malformed::Counts);
+    }
+    out.extend_from_slice(bytes);
     Ok(())
 }
 
 /// Sorts the rows by type, given how many each type has.
-pub(super) fn rows(
+pub(super) fn rows<'a>(
     kinds: &[u16],
     counts: &[u32],
     sorted: &mut Vec<u32>,
-    rows: &mut [Vec<u32>],
+    rows: impl Iterator<Item = &'a mut Vec<u32>>,
 ) -> Result<(), Malformed> {
     sorted.clear();
     sorted.resize(kinds.len(), 0);
@@ -116,7 +133,7 @@ pub(super) fn rows(
         *next += 1;
     }
     let mut start = 0;
-    for ((rows, next), count) in rows.iter_mut().zip(next).zip(counts) {
+    for ((rows, next), count) in rows.zip(next).zip(counts) {
         let end = start + *count;
         if next != end {
             return Err(Malformed::Counts);

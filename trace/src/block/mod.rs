@@ -28,6 +28,7 @@ pub use error::{BlockError, PushError};
 pub use frame::Compressor;
 pub use head::{BlockHead, Hash};
 pub use plan::ranges;
+pub(crate) use plan::ranges_beyond;
 
 use std::ops::{BitOr, BitOrAssign};
 
@@ -63,7 +64,8 @@ impl Need {
     pub const CONTEXT: Need = Need(1 << 1);
     /// Process images, containers and the strings of both.
     pub const IMAGES: Need = Need(1 << 2);
-    /// Open objects of the hot family, their strings, and which event uses which; descriptor numbers.
+    /// Open objects of the hot family, their device and inode numbers, their strings, and which event uses which;
+    /// descriptor numbers.
     pub const FD_HOT: Need = Need(1 << 3);
     /// The same for the bulk family.
     pub const FD_BULK: Need = Need(1 << 4);
@@ -87,8 +89,15 @@ impl Need {
     pub const CPU: Need = Need(1 << 10);
     /// Captured buffer bytes.
     pub const DATA: Need = Need(1 << 11);
+    /// Open objects of the hot family without device and inode, their strings, and which objects the events of each
+    /// type use ([`decoded::KindColumns::fds`]): what can be had without knowing which events these are.
+    pub const OBJECTS_HOT: Need = Need(1 << 12);
+    /// Threads, but not which event is of which.
+    pub const THREADS: Need = Need(1 << 13);
+    /// Which event types each thread has ([`decoded::Decoded::thread_has`]).
+    pub const THREAD_KINDS: Need = Need(1 << 14);
     /// Everything.
-    pub const ALL: Need = Need((1 << 12) - 1);
+    pub const ALL: Need = Need((1 << 15) - 1);
 
     /// With what the columns asked for are coded against: arguments need the objects of their family, objects need
     /// types and results, objects of the bulk family those of the hot one; types and CPUs need threads.
@@ -104,7 +113,7 @@ impl Need {
             need |= Need::FD_HOT.0;
         }
         if need & Need::FD_HOT.0 != 0 {
-            need |= Need::RET_HOT.0;
+            need |= Need::RET_HOT.0 | Need::OBJECTS_HOT.0;
         }
         if need & Need::RET.0 != 0 {
             need |= Need::KIND.0;
@@ -112,7 +121,15 @@ impl Need {
         if need & (Need::CPU.0 | Need::KIND.0) != 0 {
             need |= Need::CONTEXT.0;
         }
+        if need & (Need::CONTEXT.0 | Need::THREAD_KINDS.0) != 0 {
+            need |= Need::THREADS.0;
+        }
         Need(need)
+    }
+
+    /// What is asked for beyond `other`.
+    pub const fn beyond(self, other: Need) -> Need {
+        Need(self.0 & !other.0)
     }
 
     /// Whether all of `other` is asked for.

@@ -12,7 +12,10 @@ use crate::schema::Schema;
 /// What is being decoded.
 pub(super) struct Job<'a> {
     pub(super) head: &'a BlockHead,
+    /// Columns that are asked for and not there yet.
     pub(super) need: Need,
+    /// Columns that are there.
+    have: Need,
     /// The id of the first string of each section, and of the one after the last.
     bases: [u32; SECTIONS + 1],
     /// How many of the head's event types are of the hot family.
@@ -23,18 +26,21 @@ pub(super) struct Job<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Asked {
     pub(super) ret: Need,
+    pub(super) objects: Need,
     pub(super) fd: Need,
     pub(super) args: Need,
 }
 
 const ASKED_HOT: Asked = Asked {
     ret: Need::RET_HOT,
+    objects: Need::OBJECTS_HOT,
     fd: Need::FD_HOT,
     args: Need::ARGS_HOT,
 };
 
 const ASKED_BULK: Asked = Asked {
     ret: Need::RET_BULK,
+    objects: Need::FD_BULK,
     fd: Need::FD_BULK,
     args: Need::ARGS_BULK,
 };
@@ -53,7 +59,7 @@ pub(super) const fn readers_of(section: Section) -> Need {
     let from_bulk_args = Need::ARGS_BULK.0;
     let from_bulk_fds = from_bulk_args | Need::FD_BULK.0;
     let from_hot_args = from_bulk_fds | Need::ARGS_HOT.0;
-    let from_hot_fds = from_hot_args | Need::FD_HOT.0;
+    let from_hot_fds = from_hot_args | Need::FD_HOT.0 | Need::OBJECTS_HOT.0;
     Need(match section {
         Section::Images => from_hot_fds | Need::IMAGES.0,
         Section::HotFds => from_hot_fds,
@@ -64,18 +70,25 @@ pub(super) const fn readers_of(section: Section) -> Need {
 }
 
 impl<'a> Job<'a> {
-    /// What decoding `need` of a block takes.
-    pub(super) fn new(head: &'a BlockHead, schema: &Schema, need: Need) -> Result<Job<'a>, BlockError> {
+    /// What decoding `need` of a block takes where `have` is there.
+    pub(super) fn new(head: &'a BlockHead, schema: &Schema, need: Need, have: Need) -> Result<Job<'a>, BlockError> {
         let mut bases = [FIXED_IDS; SECTIONS + 1];
         for (i, count) in head.counts.strings.iter().enumerate() {
             bases[i + 1] = bases[i] + count;
         }
         Ok(Job {
             head,
-            need: need.implied(),
+            need: need.implied().beyond(have),
+            have,
             bases,
             hot_kinds: hot_kinds(head, schema)?,
         })
+    }
+
+    /// Whether the strings of a section are to be read.
+    pub(super) fn reads(&self, section: Section) -> bool {
+        let readers = readers_of(section);
+        self.need.intersects(readers) && !self.have.intersects(readers)
     }
 
     /// References to the strings of a section.
@@ -91,11 +104,6 @@ impl<'a> Job<'a> {
             first: self.bases[i],
             count: self.bases[i + 1] - self.bases[i],
         }
-    }
-
-    /// How many strings there are, the fixed ones included.
-    pub(super) fn strings(&self) -> u32 {
-        self.bases[SECTIONS]
     }
 
     /// Needs, columns and positions in the head's list of each family.
@@ -114,21 +122,25 @@ impl<'a> Job<'a> {
                 set.add(columns);
             }
         };
-        when(Need::KIND, &[Column::Kinds]);
-        when(Need::CONTEXT, &[Column::Contexts, Column::Cpus, Column::Switches]);
+        when(Need(Need::KIND.0 | Need::THREAD_KINDS.0), &[Column::Kinds]);
+        when(Need::THREADS, &[Column::Contexts]);
+        when(Need::CONTEXT, &[Column::Cpus, Column::Switches]);
         when(Need::IMAGES, &[Column::Images, Column::Containers]);
         when(
             Need::TS,
             &[Column::TsLow, Column::TsMiddle, Column::TsHigh, Column::TsEscapes],
         );
         when(Need::DATA, &[Column::DataLens, Column::DataBytes]);
-        for (section, lens, text) in SECTION_COLUMNS {
-            when(readers_of(section), &[lens, text]);
-        }
         for (asked, c, _) in self.families() {
             when(asked.ret, &[c.rets]);
-            when(asked.fd, &[c.fd_dict, c.fd_files, c.fd_refs, c.fd_nums]);
+            when(asked.objects, &[c.fd_dict, c.fd_refs]);
+            when(asked.fd, &[c.fd_files, c.fd_nums]);
             when(asked.args, &[c.arg_nums, c.arg_strs, c.arg_paths, c.arg_raws]);
+        }
+        for (section, lens, text) in SECTION_COLUMNS {
+            if self.reads(section) {
+                set.add(&[lens, text]);
+            }
         }
         set
     }
@@ -139,8 +151,20 @@ const READ_ALONG: u64 = 8 << 10;
 
 /// The ranges of a body that [`Decoder::decode`] looks at for `need`: ascending and apart. The rest of the body may hold
 /// anything, so that a reader need not fetch it.
+///
+/// [`Decoder::decode`]: super::Decoder::decode
 pub fn ranges(head: &BlockHead, schema: &Schema, need: Need) -> Result<Vec<Range<u64>>, BlockError> {
-    let wanted = Job::new(head, schema, need)?.columns();
+    ranges_beyond(head, schema, need, Need::NOTHING)
+}
+
+/// The ranges that adding `need` looks at where `have` is there.
+pub(crate) fn ranges_beyond(
+    head: &BlockHead,
+    schema: &Schema,
+    need: Need,
+    have: Need,
+) -> Result<Vec<Range<u64>>, BlockError> {
+    let wanted = Job::new(head, schema, need, have)?.columns();
     let mut ranges: Vec<Range<u64>> = Vec::new();
     let mut at = 0;
     for frame in &head.frames {

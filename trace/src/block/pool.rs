@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::Need;
 use super::decoded::{ArgColumn, Decoded, RawPath, StrId};
 use crate::schema::EventSpec;
 
@@ -34,16 +35,15 @@ pub(super) struct Pool {
 
 impl Pool {
     /// Memory for the rows of a type.
-    pub(super) fn rows(&mut self, capacity: usize) -> Vec<u32> {
-        let mut rows = self.rows.pop().unwrap_or_default();
-        rows.reserve(capacity);
-        rows
+    pub(super) fn rows(&mut self) -> Vec<u32> {
+        self.rows.pop().unwrap_or_default()
     }
 
     /// Empties `out`, keeping its memory.
     pub(super) fn reset(&mut self, out: &mut Decoded) {
         for kind in out.kinds.drain(..) {
             self.rows.push(emptied(kind.rows));
+            self.rows.push(emptied(kind.fds));
             for column in kind.args {
                 match column {
                     ArgColumn::Num(v) => self.nums.push(emptied(v)),
@@ -52,6 +52,7 @@ impl Pool {
                 }
             }
         }
+        out.have = Need::NOTHING;
         out.dict.strings.used = 0;
         out.dict.strings.spans.clear();
         out.dict.images.clear();
@@ -63,6 +64,8 @@ impl Pool {
         out.ts.clear();
         out.cpu.clear();
         out.context.clear();
+        out.thread_ends.clear();
+        out.thread_kinds.clear();
         out.ret.clear();
         out.fd_num.clear();
         out.fd.clear();

@@ -110,6 +110,8 @@ pub fn table(set: NameSet) -> &'static [Name] {
         NameSet::ModuleInit => kernel::MODULE_INIT,
         NameSet::RingEnter => kernel::RING_ENTER,
         NameSet::RingOp => kernel::RING_OP,
+        NameSet::RingRequest => kernel::RING_REQUEST,
+        NameSet::RingRequestFlags => kernel::RING_REQUEST_FLAGS,
         NameSet::RingSetup => kernel::RING_SETUP,
         NameSet::SemCmd => kernel::SEM,
         NameSet::GapClass => kernel::GAP_CLASS,

@@ -102,8 +102,9 @@ impl BlockRef {
     }
 
     /// Reads the parts of the body that decoding `need` looks at; what lies between them is left as it was.
-    fn load_needed(&self, need: Need, body: &mut Vec<u8>) -> Result<(), Problem> {
-        let ranges = block::ranges(self.head(), self.schema(), need).map_err(|e| self.block_problem(&e))?;
+    fn load_needed(&self, need: Need, have: Need, body: &mut Vec<u8>) -> Result<(), Problem> {
+        let ranges =
+            block::ranges_beyond(self.head(), self.schema(), need, have).map_err(|e| self.block_problem(&e))?;
         body.resize(self.inner.body_len as usize, 0);
         for range in ranges {
             // The frames add up to the body's length: compared when the block was found.
@@ -204,6 +205,8 @@ pub struct BlockReader {
     decoder: Decoder,
     body: Vec<u8>,
     decoded: Decoded,
+    /// The block that was read last, if it could be.
+    last: Option<BlockRef>,
 }
 
 impl BlockReader {
@@ -217,8 +220,33 @@ impl BlockReader {
     /// # Errors
     /// Where the file cannot be read or the block is damaged.
     pub fn read(&mut self, block: &BlockRef, need: Need) -> Result<&mut Decoded, Problem> {
-        block.load_needed(need, &mut self.body)?;
+        self.last = None;
+        block.load_needed(need, Need::NOTHING, &mut self.body)?;
         block.decode_body(&mut self.decoder, need, &self.body, &mut self.decoded)?;
+        self.last = Some(block.clone());
+        Ok(&mut self.decoded)
+    }
+
+    /// Reads and decodes what is asked for beyond what was read of this block before; if it was not the last one, as
+    /// [`BlockReader::read`].
+    ///
+    /// # Errors
+    /// As [`BlockReader::read`].
+    pub fn add(&mut self, block: &BlockRef, need: Need) -> Result<&mut Decoded, Problem> {
+        let same = |last: &BlockRef| Arc::ptr_eq(&last.inner, &block.inner);
+        if !self.last.as_ref().is_some_and(same) {
+            return self.read(block, need);
+        }
+        let have = self.decoded.have;
+        if have.contains(need.implied()) {
+            return Ok(&mut self.decoded);
+        }
+        self.last = None;
+        block.load_needed(need, have, &mut self.body)?;
+        self.decoder
+            .add(block.head(), &self.body, block.schema(), need, &mut self.decoded)
+            .map_err(|e| block.block_problem(&e))?;
+        self.last = Some(block.clone());
         Ok(&mut self.decoded)
     }
 }

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 pub type Digest = [u8; 32];
 
 /// The format version that this code writes, and the newest that it reads.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// First bytes of a segment file. The byte above 127, CR LF, Ctrl-Z and LF show the damage that text-mode copying does.
 pub const FILE_MAGIC: [u8; 8] = *b"\x89CTR\r\n\x1a\n";

@@ -7,7 +7,10 @@ use ctrace_trace::block::{Decoder, Need};
 
 use crate::random::{Chance, World, block, events, schema};
 
-const SINGLE: [Need; 12] = [
+const SINGLE: [Need; 15] = [
+    Need::THREAD_KINDS,
+    Need::OBJECTS_HOT,
+    Need::THREADS,
     Need::KIND,
     Need::CONTEXT,
     Need::IMAGES,
@@ -49,12 +52,48 @@ fn one_column_is_the_same_as_among_all() {
     }
 }
 
+#[test]
+fn columns_may_come_one_after_the_other() {
+    let chance = &mut Chance(22);
+    let (schema, world) = (schema(40, chance), World::new(chance));
+    let block = block(&schema, &events(4_000, &schema, &world, chance));
+    let hot = block
+        .head
+        .kinds
+        .iter()
+        .filter(|k| schema.get(k.id).unwrap().hot)
+        .count();
+    let mut decoder = Decoder::new();
+    let (head, body) = (&block.head, &block.body);
+    let mut all = Decoded::default();
+    decoder.decode(head, body, &schema, Need::ALL, &mut all).unwrap();
+    for first in SINGLE {
+        for second in SINGLE {
+            let mut both = Decoded::default();
+            decoder.decode(head, body, &schema, first, &mut both).unwrap();
+            decoder.add(head, body, &schema, second, &mut both).unwrap();
+            assert_same_columns(&both, &all, (first | second).implied(), hot);
+        }
+    }
+}
+
 fn assert_same_columns(one: &Decoded, all: &Decoded, need: Need, hot: usize) {
     let has = |n: Need| need.intersects(n);
     assert_column(&one.kind, &all.kind, has(Need::KIND));
     assert_column(&one.ordinal, &all.ordinal, has(Need::ARGS_HOT) || has(Need::ARGS_BULK));
     assert_column(&one.context, &all.context, has(Need::CONTEXT));
-    assert_column(&one.dict.contexts, &all.dict.contexts, has(Need::CONTEXT));
+    assert_column(&one.dict.contexts, &all.dict.contexts, has(Need::THREADS));
+    if has(Need::THREAD_KINDS) {
+        for context in 0..all.dict.contexts.len() {
+            for (kind, columns) in all.kinds.iter().enumerate() {
+                let is_there = columns
+                    .rows
+                    .iter()
+                    .any(|row| all.context[*row as usize] as usize == context);
+                assert_eq!(one.thread_has(context, kind), is_there);
+            }
+        }
+    }
     assert_column(&one.dict.images, &all.dict.images, has(Need::IMAGES));
     assert_column(&one.dict.containers, &all.dict.containers, has(Need::IMAGES));
     assert_column(&one.ts, &all.ts, has(Need::TS));
@@ -75,6 +114,11 @@ fn assert_same_columns(one: &Decoded, all: &Decoded, need: Need, hot: usize) {
         }
         if has(Need::KIND) {
             assert_args(one, all, kinds, has(args));
+        }
+    }
+    if has(Need::OBJECTS_HOT) {
+        for (a, b) in one.kinds.iter().zip(&all.kinds) {
+            assert_eq!((&a.spec, &a.fds), (&b.spec, &b.fds));
         }
     }
     if has(Need::FD) {

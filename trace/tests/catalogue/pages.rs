@@ -99,11 +99,12 @@ fn events() {
     }
     page.push_str(
         "\n## syscall\n\n\
-         Beside the system calls: `procexit` (0x1001), the end of a process, and `unknown` (0x1000), a system call that \
-         no table has.\n\n\
+         Beside the system calls: `procexit` (0x1001), the end of a process; `io_uring_req` (0x1002), a request of \
+         io_uring that was completed, after which the system call that does the same comes as an event of its own; \
+         and `unknown` (0x1000), a system call that no table has.\n\n\
          | event | parameters |\n| --- | --- |\n",
     );
-    for id in [EventType::PROCEXIT, EventType::UNKNOWN_SYSCALL] {
+    for id in [EventType::PROCEXIT, EventType::IO_URING_REQ, EventType::UNKNOWN_SYSCALL] {
         let spec = schema.get(id).expect("declared");
         writeln!(page, "| `{}` | {} |", spec.name, params(spec)).expect("text");
     }

@@ -108,7 +108,7 @@ impl Emitter {
         if let Some(plan) = Plans::get().of(event.kind) {
             return self.planned(facts, event, plan, origin, sink);
         }
-        let is_entry = event.kind % 2 == 0 && Plans::get().of(event.kind + 1).is_some();
+        let is_entry = event.kind.is_multiple_of(2) && Plans::get().of(event.kind + 1).is_some();
         if is_entry {
             let keeps = Plans::get().of(event.kind + 1).is_some_and(|p| p.needs_enter);
             if let Some(thread) = self.world.meet(event.tid).filter(|_| keeps) {

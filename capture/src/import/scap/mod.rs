@@ -15,6 +15,7 @@ mod flags;
 mod json;
 mod lists;
 mod plan;
+mod sockets;
 mod state;
 mod world;
 

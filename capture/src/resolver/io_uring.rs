@@ -1,0 +1,193 @@
+//! Requests of io_uring: joins what was submitted with how it ended, and tells it as the syscall that does the same.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ctrace_trace::event::{Arg, Event, EventType};
+use ctrace_trace::fd::{FdEntry, FdKind};
+use ctrace_wire::record::{FLAG_COMPAT, Header, IO_FIXED_FILE, IoComplete, IoSubmit, Syscall};
+use ctrace_wire::section::{self, FILE_PSEUDO};
+use hashbrown::HashMap;
+
+use super::clock::Clock;
+use super::files::named;
+use super::{Resolver, bare};
+use crate::syscall::{View, complete_call_of};
+
+/// Most requests that wait for their end. One that waits longer than so many newer ones is told without a result.
+const MAX_WAITING: usize = 4096;
+
+/// Requests that were submitted, by the kernel's name of them.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    waiting: HashMap<u64, Waiting>,
+    order: VecDeque<(u64, u64)>,
+}
+
+/// A submitted request.
+#[derive(Debug)]
+struct Waiting {
+    fixed: IoSubmit,
+    sections: Vec<u8>,
+}
+
+impl Requests {
+    /// Keeps a request, and gives back those that have no end: its name was given to another, or it waited too long.
+    fn add(&mut self, view: &View<'_, IoSubmit>) -> [Option<Waiting>; 2] {
+        let (request, ts) = (view.fixed.request, view.fixed.header.ts);
+        let new = Waiting {
+            fixed: view.fixed,
+            sections: view.section_bytes().to_vec(),
+        };
+        self.order.push_back((request, ts));
+        let replaced = self.waiting.insert(request, new);
+        let oldest = match self.order.len() > MAX_WAITING {
+            true => self.order.pop_front(),
+            false => None,
+        };
+        // Most of the oldest have ended meanwhile.
+        let is_it = |(request, ts): &(u64, u64)| self.waiting.get(request).is_some_and(|w| w.fixed.header.ts == *ts);
+        let oldest = oldest.filter(is_it);
+        [replaced, oldest.and_then(|(request, _)| self.waiting.remove(&request))]
+    }
+}
+
+impl Resolver {
+    pub(super) fn submitted(&mut self, view: &View<'_, IoSubmit>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
+        self.state.meet(&view.fixed.header);
+        for lost in self.requests.add(view).into_iter().flatten() {
+            let header = Header {
+                ts: view.fixed.header.ts,
+                ..lost.fixed.header
+            };
+            self.tell(&header, &lost.fixed, None, None, clock, sink);
+        }
+    }
+
+    pub(super) fn completed(&mut self, view: &View<'_, IoComplete>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
+        let done = &view.fixed;
+        // One that was submitted before the recording began.
+        let Some(Waiting { fixed, mut sections }) = self.requests.waiting.remove(&done.request) else {
+            return;
+        };
+        let header = Header {
+            ts: done.header.ts,
+            cpu: done.header.cpu,
+            flags: fixed.header.flags & !FLAG_COMPAT,
+            ..fixed.header
+        };
+        // A kernel thread that serves the ring may not share the process's descriptors.
+        let same = done.header.tgid == fixed.header.tgid;
+        let own_file = fixed.flags & IO_FIXED_FILE != 0;
+        let fixed_entry = (same && own_file).then(|| entry(view)).flatten().map(Arc::new);
+        let call = complete_call_of(fixed.opcode).filter(|_| !own_file && (fixed.slot == 0 || done.res < 0));
+        if call.is_none() {
+            return self.tell(&header, &fixed, Some(done.res), fixed_entry.as_ref(), clock, sink);
+        }
+        // Closing takes the descriptor away.
+        let known = self.known(&header, &fixed);
+        self.tell(&header, &fixed, Some(done.res), known.as_ref(), clock, sink);
+        if same {
+            sections.extend(view.section_bytes());
+        }
+        let syscall = Syscall {
+            header,
+            nr: call.and_then(|nr| i32::try_from(nr).ok()).unwrap_or(-1),
+            reserved: 0,
+            ret: done.res,
+            args: fixed.args,
+        };
+        self.syscall(&View::new(syscall, &sections), clock, sink);
+    }
+
+    /// What the process has behind a request's descriptor.
+    fn known(&mut self, header: &Header, request: &IoSubmit) -> Option<Arc<FdEntry>> {
+        if request.flags & IO_FIXED_FILE != 0 || request.fd < 0 {
+            return None;
+        }
+        self.state
+            .table
+            .at(header.tgid, header.ts)?
+            .fds
+            .get(request.fd)
+            .cloned()
+    }
+
+    /// The event of the request itself.
+    fn tell(
+        &mut self,
+        header: &Header,
+        request: &IoSubmit,
+        ret: Option<i64>,
+        fd: Option<&Arc<FdEntry>>,
+        clock: &Clock,
+        sink: &mut impl FnMut(&Event<'_>),
+    ) {
+        let args = [
+            i64::from(request.opcode),
+            i64::from(request.fd),
+            i64::from(request.flags),
+            request.user_data as i64,
+            i64::from(request.slot),
+        ];
+        let process = self.state.table.at(header.tgid, header.ts);
+        let image = process.map(|p| p.image_of(header.tid));
+        sink(&Event {
+            ret,
+            fd_num: (request.fd >= 0 && request.flags & IO_FIXED_FILE == 0).then_some(request.fd),
+            fd,
+            ..bare(header, EventType::IO_URING_REQ, clock, image, &args.map(Arg::Num))
+        });
+    }
+}
+
+/// The file of a request that has no descriptor, as the kernel describes it.
+fn entry(view: &View<'_, IoComplete>) -> Option<FdEntry> {
+    let file = view.section(section::FILE)?.file()?;
+    let mut path = Vec::new();
+    view.section(section::FILE_PATH)?
+        .path_into(file.flags & FILE_PSEUDO != 0, &mut path);
+    let mut entry = named(FdKind::File, &path);
+    (entry.dev, entry.ino) = (super::files::stat_device(file.dev), file.ino);
+    Some(entry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn submit(requests: &mut Requests, request: u64, ts: u64) -> Vec<(u64, u64)> {
+        let fixed = IoSubmit {
+            request,
+            header: Header {
+                ts,
+                ..Header::default()
+            },
+            ..IoSubmit::default()
+        };
+        let lost = requests.add(&View::new(fixed, &[]));
+        let lost = lost.into_iter().flatten();
+        lost.map(|w| (w.fixed.request, w.fixed.header.ts)).collect()
+    }
+
+    #[test]
+    fn what_has_no_end_is_given_back_and_memory_is_bounded() {
+        let mut requests = Requests::default();
+        let most = MAX_WAITING as u64;
+        for n in 0..most {
+            assert_eq!(submit(&mut requests, n, n), []);
+        }
+        assert_eq!(submit(&mut requests, most, most), [(0, 0)], "the oldest");
+        assert!(requests.waiting.remove(&1).is_some());
+        assert_eq!(submit(&mut requests, most + 1, most + 1), [], "that one has ended");
+        assert_eq!(
+            submit(&mut requests, 5, most + 2),
+            [(5, 5), (2, 2)],
+            "its name was given again"
+        );
+        for n in 0..3 * most {
+            let _ = submit(&mut requests, 9, 2 * most + n);
+            assert!(requests.order.len() <= MAX_WAITING && requests.waiting.len() <= MAX_WAITING);
+        }
+    }
+}

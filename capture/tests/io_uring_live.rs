@@ -1,0 +1,276 @@
+//! Requests of io_uring on the running kernel: what no syscall shows is recorded as the syscalls that do the same. Needs
+//! root.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
+
+use std::{
+    ffi::CString,
+    fs,
+    net::{Ipv4Addr, TcpListener},
+    os::fd::AsRawFd,
+    path::Path,
+    time::Duration,
+};
+
+use ctrace_capture::{
+    host::EnvSelection,
+    resolver::{Clock, Config as ResolverConfig, ProcHost, Resolver, Snapshot},
+    syscall::{Config, Missing, OpenError, Record, SyscallSource},
+};
+use ctrace_trace::{
+    event::{Arg, Event},
+    schema::Schema,
+};
+use ctrace_wire::spec::{IO_OPCODES, SELECTED, SyscallSpec};
+use io_uring::{IoUring, opcode, squeue, types};
+
+/// An event as the test looks at it.
+#[derive(Debug)]
+struct Seen {
+    pid: u32,
+    kind: String,
+    ret: Option<i64>,
+    fd: String,
+    args: Vec<(String, String)>,
+}
+
+impl Seen {
+    fn of(event: &Event<'_>) -> Seen {
+        let schema = Schema::current();
+        let spec = schema.get(event.kind).unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let args = spec.params.iter().zip(event.args).map(|(param, arg)| {
+            let value = match arg {
+                Arg::None => String::new(),
+                Arg::Num(number) => number.to_string(),
+                Arg::Str(bytes) => text(bytes),
+                Arg::Path { resolved, .. } => text(resolved),
+            };
+            (param.name.clone(), value)
+        });
+        Seen {
+            pid: event.image.map_or(0, |image| image.pid),
+            kind: spec.name.clone(),
+            ret: event.ret,
+            fd: event.fd.map_or_else(String::new, |fd| match fd.socket {
+                Some(socket) => socket.remote.to_string(),
+                None => text(&fd.name),
+            }),
+            args: args.collect(),
+        }
+    }
+
+    fn arg(&self, name: &str) -> &str {
+        self.args
+            .iter()
+            .find(|(known, _)| known == name)
+            .map_or("", |(_, value)| value)
+    }
+}
+
+fn open() -> Option<SyscallSource> {
+    // SAFETY: no preconditions.
+    if unsafe { libc::geteuid() } != 0 {
+        println!("skipped: needs root");
+        return None;
+    }
+    if let Err(error) = IoUring::new(2) {
+        println!("skipped: io_uring: {error}");
+        return None;
+    }
+    let config = Config {
+        // Not one of the syscalls that do the same.
+        specs: vec![SyscallSpec::UNSELECTED; 512],
+        io_opcodes: [SELECTED; IO_OPCODES],
+        ..Config::default()
+    };
+    let source = match SyscallSource::open(&config) {
+        Ok(source) => source,
+        Err(error @ (OpenError::NoBtf(_) | OpenError::NoPrivilege(_) | OpenError::KernelTooOld { .. })) => {
+            println!("skipped: {error}");
+            return None;
+        }
+        Err(error) => panic!("{error}"),
+    };
+    let is_ring = |missing: &&Missing| matches!(missing, Missing::Program { name, .. } if name.starts_with("io_uring"));
+    if let Some(missing) = source.missing().iter().find(is_ring) {
+        println!("skipped: {missing}");
+        return None;
+    }
+    Some(source)
+}
+
+/// What a child does, recorded and resolved.
+fn record(child: impl FnOnce()) -> Option<Vec<Seen>> {
+    let mut source = open()?;
+    // SAFETY: the child does what the test gives it and leaves by _exit.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0);
+    if pid == 0 {
+        child();
+        // SAFETY: no preconditions.
+        unsafe { libc::_exit(0) };
+    }
+    let (mut records, mut status) = (Vec::new(), 0);
+    let mut take = |source: &mut SyscallSource| {
+        source.poll_bytes(&mut |record, bytes| records.push((record.header().ts, bytes.to_vec())))
+    };
+    // SAFETY: status is a valid int.
+    while unsafe { libc::waitpid(pid, &mut status, libc::WNOHANG) } == 0 {
+        take(&mut source);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    source.detach();
+    while take(&mut source) > 0 || source.pending().unwrap() > 0 {}
+    assert_eq!((source.malformed(), status), (0, 0));
+    records.sort_by_key(|(ts, _)| *ts);
+    let host = ProcHost::new(EnvSelection::default());
+    let mut resolver = Resolver::new(ResolverConfig::default(), Snapshot::default(), Box::new(host));
+    let mut seen = Vec::new();
+    for (_, bytes) in &records {
+        let record = Record::parse(bytes).unwrap();
+        resolver.record(&record, &Clock { offset_ns: 0 }, &mut |event| {
+            seen.push(Seen::of(event))
+        });
+    }
+    seen.retain(|event| event.pid == pid as u32 && event.kind != "procexit");
+    Some(seen)
+}
+
+/// Submits one request and waits for its end.
+fn ask(ring: &mut IoUring, entry: squeue::Entry) -> i32 {
+    // SAFETY: what the entry points to lives until the completion below.
+    unsafe { ring.submission().push(&entry).unwrap() };
+    ring.submit_and_wait(1).unwrap();
+    ring.completion().next().unwrap().result()
+}
+
+fn c(path: &Path) -> CString {
+    CString::new(path.to_str().unwrap()).unwrap()
+}
+
+#[test]
+fn needs_root_requests_are_recorded_as_the_syscalls_that_do_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(dir.path()).unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    fs::write(root.join("secret"), "twelve bytes").unwrap();
+    fs::create_dir(root.join("sub")).unwrap();
+    std::os::unix::fs::symlink(root.join("secret"), root.join("link")).unwrap();
+    let child_root = root.clone();
+    let Some(seen) = record(move || {
+        std::env::set_current_dir(child_root.join("sub")).unwrap();
+        let mut ring = IoUring::new(8).unwrap();
+        let at = types::Fd(libc::AT_FDCWD);
+        let (link, made, moved) = (
+            c(Path::new("../link")),
+            c(&child_root.join("made")),
+            c(&child_root.join("moved")),
+        );
+        let fd = ask(&mut ring, opcode::OpenAt::new(at, link.as_ptr()).build().user_data(7));
+        let mut buffer = [0u8; 64];
+        let read = opcode::Read::new(types::Fd(fd), buffer.as_mut_ptr(), 64).build();
+        assert_eq!(ask(&mut ring, read), 12);
+        ask(&mut ring, opcode::Close::new(types::Fd(fd)).build());
+        let create = opcode::OpenAt::new(at, made.as_ptr())
+            .flags(libc::O_CREAT | libc::O_WRONLY)
+            .mode(0o640);
+        let fd = ask(&mut ring, create.build().flags(squeue::Flags::ASYNC));
+        let write = opcode::Write::new(types::Fd(fd), b"word".as_ptr(), 4).build();
+        assert_eq!(ask(&mut ring, write), 4);
+        assert_eq!(
+            ask(
+                &mut ring,
+                opcode::RenameAt::new(at, made.as_ptr(), at, moved.as_ptr()).build()
+            ),
+            0
+        );
+        assert_eq!(ask(&mut ring, opcode::UnlinkAt::new(at, moved.as_ptr()).build()), 0);
+        let none = c(&child_root.join("none"));
+        assert_eq!(
+            ask(&mut ring, opcode::UnlinkAt::new(at, none.as_ptr()).build()),
+            -libc::ENOENT
+        );
+        // SAFETY: no preconditions.
+        let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0) };
+        // SAFETY: all zeros is a valid sockaddr_in.
+        let mut to: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+        to.sin_family = libc::AF_INET as u16;
+        to.sin_port = port.to_be();
+        to.sin_addr.s_addr = u32::from(Ipv4Addr::LOCALHOST).to_be();
+        let connect = opcode::Connect::new(types::Fd(socket), (&raw const to).cast(), 16).build();
+        assert_eq!(ask(&mut ring, connect), 0);
+        assert_eq!(ask(&mut ring, opcode::Nop::new().build().user_data(99)), 0);
+    }) else {
+        return;
+    };
+    let path = |name: &str| root.join(name).to_str().unwrap().to_owned();
+    let find = |kind: &str, is: &dyn Fn(&Seen) -> bool| {
+        seen.iter()
+            .find(|event| event.kind == kind && is(event))
+            .unwrap_or_else(|| panic!("no {kind} in {seen:#?}"))
+    };
+    // The kernel's word: not the link, and not relative.
+    let opened = find("openat", &|event| event.arg("name") == path("secret"));
+    assert!(opened.ret.unwrap() > 2);
+    assert_eq!(opened.fd, path("secret"));
+    let read = find("read", &|event| event.fd == path("secret"));
+    assert_eq!((read.ret, read.arg("size")), (Some(12), "64"));
+    assert_eq!(find("close", &|event| event.fd == path("secret")).ret, Some(0));
+    let made = find("openat", &|event| event.arg("name") == path("made"));
+    assert_eq!(made.arg("mode"), 0o640.to_string());
+    assert_eq!(find("write", &|event| event.fd == path("made")).ret, Some(4));
+    let renamed = find("renameat2", &|_| true);
+    assert_eq!(
+        (renamed.arg("oldpath"), renamed.arg("newpath")),
+        (&*path("made"), &*path("moved"))
+    );
+    assert_eq!(
+        find("unlinkat", &|event| event.ret == Some(0)).arg("name"),
+        path("moved")
+    );
+    assert_eq!(
+        find("unlinkat", &|event| event.ret == Some(-2)).arg("name"),
+        path("none")
+    );
+    let connected = find("connect", &|event| event.ret == Some(0));
+    assert_eq!(connected.arg("addr"), format!("127.0.0.1:{port}"));
+    assert_eq!(connected.fd, format!("127.0.0.1:{port}"));
+    // Each of them was a request, and one that no syscall does is there as well.
+    let requests: Vec<(&str, Option<i64>)> = seen
+        .iter()
+        .filter(|event| event.kind == "io_uring_req")
+        .map(|event| (event.arg("opcode"), event.ret.map(i64::signum)))
+        .collect();
+    let expected = [18, 22, 19, 18, 23, 35, 36, 36, 16, 0].map(|opcode: i32| opcode.to_string());
+    assert_eq!(requests.iter().map(|(opcode, _)| *opcode).collect::<Vec<_>>(), expected);
+    assert_eq!(requests[7].1, Some(-1));
+    assert!(find("io_uring_req", &|event| event.arg("user_data") == "7").arg("opcode") == "18");
+    assert!(
+        seen.iter().all(|event| event.kind != "getpid"),
+        "no syscalls were asked for"
+    );
+}
+
+#[test]
+fn needs_root_files_of_the_ring_itself_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = fs::canonicalize(dir.path()).unwrap().join("registered");
+    fs::write(&file, "content").unwrap();
+    let name = file.clone();
+    let Some(seen) = record(move || {
+        let mut ring = IoUring::new(8).unwrap();
+        let file = fs::File::open(&name).unwrap();
+        ring.submitter().register_files(&[file.as_raw_fd()]).unwrap();
+        let mut buffer = [0u8; 64];
+        let read = opcode::Read::new(types::Fixed(0), buffer.as_mut_ptr(), 64).build();
+        assert_eq!(ask(&mut ring, read), 7);
+    }) else {
+        return;
+    };
+    let [request] = &seen[..] else {
+        panic!("one event, no syscall with a descriptor that there is not: {seen:#?}")
+    };
+    assert_eq!((request.kind.as_str(), request.ret), ("io_uring_req", Some(7)));
+    assert_eq!(request.fd, file.to_str().unwrap());
+}

@@ -1,0 +1,169 @@
+//! Functions of SQL that DataFusion does not have: paths, addresses, texts, ancestry.
+
+mod lineage;
+mod network;
+mod text;
+
+use std::any::type_name;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanBuilder, Float64Builder, StringViewBuilder};
+use arrow::datatypes::DataType;
+use datafusion::common::Result;
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::prelude::SessionContext;
+
+pub(crate) use lineage::Lineage;
+
+/// A function as others may know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunctionInfo {
+    /// How it is called: `cidr_contains(cidr, address)`.
+    pub usage: &'static str,
+    /// What it gives.
+    pub doc: &'static str,
+}
+
+/// Every function, by name.
+pub(crate) fn all() -> Vec<FunctionInfo> {
+    let texts = || text::FUNCTIONS.iter().chain(network::FUNCTIONS);
+    let own = texts().map(|f| (f.usage, f.doc)).chain(lineage::DOCS);
+    let mut out: Vec<FunctionInfo> = own.map(|(usage, doc)| FunctionInfo { usage, doc }).collect();
+    out.sort_by_key(|f| f.usage);
+    out
+}
+
+/// Makes the functions known; gives what those of ancestry look into.
+pub(crate) fn register(context: &SessionContext) -> Arc<Lineage> {
+    for function in text::FUNCTIONS.iter().chain(network::FUNCTIONS) {
+        context.register_udf(ScalarUDF::from(TextFunction::new(function)));
+    }
+    lineage::register(context)
+}
+
+/// A function of texts. It gives null where an argument is null.
+struct Declared {
+    /// Name and arguments.
+    usage: &'static str,
+    doc: &'static str,
+    eval: Eval,
+}
+
+/// What a function does with its arguments, of which there are one or two.
+#[derive(Clone, Copy)]
+enum Eval {
+    Text(fn(&str) -> Option<String>),
+    Number(fn(&str) -> f64),
+    Truth(fn(&str) -> Option<bool>),
+    TruthOfTwo(fn(&str, &str) -> Option<bool>),
+}
+
+impl Eval {
+    fn returns(self) -> DataType {
+        match self {
+            Eval::Text(_) => DataType::Utf8View,
+            Eval::Number(_) => DataType::Float64,
+            Eval::Truth(_) | Eval::TruthOfTwo(_) => DataType::Boolean,
+        }
+    }
+
+    fn arguments(self) -> usize {
+        match self {
+            Eval::TruthOfTwo(_) => 2,
+            Eval::Text(_) | Eval::Number(_) | Eval::Truth(_) => 1,
+        }
+    }
+}
+
+struct TextFunction {
+    declared: &'static Declared,
+    signature: Signature,
+}
+
+impl TextFunction {
+    fn new(declared: &'static Declared) -> TextFunction {
+        let arguments = vec![DataType::Utf8View; declared.eval.arguments()];
+        TextFunction {
+            declared,
+            signature: Signature::exact(arguments, Volatility::Immutable),
+        }
+    }
+}
+
+impl fmt::Debug for TextFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}({})", type_name::<TextFunction>(), self.declared.usage)
+    }
+}
+
+impl PartialEq for TextFunction {
+    fn eq(&self, other: &TextFunction) -> bool {
+        self.declared.usage == other.declared.usage
+    }
+}
+
+impl Eq for TextFunction {}
+
+impl Hash for TextFunction {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.declared.usage.hash(state);
+    }
+}
+
+/// The name in `name(arguments)`.
+fn name_of(usage: &'static str) -> &'static str {
+    usage.split_once('(').map_or(usage, |(name, _)| name)
+}
+
+impl ScalarUDFImpl for TextFunction {
+    fn name(&self) -> &str {
+        name_of(self.declared.usage)
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.declared.eval.returns())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let one = |i: usize| match args.args.get(i) {
+            Some(value) => value.to_array(args.number_rows),
+            None => datafusion::common::exec_err!("{} misses an argument", self.declared.usage),
+        };
+        let first = one(0)?;
+        let result: ArrayRef = match self.declared.eval {
+            Eval::Text(eval) => {
+                let mut out = StringViewBuilder::new();
+                texts(&first).for_each(|t| out.append_option(t.and_then(eval)));
+                Arc::new(out.finish())
+            }
+            Eval::Number(eval) => {
+                let mut out = Float64Builder::new();
+                texts(&first).for_each(|t| out.append_option(t.map(eval)));
+                Arc::new(out.finish())
+            }
+            Eval::Truth(eval) => {
+                let mut out = BooleanBuilder::new();
+                texts(&first).for_each(|t| out.append_option(t.and_then(eval)));
+                Arc::new(out.finish())
+            }
+            Eval::TruthOfTwo(eval) => {
+                let second = one(1)?;
+                let mut out = BooleanBuilder::new();
+                let pairs = texts(&first).zip(texts(&second));
+                pairs.for_each(|(a, b)| out.append_option(a.zip(b).and_then(|(a, b)| eval(a, b))));
+                Arc::new(out.finish())
+            }
+        };
+        Ok(ColumnarValue::Array(result))
+    }
+}
+
+fn texts(array: &dyn Array) -> impl Iterator<Item = Option<&str>> {
+    array.as_string_view_opt().into_iter().flatten()
+}

@@ -1,0 +1,107 @@
+//! Functions of network addresses.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use super::{Declared, Eval};
+
+pub(super) const FUNCTIONS: &[Declared] = &[
+    Declared {
+        usage: "cidr_contains(network, address)",
+        doc: "Whether a network (`10.0.0.0/8`, `fe80::/10`, a single address) has an address; null where one of them is none.",
+        eval: Eval::TruthOfTwo(cidr_contains),
+    },
+    Declared {
+        usage: "is_private_ip(address)",
+        doc: "Whether an address is not of the internet: private, shared, link-local, loopback or none at all.",
+        eval: Eval::Truth(|address| Some(is_private(parse(address)?))),
+    },
+];
+
+/// IPv4 addresses in the form of IPv6 are IPv4 addresses.
+fn parse(address: &str) -> Option<IpAddr> {
+    Some(address.trim().parse::<IpAddr>().ok()?.to_canonical())
+}
+
+fn bits(address: IpAddr) -> (u128, u32) {
+    match address {
+        IpAddr::V4(v4) => (v4.to_bits().into(), 32),
+        IpAddr::V6(v6) => (v6.to_bits(), 128),
+    }
+}
+
+fn cidr_contains(network: &str, address: &str) -> Option<bool> {
+    let (base, len) = match network.split_once('/') {
+        Some((base, len)) => (
+            base.trim().parse::<IpAddr>().ok()?,
+            Some(len.trim().parse::<u32>().ok()?),
+        ),
+        None => (network.trim().parse().ok()?, None),
+    };
+    let ((base, width), (address, of_address)) = (bits(base), bits(parse(address)?));
+    let len = len.unwrap_or(width);
+    if len > width {
+        return None;
+    }
+    let shift = width - len;
+    let prefix = |bits: u128| bits.checked_shr(shift).unwrap_or(0);
+    Some(width == of_address && prefix(base) == prefix(address))
+}
+
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            // RFC 6598: addresses that providers share among their customers.
+            let shared = v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64;
+            v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || shared
+        }
+        IpAddr::V6(v6) => {
+            v6.is_loopback() || v6 == Ipv6Addr::UNSPECIFIED || v6.is_unique_local() || v6.is_unicast_link_local()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_have_their_addresses() {
+        assert_eq!(cidr_contains("10.0.0.0/8", "10.1.2.3"), Some(true));
+        assert_eq!(cidr_contains("10.0.0.0/8", "11.1.2.3"), Some(false));
+        assert_eq!(
+            cidr_contains("10.1.2.3/8", "10.9.9.9"),
+            Some(true),
+            "bits behind the prefix do not count"
+        );
+        assert_eq!(cidr_contains("0.0.0.0/0", "8.8.8.8"), Some(true));
+        assert_eq!(cidr_contains("::/0", "8.8.8.8"), Some(false));
+        assert_eq!(cidr_contains("10.0.0.0/8", "::ffff:10.1.1.1"), Some(true));
+        assert_eq!(cidr_contains("fe80::/10", "fe80::1"), Some(true));
+        assert_eq!(cidr_contains("::1", "::1"), Some(true));
+        assert_eq!(
+            (cidr_contains("10.0.0.0/33", "10.0.0.1"), cidr_contains("x", "10.0.0.1")),
+            (None, None)
+        );
+    }
+
+    #[test]
+    fn what_is_not_of_the_internet() {
+        for private in [
+            "10.0.0.7",
+            "192.168.1.1",
+            "172.31.0.1",
+            "127.0.0.1",
+            "100.64.0.1",
+            "169.254.1.1",
+            "fd00::1",
+            "::1",
+            "0.0.0.0",
+        ] {
+            assert_eq!(parse(private).map(is_private), Some(true), "{private}");
+        }
+        for public in ["8.8.8.8", "172.32.0.1", "100.128.0.1", "2001:4860::1"] {
+            assert_eq!(parse(public).map(is_private), Some(false), "{public}");
+        }
+        assert_eq!(parse("not an address"), None);
+    }
+}

@@ -1,0 +1,128 @@
+//! `ctrace explain`: why a rule fires on an event, or does not.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use ctrace_replay::{Explanation, Finder, LoadOptions, RuleSet};
+use ctrace_trace::block::decoded::EventView;
+use ctrace_trace::catalogue::{self, FieldArg, Value};
+use ctrace_trace::escape;
+
+use crate::read::Resolve;
+use crate::{exit, output, rule_files};
+
+/// Arguments of `ctrace explain`.
+#[derive(clap::Args)]
+#[command(override_usage = "ctrace explain [OPTIONS] <RULE> <EVENT> <CASE> --rules <FILE>...")]
+pub(crate) struct Args {
+    /// Name of the rule, or the beginning of it
+    rule: String,
+    /// Number of the event (evt.num; `replay --ids` shows it)
+    event: u64,
+    /// Case folder or segment file
+    case: PathBuf,
+    /// Rules files in Falco's format, or folders of them
+    #[arg(short = 'r', long = "rules", required = true, num_args = 1.., value_name = "FILE")]
+    rules: Vec<PathBuf>,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+    /// Whose knowledge names containers: the whole case's, or only what was known when the event was recorded
+    #[arg(long, value_enum, default_value_t = Resolve::Case, value_name = "WHOSE")]
+    resolve: Resolve,
+}
+
+/// Explains.
+pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
+    let Some(rules) = rule_files::load(&args.rules, &LoadOptions::default())? else {
+        return Ok(exit::USAGE);
+    };
+    let rule = rule(&rules.set, &args.rule)?;
+    let case = output::open_case(&args.case)?;
+    let mut finder = Finder::new(&case, args.resolve == Resolve::Case);
+    let found = match finder.with(args.event, |e| (about(e), rules.set.explain(rule, e))) {
+        Ok(found) => found,
+        Err(problem) => return Err(exit::damaged(anyhow::anyhow!("{problem}"))),
+    };
+    let Some((about, explanation)) = found else {
+        return Err(exit::usage(anyhow::anyhow!("the case has no event {}", args.event)));
+    };
+    let Some(explanation) = explanation else {
+        return Err(exit::usage(anyhow::anyhow!(
+            "the rule's macros nest too deeply to be shown"
+        )));
+    };
+    let mut out = output::stdout();
+    if args.json {
+        writeln!(out, "{}", output::visible_json(&explanation.json().to_string()))?;
+    } else {
+        for line in lines(&explanation, &about) {
+            writeln!(out, "{}", escape::text(&line))?;
+        }
+    }
+    out.flush()?;
+    Ok(exit::DONE)
+}
+
+/// The rule of a name; the only one that begins so where none has it.
+fn rule(set: &RuleSet, name: &str) -> anyhow::Result<usize> {
+    let rules = || set.rules().iter().enumerate();
+    if let Some((at, _)) = rules().find(|(_, r)| r.name == name) {
+        return Ok(at);
+    }
+    let lower = name.to_lowercase();
+    let near: Vec<_> = rules()
+        .filter(|(_, r)| r.name.to_lowercase().starts_with(&lower))
+        .collect();
+    match near.as_slice() {
+        [(at, _)] => Ok(*at),
+        [] => Err(exit::usage(anyhow::anyhow!("no rule is called '{name}'"))),
+        several => {
+            let names: Vec<String> = several.iter().map(|(_, r)| format!("'{}'", r.name)).collect();
+            Err(exit::usage(anyhow::anyhow!("'{name}' may be {}", names.join(", "))))
+        }
+    }
+}
+
+/// What stands above the tree: when, what, by whom.
+fn about(event: EventView<'_>) -> String {
+    let field = |name: &str| match catalogue::find(name).map(|f| f.of(event, &FieldArg::None)) {
+        None | Some(Value::Absent) => "<NA>".to_owned(),
+        Some(Value::Str(s)) => escape::bytes(&s),
+        Some(other) => other.to_string(),
+    };
+    format!(
+        "{}: {} by {} (pid {}, container {})",
+        output::time(event.ts()),
+        field("evt.type"),
+        field("proc.name"),
+        field("proc.pid"),
+        field("container.name"),
+    )
+}
+
+/// The whole answer.
+fn lines(explanation: &Explanation, about: &str) -> Vec<String> {
+    let verdict = if explanation.fires { "fires" } else { "does not fire" };
+    let mut lines = vec![format!(
+        "rule '{}' {verdict} on event {}, {about}",
+        explanation.rule, explanation.event
+    )];
+    if let Some((rule, event)) = &explanation.other_source {
+        lines.push(format!(
+            "the rule is about events of source {rule}, the event is of source {event}"
+        ));
+    }
+    lines.extend(explanation.lines());
+    if explanation.other_source.is_none() {
+        lines.push("decided by:".to_owned());
+        lines.extend(
+            explanation
+                .tree
+                .deciding()
+                .iter()
+                .map(|d| format!("  {}", d.sentence())),
+        );
+    }
+    lines
+}
