@@ -20,7 +20,9 @@ mod processes;
 mod scap;
 mod sink;
 mod strace;
+mod sysmon;
 mod tetragon;
+mod tracee;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -91,7 +93,9 @@ pub static IMPORTERS: &[&dyn Importer] = &[
     &container_log::Cri,
     &falco::FALCO,
     &tetragon::TETRAGON,
+    &tracee::TRACEE,
     &journal::JOURNAL,
+    &sysmon::Sysmon,
     &laurel::Laurel,
     &strace::Strace,
 ];

@@ -18,6 +18,8 @@ const SAMPLES: &[(&str, &str)] = &[
     ("k8s-audit.jsonl", "k8s-audit"),
     ("laurel.jsonl", "laurel"),
     ("strace.log", "strace"),
+    ("sysmon.log", "sysmon"),
+    ("tracee.jsonl", "tracee"),
     ("tetragon.jsonl", "tetragon"),
     (
         "c0ffee0123456789abcdef0123456789abcdef0123456789abcdefaabbccddee-json.log",

@@ -75,6 +75,11 @@ impl World {
 
     /// Takes over what a call that succeeded changed.
     pub(super) fn apply(&mut self, at: &Stamped<'_>, call: &Call<'_>, told: &[Told]) {
+        /// `-EINPROGRESS`: a socket that does not block connects in the background.
+        const BEGUN: i64 = -115;
+        if call.name == "connect" && call.ret.is_some_and(|r| r >= 0 || r == BEGUN) {
+            self.connect(at.tid, call, told);
+        }
         let Some(ret) = call.ret.filter(|r| *r >= 0) else {
             return;
         };
