@@ -262,7 +262,7 @@ mod tests {
         assert_eq!(string(b"\"open"), None);
         assert_eq!(string(b"\"\\777\""), None);
         let split = |t: &'static [u8]| split(t).map(|(a, end)| (a.len(), end));
-        assert_eq!(split(b"3, \"a,)\", {x=[1, 2]}, f(1)) = 0"), Some((4, 27)));
+        assert_eq!(split(b"3, \"a,)\", {x=[1, 2]}, f(1)) = 0"), Some((4, 26)));
         assert_eq!(split(b"3, \"a"), None);
     }
 
