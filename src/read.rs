@@ -106,7 +106,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         tail: args.tail,
         span: args.questions.span(&case),
         next: 0,
-        begin: args.relative.then(|| case.totals().ts.map_or(0, |(from, _)| from)),
+        begin: args
+            .relative
+            .then(|| case.blocks().next().map_or(0, |b| b.head().base_ts)),
         color: args.color.is_wanted(),
     };
     let mut problems = reading.run(&case, args.resolve)?;
@@ -212,7 +214,7 @@ impl Reading {
     fn line(&self, event: EventView<'_>) -> anyhow::Result<String> {
         let mut line = self.printer.line(event)?;
         if let Some(begin) = self.begin {
-            // What was recorded late may be older than the first event.
+            // What was recorded late, or by another source, may be older than the first event.
             let sign = if event.ts() < begin { '-' } else { '+' };
             let ns = event.ts().abs_diff(begin);
             line = format!("{sign}{}.{:09} {line}", ns / 1_000_000_000, ns % 1_000_000_000);

@@ -139,7 +139,8 @@ impl Tree {
             tree.processes.entry(process).or_default().push(image);
         }
         for (process, images) in &tree.processes {
-            // The parent of the last image: who adopted an orphan is no parent, but the first may not know any.
+            // The first that is known: who adopted an orphan later is no parent. Earlier than the process itself, so that a
+            // damaged case makes no circle.
             let parents = images.iter().filter_map(|i| tree.of_image.get(&i.parent_key?));
             let parent = parents.copied().find(|p| p < process);
             tree.children.entry(parent).or_default().push(*process);

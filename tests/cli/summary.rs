@@ -225,6 +225,8 @@ fn live_calls_are_counted_as_strace_counts_them_needs_root() {
     let mut found = counts(&rows(&case, "syscalls", &["--where", &condition]));
     // What never returns is no call to strace.
     assert_eq!(found.remove("exit_group"), Some((1, 0)));
+    // How often a shell asks for signals depends on which of them its parent ignores.
+    assert!(found.remove("rt_sigaction").is_some() && expected.remove("rt_sigaction").is_some());
     assert!(
         expected.len() > 10 && expected.values().any(|c| c.1 > 0),
         "{expected:?}"
