@@ -29,8 +29,8 @@ pub(super) struct Questions {
     /// Show only events of this effective user, by id or name
     #[arg(long, value_name = "USER")]
     user: Option<String>,
-    /// Show only events of users who logged in as this one, by id or name
-    #[arg(long, value_name = "USER")]
+    /// Show only events of users who logged in as this one, by id or name; -1 for those where nobody did
+    #[arg(long, value_name = "USER", allow_negative_numbers = true)]
     loginuid: Option<String>,
     /// Show only events about files whose path holds this text
     #[arg(long, value_name = "TEXT")]
@@ -109,7 +109,7 @@ impl Questions {
     }
 
     fn conditions(&self) -> Vec<String> {
-        let id_or_name = |text: &String, id: &str, name: &str| match text.parse::<u32>() {
+        let id_or_name = |text: &String, id: &str, name: &str| match text.parse::<i64>() {
             Ok(n) => format!("{id} = {n}"),
             Err(_) => format!("{name} = {}", quoted(text)),
         };
@@ -124,7 +124,7 @@ impl Questions {
         let loginuid = |text: &String| {
             let of_process = id_or_name(text, "user.loginuid", "user.loginname");
             let of_record = text
-                .parse::<u32>()
+                .parse::<i64>()
                 .map_or_else(|_| String::new(), |n| format!(" or audit.auid = {n}"));
             format!("({of_process}{of_record})")
         };

@@ -101,9 +101,9 @@ fn audit_is_counted_as_its_records_say() {
 
     let count = |filter: &str| read(&["-p", "%evt.num", filter]).len();
     let keys = rows(sample(), "audit_keys", &["--audit=keys"]);
-    assert_eq!((keys.len(), &keys[0]["key"]), (1, &Value::from("ctrace-lab")));
-    assert_eq!(keys[0]["events"], count("audit.key=ctrace-lab"));
-    assert_eq!(keys[0]["failed"], count("audit.key=ctrace-lab and audit.success=no"));
+    assert_eq!((keys.len(), &keys[0]["key"]), (1, &Value::from("watch")));
+    assert_eq!(keys[0]["events"], count("audit.key=watch"));
+    assert_eq!(keys[0]["failed"], count("audit.key=watch and audit.success=no"));
     let failures = rows(sample(), "audit_failures", &["--audit=failures"]);
     let failed: u64 = failures.iter().filter_map(|r| r["events"].as_u64()).sum();
     assert_eq!(failed, count("audit.success=no") as u64);
