@@ -12,5 +12,7 @@ mod rule_work;
 mod rules;
 mod run;
 mod skip;
+mod summary;
+mod tree;
 mod triage;
 mod usage;
