@@ -168,6 +168,24 @@ pub struct Event<'a> {
     pub data: &'a [u8],
 }
 
+impl<'a> Event<'a> {
+    /// An event without thread, process, result and descriptor.
+    pub fn bare(ts: u64, kind: EventType, args: &'a [Arg<'a>]) -> Event<'a> {
+        Event {
+            ts,
+            kind,
+            cpu: 0,
+            tid: 0,
+            image: None,
+            ret: None,
+            fd_num: None,
+            fd: None,
+            args,
+            data: &[],
+        }
+    }
+}
+
 /// One argument of an [`Event`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arg<'a> {
@@ -184,4 +202,11 @@ pub enum Arg<'a> {
         /// The caller's string.
         raw: &'a [u8],
     },
+}
+
+impl<'a> Arg<'a> {
+    /// A text that is none when it is empty.
+    pub fn text(text: &'a [u8]) -> Arg<'a> {
+        if text.is_empty() { Arg::None } else { Arg::Str(text) }
+    }
 }

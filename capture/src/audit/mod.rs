@@ -4,6 +4,7 @@
 //! to the kernel's multicast, which needs no daemon and disturbs none.
 
 mod address;
+mod emit;
 mod event;
 mod field;
 mod group;

@@ -1,6 +1,9 @@
 //! Types of audit records: the number in the kernel's messages and the name in logs.
 
 use std::fmt;
+use std::sync::LazyLock;
+
+use hashbrown::HashMap;
 
 /// What kind of record it is (`linux/audit.h`; those above 1099 that user space sends: audit-userspace's
 /// `audit-records.h`).
@@ -12,6 +15,8 @@ impl RecordType {
     pub const LOGIN: RecordType = RecordType(1006);
     /// A system call, at its exit.
     pub const SYSCALL: RecordType = RecordType(1300);
+    /// A working directory.
+    pub const CWD: RecordType = RecordType(1307);
     /// A change of the audit configuration.
     pub const CONFIG_CHANGE: RecordType = RecordType(1305);
     /// Arguments of an execve.
@@ -21,8 +26,9 @@ impl RecordType {
 
     /// The type of a name as logs have it, including `UNKNOWN[1234]`.
     pub fn from_name(name: &[u8]) -> Option<RecordType> {
-        let known = NAMES.iter().find(|(_, n)| n.as_bytes() == name);
-        if let Some((number, _)) = known {
+        static BY_NAME: LazyLock<HashMap<&[u8], u16>> =
+            LazyLock::new(|| NAMES.iter().map(|(number, name)| (name.as_bytes(), *number)).collect());
+        if let Some(number) = BY_NAME.get(name) {
             return Some(RecordType(*number));
         }
         let number = name.strip_prefix(b"UNKNOWN[")?.strip_suffix(b"]")?;

@@ -24,9 +24,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ctrace_trace::case::{CaseError, CaseWriter, Summary};
-use ctrace_trace::event::{Arg, EventType};
+use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::segment::Tool;
 
+use crate::docker::ContainerImages;
 use crate::host::{Clock, audit_utc_ns, boot_time_ns, hurry, utc_ns};
 use crate::privileges;
 use crate::record_args::RecordArgs;
@@ -36,7 +37,7 @@ use crate::syscall::{Record, SyscallSource};
 use child::Observed;
 use gaps::{Gap, RingLosses};
 use hold::Settled;
-use messages::{ContainerImages, Message, Queue, own};
+use messages::{Message, Queue};
 use order::Waiting;
 use output::Output;
 use scope::Selection;
@@ -182,11 +183,14 @@ impl Recorder {
     /// Writes what a reader has to know first: that a recording began, and which sources it lacks.
     fn start(&mut self, began: u64) -> Result<(), RecordError> {
         let names = self.sources.names().join(",");
-        self.output
-            .push(&own(began, EventType::CAPTURE_START, &[Arg::Str(names.as_bytes())]));
+        self.output.push(&Event::bare(
+            began,
+            EventType::CAPTURE_START,
+            &[Arg::Str(names.as_bytes())],
+        ));
         for absent in &self.sources.absent {
             let args = [Arg::Str(absent.source.as_bytes()), Arg::Str(absent.reason.as_bytes())];
-            self.output.push(&own(began, EventType::SOURCE_LOST, &args));
+            self.output.push(&Event::bare(began, EventType::SOURCE_LOST, &args));
         }
         self.output.take_failure()
     }
@@ -378,8 +382,11 @@ impl Recorder {
             self.queue.push(now, Message::Late(late));
         }
         self.release(u64::MAX >> 1);
-        self.output
-            .push(&own(utc_ns(), EventType::CAPTURE_STOP, &[Arg::Str(reason.as_bytes())]));
+        self.output.push(&Event::bare(
+            utc_ns(),
+            EventType::CAPTURE_STOP,
+            &[Arg::Str(reason.as_bytes())],
+        ));
         self.output.take_failure()?;
         let (lost, late) = (self.lost, self.output.lateness().total());
         let summary = self.output.finish()?;

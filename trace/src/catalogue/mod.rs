@@ -12,6 +12,7 @@ mod docker;
 mod event;
 mod fd;
 mod fs;
+mod k8s_audit;
 mod lineage;
 mod process;
 mod recording;
@@ -235,6 +236,7 @@ pub const GROUPS: &[(&str, &[Field])] = &[
     ("Container", container::FIELDS),
     ("Docker", docker::FIELDS),
     ("Audit", audit::FIELDS),
+    ("Kubernetes audit", k8s_audit::FIELDS),
     ("Container log and recording", recording::FIELDS),
 ];
 

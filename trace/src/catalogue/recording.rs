@@ -7,7 +7,7 @@ use crate::block::decoded::EventView;
 use crate::event::{Arg, EventType, Source};
 use crate::names;
 use crate::schema::NameSet;
-use FieldType::{Int, Str, Timestamp};
+use FieldType::{Bool, Int, Str, Timestamp};
 use Getter::Event;
 
 const ARGS: Need = Need::ARGS_HOT;
@@ -15,6 +15,14 @@ const ARGS: Need = Need::ARGS_HOT;
 fn log<'a>(e: EventView<'a>, name: &str) -> Value<'a> {
     if e.kind() == Some(EventType::CONTAINER_LOG) {
         str_arg(e, name)
+    } else {
+        Value::Absent
+    }
+}
+
+fn partial(e: EventView<'_>) -> Value<'_> {
+    if e.kind() == Some(EventType::CONTAINER_LOG) {
+        Value::Bool(e.arg_named("partial") == Arg::Num(1))
     } else {
         Value::Absent
     }
@@ -59,6 +67,24 @@ pub(super) const FIELDS: &[Field] = &[
         Event(|e, _| log(e, "message")),
     )
     .reading(ARGS),
+    field(
+        "log.partial",
+        "log_partial",
+        Bool,
+        "Whether the line goes on in the next event of its stream.",
+        Event(|e, _| partial(e)),
+    )
+    .reading(ARGS)
+    .no_column(),
+    field(
+        "log.attrs",
+        "log_attrs",
+        Str,
+        "What else the engine wrote with the line (labels, environment, tag), a JSON object.",
+        Event(|e, _| log(e, "attrs")),
+    )
+    .reading(ARGS)
+    .no_column(),
     field(
         "capture.source",
         "capture_source",

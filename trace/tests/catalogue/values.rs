@@ -308,6 +308,14 @@ fn other_sources() {
         ("gap", "capture.lost", "12"),
         ("log", "log.stream", "stderr"),
         ("log", "log.message", "panic"),
+        ("log", "log.partial", "true"),
+        ("log", "log.attrs", "{\"tag\":\"web\"}"),
+        ("k8s", "ka.verb", "create"),
+        ("k8s", "ka.user.groups", "devs"),
+        ("k8s", "ka.req.role.rules.verbs", "get"),
+        ("k8s", "ka.req.pod.containers.eff_run_as_user", "5"),
+        ("k8s", "ka.response.reason", "Forbidden"),
+        ("log", "ka.verb", "<NA>"),
         ("log", "container.name", "web-1"),
     ]);
 }
