@@ -91,6 +91,8 @@ pub enum SourceArg {
     Docker,
     /// Audit records, by netlink multicast.
     Audit,
+    /// What containers in the scope write to their standard output and error, as the Docker engine keeps it.
+    ContainerLogs,
 }
 
 impl SourceArg {
@@ -100,6 +102,7 @@ impl SourceArg {
             SourceArg::Syscalls => "syscalls",
             SourceArg::Docker => "docker",
             SourceArg::Audit => "audit",
+            SourceArg::ContainerLogs => "container-logs",
         }
     }
 }

@@ -11,16 +11,16 @@ use crate::case::{Row, closed, each_block, open, rows};
 use crate::run::{Running, folder, output, project, recording};
 use crate::skip::variable;
 
-const IMAGE: &str = "ctrace-lab/busybox";
+pub(crate) const IMAGE: &str = "ctrace-lab/busybox";
 
 /// A private dockerd; stopped when dropped.
-struct Engine {
-    dir: PathBuf,
-    host: String,
+pub(crate) struct Engine {
+    pub(crate) dir: PathBuf,
+    pub(crate) host: String,
 }
 
 impl Engine {
-    fn up(dir: PathBuf) -> Engine {
+    pub(crate) fn up(dir: PathBuf) -> Engine {
         let script = project().join("tests/lab/dockerd");
         let out = Command::new(script).arg("up").arg(&dir).output().expect("bash");
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
@@ -29,7 +29,7 @@ impl Engine {
     }
 
     /// Busybox alone is enough, and quick to make.
-    fn with_image(self) -> Engine {
+    pub(crate) fn with_image(self) -> Engine {
         let script = "set -e; d=$(mktemp -d); mkdir $d/bin; cp $(command -v busybox) $d/bin/busybox; \
                       for a in sh cat sleep true; do ln -s busybox $d/bin/$a; done; \
                       tar -C $d -c . | docker -H $1 import - $2; rm -r $d";
@@ -37,12 +37,12 @@ impl Engine {
         self
     }
 
-    fn docker(&self, args: &[&str]) -> String {
+    pub(crate) fn docker(&self, args: &[&str]) -> String {
         output("docker", &[&["-H", &self.host], args].concat())
     }
 
     /// Ends the daemon, by its pid.
-    fn stop(&self) {
+    pub(crate) fn stop(&self) {
         let pid = fs::read_to_string(self.dir.join("dockerd.pid")).expect("it runs");
         output("kill", &[pid.trim()]);
         let begun = Instant::now();
@@ -60,7 +60,7 @@ impl Drop for Engine {
     }
 }
 
-fn engine(test: &str, dir: &tempfile::TempDir) -> Option<Engine> {
+pub(crate) fn engine(test: &str, dir: &tempfile::TempDir) -> Option<Engine> {
     variable(test, "CTRACE_TEST_DOCKER")?;
     Some(Engine::up(dir.path().join("lab")))
 }

@@ -4,6 +4,7 @@
 mod acceptance;
 mod case;
 mod docker;
+mod logs;
 mod ends;
 mod faults;
 mod names;
