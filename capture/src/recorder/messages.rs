@@ -174,12 +174,7 @@ pub(super) fn take_audit(message: AuditMessage, queue: &mut Queue) {
 }
 
 /// Puts a message of the container logs where it belongs.
-pub(super) fn take_log(
-    message: LogMessage,
-    resolver: &mut Resolver,
-    images: &mut ContainerImages,
-    queue: &mut Queue,
-) {
+pub(super) fn take_log(message: LogMessage, resolver: &mut Resolver, images: &mut ContainerImages, queue: &mut Queue) {
     const SOURCE: &str = "container-logs";
     match message {
         LogMessage::Line(line) => queue.push(line.ts_ns, Message::Log(line)),

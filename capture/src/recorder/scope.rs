@@ -229,7 +229,6 @@ mod tests {
     use ctrace_trace::container::Container;
     use ctrace_trace::event::Arg;
 
-    
     use super::*;
 
     const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";

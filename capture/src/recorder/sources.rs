@@ -134,7 +134,9 @@ fn open_logs(args: &RecordArgs) -> Result<LogFollower, String> {
     let source = DockerSource::open(endpoint(args)?).map_err(|e| e.to_string())?;
     let scopes = args.scope.clone();
     let wanted = move |id: &str, name: &str| covers(&scopes, id, name);
-    source.follow_logs(utc_ns(), Box::new(wanted)).map_err(|e| e.to_string())
+    source
+        .follow_logs(utc_ns(), Box::new(wanted))
+        .map_err(|e| e.to_string())
 }
 
 fn endpoint(args: &RecordArgs) -> Result<Endpoint, String> {

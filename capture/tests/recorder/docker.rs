@@ -2,6 +2,8 @@
 //! one; the daemon behind it belongs to all tests and is left alone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -15,12 +17,12 @@ pub(crate) const IMAGE: &str = "ctrace-lab/busybox";
 
 /// A private dockerd; stopped when dropped.
 pub(crate) struct Engine {
-    pub(crate) dir: PathBuf,
+    dir: PathBuf,
     pub(crate) host: String,
 }
 
 impl Engine {
-    pub(crate) fn up(dir: PathBuf) -> Engine {
+    fn up(dir: PathBuf) -> Engine {
         let script = project().join("tests/lab/dockerd");
         let out = Command::new(script).arg("up").arg(&dir).output().expect("bash");
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
@@ -42,12 +44,34 @@ impl Engine {
     }
 
     /// Ends the daemon, by its pid.
-    pub(crate) fn stop(&self) {
+    fn stop(&self) {
         let pid = fs::read_to_string(self.dir.join("dockerd.pid")).expect("it runs");
         output("kill", &[pid.trim()]);
         let begun = Instant::now();
         while self.dir.join("dockerd.pid").exists() {
             assert!(begun.elapsed() < Duration::from_secs(30), "dockerd does not stop");
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Engine {
+    /// Ends the daemon and starts it as it was, with all that it keeps: `up` begins anew.
+    pub(crate) fn restart(&self) {
+        let pid = fs::read_to_string(self.dir.join("dockerd.pid")).expect("it runs");
+        let words = fs::read(format!("/proc/{}/cmdline", pid.trim())).expect("it runs");
+        let words: Vec<_> = words.split(|b| *b == 0).filter(|w| !w.is_empty()).collect();
+        self.stop();
+        let log = fs::File::options().append(true).open(self.dir.join("dockerd.log"));
+        Command::new(OsStr::from_bytes(words[0]))
+            .args(words[1..].iter().map(|w| OsStr::from_bytes(w)))
+            .stderr(log.expect("its log"))
+            .spawn()
+            .expect("dockerd");
+        let begun = Instant::now();
+        let answers = || Command::new("docker").args(["-H", &self.host, "version"]).output();
+        while !answers().expect("docker").status.success() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "dockerd does not answer");
             thread::sleep(Duration::from_millis(50));
         }
     }

@@ -4,9 +4,9 @@
 mod acceptance;
 mod case;
 mod docker;
-mod logs;
 mod ends;
 mod faults;
+mod logs;
 mod names;
 mod order;
 mod privileges;

@@ -234,7 +234,10 @@ mod tests {
     fn what_is_no_log_stream_is_an_error() {
         assert_eq!(decode(b"\x07\0\0\0\0\0\0\0", false, 8), Err(EntryError::Frame));
         assert_eq!(decode(b"\x01\0\0\0\xff\0\0\0", false, 8), Err(EntryError::Long));
-        assert_eq!(decode(b"\x01\0\0\0\0\0\0\0", false, 8), Err(EntryError::Told(String::new())));
+        assert_eq!(
+            decode(b"\x01\0\0\0\0\0\0\0", false, 8),
+            Err(EntryError::Told(String::new()))
+        );
         let told = decode(b"Error grabbing logs: EOF\n", true, 100);
         assert_eq!(told, Err(EntryError::Told("Error grabbing logs: EOF".to_owned())));
         assert_eq!(decode(&vec![b'x'; MAX_FRAME + 1], true, 4096), Err(EntryError::Long));

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use super::entry::Entries;
 use super::seen::Seen;
 use super::{LogLine, LogMessage, Wanted};
+use crate::docker::DockerSource;
 use crate::docker::client::{Client, DockerError};
 use crate::docker::event::DockerEvent;
 use crate::docker::http::{HttpError, Progress, Response};
 use crate::docker::lines::Lines;
 use crate::docker::outbox::now_ns;
-use crate::docker::DockerSource;
 
 /// How often a silent engine is left to look whether the source was stopped.
 const TICK: Duration = Duration::from_millis(200);
@@ -43,6 +43,17 @@ struct Stream {
     seen: Seen,
     /// It started again before its stream had ended.
     started_again: bool,
+    /// It had something new.
+    brought: bool,
+}
+
+/// Why a log is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// Its container runs, or has more to say.
+    Started,
+    /// The stream has ended, and there may be a rest. If not even the container is there, nobody can tell.
+    Rest,
 }
 
 /// The state of the thread.
@@ -144,7 +155,7 @@ impl Follower {
             self.send(LogMessage::Found { at_ns, lost_ns });
         }
         match self.client.running() {
-            Ok(ids) => ids.iter().for_each(|id| self.open(id)),
+            Ok(ids) => ids.iter().for_each(|id| self.open(id, Why::Started)),
             Err(error) => return error.to_string(),
         }
         if let Err(error) = events.set_wait(Duration::from_millis(1)) {
@@ -206,14 +217,14 @@ impl Follower {
                 if self.starts.len() > MAX_STARTS {
                     self.starts.pop_first();
                 }
-                self.open(&event.id);
+                self.open(&event.id, Why::Started);
             }
         }
         Ok(())
     }
 
     /// Opens the log of a container, if it is wanted and not open.
-    fn open(&mut self, id: &str) {
+    fn open(&mut self, id: &str, why: Why) {
         if let Some(stream) = self.streams.get_mut(id) {
             stream.started_again = true;
             return;
@@ -229,6 +240,7 @@ impl Follower {
                     entries: Entries::new(is_tty),
                     seen,
                     started_again: false,
+                    brought: false,
                 };
                 self.streams.insert(id.clone(), stream);
                 // What came together with the head no descriptor tells of.
@@ -240,6 +252,7 @@ impl Follower {
                 self.remember(id.clone(), seen);
                 self.cut.insert(id);
             }
+            Err(DockerError::Status { .. }) if why == Why::Rest => {}
             Err(error) => self.unread(&id, &seen, &error.to_string()),
         }
     }
@@ -276,8 +289,9 @@ impl Follower {
         match (progress, entries) {
             (Ok(Progress::Data | Progress::Idle), Ok(())) => {}
             (Ok(Progress::End), Ok(())) => {
-                if self.close(id) {
-                    self.open(id);
+                // Engines close a stream that is followed when the container ends, sometimes before its last line.
+                if let Some(again) = self.close(id) {
+                    self.open(id, again);
                 }
             }
             (Err(_), Ok(())) => {
@@ -294,13 +308,15 @@ impl Follower {
         }
     }
 
-    /// Forgets a stream; says whether its container has started again.
-    fn close(&mut self, id: &Arc<str>) -> bool {
-        let Some(stream) = self.streams.remove(id) else {
-            return false;
-        };
+    /// Forgets a stream; says whether there is reason to read on, and which.
+    fn close(&mut self, id: &Arc<str>) -> Option<Why> {
+        let stream = self.streams.remove(id)?;
         self.remember(id.clone(), stream.seen);
-        stream.started_again
+        match (stream.started_again, stream.brought) {
+            (true, _) => Some(Why::Started),
+            (false, true) => Some(Why::Rest),
+            (false, false) => None,
+        }
     }
 
     fn remember(&mut self, id: Arc<str>, seen: Seen) {
@@ -313,7 +329,7 @@ impl Follower {
     fn retry(&mut self) {
         self.retry_at = Instant::now() + RETRY;
         for id in std::mem::take(&mut self.cut) {
-            self.open(&id);
+            self.open(&id, Why::Started);
         }
     }
 
@@ -351,6 +367,7 @@ impl Stream {
     fn take(&mut self, ended: bool, lines: &mut Vec<LogLine>) -> Result<(), String> {
         while let Some(entry) = self.entries.next(ended).map_err(|e| e.to_string())? {
             if self.seen.is_new(&entry) {
+                self.brought = true;
                 lines.push(LogLine {
                     ts_ns: entry.ts_ns,
                     container: self.id.clone(),

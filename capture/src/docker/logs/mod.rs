@@ -102,11 +102,13 @@ impl DockerSource {
         let stop = Arc::new(AtomicBool::new(false));
         let needed = if self.client.is_own() { 0 } else { privileges::WRITE_ALL };
         let follower = Follower::new(self, sender, stop.clone(), since_ns, wanted);
-        let thread = thread::Builder::new().name("container-logs".to_owned()).spawn(move || {
-            // Where that is refused it goes on with what it has.
-            let _ = privileges::keep_only(needed);
-            follower.run();
-        })?;
+        let thread = thread::Builder::new()
+            .name("container-logs".to_owned())
+            .spawn(move || {
+                // Where that is refused it goes on with what it has.
+                let _ = privileges::keep_only(needed);
+                follower.run();
+            })?;
         Ok(LogFollower {
             messages,
             stop,
