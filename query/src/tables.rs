@@ -70,7 +70,12 @@ const DOCKER_EVENTS: KindTable = KindTable {
 
 const CONTAINER_LOGS: KindTable = KindTable {
     kind: EventType::CONTAINER_LOG,
-    fields: &["container.id", "container.full_id", "container.name", "container.image.repository"],
+    fields: &[
+        "container.id",
+        "container.full_id",
+        "container.name",
+        "container.image.repository",
+    ],
     params: &[
         ("stream", "stream", None, "`stdout` or `stderr`."),
         ("message", "message", None, "What was written, without the line's end."),
@@ -80,7 +85,12 @@ const CONTAINER_LOGS: KindTable = KindTable {
             None,
             "1 where the line goes on in the next row of its stream.",
         ),
-        ("attrs", "attrs", None, "What else the engine wrote with the line, JSON."),
+        (
+            "attrs",
+            "attrs",
+            None,
+            "What else the engine wrote with the line, JSON.",
+        ),
     ],
 };
 
@@ -269,7 +279,11 @@ impl KindTable {
                 doc,
             }))
         };
-        let fields = self.fields.iter().filter_map(|name| catalogue::find(name)).map(Column::Field);
+        let fields = self
+            .fields
+            .iter()
+            .filter_map(|name| catalogue::find(name))
+            .map(Column::Field);
         let first = [Column::Seq, Column::Ts].into_iter();
         first
             .chain(fields)
