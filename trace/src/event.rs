@@ -26,17 +26,20 @@ pub enum Source {
     Audit = 4,
     /// Kubernetes API server audit.
     K8sAudit = 5,
+    /// Records of other tools' logs; imported only.
+    Log = 6,
 }
 
 impl Source {
     /// Every source, in tie-breaking order.
-    pub const ALL: [Source; 6] = [
+    pub const ALL: [Source; 7] = [
         Source::Capture,
         Source::Syscall,
         Source::Docker,
         Source::ContainerLog,
         Source::Audit,
         Source::K8sAudit,
+        Source::Log,
     ];
 
     /// The name in output, in rules (`source:`) and in SQL.
@@ -48,6 +51,7 @@ impl Source {
             Source::ContainerLog => "container_log",
             Source::Audit => "audit",
             Source::K8sAudit => "k8s_audit",
+            Source::Log => "log",
         }
     }
 }
@@ -93,6 +97,8 @@ impl EventType {
     pub const AUDIT: EventType = EventType(0x1012);
     /// A Kubernetes audit event.
     pub const K8S_AUDIT: EventType = EventType(0x1013);
+    /// A record of another tool's log (an alert of Falco, a journal entry); imported only.
+    pub const LOG: EventType = EventType(0x1014);
     /// The recording began.
     pub const CAPTURE_START: EventType = EventType(0x1020);
     /// The recording ended in order.

@@ -128,6 +128,20 @@ fn others() -> Vec<EventSpec> {
                 ("code", Str),
             ],
         ),
+        // `type` and `severity` are the format's own words: a rule and its priority, a program and its syslog severity.
+        // `raw` is the record, whole.
+        other(
+            EventType::LOG,
+            "log",
+            Source::Log,
+            &[
+                ("format", Str),
+                ("type", Str),
+                ("severity", Str),
+                ("message", Str),
+                ("raw", Str),
+            ],
+        ),
         other(
             EventType::CAPTURE_START,
             "capture_start",

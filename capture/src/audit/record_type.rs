@@ -17,12 +17,18 @@ impl RecordType {
     pub const SYSCALL: RecordType = RecordType(1300);
     /// A working directory.
     pub const CWD: RecordType = RecordType(1307);
+    /// A file that a call is about.
+    pub const PATH: RecordType = RecordType(1302);
     /// A change of the audit configuration.
     pub const CONFIG_CHANGE: RecordType = RecordType(1305);
+    /// A socket address.
+    pub const SOCKADDR: RecordType = RecordType(1306);
     /// Arguments of an execve.
     pub const EXECVE: RecordType = RecordType(1309);
     /// End of an event; only on netlink.
     pub const EOE: RecordType = RecordType(1320);
+    /// The command line of the process.
+    pub const PROCTITLE: RecordType = RecordType(1327);
 
     /// The type of a name as logs have it, including `UNKNOWN[1234]`.
     pub fn from_name(name: &[u8]) -> Option<RecordType> {
@@ -39,6 +45,14 @@ impl RecordType {
     pub fn name(self) -> Option<&'static str> {
         let at = NAMES.binary_search_by_key(&self.0, |(number, _)| *number).ok()?;
         NAMES.get(at).map(|(_, name)| *name)
+    }
+
+    /// Whether such a record is about something that a call was given, and says nothing of who made it or how it ended.
+    pub const fn is_detail(self) -> bool {
+        matches!(
+            self,
+            RecordType::PATH | RecordType::SOCKADDR | RecordType::CWD | RecordType::EXECVE | RecordType::PROCTITLE
+        )
     }
 
     /// Whether such a record is an event of its own, which no end record follows: a message of a program, sent through

@@ -194,20 +194,21 @@ fn seen(event: &AuditEvent) -> Option<Seen<'_>> {
         seen.exec_ts = Some(event.ts_ns);
         seen.argv = Some(event.exec_args().join(&0).into());
     }
-    let mut best = true;
-    for record in event.records() {
-        match record.kind {
-            RecordType::SYSCALL => learn(&mut seen, &record),
-            RecordType::CWD => {
-                seen.cwd = fields(record.body)
-                    .find(|f| f.name == b"cwd")
-                    .map(|f| f.value.decoded())
-            }
-            // Without a system call the first record says who it was.
-            _ if best && event.syscall.is_none() => learn(&mut seen, &record),
-            _ => {}
+    // Without a system call the first record says who it was.
+    let who = if event.syscall.is_some() {
+        Some(RecordType::SYSCALL)
+    } else {
+        event.types.first().copied()
+    };
+    let wanted = |kind| Some(kind) == who || kind == RecordType::CWD;
+    for record in event.records_of(wanted) {
+        if record.kind == RecordType::CWD {
+            seen.cwd = fields(record.body)
+                .find(|f| f.name == b"cwd")
+                .map(|f| f.value.decoded());
+        } else {
+            learn(&mut seen, &record);
         }
-        best = false;
     }
     Some(seen)
 }

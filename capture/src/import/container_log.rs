@@ -124,6 +124,7 @@ fn entry(
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Json<'a> {
     #[serde(borrow)]
     log: Cow<'a, str>,
@@ -132,19 +133,49 @@ struct Json<'a> {
     #[serde(borrow)]
     time: Cow<'a, str>,
     #[serde(default)]
-    attrs: Option<serde_json::Map<String, serde_json::Value>>,
+    attrs: Option<Object>,
+}
+
+/// A line of a newer engine.
+#[derive(Deserialize)]
+struct Wider<'a> {
+    #[serde(borrow)]
+    log: Cow<'a, str>,
+    #[serde(borrow, default)]
+    stream: Cow<'a, str>,
+    #[serde(borrow)]
+    time: Cow<'a, str>,
+    #[serde(default)]
+    attrs: Option<Object>,
     #[serde(flatten)]
-    others: serde_json::Map<String, serde_json::Value>,
+    others: Object,
+}
+
+type Object = serde_json::Map<String, serde_json::Value>;
+
+/// What every line has, and what else there is. Looking for unknown members takes several times as long.
+fn read_json(line: &[u8]) -> serde_json::Result<(Json<'_>, Object)> {
+    if let Ok(json) = serde_json::from_slice(line) {
+        return Ok((json, Object::new()));
+    }
+    let wider: Wider<'_> = serde_json::from_slice(line)?;
+    let json = Json {
+        log: wider.log,
+        stream: wider.stream,
+        time: wider.time,
+        attrs: wider.attrs,
+    };
+    Ok((json, wider.others))
 }
 
 fn parse_json(line: &[u8]) -> Result<Entry<'_>, String> {
     if !line.trim_ascii_start().starts_with(b"{") {
         return Err("no JSON object".to_owned());
     }
-    let json: Json<'_> = serde_json::from_slice(line).map_err(|e| e.to_string())?;
+    let (json, others) = read_json(line).map_err(|e| e.to_string())?;
     let ts = parse_rfc3339(&json.time).ok_or("the time is not one of RFC 3339")?;
     let mut attrs = json.attrs.unwrap_or_default();
-    attrs.extend(json.others);
+    attrs.extend(others);
     let whole = json.log.ends_with('\n');
     let mut message = match json.log {
         Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),

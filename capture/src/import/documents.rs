@@ -24,6 +24,11 @@ pub(super) fn each(
             open.begin(line, scan);
             return Ok(());
         }
+        if open.is_torn_before(line.text) {
+            sink.bad(open.origin, 0, "JSON that does not end", &open.text)?;
+            open.end();
+            return take(line, sink);
+        }
         open.add(line.text);
         if open.scan.is_closed() {
             take(open.line(), sink)?;
@@ -70,6 +75,16 @@ impl Open {
         self.text.push(b'\n');
         self.text.extend_from_slice(text);
         self.scan.read(text);
+    }
+
+    /// Whether a line is a document of its own where none can stand.
+    fn is_torn_before(&self, line: &[u8]) -> bool {
+        let in_list = self.text.ends_with(b"[") || self.text.ends_with(b"},");
+        line.starts_with(b"{") && !in_list && {
+            let mut scan = Scan::default();
+            scan.read(line);
+            scan.is_closed()
+        }
     }
 
     fn line(&self) -> Line<'_> {

@@ -9,12 +9,20 @@ mod audit_log;
 mod container_log;
 mod docker_events;
 mod documents;
+mod falco;
 mod input;
+mod journal;
+mod json_records;
 mod k8s_audit;
+mod laurel;
 mod lines;
 mod processes;
 mod scap;
 mod sink;
+mod strace;
+mod sysmon;
+mod tetragon;
+mod tracee;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -83,6 +91,13 @@ pub static IMPORTERS: &[&dyn Importer] = &[
     &k8s_audit::K8sAudit,
     &container_log::JsonFile,
     &container_log::Cri,
+    &falco::FALCO,
+    &tetragon::TETRAGON,
+    &tracee::TRACEE,
+    &journal::JOURNAL,
+    &sysmon::Sysmon,
+    &laurel::Laurel,
+    &strace::Strace,
 ];
 
 /// So much of a file is judged.

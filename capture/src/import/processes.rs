@@ -79,6 +79,11 @@ impl Processes {
         image
     }
 
+    /// What is known of a process.
+    pub(super) fn of(&self, pid: u32) -> Option<&Arc<ProcessImage>> {
+        self.by_pid.get(&pid)
+    }
+
     /// A process began as a copy of another.
     pub(super) fn fork(&mut self, parent: u32, child: u32, ts: u64) {
         let Some(known) = self.by_pid.get(&parent) else { return };

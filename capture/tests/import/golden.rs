@@ -13,7 +13,14 @@ use crate::imported::{Imported, import_file, try_import_as};
 const SAMPLES: &[(&str, &str)] = &[
     ("audit.log", "audit"),
     ("docker-events.jsonl", "docker-events"),
+    ("falco.jsonl", "falco"),
+    ("journal.json", "journal"),
     ("k8s-audit.jsonl", "k8s-audit"),
+    ("laurel.jsonl", "laurel"),
+    ("strace.log", "strace"),
+    ("sysmon.log", "sysmon"),
+    ("tracee.jsonl", "tracee"),
+    ("tetragon.jsonl", "tetragon"),
     (
         "c0ffee0123456789abcdef0123456789abcdef0123456789abcdefaabbccddee-json.log",
         "json-file",

@@ -8,5 +8,6 @@ mod golden;
 mod imported;
 mod k8s_audit;
 mod skip;
+mod strace;
 mod sysdig;
 mod versions;

@@ -14,6 +14,7 @@ mod fd;
 mod fs;
 mod k8s_audit;
 mod lineage;
+mod log;
 mod process;
 mod recording;
 mod thread;
@@ -237,7 +238,8 @@ pub const GROUPS: &[(&str, &[Field])] = &[
     ("Docker", docker::FIELDS),
     ("Audit", audit::FIELDS),
     ("Kubernetes audit", k8s_audit::FIELDS),
-    ("Container log and recording", recording::FIELDS),
+    ("Container log and other logs", log::FIELDS),
+    ("Recording", recording::FIELDS),
 ];
 
 /// The field of that name (without brackets).

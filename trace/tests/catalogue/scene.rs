@@ -15,7 +15,7 @@ pub(crate) const TS: u64 = 1_709_251_199_000_000_001;
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
 /// The events by name, in the order of their rows.
-pub(crate) const EVENTS: [&str; 22] = [
+pub(crate) const EVENTS: [&str; 23] = [
     "open",
     "open fails",
     "relative open",
@@ -38,6 +38,7 @@ pub(crate) const EVENTS: [&str; 22] = [
     "gap",
     "log",
     "k8s",
+    "alert",
 ];
 
 pub(crate) struct Scene {
@@ -406,6 +407,19 @@ impl World {
                     ("namespace", Arg::Str(b"shop")),
                     ("name", Arg::Str(b"web")),
                     ("code", Arg::Str(b"201")),
+                ],
+            ),
+            "alert" => self.other(
+                EventType::LOG,
+                &[
+                    ("format", Arg::Str(b"falco")),
+                    ("type", Arg::Str(b"Shell")),
+                    ("severity", Arg::Str(b"Warning")),
+                    ("message", Arg::Str(b"a shell")),
+                    (
+                        "raw",
+                        Arg::Str(br#"{"name":"x","output_fields":{"proc.name":"sh","n":7}}"#),
+                    ),
                 ],
             ),
             other => panic!("{other}"),

@@ -316,6 +316,9 @@ fn other_sources() {
         ("k8s", "ka.req.pod.containers.eff_run_as_user", "5"),
         ("k8s", "ka.response.reason", "Forbidden"),
         ("log", "ka.verb", "<NA>"),
+        ("alert", "log.type", "Shell"),
+        ("alert", "log.message", "a shell"),
+        ("alert", "evt.source", "log"),
         ("log", "container.name", "web-1"),
     ]);
 }
