@@ -63,11 +63,13 @@ impl Engine {
         let words: Vec<_> = words.split(|b| *b == 0).filter(|w| !w.is_empty()).collect();
         self.stop();
         let log = fs::File::options().append(true).open(self.dir.join("dockerd.log"));
-        Command::new(OsStr::from_bytes(words[0]))
+        let mut daemon = Command::new(OsStr::from_bytes(words[0]))
             .args(words[1..].iter().map(|w| OsStr::from_bytes(w)))
             .stderr(log.expect("its log"))
             .spawn()
             .expect("dockerd");
+        // It ends when it is told to, perhaps after the test.
+        thread::spawn(move || daemon.wait());
         let begun = Instant::now();
         let answers = || Command::new("docker").args(["-H", &self.host, "version"]).output();
         while !answers().expect("docker").status.success() {
