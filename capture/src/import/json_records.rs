@@ -62,17 +62,14 @@ impl Importer for JsonFormat {
     }
 
     fn begin(&self) -> Box<dyn Reading> {
-        Box::new(Records {
-            format: *self,
-            world: World::default(),
-        })
+        Box::new(Records::new(*self))
     }
 }
 
 /// The reading of records.
-struct Records {
+pub(super) struct Records {
     format: JsonFormat,
-    world: World,
+    pub(super) world: World,
 }
 
 impl Reading for Records {
@@ -82,15 +79,27 @@ impl Reading for Records {
 }
 
 impl Records {
+    pub(super) fn new(format: JsonFormat) -> Records {
+        Records {
+            format,
+            world: World::default(),
+        }
+    }
+
     fn line(&mut self, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         let record: Value = match serde_json::from_slice(line.text) {
             Ok(record) => record,
             Err(error) => return sink.bad(line.origin, 0, &error.to_string(), line.text),
         };
-        if !record.is_object() || !(self.format.is_it)(&record) {
+        self.record(&record, line, sink)
+    }
+
+    /// Keeps a record.
+    pub(super) fn record(&mut self, record: &Value, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+        if !record.is_object() || !(self.format.is_it)(record) {
             return sink.unknown(line.origin, 0, "not a record of this format", line.text);
         }
-        let told = match (self.format.tell)(&record) {
+        let told = match (self.format.tell)(record) {
             Ok(told) => told,
             Err(reason) => return sink.bad(line.origin, 0, reason, line.text),
         };

@@ -93,7 +93,7 @@ pub static IMPORTERS: &[&dyn Importer] = &[
     &container_log::Cri,
     &falco::FALCO,
     &tetragon::TETRAGON,
-    &tracee::TRACEE,
+    &tracee::Tracee,
     &journal::JOURNAL,
     &sysmon::Sysmon,
     &laurel::Laurel,

@@ -8,7 +8,7 @@ use super::line::Call;
 
 /// An argument that was understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(in crate::import) enum Told {
     Nothing,
     Number(i64),
     Text(Vec<u8>),
@@ -17,7 +17,7 @@ pub(super) enum Told {
 }
 
 impl Told {
-    pub(super) fn arg(&self) -> Arg<'_> {
+    pub(in crate::import) fn arg(&self) -> Arg<'_> {
         match self {
             Told::Nothing => Arg::None,
             Told::Number(n) => Arg::Num(*n),
@@ -117,7 +117,7 @@ const NAMED: [(&str, i64); 8] = [
 ];
 
 /// A number as strace writes one; a descriptor may have its path behind it.
-pub(super) fn number(text: &[u8]) -> Option<i64> {
+pub(in crate::import) fn number(text: &[u8]) -> Option<i64> {
     let end = text
         .iter()
         .position(|b| !b.is_ascii_alphanumeric() && !matches!(b, b'-' | b'_'));
@@ -151,7 +151,7 @@ pub(super) fn number(text: &[u8]) -> Option<i64> {
 }
 
 /// Names joined by `|`, or a number. A name that is not known leaves the whole unknown: half of the flags would be wrong.
-fn flags(set: NameSet, text: &[u8]) -> Option<i64> {
+pub(in crate::import) fn flags(set: NameSet, text: &[u8]) -> Option<i64> {
     let mut all = 0;
     for part in text.split(|b| *b == b'|') {
         let value = match number(part) {
@@ -178,7 +178,7 @@ fn flags(set: NameSet, text: &[u8]) -> Option<i64> {
 }
 
 /// The number of a signal's name.
-pub(super) fn signal(name: &[u8]) -> Option<i64> {
+pub(in crate::import) fn signal(name: &[u8]) -> Option<i64> {
     (1..=64).find(|n| names::signal(*n).is_some_and(|known| known.as_bytes() == name))
 }
 
@@ -262,7 +262,7 @@ mod tests {
         assert_eq!(string(b"\"open"), None);
         assert_eq!(string(b"\"\\777\""), None);
         let split = |t: &'static [u8]| split(t).map(|(a, end)| (a.len(), end));
-        assert_eq!(split(b"3, \"a,)\", {x=[1, 2]}, f(1)) = 0"), Some((4, 27)));
+        assert_eq!(split(b"3, \"a,)\", {x=[1, 2]}, f(1)) = 0"), Some((4, 26)));
         assert_eq!(split(b"3, \"a"), None);
     }
 

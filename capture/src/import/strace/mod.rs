@@ -1,6 +1,6 @@
 //! Output of `strace -f -ttt`: every line that ends a call is an event of that call.
 
-mod arguments;
+pub(super) mod arguments;
 mod line;
 mod world;
 
