@@ -28,6 +28,7 @@ mod inspect;
 mod inspector;
 mod json;
 mod lines;
+pub(crate) mod logs;
 mod outbox;
 mod timestamp;
 

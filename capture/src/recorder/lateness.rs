@@ -56,6 +56,7 @@ impl Lateness {
         let source = match event.kind {
             EventType::DOCKER => "docker",
             EventType::AUDIT => "audit",
+            EventType::CONTAINER_LOG => "container-logs",
             kind if kind.is_syscall() || kind == EventType::PROCEXIT => "syscalls",
             _ => "recorder",
         };

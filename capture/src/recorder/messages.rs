@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use ctrace_trace::event::{Arg, Event, EventType};
 
 use crate::audit::{AuditEvent, AuditMessage, Loss};
+use crate::docker::logs::{LogLine, LogMessage};
 use crate::docker::{ContainerImages, DockerEvent, DockerMessage};
 use crate::resolver::Resolver;
 
@@ -16,6 +17,7 @@ use super::lateness::Late;
 pub(super) enum Message {
     Docker(Box<DockerEvent>),
     Audit(Box<AuditEvent>),
+    Log(LogLine),
     Gap(Gap),
     Late(Late),
     SourceLost { source: &'static str, reason: String },
@@ -59,6 +61,7 @@ fn size(message: &Message) -> usize {
     match message {
         Message::Docker(e) => e.raw.len() + 512,
         Message::Audit(e) => e.raw.len() + 512,
+        Message::Log(line) => line.text.len() + 256,
         _ => 256,
     }
 }
@@ -170,6 +173,38 @@ pub(super) fn take_audit(message: AuditMessage, queue: &mut Queue) {
     }
 }
 
+/// Puts a message of the container logs where it belongs.
+pub(super) fn take_log(message: LogMessage, resolver: &mut Resolver, images: &mut ContainerImages, queue: &mut Queue) {
+    const SOURCE: &str = "container-logs";
+    match message {
+        LogMessage::Line(line) => queue.push(line.ts_ns, Message::Log(line)),
+        // The engine's own source may have told the same.
+        LogMessage::Container(container) if images.get(&container.id) == Some(&container) => {}
+        LogMessage::Container(container) => {
+            images.learn(&container);
+            resolver.container(container);
+        }
+        LogMessage::Lost { at_ns, reason } => queue.push(at_ns, Message::SourceLost { source: SOURCE, reason }),
+        LogMessage::Found { at_ns, lost_ns } => {
+            let away = at_ns.saturating_sub(lost_ns) / 1_000_000;
+            let detail = format!("away for {away} ms; each log goes on where it was");
+            queue.push(at_ns, Message::SourceFound { source: SOURCE, detail });
+        }
+        LogMessage::Unread { at_ns, from_ns, reason } => {
+            queue.push(at_ns, Message::SourceLost { source: SOURCE, reason });
+            let gap = Gap {
+                source: SOURCE,
+                class: Class::Away,
+                count: 0,
+                cpu: -1,
+                from: from_ns,
+                to: at_ns,
+            };
+            queue.push(at_ns, Message::Gap(gap));
+        }
+    }
+}
+
 /// Hands a message to `sink` as an event.
 pub(super) fn emit(
     ts: u64,
@@ -186,6 +221,10 @@ pub(super) fn emit(
         Message::Audit(event) => {
             let image = event.pid.and_then(|pid| resolver.image_of(pid));
             event.with_event(image.as_ref(), |e| sink(e));
+        }
+        Message::Log(line) => {
+            let image = images.get_image(&line.container);
+            line.with_event(image.as_ref(), |e| sink(e));
         }
         Message::Gap(gap) => gap.emit(ts, sink),
         Message::Late(late) => late.emit(ts, sink),

@@ -28,6 +28,7 @@ use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::segment::Tool;
 
 use crate::docker::ContainerImages;
+use crate::docker::logs::LogFollower;
 use crate::host::{Clock, audit_utc_ns, boot_time_ns, hurry, utc_ns};
 use crate::privileges;
 use crate::record_args::RecordArgs;
@@ -50,6 +51,8 @@ const TICK: Duration = Duration::from_millis(5);
 /// How often losses and the clock are looked at, and what was taken is written: with what waits for its place in the
 /// order of time, a recorder that is killed loses no more than a second.
 const CHECK: Duration = Duration::from_millis(600);
+/// No logs of containers are taken while more than this waits.
+const MAX_QUEUED: usize = 32 << 20;
 /// What is left is drained no longer than this after the programs are detached.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -298,6 +301,14 @@ impl Recorder {
                 messages::take_audit(message, &mut self.queue);
             }
         }
+        if let Some(logs) = &self.sources.logs {
+            // The engine keeps what has to wait, and is not asked for it sooner.
+            while self.queue.bytes() < MAX_QUEUED
+                && let Ok(message) = logs.messages().try_recv()
+            {
+                messages::take_log(message, &mut self.resolver, &mut self.images, &mut self.queue);
+            }
+        }
     }
 
     /// Writes everything up to a moment of the boot clock, in order of time.
@@ -413,12 +424,18 @@ impl Recorder {
             {
                 audit.follower.stop();
             }
+            if begun.elapsed() >= hold
+                && let Some(logs) = &self.sources.logs
+            {
+                logs.stop();
+            }
+            let logged = self.sources.logs.as_ref().is_none_or(LogFollower::has_ended);
             let audited = self
                 .sources
                 .audit
                 .as_ref()
                 .is_none_or(|a| a.follower.progress().drained_ns == u64::MAX);
-            if begun.elapsed() >= hold && audited && pending == 0 {
+            if begun.elapsed() >= hold && audited && logged && pending == 0 {
                 break;
             }
             if begun.elapsed() >= DRAIN {

@@ -183,7 +183,7 @@ impl Lines {
 }
 
 /// Whether a container is in one of the scopes.
-fn covers(scopes: &[Scope], id: &str, name: &str) -> bool {
+pub(super) fn covers(scopes: &[Scope], id: &str, name: &str) -> bool {
     scopes.iter().any(|scope| match scope {
         Scope::Host | Scope::Containers => true,
         Scope::Container(wanted) => name == wanted || is_id(wanted) && id.starts_with(wanted.as_str()),
