@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ fn scenes() -> Vec<PathBuf> {
 }
 
 /// The technique that a scene is about; nothing for ordinary work.
-fn technique(scene: &PathBuf) -> Option<String> {
+fn technique(scene: &Path) -> Option<String> {
     let text = fs::read_to_string(scene.join("scene")).expect("a scene");
     let (_, rest) = text.split_once("# technique: ").expect("the technique of a scene");
     let technique = rest.split_whitespace().next().expect("a word").to_owned();
@@ -28,7 +28,7 @@ fn technique(scene: &PathBuf) -> Option<String> {
 }
 
 /// The alerts of the whole pack, or of a part of it, for a scene.
-fn alerts(scene: &PathBuf, rules: &str) -> Vec<Value> {
+fn alerts(scene: &Path, rules: &str) -> Vec<Value> {
     let case = scene.join("case");
     let mut args = ["replay", "--matching=all", "--json", "--rules"]
         .map(PathBuf::from)
