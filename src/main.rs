@@ -17,9 +17,12 @@ mod record;
 mod replay;
 mod rule_files;
 mod rules;
+mod summary;
 mod test;
+mod tree;
 mod triage;
 mod verify;
+mod when;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -44,6 +47,10 @@ enum Command {
     Info(info::Args),
     /// Print the events of a case, all or those that a filter in Falco's language selects
     Read(read::Args),
+    /// Count what happened, in the tables of strace -c, aureport and docker events
+    Summary(summary::Args),
+    /// Show the processes of a case under those that started them
+    Tree(tree::Args),
     /// Evaluate Falco and Sigma rules over a case and print alerts; the same bytes on every machine
     Replay(replay::Args),
     /// Tell why a rule fires on an event, or why it does not
@@ -82,6 +89,8 @@ fn main() -> ExitCode {
         Command::Import(args) => import::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Read(args) => read::run(&args),
+        Command::Summary(args) => summary::run(&args),
+        Command::Tree(args) => tree::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Verify(args) => verify::run(&args),

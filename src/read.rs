@@ -1,7 +1,12 @@
 //! `ctrace read`: the events of a case, one a line.
 
-use std::io::Write;
+mod questions;
+
+use std::collections::VecDeque;
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
 
 use ctrace_replay::{Diagnostics, Filter, Format};
 use ctrace_trace::block::Need;
@@ -16,6 +21,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::progress::Progress;
 use crate::{diagnosis, exit, output};
+use questions::Questions;
 
 /// What a line shows unless `-p` says otherwise.
 const DEFAULT_FORMAT: &str =
@@ -37,6 +43,20 @@ pub(crate) struct Args {
     /// Stop after this many events
     #[arg(short = 'n', long, value_name = "N")]
     limit: Option<u64>,
+    /// Show only the last N of the events that are selected
+    #[arg(long, value_name = "N", conflicts_with_all = ["limit", "follow"])]
+    tail: Option<usize>,
+    /// Go on while the case is being recorded: show events as their blocks are written
+    #[arg(short, long)]
+    follow: bool,
+    /// Begin each line with the seconds since the first event of the case
+    #[arg(long, conflicts_with = "json")]
+    relative: bool,
+    /// Show failures and the sources of events in colour
+    #[arg(long, value_enum, default_value_t = Color::Auto, value_name = "WHEN", conflicts_with = "json")]
+    color: Color,
+    #[command(flatten, next_help_heading = "Questions of ausearch, docker events and docker logs")]
+    questions: Questions,
     /// Whose knowledge names containers: the whole case's, or only what was known when an event was recorded
     #[arg(long, value_enum, default_value_t = Resolve::Case, value_name = "WHOSE")]
     resolve: Resolve,
@@ -51,20 +71,52 @@ pub(crate) enum Resolve {
     Recorded,
 }
 
+/// When lines are coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    fn is_wanted(self) -> bool {
+        match self {
+            Color::Auto => io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+            Color::Always => true,
+            Color::Never => false,
+        }
+    }
+}
+
+/// A case that is followed is looked at this often.
+const LOOK_AGAIN: Duration = Duration::from_millis(300);
+
 /// Prints them.
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let (Some(filter), Some(printer)) = (args.filter(), args.printer()) else {
         return Ok(exit::USAGE);
     };
-    let case = output::open_case(&args.case)?;
-    let left = args.limit.unwrap_or(u64::MAX);
-    let problems = Reading {
-        case: &case,
+    let mut case = output::open_case(&args.case)?;
+    let mut reading = Reading {
         filter,
         printer,
-        left,
+        left: args.limit.unwrap_or(u64::MAX),
+        tail: args.tail,
+        span: args.questions.span(&case),
+        next: 0,
+        begin: args
+            .relative
+            .then(|| case.blocks().next().map_or(0, |b| b.head().base_ts)),
+        color: args.color.is_wanted(),
+    };
+    let mut problems = reading.run(&case, args.resolve)?;
+    while args.follow && reading.left > 0 && case.segments().iter().any(|s| s.is_open()) {
+        thread::sleep(LOOK_AGAIN);
+        case = Case::open(&args.case)?;
+        problems.extend(reading.run(&case, args.resolve)?);
     }
-    .run(args.resolve)?;
     output::report(&problems);
     Ok(output::exit_code(case.problems().iter().chain(&problems), exit::DONE))
 }
@@ -72,7 +124,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
 impl Args {
     /// The condition, where there is one; `None` when it is wrong, which has then been told.
     fn filter(&self) -> Option<Option<Filter>> {
-        let text = self.filter.join(" ");
+        let text = self.questions.condition(&self.filter.join(" "));
         if text.trim().is_empty() {
             return Some(None);
         }
@@ -101,28 +153,50 @@ enum Printer {
     Json(Vec<&'static Field>),
 }
 
-struct Reading<'a> {
-    case: &'a Case,
+struct Reading {
     filter: Option<Filter>,
     printer: Printer,
     left: u64,
+    /// Only so many of the last ones are shown.
+    tail: Option<usize>,
+    /// From when to when, both included.
+    span: (u64, u64),
+    /// Number of the first event that was not looked at.
+    next: u64,
+    /// What times are relative to.
+    begin: Option<u64>,
+    color: bool,
 }
 
-impl Reading<'_> {
-    fn run(mut self, resolve: Resolve) -> anyhow::Result<Vec<Problem>> {
+impl Reading {
+    /// Shows the events that were not looked at before.
+    fn run(&mut self, case: &Case, resolve: Resolve) -> anyhow::Result<Vec<Problem>> {
         let mut out = output::stdout();
         let mut reader = BlockReader::new();
         let mut problems = Vec::new();
-        let progress = Progress::new(self.case.totals().events.min(self.left));
-        let late = (resolve == Resolve::Case).then(|| self.case.late_facts(output::threads()));
-        for block in self.case.blocks() {
+        let blocks: Vec<&BlockRef> = case.blocks().filter(|b| b.head().first_seq >= self.next).collect();
+        let Some(last) = blocks.last() else {
+            return Ok(problems);
+        };
+        self.next = last.head().first_seq.saturating_add(u64::from(last.head().events));
+        let progress = Progress::new(case.totals().events.min(self.left));
+        let late = (resolve == Resolve::Case).then(|| case.late_facts(output::threads()));
+        let mut tail = VecDeque::new();
+        for block in blocks {
             if self.left == 0 {
                 break;
             }
             match self.block(&mut reader, block, late) {
                 Ok(Some((decoded, rows))) => {
                     for row in rows {
-                        progress.line(&mut out, &self.printer.line(decoded.event(row as usize))?)?;
+                        let line = self.line(decoded.event(row as usize))?;
+                        match self.tail {
+                            None => progress.line(&mut out, &line)?,
+                            Some(n) => {
+                                tail.push_back(line);
+                                tail.drain(..tail.len().saturating_sub(n));
+                            }
+                        }
                     }
                 }
                 Ok(None) => {}
@@ -130,8 +204,37 @@ impl Reading<'_> {
             }
             progress.done(u64::from(block.head().events));
         }
+        for line in tail {
+            progress.line(&mut out, &line)?;
+        }
         out.flush()?;
         Ok(problems)
+    }
+
+    fn line(&self, event: EventView<'_>) -> anyhow::Result<String> {
+        let mut line = self.printer.line(event)?;
+        if let Some(begin) = self.begin {
+            // What was recorded late, or by another source, may be older than the first event.
+            let sign = if event.ts() < begin { '-' } else { '+' };
+            let ns = event.ts().abs_diff(begin);
+            line = format!("{sign}{}.{:09} {line}", ns / 1_000_000_000, ns % 1_000_000_000);
+        }
+        if let (true, Some(color)) = (self.color, color(event)) {
+            line = format!("\x1b[{color}m{line}\x1b[0m");
+        }
+        Ok(line)
+    }
+
+    /// What a line takes.
+    fn need(&self) -> Need {
+        let mut need = self.printer.need();
+        if self.begin.is_some() || self.span != (0, u64::MAX) {
+            need |= Need::TS;
+        }
+        if self.color {
+            need |= Need::KIND | Need::RET;
+        }
+        need
     }
 
     /// The rows of a block that are to be shown, and the block with what showing them takes.
@@ -141,7 +244,11 @@ impl Reading<'_> {
         block: &BlockRef,
         late: Option<&LateFacts>,
     ) -> Result<Option<(&'r Decoded, Vec<u32>)>, Problem> {
-        let mut need = self.printer.need();
+        let (from, to) = self.span;
+        if block.head().max_ts < from || block.head().min_ts > to {
+            return Ok(None);
+        }
+        let mut need = self.need();
         let mut rows = None;
         if let Some(filter) = &self.filter {
             // First only what the condition needs: most blocks end here.
@@ -157,9 +264,22 @@ impl Reading<'_> {
         }
         let decoded = resolved(reader.read(block, need)?, late);
         let mut rows = rows.unwrap_or_else(|| (0..decoded.len as u32).collect());
+        rows.retain(|row| self.span == (0, u64::MAX) || (from..=to).contains(&decoded.event(*row as usize).ts()));
         rows.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
         self.left -= rows.len() as u64;
         Ok(Some((decoded, rows)))
+    }
+}
+
+/// The colour of a line, as terminals number them: red for failures, others for what does not come of system calls.
+fn color(event: EventView<'_>) -> Option<u8> {
+    let spec = event.spec()?;
+    match spec.source {
+        Source::Syscall if event.ret().is_some_and(|ret| (-4095..0).contains(&ret)) => Some(31),
+        Source::Syscall => None,
+        Source::Docker | Source::ContainerLog | Source::Log => Some(36),
+        Source::Audit | Source::K8sAudit => Some(33),
+        Source::Capture => Some(35),
     }
 }
 

@@ -14,7 +14,93 @@ const TIMES: u64 = 600;
 const STEP_NS: u64 = 10_000_000_000;
 
 fn bench(c: &mut Criterion) {
-    let Some(sample) = sample() else {
+    scap(c);
+    text(c, "audit", "data/audit/audit-scoped.log", "audit(", later_audit);
+    text(
+        c,
+        "docker-events",
+        "data/docker/events-cli28.jsonl.gz",
+        "\"timeNano\":",
+        later_docker,
+    );
+    text(c, "json-file", "data/docker/json-file.log", "\"time\":", unchanged);
+    text(
+        c,
+        "k8s-audit",
+        "data/k8s_audit/create_secret.json",
+        "\"stage\":",
+        unchanged,
+    );
+}
+
+/// Text of that many bytes is imported.
+const TEXT_BYTES: usize = 100 << 20;
+
+/// A log many times over, with the times of each copy behind those of the one before.
+fn text(c: &mut Criterion, name: &str, sample: &str, mark: &str, later: fn(&str, u64) -> String) {
+    let Some(bytes) = read(sample) else {
+        eprintln!("SKIP {name}: ../shared/{sample} is not there");
+        return;
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let pieces: Vec<&str> = text.split(mark).collect();
+    let mut log = String::new();
+    let mut copy = 0;
+    while log.len() < TEXT_BYTES {
+        for (at, piece) in pieces.iter().enumerate() {
+            if at > 0 {
+                log.push_str(mark);
+                log.push_str(&later(piece, copy));
+            } else {
+                log.push_str(piece);
+            }
+        }
+        copy += 1;
+    }
+    let folder = tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .expect("a folder");
+    let file = folder.path().join("log");
+    std::fs::write(&file, &log).expect("written");
+    let mut group = c.benchmark_group("import");
+    group.sample_size(10);
+    group.throughput(Throughput::Bytes(log.len() as u64));
+    group.bench_function(name, |b| {
+        let output = || tempfile::tempdir_in(folder.path()).expect("a folder");
+        b.iter_batched(output, |output| run(&file, output.path()), BatchSize::PerIteration);
+    });
+    group.finish();
+}
+
+/// Seconds stand at the beginning.
+fn later_audit(piece: &str, copy: u64) -> String {
+    match piece.split_once('.') {
+        Some((seconds, rest)) => match seconds.parse::<u64>() {
+            Ok(seconds) => format!("{}.{rest}", seconds + copy * 60),
+            Err(_) => piece.to_owned(),
+        },
+        None => piece.to_owned(),
+    }
+}
+
+/// Nanoseconds stand at the beginning.
+fn later_docker(piece: &str, copy: u64) -> String {
+    match piece.split_once('}') {
+        Some((ns, rest)) => match ns.parse::<u64>() {
+            Ok(ns) => format!("{}}}{rest}", ns + copy * 3_600_000_000_000),
+            Err(_) => piece.to_owned(),
+        },
+        None => piece.to_owned(),
+    }
+}
+
+/// Each copy at the same times.
+fn unchanged(piece: &str, _: u64) -> String {
+    piece.to_owned()
+}
+
+fn scap(c: &mut Criterion) {
+    let Some(sample) = read(SAMPLE) else {
         eprintln!("SKIP import: ../shared/{SAMPLE} is not there");
         return;
     };
@@ -47,19 +133,24 @@ fn run(file: &Path, folder: &Path) {
     assert!(outcome.files.iter().all(|f| !f.is_damaged()));
 }
 
-/// The sample, decompressed.
-fn sample() -> Option<Vec<u8>> {
+/// A sample, decompressed where it is compressed.
+fn read(sample: &str) -> Option<Vec<u8>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let named = std::env::var_os("CTRACE_SHARED").map(PathBuf::from);
     let places = ["../shared", "../../shared"].map(|place| root.join(place));
     let path = named
         .into_iter()
         .chain(places)
-        .map(|p| p.join(SAMPLE))
+        .map(|p| p.join(sample))
         .find(|p| p.exists())?;
+    let raw = std::fs::read(path).ok()?;
+    if !raw.starts_with(&[0x1f, 0x8b]) {
+        return Some(raw);
+    }
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).ok()?;
-    flate2::read::MultiGzDecoder::new(file).read_to_end(&mut bytes).ok()?;
+    flate2::read::MultiGzDecoder::new(&raw[..])
+        .read_to_end(&mut bytes)
+        .ok()?;
     Some(bytes)
 }
 

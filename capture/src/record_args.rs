@@ -31,7 +31,7 @@ pub struct RecordArgs {
 
     /// Whose system calls to record: host, containers, container=ID-or-name, cgroup=PATH, pid=N or comm=NAME; given
     /// more than once, all of them together. pid= and comm= take descendants too. Of the host's other processes nothing
-    /// is kept; Docker and audit events are recorded whatever they are about
+    /// is kept; Docker and audit events are recorded whatever they are about, logs of containers that are named or of all
     #[arg(long, default_value = "host", value_name = "SCOPE")]
     pub scope: Vec<Scope>,
 
@@ -102,6 +102,8 @@ pub enum SourceArg {
     Docker,
     /// Audit records, by netlink.
     Audit,
+    /// What containers in the scope write to their standard output and error, as the Docker engine keeps it.
+    ContainerLogs,
 }
 
 impl SourceArg {
@@ -111,6 +113,7 @@ impl SourceArg {
             SourceArg::Syscalls => "syscalls",
             SourceArg::Docker => "docker",
             SourceArg::Audit => "audit",
+            SourceArg::ContainerLogs => "container-logs",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ctrace_trace::catalogue;
 use ctrace_trace::event::EventType;
 use ctrace_trace::schema::{ParamKind, Schema};
 use datafusion::catalog::TableProvider;
@@ -21,6 +22,7 @@ pub(crate) enum Table {
     Processes,
     Containers,
     DockerEvents,
+    ContainerLogs,
     Audit,
     Users,
     Snapshots,
@@ -31,12 +33,15 @@ pub(crate) enum Table {
 /// A table about one event type.
 struct KindTable {
     kind: EventType,
+    /// Fields of the catalogue that stand before the parameters.
+    fields: &'static [&'static str],
     /// Parameter, its name in SQL where it differs, its type where it is more than the declared one, its meaning.
     params: &'static [(&'static str, &'static str, Option<ParamType>, &'static str)],
 }
 
 const DOCKER_EVENTS: KindTable = KindTable {
     kind: EventType::DOCKER,
+    fields: &[],
     params: &[
         (
             "type",
@@ -63,8 +68,35 @@ const DOCKER_EVENTS: KindTable = KindTable {
     ],
 };
 
+const CONTAINER_LOGS: KindTable = KindTable {
+    kind: EventType::CONTAINER_LOG,
+    fields: &[
+        "container.id",
+        "container.full_id",
+        "container.name",
+        "container.image.repository",
+    ],
+    params: &[
+        ("stream", "stream", None, "`stdout` or `stderr`."),
+        ("message", "message", None, "What was written, without the line's end."),
+        (
+            "partial",
+            "partial",
+            None,
+            "1 where the line goes on in the next row of its stream.",
+        ),
+        (
+            "attrs",
+            "attrs",
+            None,
+            "What else the engine wrote with the line, JSON.",
+        ),
+    ],
+};
+
 const AUDIT: KindTable = KindTable {
     kind: EventType::AUDIT,
+    fields: &[],
     params: &[
         ("serial", "serial", None, "The kernel's number of the event."),
         ("types", "types", None, "Types of its records."),
@@ -85,6 +117,7 @@ const AUDIT: KindTable = KindTable {
 
 const GAPS: KindTable = KindTable {
     kind: EventType::GAP,
+    fields: &[],
     params: &[
         ("source", "source", None, "Source that lost events."),
         ("class", "class", None, "Class of the lost events."),
@@ -113,11 +146,12 @@ pub struct ColumnInfo {
 
 impl Table {
     /// Every table, in the order in which they are listed.
-    pub(crate) const ALL: [Table; 9] = [
+    pub(crate) const ALL: [Table; 10] = [
         Table::Events,
         Table::Processes,
         Table::Containers,
         Table::DockerEvents,
+        Table::ContainerLogs,
         Table::Audit,
         Table::Users,
         Table::Snapshots,
@@ -132,6 +166,7 @@ impl Table {
             Table::Processes => "processes",
             Table::Containers => "containers",
             Table::DockerEvents => "docker_events",
+            Table::ContainerLogs => "container_logs",
             Table::Audit => "audit",
             Table::Users => "users",
             Table::Snapshots => "snapshots",
@@ -152,6 +187,7 @@ impl Table {
             Table::Processes => "Process images: one row per program that a process ran.",
             Table::Containers => "Containers, as completely as any part of the recording knows them.",
             Table::DockerEvents => "Events of the Docker engine.",
+            Table::ContainerLogs => "Lines that containers wrote.",
             Table::Audit => "Events of the kernel's audit subsystem, one row per serial.",
             Table::Users => "Accounts of the host.",
             Table::Snapshots => "States of the host that were recorded: one at the beginning of each segment.",
@@ -213,6 +249,7 @@ impl Table {
     fn kind_table(self) -> Option<&'static KindTable> {
         match self {
             Table::DockerEvents => Some(&DOCKER_EVENTS),
+            Table::ContainerLogs => Some(&CONTAINER_LOGS),
             Table::Audit => Some(&AUDIT),
             Table::Gaps => Some(&GAPS),
             _ => None,
@@ -227,7 +264,7 @@ fn of_things<R>(columns: &[StateColumn<R>]) -> Vec<(String, &'static str)> {
 }
 
 impl KindTable {
-    /// Number, time and every parameter that this version declares for the event type.
+    /// Number, time, the fields and every parameter that this version declares for the event type.
     fn columns(&self) -> Vec<Column> {
         let schema = Schema::current();
         let declared = schema.get(self.kind).map(|s| s.params.as_slice()).unwrap_or_default();
@@ -242,8 +279,14 @@ impl KindTable {
                 doc,
             }))
         };
+        let fields = self
+            .fields
+            .iter()
+            .filter_map(|name| catalogue::find(name))
+            .map(Column::Field);
         let first = [Column::Seq, Column::Ts].into_iter();
         first
+            .chain(fields)
             .chain(declared.iter().map(param))
             .chain([Column::Host, Column::Date])
             .collect()

@@ -1,13 +1,17 @@
 //! `ctrace read`: filters, formats, JSON.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use ctrace_trace::escape;
 use serde_json::Value;
 
 use crate::cases::{self, HOSTILE, sample};
-use crate::run::{Ran, ctrace, folder};
+use crate::run::{CTRACE, Ran, ctrace, folder};
 
 fn read(case: &Path, args: &[&str]) -> Ran {
     let command = [OsStr::new("read"), case.as_os_str()];
@@ -148,4 +152,154 @@ fn one_segment_can_be_read_alone() {
         read(&segment, &[]).code(0).silent(),
         read(sample(), &[]).code(0).silent()
     );
+}
+
+/// Numbers of the events that are shown.
+fn numbers(args: &[&str]) -> Vec<String> {
+    lines(&[&["-p", "%evt.num"], args].concat())
+}
+
+#[test]
+fn questions_are_conditions() {
+    for (question, condition) in [
+        (
+            &["--audit-type", "SYSCALL", "--audit-type=EXECVE"][..],
+            "audit.type in (SYSCALL, EXECVE)",
+        ),
+        (&["--key=watch"], "audit.key=watch"),
+        (&["--success=no"], "evt.failed=true or audit.success=no"),
+        (&["--success=yes"], "evt.failed=false or audit.success=yes"),
+        (&["--user=root"], "user.name=root"),
+        (&["--user=0"], "user.uid=0"),
+        (&["--loginuid=-1"], "user.loginuid=-1 or audit.auid=-1"),
+        (&["--container=web-1"], "container.name=web-1 or docker.name=web-1"),
+        (
+            &["--filter=type=container", "--filter=event=start"],
+            "docker.type=container and docker.action=start",
+        ),
+        (
+            &["--filter=event=start", "--filter=event=die"],
+            "docker.action in (start, die)",
+        ),
+        (&["--filter=event=exec_create"], "docker.action startswith exec_create"),
+        (
+            &["--filter=image=ctrace-lab/hosttools"],
+            "docker.image startswith ctrace-lab/hosttools",
+        ),
+        (
+            &["--file=/etc/shadow"],
+            "fd.name contains /etc/shadow or fs.path.name contains /etc/shadow or audit.raw contains /etc/shadow",
+        ),
+    ] {
+        let found = numbers(question);
+        assert!(!found.is_empty(), "{question:?}");
+        assert_eq!(found, numbers(&[condition]), "{question:?}");
+        // With a filter, both must hold.
+        let both = [question, &["evt.num > 500 or evt.num < 10"]].concat();
+        let expected = numbers(&[&format!("({condition}) and (evt.num > 500 or evt.num < 10)")]);
+        assert_eq!(numbers(&both), expected, "{question:?}");
+    }
+    assert_eq!(numbers(&["--key=a\" or evt.num >= 0 or audit.key=\"\\"]).len(), 0);
+    assert!(
+        read(sample(), &["--filter=label=x"])
+            .code(2)
+            .nothing()
+            .contains("type, event")
+    );
+}
+
+#[test]
+fn times_cut_both_ends() {
+    let all = lines(&["-p", "%evt.num %evt.rawtime"]);
+    let time = |line: &String| {
+        line.split_once(' ')
+            .and_then(|(_, t)| t.parse::<u64>().ok())
+            .expect("a time")
+    };
+    let (from, to) = (time(&all[all.len() / 3]), time(&all[all.len() / 2]));
+    let text = |ns: u64| format!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000);
+    let between = |from: u64, to: u64| -> Vec<String> {
+        all.iter().filter(|l| (from..=to).contains(&time(l))).cloned().collect()
+    };
+    let shown = |args: &[&str]| lines(&[&["-p", "%evt.num %evt.rawtime"], args].concat());
+    assert_eq!(
+        shown(&["--since", &text(from), "--until", &text(to)]),
+        between(from, to)
+    );
+    let end = all.iter().map(time).max().expect("events");
+    assert_eq!(shown(&["--last=500ms"]), between(end - 500_000_000, end));
+    assert!(!between(from, to).is_empty() && between(end - 500_000_000, end).len() < all.len());
+    // Times and a filter, and the limit counts what is shown.
+    let filtered = shown(&["--since", &text(from), "-n", "2", "evt.type=openat"]);
+    assert_eq!(
+        filtered,
+        shown(&["evt.type=openat"])
+            .into_iter()
+            .filter(|l| time(l) >= from)
+            .take(2)
+            .collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn a_tail_is_the_end_and_relative_times_begin_at_zero() {
+    let condition = "evt.type=openat";
+    let all = lines(&[condition]);
+    assert_eq!(lines(&["--tail=3", condition]), all[all.len() - 3..]);
+    assert_eq!(lines(&["--tail=0", condition]).len(), 0);
+    assert_eq!(lines(&["--tail=999999", condition]), all);
+    let relative = lines(&["--relative", "-n1", "-p", "%evt.num"]);
+    assert_eq!(relative, ["+0.000000000 0"]);
+}
+
+#[test]
+fn colour_is_for_terminals_or_when_asked_for() {
+    let failed = "evt.type=openat and evt.failed=true";
+    assert!(lines(&[failed]).iter().all(|l| !l.contains('\x1b')));
+    let coloured = lines(&["--color=always", failed]);
+    assert!(!coloured.is_empty());
+    assert!(
+        coloured
+            .iter()
+            .all(|l| l.starts_with("\x1b[31m") && l.ends_with("\x1b[0m")),
+        "{coloured:?}"
+    );
+}
+
+#[test]
+fn a_case_is_followed_until_it_is_closed() {
+    let folder = folder();
+    let path = folder.path().join("case");
+    let mut case = cases::Writing::begin(&path);
+    case.open(b"first", b"/1").flush();
+    let out = fs::File::create(folder.path().join("out")).expect("a file");
+    let mut child = Command::new(CTRACE)
+        .args([
+            OsStr::new("read"),
+            path.as_os_str(),
+            OsStr::new("-f"),
+            OsStr::new("-p"),
+            OsStr::new("%proc.name"),
+        ])
+        .stdout(out)
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let shown = || fs::read_to_string(folder.path().join("out")).expect("reads");
+    let wait = |text: &str| {
+        for _ in 0..400 {
+            if shown() == text {
+                return;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        panic!("{} is not {text}", shown());
+    };
+    wait("first\n");
+    case.open(b"second", b"/2").flush();
+    wait("first\nsecond\n");
+    case.open(b"third", b"/3");
+    case.finish();
+    assert!(child.wait().expect("it ends").success());
+    assert_eq!(shown(), "first\nsecond\nthird\n");
 }

@@ -26,17 +26,20 @@ pub enum Source {
     Audit = 4,
     /// Kubernetes API server audit.
     K8sAudit = 5,
+    /// Records of other tools' logs; imported only.
+    Log = 6,
 }
 
 impl Source {
     /// Every source, in tie-breaking order.
-    pub const ALL: [Source; 6] = [
+    pub const ALL: [Source; 7] = [
         Source::Capture,
         Source::Syscall,
         Source::Docker,
         Source::ContainerLog,
         Source::Audit,
         Source::K8sAudit,
+        Source::Log,
     ];
 
     /// The name in output, in rules (`source:`) and in SQL.
@@ -48,6 +51,7 @@ impl Source {
             Source::ContainerLog => "container_log",
             Source::Audit => "audit",
             Source::K8sAudit => "k8s_audit",
+            Source::Log => "log",
         }
     }
 }
@@ -93,6 +97,8 @@ impl EventType {
     pub const AUDIT: EventType = EventType(0x1012);
     /// A Kubernetes audit event.
     pub const K8S_AUDIT: EventType = EventType(0x1013);
+    /// A record of another tool's log (an alert of Falco, a journal entry); imported only.
+    pub const LOG: EventType = EventType(0x1014);
     /// The recording began.
     pub const CAPTURE_START: EventType = EventType(0x1020);
     /// The recording ended in order.
@@ -168,6 +174,24 @@ pub struct Event<'a> {
     pub data: &'a [u8],
 }
 
+impl<'a> Event<'a> {
+    /// An event without thread, process, result and descriptor.
+    pub fn bare(ts: u64, kind: EventType, args: &'a [Arg<'a>]) -> Event<'a> {
+        Event {
+            ts,
+            kind,
+            cpu: 0,
+            tid: 0,
+            image: None,
+            ret: None,
+            fd_num: None,
+            fd: None,
+            args,
+            data: &[],
+        }
+    }
+}
+
 /// One argument of an [`Event`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arg<'a> {
@@ -184,4 +208,11 @@ pub enum Arg<'a> {
         /// The caller's string.
         raw: &'a [u8],
     },
+}
+
+impl<'a> Arg<'a> {
+    /// A text that is none when it is empty.
+    pub fn text(text: &'a [u8]) -> Arg<'a> {
+        if text.is_empty() { Arg::None } else { Arg::Str(text) }
+    }
 }

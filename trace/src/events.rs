@@ -86,11 +86,13 @@ fn others() -> Vec<EventSpec> {
                 ("raw", Str),
             ],
         ),
+        // `message` is without the line's end; `partial` is 1 where the line goes on in the next event of the stream.
+        // `attrs` is a JSON object of what the engine was told to write with each line, and of what else it wrote.
         other(
             EventType::CONTAINER_LOG,
             "container_log",
             Source::ContainerLog,
-            &[("stream", Str), ("message", Str)],
+            &[("stream", Str), ("message", Str), ("partial", Uint), ("attrs", Str)],
         ),
         // `raw` holds all records of the serial, one a line, as the kernel (or auditd) wrote them.
         other(
@@ -109,7 +111,37 @@ fn others() -> Vec<EventSpec> {
                 ("raw", Str),
             ],
         ),
-        other(EventType::K8S_AUDIT, "k8s_audit", Source::K8sAudit, &[("raw", Str)]),
+        // `raw` is the API server's JSON, whole: the texts behind it are what every rule asks for.
+        other(
+            EventType::K8S_AUDIT,
+            "k8s_audit",
+            Source::K8sAudit,
+            &[
+                ("raw", Str),
+                ("audit_id", Str),
+                ("stage", Str),
+                ("verb", Str),
+                ("user", Str),
+                ("resource", Str),
+                ("namespace", Str),
+                ("name", Str),
+                ("code", Str),
+            ],
+        ),
+        // `type` and `severity` are the format's own words: a rule and its priority, a program and its syslog severity.
+        // `raw` is the record, whole.
+        other(
+            EventType::LOG,
+            "log",
+            Source::Log,
+            &[
+                ("format", Str),
+                ("type", Str),
+                ("severity", Str),
+                ("message", Str),
+                ("raw", Str),
+            ],
+        ),
         other(
             EventType::CAPTURE_START,
             "capture_start",

@@ -75,6 +75,9 @@ impl AuditEvent {
         if record.kind == RecordType::SYSCALL {
             self.syscall = Some(syscall(record));
         }
+        if record.kind.is_detail() {
+            return;
+        }
         for field in fields(record.body) {
             self.learn(record.kind, field);
         }
@@ -107,9 +110,16 @@ impl AuditEvent {
 
     /// The records, as far as they can be read again.
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        self.raw
-            .split(|b| *b == b'\n')
-            .filter_map(|line| Record::parse_line(line).ok())
+        self.records_of(|_| true)
+    }
+
+    /// The records of some types; the others are not read again.
+    pub fn records_of(&self, wanted: impl Fn(RecordType) -> bool) -> impl Iterator<Item = Record<'_>> {
+        // One line for each type.
+        let lines = self.types.iter().zip(self.raw.split(|b| *b == b'\n'));
+        lines
+            .filter(move |(kind, _)| wanted(**kind))
+            .filter_map(|(_, line)| Record::parse_line(line).ok())
     }
 
     /// The names of its record types, each once, in the order of arrival.
@@ -127,7 +137,7 @@ impl AuditEvent {
     /// The arguments of its execve; an argument that came in pieces (`a1[0]=`, `a1[1]=`, …) is whole again.
     pub fn exec_args(&self) -> Vec<Vec<u8>> {
         let mut args: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
-        for record in self.records().filter(|r| r.kind == RecordType::EXECVE) {
+        for record in self.records_of(|kind| kind == RecordType::EXECVE) {
             for field in fields(record.body) {
                 if let Some(number) = argument_number(field.name) {
                     let value: Cow<'_, [u8]> = field.value.decoded();

@@ -5,6 +5,7 @@
 
 mod address;
 mod control;
+mod emit;
 mod event;
 mod field;
 mod group;

@@ -135,15 +135,19 @@ fn number_or_name(kind: &[u8]) -> Option<RecordType> {
 
 /// An unsigned decimal number; `None` when there is any other character.
 pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+    let push = |number: u64, digit: &u8| {
+        let digit = digit.checked_sub(b'0').filter(|d| *d < 10)?;
+        number.checked_mul(10)?.checked_add(digit.into())
+    };
+    if digits.is_empty() {
         return None;
     }
-    std::str::from_utf8(digits).ok()?.parse().ok()
+    digits.iter().try_fold(0, push)
 }
 
 /// What stands before and after the first such byte.
 pub(super) fn split_at_byte(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
-    let at = bytes.iter().position(|b| *b == separator)?;
+    let at = memchr::memchr(separator, bytes)?;
     Some((bytes.get(..at)?, bytes.get(at + 1..)?))
 }
 

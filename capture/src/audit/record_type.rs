@@ -1,6 +1,9 @@
 //! Types of audit records: the number in the kernel's messages and the name in logs.
 
 use std::fmt;
+use std::sync::LazyLock;
+
+use hashbrown::HashMap;
 
 /// What kind of record it is (`linux/audit.h`; those above 1099 that user space sends: audit-userspace's
 /// `audit-records.h`).
@@ -12,17 +15,26 @@ impl RecordType {
     pub const LOGIN: RecordType = RecordType(1006);
     /// A system call, at its exit.
     pub const SYSCALL: RecordType = RecordType(1300);
+    /// A working directory.
+    pub const CWD: RecordType = RecordType(1307);
+    /// A file that a call is about.
+    pub const PATH: RecordType = RecordType(1302);
     /// A change of the audit configuration.
     pub const CONFIG_CHANGE: RecordType = RecordType(1305);
+    /// A socket address.
+    pub const SOCKADDR: RecordType = RecordType(1306);
     /// Arguments of an execve.
     pub const EXECVE: RecordType = RecordType(1309);
     /// End of an event; only on netlink.
     pub const EOE: RecordType = RecordType(1320);
+    /// The command line of the process.
+    pub const PROCTITLE: RecordType = RecordType(1327);
 
     /// The type of a name as logs have it, including `UNKNOWN[1234]`.
     pub fn from_name(name: &[u8]) -> Option<RecordType> {
-        let known = NAMES.iter().find(|(_, n)| n.as_bytes() == name);
-        if let Some((number, _)) = known {
+        static BY_NAME: LazyLock<HashMap<&[u8], u16>> =
+            LazyLock::new(|| NAMES.iter().map(|(number, name)| (name.as_bytes(), *number)).collect());
+        if let Some(number) = BY_NAME.get(name) {
             return Some(RecordType(*number));
         }
         let number = name.strip_prefix(b"UNKNOWN[")?.strip_suffix(b"]")?;
@@ -33,6 +45,14 @@ impl RecordType {
     pub fn name(self) -> Option<&'static str> {
         let at = NAMES.binary_search_by_key(&self.0, |(number, _)| *number).ok()?;
         NAMES.get(at).map(|(_, name)| *name)
+    }
+
+    /// Whether such a record is about something that a call was given, and says nothing of who made it or how it ended.
+    pub const fn is_detail(self) -> bool {
+        matches!(
+            self,
+            RecordType::PATH | RecordType::SOCKADDR | RecordType::CWD | RecordType::EXECVE | RecordType::PROCTITLE
+        )
     }
 
     /// Whether such a record is an event of its own, which no end record follows: a message of a program, sent through

@@ -159,15 +159,24 @@ impl Client {
 
     /// A container and whether it runs; `engine` becomes [`Container::engine`]. `None` when the engine has it no more.
     pub fn inspect(&self, id: &str, engine: &str) -> Result<Option<(Container, bool)>, DockerError> {
-        let path = format!("/containers/{}/json", path_segment(id));
-        let found: ContainerJson = match self.json(&path, MAX_INSPECT) {
+        let found = match self.container(id) {
             Err(DockerError::Status { status: 404, .. }) => return Ok(None),
             other => other?,
         };
         let running = found.is_running();
+        Ok(Some((self.describe(found, engine), running)))
+    }
+
+    /// What the engine says about a container, without its image.
+    pub(super) fn container(&self, id: &str) -> Result<ContainerJson, DockerError> {
+        self.json(&format!("/containers/{}/json", path_segment(id)), MAX_INSPECT)
+    }
+
+    /// The same with its image; `engine` becomes [`Container::engine`].
+    pub(super) fn describe(&self, found: ContainerJson, engine: &str) -> Container {
         // An image may be gone or unreadable while its container runs: its name and digest are then just not known.
         let image = self.image(&found.image).unwrap_or_default();
-        Ok(Some((found.into_container(engine, &image), running)))
+        found.into_container(engine, &image)
     }
 
     fn image(&self, id: &str) -> Result<ImageJson, DockerError> {
@@ -176,8 +185,15 @@ impl Client {
 
     /// Begins to stream the events from a time on, nanoseconds since the Unix epoch, inclusive.
     pub(super) fn events(&self, since_ns: u64) -> Result<Response, DockerError> {
-        let (seconds, rest) = (since_ns / 1_000_000_000, since_ns % 1_000_000_000);
-        self.open(&format!("/events?since={seconds}.{rest:09}"))
+        self.open(&format!("/events?since={}", seconds(since_ns)))
+    }
+
+    /// Begins to stream what a container writes, from a time on, inclusive.
+    pub(super) fn logs(&self, id: &str, since_ns: u64) -> Result<Response, DockerError> {
+        let (id, since) = (path_segment(id), seconds(since_ns));
+        self.open(&format!(
+            "/containers/{id}/logs?follow=1&stdout=1&stderr=1&timestamps=1&since={since}"
+        ))
     }
 
     fn json<T: DeserializeOwned>(&self, path: &str, limit: usize) -> Result<T, DockerError> {
@@ -231,6 +247,11 @@ impl Client {
     fn socket(&self) -> String {
         self.endpoint.path().display().to_string()
     }
+}
+
+/// A time as the engine takes it: seconds and their fraction.
+fn seconds(ns: u64) -> String {
+    format!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000)
 }
 
 /// Makes a name from the engine safe as one segment of a path: it must not change which request is made.

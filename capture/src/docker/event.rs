@@ -113,7 +113,7 @@ impl DockerEvent {
     }
 
     /// What the event alone says about its container: for one that is gone before it can be inspected.
-    pub(super) fn as_container(&self, engine: &str) -> Container {
+    pub(crate) fn as_container(&self, engine: &str) -> Container {
         Container {
             id: self.id.clone(),
             engine: engine.to_owned(),

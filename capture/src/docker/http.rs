@@ -1,6 +1,7 @@
 //! HTTP/1.1 over a unix socket, as far as an engine needs it: one GET per connection.
 
 use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -129,6 +130,12 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(usize, u16, BodyDecoder)>, HttpErr
         }
     };
     Ok(Some((length, response.code.unwrap_or(0), decoder)))
+}
+
+impl AsRawFd for Response {
+    fn as_raw_fd(&self) -> RawFd {
+        self.stream.as_raw_fd()
+    }
 }
 
 impl Response {

@@ -46,6 +46,8 @@ struct State {
 #[serde(rename_all = "PascalCase", default)]
 struct Config {
     #[serde(deserialize_with = "nullable")]
+    tty: bool,
+    #[serde(deserialize_with = "nullable")]
     image: String,
     #[serde(deserialize_with = "nullable")]
     labels: BTreeMap<String, String>,
@@ -118,6 +120,16 @@ impl ContainerJson {
         self.state.running
     }
 
+    /// Its name.
+    pub(super) fn name(&self) -> &str {
+        self.name.trim_start_matches('/')
+    }
+
+    /// Whether it writes to a terminal: its output and its errors are one stream then.
+    pub(super) fn has_terminal(&self) -> bool {
+        self.config.tty
+    }
+
     /// The container, with what its image's own record adds (names for an id, the digest).
     pub(super) fn into_container(self, engine: &str, image: &ImageJson) -> Container {
         let host = &self.host_config;
@@ -130,7 +142,7 @@ impl ContainerJson {
         let image_name = image.name_of(&self.config.image, &self.image);
         Container {
             engine: engine.to_owned(),
-            name: self.name.trim_start_matches('/').to_owned(),
+            name: self.name().to_owned(),
             image_digest: image.digest_of(&image_name),
             image: image_name,
             ip: self.network_settings.first_address(),

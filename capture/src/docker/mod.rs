@@ -18,14 +18,17 @@
 
 mod body;
 mod client;
+mod emit;
 mod endpoint;
 mod event;
 mod follow;
 mod http;
+mod images;
 mod inspect;
 mod inspector;
 mod json;
 mod lines;
+pub(crate) mod logs;
 mod outbox;
 mod timestamp;
 
@@ -42,6 +45,7 @@ pub use client::{Client, DockerError, EngineInfo};
 pub use endpoint::{DEFAULT_SOCKET, Endpoint, EndpointError};
 pub use event::DockerEvent;
 pub use http::HttpError;
+pub(crate) use images::ContainerImages;
 pub use timestamp::parse_rfc3339;
 
 use crate::privileges;

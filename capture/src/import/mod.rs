@@ -5,9 +5,24 @@
 //! the import. Which importer reads a file is decided by what the file holds (see [`Importer::sniff`]) unless the user
 //! names one.
 
+mod audit_log;
+mod container_log;
+mod docker_events;
+mod documents;
+mod falco;
 mod input;
+mod journal;
+mod json_records;
+mod k8s_audit;
+mod laurel;
+mod lines;
+mod processes;
 mod scap;
 mod sink;
+mod strace;
+mod sysmon;
+mod tetragon;
+mod tracee;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -39,16 +54,51 @@ pub trait Importer: Sync {
     /// Judges a file by its beginning, decompressed: all of it, or the first [`SNIFFED`] bytes.
     fn sniff(&self, start: &[u8]) -> Confidence;
 
+    /// When a file's first event happened, judged by its beginning: files of one format that stand side by side are
+    /// read in this order, so that a rotated log comes out in its own order whatever the shell made of its names. `None`
+    /// keeps the order given.
+    fn first_ts(&self, _start: &[u8]) -> Option<u64> {
+        None
+    }
+
+    /// Begins to read files that belong together: one, or those of the same format that stand side by side.
+    fn begin(&self) -> Box<dyn Reading>;
+}
+
+/// The reading of one or several files of a format, and what is known from one file to the next.
+pub trait Reading {
     /// Reads a file to its end, or to where it was cut or cannot be understood any more ([`End::Cut`]).
     ///
     /// # Errors
     /// Only where the file cannot be read from its medium or the case cannot be written. What is wrong with the
     /// contents is told to the sink.
-    fn import(&self, input: &mut Input, sink: &mut Sink<'_>) -> Result<End, ImportError>;
+    fn file(&mut self, input: &mut Input, sink: &mut Sink<'_>) -> Result<End, ImportError>;
+
+    /// Writes what waited for more, behind the last file.
+    ///
+    /// # Errors
+    /// As [`Reading::file`].
+    fn finish(&mut self, _sink: &mut Sink<'_>) -> Result<(), ImportError> {
+        Ok(())
+    }
 }
 
 /// Every importer.
-pub static IMPORTERS: &[&dyn Importer] = &[&scap::Scap];
+pub static IMPORTERS: &[&dyn Importer] = &[
+    &scap::Scap,
+    &audit_log::AuditLog,
+    &docker_events::DockerEvents,
+    &k8s_audit::K8sAudit,
+    &container_log::JsonFile,
+    &container_log::Cri,
+    &falco::FALCO,
+    &tetragon::TETRAGON,
+    &tracee::Tracee,
+    &journal::JOURNAL,
+    &sysmon::Sysmon,
+    &laurel::Laurel,
+    &strace::Strace,
+];
 
 /// So much of a file is judged.
 pub const SNIFFED: usize = 64 << 10;
@@ -107,7 +157,7 @@ pub fn names() -> String {
 /// What is imported, and where to.
 #[derive(Clone, Debug)]
 pub struct ImportOptions {
-    /// The files, in the order in which their events are written.
+    /// The files, in the order in which their events are written (see [`Importer::first_ts`]).
     pub files: Vec<PathBuf>,
     /// Name of the format; `None` to find it out for each file.
     pub format: Option<String>,
@@ -179,21 +229,52 @@ pub fn import(
     progress: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<ImportOutcome, ImportError> {
     // Before anything is written: a mistake in the command line must not leave half a case.
-    let mut inputs = Vec::new();
+    let mut files = Vec::new();
     for path in &options.files {
         let input = Input::open(path)?;
         let importer = choose(options.format.as_deref(), path, input.start())?;
-        inputs.push((path, importer, input.size()));
+        files.push(Chosen {
+            path,
+            importer,
+            size: input.size(),
+            first_ts: importer.first_ts(input.start()),
+        });
     }
-    let total = inputs.iter().try_fold(0_u64, |sum, (.., size)| size.map(|s| sum + s));
+    let total = files.iter().try_fold(0_u64, |sum, file| file.size.map(|s| sum + s));
     let mut sink = Sink::new(options, total.unwrap_or(0), progress);
-    for (path, importer, _) in inputs {
-        let mut input = Input::open(path)?;
-        sink.begin_file(path, importer.name(), &input)?;
-        let end = importer.import(&mut input, &mut sink)?;
-        sink.end_file(input, end)?;
+    for set in files.chunk_by_mut(|a, b| a.importer.name() == b.importer.name()) {
+        read_set(set, &mut sink)?;
     }
     sink.finish()
+}
+
+/// A file, and who reads it.
+struct Chosen<'a> {
+    path: &'a Path,
+    importer: &'static dyn Importer,
+    size: Option<u64>,
+    first_ts: Option<u64>,
+}
+
+/// Reads files of one format.
+fn read_set(files: &mut [Chosen<'_>], sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    if files.iter().all(|f| f.first_ts.is_some()) {
+        files.sort_by_key(|f| f.first_ts);
+    }
+    let Some(importer) = files.first().map(|f| f.importer) else {
+        return Ok(());
+    };
+    let mut reading = importer.begin();
+    for (at, file) in files.iter().enumerate() {
+        let mut input = Input::open(file.path)?;
+        sink.begin_file(file.path, importer.name(), &input)?;
+        let end = reading.file(&mut input, sink)?;
+        if at + 1 == files.len() {
+            reading.finish(sink)?;
+        }
+        sink.end_file(input, end)?;
+    }
+    Ok(())
 }
 
 fn choose(format: Option<&str>, path: &Path, start: &[u8]) -> Result<&'static dyn Importer, ImportError> {

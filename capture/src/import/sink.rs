@@ -30,6 +30,16 @@ const SEGMENT: u64 = 256 << 20;
 const TOLD_EVERY: Duration = Duration::from_millis(100);
 const LOOKED_EVERY: u64 = 8192;
 
+/// So many pieces wait for the first event's time.
+const MAX_TIMELESS: usize = 256;
+
+/// A piece that was not understood, until a time is known.
+struct Timeless {
+    origin: Origin,
+    reason: String,
+    raw: Vec<u8>,
+}
+
 /// Takes what an importer reads.
 pub struct Sink<'a> {
     options: &'a ImportOptions,
@@ -44,6 +54,8 @@ pub struct Sink<'a> {
     missing: Vec<(String, String)>,
     events: u64,
     latest: u64,
+    /// Pieces without a time that stood before the first event: they get that one's.
+    timeless: Vec<Timeless>,
     file: Option<FileReport>,
     files: Vec<FileReport>,
 }
@@ -66,6 +78,7 @@ impl<'a> Sink<'a> {
             missing: Vec::new(),
             events: 0,
             latest: 0,
+            timeless: Vec::new(),
             file: None,
             files: Vec::new(),
         }
@@ -91,6 +104,9 @@ impl<'a> Sink<'a> {
     /// # Errors
     /// Where the case cannot be written, or the user wants to stop.
     pub fn event(&mut self, origin: Origin, event: &Event<'_>) -> Result<(), ImportError> {
+        if !self.timeless.is_empty() {
+            self.write_timeless(event.ts)?;
+        }
         match self.writer()?.push(event) {
             Ok(_) => {}
             // One event that no block can hold costs only itself.
@@ -132,8 +148,28 @@ impl<'a> Sink<'a> {
     }
 
     fn raw(&mut self, origin: Origin, ts: u64, reason: &str, raw: &[u8]) -> Result<(), ImportError> {
-        let format = self.file.as_ref().map_or("", |f| f.format);
+        let raw = raw.get(..MAX_RAW).unwrap_or(raw);
         let ts = if ts == 0 { self.latest } else { ts };
+        if ts == 0 && self.timeless.len() < MAX_TIMELESS {
+            self.timeless.push(Timeless {
+                origin,
+                reason: reason.to_owned(),
+                raw: raw.to_vec(),
+            });
+            return Ok(());
+        }
+        self.write_raw(origin, ts, reason, raw)
+    }
+
+    fn write_timeless(&mut self, ts: u64) -> Result<(), ImportError> {
+        for piece in std::mem::take(&mut self.timeless) {
+            self.write_raw(piece.origin, ts, &piece.reason, &piece.raw)?;
+        }
+        Ok(())
+    }
+
+    fn write_raw(&mut self, origin: Origin, ts: u64, reason: &str, raw: &[u8]) -> Result<(), ImportError> {
+        let format = self.file.as_ref().map_or("", |f| f.format);
         let args = [
             Arg::Str(format.as_bytes()),
             number(origin.offset),
@@ -143,7 +179,7 @@ impl<'a> Sink<'a> {
                 number(origin.line)
             },
             Arg::Str(reason.as_bytes()),
-            Arg::Str(raw.get(..MAX_RAW).unwrap_or(raw)),
+            Arg::Str(raw),
         ];
         self.own(ts, EventType::IMPORT_RAW, &args)?;
         self.count()
@@ -254,6 +290,7 @@ impl<'a> Sink<'a> {
 
     /// Writes down what the file was, behind its events: its digest is known only now.
     pub(super) fn end_file(&mut self, input: Input, end: End) -> Result<(), ImportError> {
+        self.write_timeless(self.latest)?;
         let Some(mut file) = self.file.take() else {
             return Ok(());
         };

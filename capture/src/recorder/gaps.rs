@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_wire::spec::Lane;
 
-use super::messages::own;
 use crate::syscall::LaneTotals;
 
 /// What kind of loss it was. The numbers are those of [`ctrace_trace::schema::NameSet::GapClass`].
@@ -53,7 +52,7 @@ impl Gap {
             num(self.from),
             num(self.to),
         ];
-        sink(&own(ts, EventType::GAP, &args));
+        sink(&Event::bare(ts, EventType::GAP, &args));
     }
 }
 

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use ctrace_trace::event::{Arg, Event, EventType};
 
-use super::messages::own;
-
 /// Events of one source that stand behind newer ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Late {
@@ -29,7 +27,7 @@ impl Late {
             num(self.from),
             num(self.to),
         ];
-        sink(&own(ts, EventType::LATE, &args));
+        sink(&Event::bare(ts, EventType::LATE, &args));
     }
 }
 
@@ -58,6 +56,7 @@ impl Lateness {
         let source = match event.kind {
             EventType::DOCKER => "docker",
             EventType::AUDIT => "audit",
+            EventType::CONTAINER_LOG => "container-logs",
             kind if kind.is_syscall() || kind == EventType::PROCEXIT => "syscalls",
             _ => "recorder",
         };
@@ -98,7 +97,7 @@ mod tests {
     #[test]
     fn what_stands_behind_newer_events_is_counted_by_source() {
         let mut lateness = Lateness::default();
-        let note = |lateness: &mut Lateness, ts, kind| lateness.note(&own(ts, kind, &[]));
+        let note = |lateness: &mut Lateness, ts, kind| lateness.note(&Event::bare(ts, kind, &[]));
         for ts in [10, 20, 20, 30] {
             note(&mut lateness, ts, EventType::syscall(0));
         }

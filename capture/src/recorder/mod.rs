@@ -24,9 +24,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ctrace_trace::case::{CaseError, CaseWriter, Summary};
-use ctrace_trace::event::{Arg, EventType};
+use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::segment::Tool;
 
+use crate::docker::ContainerImages;
+use crate::docker::logs::LogFollower;
 use crate::host::{Clock, audit_utc_ns, boot_time_ns, hurry, utc_ns};
 use crate::privileges;
 use crate::record_args::RecordArgs;
@@ -36,7 +38,7 @@ use crate::syscall::{Record, SyscallSource};
 use child::Observed;
 use gaps::{Gap, RingLosses};
 use hold::Settled;
-use messages::{ContainerImages, Message, Queue, own};
+use messages::{Message, Queue};
 use order::Waiting;
 use output::Output;
 use scope::Selection;
@@ -46,8 +48,11 @@ use state::{Beginning, Known, States};
 
 /// How often the rings are emptied.
 const TICK: Duration = Duration::from_millis(5);
-/// How often losses and the clock are looked at.
-const CHECK: Duration = Duration::from_secs(1);
+/// How often losses and the clock are looked at, and what was taken is written: with what waits for its place in the
+/// order of time, a recorder that is killed loses no more than a second.
+const CHECK: Duration = Duration::from_millis(600);
+/// No logs of containers are taken while more than this waits.
+const MAX_QUEUED: usize = 32 << 20;
 /// What is left is drained no longer than this after the programs are detached.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -182,11 +187,14 @@ impl Recorder {
     /// Writes what a reader has to know first: that a recording began, and which sources it lacks.
     fn start(&mut self, began: u64) -> Result<(), RecordError> {
         let names = self.sources.names().join(",");
-        self.output
-            .push(&own(began, EventType::CAPTURE_START, &[Arg::Str(names.as_bytes())]));
+        self.output.push(&Event::bare(
+            began,
+            EventType::CAPTURE_START,
+            &[Arg::Str(names.as_bytes())],
+        ));
         for absent in &self.sources.absent {
             let args = [Arg::Str(absent.source.as_bytes()), Arg::Str(absent.reason.as_bytes())];
-            self.output.push(&own(began, EventType::SOURCE_LOST, &args));
+            self.output.push(&Event::bare(began, EventType::SOURCE_LOST, &args));
         }
         self.output.take_failure()
     }
@@ -294,6 +302,14 @@ impl Recorder {
                 messages::take_audit(message, &mut self.queue);
             }
         }
+        if let Some(logs) = &self.sources.logs {
+            // The engine keeps what has to wait, and is not asked for it sooner.
+            while self.queue.bytes() < MAX_QUEUED
+                && let Ok(message) = logs.messages().try_recv()
+            {
+                messages::take_log(message, &mut self.resolver, &mut self.images, &mut self.queue);
+            }
+        }
     }
 
     /// Writes everything up to a moment of the boot clock, in order of time.
@@ -383,8 +399,11 @@ impl Recorder {
             self.queue.push(now, Message::Late(late));
         }
         self.release(u64::MAX >> 1);
-        self.output
-            .push(&own(utc_ns(), EventType::CAPTURE_STOP, &[Arg::Str(reason.as_bytes())]));
+        self.output.push(&Event::bare(
+            utc_ns(),
+            EventType::CAPTURE_STOP,
+            &[Arg::Str(reason.as_bytes())],
+        ));
         self.output.take_failure()?;
         let (lost, late) = (self.lost, self.output.lateness().total());
         let summary = self.output.finish()?;
@@ -410,12 +429,18 @@ impl Recorder {
             {
                 audit.follower.stop();
             }
+            if begun.elapsed() >= hold
+                && let Some(logs) = &self.sources.logs
+            {
+                logs.stop();
+            }
+            let logged = self.sources.logs.as_ref().is_none_or(LogFollower::has_ended);
             let audited = self
                 .sources
                 .audit
                 .as_ref()
                 .is_none_or(|a| a.follower.progress().drained_ns == u64::MAX);
-            if begun.elapsed() >= hold && audited && pending == 0 {
+            if begun.elapsed() >= hold && audited && logged && pending == 0 {
                 break;
             }
             if begun.elapsed() >= DRAIN {

@@ -6,8 +6,9 @@ use ctrace_trace::event::Event;
 use super::RecordError;
 use super::gaps::{Class, Gap};
 use super::lateness::Lateness;
-use super::messages::{self, ContainerImages, Queue};
+use super::messages::{self, Queue};
 use super::scope::Selection;
+use crate::docker::ContainerImages;
 use crate::resolver::Resolver;
 
 /// The case being written.

@@ -183,7 +183,7 @@ impl Lines {
 }
 
 /// Whether a container is in one of the scopes.
-fn covers(scopes: &[Scope], id: &str, name: &str) -> bool {
+pub(super) fn covers(scopes: &[Scope], id: &str, name: &str) -> bool {
     scopes.iter().any(|scope| match scope {
         Scope::Host | Scope::Containers => true,
         Scope::Container(wanted) => name == wanted || is_id(wanted) && id.starts_with(wanted.as_str()),
@@ -229,7 +229,6 @@ mod tests {
     use ctrace_trace::container::Container;
     use ctrace_trace::event::Arg;
 
-    use super::super::messages::own;
     use super::*;
 
     const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -259,7 +258,7 @@ mod tests {
         let mut out = None;
         let event = Event {
             image,
-            ..own(1, kind, &[Arg::None])
+            ..Event::bare(1, kind, &[Arg::None])
         };
         selection.pass(&event, |e| out = Some(e.image.cloned()));
         out
@@ -302,7 +301,7 @@ mod tests {
             EventType::PROCEXIT,
             EventType::GAP,
         ] {
-            selection.pass(&own(1, kind, &[]), |event| kept.push(event.kind));
+            selection.pass(&Event::bare(1, kind, &[]), |event| kept.push(event.kind));
         }
         assert_eq!(kept, [EventType::syscall(257), EventType::PROCEXIT, EventType::GAP]);
     }

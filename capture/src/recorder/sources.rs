@@ -6,10 +6,13 @@ use ctrace_trace::schema::Schema;
 
 use crate::audit::rules::RuleFile;
 use crate::audit::{AuditFollower, AuditSource, AuditStatus, LoadedRules};
+use crate::docker::logs::LogFollower;
 use crate::docker::{DockerFollower, DockerSource, Endpoint, EngineInfo};
 use crate::host::{Clock, HostProcess, read_processes, utc_ns};
 use crate::record_args::{RecordArgs, SourceArg};
 use crate::syscall::{self, SyscallSource};
+
+use super::scope::covers;
 
 /// A source that could not be opened, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +49,7 @@ pub(super) struct Sources {
     pub(super) syscalls: Option<SyscallSource>,
     pub(super) docker: Option<Docker>,
     pub(super) audit: Option<Audit>,
+    pub(super) logs: Option<LogFollower>,
     pub(super) absent: Vec<Absent>,
     /// Processes that ran just before syscalls were recorded; those that have ended since are in no later reading.
     pub(super) earlier: Vec<HostProcess>,
@@ -58,6 +62,7 @@ impl Sources {
             syscalls: None,
             docker: None,
             audit: None,
+            logs: None,
             absent: Vec::new(),
             earlier: Vec::new(),
         };
@@ -70,6 +75,9 @@ impl Sources {
         }
         if wants(SourceArg::Docker) {
             sources.docker = sources.keep("docker", open_docker(args));
+        }
+        if wants(SourceArg::ContainerLogs) {
+            sources.logs = sources.keep(SourceArg::ContainerLogs.name(), open_logs(args));
         }
         // Last, so that the others' own start does not fill its rings.
         if wants(SourceArg::Syscalls) {
@@ -93,6 +101,7 @@ impl Sources {
             ("syscalls", self.syscalls.is_some()),
             ("docker", self.docker.is_some()),
             ("audit", self.audit.is_some()),
+            (SourceArg::ContainerLogs.name(), self.logs.is_some()),
         ];
         there
             .into_iter()
@@ -115,8 +124,7 @@ fn open_syscalls(args: &RecordArgs, meanwhile: impl FnOnce()) -> Result<SyscallS
 }
 
 fn open_docker(args: &RecordArgs) -> Result<Docker, String> {
-    let environment = std::env::var("DOCKER_HOST").ok();
-    let endpoint = Endpoint::choose(args.docker_host.as_deref(), environment.as_deref()).map_err(|e| e.to_string())?;
+    let endpoint = endpoint(args)?;
     let address = format!("unix://{}", endpoint.path().display());
     let source = DockerSource::open(endpoint).map_err(|e| e.to_string())?;
     let info = source.info().clone();
@@ -126,6 +134,20 @@ fn open_docker(args: &RecordArgs) -> Result<Docker, String> {
         info,
         endpoint: address,
     })
+}
+
+fn open_logs(args: &RecordArgs) -> Result<LogFollower, String> {
+    let source = DockerSource::open(endpoint(args)?).map_err(|e| e.to_string())?;
+    let scopes = args.scope.clone();
+    let wanted = move |id: &str, name: &str| covers(&scopes, id, name);
+    source
+        .follow_logs(utc_ns(), Box::new(wanted))
+        .map_err(|e| e.to_string())
+}
+
+fn endpoint(args: &RecordArgs) -> Result<Endpoint, String> {
+    let environment = std::env::var("DOCKER_HOST").ok();
+    Endpoint::choose(args.docker_host.as_deref(), environment.as_deref()).map_err(|e| e.to_string())
 }
 
 fn open_audit(args: &RecordArgs, absent: &mut Vec<Absent>) -> Result<Audit, String> {

@@ -18,6 +18,8 @@ pub(crate) struct Row {
     pub(crate) ret: Option<i64>,
     pub(crate) name: String,
     pub(crate) exe: String,
+    pub(crate) cmdline: String,
+    pub(crate) user: String,
     pub(crate) parent: String,
     pub(crate) container: String,
     pub(crate) fd: String,
@@ -32,7 +34,7 @@ impl Row {
     }
 }
 
-/// A case made of one file.
+/// A case made of files.
 pub(crate) struct Imported {
     pub(crate) outcome: ImportOutcome,
     pub(crate) rows: Vec<Row>,
@@ -40,11 +42,20 @@ pub(crate) struct Imported {
     pub(crate) case: Case,
 }
 
-/// Imports files.
+/// Imports files of formats that are to be found out.
 pub(crate) fn try_import(files: &[PathBuf], output: &Path) -> Result<ImportOutcome, ImportError> {
+    try_import_as(None, files, output)
+}
+
+/// Imports files.
+pub(crate) fn try_import_as(
+    format: Option<&str>,
+    files: &[PathBuf],
+    output: &Path,
+) -> Result<ImportOutcome, ImportError> {
     let options = ImportOptions {
         files: files.to_vec(),
-        format: None,
+        format: format.map(str::to_owned),
         output: output.to_owned(),
         tool: Tool::default(),
         command_line: Vec::new(),
@@ -54,9 +65,14 @@ pub(crate) fn try_import(files: &[PathBuf], output: &Path) -> Result<ImportOutco
 
 /// Imports a file; the case must be whole whatever the file is.
 pub(crate) fn import_file(path: &Path) -> Imported {
+    import_files(&[path.to_owned()])
+}
+
+/// The same for several files.
+pub(crate) fn import_files(files: &[PathBuf]) -> Imported {
     let folder = tempfile::tempdir().expect("a folder");
     let output = folder.path().join("case");
-    let outcome = try_import(&[path.to_owned()], &output).unwrap_or_else(|e| panic!("{e}"));
+    let outcome = try_import(files, &output).unwrap_or_else(|e| panic!("{e}"));
     let case = Case::open(&output).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(verify(&case).problems, []);
     let mut rows = Vec::new();
@@ -105,6 +121,8 @@ fn row(event: EventView<'_>) -> Row {
         ret: event.ret(),
         name: image.map_or_else(String::new, name),
         exe: image.map_or_else(String::new, |i| text(i.str(i.entry.exe_path))),
+        cmdline: image.map_or_else(String::new, |i| text(i.str(i.entry.argv)).replace('\0', " ")),
+        user: image.map_or_else(String::new, |i| text(i.str(i.entry.user))),
         parent: image.and_then(|i| i.parent()).map_or_else(String::new, name),
         container: image
             .and_then(|i| i.container())

@@ -1,8 +1,13 @@
 //! Importing: captures of other tools, event by event, and what becomes of damaged ones.
 
+mod audit_log;
 mod capture;
 mod damage;
+mod docker;
+mod golden;
 mod imported;
+mod k8s_audit;
 mod skip;
+mod strace;
 mod sysdig;
 mod versions;

@@ -2,6 +2,8 @@
 //! one; the daemon behind it belongs to all tests and is left alone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -11,12 +13,12 @@ use crate::case::{Row, closed, each_block, open, rows};
 use crate::run::{Running, folder, output, project, recording};
 use crate::skip::variable;
 
-const IMAGE: &str = "ctrace-lab/busybox";
+pub(crate) const IMAGE: &str = "ctrace-lab/busybox";
 
 /// A private dockerd; stopped when dropped.
-struct Engine {
+pub(crate) struct Engine {
     dir: PathBuf,
-    host: String,
+    pub(crate) host: String,
 }
 
 impl Engine {
@@ -29,7 +31,7 @@ impl Engine {
     }
 
     /// Busybox alone is enough, and quick to make.
-    fn with_image(self) -> Engine {
+    pub(crate) fn with_image(self) -> Engine {
         let script = "set -e; d=$(mktemp -d); mkdir $d/bin; cp $(command -v busybox) $d/bin/busybox; \
                       for a in sh cat sleep true; do ln -s busybox $d/bin/$a; done; \
                       tar -C $d -c . | docker -H $1 import - $2; rm -r $d";
@@ -37,7 +39,7 @@ impl Engine {
         self
     }
 
-    fn docker(&self, args: &[&str]) -> String {
+    pub(crate) fn docker(&self, args: &[&str]) -> String {
         output("docker", &[&["-H", &self.host], args].concat())
     }
 
@@ -53,6 +55,30 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Ends the daemon and starts it as it was, with all that it keeps: `up` begins anew.
+    pub(crate) fn restart(&self) {
+        let pid = fs::read_to_string(self.dir.join("dockerd.pid")).expect("it runs");
+        let words = fs::read(format!("/proc/{}/cmdline", pid.trim())).expect("it runs");
+        let words: Vec<_> = words.split(|b| *b == 0).filter(|w| !w.is_empty()).collect();
+        self.stop();
+        let log = fs::File::options().append(true).open(self.dir.join("dockerd.log"));
+        let mut daemon = Command::new(OsStr::from_bytes(words[0]))
+            .args(words[1..].iter().map(|w| OsStr::from_bytes(w)))
+            .stderr(log.expect("its log"))
+            .spawn()
+            .expect("dockerd");
+        // It ends when it is told to, perhaps after the test.
+        thread::spawn(move || daemon.wait());
+        let begun = Instant::now();
+        let answers = || Command::new("docker").args(["-H", &self.host, "version"]).output();
+        while !answers().expect("docker").status.success() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "dockerd does not answer");
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
 impl Drop for Engine {
     fn drop(&mut self) {
         let script = project().join("tests/lab/dockerd");
@@ -60,7 +86,7 @@ impl Drop for Engine {
     }
 }
 
-fn engine(test: &str, dir: &tempfile::TempDir) -> Option<Engine> {
+pub(crate) fn engine(test: &str, dir: &tempfile::TempDir) -> Option<Engine> {
     variable(test, "CTRACE_TEST_DOCKER")?;
     Some(Engine::up(dir.path().join("lab")))
 }

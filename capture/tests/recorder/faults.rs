@@ -11,9 +11,9 @@ use crate::case::{closed, cut_off, each_block, open, rows, two_starts, unnamed};
 use crate::run::{Load, folder, output, record, recording};
 use crate::skip::{is_root, skip};
 
-/// What a recorder that is killed may lose: the block of at most a second that is being built, and what waits for its
-/// place in the order of time.
-const MAY_BE_LOST: Duration = Duration::from_millis(1500);
+/// What a recorder that is killed may lose: the block that is being built, and what waits for its place in the order of
+/// time.
+const MAY_BE_LOST: Duration = Duration::from_secs(1);
 
 fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970")

@@ -7,6 +7,7 @@ mod case;
 mod docker;
 mod ends;
 mod faults;
+mod logs;
 mod names;
 mod order;
 mod privileges;

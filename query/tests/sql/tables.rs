@@ -16,7 +16,7 @@ fn names_of_columns_are_unique_and_explained() {
         }
     }
     let names: Vec<&str> = recorded.session.tables().iter().map(|t| t.name.as_str()).collect();
-    let expected = "events processes containers docker_events audit users snapshots gaps segments syscalls files connections images audit_records";
+    let expected = "events processes containers docker_events container_logs audit users snapshots gaps segments syscalls files connections images audit_records";
     assert_eq!(names, expected.split(' ').collect::<Vec<_>>());
 }
 
@@ -142,6 +142,9 @@ fn tables_of_one_event_type_have_its_parameters() {
         ),
         "container,start,job-7,busybox,\ncontainer,die,job-7,busybox,137"
     );
+    // Lines say of which container they are.
+    let log = "SELECT seq, ts, container_id, container_full_id, container_name, stream, message, partial, attrs FROM container_logs";
+    assert_eq!(csv(session, log), "");
     assert_eq!(
         csv(
             session,

@@ -165,7 +165,7 @@ pub(super) const FIELDS: &[Field] = &[
         "evt.source",
         "source",
         Str,
-        "Where the event comes from: `syscall`, `docker`, `container_log`, `audit`, `k8s_audit`, `capture`.",
+        "Where the event comes from: `syscall`, `docker`, `container_log`, `audit`, `k8s_audit`, `log`, `capture`.",
         Kind(|s| bytes(s.source.name())),
     ),
     field(

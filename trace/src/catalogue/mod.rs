@@ -12,7 +12,9 @@ mod docker;
 mod event;
 mod fd;
 mod fs;
+mod k8s_audit;
 mod lineage;
+mod log;
 mod process;
 mod recording;
 mod thread;
@@ -235,7 +237,9 @@ pub const GROUPS: &[(&str, &[Field])] = &[
     ("Container", container::FIELDS),
     ("Docker", docker::FIELDS),
     ("Audit", audit::FIELDS),
-    ("Container log and recording", recording::FIELDS),
+    ("Kubernetes audit", k8s_audit::FIELDS),
+    ("Container log and other logs", log::FIELDS),
+    ("Recording", recording::FIELDS),
 ];
 
 /// The field of that name (without brackets).

@@ -1,24 +1,16 @@
-//! Fields of container log lines and of ctrace's own events: `log.*`, `capture.*`.
+//! Fields of ctrace's own events: `capture.*`.
 
 use super::event::{num_arg, str_arg};
 use super::{Field, FieldType, Getter, Value, field};
 use crate::block::Need;
 use crate::block::decoded::EventView;
-use crate::event::{Arg, EventType, Source};
+use crate::event::{Arg, Source};
 use crate::names;
 use crate::schema::NameSet;
 use FieldType::{Int, Str, Timestamp};
 use Getter::Event;
 
 const ARGS: Need = Need::ARGS_HOT;
-
-fn log<'a>(e: EventView<'a>, name: &str) -> Value<'a> {
-    if e.kind() == Some(EventType::CONTAINER_LOG) {
-        str_arg(e, name)
-    } else {
-        Value::Absent
-    }
-}
 
 fn capture<'a>(e: EventView<'a>, get: impl FnOnce(EventView<'a>) -> Value<'a>) -> Value<'a> {
     if e.spec().is_some_and(|s| s.source == Source::Capture) {
@@ -43,22 +35,6 @@ fn time<'a>(e: EventView<'a>, name: &str) -> Value<'a> {
 }
 
 pub(super) const FIELDS: &[Field] = &[
-    field(
-        "log.stream",
-        "log_stream",
-        Str,
-        "`stdout` or `stderr`.",
-        Event(|e, _| log(e, "stream")),
-    )
-    .reading(ARGS),
-    field(
-        "log.message",
-        "log_message",
-        Str,
-        "What the container wrote.",
-        Event(|e, _| log(e, "message")),
-    )
-    .reading(ARGS),
     field(
         "capture.source",
         "capture_source",

@@ -15,7 +15,7 @@ pub(crate) const TS: u64 = 1_709_251_199_000_000_001;
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
 /// The events by name, in the order of their rows.
-pub(crate) const EVENTS: [&str; 21] = [
+pub(crate) const EVENTS: [&str; 23] = [
     "open",
     "open fails",
     "relative open",
@@ -37,6 +37,8 @@ pub(crate) const EVENTS: [&str; 21] = [
     "audit",
     "gap",
     "log",
+    "k8s",
+    "alert",
 ];
 
 pub(crate) struct Scene {
@@ -385,10 +387,45 @@ impl World {
                 image: Some(&self.only_container),
                 ..self.other(
                     EventType::CONTAINER_LOG,
-                    &[("stream", Arg::Str(b"stderr")), ("message", Arg::Str(b"panic"))],
+                    &[
+                        ("stream", Arg::Str(b"stderr")),
+                        ("message", Arg::Str(b"panic")),
+                        ("partial", Arg::Num(1)),
+                        ("attrs", Arg::Str(b"{\"tag\":\"web\"}")),
+                    ],
                 )
             },
+            "k8s" => self.other(
+                EventType::K8S_AUDIT,
+                &[
+                    ("raw", Arg::Str(K8S_EVENT)),
+                    ("audit_id", Arg::Str(b"55a8")),
+                    ("stage", Arg::Str(b"ResponseComplete")),
+                    ("verb", Arg::Str(b"create")),
+                    ("user", Arg::Str(b"ann")),
+                    ("resource", Arg::Str(b"pods")),
+                    ("namespace", Arg::Str(b"shop")),
+                    ("name", Arg::Str(b"web")),
+                    ("code", Arg::Str(b"201")),
+                ],
+            ),
+            "alert" => self.other(
+                EventType::LOG,
+                &[
+                    ("format", Arg::Str(b"falco")),
+                    ("type", Arg::Str(b"Shell")),
+                    ("severity", Arg::Str(b"Warning")),
+                    ("message", Arg::Str(b"a shell")),
+                    (
+                        "raw",
+                        Arg::Str(br#"{"name":"x","output_fields":{"proc.name":"sh","n":7}}"#),
+                    ),
+                ],
+            ),
             other => panic!("{other}"),
         }
     }
 }
+
+/// A request with something to say for every field.
+const K8S_EVENT: &[u8] = include_bytes!("k8s-audit.json");

@@ -308,6 +308,17 @@ fn other_sources() {
         ("gap", "capture.lost", "12"),
         ("log", "log.stream", "stderr"),
         ("log", "log.message", "panic"),
+        ("log", "log.partial", "true"),
+        ("log", "log.attrs", "{\"tag\":\"web\"}"),
+        ("k8s", "ka.verb", "create"),
+        ("k8s", "ka.user.groups", "devs"),
+        ("k8s", "ka.req.role.rules.verbs", "get"),
+        ("k8s", "ka.req.pod.containers.eff_run_as_user", "5"),
+        ("k8s", "ka.response.reason", "Forbidden"),
+        ("log", "ka.verb", "<NA>"),
+        ("alert", "log.type", "Shell"),
+        ("alert", "log.message", "a shell"),
+        ("alert", "evt.source", "log"),
         ("log", "container.name", "web-1"),
     ]);
 }

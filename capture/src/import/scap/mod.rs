@@ -19,7 +19,7 @@ mod sockets;
 mod state;
 mod world;
 
-use super::{Confidence, End, ImportError, Importer, Input, Origin, Sink};
+use super::{Confidence, End, ImportError, Importer, Input, Origin, Reading, Sink};
 use blocks::{Block, Blocks, Next};
 use emit::Emitter;
 use event::Layout;
@@ -40,7 +40,13 @@ impl Importer for Scap {
         }
     }
 
-    fn import(&self, input: &mut Input, sink: &mut Sink<'_>) -> Result<End, ImportError> {
+    fn begin(&self) -> Box<dyn Reading> {
+        Box::new(Scap)
+    }
+}
+
+impl Reading for Scap {
+    fn file(&mut self, input: &mut Input, sink: &mut Sink<'_>) -> Result<End, ImportError> {
         let mut blocks = Blocks::new(input);
         let mut emitter = Emitter::new();
         loop {

@@ -1,0 +1,85 @@
+//! An audit event as an event of a recording.
+
+use std::sync::Arc;
+
+use ctrace_trace::event::{Arg, Event, EventType};
+use ctrace_trace::process::ProcessImage;
+use ctrace_trace::schema::Schema;
+
+use super::event::{AuditEvent, Syscall};
+
+/// `AUDIT_ARCH_X86_64` and `AUDIT_ARCH_I386` (`linux/audit.h`).
+const ARCH_X86_64: u32 = 0xC000_003E;
+const ARCH_I386: u32 = 0x4000_0003;
+
+/// The name that auditd gave, or that the table has; the number where neither knows one.
+fn syscall_name(syscall: &Syscall) -> String {
+    let kind = match syscall.arch {
+        ARCH_X86_64 => Some(EventType::syscall(syscall.number)),
+        ARCH_I386 => Some(EventType::compat_syscall(syscall.number)),
+        _ => None,
+    };
+    let declared = || {
+        Some(
+            Schema::current()
+                .get(kind.filter(|k| *k != EventType::UNKNOWN_SYSCALL)?)?
+                .name
+                .clone(),
+        )
+    };
+    syscall
+        .name
+        .clone()
+        .or_else(declared)
+        .unwrap_or_else(|| syscall.number.to_string())
+}
+
+impl AuditEvent {
+    /// Calls `take` with the event as it is recorded. `image` is the process that acted.
+    pub(crate) fn with_event<R>(&self, image: Option<&Arc<ProcessImage>>, take: impl FnOnce(&Event<'_>) -> R) -> R {
+        let types = self.type_names().join(",");
+        let keys = self.keys.join(&b","[..]);
+        let syscall = self.syscall.as_ref().map(syscall_name);
+        let success = self.success.map(|ok| if ok { "yes" } else { "no" });
+        // -1 is how both auditd and Falco show an unset login user.
+        let auid = self.auid.map(|id| if id == u32::MAX { -1 } else { i64::from(id) });
+        let args = [
+            i64::try_from(self.serial).map_or(Arg::None, Arg::Num),
+            Arg::text(types.as_bytes()),
+            Arg::text(&keys),
+            Arg::text(syscall.as_deref().unwrap_or_default().as_bytes()),
+            Arg::text(success.unwrap_or_default().as_bytes()),
+            self.pid.map_or(Arg::None, |p| Arg::Num(i64::from(p))),
+            auid.map_or(Arg::None, Arg::Num),
+            Arg::text(&self.exe),
+            Arg::text(&self.raw),
+        ];
+        take(&Event {
+            image,
+            tid: self.pid.unwrap_or(0),
+            ..Event::bare(self.ts_ns, EventType::AUDIT, &args)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn audit_syscalls_have_names_without_auditd() {
+        let name = |arch, number, name: Option<&str>| {
+            syscall_name(&Syscall {
+                arch,
+                number,
+                name: name.map(str::to_owned),
+            })
+        };
+        assert_eq!(name(ARCH_X86_64, 59, None), "execve");
+        assert_eq!(name(ARCH_I386, 11, None), "execve");
+        assert_eq!(name(ARCH_X86_64, 59, Some("as auditd says")), "as auditd says");
+        assert_eq!(name(ARCH_X86_64, 4095, None), "4095");
+        assert_eq!(name(ARCH_X86_64, u32::MAX, None), u32::MAX.to_string());
+        assert_eq!(name(0x8000_0016, 11, None), "11");
+    }
+}

@@ -1,0 +1,134 @@
+//! Files of JSON: one document a line, or documents over many lines as tools print them for people.
+
+use super::lines::{self, Line};
+use super::{End, ImportError, Input, Origin, Sink};
+
+/// Longer documents are cut and kept raw.
+const MAX_DOCUMENT: usize = 64 << 20;
+
+/// Hands every document of a file to `take`: a line that closes what it opens, or lines that do so together. A line
+/// that is torn off does not swallow those behind it.
+pub(super) fn each(
+    input: &mut Input,
+    sink: &mut Sink<'_>,
+    mut take: impl FnMut(Line<'_>, &mut Sink<'_>) -> Result<(), ImportError>,
+) -> Result<End, ImportError> {
+    let mut open = Open::default();
+    let end = lines::each(input, sink, |line, sink| {
+        if !open.is_open() {
+            let mut scan = Scan::default();
+            scan.read(line.text);
+            if scan.is_closed() || !goes_on(line.text) {
+                return take(line, sink);
+            }
+            open.begin(line, scan);
+            return Ok(());
+        }
+        if open.is_torn_before(line.text) {
+            sink.bad(open.origin, 0, "JSON that does not end", &open.text)?;
+            open.end();
+            return take(line, sink);
+        }
+        open.add(line.text);
+        if open.scan.is_closed() {
+            take(open.line(), sink)?;
+            open.end();
+        } else if open.text.len() > MAX_DOCUMENT || !goes_on(line.text) {
+            sink.bad(open.origin, 0, "JSON that does not end", &open.text)?;
+            open.end();
+        }
+        Ok(())
+    })?;
+    if open.is_open() {
+        sink.bad(open.origin, 0, "JSON that does not end", &open.text)?;
+    }
+    Ok(end)
+}
+
+/// Whether JSON that is open may be broken after this line: behind a comma, a colon or a bracket, or anywhere in what is
+/// indented. A line of a log that was torn off is neither.
+fn goes_on(line: &[u8]) -> bool {
+    let end = line.trim_ascii_end().last();
+    line.starts_with(b" ") || line.starts_with(b"\t") || matches!(end, Some(b',' | b':' | b'[' | b'{' | b'}' | b']'))
+}
+
+/// A document whose end was not read yet.
+#[derive(Default)]
+struct Open {
+    origin: Origin,
+    text: Vec<u8>,
+    scan: Scan,
+}
+
+impl Open {
+    fn is_open(&self) -> bool {
+        !self.text.is_empty()
+    }
+
+    fn begin(&mut self, line: Line<'_>, scan: Scan) {
+        self.origin = line.origin;
+        self.text.extend_from_slice(line.text);
+        self.scan = scan;
+    }
+
+    fn add(&mut self, text: &[u8]) {
+        self.text.push(b'\n');
+        self.text.extend_from_slice(text);
+        self.scan.read(text);
+    }
+
+    /// Whether a line is a document of its own where none can stand.
+    fn is_torn_before(&self, line: &[u8]) -> bool {
+        let in_list = self.text.ends_with(b"[") || self.text.ends_with(b"},");
+        line.starts_with(b"{") && !in_list && {
+            let mut scan = Scan::default();
+            scan.read(line);
+            scan.is_closed()
+        }
+    }
+
+    fn line(&self) -> Line<'_> {
+        Line {
+            origin: self.origin,
+            text: &self.text,
+        }
+    }
+
+    fn end(&mut self) {
+        self.text = Vec::new();
+    }
+}
+
+/// How deep in brackets a text is. Whether it is JSON at all is for others to say.
+#[derive(Clone, Copy, Debug, Default)]
+struct Scan {
+    depth: i64,
+    in_string: bool,
+    is_escaped: bool,
+}
+
+impl Scan {
+    fn read(&mut self, text: &[u8]) {
+        for byte in text {
+            if self.in_string {
+                match byte {
+                    _ if self.is_escaped => self.is_escaped = false,
+                    b'\\' => self.is_escaped = true,
+                    b'"' => self.in_string = false,
+                    _ => {}
+                }
+            } else {
+                match byte {
+                    b'"' => self.in_string = true,
+                    b'{' | b'[' => self.depth += 1,
+                    b'}' | b']' => self.depth -= 1,
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.depth <= 0 && !self.in_string
+    }
+}

@@ -1,0 +1,60 @@
+//! Falco's alerts, as `json_output: true` writes them.
+
+use ctrace_trace::container::Container;
+use serde_json::Value;
+
+use super::json_records::{JsonFormat, Told, bytes, id, number, text};
+use super::processes::Seen;
+use crate::docker::parse_rfc3339;
+
+/// The importer of alerts.
+pub(super) static FALCO: JsonFormat = JsonFormat {
+    name: "falco",
+    is_it,
+    tell,
+};
+
+fn is_it(record: &Value) -> bool {
+    ["rule", "priority", "output", "time"]
+        .iter()
+        .all(|k| record.get(k).is_some_and(Value::is_string))
+}
+
+fn tell(record: &Value) -> Result<Told<'_>, &'static str> {
+    let field = |name: &'static str| ["output_fields", name];
+    // Both are the same time, but the text may be cut to seconds.
+    let ts = number(record, &field("evt.time")).or_else(|| parse_rfc3339(text(record, &["time"])));
+    let seen = id(record, &field("proc.pid")).map(|pid| Seen {
+        pid,
+        ppid: id(record, &field("proc.ppid")),
+        uid: id(record, &field("user.uid")),
+        loginuid: id(record, &field("user.loginuid")),
+        user: bytes(record, &field("user.name")),
+        name: bytes(record, &field("proc.name")),
+        exe_path: bytes(record, &field("proc.exepath")),
+        cwd: bytes(record, &field("proc.cwd")),
+        ..Seen::default()
+    });
+    let id = text(record, &field("container.id"));
+    let container = (!matches!(id, "" | "host" | "<NA>")).then(|| Container {
+        id: id.to_owned(),
+        engine: text(record, &field("container.type")).to_owned(),
+        name: text(record, &field("container.name")).to_owned(),
+        image: match (
+            text(record, &field("container.image.repository")),
+            text(record, &field("container.image.tag")),
+        ) {
+            (repository, "") => repository.to_owned(),
+            (repository, tag) => format!("{repository}:{tag}"),
+        },
+        ..Container::default()
+    });
+    Ok(Told {
+        ts: ts.ok_or("an alert without a time")?,
+        kind: text(record, &["rule"]).into(),
+        severity: text(record, &["priority"]).into(),
+        message: text(record, &["output"]).as_bytes().into(),
+        seen,
+        container,
+    })
+}

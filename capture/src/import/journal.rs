@@ -1,0 +1,76 @@
+//! The systemd journal as `journalctl -o json` prints it; syslog messages are in it.
+
+use std::borrow::Cow;
+
+use ctrace_trace::container::Container;
+use serde_json::Value;
+
+use super::json_records::{JsonFormat, Told, bytes, id, number, text};
+use super::processes::Seen;
+
+/// The importer of journals.
+pub(super) static JOURNAL: JsonFormat = JsonFormat {
+    name: "journal",
+    is_it,
+    tell,
+};
+
+/// Severities of syslog (RFC 5424).
+const SEVERITIES: [&str; 8] = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
+
+fn is_it(record: &Value) -> bool {
+    record.get("__REALTIME_TIMESTAMP").is_some()
+}
+
+fn tell(record: &Value) -> Result<Told<'_>, &'static str> {
+    // The sender's own time where it gave one: the journal's is that of arrival.
+    let stamp = ["_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP"];
+    let micros = stamp.iter().find_map(|name| number(record, &[name]));
+    let ts = micros
+        .and_then(|us| us.checked_mul(1000))
+        .ok_or("an entry without a time")?;
+    let seen = id(record, &["_PID"]).map(|pid| Seen {
+        pid,
+        uid: id(record, &["_UID"]),
+        gid: id(record, &["_GID"]),
+        loginuid: id(record, &["_AUDIT_LOGINUID"]),
+        name: bytes(record, &["_COMM"]),
+        exe_path: bytes(record, &["_EXE"]),
+        // Arguments are joined by blanks there.
+        argv: bytes(record, &["_CMDLINE"]),
+        ..Seen::default()
+    });
+    // Docker's journald driver.
+    let id = text(record, &["CONTAINER_ID_FULL"]);
+    let container = (!id.is_empty()).then(|| Container {
+        id: id.to_owned(),
+        engine: "docker".to_owned(),
+        name: text(record, &["CONTAINER_NAME"]).to_owned(),
+        image: text(record, &["IMAGE_NAME"]).to_owned(),
+        ..Container::default()
+    });
+    let names = ["SYSLOG_IDENTIFIER", "_COMM", "_TRANSPORT"];
+    let kind = names.iter().map(|name| text(record, &[name])).find(|n| !n.is_empty());
+    let severity = number(record, &["PRIORITY"]).and_then(|p| SEVERITIES.get(usize::try_from(p).ok()?));
+    Ok(Told {
+        ts,
+        kind: kind.unwrap_or_default().into(),
+        severity: severity.copied().unwrap_or_default().into(),
+        message: message(record.get("MESSAGE")),
+        // The daemon that writes for a container is not in it.
+        seen: seen.filter(|_| container.is_none()),
+        container,
+    })
+}
+
+/// A message that is no text is a list of its bytes.
+fn message(value: Option<&Value>) -> Cow<'_, [u8]> {
+    match value {
+        Some(Value::String(text)) => text.as_bytes().into(),
+        Some(Value::Array(list)) => {
+            let byte = |v: &Value| v.as_u64().and_then(|n| u8::try_from(n).ok());
+            list.iter().filter_map(byte).collect::<Vec<u8>>().into()
+        }
+        _ => Cow::default(),
+    }
+}

@@ -1,0 +1,158 @@
+//! Audit logs of the Kubernetes API server: a line or a document per event, lists of events, and `EventList`s as the
+//! webhook sends them.
+
+use std::borrow::Cow;
+
+use ctrace_trace::event::{Arg, Event, EventType};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::lines::{self, Line};
+use super::{Confidence, End, ImportError, Importer, Input, Origin, Reading, Sink, documents};
+use crate::docker::parse_rfc3339;
+
+/// The importer of Kubernetes audit logs.
+pub(super) struct K8sAudit;
+
+impl Importer for K8sAudit {
+    fn name(&self) -> &'static str {
+        "k8s-audit"
+    }
+
+    fn sniff(&self, start: &[u8]) -> Confidence {
+        let has = |word: &[u8]| memchr::memmem::find(start, word).is_some();
+        if !start.trim_ascii_start().starts_with(b"{") && !start.trim_ascii_start().starts_with(b"[") {
+            return Confidence::No;
+        }
+        match lines::first(start).next().map(serde_json::from_slice::<Json<'_>>) {
+            Some(Ok(json)) if json.is_event() => Confidence::Likely,
+            _ if has(b"\"audit.k8s.io/") || has(b"\"auditID\"") && has(b"\"stage\"") => Confidence::Likely,
+            _ => Confidence::No,
+        }
+    }
+
+    fn first_ts(&self, start: &[u8]) -> Option<u64> {
+        let json: Json<'_> = serde_json::from_slice(lines::first(start).next()?).ok()?;
+        json.ts()
+    }
+
+    fn begin(&self) -> Box<dyn Reading> {
+        Box::new(K8sAudit)
+    }
+}
+
+impl Reading for K8sAudit {
+    fn file(&mut self, input: &mut Input, sink: &mut Sink<'_>) -> Result<End, ImportError> {
+        documents::each(input, sink, document)
+    }
+}
+
+/// What is looked at of an event.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Json<'a> {
+    #[serde(borrow, default)]
+    kind: Cow<'a, str>,
+    #[serde(rename = "auditID", borrow, default)]
+    audit_id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    stage: Cow<'a, str>,
+    #[serde(borrow, default)]
+    verb: Cow<'a, str>,
+    user: Option<User>,
+    object_ref: Option<Object>,
+    response_status: Option<Status>,
+    stage_timestamp: Option<String>,
+    request_received_timestamp: Option<String>,
+    timestamp: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct User {
+    username: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct Object {
+    resource: Option<String>,
+    namespace: Option<String>,
+    name: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct Status {
+    code: Option<i64>,
+}
+
+impl Json<'_> {
+    fn is_event(&self) -> bool {
+        (self.kind == "Event" || self.kind.is_empty()) && !self.audit_id.is_empty()
+    }
+
+    fn ts(&self) -> Option<u64> {
+        let stamps = [&self.stage_timestamp, &self.timestamp, &self.request_received_timestamp];
+        stamps.into_iter().flatten().find_map(|t| parse_rfc3339(t))
+    }
+}
+
+fn document(line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    let text = line.text.trim_ascii();
+    if text.starts_with(b"{")
+        && let Ok(json) = serde_json::from_slice::<Json<'_>>(text)
+        && json.kind != "EventList"
+    {
+        return event(&json, text, line.origin, sink);
+    }
+    match serde_json::from_slice::<Value>(text) {
+        Ok(value) => elements(value, line.origin, sink),
+        Err(error) => sink.bad(line.origin, 0, &error.to_string(), text),
+    }
+}
+
+/// The events of lists, and of lists in lists.
+fn elements(value: Value, origin: Origin, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    let items = match value {
+        Value::Array(items) => items,
+        Value::Object(mut object) if object.contains_key("items") => match object.remove("items") {
+            Some(Value::Array(items)) => items,
+            _ => Vec::new(),
+        },
+        other => {
+            let raw = other.to_string();
+            return match serde_json::from_str::<Json<'_>>(&raw) {
+                Ok(json) => event(&json, raw.as_bytes(), origin, sink),
+                Err(_) => sink.unknown(origin, 0, "no Kubernetes audit event", raw.as_bytes()),
+            };
+        }
+    };
+    items.into_iter().try_for_each(|item| elements(item, origin, sink))
+}
+
+fn event(json: &Json<'_>, raw: &[u8], origin: Origin, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    if !json.is_event() {
+        return sink.unknown(origin, 0, "no Kubernetes audit event", raw);
+    }
+    let Some(ts) = json.ts() else {
+        return sink.bad(origin, 0, "an event without a time", raw);
+    };
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let object = json.object_ref.as_ref();
+    let user = json.user.as_ref().map(|u| text(&u.username)).unwrap_or_default();
+    let (resource, namespace, name) = object.map_or_else(Default::default, |o| {
+        (text(&o.resource), text(&o.namespace), text(&o.name))
+    });
+    let code = json.response_status.as_ref().and_then(|s| s.code);
+    let code = code.map(|c| c.to_string()).unwrap_or_default();
+    let args = [
+        Arg::Str(raw),
+        Arg::text(json.audit_id.as_bytes()),
+        Arg::text(json.stage.as_bytes()),
+        Arg::text(json.verb.as_bytes()),
+        Arg::text(user.as_bytes()),
+        Arg::text(resource.as_bytes()),
+        Arg::text(namespace.as_bytes()),
+        Arg::text(name.as_bytes()),
+        Arg::text(code.as_bytes()),
+    ];
+    sink.event(origin, &Event::bare(ts, EventType::K8S_AUDIT, &args))
+}

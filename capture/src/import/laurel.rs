@@ -1,0 +1,130 @@
+//! LAUREL's JSON: one object for each audit event, with a member for each type of record.
+
+use ctrace_trace::event::{Arg, Event, EventType};
+use serde_json::Value;
+
+use super::json_records::{World, bytes, id, text};
+use super::lines::{self, Line};
+use super::processes::Seen;
+use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, documents};
+use crate::audit::Record;
+
+/// The importer of LAUREL's logs.
+pub(super) struct Laurel;
+
+impl Importer for Laurel {
+    fn name(&self) -> &'static str {
+        "laurel"
+    }
+
+    fn sniff(&self, start: &[u8]) -> Confidence {
+        let first = lines::first(start).next().unwrap_or_default();
+        match serde_json::from_slice::<Value>(first) {
+            Ok(record) if stamp(&record).is_some() => Confidence::Likely,
+            _ => Confidence::No,
+        }
+    }
+
+    fn first_ts(&self, start: &[u8]) -> Option<u64> {
+        let record = serde_json::from_slice(lines::first(start).next()?).ok()?;
+        stamp(&record).map(|(ts, _)| ts)
+    }
+
+    fn begin(&self) -> Box<dyn Reading> {
+        Box::new(Log::default())
+    }
+}
+
+/// The reading of logs.
+#[derive(Default)]
+struct Log {
+    world: World,
+}
+
+impl Reading for Log {
+    fn file(&mut self, input: &mut Input, sink: &mut Sink<'_>) -> Result<End, ImportError> {
+        documents::each(input, sink, |line, sink| self.line(line, sink))
+    }
+}
+
+/// Time and serial: `"ID":"1795300000.123:71"`.
+fn stamp(record: &Value) -> Option<(u64, u64)> {
+    // The stamp is that of the records, and is read as such.
+    let line = format!("type=SYSCALL msg=audit({}): ", record.get("ID")?.as_str()?);
+    let record = Record::parse_line(line.as_bytes()).ok()?;
+    Some((record.stamp.ts_ns, record.stamp.serial))
+}
+
+/// Members that are no records.
+const OTHERS: [&str; 3] = ["ID", "NODE", "PARENT_INFO"];
+
+impl Log {
+    fn line(&mut self, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+        let record: Value = match serde_json::from_slice(line.text) {
+            Ok(record) => record,
+            Err(error) => return sink.bad(line.origin, 0, &error.to_string(), line.text),
+        };
+        let (Some((ts, serial)), Some(members)) = (stamp(&record), record.as_object()) else {
+            return sink.bad(line.origin, 0, "no ID with time and serial", line.text);
+        };
+        let is_record = |k: &&str| !OTHERS.contains(k) && !k.starts_with("CONTAINER");
+        let types: Vec<&str> = members.keys().map(String::as_str).filter(is_record).collect();
+        // A system call knows best who acted; else the first record.
+        let main = types.iter().find(|t| **t == "SYSCALL").or(types.first());
+        let main = main.and_then(|t| record.get(t)).unwrap_or(&Value::Null);
+        let main = main.get(0).unwrap_or(main);
+        let key = text(main, &["key"]);
+        let syscall = text(main, &["SYSCALL"]);
+        let success = match (text(main, &["success"]), text(main, &["res"])) {
+            ("", "success" | "1") => "yes",
+            ("", "failed" | "0") => "no",
+            (told, _) => told,
+        };
+        let exe = text(main, &["exe"]);
+        let (pid, auid) = (id(main, &["pid"]), id(main, &["auid"]));
+        let image = self.world.image(pid.map(|pid| seen(pid, main, &record)), None);
+        let types = types.join(",");
+        let args = [
+            i64::try_from(serial).map_or(Arg::None, Arg::Num),
+            Arg::text(types.as_bytes()),
+            Arg::text(key.as_bytes()),
+            Arg::text(syscall.as_bytes()),
+            Arg::text(success.as_bytes()),
+            pid.map_or(Arg::None, |p| Arg::Num(p.into())),
+            auid.map_or(Arg::None, |a| Arg::Num(if a == u32::MAX { -1 } else { a.into() })),
+            Arg::text(exe.as_bytes()),
+            Arg::Str(line.text),
+        ];
+        let event = Event {
+            tid: pid.unwrap_or(0),
+            image: image.as_ref(),
+            ..Event::bare(ts, EventType::AUDIT, &args)
+        };
+        sink.event(line.origin, &event)
+    }
+}
+
+fn seen<'v>(pid: u32, main: &'v Value, record: &'v Value) -> Seen<'v> {
+    let argv = record.pointer("/EXECVE/ARGV").and_then(Value::as_array);
+    let argv = argv.map(|list| {
+        let args: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
+        args.join("\0").into_bytes().into()
+    });
+    Seen {
+        pid,
+        ppid: id(main, &["ppid"]),
+        uid: id(main, &["uid"]),
+        euid: id(main, &["euid"]),
+        gid: id(main, &["gid"]),
+        egid: id(main, &["egid"]),
+        loginuid: id(main, &["auid"]),
+        user: bytes(main, &["EUID"]),
+        group: bytes(main, &["EGID"]),
+        login_user: bytes(main, &["AUID"]),
+        name: bytes(main, &["comm"]),
+        exe_path: bytes(main, &["exe"]),
+        cwd: bytes(record, &["CWD", "cwd"]),
+        argv,
+        ..Seen::default()
+    }
+}

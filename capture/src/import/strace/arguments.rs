@@ -1,0 +1,283 @@
+//! Arguments as strace writes them, made into those of an event: numbers, named flags, strings, addresses.
+
+use ctrace_trace::event::Arg;
+use ctrace_trace::names;
+use ctrace_trace::schema::{EventSpec, NameSet, Param, ParamKind};
+
+use super::line::Call;
+
+/// An argument that was understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::import) enum Told {
+    Nothing,
+    Number(i64),
+    Text(Vec<u8>),
+    /// Absolute as far as that is known, and as it was written.
+    Path(Vec<u8>, Vec<u8>),
+}
+
+impl Told {
+    pub(in crate::import) fn arg(&self) -> Arg<'_> {
+        match self {
+            Told::Nothing => Arg::None,
+            Told::Number(n) => Arg::Num(*n),
+            Told::Text(text) => Arg::Str(text),
+            Told::Path(resolved, raw) => Arg::Path { resolved, raw },
+        }
+    }
+}
+
+/// The parameters of a call. `resolve` is given a path and the descriptor that it starts from.
+pub(super) fn of(spec: &EventSpec, call: &Call<'_>, resolve: impl Fn(&[u8], Option<i64>) -> Vec<u8>) -> Vec<Told> {
+    let mut dir = None;
+    let mut all = Vec::with_capacity(spec.params.len());
+    for param in &spec.params {
+        let Some(text) = find(param, call) else {
+            all.push(Told::Nothing);
+            continue;
+        };
+        let told = match param.kind {
+            ParamKind::Path => string(text).map_or(Told::Nothing, |raw| Told::Path(resolve(&raw, dir), raw)),
+            ParamKind::Str => string(text).map_or(Told::Nothing, Told::Text),
+            ParamKind::SockAddr => address(text).map_or(Told::Nothing, Told::Text),
+            ParamKind::Flags(set) | ParamKind::Enum(set) => flags(set, text).map_or(Told::Nothing, Told::Number),
+            ParamKind::Signal => signal(text)
+                .or_else(|| number(text))
+                .map_or(Told::Nothing, Told::Number),
+            _ => number(text).map_or(Told::Nothing, Told::Number),
+        };
+        if let (ParamKind::Fd, Told::Number(fd)) = (param.kind, &told) {
+            dir = Some(*fd);
+        }
+        all.push(told);
+    }
+    all
+}
+
+/// The text of a parameter: by its name where strace writes names (`clone(child_stack=NULL, flags=…)`), also inside of
+/// the structure of `clone3`; else by its position.
+fn find<'a>(param: &Param, call: &Call<'a>) -> Option<&'a [u8]> {
+    let value = |text: &'a [u8]| text.strip_prefix(param.name.as_bytes())?.strip_prefix(b"=");
+    if let Some(found) = call.args.iter().find_map(|a| value(a)) {
+        return Some(found);
+    }
+    let slot = usize::from(param.arg?);
+    let text = *call.args.get(slot)?;
+    if call.name == "clone3" && text.starts_with(b"{") {
+        return split(text.get(1..)?).and_then(|(members, _)| members.into_iter().find_map(value));
+    }
+    Some(text)
+}
+
+/// Cuts a list of arguments at its commas; gives where its closing bracket stands.
+pub(super) fn split(text: &[u8]) -> Option<(Vec<&[u8]>, usize)> {
+    let (mut all, mut start, mut depth) = (Vec::new(), 0, 0_usize);
+    let (mut in_string, mut escaped) = (false, false);
+    for (at, byte) in text.iter().enumerate() {
+        if in_string {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' if depth == 0 => {
+                let last = text.get(start..at)?.trim_ascii();
+                if !last.is_empty() {
+                    all.push(last);
+                }
+                return Some((all, at));
+            }
+            b')' | b']' | b'}' => depth -= 1,
+            b',' if depth == 0 => {
+                all.push(text.get(start..at)?.trim_ascii());
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Names that no set has, because they stand where an event has a number (`linux/net.h`, `linux/in.h`).
+const NAMED: [(&str, i64); 8] = [
+    ("SOCK_CLOEXEC", 0o2_000_000),
+    ("SOCK_NONBLOCK", 0o4000),
+    ("IPPROTO_IP", 0),
+    ("IPPROTO_ICMP", 1),
+    ("IPPROTO_TCP", 6),
+    ("IPPROTO_UDP", 17),
+    ("IPPROTO_IPV6", 41),
+    ("IPPROTO_RAW", 255),
+];
+
+/// A number as strace writes one; a descriptor may have its path behind it.
+pub(in crate::import) fn number(text: &[u8]) -> Option<i64> {
+    let end = text
+        .iter()
+        .position(|b| !b.is_ascii_alphanumeric() && !matches!(b, b'-' | b'_'));
+    let digits = std::str::from_utf8(text.get(..end.unwrap_or(text.len()))?).ok()?;
+    match digits {
+        "NULL" => return Some(0),
+        "AT_FDCWD" => return Some(-100),
+        name => {
+            if let Some((_, value)) = NAMED.iter().find(|(known, _)| *known == name) {
+                return Some(*value);
+            }
+        }
+    }
+    // Products and sums are left to people.
+    if end
+        .and_then(|e| text.get(e))
+        .is_some_and(|b| matches!(b, b'*' | b'|' | b'+'))
+    {
+        return None;
+    }
+    if let Some(hex) = digits.strip_prefix("0x") {
+        return u64::from_str_radix(hex, 16).ok().map(u64::cast_signed);
+    }
+    if digits.len() > 1 && digits.starts_with('0') {
+        return i64::from_str_radix(digits, 8).ok();
+    }
+    digits
+        .parse()
+        .ok()
+        .or_else(|| digits.parse::<u64>().ok().map(u64::cast_signed))
+}
+
+/// Names joined by `|`, or a number. A name that is not known leaves the whole unknown: half of the flags would be wrong.
+pub(in crate::import) fn flags(set: NameSet, text: &[u8]) -> Option<i64> {
+    let mut all = 0;
+    for part in text.split(|b| *b == b'|') {
+        let value = match number(part) {
+            Some(value) => value,
+            None => {
+                let part = std::str::from_utf8(part).ok()?;
+                // Falco leaves out what some families of names begin with.
+                let short = part.split_once('_').map_or(part, |(_, short)| short);
+                let mut known = names::table(set).iter();
+                let found = known
+                    .clone()
+                    .find(|n| n.name == part)
+                    .or_else(|| known.find(|n| n.name == short));
+                // The flags of `clone` have the signal at the child's end among them.
+                match found {
+                    Some(name) => name.value.cast_signed(),
+                    None => signal(part.as_bytes())?,
+                }
+            }
+        };
+        all |= value;
+    }
+    Some(all)
+}
+
+/// The number of a signal's name.
+pub(in crate::import) fn signal(name: &[u8]) -> Option<i64> {
+    (1..=64).find(|n| names::signal(*n).is_some_and(|known| known.as_bytes() == name))
+}
+
+/// A string without its quotes and escapes; one that strace cut off ends there.
+pub(super) fn string(text: &[u8]) -> Option<Vec<u8>> {
+    let mut rest = text.strip_prefix(b"\"")?;
+    let mut out = Vec::with_capacity(rest.len());
+    loop {
+        let (byte, after) = rest.split_first()?;
+        rest = after;
+        match byte {
+            b'"' => return Some(out),
+            b'\\' => rest = unescape(rest, &mut out)?,
+            other => out.push(*other),
+        }
+    }
+}
+
+/// What follows a backslash; gives the rest.
+fn unescape<'a>(text: &'a [u8], out: &mut Vec<u8>) -> Option<&'a [u8]> {
+    let (byte, after) = text.split_first()?;
+    let plain = match byte {
+        b'n' => b'\n',
+        b't' => b'\t',
+        b'r' => b'\r',
+        b'v' => 0x0b,
+        b'f' => 0x0c,
+        b'x' => {
+            let digits = std::str::from_utf8(after.get(..2)?).ok()?;
+            out.push(u8::from_str_radix(digits, 16).ok()?);
+            return after.get(2..);
+        }
+        b'0'..=b'7' => {
+            let length = text.iter().take(3).take_while(|b| matches!(b, b'0'..=b'7')).count();
+            let digits = std::str::from_utf8(text.get(..length)?).ok()?;
+            out.push(u8::try_from(u16::from_str_radix(digits, 8).ok()?).ok()?);
+            return text.get(length..);
+        }
+        other => *other,
+    };
+    out.push(plain);
+    Some(after)
+}
+
+/// `{sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("192.0.2.1")}` and its kin.
+pub(super) fn address(text: &[u8]) -> Option<Vec<u8>> {
+    let member = |name: &[u8]| {
+        let at = memchr::memmem::find(text, name)?;
+        text.get(at + name.len()..)
+    };
+    if let Some(path) = member(b"sun_path=") {
+        // `@` stands for the zero byte before an abstract name.
+        return string(path.strip_prefix(b"@").unwrap_or(path));
+    }
+    let port = |name: &[u8]| number(member(name)?);
+    if let Some(ip) = member(b"sin_addr=inet_addr(").and_then(string) {
+        let ip = String::from_utf8_lossy(&ip).into_owned();
+        return Some(format!("{ip}:{}", port(b"sin_port=htons(")?).into_bytes());
+    }
+    let ip = member(b"inet_pton(AF_INET6, ").and_then(string)?;
+    let ip = String::from_utf8_lossy(&ip).into_owned();
+    Some(format!("[{ip}]:{}", port(b"sin6_port=htons(")?).into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_flags_and_strings() {
+        assert_eq!(number(b"3</etc/passwd>"), Some(3));
+        assert_eq!(number(b"0xffffffffffffffff"), Some(-1));
+        assert_eq!(number(b"0644"), Some(0o644));
+        assert_eq!(number(b"8192*1024"), None);
+        assert_eq!(
+            flags(NameSet::Open, b"O_WRONLY|O_CREAT|0x80000"),
+            Some(0o1 | 0o100 | 0x80000)
+        );
+        assert_eq!(flags(NameSet::Open, b"O_WRONLY|O_NEWER"), None);
+        assert_eq!(string(b"\"a\\n\\\"\\33[0m\\x41\"..."), Some(b"a\n\"\x1b[0mA".to_vec()));
+        assert_eq!(string(b"\"open"), None);
+        assert_eq!(string(b"\"\\777\""), None);
+        let split = |t: &'static [u8]| split(t).map(|(a, end)| (a.len(), end));
+        assert_eq!(split(b"3, \"a,)\", {x=[1, 2]}, f(1)) = 0"), Some((4, 26)));
+        assert_eq!(split(b"3, \"a"), None);
+    }
+
+    #[test]
+    fn addresses() {
+        let text = |t: &[u8]| address(t).map(|a| String::from_utf8_lossy(&a).into_owned());
+        let v4 = b"{sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr(\"192.0.2.1\")}";
+        assert_eq!(text(v4).as_deref(), Some("192.0.2.1:80"));
+        let v6 =
+            b"{sa_family=AF_INET6, sin6_port=htons(443), inet_pton(AF_INET6, \"::1\", &sin6_addr), sin6_scope_id=0}";
+        assert_eq!(text(v6).as_deref(), Some("[::1]:443"));
+        assert_eq!(
+            text(b"{sa_family=AF_UNIX, sun_path=\"/run/x\"}").as_deref(),
+            Some("/run/x")
+        );
+        assert_eq!(text(b"{sa_family=AF_NETLINK, nl_pid=0}"), None);
+    }
+}

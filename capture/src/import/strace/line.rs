@@ -1,0 +1,162 @@
+//! One line: `[PID] SECONDS.MICROSECONDS name(arguments) = result`, and what else strace says. Pure; lines are not
+//! trusted.
+
+use ctrace_trace::names;
+
+/// A line with its thread and time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stamped<'a> {
+    /// 0 where it is not told: one thread was traced.
+    pub(super) tid: u32,
+    /// Nanoseconds since the Unix epoch.
+    pub(super) ts: u64,
+    /// What follows.
+    pub(super) rest: &'a [u8],
+}
+
+/// What a line says.
+#[derive(Debug)]
+pub(super) enum Said<'a> {
+    /// A call with its result.
+    Call(&'a [u8]),
+    /// The beginning of a call.
+    Unfinished(&'a [u8]),
+    /// The rest of one.
+    Resumed(&'a [u8]),
+    /// A thread ended, by itself or by a signal.
+    Exit {
+        status: i64,
+        signal: i64,
+        core: bool,
+    },
+    /// A signal was delivered.
+    Signal(&'a [u8]),
+    Other,
+}
+
+/// A call.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    pub(super) name: &'a str,
+    /// As they are written.
+    pub(super) args: Vec<&'a [u8]>,
+    /// The result, negative errno on failure; `None` where strace has none (`?`).
+    pub(super) ret: Option<i64>,
+    /// What `-y` says of a descriptor that is the result.
+    pub(super) ret_fd: Option<&'a [u8]>,
+}
+
+/// Reads thread and time.
+pub(super) fn read(line: &[u8]) -> Option<Stamped<'_>> {
+    let (tid, rest) = match line.strip_prefix(b"[pid ") {
+        Some(rest) => {
+            let end = memchr::memchr(b']', rest)?;
+            (decimal(rest.get(..end)?.trim_ascii())?, rest.get(end + 1..)?)
+        }
+        None => match word(line) {
+            (first, rest) if !first.contains(&b'.') => (decimal(first)?, rest),
+            _ => (0, line),
+        },
+    };
+    let (stamp, rest) = word(rest.trim_ascii_start());
+    let dot = memchr::memchr(b'.', stamp)?;
+    let (seconds, fraction) = (stamp.get(..dot)?, stamp.get(dot + 1..)?);
+    if fraction.is_empty() || fraction.len() > 9 {
+        return None;
+    }
+    let scale = 10_u64.pow(9 - u32::try_from(fraction.len()).ok()?);
+    let ts = decimal(seconds)?.checked_mul(1_000_000_000)?;
+    Some(Stamped {
+        tid: u32::try_from(tid).ok()?,
+        ts: ts.checked_add(decimal(fraction)? * scale)?,
+        rest: rest.trim_ascii(),
+    })
+}
+
+/// The first word and what follows.
+fn word(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = memchr::memchr(b' ', text).unwrap_or(text.len());
+    text.split_at_checked(end).unwrap_or((text, &[]))
+}
+
+fn decimal(digits: &[u8]) -> Option<u64> {
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// Tells the kinds of lines apart.
+pub(super) fn said(text: &[u8]) -> Said<'_> {
+    if let Some(end) = text.strip_prefix(b"+++ ").and_then(|t| t.strip_suffix(b" +++")) {
+        return exit(end).unwrap_or(Said::Other);
+    }
+    if let Some(signal) = text.strip_prefix(b"--- ") {
+        return Said::Signal(signal);
+    }
+    if text.starts_with(b"<... ") {
+        let at = memchr::memmem::find(text, b" resumed>");
+        let rest = at.and_then(|at| text.get(at + b" resumed>".len()..));
+        return rest.map_or(Said::Other, Said::Resumed);
+    }
+    if let Some(begun) = text.strip_suffix(b"<unfinished ...>") {
+        return Said::Unfinished(begun.trim_ascii_end());
+    }
+    let name = text.iter().position(|b| !b.is_ascii_alphanumeric() && *b != b'_');
+    match name.and_then(|at| text.get(at)) {
+        Some(b'(') if !text.starts_with(b"(") => Said::Call(text),
+        _ => Said::Other,
+    }
+}
+
+fn exit(text: &[u8]) -> Option<Said<'static>> {
+    if let Some(status) = text.strip_prefix(b"exited with ") {
+        let status = i64::try_from(decimal(status)?).ok()?;
+        return Some(Said::Exit {
+            status: status & 0xff,
+            signal: 0,
+            core: false,
+        });
+    }
+    let (name, rest) = word(text.strip_prefix(b"killed by ")?);
+    Some(Said::Exit {
+        status: 0,
+        signal: super::arguments::signal(name)?,
+        core: rest.trim_ascii() == b"(core dumped)",
+    })
+}
+
+/// Takes a call apart.
+pub(super) fn call(text: &[u8]) -> Option<Call<'_>> {
+    let open = memchr::memchr(b'(', text)?;
+    let name = std::str::from_utf8(text.get(..open)?).ok()?;
+    let inside = text.get(open + 1..)?;
+    let (args, end) = super::arguments::split(inside)?;
+    let result = inside
+        .get(end + 1..)?
+        .trim_ascii_start()
+        .strip_prefix(b"=")?
+        .trim_ascii_start();
+    let (value, rest) = word(result);
+    let value_end = memchr::memchr(b'<', value).unwrap_or(value.len());
+    let (number, named) = value.split_at_checked(value_end)?;
+    let ret = match number {
+        b"?" => None,
+        b"-1" => Some(errno(word(rest.trim_ascii_start()).0).map_or(-1, |e| -e)),
+        number => Some(super::arguments::number(number)?),
+    };
+    let ret_fd = named.strip_prefix(b"<").and_then(|n| n.strip_suffix(b">"));
+    Some(Call {
+        name,
+        args,
+        ret,
+        ret_fd,
+    })
+}
+
+/// Restarts of calls (`ERESTARTSYS`) have numbers up to here.
+const MAX_ERRNO: i64 = 530;
+
+fn errno(name: &[u8]) -> Option<i64> {
+    (1..=MAX_ERRNO).find(|n| names::errno(*n).is_some_and(|known| known.as_bytes() == name))
+}

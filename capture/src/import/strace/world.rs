@@ -1,0 +1,253 @@
+//! What a log of strace tells of processes: who is whose child, what they execute, where they are, what they opened.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use ctrace_trace::fd::{FdEntry, FdKind, Role, Socket};
+use ctrace_trace::process::ProcessImage;
+use hashbrown::HashMap;
+
+use super::super::processes::{Processes, Seen};
+use super::arguments::{self, Told};
+use super::line::{Call, Stamped};
+use crate::resolver::resolve_path;
+
+/// More threads and open descriptors than this are not kept apart.
+const MAX_THREADS: usize = 1 << 18;
+const MAX_FDS: usize = 1 << 16;
+/// `CLONE_THREAD` (`linux/sched.h`).
+const CLONE_THREAD: &[u8] = b"CLONE_THREAD";
+/// The kernel's name of a process has so many bytes.
+const COMM: usize = 15;
+
+/// All of it.
+#[derive(Default)]
+pub(super) struct World {
+    processes: Processes,
+    /// The process of each thread that is none of its own.
+    threads: HashMap<u32, u32>,
+    fds: HashMap<(u32, i32), Arc<FdEntry>>,
+    objects: u64,
+}
+
+impl World {
+    fn pid(&self, tid: u32) -> u32 {
+        self.threads.get(&tid).copied().unwrap_or(tid)
+    }
+
+    /// The image of a thread's process.
+    pub(super) fn image(&mut self, tid: u32) -> Option<Arc<ProcessImage>> {
+        let pid = self.pid(tid);
+        (pid != 0).then(|| self.processes.see(&Seen { pid, ..Seen::default() }))
+    }
+
+    /// What a descriptor refers to.
+    pub(super) fn fd(&self, tid: u32, fd: i32) -> Option<Arc<FdEntry>> {
+        self.fds.get(&(self.pid(tid), fd)).cloned()
+    }
+
+    /// A path, absolute where its beginning is known.
+    pub(super) fn path(&self, tid: u32, raw: &[u8], dir: Option<i64>) -> Vec<u8> {
+        let pid = self.pid(tid);
+        let dir = dir.and_then(|d| i32::try_from(d).ok()).filter(|d| *d >= 0);
+        let base: Cow<'_, [u8]> = match dir {
+            Some(dir) => self
+                .fds
+                .get(&(pid, dir))
+                .map(|f| f.name.as_slice())
+                .unwrap_or_default()
+                .into(),
+            None => self
+                .processes
+                .of(pid)
+                .map(|i| i.cwd.as_slice())
+                .unwrap_or_default()
+                .into(),
+        };
+        if raw.is_empty() || !raw.starts_with(b"/") && base.is_empty() {
+            return raw.to_vec();
+        }
+        let mut out = Vec::new();
+        resolve_path(b"", &base, raw, &mut out);
+        out
+    }
+
+    /// Takes over what a call that succeeded changed.
+    pub(super) fn apply(&mut self, at: &Stamped<'_>, call: &Call<'_>, told: &[Told]) {
+        /// `-EINPROGRESS`: a socket that does not block connects in the background.
+        const BEGUN: i64 = -115;
+        if call.name == "connect" && call.ret.is_some_and(|r| r >= 0 || r == BEGUN) {
+            self.connect(at.tid, call, told);
+        }
+        let Some(ret) = call.ret.filter(|r| *r >= 0) else {
+            return;
+        };
+        let path = told.iter().find_map(|t| match t {
+            Told::Path(resolved, _) => Some(resolved.as_slice()),
+            _ => None,
+        });
+        match call.name {
+            "execve" | "execveat" => self.exec(at, call, path.unwrap_or_default()),
+            "fork" | "vfork" | "clone" | "clone3" => self.fork(at, call, ret),
+            "chdir" => self.see(at.tid, |seen| seen.cwd = path.map(Cow::Borrowed)),
+            "open" | "openat" | "openat2" | "creat" => self.open(at.tid, ret, FdKind::File, call.ret_fd.or(path)),
+            "socket" => self.open(at.tid, ret, family(call), None),
+            "dup" | "dup2" | "dup3" => self.duplicate(at.tid, call, ret),
+            "close" => {
+                if let Some(fd) = call.args.first().and_then(|a| arguments::number(a)) {
+                    self.fds.remove(&(self.pid(at.tid), i32::try_from(fd).unwrap_or(-1)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn see<'a>(&mut self, tid: u32, tell: impl FnOnce(&mut Seen<'a>)) {
+        let mut seen = Seen {
+            pid: self.pid(tid),
+            ..Seen::default()
+        };
+        tell(&mut seen);
+        self.processes.see(&seen);
+    }
+
+    fn exec(&mut self, at: &Stamped<'_>, call: &Call<'_>, path: &[u8]) {
+        // Another thread may have made the call: the process goes on under its own id.
+        let list = call.args.iter().find_map(|a| a.strip_prefix(b"["));
+        let args = list
+            .and_then(arguments::split)
+            .map(|(args, _)| args)
+            .unwrap_or_default();
+        let argv: Vec<Vec<u8>> = args.into_iter().filter_map(arguments::string).collect();
+        let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
+        self.see(at.tid, |seen| {
+            seen.exec_ts = Some(at.ts);
+            seen.exe_path = Some(path.into());
+            seen.name = Some(name.get(..COMM).unwrap_or(name).into());
+            seen.argv = Some(argv.join(&0).into());
+        });
+    }
+
+    fn fork(&mut self, at: &Stamped<'_>, call: &Call<'_>, child: i64) {
+        let (parent, Ok(child)) = (self.pid(at.tid), u32::try_from(child)) else {
+            return;
+        };
+        let is_thread = call
+            .args
+            .iter()
+            .any(|a| memchr::memmem::find(a, CLONE_THREAD).is_some());
+        if is_thread {
+            if self.threads.len() < MAX_THREADS {
+                self.threads.insert(child, parent);
+            }
+            return;
+        }
+        self.threads.remove(&child);
+        self.see(parent, |_| {});
+        // The child's first lines may stand before the end of the call that made it.
+        if self.processes.of(child).is_none_or(|c| c.exec_ts == 0) {
+            self.processes.fork(parent, child, at.ts);
+        } else {
+            self.see(child, |seen| seen.ppid = Some(parent));
+        }
+        let own: Vec<(i32, Arc<FdEntry>)> = self
+            .fds
+            .iter()
+            .filter(|((pid, _), _)| *pid == parent)
+            .map(|((_, fd), entry)| (*fd, entry.clone()))
+            .collect();
+        for (fd, entry) in own {
+            self.put(child, fd, entry);
+        }
+    }
+
+    fn put(&mut self, pid: u32, fd: i32, entry: Arc<FdEntry>) {
+        if self.fds.len() < MAX_FDS {
+            self.fds.insert((pid, fd), entry);
+        }
+    }
+
+    fn open(&mut self, tid: u32, fd: i64, kind: FdKind, name: Option<&[u8]>) {
+        let Ok(fd) = i32::try_from(fd) else { return };
+        self.objects += 1;
+        let entry = FdEntry {
+            id: self.objects,
+            kind,
+            name: name.unwrap_or_default().to_vec(),
+            name_raw: Vec::new(),
+            open_flags: 0,
+            dev: 0,
+            ino: 0,
+            socket: None,
+        };
+        let pid = self.pid(tid);
+        self.put(pid, fd, Arc::new(entry));
+    }
+
+    fn connect(&mut self, tid: u32, call: &Call<'_>, told: &[Told]) {
+        let fd = call.args.first().and_then(|a| arguments::number(a));
+        let addr = told.iter().find_map(|t| match t {
+            Told::Text(addr) => std::str::from_utf8(addr).ok(),
+            _ => None,
+        });
+        let (Some(Ok(fd)), Some(addr)) = (fd.map(i32::try_from), addr) else {
+            return;
+        };
+        let Some(old) = self.fd(tid, fd) else { return };
+        self.objects += 1;
+        let mut entry = FdEntry {
+            id: self.objects,
+            ..FdEntry::clone(&old)
+        };
+        match addr.parse::<SocketAddr>() {
+            Ok(remote) => {
+                let local: IpAddr = match remote {
+                    SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+                    SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+                };
+                entry.socket = Some(Socket {
+                    protocol: 0,
+                    role: Role::Client,
+                    local: SocketAddr::new(local, 0),
+                    remote,
+                });
+            }
+            Err(_) => entry.name = addr.as_bytes().to_vec(),
+        }
+        let pid = self.pid(tid);
+        self.put(pid, fd, Arc::new(entry));
+    }
+
+    fn duplicate(&mut self, tid: u32, call: &Call<'_>, new: i64) {
+        let old = call.args.first().and_then(|a| arguments::number(a));
+        let (Some(Ok(old)), Ok(new)) = (old.map(i32::try_from), i32::try_from(new)) else {
+            return;
+        };
+        if let Some(entry) = self.fd(tid, old) {
+            let pid = self.pid(tid);
+            self.put(pid, new, entry);
+        }
+    }
+
+    /// A thread ended; whether it was its process's own.
+    pub(super) fn exit(&mut self, tid: u32) -> bool {
+        if self.threads.remove(&tid).is_some() {
+            return false;
+        }
+        self.processes.exit(tid);
+        self.fds.retain(|(pid, _), _| *pid != tid);
+        true
+    }
+}
+
+fn family(call: &Call<'_>) -> FdKind {
+    match call.args.first() {
+        Some(&b"AF_UNIX") => FdKind::Unix,
+        Some(&b"AF_INET") => FdKind::Ipv4,
+        Some(&b"AF_INET6") => FdKind::Ipv6,
+        Some(&b"AF_NETLINK") => FdKind::Netlink,
+        Some(&b"AF_PACKET") => FdKind::Packet,
+        _ => FdKind::Unknown,
+    }
+}

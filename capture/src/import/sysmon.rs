@@ -1,0 +1,193 @@
+//! Sysmon for Linux: its XML, one event a line, as syslog files have it or without syslog's beginning.
+
+use std::borrow::Cow;
+
+use ctrace_trace::event::{Arg, Event, EventType};
+
+use super::json_records::World;
+use super::lines::{self, Line};
+use super::processes::Seen;
+use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink};
+use crate::docker::parse_rfc3339;
+
+/// The importer of Sysmon's events.
+pub(super) struct Sysmon;
+
+/// How an event begins.
+const EVENT: &[u8] = b"<Event><System>";
+
+impl Importer for Sysmon {
+    fn name(&self) -> &'static str {
+        "sysmon"
+    }
+
+    fn sniff(&self, start: &[u8]) -> Confidence {
+        let mut lines = lines::first(start);
+        let is_event = |l: &[u8]| event(l).is_some_and(|e| memchr::memmem::find(e, b"Sysmon").is_some());
+        match lines.next() {
+            Some(first) if is_event(first) => Confidence::Likely,
+            // Other programs write to the same file.
+            Some(_) if lines.any(is_event) => Confidence::Possible,
+            _ => Confidence::No,
+        }
+    }
+
+    fn first_ts(&self, start: &[u8]) -> Option<u64> {
+        lines::first(start).find_map(event).and_then(time)
+    }
+
+    fn begin(&self) -> Box<dyn Reading> {
+        Box::new(Log::default())
+    }
+}
+
+fn event(line: &[u8]) -> Option<&[u8]> {
+    line.get(memchr::memmem::find(line, EVENT)?..)
+}
+
+/// Names of the kinds of events, by number (Sysmon's documentation).
+const KINDS: [(&[u8], &str); 8] = [
+    (b"1", "ProcessCreate"),
+    (b"3", "NetworkConnect"),
+    (b"4", "ServiceStateChange"),
+    (b"5", "ProcessTerminate"),
+    (b"9", "RawAccessRead"),
+    (b"11", "FileCreate"),
+    (b"16", "ServiceConfigurationChange"),
+    (b"23", "FileDelete"),
+];
+
+/// The reading of logs.
+#[derive(Default)]
+struct Log {
+    world: World,
+}
+
+impl Reading for Log {
+    fn file(&mut self, input: &mut Input, sink: &mut Sink<'_>) -> Result<End, ImportError> {
+        lines::each(input, sink, |line, sink| self.line(line, sink))
+    }
+}
+
+impl Log {
+    fn line(&mut self, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+        let Some(xml) = event(line.text) else {
+            return sink.unknown(line.origin, 0, "no event of Sysmon", line.text);
+        };
+        let Some(ts) = time(xml) else {
+            return sink.bad(line.origin, 0, "an event without a time", line.text);
+        };
+        let number = between(xml, b"<EventID>").unwrap_or_default();
+        let kind = KINDS
+            .iter()
+            .find(|(n, _)| *n == number)
+            .map(|(_, kind)| kind.as_bytes());
+        let executes = number == b"1";
+        let seen = data(xml, "ProcessId")
+            .and_then(|p| decimal(&p))
+            .map(|pid| seen(xml, pid, ts, executes));
+        let image = self.world.image(seen, None);
+        let message = data(xml, "CommandLine")
+            .or_else(|| data(xml, "TargetFilename"))
+            .or_else(|| data(xml, "DestinationIp"))
+            .unwrap_or_default();
+        let args = [
+            Arg::Str(b"sysmon"),
+            Arg::text(kind.unwrap_or(number)),
+            Arg::None,
+            Arg::text(&message),
+            Arg::Str(line.text),
+        ];
+        let event = Event {
+            tid: image.as_ref().map_or(0, |i| i.pid),
+            image: image.as_ref(),
+            ..Event::bare(ts, EventType::LOG, &args)
+        };
+        sink.event(line.origin, &event)?;
+        if number == b"5"
+            && let Some(image) = image
+        {
+            self.world.processes.exit(image.pid);
+        }
+        Ok(())
+    }
+}
+
+fn seen(xml: &[u8], pid: u32, ts: u64, executes: bool) -> Seen<'_> {
+    let exe = data(xml, "Image");
+    // The name is not told; the kernel makes it of the file's.
+    let name = exe.as_ref().map(|exe| {
+        let name = exe.rsplit(|b| *b == b'/').next().unwrap_or_default();
+        Cow::Owned(name.get(..15).unwrap_or(name).to_vec())
+    });
+    Seen {
+        pid,
+        ppid: data(xml, "ParentProcessId").and_then(|p| decimal(&p)),
+        user: data(xml, "User").filter(|u| **u != *b"-"),
+        name,
+        exe_path: exe,
+        // Arguments are joined by blanks there.
+        argv: data(xml, "CommandLine"),
+        cwd: data(xml, "CurrentDirectory"),
+        exec_ts: executes.then_some(ts),
+        ..Seen::default()
+    }
+}
+
+/// When it happened; the time in `System` is that of writing.
+fn time(xml: &[u8]) -> Option<u64> {
+    let written = || {
+        let at = memchr::memmem::find(xml, b"SystemTime=\"")? + b"SystemTime=\"".len();
+        let rest = xml.get(at..)?;
+        std::str::from_utf8(rest.get(..memchr::memchr(b'"', rest)?)?).ok()
+    };
+    let happened = data(xml, "UtcTime").and_then(|t| String::from_utf8(t.into_owned()).ok());
+    let happened = happened.and_then(|t| parse_rfc3339(&format!("{}Z", t.replacen(' ', "T", 1))));
+    happened.or_else(|| parse_rfc3339(written()?))
+}
+
+/// What stands between an opening and the next tag.
+fn between<'a>(xml: &'a [u8], opening: &[u8]) -> Option<&'a [u8]> {
+    let rest = xml.get(memchr::memmem::find(xml, opening)? + opening.len()..)?;
+    rest.get(..memchr::memchr(b'<', rest)?)
+}
+
+/// The text of `<Data Name="…">`.
+fn data<'a>(xml: &'a [u8], name: &str) -> Option<Cow<'a, [u8]>> {
+    let text = between(xml, format!("<Data Name=\"{name}\">").as_bytes())?;
+    (!text.is_empty()).then(|| unescape(text))
+}
+
+/// The entities of XML.
+const ENTITIES: [(&[u8], u8); 5] = [
+    (b"&lt;", b'<'),
+    (b"&gt;", b'>'),
+    (b"&quot;", b'"'),
+    (b"&apos;", b'\''),
+    (b"&amp;", b'&'),
+];
+
+fn unescape(text: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(b'&', text).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((byte, after)) = rest.split_first() {
+        match ENTITIES.iter().find(|(entity, _)| rest.starts_with(entity)) {
+            Some((entity, meant)) => {
+                out.push(*meant);
+                rest = rest.get(entity.len()..).unwrap_or_default();
+            }
+            None => {
+                out.push(*byte);
+                rest = after;
+            }
+        }
+    }
+    out.into()
+}
+
+fn decimal(text: &[u8]) -> Option<u32> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}

@@ -1,0 +1,233 @@
+//! Events of Tracee, as `--output json` writes them. Those of system calls become events of these calls.
+
+use std::sync::Arc;
+
+use ctrace_trace::container::Container;
+use ctrace_trace::event::{Arg, Event, EventType};
+use ctrace_trace::schema::{EventSpec, FdUse, Param, ParamKind, Schema};
+use serde_json::Value;
+
+use super::json_records::{JsonFormat, Records, Told, bytes, id, number, text};
+use super::lines::Line;
+use super::processes::Seen;
+use super::strace::arguments::{self, Told as Argument};
+use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, documents};
+
+/// The importer of Tracee's events.
+pub(super) struct Tracee;
+
+impl Importer for Tracee {
+    fn name(&self) -> &'static str {
+        FORMAT.name
+    }
+
+    fn sniff(&self, start: &[u8]) -> Confidence {
+        FORMAT.sniff(start)
+    }
+
+    fn first_ts(&self, start: &[u8]) -> Option<u64> {
+        FORMAT.first_ts(start)
+    }
+
+    fn begin(&self) -> Box<dyn Reading> {
+        Box::new(Events {
+            schema: Schema::current(),
+            others: Records::new(FORMAT),
+        })
+    }
+}
+
+/// The reading of events.
+struct Events {
+    schema: Arc<Schema>,
+    others: Records,
+}
+
+impl Reading for Events {
+    fn file(&mut self, input: &mut Input, sink: &mut Sink<'_>) -> Result<End, ImportError> {
+        documents::each(input, sink, |line, sink| self.line(line, sink))
+    }
+}
+
+impl Events {
+    fn line(&mut self, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+        let record: Value = match serde_json::from_slice(line.text) {
+            Ok(record) => record,
+            Err(error) => return sink.bad(line.origin, 0, &error.to_string(), line.text),
+        };
+        let schema = self.schema.clone();
+        match (call(&schema, &record), tell(&record)) {
+            (Some(spec), Ok(told)) => self.call(spec, &record, told, line, sink),
+            _ => self.others.record(&record, line, sink),
+        }
+    }
+
+    fn call(
+        &mut self,
+        spec: &EventSpec,
+        record: &Value,
+        told: Told<'_>,
+        line: Line<'_>,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), ImportError> {
+        let image = self.others.world.image(told.seen, told.container);
+        let given = record
+            .get("args")
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let arguments: Vec<Argument> = spec.params.iter().map(|p| argument(p, given)).collect();
+        let args: Vec<Arg<'_>> = arguments.iter().map(Argument::arg).collect();
+        let ret = record.get("returnValue").and_then(Value::as_i64);
+        let fd_num = match spec.fd {
+            FdUse::None => None,
+            FdUse::Arg(slot) => given.get(usize::from(slot)).and_then(|a| a.get("value")?.as_i64()),
+            FdUse::Ret => ret.filter(|r| *r >= 0),
+        };
+        let thread = id(record, &["hostThreadId"]).or_else(|| id(record, &["threadId"]));
+        let event = Event {
+            cpu: id(record, &["processorId"])
+                .and_then(|c| u16::try_from(c).ok())
+                .unwrap_or(0),
+            tid: thread.unwrap_or(0),
+            image: image.as_ref(),
+            ret: ret.filter(|_| spec.has_ret),
+            fd_num: fd_num.and_then(|fd| i32::try_from(fd).ok()),
+            ..Event::bare(told.ts, spec.id, &args)
+        };
+        sink.event(line.origin, &event)
+    }
+}
+
+/// The type of a system call's event: its number is that of the call on x86_64, and its name agrees.
+fn call<'s>(schema: &'s Schema, record: &Value) -> Option<&'s EventSpec> {
+    /// Numbers of Tracee's own events begin here.
+    const OWN: u32 = 700;
+    let nr = id(record, &["eventId"]).filter(|nr| *nr < OWN)?;
+    let spec = schema.get(EventType::syscall(nr))?;
+    let name = text(record, &["eventName"]);
+    (spec.name == name || name.strip_suffix("64") == Some(&spec.name)).then_some(spec)
+}
+
+/// A parameter, by its position among the kernel's arguments.
+fn argument(param: &Param, given: &[Value]) -> Argument {
+    let value = param.arg.and_then(|slot| given.get(usize::from(slot))?.get("value"));
+    match (param.kind, value) {
+        (ParamKind::Path, Some(Value::String(path))) => Argument::Path(path.clone().into(), path.clone().into()),
+        (ParamKind::Str, Some(Value::String(text))) => Argument::Text(text.clone().into()),
+        (ParamKind::SockAddr, Some(addr)) => address(addr).map_or(Argument::Nothing, Argument::Text),
+        (kind, Some(Value::Number(number))) if kind.is_num() => {
+            let bits = number.as_i64().or_else(|| number.as_u64().map(u64::cast_signed));
+            bits.map_or(Argument::Nothing, Argument::Number)
+        }
+        // With `--output option:parse-arguments`.
+        (ParamKind::Flags(set) | ParamKind::Enum(set), Some(Value::String(names))) => {
+            arguments::flags(set, names.as_bytes()).map_or(Argument::Nothing, Argument::Number)
+        }
+        (kind, Some(Value::String(name))) if kind.is_num() => {
+            let value = arguments::number(name.as_bytes()).or_else(|| arguments::signal(name.as_bytes()));
+            value.map_or(Argument::Nothing, Argument::Number)
+        }
+        _ => Argument::Nothing,
+    }
+}
+
+/// `{"sa_family":"AF_INET","sin_addr":"192.0.2.1","sin_port":"80"}`
+fn address(addr: &Value) -> Option<Vec<u8>> {
+    let told = |name: &'static str| Some(text(addr, &[name])).filter(|t| !t.is_empty());
+    let port = |name: &'static str| number(addr, &[name]);
+    if let Some(path) = told("sun_path") {
+        return Some(path.as_bytes().to_vec());
+    }
+    if let Some(ip) = told("sin_addr") {
+        return Some(format!("{ip}:{}", port("sin_port")?).into_bytes());
+    }
+    Some(format!("[{}]:{}", told("sin6_addr")?, port("sin6_port")?).into_bytes())
+}
+
+/// What is no system call.
+const FORMAT: JsonFormat = JsonFormat {
+    name: "tracee",
+    is_it,
+    tell,
+};
+
+fn is_it(record: &Value) -> bool {
+    ["eventName", "timestamp", "processName"]
+        .iter()
+        .all(|k| record.get(k).is_some())
+}
+
+fn tell(record: &Value) -> Result<Told<'_>, &'static str> {
+    // Of pids the host's: the others are those of the container's namespace.
+    let host =
+        |name: &'static str, own: &'static str| id(record, &[name]).filter(|p| *p != 0).or_else(|| id(record, &[own]));
+    let seen = host("hostProcessId", "processId").map(|pid| Seen {
+        pid,
+        ppid: host("hostParentProcessId", "parentProcessId"),
+        vpid: id(record, &["processId"]),
+        uid: id(record, &["userId"]),
+        name: bytes(record, &["processName"]),
+        exe_path: bytes(record, &["executable", "path"]),
+        ..Seen::default()
+    });
+    let inside = |name: &'static str| text(record, &["container", name]);
+    let pod = |name: &'static str| text(record, &["kubernetes", name]);
+    let id = match inside("id") {
+        "" => text(record, &["containerId"]),
+        id => id,
+    };
+    let labels = [
+        ("podName", "io.kubernetes.pod.name"),
+        ("podNamespace", "io.kubernetes.pod.namespace"),
+        ("podUID", "io.kubernetes.pod.uid"),
+    ];
+    let container = (!id.is_empty()).then(|| Container {
+        id: id.to_owned(),
+        name: inside("name").to_owned(),
+        image: inside("image").to_owned(),
+        image_digest: inside("imageDigest").to_owned(),
+        labels: labels
+            .into_iter()
+            .filter(|(from, _)| !pod(from).is_empty())
+            .map(|(from, to)| (to.to_owned(), pod(from).to_owned()))
+            .collect(),
+        ..Container::default()
+    });
+    Ok(Told {
+        ts: number(record, &["timestamp"]).ok_or("an event without a time")?,
+        kind: text(record, &["eventName"]).into(),
+        severity: match record.pointer("/metadata/Properties/Severity") {
+            Some(severity) => severity.to_string().into(),
+            None => "".into(),
+        },
+        message: message(record).into_bytes().into(),
+        seen,
+        container,
+    })
+}
+
+/// The event as a call: `openat(pathname: /etc/shadow, flags: O_RDONLY) = 3`.
+fn message(record: &Value) -> String {
+    let shown = |v: &Value| match v {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let args = record
+        .get("args")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let args: Vec<String> = args
+        .iter()
+        .map(|a| {
+            format!(
+                "{}: {}",
+                text(a, &["name"]),
+                a.get("value").map(shown).unwrap_or_default()
+            )
+        })
+        .collect();
+    let result = record.get("returnValue").map(|v| format!(" = {v}")).unwrap_or_default();
+    format!("{}({}){result}", text(record, &["eventName"]), args.join(", "))
+}

@@ -1,0 +1,135 @@
+//! A small file of each text format: what becomes of it is written down beside it, and no change of it is dangerous.
+//!
+//! `CTRACE_BLESS=1` writes the expectations anew.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use ctrace_trace::case::{Case, verify};
+
+use crate::imported::{Imported, import_file, try_import_as};
+
+/// Samples with the format that they must be taken for.
+const SAMPLES: &[(&str, &str)] = &[
+    ("audit.log", "audit"),
+    ("docker-events.jsonl", "docker-events"),
+    ("falco.jsonl", "falco"),
+    ("journal.json", "journal"),
+    ("k8s-audit.jsonl", "k8s-audit"),
+    ("laurel.jsonl", "laurel"),
+    ("strace.log", "strace"),
+    ("sysmon.log", "sysmon"),
+    ("tracee.jsonl", "tracee"),
+    ("tetragon.jsonl", "tetragon"),
+    (
+        "c0ffee0123456789abcdef0123456789abcdef0123456789abcdefaabbccddee-json.log",
+        "json-file",
+    ),
+    (
+        "web-0_shop_nginx-c0ffee0123456789abcdef0123456789abcdef0123456789abcdefaabbccddee.log",
+        "cri",
+    ),
+];
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/import/samples")
+}
+
+/// The case as text: the account of the file, then its events with their parameters in order.
+fn describe(imported: &Imported) -> String {
+    let mut out = String::new();
+    let file = &imported.outcome.files[0];
+    writeln!(
+        out,
+        "{}: {} unknown, {} bad, {:?}",
+        file.format, file.unknown, file.bad, file.end
+    )
+    .expect("written");
+    for (origin, problem) in &file.problems {
+        writeln!(out, "problem at {}, line {}: {problem}", origin.offset, origin.line).expect("written");
+    }
+    for row in imported.rows.iter().filter(|r| r.kind != "imported") {
+        write!(out, "\n{} {} tid {}", row.ts, row.kind, row.tid).expect("written");
+        if let Some(ret) = row.ret {
+            write!(out, " = {ret}").expect("written");
+        }
+        let who = [
+            ("name", &row.name),
+            ("exe", &row.exe),
+            ("cmdline", &row.cmdline),
+            ("user", &row.user),
+            ("parent", &row.parent),
+            ("container", &row.container),
+            ("fd", &row.fd),
+        ];
+        for (what, value) in who.into_iter().filter(|(_, v)| !v.is_empty()) {
+            write!(out, " {what}={value:?}").expect("written");
+        }
+        out.push('\n');
+        for (name, value) in &row.args {
+            writeln!(out, "    {name}: {value:?}").expect("written");
+        }
+    }
+    out
+}
+
+#[test]
+fn samples_become_what_is_written_beside_them() {
+    for (name, format) in SAMPLES {
+        let path = folder().join(name);
+        let imported = import_file(&path);
+        assert_eq!(imported.outcome.files[0].format, *format, "{name}");
+        let expected = folder().join(format!("{name}.expected"));
+        let is = describe(&imported);
+        if std::env::var_os("CTRACE_BLESS").is_some() {
+            std::fs::write(&expected, &is).expect("written");
+        }
+        let should = std::fs::read_to_string(&expected).unwrap_or_default();
+        assert_eq!(is, should, "{name}: CTRACE_BLESS=1 if this is meant");
+    }
+}
+
+/// Imports what may be anything as that format: a whole case must come out, and what is not right have a place.
+fn survive(format: &str, bytes: &[u8]) {
+    let folder = tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .expect("a folder");
+    let (file, output) = (folder.path().join("file"), folder.path().join("case"));
+    std::fs::write(&file, bytes).expect("written");
+    let outcome = try_import_as(Some(format), &[file], &output).unwrap_or_else(|e| panic!("{e}"));
+    let report = &outcome.files[0];
+    assert!(report.bad == 0 || !report.problems.is_empty());
+    let case = Case::open(&output).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(verify(&case).problems, []);
+}
+
+/// About so many places of each sample are cut at and changed.
+const PLACES: usize = 300;
+
+#[test]
+fn samples_cut_and_changed_anywhere() {
+    for (name, format) in SAMPLES {
+        let whole = std::fs::read(folder().join(name)).expect("sample");
+        let step = (whole.len() / PLACES).max(1);
+        for at in (0..whole.len()).step_by(step) {
+            survive(format, &whole[..at]);
+            survive(format, &whole[at..]);
+            for change in [0x01, 0x80, 0xff] {
+                let mut bytes = whole.clone();
+                bytes[at] ^= change;
+                survive(format, &bytes);
+            }
+        }
+    }
+}
+
+/// Every format is given every other format's sample.
+#[test]
+fn a_wrong_format_is_no_danger() {
+    for (name, _) in SAMPLES {
+        let bytes = std::fs::read(folder().join(name)).expect("sample");
+        for (_, format) in SAMPLES {
+            survive(format, &bytes);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What strace writes on this machine, against a count of its own lines.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use crate::imported::import_file;
+use crate::skip::skip;
+
+/// Name and result of the call that a line ends.
+fn ended(line: &str) -> Option<(String, i64)> {
+    let mut words = line.splitn(3, ' ');
+    let rest = words.nth(2)?.trim_start();
+    if rest.ends_with("<unfinished ...>") || rest.starts_with("+++") || rest.starts_with("---") {
+        return None;
+    }
+    let name = match rest.strip_prefix("<... ") {
+        Some(resumed) => resumed.split(' ').next()?,
+        None => rest.split('(').next()?,
+    };
+    let result = rest.rsplit(" = ").next()?.split(' ').next()?;
+    let result = match result.strip_prefix("0x") {
+        Some(hex) => i64::from_str_radix(hex, 16).ok()?,
+        // A failure has its number there and not here.
+        None => result.parse().unwrap_or(0),
+    };
+    Some((name.to_owned(), result))
+}
+
+#[test]
+fn calls_are_those_of_the_log() {
+    let test = "calls_are_those_of_the_log";
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("log");
+    let script = "cat /etc/hostname /nonexistent; (cd /tmp; ls / >/dev/null) & wait; kill -TERM $$";
+    let strace = Command::new("strace")
+        .args(["-f", "-ttt", "-o"])
+        .arg(&log)
+        .args(["sh", "-c", script])
+        .output();
+    if strace.is_err() || !log.exists() {
+        return skip(test, "strace is not installed, or may not trace");
+    }
+    let text = std::fs::read_to_string(&log).expect("readable");
+    // `exit_group` has no result; whether strace tells of it as ended depends on the kernel's order.
+    let mut theirs: BTreeMap<(String, i64), usize> = BTreeMap::new();
+    for call in text.lines().filter_map(ended) {
+        *theirs.entry(call).or_default() += 1;
+    }
+    let imported = import_file(&log);
+    let report = &imported.outcome.files[0];
+    assert_eq!(
+        (report.format, report.bad, report.unknown),
+        ("strace", 0, 0),
+        "{:?}",
+        report.problems
+    );
+    let short = |name: &str| name.strip_suffix("64").unwrap_or(name).to_owned();
+    let mut ours: BTreeMap<(String, i64), usize> = BTreeMap::new();
+    let calls = |kind: &str| !matches!(kind, "procexit" | "signaldeliver" | "imported");
+    for row in imported.rows.iter().filter(|r| calls(&r.kind)) {
+        let ret = row.ret.unwrap_or(0);
+        let ret = if (-530..0).contains(&ret) { -1 } else { ret };
+        *ours.entry((short(&row.kind), ret)).or_default() += 1;
+    }
+    let theirs: BTreeMap<(String, i64), usize> = theirs.into_iter().fold(BTreeMap::new(), |mut all, ((n, r), c)| {
+        *all.entry((short(&n), r)).or_default() += c;
+        all
+    });
+    assert_eq!(ours, theirs);
+    assert!(theirs.values().sum::<usize>() > 100);
+    // Who is who.
+    let cat = imported.rows.iter().find(|r| r.name == "cat").expect("cat acted");
+    assert_eq!(
+        (cat.parent.as_str(), cat.cmdline.as_str()),
+        ("sh", "cat /etc/hostname /nonexistent")
+    );
+    let missing = imported
+        .rows
+        .iter()
+        .find(|r| r.arg("name") == "/nonexistent")
+        .expect("tried");
+    assert_eq!((missing.ret, missing.name.as_str()), (Some(-2), "cat"));
+    let ends = imported.rows.iter().filter(|r| r.kind == "procexit").count();
+    assert!(ends >= 3, "{ends}");
+}

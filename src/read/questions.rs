@@ -1,0 +1,174 @@
+//! The questions of `ausearch`, `docker events` and `docker logs` as options: each becomes a condition in Falco's
+//! language, and all of them and the filter must hold.
+
+use ctrace_trace::case::Case;
+
+use crate::when;
+
+/// Which events are shown, beside the filter.
+#[derive(clap::Args)]
+pub(super) struct Questions {
+    /// Show only events from this time on (2026-11-21T10:11:12Z, or seconds since 1970)
+    #[arg(long, value_name = "TIME", value_parser = when::time)]
+    since: Option<u64>,
+    /// Show only events up to this time
+    #[arg(long, value_name = "TIME", value_parser = when::time)]
+    until: Option<u64>,
+    /// Show only events of the last 90s, 5m, 2h or 1d of the case
+    #[arg(long, value_name = "LENGTH", value_parser = when::length, conflicts_with = "since")]
+    last: Option<u64>,
+    /// Show only audit events with a record of this type (USER_CMD); may be given several times
+    #[arg(long = "audit-type", value_name = "TYPE")]
+    audit_types: Vec<String>,
+    /// Show only audit events of a rule with this key; may be given several times
+    #[arg(long = "key", value_name = "KEY")]
+    keys: Vec<String>,
+    /// Show only events of this process
+    #[arg(long, value_name = "N")]
+    pid: Option<u32>,
+    /// Show only events of this effective user, by id or name
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    /// Show only events of users who logged in as this one, by id or name; -1 for those where nobody did
+    #[arg(long, value_name = "USER", allow_negative_numbers = true)]
+    loginuid: Option<String>,
+    /// Show only events about files whose path holds this text
+    #[arg(long, value_name = "TEXT")]
+    file: Option<String>,
+    /// Show only what succeeded, or only what failed
+    #[arg(long, value_enum, value_name = "yes|no")]
+    success: Option<Success>,
+    /// Show only Docker events with this type, event, container or image; may be given several times: one value of
+    /// each is enough
+    #[arg(long = "filter", value_name = "KEY=VALUE", value_parser = docker_filter)]
+    docker: Vec<(DockerKey, String)>,
+    /// Show only events of this container, by name or the beginning of its id; may be given several times
+    #[arg(long = "container", value_name = "NAME|ID")]
+    containers: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Success {
+    Yes,
+    No,
+}
+
+/// What `docker events --filter` can ask for here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DockerKey {
+    Type,
+    Event,
+    Container,
+    Image,
+}
+
+const DOCKER_KEYS: [(DockerKey, &str); 4] = [
+    (DockerKey::Type, "type"),
+    (DockerKey::Event, "event"),
+    (DockerKey::Container, "container"),
+    (DockerKey::Image, "image"),
+];
+
+fn docker_filter(text: &str) -> Result<(DockerKey, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
+    let known = DOCKER_KEYS.iter().find(|(_, n)| *n == name);
+    let (key, _) = known.ok_or("the key is one of type, event, container, image")?;
+    Ok((*key, value.to_owned()))
+}
+
+/// A text as the condition language quotes it.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// A condition that holds where one of several does; nothing where there is none.
+fn any(conditions: impl IntoIterator<Item = String>) -> Option<String> {
+    let all: Vec<String> = conditions.into_iter().collect();
+    (!all.is_empty()).then(|| format!("({})", all.join(" or ")))
+}
+
+fn named(name: &str) -> String {
+    let name = quoted(name);
+    format!(
+        "container.name = {name} or container.full_id startswith {name} or docker.name = {name} or docker.actor.id startswith {name}"
+    )
+}
+
+impl Questions {
+    /// The condition that these and a filter make; empty where there is none.
+    pub(super) fn condition(&self, filter: &str) -> String {
+        let mut all = self.conditions();
+        if all.is_empty() {
+            return filter.to_owned();
+        }
+        if !filter.trim().is_empty() {
+            // The filter comes first, so that what is wrong with it is shown where it was written.
+            all.insert(0, format!("({filter})"));
+        }
+        all.join(" and ")
+    }
+
+    fn conditions(&self) -> Vec<String> {
+        let id_or_name = |text: &String, id: &str, name: &str| match text.parse::<i64>() {
+            Ok(n) => format!("{id} = {n}"),
+            Err(_) => format!("{name} = {}", quoted(text)),
+        };
+        let success = |s: Success| match s {
+            Success::Yes => "(evt.failed = false or audit.success = yes)".to_owned(),
+            Success::No => "(evt.failed = true or audit.success = no)".to_owned(),
+        };
+        let file = |text: &String| {
+            let text = quoted(text);
+            format!("(fd.name contains {text} or fs.path.name contains {text} or audit.raw contains {text})")
+        };
+        let loginuid = |text: &String| {
+            let of_process = id_or_name(text, "user.loginuid", "user.loginname");
+            let of_record = text
+                .parse::<i64>()
+                .map_or_else(|_| String::new(), |n| format!(" or audit.auid = {n}"));
+            format!("({of_process}{of_record})")
+        };
+        let docker = DOCKER_KEYS.iter().map(|(key, _)| self.docker(*key));
+        [
+            any(self.audit_types.iter().map(|t| format!("audit.type = {}", quoted(t)))),
+            any(self.keys.iter().map(|k| format!("audit.key = {}", quoted(k)))),
+            self.pid.map(|n| format!("(proc.pid = {n} or audit.pid = {n})")),
+            self.user.as_ref().map(|u| id_or_name(u, "user.uid", "user.name")),
+            self.loginuid.as_ref().map(loginuid),
+            self.file.as_ref().map(file),
+            self.success.map(success),
+            any(self.containers.iter().map(|c| named(c))),
+        ]
+        .into_iter()
+        .chain(docker)
+        .flatten()
+        .collect()
+    }
+
+    fn docker(&self, key: DockerKey) -> Option<String> {
+        let values = self.docker.iter().filter(|(k, _)| *k == key);
+        any(values.map(|(_, value)| {
+            let text = quoted(value);
+            match key {
+                DockerKey::Type => format!("docker.type = {text}"),
+                // What follows a colon is the command of an exec or the state of a health check.
+                DockerKey::Event => {
+                    let begin = quoted(&format!("{value}:"));
+                    format!("docker.action = {text} or docker.action startswith {begin}")
+                }
+                DockerKey::Container => format!("docker.name = {text} or docker.actor.id startswith {text}"),
+                DockerKey::Image => format!(
+                    "docker.image = {text} or docker.image startswith {}",
+                    quoted(&format!("{value}:"))
+                ),
+            }
+        }))
+    }
+
+    /// The times between which events are shown, both included.
+    pub(super) fn span(&self, case: &Case) -> (u64, u64) {
+        let from_end = |length: u64| case.totals().ts.map_or(0, |(_, to)| to.saturating_sub(length));
+        let from = self.since.or_else(|| self.last.map(from_end)).unwrap_or(0);
+        (from, self.until.unwrap_or(u64::MAX))
+    }
+}
