@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -68,9 +68,33 @@ fn setting(name: &str) -> String {
     found.expect("a setting")
 }
 
+/// Deletes [`RULES`] when dropped, so that a test that fails leaves none of them.
+struct Undo(PathBuf);
+
+impl Undo {
+    fn prepare(dir: &Path) -> Undo {
+        let inverse = |line: &str| match line.split_at_checked(3) {
+            Some(("-a " | "-A ", rest)) => Some(format!("-d {rest}\n")),
+            Some(("-w ", rest)) => Some(format!("-W {rest}\n")),
+            _ => None,
+        };
+        let undo: String = RULES.lines().filter_map(inverse).collect();
+        let path = dir.join("undo.rules");
+        // Some of them were deleted by the file itself.
+        fs::write(&path, format!("-i\n-b {}\n{undo}", setting("backlog_limit"))).expect("room");
+        Undo(path)
+    }
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        let _ = Command::new("auditctl").arg("-R").arg(&self.0).output();
+    }
+}
+
 /// What auditctl lists when it has loaded a file. Its rules are deleted again.
 fn listed_by_auditctl(dir: &Path, file: &Path, case: &Path) -> String {
-    let backlog = setting("backlog_limit");
+    let undo = Undo::prepare(dir);
     output("auditctl", &["-R", text(file)]);
     let listed = listing();
     // To the kernel they are the same rules: it refuses them a second time, and the host's stay.
@@ -88,17 +112,7 @@ fn listed_by_auditctl(dir: &Path, file: &Path, case: &Path) -> String {
     let twice = listing();
     running.signal(libc::SIGTERM).expect(0);
     let after = listing();
-    let inverse = |line: &str| match line.split_at_checked(3) {
-        Some(("-a " | "-A ", rest)) => Some(format!("-d {rest}\n")),
-        Some(("-w ", rest)) => Some(format!("-W {rest}\n")),
-        _ => None,
-    };
-    let undo: String = RULES.lines().filter_map(inverse).collect();
-    let path = dir.join("undo.rules");
-    // Some of them were deleted by the file itself.
-    fs::write(&path, format!("-i\n-b {backlog}\n{undo}")).expect("room");
-    let undone = Command::new("auditctl").args(["-R", text(&path)]).output();
-    undone.expect("auditctl runs");
+    drop(undo);
     assert_eq!((&twice, &after), (&listed, &listed));
     listed
 }
@@ -150,6 +164,7 @@ fn rules_are_those_that_auditctl_loads_and_are_undone_as_root() {
     };
     let dir = folder();
     let (file, case) = (dir.path().join("test.rules"), dir.path().join("case"));
+    let _undo = Undo::prepare(dir.path());
     let (watched, key) = (dir.path().join("watched"), "test-watched");
     fs::write(&watched, "").expect("room");
     // A rule of the host that is not the last one: it has to come back where it was.
@@ -200,6 +215,7 @@ fn rules_are_undone_when_the_recording_fails_as_root() {
     let (file, case) = (dir.path().join("test.rules"), dir.path().join("case"));
     fs::write(&file, RULES).expect("room");
     let before = (listing(), settings());
+    let _undo = Undo::prepare(dir.path());
     let args = [&AUDIT[..], &["--audit-rules", text(&file), "--"]].concat();
     let ended = record(&case, &[&args[..], &["/nowhere/at-all"]].concat());
     ended.expect(4).saying("/nowhere/at-all");
