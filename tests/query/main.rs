@@ -76,7 +76,6 @@ fn every_investigation_runs_over_case_and_export() {
         "bulk-removals",
         "deleted-binaries-running",
         "encoded-commands",
-        "exec-from-memory",
         "failed-logins",
         "kernel-modules",
         "log-clearing",
