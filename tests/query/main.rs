@@ -71,7 +71,7 @@ fn the_attack_is_found() {
 #[test]
 fn every_investigation_runs_over_case_and_export() {
     /// What the sample has no example of.
-    const NOTHING: [&str; 14] = [
+    const NOTHING: [&str; 13] = [
         "beaconing",
         "bulk-removals",
         "deleted-binaries-running",

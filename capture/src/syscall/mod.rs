@@ -143,7 +143,9 @@ impl SyscallSource {
         self.malformed
     }
 
-    /// Totals per lane and CPU, ordered by lane, then CPU. Exact once detached.
+    /// Totals per lane and CPU, ordered by lane, then CPU.
+    ///
+    /// They may grow for a moment after [`SyscallSource::detach`]: see there.
     pub fn totals(&self) -> std::io::Result<Vec<LaneTotals>> {
         load::totals(&self.counters)
     }
@@ -163,12 +165,12 @@ impl SyscallSource {
         }
         // A program that was interrupted within a record keeps every later record of its ring from being read.
         // Programs run within an RCU read section, and this call returns after all of those (membarrier(2)). Where
-        // it is refused, the caller sees what is left by `pending`.
+        // it is refused, and for a thread that lost its CPU just before its program, there is `pending`.
         // SAFETY: no preconditions.
         unsafe { libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_GLOBAL, 0, 0) };
     }
 
-    /// Records that reached a ring and were not polled yet. Exact once detached.
+    /// Records that reached a ring and were not polled yet.
     pub fn pending(&self) -> std::io::Result<u64> {
         let submitted = self.totals()?.iter().map(|total| total.submitted).sum::<u64>();
         Ok(submitted.saturating_sub(self.polled))
