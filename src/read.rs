@@ -277,7 +277,7 @@ fn color(event: EventView<'_>) -> Option<u8> {
     match spec.source {
         Source::Syscall if event.ret().is_some_and(|ret| (-4095..0).contains(&ret)) => Some(31),
         Source::Syscall => None,
-        Source::Docker | Source::ContainerLog => Some(36),
+        Source::Docker | Source::ContainerLog | Source::Log => Some(36),
         Source::Audit | Source::K8sAudit => Some(33),
         Source::Capture => Some(35),
     }

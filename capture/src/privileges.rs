@@ -9,8 +9,8 @@ pub(crate) const WRITE_ALL: u64 = 1 << 1;
 pub(crate) const READ_ALL: u64 = 1 << 2;
 /// CAP_SYS_PTRACE: what /proc tells of processes of others.
 pub(crate) const SEE_PROCESSES: u64 = 1 << 19;
-/// CAP_AUDIT_CONTROL and CAP_AUDIT_READ.
-pub(crate) const AUDIT: u64 = 1 << 30 | 1 << 37;
+/// CAP_AUDIT_CONTROL: status and rules of auditing. Records come without once a socket has joined.
+pub(crate) const AUDIT_CONTROL: u64 = 1 << 30;
 /// CAP_BPF: maps that are open already may need it too, before Linux 5.19 where unprivileged users have no bpf(2).
 pub(crate) const MAPS: u64 = 1 << 39;
 

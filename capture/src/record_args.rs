@@ -1,11 +1,13 @@
 //! The arguments of `ctrace record`, shared by the `ctrace` command and the small `ctrace-recorder`.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::audit::Mode;
+use crate::audit::rules::{RuleFile, RuleFileError};
 use crate::host::EnvSelection;
 use crate::scope::Scope;
 use crate::snaplen::Snaplen;
@@ -66,6 +68,15 @@ pub struct RecordArgs {
     #[arg(long, value_name = "unix://PATH")]
     pub docker_host: Option<String>,
 
+    /// How audit records come
+    #[arg(long, value_enum, default_value_t, value_name = "MODE")]
+    pub audit_mode: Mode,
+
+    /// Load these audit rules (auditctl's syntax) for as long as the recording lasts, and undo afterwards all that the file
+    /// changed; auditing is switched on where it is off
+    #[arg(long, value_parser = audit_rules, value_name = "FILE")]
+    pub audit_rules: Option<RuleFile>,
+
     /// Kernel buffer for ordinary events; execs, exits and connections have one of their own (power of two)
     #[arg(long, value_parser = ring_size, default_value = "64MiB", value_name = "SIZE")]
     pub buffer: u32,
@@ -89,7 +100,7 @@ pub enum SourceArg {
     Syscalls,
     /// Docker engine events.
     Docker,
-    /// Audit records, by netlink multicast.
+    /// Audit records, by netlink.
     Audit,
     /// What containers in the scope write to their standard output and error, as the Docker engine keeps it.
     ContainerLogs,
@@ -141,6 +152,10 @@ fn ring_size(s: &str) -> Result<u32, String> {
         Ok(size) if size <= 1 << 31 => Ok(size),
         _ => Err("must be at most 2GiB".to_owned()),
     }
+}
+
+fn audit_rules(s: &str) -> Result<RuleFile, RuleFileError> {
+    RuleFile::read(Path::new(s))
 }
 
 fn keep(s: &str) -> Result<Keep, String> {

@@ -1,6 +1,7 @@
 //! The `ctrace` command as its users meet it: the real program over recorded, generated and damaged cases.
 
 mod cases;
+mod corpus;
 mod damage;
 mod import;
 mod info;

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, JoinHandle};
 
+use super::control::Control;
 use super::event::AuditEvent;
-use super::netlink::{AuditError, AuditStatus, Inquirer, Listener};
+use super::netlink::{AuditError, AuditStatus, Listener};
 use super::record_type::RecordType;
+use super::rules::Rule;
 use super::worker::Worker;
 
 /// What the kernel may hold for this reader: some tens of thousands of records.
@@ -66,12 +68,25 @@ pub enum Loss {
     Reader,
 }
 
-/// The kernel's multicast of audit records. Works beside a daemon and without one.
+/// The kernel's audit records.
 #[derive(Debug)]
 pub struct AuditSource {
     pub(super) listener: Listener,
-    pub(super) inquirer: Inquirer,
+    pub(super) control: Control,
     pub(super) status: Option<AuditStatus>,
+    mode: Mode,
+}
+
+/// How records come to this reader.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Mode {
+    /// A copy of what a daemon gets, or would get: never in anybody's way, but a reader that is too slow loses records.
+    #[default]
+    Multicast,
+    /// As the kernel's only daemon: while the reader is slow records wait in the kernel, and processes with them.
+    Unicast,
+    /// Unicast where no daemon runs, else multicast.
+    Auto,
 }
 
 impl AuditSource {
@@ -80,7 +95,8 @@ impl AuditSource {
     /// # Errors
     /// Says which of the kernel, its configuration and this process's privileges is the obstacle.
     pub fn open() -> Result<AuditSource, AuditError> {
-        AuditSource::open_with_buffer(SOCKET_BUFFER)
+        let source = AuditSource::listen(Mode::Multicast, SOCKET_BUFFER)?;
+        source.enabled()
     }
 
     /// Like [`AuditSource::open`], with that many bytes of records held in the kernel for this reader.
@@ -88,21 +104,86 @@ impl AuditSource {
     /// # Errors
     /// See [`AuditSource::open`].
     pub fn open_with_buffer(bytes: usize) -> Result<AuditSource, AuditError> {
-        let mut inquirer = Inquirer::new()?;
-        let status = match inquirer.status() {
+        AuditSource::listen(Mode::Multicast, bytes)?.enabled()
+    }
+
+    /// Begins to listen in a way, even where nothing is audited yet: see [`AuditSource::enabled`].
+    ///
+    /// # Errors
+    /// See [`AuditSource::open`].
+    pub fn listen_as(mode: Mode) -> Result<AuditSource, AuditError> {
+        AuditSource::listen(mode, SOCKET_BUFFER)
+    }
+
+    fn listen(mode: Mode, bytes: usize) -> Result<AuditSource, AuditError> {
+        let mut control = Control::new()?;
+        let daemon = match control.status() {
             // The status needs more privilege than the records.
-            Err(AuditError::Denied) => None,
-            other => Some(other?),
+            Err(AuditError::Denied) if mode != Mode::Unicast => return AuditSource::multicast(control, bytes),
+            other => other?.pid,
         };
-        if status.is_some_and(|s| s.enabled == 0) {
-            return Err(AuditError::Disabled);
+        match mode {
+            Mode::Multicast => AuditSource::multicast(control, bytes),
+            Mode::Unicast if daemon != 0 => Err(AuditError::Taken(daemon)),
+            Mode::Auto if daemon != 0 => AuditSource::multicast(control, bytes),
+            Mode::Unicast => AuditSource::unicast(control, bytes),
+            // Somebody may have been quicker.
+            Mode::Auto => AuditSource::unicast(control, bytes).or_else(|_| {
+                let control = Control::new()?;
+                AuditSource::multicast(control, bytes)
+            }),
         }
+    }
+
+    fn multicast(mut control: Control, bytes: usize) -> Result<AuditSource, AuditError> {
         let listener = Listener::join(bytes)?;
+        let status = control.status().ok();
         Ok(AuditSource {
             listener,
-            inquirer,
+            control,
             status,
+            mode: Mode::Multicast,
         })
+    }
+
+    fn unicast(mut control: Control, bytes: usize) -> Result<AuditSource, AuditError> {
+        let listener = Listener::register(bytes)?;
+        let status = control.status()?;
+        if status.pid != std::process::id() {
+            return Err(AuditError::Taken(status.pid));
+        }
+        Ok(AuditSource {
+            listener,
+            control,
+            status: Some(status),
+            mode: Mode::Unicast,
+        })
+    }
+
+    /// Asks for the status again, which somebody may have changed; a source of nothing is an error.
+    ///
+    /// # Errors
+    /// When auditing is disabled.
+    pub fn enabled(mut self) -> Result<AuditSource, AuditError> {
+        self.status = self.control.status().ok().or(self.status);
+        match self.status {
+            Some(status) if status.enabled == 0 => Err(AuditError::Disabled),
+            _ => Ok(self),
+        }
+    }
+
+    /// How records come: never [`Mode::Auto`].
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The rules that are in force, as `auditctl -l` shows them.
+    ///
+    /// # Errors
+    /// Without the privilege to ask.
+    pub fn rules(&mut self) -> Result<Vec<String>, AuditError> {
+        let raw = self.control.rules()?;
+        Ok(raw.iter().filter_map(|r| Rule::decode(r)).map(|r| r.text()).collect())
     }
 
     /// The kernel's status when the source was opened; `None` without the privilege to ask.

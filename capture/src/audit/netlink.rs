@@ -1,5 +1,4 @@
-//! The kernel's side of the audit source: two netlink sockets, one that listens to the multicast of records and one that
-//! asks for the status.
+//! The kernel's side of the audit source: netlink sockets, and the one that listens to records.
 
 use std::io;
 use std::mem::{size_of, size_of_val};
@@ -8,11 +7,13 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+/// Changes settings; which ones the first word says.
+pub(super) const AUDIT_SET: u16 = 1001;
+const STATUS_PID: u32 = 4;
 /// Multicast group of all records (`AUDIT_NLGRP_READLOG`, `linux/audit.h`).
 const READLOG: libc::c_int = 1;
-const AUDIT_GET: u16 = 1000;
 /// Length of `struct nlmsghdr`.
-const HEADER: usize = 16;
+pub(super) const HEADER: usize = 16;
 /// Largest message; a user message may have 8970 bytes of text, a kernel record less.
 const MAX_MESSAGE: usize = 64 * 1024;
 /// `SO_MEMINFO` and its field of dropped messages (`linux/sock_diag.h`).
@@ -32,8 +33,16 @@ pub enum AuditError {
     #[error("auditing is disabled (auditctl -e 1 enables it)")]
     Disabled,
     /// A privilege is missing.
-    #[error("no permission to read audit records: CAP_AUDIT_READ is needed")]
+    #[error(
+        "no permission: CAP_AUDIT_READ is needed to read audit records, CAP_AUDIT_CONTROL to load rules or to be the daemon"
+    )]
     Denied,
+    /// Records go to one daemon at a time, and there is one.
+    #[error("process {0} is the audit daemon already (--audit-mode multicast listens beside it)")]
+    Taken(u32),
+    /// The rules are locked.
+    #[error("audit rules and settings are locked until a reboot (auditctl -e 2)")]
+    Immutable,
     /// Something else.
     #[error("audit netlink socket: {0}")]
     Io(#[from] io::Error),
@@ -56,6 +65,8 @@ pub struct AuditStatus {
     pub lost: u32,
     /// Records that wait.
     pub backlog: u32,
+    /// How long a process waits for room in the queue, in clock ticks.
+    pub backlog_wait_time: u32,
 }
 
 impl AuditStatus {
@@ -64,7 +75,23 @@ impl AuditStatus {
         self.enabled == 2
     }
 
-    fn parse(payload: &[u8]) -> Option<AuditStatus> {
+    /// The message that sets one setting, given by its bit of the mask.
+    pub(super) fn setting(bit: u32, value: u32) -> Vec<u8> {
+        // mask, enabled, failure, pid, rate_limit, backlog_limit, lost, backlog, features, backlog_wait_time, its count
+        let mut words = [0_u32; 11];
+        // The bits stand for the first five in order; the sixth stands for the waiting time.
+        let at = match bit.trailing_zeros() as usize {
+            5 => 9,
+            at => at + 1,
+        };
+        words[0] = bit;
+        if let Some(word) = words.get_mut(at) {
+            *word = value;
+        }
+        words.into_iter().flat_map(u32::to_ne_bytes).collect()
+    }
+
+    pub(super) fn parse(payload: &[u8]) -> Option<AuditStatus> {
         let mut words = payload
             .chunks_exact(4)
             .map(|c| c.first_chunk().map_or(0, |w| u32::from_ne_bytes(*w)));
@@ -78,13 +105,17 @@ impl AuditStatus {
             backlog_limit: next()?,
             lost: next()?,
             backlog: next()?,
+            backlog_wait_time: {
+                let _features = next();
+                next().unwrap_or(0)
+            },
         })
     }
 }
 
 /// A netlink socket of the audit family.
 #[derive(Debug)]
-struct Socket {
+pub(super) struct Socket {
     fd: OwnedFd,
 }
 
@@ -101,7 +132,7 @@ pub(super) enum Received<'a> {
 }
 
 impl Socket {
-    fn new() -> Result<Socket, AuditError> {
+    pub(super) fn new() -> Result<Socket, AuditError> {
         // SAFETY: no pointers are passed.
         let fd = unsafe {
             libc::socket(
@@ -142,7 +173,7 @@ impl Socket {
     }
 
     /// Waits for one message of the kernel.
-    fn receive<'a>(&self, buffer: &'a mut [u8], wait: Duration) -> io::Result<Received<'a>> {
+    pub(super) fn receive<'a>(&self, buffer: &'a mut [u8], wait: Duration) -> io::Result<Received<'a>> {
         match self.read(buffer)? {
             Read::Nothing if wait.is_zero() || !self.wait(wait)? => return Ok(Received::Nothing),
             Read::Nothing => {}
@@ -202,7 +233,18 @@ impl Socket {
         }
     }
 
-    fn send(&self, message: &[u8]) -> io::Result<()> {
+    /// Sends a message of a type to the kernel.
+    pub(super) fn send(&self, kind: u16, flags: libc::c_int, sequence: u32, payload: &[u8]) -> io::Result<()> {
+        let length = u32::try_from(HEADER + payload.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let message = [
+            &length.to_ne_bytes()[..],
+            &kind.to_ne_bytes(),
+            &((libc::NLM_F_REQUEST | flags) as u16).to_ne_bytes(),
+            &sequence.to_ne_bytes(),
+            &0_u32.to_ne_bytes(),
+            payload,
+        ]
+        .concat();
         let kernel = netlink_address();
         let length = size_of_val(&kernel) as libc::socklen_t;
         // SAFETY: message and address are valid for reads of the lengths that are passed.
@@ -262,28 +304,53 @@ pub(super) struct Listener {
     socket: Socket,
     buffer: Box<[u8]>,
     drops: u32,
+    /// The kernel sends records to this socket as to its daemon.
+    registered: bool,
 }
 
 impl Listener {
-    /// Joins the multicast group. `buffer_bytes` is what the kernel may hold for this reader.
-    pub(super) fn join(buffer_bytes: usize) -> Result<Listener, AuditError> {
+    fn new(buffer_bytes: usize) -> Result<Listener, AuditError> {
         let socket = Socket::new()?;
         let bytes = libc::c_int::try_from(buffer_bytes).unwrap_or(libc::c_int::MAX);
         // The privileged option passes the system's limit; without the privilege the limit has to do.
         socket
             .set_option(libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes)
             .or_else(|_| socket.set_option(libc::SOL_SOCKET, libc::SO_RCVBUF, bytes))?;
-        let joined = socket.set_option(libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP, READLOG);
+        Ok(Listener {
+            socket,
+            buffer: vec![0; MAX_MESSAGE].into(),
+            drops: 0,
+            registered: false,
+        })
+    }
+
+    /// Joins the multicast group. `buffer_bytes` is what the kernel may hold for this reader.
+    pub(super) fn join(buffer_bytes: usize) -> Result<Listener, AuditError> {
+        let listener = Listener::new(buffer_bytes)?;
+        let joined = listener
+            .socket
+            .set_option(libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP, READLOG);
         joined.map_err(|e| match e.raw_os_error() {
             Some(libc::EPERM) => AuditError::Denied,
             Some(libc::EINVAL) => AuditError::Unsupported,
             _ => e.into(),
         })?;
-        Ok(Listener {
-            socket,
-            buffer: vec![0; MAX_MESSAGE].into(),
-            drops: 0,
-        })
+        Ok(listener)
+    }
+
+    /// Becomes the daemon that the kernel sends records to; no longer so when dropped. Who asks has to see by the status
+    /// whether the kernel agreed.
+    pub(super) fn register(buffer_bytes: usize) -> Result<Listener, AuditError> {
+        let mut listener = Listener::new(buffer_bytes)?;
+        // Not acknowledged: records may come before the answer.
+        listener.set_daemon(std::process::id())?;
+        listener.registered = true;
+        Ok(listener)
+    }
+
+    fn set_daemon(&self, pid: u32) -> io::Result<()> {
+        self.socket
+            .send(AUDIT_SET, 0, 0, &AuditStatus::setting(STATUS_PID, pid))
     }
 
     /// Waits for the next message.
@@ -318,61 +385,48 @@ impl Listener {
     }
 }
 
-/// Asks for the status, on a socket of its own so that answers and records do not mix.
-#[derive(Debug)]
-pub(super) struct Inquirer {
-    socket: Socket,
-    buffer: Box<[u8]>,
-    sequence: u32,
-}
-
-impl Inquirer {
-    pub(super) fn new() -> Result<Inquirer, AuditError> {
-        Ok(Inquirer {
-            socket: Socket::new()?,
-            buffer: vec![0; 4096].into(),
-            sequence: 0,
-        })
-    }
-
-    /// The kernel's status. Needs `CAP_AUDIT_CONTROL`, which reading records does not.
-    pub(super) fn status(&mut self) -> Result<AuditStatus, AuditError> {
-        self.sequence = self.sequence.wrapping_add(1);
-        let request = (libc::NLM_F_REQUEST as u16).to_ne_bytes();
-        let message = [
-            &(HEADER as u32).to_ne_bytes()[..],
-            &AUDIT_GET.to_ne_bytes(),
-            &request,
-            &self.sequence.to_ne_bytes(),
-            &0_u32.to_ne_bytes(),
-        ]
-        .concat();
-        self.socket.send(&message).map_err(|e| match e.raw_os_error() {
-            Some(libc::ECONNREFUSED) => AuditError::Off,
-            Some(libc::EPERM) => AuditError::Denied,
-            _ => e.into(),
-        })?;
-        // An answer to an earlier question may still be there: the last one counts, and all say the same thing.
-        for _ in 0..8 {
-            match self.socket.receive(&mut self.buffer, Duration::from_secs(1))? {
-                Received::Message(AUDIT_GET, payload) => {
-                    return AuditStatus::parse(payload)
-                        .ok_or_else(|| AuditError::Io(io::ErrorKind::InvalidData.into()));
-                }
-                Received::Message(kind, payload) if i32::from(kind) == libc::NLMSG_ERROR => refused(payload)?,
-                Received::Nothing => break,
-                _ => {}
-            }
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if self.registered {
+            // The kernel finds out by itself, too, with its next record.
+            let _ = self.set_daemon(0);
         }
-        Err(AuditError::Io(io::ErrorKind::TimedOut.into()))
     }
 }
 
-/// The error in an `NLMSG_ERROR`, whose zero only acknowledges.
-fn refused(payload: &[u8]) -> Result<(), AuditError> {
-    match payload.first_chunk().map(|b| i32::from_ne_bytes(*b)) {
-        Some(0) | None => Ok(()),
-        Some(errno) if errno == -libc::EPERM => Err(AuditError::Denied),
-        Some(errno) => Err(io::Error::from_raw_os_error(errno.saturating_neg()).into()),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_says_that_rules_are_locked() {
+        let words = [0_u32, 2, 1, 77, 5, 8192, 3, 4, 0xFF, 15_000, 9];
+        let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_ne_bytes()).collect();
+        let status = AuditStatus::parse(&bytes).expect("a status");
+        assert!(status.is_immutable());
+        assert_eq!((status.pid, status.lost, status.backlog_wait_time), (77, 3, 15_000));
+        let old = AuditStatus::parse(&bytes[..32]).expect("of an older kernel");
+        assert_eq!((old.backlog, old.backlog_wait_time), (4, 0));
+        assert_eq!(AuditStatus::parse(&bytes[..31]), None);
+        assert!(!AuditStatus::default().is_immutable());
+    }
+
+    #[test]
+    fn a_setting_changes_one_word() {
+        for (bit, value) in [(1_u32, 1_u32), (2, 2), (4, 1234), (8, 5), (16, 8192), (32, 60)] {
+            let message = AuditStatus::setting(bit, value);
+            let status = AuditStatus::parse(&message).expect("a status");
+            let all = [
+                status.enabled,
+                status.failure,
+                status.pid,
+                status.rate_limit,
+                status.backlog_limit,
+                status.backlog_wait_time,
+            ];
+            assert_eq!(all[bit.trailing_zeros() as usize], value);
+            assert_eq!(all.iter().sum::<u32>(), value);
+            assert_eq!((message.len(), &message[..4]), (44, &bit.to_ne_bytes()[..]));
+        }
     }
 }

@@ -39,6 +39,8 @@ pub(super) struct Worker {
 /// Nobody reads the channel any more.
 struct Gone;
 
+/// The kernel tries whether its daemon is alive, because another one wants to be it.
+const REPLACE: u16 = 1329;
 /// How often a wait goes on although the socket is never empty: then time is all there is to tell what is complete.
 const STRAGGLERS_WHEN_BUSY: u64 = 10;
 
@@ -65,7 +67,7 @@ impl Worker {
         // Little to do, but others wait for it.
         hurry();
         // Where that is refused it goes on with what it has.
-        let _ = privileges::keep_only(privileges::AUDIT);
+        let _ = privileges::keep_only(privileges::AUDIT_CONTROL);
         if let Err(Failure::Io(error)) = self.listen() {
             let (at_ns, reason) = (now_ns(), error.to_string());
             // The consumer may be gone as well: then nobody is left to tell.
@@ -124,7 +126,7 @@ impl Worker {
                 Ok(true)
             }
             // Below are answers and errors of netlink itself, which a listener does not get.
-            Received::Message(kind, _) if kind < 1000 => Ok(true),
+            Received::Message(kind, _) if kind < 1000 || kind == REPLACE => Ok(true),
             Received::Message(kind, payload) => {
                 let kind = RecordType(kind);
                 let malformed = match Record::parse_netlink(kind, payload) {
@@ -152,7 +154,7 @@ impl Worker {
         if drops > 0 {
             self.gap(Loss::Reader, drops)?;
         }
-        if let (Some(before), Ok(now)) = (self.source.status, self.source.inquirer.status()) {
+        if let (Some(before), Ok(now)) = (self.source.status, self.source.control.status()) {
             self.source.status = Some(now);
             // A smaller count means that somebody reset it: what was lost in between is what it says now.
             let lost = if now.lost >= before.lost {

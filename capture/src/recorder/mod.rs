@@ -237,8 +237,9 @@ impl Recorder {
     /// Gives up the capabilities that are not needed any more.
     fn give_up(&self, args: &RecordArgs, notice: &mut dyn FnMut(Notice<'_>)) {
         let mut keep = privileges::SEE_PROCESSES | privileges::READ_ALL;
-        if self.sources.audit.is_some() {
-            keep |= privileges::AUDIT;
+        if self.sources.audit.as_ref().is_some_and(|a| a.rules.is_some()) {
+            // To undo them.
+            keep |= privileges::AUDIT_CONTROL;
         }
         if let Some(source) = &self.sources.syscalls
             && !privileges::works_without(privileges::MAPS, || source.totals().is_ok())
@@ -384,6 +385,10 @@ impl Recorder {
     ) -> Result<Outcome, RecordError> {
         if let Some(source) = &mut self.sources.syscalls {
             source.detach();
+        }
+        if let Some(audit) = &mut self.sources.audit {
+            // What is audited because of them is still read below; what the host does afterwards is its own affair.
+            audit.rules = None;
         }
         self.drain(notice);
         self.check(notice);

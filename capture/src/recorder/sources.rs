@@ -4,7 +4,8 @@ use std::fmt;
 
 use ctrace_trace::schema::Schema;
 
-use crate::audit::{AuditFollower, AuditSource, AuditStatus};
+use crate::audit::rules::RuleFile;
+use crate::audit::{AuditFollower, AuditSource, AuditStatus, LoadedRules};
 use crate::docker::logs::LogFollower;
 use crate::docker::{DockerFollower, DockerSource, Endpoint, EngineInfo};
 use crate::host::{Clock, HostProcess, read_processes, utc_ns};
@@ -37,6 +38,8 @@ pub(super) struct Docker {
 
 /// The running audit source.
 pub(super) struct Audit {
+    /// First, so that they are gone before nobody listens any more.
+    pub(super) rules: Option<LoadedRules>,
     pub(super) follower: AuditFollower,
     pub(super) status: Option<AuditStatus>,
 }
@@ -65,7 +68,10 @@ impl Sources {
         };
         let wants = |s| args.sources.contains(&s);
         if wants(SourceArg::Audit) {
-            sources.audit = sources.keep("audit", open_audit());
+            let opened = open_audit(args, &mut sources.absent);
+            sources.audit = sources.keep("audit", opened);
+        } else if args.audit_rules.is_some() {
+            sources.absent.push(without_rules("the source audit is not recorded"));
         }
         if wants(SourceArg::Docker) {
             sources.docker = sources.keep("docker", open_docker(args));
@@ -144,9 +150,30 @@ fn endpoint(args: &RecordArgs) -> Result<Endpoint, String> {
     Endpoint::choose(args.docker_host.as_deref(), environment.as_deref()).map_err(|e| e.to_string())
 }
 
-fn open_audit() -> Result<Audit, String> {
-    let source = AuditSource::open().map_err(|e| e.to_string())?;
+fn open_audit(args: &RecordArgs, absent: &mut Vec<Absent>) -> Result<Audit, String> {
+    // Before the rules, whose loading is recorded too.
+    let source = AuditSource::listen_as(args.audit_mode).map_err(|e| e.to_string())?;
+    let rules = args.audit_rules.as_ref().and_then(|file| load(file, absent));
+    let source = source.enabled().map_err(|e| e.to_string())?;
     let status = source.status().copied();
     let follower = source.follow().map_err(|e| e.to_string())?;
-    Ok(Audit { follower, status })
+    Ok(Audit {
+        rules,
+        follower,
+        status,
+    })
+}
+
+/// Loads rules; those of the host remain where that fails.
+fn load(file: &RuleFile, absent: &mut Vec<Absent>) -> Option<LoadedRules> {
+    LoadedRules::load(file)
+        .map_err(|e| absent.push(without_rules(&e.to_string())))
+        .ok()
+}
+
+fn without_rules(reason: &str) -> Absent {
+    Absent {
+        source: "audit rules",
+        reason: reason.to_owned(),
+    }
 }

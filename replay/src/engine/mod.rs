@@ -230,7 +230,8 @@ impl<'a> Engine<'a> {
         outcome
     }
 
-    /// The alerts of a block that is in memory, all of whose columns are there, in the order of events and of rules.
+    /// The alerts of a block that is in memory, all of whose columns are there, in the order of events and of rules; those
+    /// of correlations as [`Engine::replay`] tells them.
     pub fn replay_block(&self, block: &Decoded, matching: Matching, take: &mut dyn FnMut(&Alert)) {
         let specs: Vec<EventSpec> = block.kinds.iter().map(|k| EventSpec::clone(&k.spec)).collect();
         let present = specs.iter().map(|s| s.id).collect();
@@ -240,12 +241,18 @@ impl<'a> Engine<'a> {
             case_id: b"",
             hostname: "test",
         };
+        let mut correlator = Correlator::new(&self.rules.correlations);
         for hit in scan::matches(&plan, block, matching == Matching::First) {
             let row = Some(hit.row as usize).filter(|row| *row < block.len);
             if let (Some(row), Some(rule)) = (row, rules.get(hit.rule)) {
-                take(&Alert::new(rule, block.event(row), origin));
+                let alert = Alert::new(rule, block.event(row), origin);
+                if !alert.silent {
+                    take(&alert);
+                }
+                correlator.feed(&alert, take);
             }
         }
+        correlator.finish(take);
     }
 
     fn active(&self) -> Vec<&'a Rule> {

@@ -50,7 +50,8 @@ impl<'t> Judge<'t> {
 
     /// Everything that is not as the test wants it.
     pub fn failures(&self, rules: &RuleSet) -> Vec<Failure> {
-        let known = |name: &str| rules.rules().iter().any(|r| r.name == name);
+        let correlation = |name: &str| rules.correlations.iter().any(|c| c.name == name);
+        let known = |name: &str| rules.rules().iter().any(|r| r.name == name) || correlation(name);
         let mut out = Vec::new();
         let mut fail = |line, message| out.push(Failure { line, message });
         for (wanted, found) in self.test.expect.iter().zip(&self.found) {

@@ -1,0 +1,255 @@
+//! Rules that are in the kernel while a recording lasts, and being the kernel's audit daemon.
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use crate::case::{Row, closed, rows};
+use crate::run::{RECORDER, folder, output, record, recording, start};
+use crate::skip::{skip, variable};
+
+const AUDIT: [&str; 2] = ["--sources", "audit"];
+const CONTROL: u64 = 1 << 30;
+
+/// Every kind of rule. The other users of this kernel are left alone: there is no `-e`, and `-D` has a key.
+const RULES: &str = "\
+# each kind of list, field and operator
+
+-b 9000
+-w /etc/passwd -p wa -k test-file
+-w /etc -p wa -k test-folder
+-w /no-such-file
+-a always,exit -F arch=b64 -S openat,open -S 87 -F exit=-EACCES -F auid>=1000 -F auid!=unset -k test-a -k test-b
+-a exit,always -F arch=b64 -S openat -F exit=-EPERM -F auid>=1000 -F auid!=4294967295 -F key=test-errno
+-A never,exit -F arch=b32 -S execve -F uid=daemon -F gid=adm -F a1&0x10
+-A always,exit -F arch=b64 -S mount,umount2 -F auid>=1000 -k test-first
+-a always,exit -F arch=b64 -S execve -C auid!=euid -F euid=0 -F key=test-compare
+-a always,exit -F path=/usr/bin/su -F perm=x -F auid>=1000 -F auid!=unset -k test-path
+-a always,exit -F dir=/home -F uid=0 -F auid>=1000 -C auid!=obj_uid -k test-owner
+-a always,exit -C auid!=obj_uid -F dir=/home -F perm=x
+-a always,exclude -F msgtype=CRYPTO_KEY_USER
+-a never,filesystem -F fstype=tracefs
+-a never,task -F uid=33
+-a always,exit -S all -F exe=/usr/bin/vim -F key=test-exe
+-a always,exit -F arch=b64 -S connect -F a2=16 -F success=1 -F saddr_fam=2 -k test-net
+-a always,exit -F arch=b64 -S socket -F a0=2 -k test-deleted
+-a always,exit -F arch=b32 -S adjtimex,settimeofday,stime -k test-compat
+-a always,exit -F arch=b64 -S init_module,finit_module,delete_module -F devmajor=8 -F inode=12
+-a always,exit -F arch=b64 -F perm=wa -F filetype=dir -F obj_uid=0 -F ppid!=1 -F sessionid=3
+-a always,exit -F arch=b64 -S clone -F exit<=-1 -F success=0 -F pers!=0
+-a always,exit -F arch=b64 -S bpf -F a0&=0x1
+-d always,exit -F arch=b64 -S socket -F a0=2 -k test-deleted
+-D -k test-exe
+";
+/// How many of them are left in the end.
+const LEFT: usize = 20;
+
+/// What somebody else may count meanwhile is left out.
+fn settings() -> Vec<String> {
+    let all = output("auditctl", &["-s"]);
+    let counted = |line: &&str| line.starts_with("lost ") || line.starts_with("backlog ");
+    all.lines().filter(|line| !counted(line)).map(str::to_owned).collect()
+}
+
+fn listing() -> String {
+    output("auditctl", &["-l"])
+}
+
+fn setting(name: &str) -> String {
+    let prefix = format!("{name} ");
+    let found = settings()
+        .into_iter()
+        .find_map(|s| s.strip_prefix(&prefix).map(str::to_owned));
+    found.expect("a setting")
+}
+
+/// What auditctl lists when it has loaded a file. Its rules are deleted again.
+fn listed_by_auditctl(dir: &Path, file: &Path) -> String {
+    let backlog = setting("backlog_limit");
+    output("auditctl", &["-R", text(file)]);
+    let listed = listing();
+    let inverse = |line: &str| match line.split_at_checked(3) {
+        Some(("-a " | "-A ", rest)) => Some(format!("-d {rest}\n")),
+        Some(("-w ", rest)) => Some(format!("-W {rest}\n")),
+        _ => None,
+    };
+    let undo: String = RULES.lines().filter_map(inverse).collect();
+    let path = dir.join("undo.rules");
+    // Some of them were deleted by the file itself.
+    fs::write(&path, format!("-i\n-b {backlog}\n{undo}")).expect("room");
+    let undone = Command::new("auditctl").args(["-R", text(&path)]).output();
+    undone.expect("auditctl runs");
+    listed
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("plain characters")
+}
+
+/// Opens a file under the login uid that is audited.
+fn opened_by(auid: &str, path: &Path) -> u32 {
+    let mut command = Command::new("/bin/cat");
+    let uid = auid.to_owned();
+    command.arg(path);
+    // SAFETY: between fork and exec only a file is written; the string was made before.
+    unsafe { command.pre_exec(move || fs::write("/proc/self/loginuid", &uid)) };
+    let mut child = command.spawn().expect("cat runs");
+    assert!(child.wait().expect("it ends").success());
+    child.id()
+}
+
+/// Whether it is the audit event of a process that a rule with this key asked for.
+fn asked_for(row: &Row, key: &str, pid: u32) -> bool {
+    row.kind == "audit" && row.arg("key") == key && row.arg("pid") == pid.to_string()
+}
+
+/// Waits until nobody is the kernel's audit daemon; reports where somebody stays it.
+fn nobody_is_daemon(test: &str) -> bool {
+    for _ in 0..100 {
+        if setting("pid") == "0" {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    skip(test, "an audit daemon runs");
+    false
+}
+
+fn capabilities(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    u64::from_str_radix(effective.expect("a line").trim(), 16).expect("hexadecimal")
+}
+
+#[test]
+fn rules_are_those_that_auditctl_loads_and_are_undone_as_root() {
+    let test = "rules_are_those_that_auditctl_loads_and_are_undone_as_root";
+    let Some(auid) = variable(test, "CTRACE_TEST_AUID") else {
+        return;
+    };
+    let dir = folder();
+    let (file, case) = (dir.path().join("test.rules"), dir.path().join("case"));
+    let (watched, key) = (dir.path().join("watched"), "test-watched");
+    fs::write(&watched, "").expect("room");
+    // A rule of the host that is not the last one: it has to come back where it was.
+    let of_host = format!("-d always,exit -F arch=b64 -S connect -S bind -F auid={auid} -k ctrace-lab");
+    let watch = format!("-w {} -p r -k {key}", watched.display());
+    fs::write(&file, RULES).expect("room");
+    let (before, before_settings) = (listing(), settings());
+    let theirs = listed_by_auditctl(dir.path(), &file);
+    assert_eq!(theirs.lines().count(), before.lines().count() + LEFT);
+    assert_eq!((listing(), settings()), (before.clone(), before_settings.clone()));
+
+    let args = [&AUDIT[..], &["--audit-rules", text(&file)]].concat();
+    let running = recording(&case, &args);
+    assert_eq!(listing(), theirs);
+    assert_eq!(setting("backlog_limit"), "9000");
+    running.signal(libc::SIGTERM).expect(0);
+    assert_eq!((listing(), settings()), (before.clone(), before_settings.clone()));
+    closed(&case);
+
+    fs::write(&file, format!("{RULES}{of_host}\n{watch}\n")).expect("room");
+    let case = dir.path().join("another");
+    let running = recording(&case, &[&AUDIT[..], &["--audit-rules", text(&file)]].concat());
+    assert!(!listing().contains(&format!("connect,bind -F auid={auid}")));
+    let pid = opened_by(&auid, &watched);
+    thread::sleep(Duration::from_millis(300));
+    assert_eq!(capabilities(running.pid()) & CONTROL, CONTROL);
+    running.signal(libc::SIGINT).expect(0);
+    assert_eq!((listing(), settings()), (before, before_settings));
+    closed(&case);
+    let rows = rows(&case);
+    assert_eq!(rows.iter().filter(|row| asked_for(row, key, pid)).count(), 1);
+}
+
+#[test]
+fn rules_are_undone_when_the_recording_fails_as_root() {
+    let test = "rules_are_undone_when_the_recording_fails_as_root";
+    if variable(test, "CTRACE_TEST_AUID").is_none() {
+        return;
+    }
+    let dir = folder();
+    let (file, case) = (dir.path().join("test.rules"), dir.path().join("case"));
+    fs::write(&file, RULES).expect("room");
+    let before = (listing(), settings());
+    let args = [&AUDIT[..], &["--audit-rules", text(&file), "--"]].concat();
+    let ended = record(&case, &[&args[..], &["/nowhere/at-all"]].concat());
+    ended.expect(4).saying("/nowhere/at-all");
+    assert_eq!((listing(), settings()), before);
+    record(&case, &[&args[..], &["true"]].concat())
+        .expect(4)
+        .saying("the folder is not empty");
+    assert_eq!((listing(), settings()), before);
+    // The kernel knows better than the parser; what was loaded before is undone at once, and the rest goes on.
+    fs::write(&file, "-w /etc/passwd -p wa\n-a always,exit -F auid&1\n").expect("room");
+    let case = dir.path().join("without");
+    let args = [&AUDIT[..], &["--audit-rules", text(&file), "--", "auditctl", "-l"]].concat();
+    record(&case, &args)
+        .expect(0)
+        .saying("not recorded: audit rules: ")
+        .saying("test.rules:2: the kernel refuses this rule");
+    assert_eq!((listing(), settings()), before);
+    closed(&case);
+    let missing = |row: &Row| row.kind == "source_lost" && row.arg("source") == "audit rules";
+    assert!(rows(&case).iter().any(missing));
+}
+
+#[test]
+fn there_is_one_daemon_and_auto_listens_beside_it_as_root() {
+    let test = "there_is_one_daemon_and_auto_listens_beside_it_as_root";
+    let Some(auid) = variable(test, "CTRACE_TEST_AUID") else {
+        return;
+    };
+    let dir = folder();
+    if !nobody_is_daemon(test) {
+        return;
+    }
+    for (n, mode) in ["unicast", "auto"].into_iter().enumerate() {
+        let case = |name: &str| dir.path().join(format!("{name}-{n}"));
+        let of_mode = |mode| [&AUDIT[..], &["--audit-mode", mode]].concat();
+        let first = recording(&case("first"), &of_mode(mode));
+        assert_eq!(setting("pid"), first.pid().to_string());
+        // Once it has given up what it can.
+        thread::sleep(Duration::from_millis(300));
+        assert_eq!(
+            capabilities(first.pid()) & CONTROL,
+            0,
+            "the thread that listens says good-bye"
+        );
+        let taken = format!("process {} is the audit daemon already", first.pid());
+        record(&case("second"), &of_mode("unicast")).expect(4).saying(&taken);
+        let beside = recording(&case("beside"), &of_mode("auto"));
+        let pids: Vec<u32> = (0..20).map(|_| opened_by(&auid, Path::new("/dev/null"))).collect();
+        thread::sleep(Duration::from_millis(300));
+        beside.signal(libc::SIGTERM).expect(0).saying(", 0 lost");
+        first.signal(libc::SIGTERM).expect(0).saying(", 0 lost");
+        assert_eq!(setting("pid"), "0");
+        for name in ["first", "beside"] {
+            closed(&case(name));
+            let rows = rows(&case(name));
+            for pid in &pids {
+                let execs = rows.iter().filter(|r| asked_for(r, "ctrace-lab", *pid));
+                assert_eq!(execs.count(), 1, "{name}: {pid}");
+            }
+        }
+    }
+}
+
+#[test]
+fn wrong_rules_are_exit_code_2() {
+    let dir = folder();
+    let (file, case) = (dir.path().join("test.rules"), dir.path().join("case"));
+    fs::write(&file, "-w /etc/passwd\n-e 2\n-a always,exit -S opneat\n").expect("room");
+    let mut command = Command::new(RECORDER);
+    command.arg("-o").arg(&case).arg("--audit-rules").arg(&file);
+    let ended = start(command).wait();
+    ended
+        .expect(2)
+        .saying("test.rules:2: -e 2")
+        .saying("test.rules:3: ")
+        .saying("opneat");
+    assert!(!case.exists());
+}
