@@ -78,8 +78,8 @@ pub struct RecordArgs {
     pub audit_rules: Option<RuleFile>,
 
     /// Kernel buffer for ordinary events; execs, exits and connections have one of their own (power of two)
-    #[arg(long, value_parser = byte_size, default_value = "64MiB", value_name = "SIZE")]
-    pub buffer: u64,
+    #[arg(long, value_parser = ring_size, default_value = "64MiB", value_name = "SIZE")]
+    pub buffer: u32,
 
     /// Record while this command runs, and stop when it ends
     #[arg(last = true, value_name = "COMMAND")]
@@ -142,6 +142,15 @@ fn byte_size(s: &str) -> Result<u64, String> {
         Err("must be at least 1MiB".to_owned())
     } else {
         Ok(size.as_u64())
+    }
+}
+
+/// The kernel takes a power of two that 32 bits hold: half of 4GiB is the largest.
+fn ring_size(s: &str) -> Result<u32, String> {
+    let size = byte_size(s)?;
+    match u32::try_from(size) {
+        Ok(size) if size <= 1 << 31 => Ok(size),
+        _ => Err("must be at most 2GiB".to_owned()),
     }
 }
 

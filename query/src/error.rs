@@ -116,6 +116,11 @@ fn from_shared(error: &DataFusionError) -> QueryError {
         E::ParquetError(inner) => QueryError::Data(line(inner)),
         E::ObjectStore(inner) => QueryError::Data(line(inner)),
         E::IoError(inner) => QueryError::Data(line(inner)),
+        // What a function says of its arguments: a regular expression that is none.
+        E::External(inner) => match inner.downcast_ref::<ArrowError>() {
+            Some(inner) => from_arrow(inner),
+            None => QueryError::Statement(line(inner)),
+        },
         other => QueryError::Internal(line(other)),
     }
 }

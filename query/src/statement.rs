@@ -5,7 +5,7 @@
 
 use datafusion::common::TableReference;
 use datafusion::execution::context::SQLOptions;
-use datafusion::logical_expr::{DdlStatement, LogicalPlan};
+use datafusion::logical_expr::{DdlStatement, LogicalPlan, WriteOp};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::resolve::resolve_table_references;
@@ -26,9 +26,8 @@ pub(crate) async fn plan(
     let read_only = SQLOptions::new().with_allow_dml(false);
     read_only
         .verify_plan(&plan)
-        .map_err(|_| QueryError::ReadOnly(plan.display().to_string()))?;
+        .map_err(|_| QueryError::ReadOnly(refused(&plan)))?;
     match &plan {
-        LogicalPlan::Copy(_) => Err(QueryError::ReadOnly("COPY".to_owned())),
         LogicalPlan::Ddl(ddl) if !is_own(ddl, evidence) => Err(QueryError::ReadOnly(words(ddl))),
         _ => Ok(plan),
     }
@@ -44,6 +43,18 @@ fn is_own(ddl: &DdlStatement, evidence: &[TableInfo]) -> bool {
         _ => return false,
     };
     !evidence.iter().any(|t| t.name == name.table())
+}
+
+/// What a statement that changes data is called in SQL.
+fn refused(plan: &LogicalPlan) -> String {
+    match plan {
+        LogicalPlan::Dml(dml) => match &dml.op {
+            WriteOp::Insert(_) => "INSERT".to_owned(),
+            op => op.name().to_uppercase(),
+        },
+        LogicalPlan::Copy(_) => "COPY".to_owned(),
+        other => other.display().to_string(),
+    }
 }
 
 /// `DropTable` as `DROP TABLE`.

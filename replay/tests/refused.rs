@@ -220,6 +220,17 @@ fn hostile_rules_end_with_an_error() {
     let beyond = errors(&doubling(60));
     assert!(beyond.contains("macros are nested too deeply"));
     assert!(beyond.len() < 1000, "each error is told once, not once per path to it");
+    let mut lists = String::from("- {list: l0, items: [a, b]}\n");
+    (1..40).for_each(|i| lists.push_str(&format!("- {{list: l{i}, items: [l{0}, l{0}]}}\n", i - 1)));
+    let told = errors(&(lists + &rule("proc.name in (l39)")));
+    assert!(told.contains("a list expands to too many items"), "{told}");
+    let line: u32 = told
+        .split(':')
+        .nth(1)
+        .and_then(|line| line.parse().ok())
+        .expect("a line");
+    assert!(line <= 40, "where a list stands, before the rule: {told}");
+    assert_eq!(told.matches("too many items").count(), 1, "{told}");
     let mut chain = String::from("- {macro: m0, condition: proc.name = x}\n");
     (1..200).for_each(|i| chain.push_str(&format!("- {{macro: m{i}, condition: not m{}}}\n", i - 1)));
     chain.push_str(&rule("m199"));

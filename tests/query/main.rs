@@ -187,7 +187,17 @@ fn failures_have_their_codes() {
             "ctrace: no column `nme`; did you mean `name`? (line 1, column 8)\n"
         )
     );
-    assert_eq!(failure(&["query", &case, "DELETE FROM events"]).0, Some(2));
+    for (statement, name) in [
+        ("DELETE FROM events", "DELETE"),
+        ("INSERT INTO events SELECT * FROM events", "INSERT"),
+        ("COPY events TO 'x.csv'", "COPY"),
+    ] {
+        let told = format!("ctrace: {name}: cases and exports are only read\n");
+        assert_eq!(failure(&["query", &case, statement]), (Some(2), told));
+    }
+    let (code, message) = failure(&["query", &case, "SELECT regexp_like(evt_type, '(') FROM events"]);
+    assert_eq!(code, Some(2), "{message}");
+    assert!(message.starts_with("ctrace: regex parse error"), "{message}");
     let dropped = failure(&["query", &case, "DROP TABLE events"]);
     let told = "ctrace: DROP TABLE: cases and exports are only read\n";
     assert_eq!(dropped, (Some(2), told.to_owned()));

@@ -113,7 +113,7 @@ impl Sources {
 
 fn open_syscalls(args: &RecordArgs, meanwhile: impl FnOnce()) -> Result<SyscallSource, String> {
     let config = syscall::Config {
-        bulk_ring_bytes: u32::try_from(args.buffer).map_err(|_| "--buffer must be below 4GiB".to_owned())?,
+        bulk_ring_bytes: args.buffer,
         specs: crate::specs::table(&Schema::current(), &args.syscalls, args.snaplen.bytes > 0),
         snaplen: args.snaplen.bytes,
         io_opcodes: crate::specs::requests(&Schema::current(), &args.syscalls),

@@ -96,6 +96,7 @@ fn wrong_arguments_are_exit_code_2() {
         ),
         (&["--syscalls", "net,opneat"], "the nearest is \"openat\""),
         (&["--buffer", "1KiB"], "must be at least 1MiB"),
+        (&["--buffer", "1TiB"], "must be at most 2GiB"),
         (&["--duration", "0s"], "must be longer than nothing"),
         (&["--keep", "0"], "must keep at least one segment"),
         (&["--snaplen", "5000"], "at most 4096"),

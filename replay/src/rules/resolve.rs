@@ -195,8 +195,12 @@ impl<'a> Resolver<'_, 'a> {
             if let Some(nested) = nested.filter(|_| !path.contains(item)) {
                 path.push(item.clone());
                 self.scope.lists.entry(item.clone()).or_default();
-                out.extend(self.expand_list(nested, path, errors));
+                let inner = self.expand_list(nested, path, errors);
                 path.pop();
+                if inner.len() > MAX_ITEMS {
+                    return inner; // told where it happened
+                }
+                out.extend(inner);
             } else {
                 let mut text = Text::default();
                 push_quoted(item, *origin, &mut text);
@@ -207,8 +211,11 @@ impl<'a> Resolver<'_, 'a> {
                 }
             }
             if out.len() > MAX_ITEMS {
+                let mut text = Text::default();
+                push_quoted(item, *origin, &mut text);
+                let id = self.sources.add_text(text);
                 errors.push(CompileError::new(
-                    Sources::loc(0, 0),
+                    Sources::loc(id, 0),
                     "a list expands to too many items",
                 ));
                 break;

@@ -28,7 +28,7 @@ pub enum CaseError {
         source: io::Error,
     },
     /// The folder for a new case is not empty.
-    #[error("{}: the folder is not empty; name another one, or continue the case in it", .0.display())]
+    #[error("{}: the folder is not empty; name another one", .0.display())]
     Exists(PathBuf),
     /// Another process writes the case.
     #[error("{}: another process is recording into this case", .0.display())]
