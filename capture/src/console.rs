@@ -12,10 +12,12 @@ use crate::recorder::{Notice, Outcome, RecordError, record};
 
 /// Recorded, and closed in order.
 const DONE: u8 = 0;
+/// What was asked for does not exist.
+const USAGE: u8 = 2;
 /// The environment refuses: no source, no privilege, no room.
 const REFUSED: u8 = 4;
 
-/// Records, tells about it on stderr, and gives the process's exit code: 0 or 4.
+/// Records, tells about it on stderr, and gives the process's exit code: 0, 2 or 4.
 pub fn run(args: &RecordArgs, name: &str, version: &str) -> u8 {
     let mut stderr = io::stderr();
     let stop = Arc::new(AtomicBool::new(false));
@@ -50,7 +52,10 @@ pub fn run(args: &RecordArgs, name: &str, version: &str) -> u8 {
             {
                 let _ = writeln!(stderr, "{name}: the disk is full; what was recorded before is whole");
             }
-            REFUSED
+            match error {
+                RecordError::Scope(_) => USAGE,
+                _ => REFUSED,
+            }
         }
     }
 }

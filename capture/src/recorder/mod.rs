@@ -62,6 +62,9 @@ pub enum RecordError {
     /// Not one of the sources is there.
     #[error("nothing to record:{}", .0.iter().map(|a| format!("\n  {a}")).collect::<String>())]
     NoSource(Vec<Absent>),
+    /// What is to be recorded does not exist.
+    #[error("{0}")]
+    Scope(String),
     /// The case cannot be written.
     #[error(transparent)]
     Case(#[from] CaseError),
@@ -120,6 +123,8 @@ pub fn record(
     stop: &AtomicBool,
     notice: &mut dyn FnMut(Notice<'_>),
 ) -> Result<Outcome, RecordError> {
+    // A mistyped scope is no source that this host lacks.
+    crate::scope::in_kernel(&args.scope).map_err(RecordError::Scope)?;
     // What sources say of being opened (audit does) must not be older than the beginning.
     let began = audit_utc_ns();
     let sources = Sources::open(args);

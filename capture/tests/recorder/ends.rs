@@ -98,6 +98,8 @@ fn wrong_arguments_are_exit_code_2() {
         (&["--buffer", "1KiB"], "must be at least 1MiB"),
         (&["--buffer", "1TiB"], "must be at most 2GiB"),
         (&["--duration", "0s"], "must be longer than nothing"),
+        (&["--scope", "pid=99999999"], "there is no such process"),
+        (&["--scope", "cgroup=/nowhere"], "has no such cgroup"),
         (&["--keep", "0"], "must keep at least one segment"),
         (&["--snaplen", "5000"], "at most 4096"),
         (&["--snaplen", "16:tea"], "files, net, unix, pipes"),
