@@ -249,8 +249,8 @@ fn an_export_answers_like_its_case() {
         "SELECT * FROM users ORDER BY uid",
         "SELECT * FROM snapshots ORDER BY segment",
         "SELECT * FROM segments ORDER BY segment",
-        "SELECT * FROM files ORDER BY path, process_key",
-        "SELECT * FROM connections ORDER BY connection, process_key",
+        "SELECT * FROM files ORDER BY path, process_key, first_ts",
+        "SELECT * FROM connections ORDER BY connection, process_key, first_ts, is_server",
         "SELECT * FROM audit_records ORDER BY seq, record",
     ] {
         assert_eq!(query(&export, sql, "ndjson"), query(&sample(), sql, "ndjson"), "{sql}");
