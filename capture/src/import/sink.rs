@@ -186,19 +186,7 @@ impl<'a> Sink<'a> {
     }
 
     fn own(&mut self, ts: u64, kind: EventType, args: &[Arg<'_>]) -> Result<(), ImportError> {
-        let event = Event {
-            ts,
-            kind,
-            cpu: 0,
-            tid: 0,
-            image: None,
-            ret: None,
-            fd_num: None,
-            fd: None,
-            args,
-            data: &[],
-        };
-        self.writer()?.push(&event)?;
+        self.writer()?.push(&Event::bare(ts, kind, args))?;
         Ok(())
     }
 
