@@ -8,8 +8,10 @@ use crate::skip::skip;
 
 /// Name and result of the call that a line ends.
 fn ended(line: &str) -> Option<(String, i64)> {
-    let mut words = line.splitn(3, ' ');
-    let rest = words.nth(2)?.trim_start();
+    // Short process ids are followed by more than one blank: strace pads them to five places.
+    let (_pid, timed) = line.split_once(' ')?;
+    let (_time, rest) = timed.trim_start().split_once(' ')?;
+    let rest = rest.trim_start();
     if rest.ends_with("<unfinished ...>") || rest.starts_with("+++") || rest.starts_with("---") {
         return None;
     }
