@@ -38,6 +38,8 @@ pub(super) struct Gap {
     /// UTC nanoseconds.
     pub(super) from: u64,
     pub(super) to: u64,
+    /// The option that asked for it; empty where the class says it all.
+    pub(super) reason: &'static str,
 }
 
 impl Gap {
@@ -51,6 +53,7 @@ impl Gap {
             Arg::Num(self.cpu),
             num(self.from),
             num(self.to),
+            Arg::text(self.reason.as_bytes()),
         ];
         sink(&Event::bare(ts, EventType::GAP, &args));
     }
