@@ -14,6 +14,11 @@ pub fn boot_time_ns() -> u64 {
     read(libc::CLOCK_BOOTTIME)
 }
 
+/// What this process used of all processors so far (`CLOCK_PROCESS_CPUTIME_ID`), nanoseconds.
+pub(crate) fn cpu_time_ns() -> u64 {
+    read(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
 /// The wall clock (`CLOCK_REALTIME`): nanoseconds since the Unix epoch.
 pub fn utc_ns() -> u64 {
     read(libc::CLOCK_REALTIME)

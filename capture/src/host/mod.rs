@@ -19,6 +19,7 @@ mod sockets;
 
 pub use cgroup::container_of;
 pub use cgroup_tree::CgroupTree;
+pub(crate) use clock::cpu_time_ns;
 pub use clock::{Clock, Step, audit_utc_ns, boot_time_ns, utc_ns};
 pub(crate) use directory::{mount_namespace, real_directory};
 pub use facts::HostFacts;

@@ -101,6 +101,7 @@ pub(super) fn take_docker(
                     cpu: -1,
                     from,
                     to,
+                    reason: "",
                 }),
             );
         }
@@ -112,6 +113,7 @@ pub(super) fn take_docker(
                 cpu: -1,
                 from: from_ns,
                 to: to_ns,
+                reason: "",
             };
             queue.push(to_ns, Message::Gap(gap));
         }
@@ -123,6 +125,7 @@ pub(super) fn take_docker(
                 cpu: -1,
                 from: at_ns,
                 to: at_ns,
+                reason: "",
             };
             queue.push(at_ns, Message::Gap(gap));
         }
@@ -151,6 +154,7 @@ pub(super) fn take_audit(message: AuditMessage, queue: &mut Queue) {
                 cpu: -1,
                 from: from_ns,
                 to: to_ns,
+                reason: "",
             };
             queue.push(to_ns, Message::Gap(gap));
         }
@@ -166,6 +170,7 @@ pub(super) fn take_audit(message: AuditMessage, queue: &mut Queue) {
                 cpu: -1,
                 from: at_ns,
                 to: at_ns,
+                reason: "",
             };
             queue.push(at_ns, Message::Gap(gap));
         }
@@ -199,6 +204,7 @@ pub(super) fn take_log(message: LogMessage, resolver: &mut Resolver, images: &mu
                 cpu: -1,
                 from: from_ns,
                 to: at_ns,
+                reason: "",
             };
             queue.push(at_ns, Message::Gap(gap));
         }

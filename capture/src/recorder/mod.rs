@@ -13,6 +13,8 @@ mod messages;
 mod order;
 mod output;
 mod scope;
+mod share;
+mod shed;
 mod sources;
 mod state;
 
@@ -42,6 +44,8 @@ use messages::{Message, Queue};
 use order::Waiting;
 use output::Output;
 use scope::Selection;
+pub(crate) use share::Level;
+use shed::Shedding;
 pub use sources::Absent;
 use sources::Sources;
 use state::{Beginning, Known, States};
@@ -94,6 +98,13 @@ pub enum Notice<'a> {
         /// How many; 0 when nobody can say.
         count: u64,
     },
+    /// From now on some calls are not recorded, or are again; gap events say the same.
+    Shed {
+        /// What is not recorded; empty where all is again.
+        what: &'static str,
+        /// The option that asked for it.
+        reason: &'static str,
+    },
     /// How much was recorded so far; about once a second.
     Progress(Summary),
 }
@@ -105,8 +116,12 @@ pub struct Outcome {
     pub summary: Summary,
     /// How the command ended, if one was given and it has ended.
     pub command: Option<ExitStatus>,
-    /// Why it ended: `command`, `duration` or `signal`.
+    /// Why it ended: `command`, `duration`, `signal`, or with a failure `disk full` or `failure`.
     pub reason: &'static str,
+    /// What went wrong with writing the case, where that ended the recording or its end could not be written.
+    pub failure: Option<CaseError>,
+    /// Whether events were lost for lack of room.
+    pub full: bool,
     /// Events lost between kernel and case, as far as they can be counted.
     pub lost: u64,
     /// Events that came too late to be written in order of time.
@@ -116,7 +131,7 @@ pub struct Outcome {
 /// Records until the command ends, the time is over, or `stop` is set.
 ///
 /// # Errors
-/// Where there is nothing to record, or the case cannot be written. What was written before stays readable.
+/// Where there is nothing to record, or the case cannot be begun. What goes wrong later is in the outcome.
 pub fn record(
     args: &RecordArgs,
     tool: Tool,
@@ -135,7 +150,7 @@ pub fn record(
     let missing = sources.syscalls.as_ref().map_or(&[][..], |s| s.missing());
     missing.iter().for_each(|m| notice(Notice::Missing(&m.to_string())));
     let mut recorder = Recorder::new(args, tool, sources)?;
-    recorder.start(began)?;
+    recorder.start(began);
     notice(Notice::Ready(&recorder.sources.names()));
     let command = match Observed::start(&args.command) {
         Some(started) => Some(started.map_err(|source| RecordError::Command {
@@ -144,7 +159,7 @@ pub fn record(
         })?),
         None => None,
     };
-    recorder.run(args, command, stop, notice)
+    Ok(recorder.run(args, command, stop, notice))
 }
 
 struct Recorder {
@@ -159,6 +174,9 @@ struct Recorder {
     clock: Clock,
     losses: RingLosses,
     states: States,
+    shedding: Shedding,
+    /// When descriptors are to be forgotten, as they change unseen from then on or did so far; boot clock.
+    forget_at: Option<u64>,
 }
 
 impl Recorder {
@@ -177,6 +195,7 @@ impl Recorder {
             output: Output::new(
                 writer,
                 Selection::new(args.scope.clone(), &args.syscalls, args.snaplen.clone()),
+                args.keep.is_some(),
             ),
             lost: 0,
             waiting: Waiting::default(),
@@ -184,13 +203,15 @@ impl Recorder {
             images: ContainerImages::default(),
             clock,
             losses: RingLosses::new(utc_ns()),
+            shedding: Shedding::new(args),
+            forget_at: None,
             sources,
             states,
         })
     }
 
     /// Writes what a reader has to know first: that a recording began, and which sources it lacks.
-    fn start(&mut self, began: u64) -> Result<(), RecordError> {
+    fn start(&mut self, began: u64) {
         let names = self.sources.names().join(",");
         self.output.push(&Event::bare(
             began,
@@ -201,7 +222,6 @@ impl Recorder {
             let args = [Arg::Str(absent.source.as_bytes()), Arg::Str(absent.reason.as_bytes())];
             self.output.push(&Event::bare(began, EventType::SOURCE_LOST, &args));
         }
-        self.output.take_failure()
     }
 
     fn run(
@@ -210,7 +230,7 @@ impl Recorder {
         mut command: Option<Observed>,
         stop: &AtomicBool,
         notice: &mut dyn FnMut(Notice<'_>),
-    ) -> Result<Outcome, RecordError> {
+    ) -> Outcome {
         // Not before: the command would inherit both.
         hurry();
         self.give_up(args, notice);
@@ -219,7 +239,14 @@ impl Recorder {
         let mut status = None;
         let reason = loop {
             self.turn();
-            self.output.take_failure()?;
+            self.shed(notice);
+            if let Some(failure) = self.output.failure() {
+                break if failure.is_storage_full() {
+                    "disk full"
+                } else {
+                    "failure"
+                };
+            }
             if checked.elapsed() >= CHECK {
                 checked = Instant::now();
                 self.check(notice);
@@ -339,6 +366,28 @@ impl Recorder {
             }
         });
         output.emit_until(clock.utc(horizon), queue, resolver, images);
+        if self.forget_at.is_some_and(|at| at <= horizon) {
+            self.forget_at = None;
+            self.resolver.forget_descriptors();
+        }
+    }
+
+    /// Leaves out what the bounds leave no room for.
+    fn shed(&mut self, notice: &mut dyn FnMut(Notice<'_>)) {
+        let Some(source) = &mut self.sources.syscalls else {
+            return;
+        };
+        let Some(change) = self.shedding.step(source, &self.output.summary(), utc_ns()) else {
+            return;
+        };
+        self.forget_at = Some(boot_time_ns());
+        let what = match change.level {
+            Level::Nothing => "",
+            Level::Bulk => "reads, writes and the like",
+            Level::Files => "reads, writes and the like, and all that is about files",
+        };
+        let reason = change.reason;
+        notice(Notice::Shed { what, reason });
     }
 
     /// Once a second: the clock, losses, progress.
@@ -358,18 +407,28 @@ impl Recorder {
         {
             gaps = self.losses.check(now, &totals, source.malformed(), source.skipped());
         }
-        if let Some(lost) = self.output.unwritten(now) {
-            gaps.push(lost);
-        }
         for gap in gaps {
             self.tell(gap, now, notice);
         }
+        for gap in self.shedding.gaps(now, false) {
+            self.queue.push(now, Message::Gap(gap));
+        }
+        self.tell_unwritten(notice);
         for late in self.output.lateness().take() {
             self.queue.push(now, Message::Late(late));
         }
         // A quiet host must not leave its last events in memory for long.
         self.output.flush();
         notice(Notice::Progress(self.output.summary()));
+    }
+
+    /// The case says it by itself.
+    fn tell_unwritten(&mut self, notice: &mut dyn FnMut(Notice<'_>)) {
+        let count = self.output.unwritten();
+        if count > 0 {
+            notice(Notice::Lost { source: "case", count });
+            self.lost += count;
+        }
     }
 
     fn tell(&mut self, gap: Gap, now: u64, notice: &mut dyn FnMut(Notice<'_>)) {
@@ -387,7 +446,7 @@ impl Recorder {
         reason: &'static str,
         command: Option<ExitStatus>,
         notice: &mut dyn FnMut(Notice<'_>),
-    ) -> Result<Outcome, RecordError> {
+    ) -> Outcome {
         if let Some(source) = &mut self.sources.syscalls {
             source.detach();
         }
@@ -403,22 +462,25 @@ impl Recorder {
         for late in self.output.lateness().take() {
             self.queue.push(now, Message::Late(late));
         }
+        for gap in self.shedding.gaps(now, true) {
+            self.queue.push(now, Message::Gap(gap));
+        }
         self.release(u64::MAX >> 1);
-        self.output.push(&Event::bare(
-            utc_ns(),
-            EventType::CAPTURE_STOP,
-            &[Arg::Str(reason.as_bytes())],
-        ));
-        self.output.take_failure()?;
-        let (lost, late) = (self.lost, self.output.lateness().total());
-        let summary = self.output.finish()?;
-        Ok(Outcome {
+        let args = [Arg::Str(reason.as_bytes())];
+        self.output
+            .finish(&Event::bare(utc_ns(), EventType::CAPTURE_STOP, &args));
+        self.tell_unwritten(notice);
+        let (summary, late) = (self.output.summary(), self.output.lateness().total());
+        let (failure, full) = self.output.end();
+        Outcome {
             summary,
             command,
             reason,
-            lost,
+            failure,
+            full,
+            lost: self.lost,
             late,
-        })
+        }
     }
 
     /// Takes what the sources still have of the time before they were stopped.

@@ -114,7 +114,7 @@ impl Sources {
 fn open_syscalls(args: &RecordArgs, meanwhile: impl FnOnce()) -> Result<SyscallSource, String> {
     let config = syscall::Config {
         bulk_ring_bytes: args.buffer,
-        specs: crate::specs::table(&Schema::current(), &args.syscalls, args.snaplen.bytes > 0),
+        specs: crate::specs::recorded(args),
         snaplen: args.snaplen.bytes,
         io_opcodes: crate::specs::requests(&Schema::current(), &args.syscalls),
         scope: crate::scope::in_kernel(&args.scope)?,

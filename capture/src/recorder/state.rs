@@ -99,6 +99,7 @@ impl Beginning {
             } else {
                 OnFull::Stop
             },
+            max_bytes: args.max_disk,
             ..CaseConfig::new(CaseId::random()?, Schema::current())
         })
     }

@@ -115,6 +115,16 @@ impl Resolver {
         }
     }
 
+    /// Forgets what is behind descriptors, where calls that change that were not recorded: the host is asked anew.
+    pub fn forget_descriptors(&mut self) {
+        for pid in self.state.table.pids_where(|p| p.ended == u64::MAX) {
+            let none = self.state.no_fds();
+            if let Some(process) = self.state.table.latest_mut(pid) {
+                process.fds = none;
+            }
+        }
+    }
+
     /// The image of the process that has an id now, for events of other sources.
     pub fn image_of(&self, pid: u32) -> Option<Arc<ProcessImage>> {
         self.state.table.latest(pid).map(|p| p.image.clone())

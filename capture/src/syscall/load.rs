@@ -259,7 +259,7 @@ fn ring_bytes(asked: u32) -> u32 {
     asked.clamp(RING_MIN, RING_MAX).next_power_of_two()
 }
 
-fn fill_specs(programs: &mut Ebpf, specs: &[SyscallSpec]) -> Result<(), OpenError> {
+pub(super) fn fill_specs(programs: &mut Ebpf, specs: &[SyscallSpec]) -> Result<(), OpenError> {
     // Borrowed, not taken: the programs are loaded later and refer to the map by its open descriptor.
     let map = programs.map_mut("SPECS").ok_or_else(|| no_map("SPECS"))?;
     let mut table = Array::<_, SpecValue>::try_from(map).map_err(refused)?;

@@ -138,6 +138,16 @@ impl SyscallSource {
         }
     }
 
+    /// Records from now on what a table says, as [`Config::specs`] does.
+    ///
+    /// # Errors
+    /// Where the kernel refuses, or the programs are detached; some calls may then be recorded as the table says.
+    pub fn select(&mut self, specs: &[SyscallSpec]) -> std::io::Result<()> {
+        let detached = || std::io::Error::other("the programs are detached");
+        let programs = self.programs.as_mut().ok_or_else(detached)?;
+        load::fill_specs(programs, specs).map_err(std::io::Error::other)
+    }
+
     /// Records that could not be parsed: a defect, never a property of the host.
     pub fn malformed(&self) -> u64 {
         self.malformed

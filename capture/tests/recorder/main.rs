@@ -3,6 +3,7 @@
 
 mod acceptance;
 mod audit;
+mod bounds;
 mod case;
 mod docker;
 mod ends;
