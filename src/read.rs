@@ -117,6 +117,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         case = Case::open(&args.case)?;
         problems.extend(reading.run(&case, args.resolve)?);
     }
+    problems.sort();
+    problems.dedup();
     output::report(&problems);
     Ok(output::exit_code(case.problems().iter().chain(&problems), exit::DONE))
 }
@@ -181,6 +183,7 @@ impl Reading {
         self.next = last.head().first_seq.saturating_add(u64::from(last.head().events));
         let progress = Progress::new(case.totals().events.min(self.left));
         let late = (resolve == Resolve::Case).then(|| case.late_facts(output::threads()));
+        problems.extend(late.iter().flat_map(|late| late.problems()).cloned());
         let mut tail = VecDeque::new();
         for block in blocks {
             if self.left == 0 {

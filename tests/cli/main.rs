@@ -17,3 +17,4 @@ mod summary;
 mod tree;
 mod triage;
 mod usage;
+mod verify;
