@@ -75,9 +75,10 @@ pub struct RecordArgs {
     #[arg(long, value_parser = byte_size, value_name = "SIZE")]
     pub max_disk: Option<u64>,
 
-    /// Docker engine's socket [default: $DOCKER_HOST, else unix:///var/run/docker.sock]
+    /// Socket of a Docker or Podman engine; given more than once, all of them [default: $DOCKER_HOST, else every one that
+    /// is there: /var/run/docker.sock, /run/podman/podman.sock and those of users below /run/user]
     #[arg(long, value_name = "unix://PATH")]
-    pub docker_host: Option<String>,
+    pub docker_host: Vec<String>,
 
     /// How audit records come
     #[arg(long, value_enum, default_value_t, value_name = "MODE")]

@@ -1,4 +1,4 @@
-//! The Docker source: events of the engine, and what it says about containers, over its API socket.
+//! The Docker source: events of an engine (Docker, or Podman through the same API), and what it says about containers, over its API socket.
 //!
 //! Two threads: one only drains the event stream, since an engine drops events silently for a reader that stalls; the
 //! other inspects containers. Both speak a thin HTTP client of this module: the recorder carries no async runtime. The
@@ -6,7 +6,7 @@
 //!
 //! ```no_run
 //! # use ctrace_capture::docker::{DockerMessage, DockerSource, Endpoint};
-//! let endpoint = Endpoint::choose(None, std::env::var("DOCKER_HOST").ok().as_deref())?;
+//! let endpoint = Endpoint::parse("unix:///var/run/docker.sock")?;
 //! let follower = DockerSource::open(endpoint)?.follow(1_795_216_569_000_000_000)?;
 //! for message in follower.messages() {
 //!     if let DockerMessage::Event(event) = message {
@@ -42,7 +42,7 @@ use ctrace_trace::container::Container;
 
 pub use body::BodyError;
 pub use client::{Client, DockerError, EngineInfo};
-pub use endpoint::{DEFAULT_SOCKET, Endpoint, EndpointError};
+pub use endpoint::{DEFAULT_SOCKET, Endpoint, EndpointError, sockets};
 pub use event::DockerEvent;
 pub use http::HttpError;
 pub(crate) use images::ContainerImages;

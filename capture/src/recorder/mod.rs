@@ -324,7 +324,7 @@ impl Recorder {
 
     /// Empties the channels of the slower sources.
     fn listen(&mut self) {
-        if let Some(docker) = &self.sources.docker {
+        for docker in &self.sources.docker {
             while let Ok(message) = docker.follower.messages().try_recv() {
                 messages::take_docker(message, &mut self.resolver, &mut self.images, &mut self.queue);
             }
@@ -334,7 +334,7 @@ impl Recorder {
                 messages::take_audit(message, &mut self.queue);
             }
         }
-        if let Some(logs) = &self.sources.logs {
+        for logs in &self.sources.logs {
             // The engine keeps what has to wait, and is not asked for it sooner.
             while self.queue.bytes() < MAX_QUEUED
                 && let Ok(message) = logs.messages().try_recv()
@@ -496,12 +496,10 @@ impl Recorder {
             {
                 audit.follower.stop();
             }
-            if begun.elapsed() >= hold
-                && let Some(logs) = &self.sources.logs
-            {
-                logs.stop();
+            if begun.elapsed() >= hold {
+                self.sources.logs.iter().for_each(LogFollower::stop);
             }
-            let logged = self.sources.logs.as_ref().is_none_or(LogFollower::has_ended);
+            let logged = self.sources.logs.iter().all(LogFollower::has_ended);
             let audited = self
                 .sources
                 .audit

@@ -113,7 +113,7 @@ impl States {
         rotation: Rotation,
         scope: &[Scope],
     ) -> io::Result<States> {
-        let docker = sources.docker.as_ref().map(|d| d.info.for_segment(&d.endpoint));
+        let docker = sources.docker.first().map(|d| d.info.for_segment(&d.endpoint));
         let audit = sources
             .audit
             .as_ref()

@@ -11,6 +11,7 @@ mod faults;
 mod logs;
 mod names;
 mod order;
+mod podman;
 mod privileges;
 mod run;
 mod selection;

@@ -1,0 +1,169 @@
+//! Containers of a Podman of the test's own, through the service that speaks Docker's API.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use ctrace_trace::case::Case;
+use ctrace_trace::container::Container;
+
+use crate::case::{Row, closed, open, rows};
+use crate::run::{folder, output, project, recording};
+use crate::skip::{is_root, skip};
+
+const IMAGE: &str = "ctrace-lab/busybox";
+
+/// A private Podman; stopped when dropped.
+struct Podman {
+    dir: PathBuf,
+    host: String,
+}
+
+impl Podman {
+    fn up(test: &str, dir: PathBuf) -> Option<Podman> {
+        if !is_root(test) {
+            return None;
+        }
+        let out = Command::new(script()).arg("up").arg(&dir).output().expect("bash");
+        let host = String::from_utf8_lossy(&out.stdout).trim().to_owned();
+        let podman = Podman { dir, host };
+        let said = String::from_utf8_lossy(&out.stderr).trim().to_owned();
+        if !out.status.success() {
+            skip(test, &said);
+            return None;
+        }
+        let ran = Command::new(podman.dir.join("podman"))
+            .args(["run", "--rm", IMAGE, "true"])
+            .output()
+            .expect("podman");
+        if !ran.status.success() {
+            skip(
+                test,
+                &format!(
+                    "podman runs no containers here: {}",
+                    String::from_utf8_lossy(&ran.stderr)
+                ),
+            );
+            return None;
+        }
+        Some(podman)
+    }
+
+    fn run(&self, args: &[&str]) -> String {
+        output(self.dir.join("podman").to_str().expect("UTF-8"), args)
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        let _ = Command::new(script()).arg("down").arg(&self.dir).status();
+    }
+}
+
+fn script() -> PathBuf {
+    project().join("tests/lab/podman")
+}
+
+fn find<'a>(case: &'a Case, id: &str) -> &'a Container {
+    let mut known = case.late_facts(1).containers();
+    known
+        .find(|c| c.id == id)
+        .unwrap_or_else(|| panic!("no container {id}"))
+}
+
+fn of<'a>(rows: &'a [Row], id: &'a str) -> impl Iterator<Item = &'a Row> {
+    rows.iter().filter(move |r| r.container.as_deref() == Some(id))
+}
+
+#[test]
+fn containers_of_podman_are_named_and_their_logs_recorded_as_root() {
+    let dir = folder();
+    let test = "containers_of_podman_are_named_and_their_logs_recorded_as_root";
+    let Some(podman) = Podman::up(test, dir.path().join("podman")) else {
+        return;
+    };
+    let before = podman.run(&["run", "-d", "--name", "before", IMAGE, "sleep", "60"]);
+    let case = dir.path().join("case");
+    let args = [
+        "--sources",
+        "syscalls,docker,container-logs",
+        "--docker-host",
+        &podman.host,
+    ];
+    let running = recording(&case, &args);
+    let long = podman.run(&[
+        "run",
+        "-d",
+        "--name",
+        "long",
+        "--label",
+        "tier=web",
+        "--read-only",
+        IMAGE,
+        "sh",
+        "-c",
+        "cat /bin/sh >/dev/null; echo said; echo wrong >&2; sleep 2",
+    ]);
+    // So short that nobody can ask for it while it lives.
+    let short = podman.run(&["run", "-d", "--name", "short", IMAGE, "true"]);
+    podman.run(&["wait", "long"]);
+    podman.run(&["rm", "-f", "-t", "0", "before"]);
+    thread::sleep(Duration::from_secs(1));
+    running.signal(libc::SIGINT).expect(0);
+    closed(&case);
+    let (rows, opened) = (rows(&case), open(&case));
+    for (id, name) in [(&before, "before"), (&long, "long"), (&short, "short")] {
+        let found = find(&opened, id);
+        assert_eq!(
+            (found.engine.as_str(), found.name.as_str()),
+            ("podman", name),
+            "{found:?}"
+        );
+        assert_eq!(found.image, format!("localhost/{IMAGE}:latest"));
+    }
+    let container = find(&opened, &long);
+    assert_eq!(container.labels, [("tier".to_owned(), "web".to_owned())]);
+    assert_eq!((container.privileged, container.read_only), (Some(false), Some(true)));
+    assert!(container.started_ts > container.created_ts && container.created_ts > 0);
+    assert_eq!(
+        container.image_id.trim_start_matches("sha256:"),
+        podman.run(&["inspect", "-f", "{{.Image}}", "long"])
+    );
+    // Calls from within: the entrypoint's own exec is the container's already.
+    assert!(of(&rows, &long).any(|r| r.kind == "execve" && r.name == "sh"));
+    assert!(of(&rows, &short).any(|r| r.kind == "execve" && r.name == "true"));
+    for (id, wanted) in [(&long, &["create", "start", "die"][..]), (&before, &["die", "remove"])] {
+        let told = |action: &str| of(&rows, id).any(|r| r.kind == "docker" && r.arg("action") == action);
+        assert!(wanted.iter().all(|action| told(action)), "{wanted:?}");
+    }
+    let logged = of(&rows, &long).filter(|r| r.kind == "container_log");
+    let lines: Vec<(&str, &str)> = logged.map(|r| (r.arg("stream"), r.arg("message"))).collect();
+    assert_eq!(lines, [("stdout", "said"), ("stderr", "wrong")]);
+}
+
+#[test]
+fn each_engine_is_a_source_of_its_own_as_root() {
+    let dir = folder();
+    let test = "each_engine_is_a_source_of_its_own_as_root";
+    let Some(first) = Podman::up(test, dir.path().join("first")) else {
+        return;
+    };
+    let Some(second) = Podman::up(test, dir.path().join("second")) else {
+        return;
+    };
+    let case = dir.path().join("case");
+    let hosts = ["--docker-host", &first.host, "--docker-host", &second.host];
+    let absent = ["--docker-host", "unix:///nowhere/podman.sock"];
+    let mut running = recording(&case, &[&["--sources", "docker"], &hosts[..], &absent].concat());
+    running.until("not recorded: docker: Docker engine at /nowhere/podman.sock");
+    let ids: Vec<String> = [(&first, "one"), (&second, "two")]
+        .map(|(podman, name)| podman.run(&["run", "-d", "--name", name, IMAGE, "sleep", "1"]))
+        .to_vec();
+    thread::sleep(Duration::from_secs(2));
+    running.signal(libc::SIGINT).expect(0);
+    let opened = open(&case);
+    for (id, name) in ids.iter().zip(["one", "two"]) {
+        assert_eq!(find(&opened, id).name, name);
+    }
+}
