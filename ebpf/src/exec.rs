@@ -127,6 +127,7 @@ fn sections(writer: Writer, task: usize, binprm: usize) {
     if interp != 0 && interp != filename {
         writer.string::<{ STRING_MAX as u32 }>(section::EXEC_INTERP, 0, interp as u64, false);
     }
+    legacy_cgroup(writer, task);
     let mm = pointer!(task, task_mm);
     let (start, end): (u64, u64) = (member!(mm, mm_env_start, 0), member!(mm, mm_env_end, 0));
     if end > start {
@@ -145,5 +146,23 @@ fn sections(writer: Writer, task: usize, binprm: usize) {
     let (start, end): (u64, u64) = (member!(mm, mm_arg_start, 0), member!(mm, mm_arg_end, 0));
     if end > start {
         writer.bytes::<{ ARGV_MAX as u32 }>(section::EXEC_ARGV, 0, start, end - start, true);
+    }
+}
+
+/// The task's cgroup in a hierarchy of version 1, where there is one: there containers have cgroups that those of version 2
+/// may not show.
+#[inline(always)]
+fn legacy_cgroup(writer: Writer, task: usize) {
+    let state = pointer!(pointer!(task, task_cgroups), css_set_subsys);
+    let mut node = pointer!(pointer!(state, css_cgroup), cgroup_kn);
+    for level in 0..section::CGROUP_NAMES {
+        let parent = pointer!(node, kernfs_node_parent);
+        // The root has no name.
+        if parent == 0 {
+            break;
+        }
+        let name = pointer!(node, kernfs_node_name);
+        writer.string::<{ section::CGROUP_NAME_MAX as u32 }>(section::CGROUP_NAME, level, name as u64, false);
+        node = parent;
     }
 }

@@ -209,6 +209,14 @@ impl State {
         take_file(&mut image, view);
         let cgroup = self.cgroup(exec.header.cgroup, exec.header.tgid, exec.header.ts);
         cgroup.place(&mut image);
+        if cgroup.container.is_none()
+            && let Some(path) = legacy_path(view)
+        {
+            let legacy = self.containers.of_path(&path);
+            if legacy.container.is_some() {
+                legacy.place(&mut image);
+            }
+        }
         image
     }
 
@@ -396,6 +404,17 @@ fn known(value: u32, otherwise: u32) -> u32 {
 
 fn known64(value: u64, otherwise: u64) -> u64 {
     if value == u64::MAX { otherwise } else { value }
+}
+
+/// The path of the program's cgroup of version 1, or its end where it is long; `None` where there is none.
+fn legacy_path(view: &View<'_, Exec>) -> Option<Vec<u8>> {
+    let mut names: Vec<_> = view.sections().filter(|s| s.kind == section::CGROUP_NAME).collect();
+    names.sort_by_key(|s| std::cmp::Reverse(s.arg & section::ARG_MASK));
+    let whole = names
+        .iter()
+        .flat_map(|s| [&b"/"[..], s.data].concat())
+        .collect::<Vec<u8>>();
+    (!whole.is_empty()).then_some(whole)
 }
 
 /// A name without the NULs after it.

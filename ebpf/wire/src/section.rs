@@ -43,6 +43,14 @@ pub const EXEC_CWD: u8 = 16;
 /// Path of a cgroup inside its hierarchy.
 pub const CGROUP_PATH: u8 = 17;
 
+/// A name on the way from the root to the program's cgroup of version 1, where `arg` is the distance from its end.
+pub const CGROUP_NAME: u8 = 18;
+
+/// Names of a cgroup of version 1 that are kept, from its own upwards.
+pub const CGROUP_NAMES: u8 = 6;
+/// Longest name of a cgroup (NAME_MAX), its NUL included.
+pub const CGROUP_NAME_MAX: usize = 256;
+
 /// Bits of `arg` that hold the argument index.
 pub const ARG_MASK: u8 = 0x0f;
 /// In `arg`: there was more than is here.
