@@ -176,6 +176,7 @@ fn others() -> Vec<EventSpec> {
             Source::Capture,
             &[("delta_ns", Int)],
         ),
+        other(EventType::SUSPEND, "suspend", Source::Capture, &[("slept_ns", Uint)]),
         other(
             EventType::SOURCE_LOST,
             "source_lost",

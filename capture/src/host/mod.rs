@@ -19,8 +19,8 @@ mod sockets;
 
 pub use cgroup::container_of;
 pub use cgroup_tree::CgroupTree;
-pub(crate) use clock::cpu_time_ns;
 pub use clock::{Clock, Step, audit_utc_ns, boot_time_ns, utc_ns};
+pub(crate) use clock::{Slept, cpu_time_ns};
 pub(crate) use directory::{mount_namespace, real_directory};
 pub use facts::HostFacts;
 pub(crate) use fd::anonymous;

@@ -23,6 +23,7 @@ pub(super) enum Message {
     SourceLost { source: &'static str, reason: String },
     SourceFound { source: &'static str, detail: String },
     ClockStep { delta_ns: i64 },
+    Suspend { slept_ns: u64 },
 }
 
 /// Messages by the time they happened; equal times keep the order of arrival.
@@ -241,6 +242,10 @@ pub(super) fn emit(
         Message::SourceFound { source, detail } => {
             let args = [Arg::Str(source.as_bytes()), Arg::Str(detail.as_bytes())];
             sink(&Event::bare(ts, EventType::SOURCE_FOUND, &args));
+        }
+        Message::Suspend { slept_ns } => {
+            let slept = i64::try_from(*slept_ns).unwrap_or(i64::MAX);
+            sink(&Event::bare(ts, EventType::SUSPEND, &[Arg::Num(slept)]));
         }
         Message::ClockStep { delta_ns } => sink(&Event::bare(ts, EventType::CLOCK_STEP, &[Arg::Num(*delta_ns)])),
     }

@@ -31,7 +31,7 @@ use ctrace_trace::segment::Tool;
 
 use crate::docker::ContainerImages;
 use crate::docker::logs::LogFollower;
-use crate::host::{Clock, audit_utc_ns, boot_time_ns, hurry, utc_ns};
+use crate::host::{Clock, Slept, audit_utc_ns, boot_time_ns, hurry, utc_ns};
 use crate::privileges;
 use crate::record_args::RecordArgs;
 use crate::resolver::{self, Resolver};
@@ -175,6 +175,7 @@ struct Recorder {
     losses: RingLosses,
     states: States,
     shedding: Shedding,
+    slept: Slept,
     /// When descriptors are to be forgotten, as they change unseen from then on or did so far; boot clock.
     forget_at: Option<u64>,
 }
@@ -191,7 +192,7 @@ impl Recorder {
         let states = States::start(&beginning, &sources, config.rotation, &args.scope).map_err(unwritable)?;
         let writer = CaseWriter::create(&args.output, config, states.opener())?;
         Ok(Recorder {
-            resolver: beginning.resolver(&sources.earlier),
+            resolver: beginning.resolver(&sources),
             output: Output::new(
                 writer,
                 Selection::new(args.scope.clone(), &args.syscalls, args.snaplen.clone()),
@@ -204,6 +205,7 @@ impl Recorder {
             clock,
             losses: RingLosses::new(utc_ns()),
             shedding: Shedding::new(args),
+            slept: Slept::now(),
             forget_at: None,
             sources,
             states,
@@ -399,7 +401,10 @@ impl Recorder {
         if let Some(step) = self.clock.resample() {
             let delta_ns = step.delta_ns;
             self.queue.push(now, Message::ClockStep { delta_ns });
-            self.output.lateness().clock_was_set();
+            self.output.lateness().clock_was_set(delta_ns);
+        }
+        if let Some(slept_ns) = self.slept.since(Slept::now()) {
+            self.queue.push(now, Message::Suspend { slept_ns });
         }
         let mut gaps = Vec::new();
         if let Some(source) = &self.sources.syscalls

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ctrace_trace::container::Container;
 use ctrace_trace::schema::Schema;
 
 use crate::audit::rules::RuleFile;
@@ -34,6 +35,8 @@ pub(super) struct Docker {
     pub(super) follower: DockerFollower,
     pub(super) info: EngineInfo,
     pub(super) endpoint: String,
+    /// What ran when the recording began.
+    pub(super) containers: Vec<Container>,
 }
 
 /// The running audit source.
@@ -104,6 +107,11 @@ impl Sources {
             .collect()
     }
 
+    /// The containers that ran when the recording began.
+    pub(super) fn containers(&self) -> Vec<Container> {
+        self.docker.iter().flat_map(|d| d.containers.iter().cloned()).collect()
+    }
+
     /// Names of the sources that run.
     pub(super) fn names(&self) -> Vec<&'static str> {
         let there = [
@@ -136,9 +144,12 @@ fn open_docker(endpoint: Endpoint) -> Result<Docker, String> {
     let address = format!("unix://{}", endpoint.path().display());
     let source = DockerSource::open(endpoint).map_err(|e| e.to_string())?;
     let info = source.info().clone();
-    let follower = source.follow(utc_ns()).map_err(|e| e.to_string())?;
+    let since = utc_ns();
+    let containers = source.running();
+    let follower = source.follow(since).map_err(|e| e.to_string())?;
     Ok(Docker {
         follower,
+        containers,
         info,
         endpoint: address,
     })

@@ -122,6 +122,15 @@ fn containers_of_podman_are_named_and_their_logs_recorded_as_root() {
         );
         assert_eq!(found.image, format!("localhost/{IMAGE}:latest"));
     }
+    // What runs at the beginning is in the first state of the host, with its name.
+    let state = opened.segments()[0].snapshot().expect("readable").expect("a snapshot");
+    assert!(state.containers.iter().any(|c| c.id == before && c.name == "before"));
+    assert!(
+        state
+            .processes
+            .iter()
+            .any(|p| p.container == before && p.name == b"sleep")
+    );
     let container = find(&opened, &long);
     assert_eq!(container.labels, [("tier".to_owned(), "web".to_owned())]);
     assert_eq!((container.privileged, container.read_only), (Some(false), Some(true)));
@@ -140,6 +149,35 @@ fn containers_of_podman_are_named_and_their_logs_recorded_as_root() {
     let logged = of(&rows, &long).filter(|r| r.kind == "container_log");
     let lines: Vec<(&str, &str)> = logged.map(|r| (r.arg("stream"), r.arg("message"))).collect();
     assert_eq!(lines, [("stdout", "said"), ("stderr", "wrong")]);
+}
+
+#[test]
+fn a_container_that_is_named_is_in_the_first_state_of_the_host_as_root() {
+    let dir = folder();
+    let test = "a_container_that_is_named_is_in_the_first_state_of_the_host_as_root";
+    let Some(podman) = Podman::up(test, dir.path().join("podman")) else {
+        return;
+    };
+    let wanted = podman.run(&["run", "-d", "--name", "wanted", IMAGE, "sleep", "60"]);
+    let other = podman.run(&["run", "-d", "--name", "other", IMAGE, "sleep", "60"]);
+    let case = dir.path().join("case");
+    let args = [
+        "--sources",
+        "syscalls,docker",
+        "--scope",
+        "container=wanted",
+        "--docker-host",
+        &podman.host,
+    ];
+    recording(&case, &args).signal(libc::SIGINT).expect(0);
+    let opened = open(&case);
+    let state = opened.segments()[0].snapshot().expect("readable").expect("a snapshot");
+    let of: Vec<&str> = state.processes.iter().map(|p| p.container.as_str()).collect();
+    assert!(of.contains(&wanted.as_str()) && !of.contains(&other.as_str()), "{of:?}");
+    assert_eq!(
+        state.containers.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(),
+        ["wanted"]
+    );
 }
 
 #[test]
@@ -166,4 +204,60 @@ fn each_engine_is_a_source_of_its_own_as_root() {
     for (id, name) in ids.iter().zip(["one", "two"]) {
         assert_eq!(find(&opened, id).name, name);
     }
+}
+
+#[test]
+fn containers_with_cgroups_of_version_1_only_are_named_as_root() {
+    let dir = folder();
+    let test = "containers_with_cgroups_of_version_1_only_are_named_as_root";
+    const UNIFIED: &str = "/sys/fs/cgroup/unified";
+    if !std::path::Path::new("/sys/fs/cgroup/pids").exists() || !std::path::Path::new(UNIFIED).exists() {
+        return skip(test, "this host has no cgroups of version 1 beside version 2");
+    }
+    let Some(podman) = Podman::up(test, dir.path().join("podman")) else {
+        return;
+    };
+    // What runs the container sees no hierarchy of version 2.
+    let without = |args: &[&str]| {
+        let script = format!("umount {UNIFIED} && exec \"$@\"");
+        let command = podman.dir.join("podman");
+        let fixed = [
+            "-m",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            &script,
+            "sh",
+            command.to_str().expect("UTF-8"),
+        ];
+        output("unshare", &[&fixed[..], args].concat())
+    };
+    let case = dir.path().join("case");
+    let running = recording(&case, &["--sources", "syscalls,docker", "--docker-host", &podman.host]);
+    let long = without(&[
+        "run",
+        "-d",
+        "--name",
+        "long",
+        IMAGE,
+        "sh",
+        "-c",
+        "cat /bin/sh >/dev/null; sleep 1",
+    ]);
+    let short = without(&["run", "-d", "--name", "short", IMAGE, "true"]);
+    thread::sleep(Duration::from_secs(2));
+    running.signal(libc::SIGINT).expect(0);
+    let rows = rows(&case);
+    let opened = open(&case);
+    for (id, name, program) in [(&long, "long", "sh"), (&short, "short", "true")] {
+        assert_eq!(
+            (find(&opened, id).name.as_str(), find(&opened, id).engine.as_str()),
+            (name, "podman")
+        );
+        assert!(of(&rows, id).any(|r| r.kind == "execve" && r.name == program), "{name}");
+    }
+    // What it forked and what that opened is in the container too.
+    assert!(of(&rows, &long).any(|r| r.name == "cat" && r.kind == "openat"));
+    assert!(of(&rows, &long).any(|r| r.name == "sleep" && r.kind == "procexit"));
 }
