@@ -30,10 +30,11 @@ fn within_its_share_of_a_core_it_leaves_out_the_least_important_as_root() {
     }
     let dir = folder();
     let case = dir.path().join("case");
-    let mut running = recording(&case, &["--sources", "syscalls", "--max-cpu", "5"]);
-    let loads: Vec<Load> = (0..2)
-        .map(|_| Load::shell("perl -e 'getppid for 1..3_000_000'; /bin/true marked"))
-        .collect();
+    // What else the host does is not this test's.
+    let args = ["--sources", "syscalls", "--scope", "comm=perl", "--max-cpu", "5"];
+    let mut running = recording(&case, &args);
+    const SCRIPT: &str = "perl -e 'for (1..10) { getppid for 1..300_000; system q(/bin/true), q(marked) }'";
+    let loads: Vec<Load> = (0..2).map(|_| Load::shell(SCRIPT)).collect();
     running.until("--max-cpu: left out are reads");
     // What was there before is still to be written.
     thread::sleep(Duration::from_secs(2));
@@ -42,8 +43,14 @@ fn within_its_share_of_a_core_it_leaves_out_the_least_important_as_root() {
     let share = (cpu_time(running.pid()) - before).as_secs_f64() / begun.elapsed().as_secs_f64();
     drop(loads);
     // A trial costs a fifth of the bound at most, and a second is the least that is looked at.
-    assert!(share < 0.12, "{share}");
-    running.until("all is recorded again");
+    assert!(share < 0.12, "{share}\n{}", running.said());
+    // A trial in vain is paid for by up to a minute, and the last one may have been just before the end of the load.
+    let begun = Instant::now();
+    let last = |said: &str| said.rfind("all is recorded again") > said.rfind("left out are");
+    while !last(&running.said()) {
+        assert!(begun.elapsed() < Duration::from_secs(150), "{}", running.said());
+        thread::sleep(Duration::from_millis(100));
+    }
     running.signal(libc::SIGINT).expect(0);
     let found = closed(&case);
     let shed: Vec<_> = found.losses.iter().filter(|l| SHED.contains(&l.class)).collect();
