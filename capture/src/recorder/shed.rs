@@ -30,7 +30,12 @@ pub(super) struct Shedding {
     specs: Vec<SyscallSpec>,
     level: Level,
     windows: [Option<Window>; 2],
+    /// Windows that are over and not recorded yet.
+    over: Vec<Gap>,
 }
+
+/// What is left out from which level on.
+const CLASSES: [(Level, Class); 2] = [(Level::Bulk, Class::ShedBulk), (Level::Files, Class::ShedFiles)];
 
 /// Since when a class is left out.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +66,7 @@ impl Shedding {
             specs: specs::recorded(args),
             level: Level::Nothing,
             windows: [None; 2],
+            over: Vec::new(),
         }
     }
 
@@ -79,44 +85,57 @@ impl Shedding {
         }
         // Where the kernel refuses, all goes on as it was.
         source.select(&specs::without(&self.specs, level)).ok()?;
+        self.change(level, reason, now);
+        Some(Change { level, reason })
+    }
+
+    fn change(&mut self, level: Level, reason: &'static str, now: u64) {
         self.level = level;
-        for (class, window) in [Level::Bulk, Level::Files].into_iter().zip(&mut self.windows) {
-            if level >= class && window.is_none() {
-                *window = Some(Window {
-                    told: now,
-                    wait: TELL_NS.0,
-                    reason,
-                });
+        for ((class, gap), slot) in CLASSES.into_iter().zip(&mut self.windows) {
+            match slot {
+                None if level >= class => {
+                    *slot = Some(Window {
+                        told: now,
+                        wait: TELL_NS.0,
+                        reason,
+                    });
+                }
+                // From now on they are recorded, whenever that is told.
+                Some(window) if level < class => {
+                    self.over.push(window.gap(gap, now));
+                    *slot = None;
+                }
+                _ => {}
             }
         }
-        Some(Change { level, reason })
     }
 
     /// What was left out and is not recorded yet; all of it at the end.
     pub(super) fn gaps(&mut self, now: u64, end: bool) -> Vec<Gap> {
-        let classes = [(Level::Bulk, Class::ShedBulk), (Level::Files, Class::ShedFiles)];
-        let mut gaps = Vec::new();
-        for ((level, class), slot) in classes.into_iter().zip(&mut self.windows) {
+        let mut gaps = std::mem::take(&mut self.over);
+        for ((_, class), slot) in CLASSES.into_iter().zip(&mut self.windows) {
             let Some(window) = slot else { continue };
-            let over = self.level < level;
-            if !over && !end && now < window.told.saturating_add(window.wait) {
-                continue;
-            }
-            gaps.push(Gap {
-                source: "syscalls",
-                class,
-                count: 0,
-                cpu: -1,
-                from: window.told.min(now),
-                to: now,
-                reason: window.reason,
-            });
-            (window.told, window.wait) = (now, (2 * window.wait).min(TELL_NS.1));
-            if over {
-                *slot = None;
+            if end || now >= window.told.saturating_add(window.wait) {
+                gaps.push(window.gap(class, now));
+                (window.told, window.wait) = (now, (2 * window.wait).min(TELL_NS.1));
             }
         }
         gaps
+    }
+}
+
+impl Window {
+    /// What was left out of a class since it was told last.
+    fn gap(&self, class: Class, now: u64) -> Gap {
+        Gap {
+            source: "syscalls",
+            class,
+            count: 0,
+            cpu: -1,
+            from: self.told.min(now),
+            to: now,
+            reason: self.reason,
+        }
     }
 }
 
@@ -141,25 +160,21 @@ mod tests {
             cpu: None,
             max_bytes: None,
             specs: Vec::new(),
-            level: Level::Bulk,
-            windows: [
-                Some(Window {
-                    told: 0,
-                    wait: TELL_NS.0,
-                    reason: MAX_CPU,
-                }),
-                None,
-            ],
+            level: Level::Nothing,
+            windows: [None; 2],
+            over: Vec::new(),
         };
+        shedding.change(Level::Bulk, MAX_CPU, 0);
         let second = TELL_NS.0;
         let mut told = Vec::new();
         for now in 0..100 {
             if now == 90 {
-                shedding.level = Level::Nothing;
+                // Not when it is told, but when it is over.
+                shedding.change(Level::Nothing, MAX_CPU, now * second - second / 2);
             }
             for gap in shedding.gaps(now * second, false) {
                 assert_eq!((gap.class, gap.reason, gap.count), (Class::ShedBulk, MAX_CPU, 0));
-                told.push((gap.from / second, gap.to / second));
+                told.push((gap.from / second, gap.to.div_ceil(second)));
             }
         }
         let expected = [
@@ -174,7 +189,12 @@ mod tests {
             (79, 90),
         ];
         assert_eq!(told, expected);
-        assert_eq!(shedding.gaps(200 * second, true).len(), 0);
+        assert_eq!(shedding.gaps(200 * second, true), []);
+        shedding.change(Level::Files, MAX_CPU, 300 * second);
+        shedding.change(Level::Bulk, MAX_CPU, 301 * second);
+        let told = shedding.gaps(302 * second, true);
+        let classes: Vec<_> = told.iter().map(|gap| (gap.class, gap.to / second)).collect();
+        assert_eq!(classes, [(Class::ShedFiles, 301), (Class::ShedBulk, 302)]);
     }
 
     #[test]

@@ -102,7 +102,7 @@ fn root_a_full_disk_is_reported_and_corrupts_nothing() {
     assert_eq!(verify(&case).totals.lost.values().sum::<u64>(), summary.lost);
     assert!(told.windows(2).all(|w| w[0].2 < w[1].1), "{told:?}");
     assert_eq!(
-        fs::metadata(&case.segments()[0].path())
+        fs::metadata(case.segments()[0].path())
             .map(|m| m.blocks() * 512 - m.len() < 8192)
             .ok(),
         Some(true)
