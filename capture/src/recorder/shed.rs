@@ -6,7 +6,7 @@ use ctrace_wire::spec::SyscallSpec;
 
 use super::gaps::{Class, Gap};
 use super::share::{CpuBound, Level};
-use crate::host::{boot_time_ns, cpu_time_ns};
+use crate::host::{boot_time_ns, cpu_time_ns, utc_ns};
 use crate::record_args::RecordArgs;
 use crate::specs;
 use crate::syscall::SyscallSource;
@@ -85,24 +85,26 @@ impl Shedding {
         }
         // Where the kernel refuses, all goes on as it was.
         source.select(&specs::without(&self.specs, level)).ok()?;
-        self.change(level, reason, now);
+        // The kernel side changes in between.
+        self.change(level, reason, now, utc_ns());
         Some(Change { level, reason })
     }
 
-    fn change(&mut self, level: Level, reason: &'static str, now: u64) {
+    /// What is left out anew is so at the earlier time at the soonest, what is not any more at the later one at the latest.
+    fn change(&mut self, level: Level, reason: &'static str, from: u64, to: u64) {
         self.level = level;
         for ((class, gap), slot) in CLASSES.into_iter().zip(&mut self.windows) {
             match slot {
                 None if level >= class => {
                     *slot = Some(Window {
-                        told: now,
+                        told: from,
                         wait: TELL_NS.0,
                         reason,
                     });
                 }
                 // From now on they are recorded, whenever that is told.
                 Some(window) if level < class => {
-                    self.over.push(window.gap(gap, now));
+                    self.over.push(window.gap(gap, to));
                     *slot = None;
                 }
                 _ => {}
@@ -156,6 +158,7 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_told_bit_by_bit_and_to_its_end() {
+        let second = TELL_NS.0;
         let mut shedding = Shedding {
             cpu: None,
             max_bytes: None,
@@ -164,13 +167,17 @@ mod tests {
             windows: [None; 2],
             over: Vec::new(),
         };
-        shedding.change(Level::Bulk, MAX_CPU, 0);
-        let second = TELL_NS.0;
+        shedding.change(Level::Bulk, MAX_CPU, 0, second / 2);
         let mut told = Vec::new();
         for now in 0..100 {
             if now == 90 {
                 // Not when it is told, but when it is over.
-                shedding.change(Level::Nothing, MAX_CPU, now * second - second / 2);
+                shedding.change(
+                    Level::Nothing,
+                    MAX_CPU,
+                    now * second - second,
+                    now * second - second / 2,
+                );
             }
             for gap in shedding.gaps(now * second, false) {
                 assert_eq!((gap.class, gap.reason, gap.count), (Class::ShedBulk, MAX_CPU, 0));
@@ -190,8 +197,8 @@ mod tests {
         ];
         assert_eq!(told, expected);
         assert_eq!(shedding.gaps(200 * second, true), []);
-        shedding.change(Level::Files, MAX_CPU, 300 * second);
-        shedding.change(Level::Bulk, MAX_CPU, 301 * second);
+        shedding.change(Level::Files, MAX_CPU, 300 * second, 300 * second);
+        shedding.change(Level::Bulk, MAX_CPU, 300 * second, 301 * second);
         let told = shedding.gaps(302 * second, true);
         let classes: Vec<_> = told.iter().map(|gap| (gap.class, gap.to / second)).collect();
         assert_eq!(classes, [(Class::ShedFiles, 301), (Class::ShedBulk, 302)]);
