@@ -116,7 +116,7 @@ impl BlockRows {
     fn open(&mut self, candidate: &Candidate) -> Result<bool> {
         let conditions = candidate.narrow(self.scan.conditions.needs()) | kinds_of(candidate);
         let all = conditions | candidate.narrow(self.needs());
-        let first = if self.eager || self.scan.conditions.entries.is_empty() {
+        let first = if self.eager || self.scan.conditions.is_of_heads() {
             all
         } else {
             conditions
@@ -124,7 +124,7 @@ impl BlockRows {
         if !self.read(&candidate.block, first) {
             return Ok(false);
         }
-        let rows = self.scan.conditions.rows(&self.block, candidate.rows(&self.block))?;
+        let rows = self.scan.conditions.passing(&self.block, candidate.rows(&self.block))?;
         if rows.as_ref().map_or(self.block.len, Vec::len) == 0 {
             return Ok(false);
         }
@@ -141,7 +141,7 @@ impl BlockRows {
 
     /// What the output is made of.
     fn needs(&self) -> Need {
-        self.scan.columns.iter().fold(Need::NOTHING, |need, c| need | c.needs())
+        self.scan.sources().fold(Need::NOTHING, |need, c| need | c.needs())
     }
 
     fn read(&mut self, block: &BlockRef, need: Need) -> bool {
@@ -167,6 +167,7 @@ impl BlockRows {
         let Some(open) = &mut self.open else { return Ok(None) };
         let per_batch = (VALUES_PER_BATCH / self.scan.columns.len().max(1)).clamp(MIN_ROWS, MAX_ROWS);
         let total = open.rows.as_ref().map_or(self.block.len, Vec::len);
+        let per_batch = if self.scan.groups.is_some() { total } else { per_batch };
         let end = total.min(open.next.saturating_add(per_batch.min(self.left)));
         let range = open.next..end;
         if range.is_empty() {
@@ -179,6 +180,9 @@ impl BlockRows {
             None => Rows::All(range),
         };
         let host = host_name(&open.at.header().about.host);
+        if let Some(groups) = &self.scan.groups {
+            return groups.batch(&self.block, host, &rows).map(Some);
+        }
         let array = |c: &Column| c.array(&self.block, host, &rows);
         let arrays = self.scan.columns.iter().map(array).collect::<Result<Vec<_>, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
