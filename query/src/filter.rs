@@ -121,9 +121,20 @@ impl Conditions {
         Ok(out)
     }
 
-    /// Whether heads answer all of them.
-    pub(crate) fn is_of_heads(&self) -> bool {
-        self.entries.is_empty() && self.rows.is_empty()
+    /// The dictionaries that can be had without the rows that refer to them, of those that [`Self::passing`] looks at.
+    pub(crate) fn dictionaries(&self) -> Need {
+        let columns = self.entries.iter().map(|e| &e.column);
+        columns.fold(Need::NOTHING, |need, c| need | c.dictionary())
+    }
+
+    /// Whether no entry of such a dictionary passes.
+    pub(crate) fn rule_out(&self, block: &Decoded) -> Result<bool> {
+        for filter in self.entries.iter().filter(|e| e.column.dictionary() != Need::NOTHING) {
+            if filter.of_block(block)?.none_pass() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The block columns that [`Self::passing`] looks at, beside the event types.
@@ -286,6 +297,10 @@ impl Mask {
             Some(i) => self.bits.get(i as usize).copied().unwrap_or(self.none),
             None => self.none,
         }
+    }
+
+    fn none_pass(&self) -> bool {
+        !self.none && self.bits.iter().all(|b| !*b)
     }
 
     fn all(&self) -> bool {

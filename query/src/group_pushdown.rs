@@ -12,6 +12,7 @@ use datafusion::physical_expr::expressions::{Column as ColumnExpr, Literal};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
+use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 
 use crate::block_groups::{self, Aggregate, Groups};
@@ -119,6 +120,9 @@ fn scan_below(plan: &Arc<dyn ExecutionPlan>) -> Option<&BlockScan> {
     if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
         return scan_below(projection.input());
     }
+    if let Some(cooperative) = plan.downcast_ref::<CooperativeExec>() {
+        return scan_below(cooperative.input());
+    }
     plan.downcast_ref::<BlockScan>().filter(|scan| scan.gives_rows())
 }
 
@@ -127,6 +131,9 @@ fn scan_column(plan: &Arc<dyn ExecutionPlan>, expr: &Arc<dyn PhysicalExpr>) -> O
     let index = expr.downcast_ref::<ColumnExpr>()?.index();
     if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
         return scan_column(projection.input(), &projection.expr().get(index)?.expr);
+    }
+    if let Some(cooperative) = plan.downcast_ref::<CooperativeExec>() {
+        return scan_column(cooperative.input(), expr);
     }
     plan.downcast_ref::<BlockScan>()?.column(index).cloned()
 }
