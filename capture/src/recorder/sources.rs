@@ -116,6 +116,7 @@ fn open_syscalls(args: &RecordArgs, meanwhile: impl FnOnce()) -> Result<SyscallS
         bulk_ring_bytes: args.buffer,
         specs: crate::specs::table(&Schema::current(), &args.syscalls, args.snaplen.bytes > 0),
         snaplen: args.snaplen.bytes,
+        env: args.kept_env().names().map(<[u8]>::to_vec).collect(),
         io_opcodes: crate::specs::requests(&Schema::current(), &args.syscalls),
         scope: crate::scope::in_kernel(&args.scope)?,
         ..syscall::Config::default()

@@ -11,7 +11,8 @@ use super::files::stat_device;
 use super::paths;
 use super::process::{Attempt, Process, SavedIds};
 use super::state::State;
-use crate::syscall::View;
+use crate::host::TRUNCATED;
+use crate::syscall::{Section, View};
 
 const CAP_DAC_OVERRIDE: u32 = 1;
 
@@ -199,9 +200,12 @@ impl State {
         }
         image.exec_ts = clock.utc(exec.header.ts);
         image.name = comm(&exec.comm).to_vec();
-        let strings = |kind| view.section(kind).map_or(&[][..], |s| s.data);
-        image.argv = trimmed(strings(section::EXEC_ARGV)).to_vec();
-        image.env = self.chosen_env(strings(section::EXEC_ENV));
+        image.argv = view
+            .section(section::EXEC_ARGV)
+            .map_or_else(Vec::new, |s| marked(&s, trimmed(s.data).to_vec()));
+        image.env = view
+            .section(section::EXEC_ENV)
+            .map_or_else(Vec::new, |s| marked(&s, self.chosen_env(s.data)));
         if let Some(cwd) = view.section(section::EXEC_CWD) {
             cwd.path_into(false, &mut image.cwd);
         }
@@ -282,6 +286,17 @@ impl State {
         let ended = self.table.latest(exit.header.tgid).map(|p| p.ended);
         ended.is_some_and(|ended| ended != u64::MAX && exit.start <= ended)
     }
+}
+
+/// Says at the end of strings that there was more. What lacks its last NUL only is whole.
+fn marked(section: &Section<'_>, mut strings: Vec<u8>) -> Vec<u8> {
+    let lacks = section
+        .full_len
+        .and_then(|full| (full as usize).checked_sub(section.data.len()));
+    if section.truncated && lacks != Some(1) {
+        strings.extend(TRUNCATED);
+    }
+    strings
 }
 
 /// What a child did before its fork was told.
