@@ -6,6 +6,7 @@
 //! counted.
 
 mod child;
+mod end;
 mod gaps;
 mod hold;
 mod lateness;
@@ -15,6 +16,7 @@ mod output;
 mod scope;
 mod sources;
 mod state;
+mod turn;
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -28,23 +30,20 @@ use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::segment::Tool;
 
 use crate::docker::ContainerImages;
-use crate::docker::logs::LogFollower;
-use crate::host::{Clock, audit_utc_ns, boot_time_ns, hurry, utc_ns};
+use crate::host::{Clock, audit_utc_ns, hurry, utc_ns};
 use crate::privileges;
 use crate::record_args::RecordArgs;
-use crate::resolver::{self, Resolver};
-use crate::syscall::{Record, SyscallSource};
+use crate::resolver::Resolver;
 
 use child::Observed;
 use gaps::{Gap, RingLosses};
-use hold::Settled;
 use messages::{Message, Queue};
 use order::Waiting;
 use output::Output;
 use scope::Selection;
 pub use sources::Absent;
 use sources::Sources;
-use state::{Beginning, Known, States};
+use state::{Beginning, States};
 
 /// How often the rings are emptied.
 const TICK: Duration = Duration::from_millis(5);
@@ -260,207 +259,4 @@ impl Recorder {
             notice(Notice::Missing(&format!("privileges could not be given up: {error}")));
         }
     }
-
-    /// Takes what the sources have and writes what has waited long enough.
-    fn turn(&mut self) {
-        let now = boot_time_ns();
-        // Asked first: what comes while the channels are emptied is not part of the answer.
-        let audit = self.sources.audit.as_ref().map(|a| a.follower.progress());
-        self.take();
-        let settled = audit.map_or(Settled::ALL, |audit| Settled {
-            drained: audit.drained_ns,
-            open: audit.open_ns.map_or(u64::MAX, |utc| self.clock.boot(utc)),
-        });
-        let bytes = self.waiting.bytes() + self.queue.bytes();
-        let horizon = hold::horizon(now, settled, bytes);
-        let horizon = match bytes > hold::MAX_BYTES {
-            true => horizon.max(self.waiting.all_but(hold::MAX_BYTES / 2)),
-            false => horizon,
-        };
-        self.release(horizon);
-        let (images, resolver) = (&self.images, &self.resolver);
-        self.states.refresh(&self.output.summary(), || Known {
-            containers: images.containers(),
-            images: resolver.living(),
-        });
-    }
-
-    /// Takes what the sources have; says whether the rings had anything.
-    fn take(&mut self) -> bool {
-        let polled = match &mut self.sources.syscalls {
-            Some(source) => poll(source, &mut self.waiting),
-            None => 0,
-        };
-        self.listen();
-        polled > 0
-    }
-
-    /// Empties the channels of the slower sources.
-    fn listen(&mut self) {
-        if let Some(docker) = &self.sources.docker {
-            while let Ok(message) = docker.follower.messages().try_recv() {
-                messages::take_docker(message, &mut self.resolver, &mut self.images, &mut self.queue);
-            }
-        }
-        if let Some(audit) = &self.sources.audit {
-            while let Ok(message) = audit.follower.messages().try_recv() {
-                messages::take_audit(message, &mut self.queue);
-            }
-        }
-        if let Some(logs) = &self.sources.logs {
-            // The engine keeps what has to wait, and is not asked for it sooner.
-            while self.queue.bytes() < MAX_QUEUED
-                && let Ok(message) = logs.messages().try_recv()
-            {
-                messages::take_log(message, &mut self.resolver, &mut self.images, &mut self.queue);
-            }
-        }
-    }
-
-    /// Writes everything up to a moment of the boot clock, in order of time.
-    fn release(&mut self, horizon: u64) {
-        let Recorder {
-            resolver,
-            output,
-            waiting,
-            queue,
-            images,
-            clock,
-            ..
-        } = self;
-        waiting.release(horizon, &mut |ts, bytes| {
-            output.emit_until(clock.utc(ts), queue, resolver, images);
-            if let Ok(record) = Record::parse(bytes) {
-                output.selection().mark(record.header().flags);
-                let clock = resolver::Clock {
-                    offset_ns: clock.offset_at(ts),
-                };
-                resolver.record(&record, &clock, &mut |event| output.push(event));
-            }
-        });
-        output.emit_until(clock.utc(horizon), queue, resolver, images);
-    }
-
-    /// Once a second: the clock, losses, progress.
-    fn check(&mut self, notice: &mut dyn FnMut(Notice<'_>)) {
-        if let Some(source) = &self.sources.syscalls {
-            self.output.selection().tell(source, &self.resolver);
-        }
-        let now = utc_ns();
-        if let Some(step) = self.clock.resample() {
-            let delta_ns = step.delta_ns;
-            self.queue.push(now, Message::ClockStep { delta_ns });
-            self.output.lateness().clock_was_set();
-        }
-        let mut gaps = Vec::new();
-        if let Some(source) = &self.sources.syscalls
-            && let Ok(totals) = source.totals()
-        {
-            gaps = self.losses.check(now, &totals, source.malformed(), source.skipped());
-        }
-        if let Some(lost) = self.output.unwritten(now) {
-            gaps.push(lost);
-        }
-        for gap in gaps {
-            self.tell(gap, now, notice);
-        }
-        for late in self.output.lateness().take() {
-            self.queue.push(now, Message::Late(late));
-        }
-        // A quiet host must not leave its last events in memory for long.
-        self.output.flush();
-        notice(Notice::Progress(self.output.summary()));
-    }
-
-    fn tell(&mut self, gap: Gap, now: u64, notice: &mut dyn FnMut(Notice<'_>)) {
-        notice(Notice::Lost {
-            source: gap.source,
-            count: gap.count,
-        });
-        self.lost += gap.count;
-        self.queue.push(now, Message::Gap(gap));
-    }
-
-    /// Stops the sources, writes what is left, and closes the case.
-    fn finish(
-        mut self,
-        reason: &'static str,
-        command: Option<ExitStatus>,
-        notice: &mut dyn FnMut(Notice<'_>),
-    ) -> Result<Outcome, RecordError> {
-        if let Some(source) = &mut self.sources.syscalls {
-            source.detach();
-        }
-        if let Some(audit) = &mut self.sources.audit {
-            // What is audited because of them is still read below; what the host does afterwards is its own affair.
-            audit.rules = None;
-        }
-        self.drain(notice);
-        self.check(notice);
-        self.release(u64::MAX >> 1);
-        // Of what was just written.
-        let now = utc_ns();
-        for late in self.output.lateness().take() {
-            self.queue.push(now, Message::Late(late));
-        }
-        self.release(u64::MAX >> 1);
-        self.output.push(&Event::bare(
-            utc_ns(),
-            EventType::CAPTURE_STOP,
-            &[Arg::Str(reason.as_bytes())],
-        ));
-        self.output.take_failure()?;
-        let (lost, late) = (self.lost, self.output.lateness().total());
-        let summary = self.output.finish()?;
-        Ok(Outcome {
-            summary,
-            command,
-            reason,
-            lost,
-            late,
-        })
-    }
-
-    /// Takes what the sources still have of the time before they were stopped.
-    fn drain(&mut self, notice: &mut dyn FnMut(Notice<'_>)) {
-        let begun = Instant::now();
-        let hold = Duration::from_nanos(hold::HOLD_NS);
-        loop {
-            self.turn();
-            let pending = self.sources.syscalls.as_ref().map_or(0, |s| s.pending().unwrap_or(0));
-            // What the command did last may still be on its way from the engine and from the kernel's audit queue.
-            if begun.elapsed() >= hold
-                && let Some(audit) = &self.sources.audit
-            {
-                audit.follower.stop();
-            }
-            if begun.elapsed() >= hold
-                && let Some(logs) = &self.sources.logs
-            {
-                logs.stop();
-            }
-            let logged = self.sources.logs.as_ref().is_none_or(LogFollower::has_ended);
-            let audited = self
-                .sources
-                .audit
-                .as_ref()
-                .is_none_or(|a| a.follower.progress().drained_ns == u64::MAX);
-            if begun.elapsed() >= hold && audited && logged && pending == 0 {
-                break;
-            }
-            if begun.elapsed() >= DRAIN {
-                let now = utc_ns();
-                if let Some(gap) = gaps::undrained(pending, self.losses.checked(), now) {
-                    self.tell(gap, now, notice);
-                }
-                break;
-            }
-            std::thread::sleep(TICK);
-        }
-        self.take();
-    }
-}
-
-fn poll(source: &mut SyscallSource, waiting: &mut Waiting) -> usize {
-    source.poll_bytes(&mut |record, bytes| waiting.push(record.header().ts, bytes))
 }

@@ -13,4 +13,3 @@ mod order;
 mod privileges;
 mod run;
 mod selection;
-mod skip;
