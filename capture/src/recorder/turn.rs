@@ -78,12 +78,13 @@ impl Recorder {
         } = self;
         waiting.release(horizon, &mut |ts, bytes| {
             output.emit_until(clock.utc(ts), queue, resolver, images);
-            if let Ok(record) = Record::parse(bytes) {
+            // Borrowed where it is made: moved, it would be copied as what the largest of its kinds needs.
+            if let Ok(record) = &Record::parse(bytes) {
                 output.selection().mark(record.header().flags);
                 let clock = resolver::Clock {
                     offset_ns: clock.offset_at(ts),
                 };
-                resolver.record(&record, &clock, &mut |event| output.push(event));
+                resolver.record(record, &clock, &mut |event| output.push(event));
             }
         });
         output.emit_until(clock.utc(horizon), queue, resolver, images);
@@ -131,5 +132,5 @@ impl Recorder {
 }
 
 fn poll(source: &mut SyscallSource, waiting: &mut Waiting) -> usize {
-    source.poll_bytes(&mut |record, bytes| waiting.push(record.header().ts, bytes))
+    source.poll_bytes(&mut |ts, bytes| waiting.push(ts, bytes))
 }

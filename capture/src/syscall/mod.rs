@@ -123,11 +123,16 @@ impl SyscallSource {
     /// Bounded: a record made after the call started ends the round of its lane, so that a busy host cannot keep
     /// the caller here.
     pub fn poll(&mut self, each: &mut impl FnMut(Record<'_>)) -> usize {
-        self.poll_bytes(&mut |record, _| each(record))
+        // What is handed over was checked as it is when it is parsed.
+        self.poll_bytes(&mut |_, bytes| {
+            if let Ok(record) = Record::parse(bytes) {
+                each(record);
+            }
+        })
     }
 
-    /// Like [`SyscallSource::poll`], and hands over each record's bytes for [`Record::parse`] at a later time.
-    pub fn poll_bytes(&mut self, each: &mut impl FnMut(Record<'_>, &[u8])) -> usize {
+    /// Like [`SyscallSource::poll`], and hands over each record's time and its bytes for [`Record::parse`] at a later time.
+    pub fn poll_bytes(&mut self, each: &mut impl FnMut(u64, &[u8])) -> usize {
         let now = boot_time_ns();
         let before = self.malformed;
         let mut count = drain(&mut self.priority, now, &mut self.malformed, each);
@@ -188,20 +193,14 @@ impl SyscallSource {
     }
 }
 
-fn drain(
-    ring: &mut RingBuf<MapData>,
-    now: u64,
-    malformed: &mut u64,
-    each: &mut impl FnMut(Record<'_>, &[u8]),
-) -> usize {
+fn drain(ring: &mut RingBuf<MapData>, now: u64, malformed: &mut u64, each: &mut impl FnMut(u64, &[u8])) -> usize {
     let mut count = 0;
     while let Some(item) = ring.next() {
-        match Record::parse(&item) {
-            Ok(record) => {
-                let ts = record.header().ts;
-                each(record, &item);
+        match record::check(&item) {
+            Ok(header) => {
+                each(header.ts, &item);
                 count += 1;
-                if ts > now {
+                if header.ts > now {
                     break;
                 }
             }
