@@ -74,15 +74,11 @@ impl Auditd {
     fn launch(&mut self) -> Result<(), String> {
         let mut command = Command::new("/usr/sbin/auditd");
         command.args(["-n", "-s", "nochange", "-c"]).arg(&self.dir);
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|e| e.to_string())?;
-        let pid = child.id();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         // It ignores all other signals.
-        let process = self.process.insert(Process::new(child, libc::SIGTERM));
+        let process = Process::start(&mut command, libc::SIGTERM).map_err(|e| e.to_string())?;
+        let process = self.process.insert(process);
+        let pid = process.id();
         let begun = Instant::now();
         while status("pid") != Some(u64::from(pid)) {
             if process.has_ended() || begun.elapsed() > PATIENCE {

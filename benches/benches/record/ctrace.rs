@@ -39,9 +39,8 @@ impl Recording {
             .arg(&case)
             .args(["--sources", "syscalls"])
             .args(options);
-        let mut child = command.stderr(Stdio::piped()).spawn().expect("runs");
-        let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
-        let mut process = Process::new(child, libc::SIGINT);
+        let mut process = Process::start(command.stderr(Stdio::piped()), libc::SIGINT).expect("runs");
+        let mut stderr = BufReader::new(process.stderr().expect("piped"));
         let mut line = String::new();
         while !line.contains("recording") {
             line.clear();

@@ -1,7 +1,8 @@
 //! Programs that run beside a load, and the CPU time that they take.
 
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Child;
+use std::process::{Child, ChildStderr, Command};
 use std::time::Duration;
 
 /// A program that is stopped when dropped.
@@ -15,13 +16,30 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn new(child: Child, signal: i32) -> Process {
-        Process {
+    /// Starts it. It is told to end also when this program is killed.
+    pub(crate) fn start(command: &mut Command, signal: i32) -> std::io::Result<Process> {
+        let until_then = move || {
+            // SAFETY: no preconditions.
+            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal) };
+            Ok(())
+        };
+        // SAFETY: the closure makes one system call and touches no memory.
+        let child = unsafe { command.pre_exec(until_then) }.spawn()?;
+        Ok(Process {
             child,
             signal,
             ended: false,
             start: Duration::ZERO,
-        }
+        })
+    }
+
+    /// What it says on a pipe.
+    pub(crate) fn stderr(&mut self) -> Option<ChildStderr> {
+        self.child.stderr.take()
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// CPU time counts from now on.

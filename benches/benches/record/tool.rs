@@ -151,12 +151,8 @@ impl Tool {
             _ => command.args(["-v", "-w"]).arg(output),
         };
         let said = dir.join("said");
-        let child = command
-            .stdin(Stdio::null())
-            .stderr(file(&said)?)
-            .spawn()
-            .map_err(|e| e.to_string())?;
-        let mut process = Process::new(child, libc::SIGINT);
+        command.stdin(Stdio::null()).stderr(file(&said)?);
+        let mut process = Process::start(&mut command, libc::SIGINT).map_err(|e| e.to_string())?;
         let begun = Instant::now();
         while std::fs::metadata(output).map_or(0, |file| file.len()) < GREETING {
             if process.has_ended() || begun.elapsed() > PATIENCE {
