@@ -263,6 +263,12 @@ mod tests {
             scope: Some(scope),
             ..everyone.clone()
         };
+        // With as many names as there is room for the verifier has the most to follow.
+        let named = Config {
+            env: vec![b"LD_PRELOAD".to_vec(); NAMES_MAX],
+            ..everyone.clone()
+        };
+        assert_eq!(load_all(&named, here, &btf, io_uring), Ok(()));
         for config in [&everyone, &scoped] {
             assert_eq!(load_all(config, here, &btf, io_uring), Ok(()));
             assert_eq!(load_all(config, Offsets::MISSING, &btf, io_uring), Ok(()));
