@@ -3,13 +3,12 @@
 use aya_ebpf::helpers::generated as helper;
 use ctrace_wire::{
     record::{Exec, KIND_EXEC},
-    section::{self, ARGV_MAX, ENV_MAX, STRING_MAX},
+    section::{self, ARGV_MAX, STRING_MAX},
     spec::Lane,
 };
 
 use crate::{
-    file,
-    maps::{self, ScratchFor},
+    environment, file, maps,
     read::{self, embedded, initial_pid, member, offset, own_pid, pointer},
     scope,
     scratch::Writer,
@@ -21,7 +20,7 @@ const PIDTYPE_SID: usize = 3;
 
 pub fn on_exec(task: usize, old_tid: u32, binprm: usize) {
     let cpu = read::cpu();
-    let Some(scratch) = maps::scratch(cpu, ScratchFor::Exec) else {
+    let Some(scratch) = maps::exec_scratch(cpu) else {
         return;
     };
     let (writer, exec) = Writer::start::<Exec>(scratch);
@@ -38,7 +37,7 @@ pub fn on_exec(task: usize, old_tid: u32, binprm: usize) {
         namespaces(exec, task);
     }
     sections(writer, task, binprm);
-    writer.submit(Lane::Priority);
+    writer.submit_exec(Lane::Priority);
 }
 
 #[inline(always)]
@@ -129,10 +128,6 @@ fn sections(writer: Writer, task: usize, binprm: usize) {
     }
     legacy_cgroup(writer, task);
     let mm = pointer!(task, task_mm);
-    let (start, end): (u64, u64) = (member!(mm, mm_env_start, 0), member!(mm, mm_env_end, 0));
-    if end > start {
-        writer.bytes::<{ ENV_MAX as u32 }>(section::EXEC_ENV, 0, start, end - start, true);
-    }
     let file = pointer!(mm, mm_exe_file);
     if file != 0 {
         file::describe(writer, file);
@@ -142,10 +137,12 @@ fn sections(writer: Writer, task: usize, binprm: usize) {
         embedded(pointer!(task, task_fs), offset!(fs_pwd)),
         section::EXEC_CWD,
     );
-    // Last: see the capacity of scratch buffers.
+    // Last, since they may be large: see the capacity of scratch buffers.
+    let (start, end): (u64, u64) = (member!(mm, mm_env_start, 0), member!(mm, mm_env_end, 0));
+    environment::append(writer, start, end);
     let (start, end): (u64, u64) = (member!(mm, mm_arg_start, 0), member!(mm, mm_arg_end, 0));
     if end > start {
-        writer.bytes::<{ ARGV_MAX as u32 }>(section::EXEC_ARGV, 0, start, end - start, true);
+        writer.large::<{ ARGV_MAX as u32 }>(section::EXEC_ARGV, start, end - start);
     }
 }
 

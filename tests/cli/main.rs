@@ -12,7 +12,6 @@ mod replay;
 mod rule_work;
 mod rules;
 mod run;
-mod skip;
 mod summary;
 mod tree;
 mod triage;

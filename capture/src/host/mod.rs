@@ -30,6 +30,6 @@ pub use mounts::{Mount, read_mounts};
 pub use names::{Group, Names, User};
 pub(crate) use priority::hurry;
 pub use process::{EnvSelection, HostProcess, read_cgroup, read_process};
-pub(crate) use process::{process_ids, read_parent_and_name};
+pub(crate) use process::{TRUNCATED, process_ids, read_parent_and_name};
 pub use snapshot::{HostState, read_processes};
 pub use sockets::{SocketState, Sockets};

@@ -6,6 +6,7 @@
 //! counted.
 
 mod child;
+mod end;
 mod gaps;
 mod hold;
 mod lateness;
@@ -17,6 +18,7 @@ mod share;
 mod shed;
 mod sources;
 mod state;
+mod turn;
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -30,16 +32,13 @@ use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::segment::Tool;
 
 use crate::docker::ContainerImages;
-use crate::docker::logs::LogFollower;
-use crate::host::{Clock, Slept, audit_utc_ns, boot_time_ns, hurry, utc_ns};
+use crate::host::{Clock, Slept, audit_utc_ns, hurry, utc_ns};
 use crate::privileges;
 use crate::record_args::RecordArgs;
-use crate::resolver::{self, Resolver};
-use crate::syscall::{Record, SyscallSource};
+use crate::resolver::Resolver;
 
 use child::Observed;
 use gaps::{Gap, RingLosses};
-use hold::Settled;
 use messages::{Message, Queue};
 use order::Waiting;
 use output::Output;
@@ -48,7 +47,7 @@ pub(crate) use share::Level;
 use shed::Shedding;
 pub use sources::Absent;
 use sources::Sources;
-use state::{Beginning, Known, States};
+use state::{Beginning, States};
 
 /// How often the rings are emptied.
 const TICK: Duration = Duration::from_millis(5);
@@ -289,243 +288,4 @@ impl Recorder {
             notice(Notice::Missing(&format!("privileges could not be given up: {error}")));
         }
     }
-
-    /// Takes what the sources have and writes what has waited long enough.
-    fn turn(&mut self) {
-        let now = boot_time_ns();
-        // Asked first: what comes while the channels are emptied is not part of the answer.
-        let audit = self.sources.audit.as_ref().map(|a| a.follower.progress());
-        self.take();
-        let settled = audit.map_or(Settled::ALL, |audit| Settled {
-            drained: audit.drained_ns,
-            open: audit.open_ns.map_or(u64::MAX, |utc| self.clock.boot(utc)),
-        });
-        let bytes = self.waiting.bytes() + self.queue.bytes();
-        let horizon = hold::horizon(now, settled, bytes);
-        let horizon = match bytes > hold::MAX_BYTES {
-            true => horizon.max(self.waiting.all_but(hold::MAX_BYTES / 2)),
-            false => horizon,
-        };
-        self.release(horizon);
-        let (images, resolver) = (&self.images, &self.resolver);
-        self.states.refresh(&self.output.summary(), || Known {
-            containers: images.containers(),
-            images: resolver.living(),
-        });
-    }
-
-    /// Takes what the sources have; says whether the rings had anything.
-    fn take(&mut self) -> bool {
-        let polled = match &mut self.sources.syscalls {
-            Some(source) => poll(source, &mut self.waiting),
-            None => 0,
-        };
-        self.listen();
-        polled > 0
-    }
-
-    /// Empties the channels of the slower sources.
-    fn listen(&mut self) {
-        for docker in &self.sources.docker {
-            while let Ok(message) = docker.follower.messages().try_recv() {
-                messages::take_docker(message, &mut self.resolver, &mut self.images, &mut self.queue);
-            }
-        }
-        if let Some(audit) = &self.sources.audit {
-            while let Ok(message) = audit.follower.messages().try_recv() {
-                messages::take_audit(message, &mut self.queue);
-            }
-        }
-        for logs in &self.sources.logs {
-            // The engine keeps what has to wait, and is not asked for it sooner.
-            while self.queue.bytes() < MAX_QUEUED
-                && let Ok(message) = logs.messages().try_recv()
-            {
-                messages::take_log(message, &mut self.resolver, &mut self.images, &mut self.queue);
-            }
-        }
-    }
-
-    /// Writes everything up to a moment of the boot clock, in order of time.
-    fn release(&mut self, horizon: u64) {
-        let Recorder {
-            resolver,
-            output,
-            waiting,
-            queue,
-            images,
-            clock,
-            ..
-        } = self;
-        waiting.release(horizon, &mut |ts, bytes| {
-            output.emit_until(clock.utc(ts), queue, resolver, images);
-            if let Ok(record) = Record::parse(bytes) {
-                output.selection().mark(record.header().flags);
-                let clock = resolver::Clock {
-                    offset_ns: clock.offset_at(ts),
-                };
-                resolver.record(&record, &clock, &mut |event| output.push(event));
-            }
-        });
-        output.emit_until(clock.utc(horizon), queue, resolver, images);
-        if self.forget_at.is_some_and(|at| at <= horizon) {
-            self.forget_at = None;
-            self.resolver.forget_descriptors();
-        }
-    }
-
-    /// Leaves out what the bounds leave no room for.
-    fn shed(&mut self, notice: &mut dyn FnMut(Notice<'_>)) {
-        let Some(source) = &mut self.sources.syscalls else {
-            return;
-        };
-        let Some(change) = self.shedding.step(source, &self.output.summary(), utc_ns()) else {
-            return;
-        };
-        self.forget_at = Some(boot_time_ns());
-        let what = match change.level {
-            Level::Nothing => "",
-            Level::Bulk => "reads, writes and the like",
-            Level::Files => "reads, writes and the like, and all that is about files",
-        };
-        let reason = change.reason;
-        notice(Notice::Shed { what, reason });
-    }
-
-    /// Once a second: the clock, losses, progress.
-    fn check(&mut self, notice: &mut dyn FnMut(Notice<'_>)) {
-        if let Some(source) = &self.sources.syscalls {
-            self.output.selection().tell(source, &self.resolver);
-        }
-        let now = utc_ns();
-        if let Some(step) = self.clock.resample() {
-            let delta_ns = step.delta_ns;
-            self.queue.push(now, Message::ClockStep { delta_ns });
-            self.output.lateness().clock_was_set(delta_ns);
-        }
-        if let Some(slept_ns) = self.slept.since(Slept::now()) {
-            self.queue.push(now, Message::Suspend { slept_ns });
-        }
-        let mut gaps = Vec::new();
-        if let Some(source) = &self.sources.syscalls
-            && let Ok(totals) = source.totals()
-        {
-            gaps = self.losses.check(now, &totals, source.malformed(), source.skipped());
-        }
-        for gap in gaps {
-            self.tell(gap, now, notice);
-        }
-        for gap in self.shedding.gaps(now, false) {
-            self.queue.push(now, Message::Gap(gap));
-        }
-        self.tell_unwritten(notice);
-        for late in self.output.lateness().take() {
-            self.queue.push(now, Message::Late(late));
-        }
-        // A quiet host must not leave its last events in memory for long.
-        self.output.flush();
-        notice(Notice::Progress(self.output.summary()));
-    }
-
-    /// The case says it by itself.
-    fn tell_unwritten(&mut self, notice: &mut dyn FnMut(Notice<'_>)) {
-        let count = self.output.unwritten();
-        if count > 0 {
-            notice(Notice::Lost { source: "case", count });
-            self.lost += count;
-        }
-    }
-
-    fn tell(&mut self, gap: Gap, now: u64, notice: &mut dyn FnMut(Notice<'_>)) {
-        notice(Notice::Lost {
-            source: gap.source,
-            count: gap.count,
-        });
-        self.lost += gap.count;
-        self.queue.push(now, Message::Gap(gap));
-    }
-
-    /// Stops the sources, writes what is left, and closes the case.
-    fn finish(
-        mut self,
-        reason: &'static str,
-        command: Option<ExitStatus>,
-        notice: &mut dyn FnMut(Notice<'_>),
-    ) -> Outcome {
-        if let Some(source) = &mut self.sources.syscalls {
-            source.detach();
-        }
-        if let Some(audit) = &mut self.sources.audit {
-            // What is audited because of them is still read below; what the host does afterwards is its own affair.
-            audit.rules = None;
-        }
-        self.drain(notice);
-        self.check(notice);
-        self.release(u64::MAX >> 1);
-        // Of what was just written.
-        let now = utc_ns();
-        for late in self.output.lateness().take() {
-            self.queue.push(now, Message::Late(late));
-        }
-        for gap in self.shedding.gaps(now, true) {
-            self.queue.push(now, Message::Gap(gap));
-        }
-        self.release(u64::MAX >> 1);
-        let args = [Arg::Str(reason.as_bytes())];
-        self.output
-            .finish(&Event::bare(utc_ns(), EventType::CAPTURE_STOP, &args));
-        self.tell_unwritten(notice);
-        let (summary, late) = (self.output.summary(), self.output.lateness().total());
-        let (failure, full) = self.output.end();
-        Outcome {
-            summary,
-            command,
-            reason,
-            failure,
-            full,
-            lost: self.lost,
-            late,
-        }
-    }
-
-    /// Takes what the sources still have of the time before they were stopped.
-    fn drain(&mut self, notice: &mut dyn FnMut(Notice<'_>)) {
-        let begun = Instant::now();
-        let hold = Duration::from_nanos(hold::HOLD_NS);
-        loop {
-            self.turn();
-            let pending = self.sources.syscalls.as_ref().map_or(0, |s| s.pending().unwrap_or(0));
-            // What the command did last may still be on its way from the engine and from the kernel's audit queue.
-            if begun.elapsed() >= hold
-                && let Some(audit) = &self.sources.audit
-            {
-                audit.follower.stop();
-            }
-            if begun.elapsed() >= hold {
-                self.sources.logs.iter().for_each(LogFollower::stop);
-            }
-            let logged = self.sources.logs.iter().all(LogFollower::has_ended);
-            let audited = self
-                .sources
-                .audit
-                .as_ref()
-                .is_none_or(|a| a.follower.progress().drained_ns == u64::MAX);
-            if begun.elapsed() >= hold && audited && logged && pending == 0 {
-                break;
-            }
-            if begun.elapsed() >= DRAIN {
-                let now = utc_ns();
-                if let Some(gap) = gaps::undrained(pending, self.losses.checked(), now) {
-                    self.tell(gap, now, notice);
-                }
-                break;
-            }
-            std::thread::sleep(TICK);
-        }
-        self.take();
-    }
-}
-
-fn poll(source: &mut SyscallSource, waiting: &mut Waiting) -> usize {
-    source.poll_bytes(&mut |record, bytes| waiting.push(record.header().ts, bytes))
 }

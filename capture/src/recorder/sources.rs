@@ -133,6 +133,7 @@ fn open_syscalls(args: &RecordArgs, meanwhile: impl FnOnce()) -> Result<SyscallS
         bulk_ring_bytes: args.buffer,
         specs: crate::specs::recorded(args),
         snaplen: args.snaplen.bytes,
+        env: args.kept_env().names().map(<[u8]>::to_vec).collect(),
         io_opcodes: crate::specs::requests(&Schema::current(), &args.syscalls),
         scope: crate::scope::in_kernel(&args.scope)?,
         ..syscall::Config::default()

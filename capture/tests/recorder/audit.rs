@@ -11,7 +11,7 @@ use ctrace_capture::audit::AuditSource;
 
 use crate::case::{Row, closed, rows};
 use crate::run::{RECORDER, folder, output, record, recording, start};
-use crate::skip::{skip, variable};
+use ctrace_skip::{skip, variable};
 
 const AUDIT: [&str; 2] = ["--sources", "audit"];
 const CONTROL: u64 = 1 << 30;

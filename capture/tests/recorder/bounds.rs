@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::case::{closed, rows};
 use crate::run::{Load, folder, recording};
-use crate::skip::is_root;
+use ctrace_skip::is_root;
 
 /// Classes of gaps: what is left out for a bound.
 const SHED: [i64; 2] = [7, 8];

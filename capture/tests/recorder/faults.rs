@@ -10,7 +10,7 @@ use ctrace_trace::case::{Case, Loss};
 
 use crate::case::{closed, cut_off, each_block, open, rows, two_starts, unnamed};
 use crate::run::{Load, folder, output, record, recording};
-use crate::skip::{is_root, skip};
+use ctrace_skip::{is_root, skip};
 
 /// What a recorder that is killed may lose: the block that is being built, and what waits for its place in the order of
 /// time.

@@ -15,4 +15,3 @@ mod podman;
 mod privileges;
 mod run;
 mod selection;
-mod skip;

@@ -10,7 +10,7 @@ use ctrace_trace::container::Container;
 
 use crate::case::{Row, closed, open, rows};
 use crate::run::{folder, output, project, recording};
-use crate::skip::{is_root, skip};
+use ctrace_skip::{is_root, skip};
 
 const IMAGE: &str = "ctrace-lab/busybox";
 

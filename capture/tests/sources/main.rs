@@ -6,4 +6,3 @@ mod audit_log;
 mod docker;
 mod host;
 mod security_set;
-mod skip;
