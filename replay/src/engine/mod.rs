@@ -4,11 +4,14 @@
 //! number of threads.
 
 mod blocks;
+mod classes;
 mod dictionary;
 pub(crate) mod evaluate;
+mod folders;
 mod losses;
 mod mask;
 mod matcher;
+mod objects;
 mod ordered;
 pub(crate) mod plan;
 pub(crate) mod scan;

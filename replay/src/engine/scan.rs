@@ -8,17 +8,18 @@ use ctrace_trace::block::decoded::{Decoded, Dictionaries, KindColumns};
 use ctrace_trace::event::EventType;
 use hashbrown::HashMap;
 
-use super::dictionary::{Classes, Comparisons};
+use super::classes::Classes;
+use super::dictionary::Comparisons;
 use super::evaluate::{Place, holds};
 use super::mask;
+use super::objects::Objects;
 use super::plan::{Asked, Plan, Slot};
 use crate::typed::formula::NodeId;
 
 /// More classes, or sets of live slots, than this are forgotten and found again: a hostile recording may make any
 /// number of them.
-const MAX_CLASSES: usize = 1 << 15;
+pub(super) const MAX_CLASSES: usize = 1 << 15;
 const MAX_LIVE_SETS: usize = 256;
-const MAX_VERDICTS: usize = 1 << 18;
 
 /// An event that may satisfy an slot.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +50,7 @@ pub(super) struct Scan<'p> {
     plan: &'p Plan,
     process: Comparisons<'p>,
     images: Classes,
-    fds: HashMap<Box<[u64]>, FdSide<'p>>,
+    fds: HashMap<Box<[u64]>, Objects<'p>>,
     /// Of the current block: slots that its types and images allow.
     live: Vec<u64>,
     /// Class of each image.
@@ -71,15 +72,6 @@ enum Events {
     All,
     /// Those whose positions are in this part of the scan's list.
     Some(Range<usize>),
-}
-
-/// What is known of open objects under one set of live slots: comparisons that no live slot makes are left out.
-#[derive(Debug)]
-struct FdSide<'p> {
-    comparisons: Comparisons<'p>,
-    classes: Classes,
-    /// By slot, image class and fd class.
-    verdicts: HashMap<(u32, u32, u32), Option<bool>>,
 }
 
 impl<'p> Scan<'p> {
@@ -178,10 +170,10 @@ impl<'p> Scan<'p> {
     /// Puts open objects into classes. False when no event's object allows a live slot of its type.
     pub(super) fn objects(&mut self, decoded: &Decoded) -> bool {
         let mut side = match self.fds.remove(self.live.as_slice()) {
-            Some(side) if side.classes.len() <= MAX_CLASSES && side.verdicts.len() <= MAX_VERDICTS => side,
-            _ => FdSide::new(self.plan, self.live_slots(&self.live)),
+            Some(side) if !side.is_large() => side,
+            _ => Objects::new(self.plan, self.live_slots(&self.live)),
         };
-        side.classify(self.plan, decoded, &mut self.fd_class);
+        side.classify(self.plan, &decoded.dict, &mut self.fd_class);
         self.left.clear();
         self.ordinals.clear();
         for (index, kind) in decoded.kinds.iter().enumerate() {
@@ -228,7 +220,7 @@ impl<'p> Scan<'p> {
     }
 
     /// Notes which events of a type are left when live slots were held against their open objects.
-    fn left_of(&mut self, index: usize, kind: &KindColumns, side: &FdSide<'p>) {
+    fn left_of(&mut self, index: usize, kind: &KindColumns, side: &Objects<'p>) {
         let mut slots = self.live.clone();
         mask::keep(&mut slots, self.plan.mask_of(kind.spec.id).unwrap_or_default());
         let of_type = self.plan.mask_of(kind.spec.id).is_some() && mask::any(&slots);
@@ -240,13 +232,13 @@ impl<'p> Scan<'p> {
             // What objects they have is known together with the rows only.
             Events::All
         } else if kind.fds.is_empty() {
-            if !mask::meet(&slots, side.classes.mask(0)) {
+            if !mask::meet(&slots, side.classes().mask(0)) {
                 return;
             }
             Events::All
         } else {
-            let allowed = |class| mask::meet(&slots, side.classes.mask(class));
-            let allowed: Vec<bool> = (0..side.classes.len() as u32).map(allowed).collect();
+            let allowed = |class| mask::meet(&slots, side.classes().mask(class));
+            let allowed: Vec<bool> = (0..side.classes().len() as u32).map(allowed).collect();
             let class_of = |fd: &u32| self.fd_class.get(*fd as usize).copied().unwrap_or(0) as usize;
             let left = (0..).zip(&kind.fds);
             let left = left.filter(|(_, fd)| allowed.get(class_of(fd)).copied().unwrap_or(false));
@@ -300,7 +292,7 @@ impl<'p> Scan<'p> {
         }
     }
 
-    fn of_kind(&mut self, kind: &KindColumns, events: &Events, decoded: &Decoded, side: &mut FdSide<'p>) {
+    fn of_kind(&mut self, kind: &KindColumns, events: &Events, decoded: &Decoded, side: &mut Objects<'p>) {
         let Some(slots) = self.plan.mask_of(kind.spec.id) else {
             return;
         };
@@ -323,7 +315,14 @@ impl<'p> Scan<'p> {
 
     /// Adds the candidates that an event is; `allowed` has the slots of its type for each class of images.
     #[inline]
-    fn event(&mut self, kind: &KindColumns, ordinal: usize, allowed: &[u64], decoded: &Decoded, side: &mut FdSide<'p>) {
+    fn event(
+        &mut self,
+        kind: &KindColumns,
+        ordinal: usize,
+        allowed: &[u64],
+        decoded: &Decoded,
+        side: &mut Objects<'p>,
+    ) {
         let row = kind.rows.get(ordinal).copied().unwrap_or(0);
         let context = decoded.context.get(row as usize).copied().unwrap_or(0);
         let local = self.context_class.get(context as usize).copied().unwrap_or(0) as usize;
@@ -336,7 +335,7 @@ impl<'p> Scan<'p> {
             decoded.fd.get(row as usize)
         };
         let fd = fd.and_then(|fd| self.fd_class.get(*fd as usize)).copied().unwrap_or(0);
-        let by_fd = side.classes.mask(fd);
+        let by_fd = side.classes().mask(fd);
         if !mask::meet(by_type, by_fd) {
             return;
         }
@@ -396,7 +395,7 @@ impl<'p> Scan<'p> {
             return false;
         };
         let event = decoded.event(candidate.row as usize);
-        let (image, fd) = (self.images.bits(candidate.image), side.classes.bits(candidate.fd));
+        let (image, fd) = (self.images.bits(candidate.image), side.classes().bits(candidate.fd));
         self.plan
             .formulas
             .eval(slot.condition, &mut |atom| match self.plan.asked(atom) {
@@ -408,50 +407,6 @@ impl<'p> Scan<'p> {
                     .atom_of(atom)
                     .is_some_and(|a| holds(a, Place::Event(event))),
             })
-    }
-}
-
-impl<'p> FdSide<'p> {
-    fn new<'i>(plan: &'p Plan, live: impl Iterator<Item = &'i Slot>) -> FdSide<'p> {
-        let mut wanted = vec![0; mask::words_for(plan.fd_atoms.len())];
-        live.for_each(|slot| mask::add(&mut wanted, &slot.fd_atoms));
-        FdSide {
-            comparisons: Comparisons::new(&plan.formulas, &plan.fd_atoms, |bit| mask::has(&wanted, bit), false),
-            classes: Classes::new(plan.fd_atoms.len(), plan.words, |bits, out| {
-                allow(plan, |i| i.fd, bits, out)
-            }),
-            verdicts: HashMap::new(),
-        }
-    }
-
-    /// The class of each open object.
-    fn classify(&mut self, plan: &Plan, decoded: &Decoded, out: &mut Vec<u32>) {
-        out.clear();
-        let mut bits = vec![0; mask::words_for(plan.fd_atoms.len())];
-        for index in 0..decoded.dict.fds.len() as u32 {
-            bits.fill(0);
-            if let Some(fd) = decoded.dict.fd(index) {
-                self.comparisons.mark(Place::Fd(fd), &mut bits);
-            }
-            out.push(self.classes.find(&bits, |bits, out| allow(plan, |i| i.fd, bits, out)));
-        }
-    }
-
-    /// What image and open object together say of an slot.
-    fn verdict(&mut self, plan: &Plan, images: &Classes, key: (u32, u32, u32)) -> Option<bool> {
-        let (slot, image, fd) = key;
-        if let Some(known) = self.verdicts.get(&key) {
-            return *known;
-        }
-        let node = plan.slot(slot)?.condition;
-        let (image, fd) = (images.bits(image), self.classes.bits(fd));
-        let verdict = plan.formulas.decides(node, &mut |atom| match plan.asked(atom) {
-            Asked::Image(bit) => Some(mask::has(image, bit)),
-            Asked::Fd(bit) => Some(mask::has(fd, bit)),
-            Asked::Event => None,
-        });
-        self.verdicts.insert(key, verdict);
-        verdict
     }
 }
 
@@ -474,7 +429,7 @@ pub(crate) fn matches(plan: &Plan, block: &Decoded, first: bool) -> Vec<Hit> {
 }
 
 /// Adds the slots whose projection holds where these comparisons do.
-fn allow(plan: &Plan, projection: fn(&Slot) -> NodeId, bits: &[u64], out: &mut [u64]) {
+pub(super) fn allow(plan: &Plan, projection: fn(&Slot) -> NodeId, bits: &[u64], out: &mut [u64]) {
     for (i, slot) in (0..).zip(&plan.slots) {
         let holds = plan
             .formulas

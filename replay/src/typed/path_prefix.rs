@@ -37,6 +37,15 @@ impl PathPrefixes {
                 .all(|wanted| given.next().is_some_and(|c| wanted.takes(c)))
         })
     }
+
+    /// Whether a path of one more component than `folder` may match.
+    pub(crate) fn may_match_in(&self, folder: &[u8]) -> bool {
+        let depth = components(folder).count();
+        self.paths.iter().any(|prefix| {
+            let mut both = prefix.iter().zip(components(folder));
+            prefix.len() <= depth + 1 && both.all(|(wanted, c)| wanted.takes(c))
+        })
+    }
 }
 
 impl Component {

@@ -8,7 +8,7 @@ use std::hash::BuildHasher;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::MAX_STRING_BYTES;
-use super::decoded::{RawPath, StrId, Strings};
+use super::decoded::{Cut, RawPath, StrId, Strings};
 use super::varint::{Cursor, Malformed, put};
 
 /// Ids below this are [`StrId::NONE`] and [`StrId::EMPTY`].
@@ -199,6 +199,14 @@ pub(super) fn reset(strings: &mut Strings, count: u32) {
     strings.used = 0;
     strings.spans.clear();
     strings.spans.resize(count as usize, (0, 0));
+    strings.cuts.clear();
+    strings.cuts.resize(
+        count as usize,
+        Cut {
+            at: 0,
+            like: StrId::NONE,
+        },
+    );
 }
 
 /// So many bytes are copied at once where there is room: most parts of strings are shorter.
@@ -211,9 +219,15 @@ pub(super) fn read(
     place: Place,
     out: &mut Strings,
 ) -> Result<(), Malformed> {
-    let Strings { bytes, used, spans } = out;
+    let Strings {
+        bytes,
+        used,
+        spans,
+        cuts,
+    } = out;
     let (first, count) = (place.first as usize, place.count as usize);
     let spans = spans.get_mut(first..first + count).ok_or(Malformed::Counts)?;
+    let cuts = cuts.get_mut(first..first + count).ok_or(Malformed::Counts)?;
     let bases = lens.take(count)?;
     for (i, back) in bases.iter().enumerate() {
         let (same, more) = (lens.get_len()?, lens.get_len()?);
@@ -238,9 +252,27 @@ pub(super) fn read(
         if let Some(span) = rest.first_mut() {
             *span = (at as u32, (at + len) as u32);
         }
+        let base = i.checked_sub(usize::from(*back) + 1).and_then(|base| cuts.get(base));
+        let base = base.copied();
+        if let (Some(cut), Some(string)) = (cuts.get_mut(i), bytes.get(at..at + len)) {
+            *cut = cut_of(StrId((first + i) as u32), base, string, same);
+        }
     }
     lens.finish()?;
     text.finish()
+}
+
+/// Where a string is cut that shares its first `same` bytes with the one that is cut at `base`.
+#[inline(always)]
+fn cut_of(id: StrId, base: Option<Cut>, string: &[u8], same: usize) -> Cut {
+    let slash = |part: &[u8]| part.iter().rposition(|b| *b == b'/').map(|slash| slash as u32 + 1);
+    let (shared, new) = string.split_at_checked(same).unwrap_or((string, &[]));
+    let at = match (slash(new), base) {
+        (Some(at), _) => same as u32 + at,
+        (None, Some(base)) if base.at <= same as u32 => return base,
+        (None, _) => slash(shared).unwrap_or(0),
+    };
+    Cut { at, like: id }
 }
 
 /// The bytes of strings grow by at least so many.
