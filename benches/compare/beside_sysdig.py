@@ -94,7 +94,7 @@ def ctrace(example, case, files, names=()):
     run = subprocess.run([example, case, ",".join(map(str, files)), "1", "3", *names], capture_output=True, text=True)
     if run.returncode != 0:
         sys.exit(run.stderr)
-    runs = [json.loads(line) for line in run.stdout.splitlines()]
+    runs = [json.loads(line) for line in run.stdout.splitlines()][1:]
     return statistics.median(r["seconds"] for r in runs), runs[0]["alerts"], runs[0]["events"]
 
 

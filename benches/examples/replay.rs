@@ -1,8 +1,10 @@
-//! Replays a case in a process of its own, for comparisons and profiles: `replay CASE RULES,… THREADS TIMES [RULE]…`.
+//! Replays a case in a process of its own, for comparisons and profiles: `replay CASE RULES,… THREADS TIMES
+//! [text|json] [RULE]…`.
 //!
-//! Prints a JSON line per time: events, alerts and seconds, opening the case included. With names of rules only these
-//! run.
+//! Prints a JSON line per time: events, alerts and seconds, opening the case included, and the alerts to standard error
+//! if asked to. With names of rules only these run.
 
+use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -20,8 +22,12 @@ fn main() -> ExitCode {
         _ => None,
     };
     let Some((case, files, threads, times, names)) = parsed else {
-        eprintln!("usage: replay CASE RULES,... THREADS TIMES [RULE]...");
+        eprintln!("usage: replay CASE RULES,... THREADS TIMES [text|json] [RULE]...");
         return ExitCode::from(2);
+    };
+    let (shape, names) = match names {
+        [shape, names @ ..] if shape == "text" || shape == "json" => (Some(shape.as_str()), names),
+        names => (None, names),
     };
     let options = Options {
         threads,
@@ -29,15 +35,23 @@ fn main() -> ExitCode {
     };
     let started = Instant::now();
     let rules = rules(files, names);
-    eprintln!(
-        "{} rules loaded in {:.1} ms",
+    println!(
+        "{{\"rules\":{},\"seconds\":{}}}",
         rules.rules().iter().filter(|r| r.active).count(),
-        started.elapsed().as_secs_f64() * 1e3
+        started.elapsed().as_secs_f64()
     );
+    let mut out = BufWriter::new(std::io::stderr());
     for _ in 0..times {
         let started = Instant::now();
         let case = Case::open(case).expect("the case opens");
-        let outcome = Engine::new(&rules).replay(&case, &options, &mut |_| {});
+        let outcome = Engine::new(&rules).replay(&case, &options, &mut |alert| {
+            let line = match shape {
+                Some("json") => alert.json(),
+                Some(_) => alert.text(),
+                None => return,
+            };
+            writeln!(out, "{line}").expect("written");
+        });
         println!(
             "{{\"events\":{},\"alerts\":{},\"seconds\":{}}}",
             outcome.events,

@@ -1,8 +1,10 @@
 //! Comparisons of dictionary entries: all that hold for an entry are found at once, as a set of bits.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use ctrace_trace::catalogue::Value;
 use hashbrown::HashMap;
-use std::collections::BTreeMap;
 
 use super::evaluate::{Place, each_value, holds};
 use super::mask;
@@ -47,12 +49,12 @@ impl<'r> Comparisons<'r> {
         memo: bool,
     ) -> Comparisons<'r> {
         let mut loose = Vec::new();
-        let mut groups: BTreeMap<String, Group<'r>> = BTreeMap::new();
+        let mut groups: BTreeMap<Cow<'r, str>, Group<'r>> = BTreeMap::new();
         for (bit, atom) in (0..).zip(placed).filter(|(bit, _)| wanted(*bit)) {
             let Some(atom) = formulas.atom_of(*atom) else { continue };
             match &atom.right {
                 Right::Test(test) if !test.is_not_equal() => {
-                    let group = groups.entry(format!("{:?}", atom.left)).or_insert_with(|| Group {
+                    let group = groups.entry(name_of(&atom.left)).or_insert_with(|| Group {
                         left: &atom.left,
                         texts: TextMatcher::default(),
                         others: Vec::new(),
@@ -122,6 +124,14 @@ impl<'r> Group<'r> {
             (Value::Str(text), _) => mark_text(texts, others, text, &value, out),
             _ => mark_each(all, &value, out),
         });
+    }
+}
+
+/// What tells expressions apart.
+fn name_of(left: &Extract) -> Cow<'_, str> {
+    match left {
+        Extract::Field(field) => Cow::Borrowed(&field.text),
+        other => Cow::Owned(format!("{other:?}")),
     }
 }
 

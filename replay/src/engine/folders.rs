@@ -2,10 +2,11 @@
 //! of their names.
 
 use std::borrow::Cow;
+use std::hash::BuildHasher;
 
 use ctrace_trace::block::decoded::Cut;
 use ctrace_trace::catalogue::Value;
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::mask;
 use super::matcher::{Edge, TextMatcher, last_word};
@@ -14,8 +15,9 @@ use crate::typed::glob::Glob;
 use crate::typed::path_prefix::PathPrefixes;
 use crate::typed::test::{StrTest, Test};
 
-/// Folders that are remembered.
-const MAX_FOLDERS: usize = 1 << 15;
+/// Folders that are remembered, and bytes of their names: what does not stay in the cache costs more than it saves.
+const MAX_FOLDERS: usize = 1 << 12;
+const MAX_BYTES: usize = 1 << 18;
 
 /// What of a path a comparison is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,9 +51,14 @@ pub(super) struct PathMatcher<'r> {
     prefixes: Vec<(&'r PathPrefixes, Left<'r>)>,
     /// What is asked of every path, folder and name.
     others: Vec<(Subject, &'r Test, u32)>,
-    /// Folders met so far.
-    index: HashMap<Box<[u8]>, u32>,
-    met: Vec<Folder<'r>>,
+    /// Folders met so far: where their names are in `text`, and what is known of them.
+    index: HashTable<Met>,
+    hasher: DefaultHashBuilder,
+    text: Vec<u8>,
+    /// The first is for all of which nothing is to be known.
+    known: Vec<Folder<'r>>,
+    /// What is known of paths without a folder: most that were not written in full.
+    bare: Option<u32>,
     /// Of the current block: by the string that a path is cut like, its folder.
     placed: Vec<u32>,
 }
@@ -84,6 +91,21 @@ enum Hint {
     Part(Vec<u8>, usize),
 }
 
+/// A folder that was met.
+#[derive(Clone, Copy, Debug)]
+struct Met {
+    start: u32,
+    len: u32,
+    known: u32,
+}
+
+impl Met {
+    fn name<'t>(&self, text: &'t [u8]) -> &'t [u8] {
+        let start = self.start as usize;
+        text.get(start..start + self.len as usize).unwrap_or_default()
+    }
+}
+
 /// What is known of a folder.
 #[derive(Debug)]
 struct Folder<'r> {
@@ -111,8 +133,11 @@ impl<'r> PathMatcher<'r> {
             globs: Vec::new(),
             prefixes: Vec::new(),
             others: Vec::new(),
-            index: HashMap::new(),
-            met: Vec::new(),
+            index: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+            text: Vec::new(),
+            known: vec![Folder::new(vec![0; mask::words_for(comparisons)], Vec::new())],
+            bare: None,
             placed: Vec::new(),
         }
     }
@@ -237,7 +262,7 @@ impl<'r> PathMatcher<'r> {
         if !name.is_empty() {
             self.names.mark(name, out);
         }
-        let known = self.met.get(id as usize);
+        let known = self.known.get(id as usize);
         for left in known.map_or(&[][..], |known| &known.left) {
             let holds = match left.rest {
                 Rest::Is(wanted) => name == wanted,
@@ -263,36 +288,59 @@ impl<'r> PathMatcher<'r> {
 
     /// The comparisons that hold for all in a folder.
     pub(super) fn bits(&self, folder: FolderId) -> &[u64] {
-        self.met.get(folder.0 as usize).map_or(&[], |known| &known.bits)
+        self.known.get(folder.0 as usize).map_or(&[], |known| &known.bits)
     }
 
     /// The class that was noted for a folder.
     pub(super) fn class(&self, folder: FolderId) -> Option<u32> {
-        self.met.get(folder.0 as usize)?.class
+        self.known.get(folder.0 as usize)?.class
     }
 
     /// Notes the class of entries in a folder of which the name says nothing more.
     pub(super) fn note_class(&mut self, folder: FolderId, class: u32) {
-        if let Some(known) = self.met.get_mut(folder.0 as usize) {
+        if let Some(known) = self.known.get_mut(folder.0 as usize) {
             known.class = Some(class);
         }
     }
 
     fn folder(&mut self, folder: &[u8]) -> u32 {
-        match self.index.get(folder) {
-            Some(id) => *id,
-            None => self.meet(folder),
+        if let Some(bare) = self.bare.filter(|_| folder.is_empty()) {
+            return bare;
+        }
+        let hash = self.hasher.hash_one(folder);
+        match self.index.find(hash, |met| met.name(&self.text) == folder) {
+            Some(met) => met.known,
+            None => self.meet(hash, folder),
         }
     }
 
     #[cold]
-    fn meet(&mut self, folder: &[u8]) -> u32 {
-        if self.met.len() >= MAX_FOLDERS {
-            self.met.clear();
+    fn meet(&mut self, hash: u64, folder: &[u8]) -> u32 {
+        if self.index.len() >= MAX_FOLDERS || self.text.len() >= MAX_BYTES {
+            self.known.truncate(1);
             self.index.clear();
+            self.text.clear();
             self.placed.clear();
+            self.bare = None;
         }
-        let id = self.met.len() as u32;
+        let known = self.look(folder);
+        if folder.is_empty() {
+            self.bare = Some(known);
+        }
+        let met = Met {
+            start: self.text.len() as u32,
+            len: folder.len() as u32,
+            known,
+        };
+        self.text.extend_from_slice(folder);
+        let (hasher, text) = (&self.hasher, &self.text);
+        self.index
+            .insert_unique(hash, met, |met| hasher.hash_one(met.name(text)));
+        known
+    }
+
+    /// What is known of a folder.
+    fn look(&mut self, folder: &[u8]) -> u32 {
         let mut bits = vec![0; self.words];
         self.folders.mark(folder, &mut bits);
         self.directories.mark(directory(folder), &mut bits);
@@ -309,13 +357,21 @@ impl<'r> PathMatcher<'r> {
                 left.push(*asked);
             }
         }
-        self.met.push(Folder {
+        if left.is_empty() && !mask::any(&bits) {
+            return 0;
+        }
+        self.known.push(Folder::new(bits, left));
+        self.known.len() as u32 - 1
+    }
+}
+
+impl<'r> Folder<'r> {
+    fn new(bits: Vec<u64>, left: Vec<Left<'r>>) -> Folder<'r> {
+        Folder {
             bits: bits.into(),
             left: left.into(),
             class: None,
-        });
-        self.index.insert(folder.into(), id);
-        id
+        }
     }
 }
 
@@ -352,5 +408,149 @@ fn directory(folder: &[u8]) -> &[u8] {
     match folder {
         [] | [b'/'] => b"/",
         [name @ .., _] => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use memchr::memmem::Finder;
+    use regex::bytes::Regex;
+
+    use ctrace_trace::block::decoded::StrId;
+
+    use super::*;
+    use crate::typed::test::by_length;
+
+    fn text(t: &str) -> Box<[u8]> {
+        t.as_bytes().into()
+    }
+
+    fn set(t: &str) -> Box<[Box<[u8]>]> {
+        let mut set = [text(t), text("/etc/ssh")];
+        set.sort_by(|a, b| by_length(a, b));
+        set.into()
+    }
+
+    fn tests() -> Vec<Test> {
+        let finder = |n: &str| StrTest::Contains(Box::new(Finder::new(n.as_bytes()).into_owned()));
+        let glob = |p: &str, fold| StrTest::Glob(Glob::new(p.as_bytes(), fold).unwrap());
+        let mut out: Vec<StrTest> = Vec::new();
+        for t in [
+            "",
+            "/",
+            "/etc",
+            "/etc/",
+            "/etc/passwd",
+            "tc/p",
+            "passwd",
+            "d",
+            "/passwd",
+            "etc/ssh/",
+            "a",
+        ] {
+            out.extend([
+                StrTest::Compare(Operator::Eq, text(t)),
+                StrTest::Compare(Operator::Ne, text(t)),
+                StrTest::Compare(Operator::Lt, text(t)),
+                StrTest::StartsWith(text(t)),
+                StrTest::EndsWith(text(t)),
+                StrTest::IContains(text(t)),
+                StrTest::In(set(t)),
+                StrTest::Pmatch(PathPrefixes::new([t.as_bytes(), b"/home/*/x"])),
+                finder(t),
+            ]);
+        }
+        for pattern in [
+            "/etc/*",
+            "/etc/*/key?",
+            "*",
+            "*passwd",
+            "*tc/s*",
+            "*/key?",
+            "/et",
+            "/[eh]*d",
+        ] {
+            out.extend([glob(pattern, false), glob(pattern, true)]);
+        }
+        out.push(StrTest::Regex(Regex::new("^/etc/[^/]*$").unwrap()));
+        out.push(StrTest::Never);
+        let mut out: Vec<Test> = out.into_iter().map(Test::Str).collect();
+        out.push(Test::Exists);
+        out
+    }
+
+    const PATHS: [&str; 17] = [
+        "/",
+        "/etc",
+        "/etc/",
+        "/etc/passwd",
+        "/etc/passwd-",
+        "/ETC/Passwd",
+        "/etc/ssh/key1",
+        "/etc/ssh/",
+        "/etc/ssh",
+        "/home/a/x",
+        "/home/a/x/passwd",
+        "/home",
+        "passwd",
+        "a",
+        "pipe:[12]",
+        "//etc//passwd",
+        "/a/very/long/path/to/some/place/etc/passwd",
+    ];
+
+    #[test]
+    fn as_each_test_alone() {
+        let tests = tests();
+        let part = |path: &'static str, subject| {
+            let (folder, name) = cut(path.as_bytes());
+            match subject {
+                Subject::Path => path.as_bytes(),
+                Subject::Folder => directory(folder),
+                Subject::Name => name,
+            }
+        };
+        for subject in [Subject::Path, Subject::Folder, Subject::Name] {
+            let mut matcher = PathMatcher::new(tests.len());
+            tests.iter().zip(0..).for_each(|(t, bit)| matcher.add(subject, t, bit));
+            matcher.finish();
+            // What is known of a folder by then must not matter.
+            for path in PATHS.iter().chain(&PATHS) {
+                let mut out = vec![0; mask::words_for(tests.len())];
+                let folder = matcher.mark(path.as_bytes(), &mut out);
+                mask::add(&mut out, matcher.bits(folder));
+                for (test, bit) in tests.iter().zip(0..) {
+                    let text = part(path, subject);
+                    let expected = !text.is_empty() && test.holds(&Value::Str(text.into()));
+                    assert_eq!(mask::has(&out, bit), expected, "{test:?} on {subject:?} of {path}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn many_folders_are_forgotten() {
+        let tests = [
+            Test::Str(StrTest::StartsWith(text("/9"))),
+            Test::Str(StrTest::EndsWith(text("7/x"))),
+        ];
+        let mut matcher = PathMatcher::new(2);
+        tests
+            .iter()
+            .zip(0..)
+            .for_each(|(t, bit)| matcher.add(Subject::Path, t, bit));
+        matcher.finish();
+        for n in (0..3 * MAX_FOLDERS).chain(0..100) {
+            let mut out = [0];
+            let path = format!("/{n}/x");
+            let cut = Cut {
+                at: path.len() as u32 - 1,
+                like: StrId(n as u32),
+            };
+            let folder = matcher.mark_cut(path.as_bytes(), cut, &mut out);
+            mask::add(&mut out, matcher.bits(folder));
+            assert_eq!(mask::has(&out, 0), path.starts_with("/9"), "{path}");
+            assert_eq!(mask::has(&out, 1), path.ends_with("7/x"), "{path}");
+        }
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct TextMatcher<'r> {
     last: [u64; 4],
     globs: Vec<(Edge<'r>, &'r Glob)>,
     inner: Inner<'r>,
+    /// Texts in lower case, to be found in a text in lower case.
+    folded: Inner<'r>,
     rest: Vec<(&'r StrTest, u32)>,
 }
 
@@ -39,6 +41,9 @@ impl<'r> TextMatcher<'r> {
                 self.ends.push(Edge::end(text, bit));
             }
             StrTest::Contains(finder) => self.inner.add(finder.needle().into(), Within::Finder(finder), bit),
+            StrTest::IContains(needle) => {
+                self.folded.add(needle.as_ref().into(), Within::Bytes(needle), bit);
+            }
             StrTest::Glob(glob) => match (glob.literal_start(), glob.literal_part()) {
                 (start, part) if start.is_empty() && !part.is_empty() => {
                     self.inner.add(part.into(), Within::Glob(glob), bit);
@@ -53,6 +58,7 @@ impl<'r> TextMatcher<'r> {
     /// To be called when all comparisons are there.
     pub(super) fn finish(&mut self) {
         self.inner.gate = self.inner.gate();
+        self.folded.gate = self.folded.gate();
     }
 
     /// Sets the bits of the comparisons that hold.
@@ -78,6 +84,9 @@ impl<'r> TextMatcher<'r> {
             }
         }
         self.inner.mark(text, out);
+        if !self.folded.tests.is_empty() {
+            self.folded.mark(&text.to_ascii_lowercase(), out);
+        }
         for (test, bit) in &self.rest {
             if test.holds(text) {
                 mask::set(out, *bit);
@@ -130,6 +139,7 @@ struct Inner<'r> {
 #[derive(Debug)]
 enum Within<'r> {
     Finder(&'r Finder<'static>),
+    Bytes(&'r [u8]),
     /// A pattern that holds one of the needles.
     Glob(&'r Glob),
 }
@@ -161,6 +171,7 @@ impl<'r> Inner<'r> {
             let holds = letters.include(*needed)
                 && match test {
                     Within::Finder(finder) => finder.find(text).is_some(),
+                    Within::Bytes(needle) => memchr::memmem::find(text, needle).is_some(),
                     Within::Glob(glob) => glob.matches(text),
                 };
             if holds {
@@ -273,6 +284,9 @@ mod tests {
             StrTest::Glob(Glob::new(b"*", false).unwrap()),
             finder("pass"),
             finder("/etc/pa"),
+            StrTest::IContains((*b"passwd").into()),
+            StrTest::IContains((*b"c/").into()),
+            StrTest::IContains((*b"").into()),
         ];
         agree(&tests);
         agree(&[finder(""), finder("pass")]);
@@ -290,6 +304,7 @@ mod tests {
             "/etc/passwd",
             "/etc/passwd-",
             "/etc/shadow",
+            "/ETC/Passwd and more than a few letters behind it",
             "d",
             "\0\0\0/etc",
         ] {

@@ -1,6 +1,6 @@
 //! Open objects: what conditions ask of them, and the class of each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ctrace_trace::block::decoded::{Dictionaries, FdView, RawPath};
 use ctrace_trace::fd::FdKind;
@@ -29,6 +29,8 @@ pub(super) struct Objects<'p> {
     by_kind: BTreeMap<FdKind, Box<[u64]>>,
     /// Comparisons of the ends of sockets.
     of_sockets: Comparisons<'p>,
+    /// Comparisons of names that hold for every socket.
+    of_all_sockets: Box<[u64]>,
     /// Those that are neither of these nor of paths.
     others: Comparisons<'p>,
     /// All, for what has a path and is a socket: no recorder says that of anything.
@@ -64,14 +66,18 @@ impl<'p> Objects<'p> {
             let wanted = |bit| parts.get(&bit).is_some_and(|part| among(bit, *part));
             Comparisons::new(&plan.formulas, &plan.fd_atoms, wanted, false)
         };
-        let addresses: Vec<u32> = atoms().filter(|(_, a)| may_be_address(a)).map(|(bit, _)| bit).collect();
+        let names = || atoms().filter(|(_, atom)| part_of(atom) == FdPart::Name);
+        let open = names().filter(|(_, atom)| of_address(atom).is_none());
+        let open: BTreeSet<u32> = open.map(|(bit, _)| bit).collect();
+        let mut of_all_sockets = vec![0; mask::words_for(plan.fd_atoms.len())];
+        let always = names().filter(|(_, atom)| of_address(atom) == Some(true));
+        always.for_each(|(bit, _)| mask::set(&mut of_all_sockets, bit));
         Objects {
             paths: Paths::new(plan.fd_atoms.len(), atoms()),
             of_kind: with(&|_, part| part == FdPart::Kind),
             by_kind: BTreeMap::new(),
-            of_sockets: with(&|bit, part| {
-                part == FdPart::Socket || part == FdPart::Name && addresses.binary_search(&bit).is_ok()
-            }),
+            of_sockets: with(&|bit, part| part == FdPart::Socket || open.contains(&bit)),
+            of_all_sockets: of_all_sockets.into(),
             others: with(&|_, part| part == FdPart::Any),
             all: with(&|_, _| true),
             classes: Classes::new(plan.fd_atoms.len(), plan.words, |bits, out| {
@@ -135,6 +141,7 @@ impl<'p> Objects<'p> {
             self.all.mark(Place::Fd(fd), bits);
         } else {
             self.of_sockets.mark(Place::Fd(fd), bits);
+            mask::add(bits, &self.of_all_sockets);
         }
         self.find(plan, fd, bits)
     }
@@ -257,21 +264,23 @@ fn part_of(atom: &Atom) -> FdPart {
     }
 }
 
-/// Whether the name of an internet socket may satisfy a comparison: it is made of the digits of addresses and ports and
-/// what stands between them.
-fn may_be_address(atom: &Atom) -> bool {
-    let Right::Test(test) = &atom.right else { return true };
+/// Whether the name of any internet socket satisfies a comparison: it is made of the digits of addresses and ports and
+/// what stands between them. `None` where that depends on the socket.
+fn of_address(atom: &Atom) -> Option<bool> {
+    let Right::Test(test) = &atom.right else { return None };
     let fits = |text: &[u8]| text.iter().all(|b| b.is_ascii_hexdigit() || b":.->".contains(b));
-    match test.as_text() {
-        Some(
-            StrTest::Compare(Operator::Eq | Operator::In | Operator::Intersects, text)
-            | StrTest::StartsWith(text)
-            | StrTest::EndsWith(text),
-        ) => fits(text),
-        Some(StrTest::In(set)) => set.iter().any(|text| fits(text)),
-        Some(StrTest::Contains(finder)) => fits(finder.needle()),
-        Some(StrTest::Glob(glob)) => fits(&glob.literal_start()) && fits(&glob.literal_part()),
-        Some(StrTest::Never) => false,
+    let open = match test {
+        Test::Exists => return Some(true),
+        Test::Str(StrTest::Compare(Operator::Ne, text)) if !fits(text) => return Some(true),
+        Test::Str(StrTest::Compare(Operator::Eq | Operator::In | Operator::Intersects, text))
+        | Test::Str(StrTest::StartsWith(text) | StrTest::EndsWith(text)) => fits(text),
+        Test::Str(StrTest::In(set)) => set.iter().any(|text| fits(text)),
+        Test::Str(StrTest::Contains(finder)) => fits(finder.needle()),
+        Test::Str(StrTest::IContains(needle)) => fits(needle),
+        Test::Str(StrTest::Glob(glob)) => fits(&glob.literal_start()) && fits(&glob.literal_part()),
+        Test::Str(StrTest::Pmatch(paths)) => paths.any_first(fits),
+        Test::Str(StrTest::Never) => false,
         _ => true,
-    }
+    };
+    if open { None } else { Some(false) }
 }
