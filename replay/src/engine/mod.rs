@@ -4,14 +4,19 @@
 //! number of threads.
 
 mod blocks;
+mod candidates;
+mod classes;
+pub(crate) mod confirm;
 mod dictionary;
 pub(crate) mod evaluate;
+mod folders;
 mod losses;
 mod mask;
 mod matcher;
+mod objects;
 mod ordered;
 pub(crate) mod plan;
-pub(crate) mod scan;
+mod scan;
 #[cfg(test)]
 mod tests;
 
@@ -249,7 +254,7 @@ impl<'a> Engine<'a> {
             hostname: "test",
         };
         let mut correlator = Correlator::new(&self.rules.correlations);
-        for hit in scan::matches(&plan, block, matching == Matching::First) {
+        for hit in confirm::matches(&plan, block, matching == Matching::First) {
             let row = Some(hit.row as usize).filter(|row| *row < block.len);
             if let (Some(row), Some(rule)) = (row, rules.get(hit.rule)) {
                 let alert = Alert::new(rule, block.event(row), origin);
