@@ -3,9 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::field::{Field, fields};
-use super::record::{Record, Stamp};
-use super::record_type::RecordType;
+use ctrace_trace::audit::{Field, Record, RecordType, Stamp, fields};
 
 /// Longest text of an event; an execve with two megabytes of arguments has more and is cut, at whole records.
 pub const MAX_RAW: usize = 1 << 20;
