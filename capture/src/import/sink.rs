@@ -250,6 +250,7 @@ impl<'a> Sink<'a> {
                 size: Some(SEGMENT),
                 ..Rotation::default()
             },
+            block_span_ns: None,
             ..CaseConfig::new(id, Schema::current())
         };
         let mut state = self.state.take();

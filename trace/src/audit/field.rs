@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use memchr::{memchr, memchr2, memchr3};
+
 use super::record::{decimal, split_at_byte};
 
 /// One `name=value`.
@@ -48,8 +50,7 @@ impl<'a> Iterator for Fields<'a> {
             if self.rest.is_empty() {
                 return None;
             }
-            let end = self.rest.iter().position(|b| *b == b'=' || b.is_ascii_whitespace());
-            let (name, after) = self.rest.split_at_checked(end?)?;
+            let (name, after) = self.rest.split_at_checked(memchr3(b'=', b' ', b'\t', self.rest)?)?;
             let Some(value) = after.strip_prefix(b"=") else {
                 self.rest = after;
                 continue;
@@ -81,12 +82,12 @@ fn take_value(text: &[u8]) -> (Value<'_>, &[u8]) {
         return (Value::Quoted(value), rest);
     }
     if text.starts_with(b"{")
-        && let Some(end) = text.iter().position(|b| *b == b'}')
+        && let Some(end) = memchr(b'}', text)
         && let Some((value, rest)) = text.split_at_checked(end + 1)
     {
         return (Value::Bare(value), rest);
     }
-    let end = text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());
+    let end = memchr2(b' ', b'\t', text).unwrap_or(text.len());
     let value = text.get(..end).unwrap_or(text);
     // The end of a list of fields is no part of its last value.
     let value = value.strip_suffix(b"'").unwrap_or(value);

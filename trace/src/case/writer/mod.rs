@@ -15,9 +15,6 @@ use crate::event::{Arg, Event, EventType};
 use crate::segment::{About, CaseId, Previous, SegmentError, SegmentHeader, SegmentWriter, Totals};
 use folder::{Folder, Start};
 
-/// A block is closed when its events span this much time: what a killed recorder loses at most.
-const BLOCK_SPAN_NS: u64 = 1_000_000_000;
-
 /// Gives what each new segment starts from. Called at the first event of a segment: must not take long.
 pub type Opener = Box<dyn FnMut() -> Opening + Send>;
 
@@ -107,9 +104,11 @@ impl CaseWriter {
     }
 
     fn spans_too_much(&self, ts: u64) -> bool {
-        self.builder
-            .time_range()
-            .is_some_and(|(min, max)| max.max(ts) - min.min(ts) >= BLOCK_SPAN_NS)
+        let Some(most) = self.config.block_span_ns else {
+            return false;
+        };
+        let range = self.builder.time_range();
+        range.is_some_and(|(min, max)| max.max(ts) - min.min(ts) >= most)
     }
 
     fn note_gap(&mut self, event: &Event<'_>) {
