@@ -1,7 +1,8 @@
 //! The audit source: the kernel's audit records, grouped into events.
 //!
-//! [`Grouper`] is pure, as the records and fields of [`ctrace_trace::audit`] are, and serves live capture and file import alike; [`AuditSource`] listens
-//! to the kernel, beside a daemon or as one; [`rules`] and [`LoadedRules`] are about what it audits.
+//! [`Grouper`] is pure, as the records and fields of [`ctrace_trace::audit`] are, and serves live capture and file
+//! import alike; [`AuditSource`] listens to the kernel, beside a daemon or as one; [`rules`] and [`LoadedRules`] are about
+//! what it audits.
 
 mod control;
 mod emit;
