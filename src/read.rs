@@ -1,6 +1,7 @@
 //! `ctrace read`: the events of a case, one a line.
 
 mod questions;
+mod records;
 
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
@@ -22,6 +23,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::progress::Progress;
 use crate::{diagnosis, exit, output};
 use questions::Questions;
+use records::Records;
 
 /// What a line shows unless `-p` says otherwise.
 const DEFAULT_FORMAT: &str =
@@ -40,6 +42,9 @@ pub(crate) struct Args {
     /// One JSON object a line, with every field that the event has
     #[arg(long)]
     json: bool,
+    /// Show audit events record by record with what their fields mean, as `ausearch -i` does
+    #[arg(long, conflicts_with_all = ["format", "json", "relative"])]
+    interpret: bool,
     /// Stop after this many events
     #[arg(short = 'n', long, value_name = "N")]
     limit: Option<u64>,
@@ -155,10 +160,14 @@ impl Args {
     /// What prints events; `None` when the format is wrong, which has then been told.
     fn printer(&self) -> Option<Printer> {
         if self.json {
-            return Some(Printer::Json(json_fields()));
+            return Some(Printer::Json(json_fields(), Records::default()));
         }
-        let format = self.format.as_deref().unwrap_or(DEFAULT_FORMAT);
-        checked(format, Format::parse(format)).map(Printer::Text)
+        let text = self.format.as_deref().unwrap_or(DEFAULT_FORMAT);
+        let format = checked(text, Format::parse(text))?;
+        Some(match self.interpret {
+            true => Printer::Records(format, Records::default()),
+            false => Printer::Text(format),
+        })
     }
 }
 
@@ -169,7 +178,9 @@ fn checked<T>(text: &str, parsed: Result<T, Diagnostics>) -> Option<T> {
 
 enum Printer {
     Text(Format),
-    Json(Vec<&'static Field>),
+    /// Records of audit events; other events as text.
+    Records(Format, Records),
+    Json(Vec<&'static Field>, Records),
 }
 
 struct Reading {
@@ -197,6 +208,9 @@ impl Reading {
         let Some(last) = blocks.last() else {
             return Ok(problems);
         };
+        if let Printer::Records(_, records) | Printer::Json(_, records) = &self.printer {
+            records.learn(case);
+        }
         self.next = last.head().first_seq.saturating_add(u64::from(last.head().events));
         let progress = Progress::new(case.totals().events.min(self.left));
         let late = (resolve == Resolve::Case).then(|| case.late_facts(output::threads()));
@@ -314,14 +328,19 @@ impl Printer {
     fn need(&self) -> Need {
         match self {
             Printer::Text(format) => format.needs(),
-            Printer::Json(_) => Need::ALL,
+            Printer::Records(format, _) => format.needs() | Need::KIND | Need::ARGS_HOT,
+            Printer::Json(..) => Need::ALL,
         }
     }
 
     fn line(&self, event: EventView<'_>) -> anyhow::Result<String> {
         Ok(match self {
             Printer::Text(format) => format.render(event),
-            Printer::Json(fields) => output::visible_json(&serde_json::to_string(&object(event, fields))?).into_owned(),
+            Printer::Records(format, records) => records.lines(event).unwrap_or_else(|| format.render(event)),
+            Printer::Json(fields, records) => {
+                let object = object(event, fields, records);
+                output::visible_json(&serde_json::to_string(&object)?).into_owned()
+            }
         })
     }
 }
@@ -333,7 +352,7 @@ fn json_fields() -> Vec<&'static Field> {
     catalogue::all().filter(|f| wanted(f) && f.name != "evt.args").collect()
 }
 
-fn object(event: EventView<'_>, fields: &[&'static Field]) -> Json {
+fn object(event: EventView<'_>, fields: &[&'static Field], records: &Records) -> Json {
     let mut object = Map::new();
     object.insert("evt.num".to_owned(), json!(event.seq()));
     object.insert("evt.time.iso8601".to_owned(), json!(output::time(event.ts())));
@@ -343,6 +362,9 @@ fn object(event: EventView<'_>, fields: &[&'static Field]) -> Json {
         if value != Value::Absent {
             object.insert(field.name.to_owned(), typed(value));
         }
+    }
+    if let Some(records) = records.json(event) {
+        object.insert("audit.records".to_owned(), records);
     }
     if let Some(spec) = event.spec() {
         let args: Map<String, Json> = spec

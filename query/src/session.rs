@@ -127,6 +127,7 @@ impl Session {
             session.context.register_table(folder::quoted(&name), table)?;
             names.push(name);
         }
+        functions::audit::register(&session.context, &session.sources);
         session.finish(names)?;
         Ok(session)
     }

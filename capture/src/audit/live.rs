@@ -9,9 +9,9 @@ use std::thread::{self, JoinHandle};
 use super::control::Control;
 use super::event::AuditEvent;
 use super::netlink::{AuditError, AuditStatus, Listener};
-use super::record_type::RecordType;
 use super::rules::Rule;
 use super::worker::Worker;
+use ctrace_trace::audit::RecordType;
 
 /// What the kernel may hold for this reader: some tens of thousands of records.
 const SOCKET_BUFFER: usize = 32 << 20;

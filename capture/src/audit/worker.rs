@@ -11,10 +11,9 @@ use super::event::AuditEvent;
 use super::group::Grouper;
 use super::live::{AuditMessage, AuditSource, Loss, Progress};
 use super::netlink::{AuditStatus, Received};
-use super::record::Record;
-use super::record_type::RecordType;
 use crate::host::{boot_time_ns, hurry, utc_ns as now_ns};
 use crate::privileges;
+use ctrace_trace::audit::{Record, RecordType};
 
 /// How often open events are looked at, and whether the source was stopped.
 const TICK: Duration = Duration::from_millis(20);

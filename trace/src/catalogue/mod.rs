@@ -6,7 +6,7 @@
 
 mod arguments;
 mod audit;
-mod clock;
+pub(crate) mod clock;
 mod container;
 mod docker;
 mod event;

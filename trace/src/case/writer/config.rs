@@ -32,7 +32,13 @@ pub struct CaseConfig {
     pub sync: bool,
     /// zstd level of the blocks; 1 is right for recorders.
     pub level: i32,
+    /// A block is closed when its events span this much time: what a killed recorder loses at most. `None` for what can
+    /// be written again, such as an import: blocks are then full, however far apart their events are.
+    pub block_span_ns: Option<u64>,
 }
+
+/// See [`CaseConfig::block_span_ns`]; what recorders take.
+const BLOCK_SPAN_NS: u64 = 1_000_000_000;
 
 impl CaseConfig {
     /// A configuration without rotation for a new case.
@@ -49,6 +55,7 @@ impl CaseConfig {
             max_bytes: None,
             sync: false,
             level: 1,
+            block_span_ns: Some(BLOCK_SPAN_NS),
         }
     }
 }

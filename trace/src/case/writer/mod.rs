@@ -16,9 +16,6 @@ use crate::segment::{About, CaseId, Previous, Room, SegmentError, SegmentHeader,
 use folder::{Folder, Start};
 use gaps::Gaps;
 
-/// A block is closed when its events span this much time: what a killed recorder loses at most.
-const BLOCK_SPAN_NS: u64 = 1_000_000_000;
-
 /// Gives what each new segment starts from. Called at the first event of a segment: must not take long.
 pub type Opener = Box<dyn FnMut() -> Opening + Send>;
 
@@ -125,9 +122,11 @@ impl CaseWriter {
     }
 
     fn spans_too_much(&self, ts: u64) -> bool {
-        self.builder
-            .time_range()
-            .is_some_and(|(min, max)| max.max(ts) - min.min(ts) >= BLOCK_SPAN_NS)
+        let Some(most) = self.config.block_span_ns else {
+            return false;
+        };
+        let range = self.builder.time_range();
+        range.is_some_and(|(min, max)| max.max(ts) - min.min(ts) >= most)
     }
 
     /// Writes the events taken so far as a block, whatever its size. What cannot be written becomes a gap of the next block

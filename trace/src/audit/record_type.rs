@@ -30,6 +30,25 @@ impl RecordType {
     /// The command line of the process.
     pub const PROCTITLE: RecordType = RecordType(1327);
 
+    /// A group was added.
+    pub const ADD_GROUP: RecordType = RecordType(1116);
+    /// A group was deleted.
+    pub const DEL_GROUP: RecordType = RecordType(1117);
+    /// A group was changed.
+    pub const GRP_MGMT: RecordType = RecordType(1132);
+    /// A message queue was opened.
+    pub const MQ_OPEN: RecordType = RecordType(1312);
+    /// A packet that a rule of the firewall tells of.
+    pub const NETFILTER_PKT: RecordType = RecordType(1324);
+    /// What seccomp did to a call.
+    pub const SECCOMP: RecordType = RecordType(1326);
+    /// A request of io_uring.
+    pub const URINGOP: RecordType = RecordType(1336);
+    /// A decision of a security module.
+    pub const AVC: RecordType = RecordType(1400);
+    /// A key of a program.
+    pub const CRYPTO_KEY_USER: RecordType = RecordType(2404);
+
     /// The type of a name as logs have it, including `UNKNOWN[1234]`.
     pub fn from_name(name: &[u8]) -> Option<RecordType> {
         static BY_NAME: LazyLock<HashMap<&[u8], u16>> =

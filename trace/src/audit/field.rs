@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use memchr::{memchr, memchr2, memchr3};
+
 use super::record::{decimal, split_at_byte};
 
 /// One `name=value`.
@@ -11,6 +13,10 @@ pub struct Field<'a> {
     pub name: &'a [u8],
     /// The value.
     pub value: Value<'a>,
+    /// Where the value begins in the text, with its quote.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
 }
 
 /// A value as it is written.
@@ -25,12 +31,13 @@ pub enum Value<'a> {
 
 /// The fields of a text, in order. The fields inside `msg='…'` come in its place; words that are no field are left out.
 pub fn fields(text: &[u8]) -> Fields<'_> {
-    Fields { rest: text }
+    Fields { text, rest: text }
 }
 
 /// See [`fields`].
 #[derive(Clone, Debug)]
 pub struct Fields<'a> {
+    text: &'a [u8],
     rest: &'a [u8],
 }
 
@@ -43,8 +50,7 @@ impl<'a> Iterator for Fields<'a> {
             if self.rest.is_empty() {
                 return None;
             }
-            let end = self.rest.iter().position(|b| *b == b'=' || b.is_ascii_whitespace());
-            let (name, after) = self.rest.split_at_checked(end?)?;
+            let (name, after) = self.rest.split_at_checked(memchr3(b'=', b' ', b'\t', self.rest)?)?;
             let Some(value) = after.strip_prefix(b"=") else {
                 self.rest = after;
                 continue;
@@ -54,10 +60,17 @@ impl<'a> Iterator for Fields<'a> {
                 self.rest = inner;
                 continue;
             }
+            let start = self.text.len().saturating_sub(value.len());
             let (value, rest) = take_value(value);
             self.rest = rest;
             if !name.is_empty() {
-                return Some(Field { name, value });
+                let end = self.text.len().saturating_sub(rest.len());
+                return Some(Field {
+                    name,
+                    value,
+                    start,
+                    end,
+                });
             }
         }
     }
@@ -69,14 +82,18 @@ fn take_value(text: &[u8]) -> (Value<'_>, &[u8]) {
         return (Value::Quoted(value), rest);
     }
     if text.starts_with(b"{")
-        && let Some(end) = text.iter().position(|b| *b == b'}')
+        && let Some(end) = memchr(b'}', text)
         && let Some((value, rest)) = text.split_at_checked(end + 1)
     {
         return (Value::Bare(value), rest);
     }
-    let end = text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());
-    let (value, rest) = text.split_at_checked(end).unwrap_or((text, &[]));
-    (Value::Bare(value.strip_suffix(b"'").unwrap_or(value)), rest)
+    let end = memchr2(b' ', b'\t', text).unwrap_or(text.len());
+    let value = text.get(..end).unwrap_or(text);
+    // The end of a list of fields is no part of its last value.
+    let value = value.strip_suffix(b"'").unwrap_or(value);
+    // Old programs separate fields with commas.
+    let value = value.strip_suffix(b",").unwrap_or(value);
+    (Value::Bare(value), text.get(value.len()..).unwrap_or_default())
 }
 
 impl<'a> Value<'a> {

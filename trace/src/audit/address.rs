@@ -4,6 +4,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::field::unhex;
 
+/// Families of addresses (`linux/socket.h`).
+const AF_UNIX: u16 = 1;
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+const AF_NETLINK: u16 = 16;
+
 /// A decoded `saddr=`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
@@ -35,11 +41,11 @@ impl Address {
         } else {
             u16::from_be_bytes(family)
         };
-        let address = match i32::from(family) {
-            libc::AF_INET => inet(&bytes),
-            libc::AF_INET6 => inet6(&bytes),
-            libc::AF_UNIX => bytes.get(2..).map(|path| Address::Unix(unix_name(path))),
-            libc::AF_NETLINK => bytes_at::<4>(&bytes, 4).map(|pid| Address::Netlink {
+        let address = match family {
+            AF_INET => inet(&bytes),
+            AF_INET6 => inet6(&bytes),
+            AF_UNIX => bytes.get(2..).map(|path| Address::Unix(unix_name(path))),
+            AF_NETLINK => bytes_at::<4>(&bytes, 4).map(|pid| Address::Netlink {
                 pid: if little {
                     u32::from_le_bytes(pid)
                 } else {
