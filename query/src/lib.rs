@@ -33,6 +33,7 @@ mod state_table;
 mod statement;
 mod tables;
 mod text_table;
+pub mod tree;
 mod type_name;
 mod union;
 mod values;

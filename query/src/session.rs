@@ -15,7 +15,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::alerts::{self, Alerts, ReplayRules};
+use crate::alerts::{self, AlertRow, Alerts, ReplayRules};
 use crate::as_of;
 use crate::cancel::Cancel;
 use crate::error::QueryError;
@@ -276,13 +276,21 @@ impl Session {
     /// [`QueryError::Statement`] where it is wrong.
     pub fn sql(&self, text: &str) -> Result<Answer<'_>, QueryError> {
         self.cancel.reset();
+        self.sql_until(text, self.cancel.clone())
+    }
+
+    /// Starts a statement that `cancel` cancels, and nothing else: for statements that run side by side.
+    ///
+    /// # Errors
+    /// As [`Session::sql`].
+    pub fn sql_until(&self, text: &str, cancel: Cancel) -> Result<Answer<'_>, QueryError> {
         let start = async {
             self.lineage.prepare(&self.context, text).await?;
             let plan = statement::plan(&self.context, text, &self.tables).await?;
             let frame = self.context.execute_logical_plan(plan).await?;
             Ok::<_, QueryError>(frame.execute_stream().await?)
         };
-        let mut stream = self.handle.block_on(self.cancel.or(start))??;
+        let mut stream = self.handle.block_on(cancel.or(start))??;
         let schema = stream.schema();
         let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
         // In a task of its own: an operator that computes for long without a pause must not keep the caller from
@@ -296,6 +304,7 @@ impl Session {
         });
         Ok(Answer {
             session: self,
+            cancel,
             schema,
             batches,
             task,
@@ -309,6 +318,22 @@ impl Session {
     /// As [`Session::sql`], and where it fails while it runs.
     pub fn batches(&self, text: &str) -> Result<Vec<RecordBatch>, QueryError> {
         self.sql(text)?.collect()
+    }
+
+    /// The alerts of each case among the data, as table function `alerts` gives them; none over exports.
+    ///
+    /// # Errors
+    /// What `replay` says.
+    pub fn alerts<E: From<QueryError>>(
+        &self,
+        mut replay: impl FnMut(&Case) -> Result<Vec<AlertRow>, E>,
+    ) -> Result<(SchemaRef, Vec<RecordBatch>), E> {
+        let mut batches = Vec::new();
+        for source in &self.sources {
+            let rows = replay(source.case())?;
+            batches.push(alerts::rows(&rows, source).map_err(QueryError::from)?);
+        }
+        Ok((alerts::table_schema(), batches))
     }
 
     /// What is damaged in the data that was read so far, beside [`Case::problems`]: its rows are missing in results.
@@ -343,6 +368,7 @@ const BATCHES_AHEAD: usize = 2;
 /// The result of a statement, batch by batch.
 pub struct Answer<'s> {
     session: &'s Session,
+    cancel: Cancel,
     schema: SchemaRef,
     batches: mpsc::Receiver<datafusion::common::Result<RecordBatch>>,
     task: JoinHandle<()>,
@@ -364,8 +390,8 @@ impl Iterator for Answer<'_> {
         if self.ended {
             return None;
         }
-        let Session { handle, cancel, .. } = self.session;
-        match handle.block_on(cancel.or(self.batches.recv())) {
+        let handle = &self.session.handle;
+        match handle.block_on(self.cancel.or(self.batches.recv())) {
             Ok(Some(batch)) => Some(batch.map_err(QueryError::from)),
             Ok(None) => {
                 self.ended = true;
