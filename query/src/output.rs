@@ -193,8 +193,11 @@ pub(crate) fn unique(schema: &Schema) -> Vec<String> {
     schema.fields().iter().map(unique).collect()
 }
 
-/// A JSON object has a name once.
-fn unique_names(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+/// The same rows with names that are there once, as JSON objects and data frames need them.
+///
+/// # Errors
+/// None in practice: columns and names fit together.
+pub fn unique_names(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let schema = batch.schema();
     let fields: Vec<Field> = unique(&schema)
         .into_iter()

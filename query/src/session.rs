@@ -21,6 +21,7 @@ use crate::cancel::Cancel;
 use crate::error::QueryError;
 use crate::folder;
 use crate::functions::{self, FunctionInfo, Lineage};
+use crate::param::{self, Param};
 use crate::source::CaseSource;
 use crate::statement;
 use crate::tables::{ColumnInfo, Table};
@@ -276,17 +277,21 @@ impl Session {
     /// [`QueryError::Statement`] where it is wrong.
     pub fn sql(&self, text: &str) -> Result<Answer<'_>, QueryError> {
         self.cancel.reset();
-        self.sql_until(text, self.cancel.clone())
+        self.sql_with(text, &[], self.cancel.clone())
     }
 
-    /// Starts a statement that `cancel` cancels, and nothing else: for statements that run side by side.
+    /// Starts a statement with values for its placeholders. `cancel` cancels it, and nothing else: statements may run side
+    /// by side.
     ///
     /// # Errors
-    /// As [`Session::sql`].
-    pub fn sql_until(&self, text: &str, cancel: Cancel) -> Result<Answer<'_>, QueryError> {
+    /// As [`Session::sql`], and where a placeholder has no value.
+    pub fn sql_with(&self, text: &str, params: &[(String, Param)], cancel: Cancel) -> Result<Answer<'_>, QueryError> {
         let start = async {
             self.lineage.prepare(&self.context, text).await?;
-            let plan = statement::plan(&self.context, text, &self.tables).await?;
+            let mut plan = statement::plan(&self.context, text, &self.tables).await?;
+            if !params.is_empty() {
+                plan = plan.with_param_values(param::values(params))?;
+            }
             let frame = self.context.execute_logical_plan(plan).await?;
             Ok::<_, QueryError>(frame.execute_stream().await?)
         };
@@ -334,6 +339,11 @@ impl Session {
             batches.push(alerts::rows(&rows, source).map_err(QueryError::from)?);
         }
         Ok((alerts::table_schema(), batches))
+    }
+
+    /// The cases among the data.
+    pub fn cases(&self) -> impl Iterator<Item = &Case> {
+        self.sources.iter().map(|s| s.case())
     }
 
     /// What is damaged in the data that was read so far, beside [`Case::problems`]: its rows are missing in results.
