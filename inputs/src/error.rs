@@ -38,6 +38,25 @@ impl InputError {
     }
 }
 
+impl InputError {
+    /// What is wrong in one line, for messages that have only one.
+    pub fn line(&self) -> String {
+        match self {
+            InputError::Rules { wrong, .. } => {
+                let all: Vec<String> = wrong.iter().take(3).map(ToString::to_string).collect();
+                let more = wrong.len().saturating_sub(all.len());
+                let more = if more > 0 {
+                    format!("; {more} more")
+                } else {
+                    String::new()
+                };
+                format!("{}{more}", all.join("; "))
+            }
+            InputError::Io { .. } | InputError::Usage(_) => self.to_string(),
+        }
+    }
+}
+
 /// The text of a file by its name.
 pub(crate) fn find<'t>(texts: &'t [(String, String)], name: &str) -> Option<&'t str> {
     texts.iter().find(|t| t.0 == name).map(|t| t.1.as_str())

@@ -22,6 +22,7 @@ mod functions;
 pub mod library;
 pub mod output;
 mod param;
+mod pauses;
 mod process_id;
 mod process_table;
 mod processes;

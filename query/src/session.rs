@@ -8,6 +8,7 @@ use arrow::record_batch::RecordBatch;
 use ctrace_trace::case::Case;
 use ctrace_trace::segment::Problem;
 use datafusion::catalog::TableProvider;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
@@ -22,6 +23,7 @@ use crate::error::QueryError;
 use crate::folder;
 use crate::functions::{self, FunctionInfo, Lineage};
 use crate::param::{self, Param};
+use crate::pauses::PausingJoins;
 use crate::source::CaseSource;
 use crate::statement;
 use crate::tables::{ColumnInfo, Table};
@@ -201,7 +203,13 @@ impl Session {
         if let Some(limit) = options.memory_limit {
             environment = environment.with_memory_limit(limit, 1.0);
         }
-        let context = SessionContext::new_with_config_rt(config, Arc::new(environment.build()?));
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(Arc::new(environment.build()?))
+            .with_default_features()
+            .with_physical_optimizer_rule(Arc::new(PausingJoins))
+            .build();
+        let context = SessionContext::new_with_state(state);
         let lineage = functions::register(&context);
         let handle = runtime.handle().clone();
         Ok(Session {

@@ -185,7 +185,7 @@ fn open(paths: &[PathBuf], options: Options) -> PyResult<Session> {
     }
     let session = ctrace_query::Session::over(data, &options).map_err(|e| error::of_query(&e))?;
     let function = alerts::function(&options, |files| {
-        rules::load(files, &LoadOptions::default()).map_err(|e| e.to_string())
+        rules::load(files, &LoadOptions::default()).map_err(|e| e.line())
     });
     Ok(Session {
         session: Arc::new(session.with_rules(function)),

@@ -8,6 +8,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use ctrace_trace::case::{CaseConfig, CaseWriter, Opening};
+use ctrace_trace::event::{Arg, Event, EventType};
+use ctrace_trace::schema::Schema;
+use ctrace_trace::segment::{CaseId, ClockReading};
+
 /// Says on stderr and in the file that `CTRACE_SKIPPED` names that a test was not run.
 fn skip(test: &str, reason: &str) {
     let line = format!("SKIP {test}: {reason}\n");
@@ -40,6 +45,40 @@ fn install(package: &Path, into: &Path) {
     fs::copy(&library, target.join("_ctrace.abi3.so")).expect("the extension module was built");
 }
 
+/// A case whose recorder lost 42 events: no sample did.
+fn write_lossy_case(folder: &Path) {
+    let clock = ClockReading {
+        realtime_ns: 1_795_219_190_000_000_000,
+        ..ClockReading::default()
+    };
+    let opener = move || Opening { clock, state: None };
+    let schema = Schema::current();
+    let config = CaseConfig::new(CaseId(*b"a case of losses"), schema.clone());
+    let mut writer = CaseWriter::create(folder, config, Box::new(opener)).expect("a case");
+    let given = [
+        ("source", Arg::Str(b"syscall")),
+        ("class", Arg::Num(0)),
+        ("count", Arg::Num(42)),
+    ];
+    let params = &schema.get(EventType::GAP).expect("declared").params;
+    let arg = |name: &str| given.iter().find(|(n, _)| *n == name).map_or(Arg::None, |(_, a)| *a);
+    let args: Vec<Arg<'_>> = params.iter().map(|p| arg(&p.name)).collect();
+    let event = Event {
+        ts: clock.realtime_ns,
+        kind: EventType::GAP,
+        cpu: 0,
+        tid: 0,
+        image: None,
+        ret: None,
+        fd_num: None,
+        fd: None,
+        args: &args,
+        data: b"",
+    };
+    writer.push(&event).expect("the event is taken");
+    writer.finish().expect("the case is finished");
+}
+
 #[test]
 fn package() {
     let Some(python) = std::env::var_os("CTRACE_TEST_PYTHON").filter(|p| !p.is_empty()) else {
@@ -48,11 +87,14 @@ fn package() {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let scratch = tempfile::tempdir().expect("a folder");
     install(package, scratch.path());
+    let lossy = scratch.path().join("lossy");
+    write_lossy_case(&lossy);
     let output = Command::new(python)
         .args(["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "tests"])
         .current_dir(package)
         .env("PYTHONPATH", scratch.path())
         .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("CTRACE_LOSSY_CASE", lossy)
         .env("CTRACE_COMMAND", built().join("ctrace"))
         .output()
         .expect("pytest runs");

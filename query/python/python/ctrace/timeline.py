@@ -73,7 +73,7 @@ class Timeline:
         dates = need("matplotlib.dates", "a plot")
         rules = self._alerts_by_rule()
         if axes is None:
-            heights = [1.0 + 0.22 * len(rules), 2.6] if rules else [2.6]
+            heights = [0.5 + 0.3 * len(rules), 2.6] if rules else [2.6]
             shape = figure.Figure(figsize=(10, sum(heights) + 0.6), layout="constrained", facecolor="white")
             all_axes = shape.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
             axes = all_axes[-1]
@@ -91,6 +91,7 @@ class Timeline:
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator, tz=datetime.timezone.utc))
         axes.set_xlim(left[0], left[-1] + width)
+        axes.set_ylim(0, max(1, max(bottom)) * 1.06)
         axes.set_ylabel(f"events in {_span(self._width)}")
         axes.set_xlabel("time, UTC")
         axes.spines[["top", "right"]].set_visible(False)
@@ -129,6 +130,7 @@ def _draw_alerts(axes: Any, rules: list[tuple[str, list[int]]], dates: Any) -> N
     axes.set_ylim(len(rules) - 0.4, -0.6)
     axes.set_title("alerts", loc="left", fontsize="medium")
     axes.tick_params(axis="x", labelbottom=False, length=0)
+    axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", color="#EEEEEE")
     axes.spines[["top", "right", "bottom", "left"]].set_visible(False)
 
