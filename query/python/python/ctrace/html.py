@@ -8,7 +8,11 @@ from typing import Iterable, Sequence
 #: Longer values are cut; the data has all of them.
 MAX_CHARACTERS = 300
 
-_STYLE = "text-align:{align};vertical-align:top;white-space:pre-wrap;overflow-wrap:anywhere;max-width:60em"
+#: Shorter values stand in one line, so that a table with many columns is scrolled and not squeezed.
+ONE_LINE = 60
+
+_SHORT = "text-align:{align};vertical-align:top;white-space:pre"
+_LONG = "text-align:{align};vertical-align:top;white-space:pre-wrap;overflow-wrap:anywhere;min-width:30em;max-width:60em"
 
 
 def cut(text: str) -> str:
@@ -22,11 +26,11 @@ def table(names: Sequence[tuple[str, bool]], rows: Iterable[Sequence[str]], note
     def line(tag: str, cells: Sequence[str]) -> str:
         out = []
         for (_, right), cell in zip(names, cells):
-            style = _STYLE.format(align="right" if right else "left")
+            style = (_SHORT if len(cell) <= ONE_LINE else _LONG).format(align="right" if right else "left")
             out.append(f'<{tag} style="{style}">{escape(cut(cell))}</{tag}>')
         return f"<tr>{''.join(out)}</tr>"
 
     head = line("th", [name for name, _ in names])
     body = "".join(line("td", row) for row in rows)
     foot = f"<p>{escape(note)}</p>" if note else ""
-    return f"<div><table><thead>{head}</thead><tbody>{body}</tbody></table>{foot}</div>"
+    return f'<div style="overflow-x:auto"><table><thead>{head}</thead><tbody>{body}</tbody></table></div>{foot}'
