@@ -1,6 +1,7 @@
 //! What is wrong with rules, filters and formats, on stderr.
 
 use ctrace_inputs::diagnosis;
+pub(crate) use ctrace_inputs::diagnosis::mark;
 use ctrace_replay::Diagnostic;
 
 use crate::output;

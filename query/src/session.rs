@@ -22,6 +22,7 @@ use crate::cancel::Cancel;
 use crate::error::QueryError;
 use crate::folder;
 use crate::functions::{self, FunctionInfo, Lineage};
+use crate::group_pushdown::GroupPushdown;
 use crate::param::{self, Param};
 use crate::pauses::PausingJoins;
 use crate::source::CaseSource;
@@ -207,6 +208,7 @@ impl Session {
             .with_config(config)
             .with_runtime_env(Arc::new(environment.build()?))
             .with_default_features()
+            .with_physical_optimizer_rule(Arc::new(GroupPushdown))
             .with_physical_optimizer_rule(Arc::new(PausingJoins))
             .build();
         let context = SessionContext::new_with_state(state);
@@ -303,7 +305,8 @@ impl Session {
             let frame = self.context.execute_logical_plan(plan).await?;
             Ok::<_, QueryError>(frame.execute_stream().await?)
         };
-        let mut stream = self.handle.block_on(cancel.or(start))??;
+        let started = self.handle.block_on(cancel.or(start))?;
+        let mut stream = started.map_err(|e| e.in_statement(text))?;
         let schema = stream.schema();
         let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
         // In a task of its own: an operator that computes for long without a pause must not keep the caller from

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ctrace_inputs::InputError;
+use ctrace_inputs::{InputError, diagnosis};
 use ctrace_query::QueryError;
 use ctrace_trace::case::CaseError;
 use ctrace_trace::escape;
@@ -26,9 +26,14 @@ create_exception!(ctrace, DataError, Error, "The case or export cannot be opened
 
 /// An error of a statement.
 pub(crate) fn of_query(error: &QueryError) -> PyErr {
-    let message = escape::text(&error.to_string());
+    let mut message = escape::text(&error.to_string());
+    if let Some((line, column)) = error.place() {
+        message = format!("{message}\n{}", diagnosis::mark(line, column));
+    }
     match error {
-        QueryError::Statement(_) | QueryError::ReadOnly(_) => StatementError::new_err(message),
+        QueryError::Statement(_) | QueryError::Located { .. } | QueryError::ReadOnly(_) => {
+            StatementError::new_err(message)
+        }
         QueryError::Data(_) | QueryError::NoTables(_) | QueryError::Io { .. } => DataError::new_err(message),
         QueryError::Cancelled
         | QueryError::Memory(_)

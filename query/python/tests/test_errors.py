@@ -17,7 +17,7 @@ RULES = ATTACK / "rules.yaml"
 @pytest.mark.parametrize(
     "sql, error, message",
     [
-        ("SELECT proc_nam FROM events", ctrace.StatementError, "did you mean `proc_name`.*line 1, column 8"),
+        ("SELECT proc_nam FROM events", ctrace.StatementError, r"did you mean `proc_name`.*line 1, column 8\)\n    SELECT proc_nam FROM events\n           \^"),
         ("SELECT * FROM event", ctrace.StatementError, "no table `event`; did you mean `events`"),
         ("SELEC 1", ctrace.StatementError, "Expected"),
         ("DELETE FROM events", ctrace.StatementError, "only read"),
