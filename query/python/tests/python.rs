@@ -27,11 +27,10 @@ fn skip(test: &str, reason: &str) {
     }
 }
 
-/// Where Cargo puts what it builds in this profile: the folder above that of this test.
+/// Where Cargo puts what it builds for tests: the folder of this test.
 fn built() -> PathBuf {
     let test = std::env::current_exe().expect("this test");
-    let folder = test.parent().and_then(Path::parent);
-    folder.expect("target/PROFILE/deps").to_owned()
+    test.parent().expect("target/PROFILE/deps").to_owned()
 }
 
 /// A folder with the package as it is when installed.
@@ -44,6 +43,7 @@ fn install(package: &Path, into: &Path) {
             fs::copy(&path, target.join(path.file_name().expect("a name"))).expect("copied");
         }
     }
+    // Not the one in the folder above: Cargo brings that up to date only when the library itself was asked for.
     let library = built().join("libctrace_python.so");
     assert!(library.is_file(), "the extension module was built");
     symlink(&library, target.join("_ctrace.abi3.so")).expect("linked");
@@ -114,7 +114,7 @@ fn package() {
         .env("PYTHONPATH", installed)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("CTRACE_LOSSY_CASE", lossy)
-        .env("CTRACE_COMMAND", built().join("ctrace"))
+        .env("CTRACE_COMMAND", built().join("../ctrace"))
         .output()
         .expect("pytest runs");
     let text = String::from_utf8_lossy(&output.stdout);
