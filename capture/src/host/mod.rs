@@ -19,6 +19,7 @@ mod sockets;
 
 pub use cgroup::container_of;
 pub use cgroup_tree::CgroupTree;
+pub(crate) use clock::coarse_tick_ns;
 pub use clock::{Clock, Step, audit_utc_ns, boot_time_ns, utc_ns};
 pub(crate) use directory::{mount_namespace, real_directory};
 pub use facts::HostFacts;
@@ -27,7 +28,7 @@ pub use fd::{HostFd, read_fd, read_fds};
 pub use modules::{Module, read_modules};
 pub use mounts::{Mount, read_mounts};
 pub use names::{Group, Names, User};
-pub(crate) use priority::hurry;
+pub(crate) use priority::{hurry, stand_back};
 pub use process::{EnvSelection, HostProcess, read_cgroup, read_process};
 pub(crate) use process::{process_ids, read_parent_and_name};
 pub use snapshot::{HostState, read_processes};

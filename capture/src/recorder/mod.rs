@@ -5,6 +5,7 @@
 //! what the slower sources said. What comes later than that is still recorded, with its true time, out of order, and
 //! counted.
 
+mod artifacts;
 mod child;
 mod gaps;
 mod hold;
@@ -18,7 +19,7 @@ mod state;
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -27,6 +28,7 @@ use ctrace_trace::case::{CaseError, CaseWriter, Summary};
 use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::segment::Tool;
 
+use crate::artifact;
 use crate::docker::ContainerImages;
 use crate::docker::logs::LogFollower;
 use crate::host::{Clock, audit_utc_ns, boot_time_ns, hurry, utc_ns};
@@ -35,6 +37,7 @@ use crate::record_args::RecordArgs;
 use crate::resolver::{self, Resolver};
 use crate::syscall::{Record, SyscallSource};
 
+use artifacts::Artifacts;
 use child::Observed;
 use gaps::{Gap, RingLosses};
 use hold::Settled;
@@ -156,6 +159,7 @@ struct Recorder {
     waiting: Waiting,
     queue: Queue,
     images: ContainerImages,
+    artifacts: Artifacts,
     clock: Clock,
     losses: RingLosses,
     states: States,
@@ -172,6 +176,10 @@ impl Recorder {
         let config = beginning.config(args, tool, &sources).map_err(unwritable)?;
         let states = States::start(&beginning, &sources, config.rotation, &args.scope).map_err(unwritable)?;
         let writer = CaseWriter::create(&args.output, config, states.opener())?;
+        let artifacts = match hashing(args, &sources) {
+            Some(config) => Artifacts::start(config).map_err(unwritable)?,
+            None => Artifacts::default(),
+        };
         Ok(Recorder {
             resolver: beginning.resolver(&sources.earlier),
             output: Output::new(
@@ -182,6 +190,7 @@ impl Recorder {
             waiting: Waiting::default(),
             queue: Queue::default(),
             images: ContainerImages::default(),
+            artifacts,
             clock,
             losses: RingLosses::new(utc_ns()),
             sources,
@@ -251,9 +260,7 @@ impl Recorder {
         {
             keep |= privileges::MAPS;
         }
-        // SAFETY: no preconditions.
-        let me = unsafe { libc::geteuid() };
-        if !std::fs::metadata(&args.output).is_ok_and(|case| case.uid() == me) {
+        if is_of_others(&args.output) {
             keep |= privileges::WRITE_ALL;
         }
         if let Err(error) = privileges::keep_only(keep) {
@@ -288,10 +295,12 @@ impl Recorder {
     /// Takes what the sources have; says whether the rings had anything.
     fn take(&mut self) -> bool {
         let polled = match &mut self.sources.syscalls {
-            Some(source) => poll(source, &mut self.waiting),
+            Some(source) => poll(source, &mut self.waiting, &mut self.artifacts, &self.clock),
             None => 0,
         };
         self.listen();
+        let segment = self.output.summary().segments;
+        self.artifacts.answer(utc_ns(), segment, &mut self.queue);
         polled > 0
     }
 
@@ -325,6 +334,7 @@ impl Recorder {
             waiting,
             queue,
             images,
+            artifacts,
             clock,
             ..
         } = self;
@@ -335,7 +345,19 @@ impl Recorder {
                 let clock = resolver::Clock {
                     offset_ns: clock.offset_at(ts),
                 };
-                resolver.record(&record, &clock, &mut |event| output.push(event));
+                let header = record.header();
+                if artifacts.awaits(header) {
+                    resolver.record(&record, &clock, &mut |event| {
+                        if output.push(event) {
+                            artifacts.told(header, event);
+                        }
+                    });
+                    artifacts.passed(header);
+                } else {
+                    resolver.record(&record, &clock, &mut |event| {
+                        output.push(event);
+                    });
+                }
             }
         });
         output.emit_until(clock.utc(horizon), queue, resolver, images);
@@ -445,7 +467,8 @@ impl Recorder {
                 .audit
                 .as_ref()
                 .is_none_or(|a| a.follower.progress().drained_ns == u64::MAX);
-            if begun.elapsed() >= hold && audited && logged && pending == 0 {
+            let read = self.artifacts.is_done(begun);
+            if begun.elapsed() >= hold && audited && logged && read && pending == 0 {
                 break;
             }
             if begun.elapsed() >= DRAIN {
@@ -457,10 +480,32 @@ impl Recorder {
             }
             std::thread::sleep(TICK);
         }
+        self.artifacts.end();
         self.take();
     }
 }
 
-fn poll(source: &mut SyscallSource, waiting: &mut Waiting) -> usize {
-    source.poll_bytes(&mut |record, bytes| waiting.push(record.header().ts, bytes))
+fn poll(source: &mut SyscallSource, waiting: &mut Waiting, artifacts: &mut Artifacts, clock: &Clock) -> usize {
+    source.poll_bytes(&mut |record, bytes| {
+        artifacts.seen(&record, clock);
+        waiting.push(record.header().ts, bytes);
+    })
+}
+
+/// What is to be read of what is executed, if that is asked for and can be known.
+fn hashing(args: &RecordArgs, sources: &Sources) -> Option<artifact::Config> {
+    let executes = args.syscalls.holds(EventType::syscall(libc::SYS_execve as u32));
+    let wanted = sources.syscalls.is_some() && executes && (!args.no_hash || args.collect);
+    wanted.then(|| artifact::Config {
+        hash_limit: args.hash_limit,
+        collect: args.collect.then(|| (args.output.clone(), args.collect_limit)),
+        writes_anywhere: is_of_others(&args.output),
+    })
+}
+
+/// Whether the folder of the case belongs to somebody else.
+fn is_of_others(case: &Path) -> bool {
+    // SAFETY: no preconditions.
+    let me = unsafe { libc::geteuid() };
+    !std::fs::metadata(case).is_ok_and(|case| case.uid() == me)
 }

@@ -82,7 +82,7 @@ pub(crate) fn losses_of(reader: &mut BlockReader, block: &BlockRef) -> Result<Ve
 }
 
 /// What the events of a type in a block say.
-fn each_of<T>(
+pub(crate) fn each_of<T>(
     kind: EventType,
     reader: &mut BlockReader,
     block: &BlockRef,
@@ -167,7 +167,7 @@ impl Case {
         (late.into_values().collect(), problems)
     }
 
-    fn collect<T>(
+    pub(crate) fn collect<T>(
         &self,
         of: impl Fn(&mut BlockReader, &BlockRef) -> Result<Vec<T>, Problem>,
     ) -> (Vec<T>, Vec<Problem>) {

@@ -1,0 +1,271 @@
+//! Finding and opening the file that was executed, and proving that it is that one.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+
+use super::Executed;
+use crate::host::{coarse_tick_ns, mount_namespace};
+
+/// The clock that stamps files is that of the last tick; the conversion between clocks is exact to some microseconds.
+const SLOP_NS: u64 = 500_000;
+
+/// Which file it is. Equal identities at different times are the same contents, but for changes within one tick.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Identity {
+    /// As `st_dev`.
+    pub(crate) dev: u64,
+    pub(crate) ino: u64,
+    /// Nanoseconds since the Unix epoch.
+    pub(crate) ctime: u64,
+    pub(crate) mtime: u64,
+}
+
+/// From where a path is to be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) pid: u32,
+    /// Its parent, which often has the same view and lives longer; 0 when unknown.
+    pub(crate) ppid: u32,
+    /// Its mount namespace; 0 when unknown.
+    pub(crate) mnt_ns: u32,
+}
+
+/// An open file that has the identity that was asked for.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) file: File,
+    pub(super) size: u64,
+    /// Opened through the process that runs it.
+    through_process: bool,
+}
+
+/// What reading a file proved.
+pub(super) enum Proof {
+    /// It is what was executed.
+    Same,
+    /// It is what was in memory when it was read.
+    Memory,
+    /// It may have been written again since.
+    None,
+    /// It was written while it was read.
+    Changed,
+}
+
+impl Identity {
+    /// The identity and the size of an open file, if it is a regular one.
+    pub(super) fn of(file: &File) -> io::Result<(Identity, u64)> {
+        let about = file.metadata()?;
+        if !about.is_file() {
+            return Err(io::Error::other("not a regular file"));
+        }
+        let time = |seconds: i64, fraction: i64| {
+            let seconds = u64::try_from(seconds).unwrap_or(0);
+            seconds
+                .saturating_mul(1_000_000_000)
+                .saturating_add(u64::try_from(fraction).unwrap_or(0))
+        };
+        let identity = Identity {
+            dev: about.dev(),
+            ino: about.ino(),
+            ctime: time(about.ctime(), about.ctime_nsec()),
+            mtime: time(about.mtime(), about.mtime_nsec()),
+        };
+        Ok((identity, about.size()))
+    }
+
+    /// Whether the file on disk is the one that the kernel told of.
+    fn is(&self, found: &Identity, by_times_only: bool) -> bool {
+        let times = (self.ctime, self.mtime) == (found.ctime, found.mtime);
+        times && (by_times_only || (self.dev, self.ino) == (found.dev, found.ino))
+    }
+}
+
+impl Executed {
+    /// Opens it. As long as the process runs it, that leads to the file whatever became of its name.
+    pub(super) fn open(&self) -> Result<Opened, String> {
+        if self.identity.ino == 0 || self.identity.ctime == 0 {
+            return Err("this kernel does not tell which file it is".to_owned());
+        }
+        let running = read_only(&self.link());
+        if let Ok(file) = running
+            && let Some(size) = self.matches(&file)
+            && (!self.is_overlay || self.runs_from_path())
+        {
+            return Ok(Opened {
+                file,
+                size,
+                through_process: true,
+            });
+        }
+        if self.is_memfd || !self.path.starts_with(b"/") {
+            return Err("the process had ended".to_owned());
+        }
+        let mut why = "the process had ended, and its file system is not to be seen from here";
+        for root in self.place.roots() {
+            match below(&root, &self.path) {
+                Ok(file) => match self.matches(&file) {
+                    Some(size) => {
+                        return Ok(Opened {
+                            file,
+                            size,
+                            through_process: false,
+                        });
+                    }
+                    None => why = "the process had ended, and another file has the name",
+                },
+                Err(e) if e.kind() == io::ErrorKind::NotFound => why = "the process had ended, and the file was gone",
+                Err(_) => {}
+            }
+        }
+        Err(why.to_owned())
+    }
+
+    /// The size, where it is the file.
+    fn matches(&self, file: &File) -> Option<u64> {
+        let (found, size) = Identity::of(file).ok()?;
+        self.identity.is(&found, self.is_overlay).then_some(size)
+    }
+
+    fn link(&self) -> String {
+        format!("/proc/{}/exe", self.place.pid)
+    }
+
+    /// Whether the path of what the process runs is that of the exec: for where device and inode do not tell.
+    fn runs_from_path(&self) -> bool {
+        let Ok(target) = std::fs::read_link(self.link()) else {
+            return false;
+        };
+        let target = target.as_os_str().as_bytes();
+        target == self.path || target.strip_suffix(b" (deleted)") == Some(&self.path)
+    }
+
+    /// What it means that the file was read to its end.
+    pub(super) fn proof(&self, opened: &Opened) -> Proof {
+        if self.matches(&opened.file) != Some(opened.size) {
+            return Proof::Changed;
+        }
+        if self.is_memfd {
+            // Whoever made it may write it while it runs, and through a mapping without a trace in its times.
+            return if is_sealed(&opened.file) {
+                Proof::Same
+            } else {
+                Proof::Memory
+            };
+        }
+        let left_alone = self.identity.ctime.saturating_add(coarse_tick_ns() + SLOP_NS) <= self.exec_ns;
+        let runs = opened.through_process
+            && std::fs::metadata(self.link()).is_ok_and(|now| {
+                let then = opened.file.metadata();
+                then.is_ok_and(|then| (then.dev(), then.ino()) == (now.dev(), now.ino()))
+            });
+        if left_alone || runs { Proof::Same } else { Proof::None }
+    }
+}
+
+impl Place {
+    /// Folders from which absolute paths of the process may be looked up.
+    fn roots(self) -> Vec<String> {
+        let of = |pid: u32| format!("/proc/{pid}/root");
+        let mut roots = vec![of(self.pid)];
+        if self.ppid != 0 {
+            roots.push(of(self.ppid));
+        }
+        if self.mnt_ns != 0 && self.mnt_ns == mount_namespace() {
+            roots.push("/".to_owned());
+        }
+        roots
+    }
+
+    /// Opens a file of the process by path, where it is that one.
+    pub(super) fn find(self, path: &[u8], dev: u64, ino: u64) -> Option<(File, Identity, u64)> {
+        self.roots().iter().find_map(|root| {
+            let file = below(root, path).ok()?;
+            let (identity, size) = Identity::of(&file).ok()?;
+            ((identity.dev, identity.ino) == (dev, ino)).then_some((file, identity, size))
+        })
+    }
+}
+
+/// Opens what a descriptor of a process refers to, where it is a regular file.
+pub(super) fn of_descriptor(pid: u32, fd: i32) -> Option<(File, Identity, u64)> {
+    let file = reopened(path_only(None, format!("/proc/{pid}/fd/{fd}").as_bytes(), 0).ok()?).ok()?;
+    let (identity, size) = Identity::of(&file).ok()?;
+    Some((file, identity, size))
+}
+
+/// Opens a file below a folder. The kernel's path has no symbolic links; what became one since is not followed, nor is
+/// anything opened that is no regular file.
+fn below(root: &str, path: &[u8]) -> io::Result<File> {
+    let root = path_only(None, root.as_bytes(), libc::O_DIRECTORY)?;
+    let path = path.iter().position(|b| *b != b'/').and_then(|at| path.get(at..));
+    let path = path.ok_or(io::ErrorKind::NotFound)?;
+    reopened(path_only(Some(&root), path, 0)?)
+}
+
+/// A descriptor that only names a file: opening it so does nothing to it. Below a folder no links are followed, and no
+/// file system is asked: one that is made by a program could keep this thread waiting.
+fn path_only(folder: Option<&OwnedFd>, path: &[u8], flags: i32) -> io::Result<OwnedFd> {
+    // SAFETY: all zeros is a valid open_how.
+    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+    how.flags = (libc::O_PATH | libc::O_CLOEXEC | flags) as u64;
+    let Some(folder) = folder else {
+        return openat2(libc::AT_FDCWD, path, &how);
+    };
+    let within = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS;
+    how.resolve = within | libc::RESOLVE_CACHED;
+    match openat2(folder.as_raw_fd(), path, &how) {
+        // Before Linux 5.12.
+        Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {
+            how.resolve = within;
+            openat2(folder.as_raw_fd(), path, &how)
+        }
+        opened => opened,
+    }
+}
+
+fn openat2(at: i32, path: &[u8], how: &libc::open_how) -> io::Result<OwnedFd> {
+    let path = CString::new(path)?;
+    let size = size_of::<libc::open_how>();
+    // SAFETY: the string and the structure live through the call, which writes to none of them.
+    let fd = unsafe { libc::syscall(libc::SYS_openat2, at, path.as_ptr(), &raw const *how, size) };
+    match i32::try_from(fd) {
+        // SAFETY: a descriptor that was just made and belongs to nobody else.
+        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// A file to read from one that is only named, if it is a regular one: devices and pipes may do anything when opened.
+fn reopened(named: OwnedFd) -> io::Result<File> {
+    let named = File::from(named);
+    if !named.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    read_only(&format!("/proc/self/fd/{}", named.as_raw_fd()))
+}
+
+/// Opens without leaving a trace in the access time, where this process may.
+fn read_only(path: &str) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let open = |flags: i32| {
+        File::options()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK | flags)
+            .open(path)
+    };
+    open(libc::O_NOATIME).or_else(|e| match e.raw_os_error() {
+        Some(libc::EPERM) => open(0),
+        _ => Err(e),
+    })
+}
+
+/// Whether nobody can write a file in memory any more.
+fn is_sealed(file: &File) -> bool {
+    // SAFETY: no pointers are passed.
+    let seals = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GET_SEALS) };
+    seals >= 0 && seals & libc::F_SEAL_WRITE != 0
+}
