@@ -8,10 +8,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 
 use super::Executed;
-use crate::host::{coarse_tick_ns, mount_namespace};
+use crate::host::mount_namespace;
 
-/// The clock that stamps files is that of the last tick; the conversion between clocks is exact to some microseconds.
-const SLOP_NS: u64 = 500_000;
+/// The clock that stamps files stands still between ticks: a file that is changed twice within that time may bear the same
+/// time. A tick takes some milliseconds, and longer where the CPU that counts time is a virtual one that does not run: on
+/// a busy guest changes 14 ms apart had one time.
+pub(super) const UNSTAMPED_NS: u64 = 1_000_000_000;
 
 /// Which file it is. Equal identities at different times are the same contents, but for changes within one tick.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -156,7 +158,7 @@ impl Executed {
                 Proof::Memory
             };
         }
-        let left_alone = self.identity.ctime.saturating_add(coarse_tick_ns() + SLOP_NS) <= self.exec_ns;
+        let left_alone = self.identity.ctime.saturating_add(UNSTAMPED_NS) <= self.exec_ns;
         let runs = opened.through_process
             && std::fs::metadata(self.link()).is_ok_and(|now| {
                 let then = opened.file.metadata();

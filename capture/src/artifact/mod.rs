@@ -7,8 +7,8 @@
 //! A digest is of the file that ran, or there is none. The kernel's own identity of the file (device, inode, times) is in
 //! the record of the exec; what is opened must have it, before it is read and after. That is not all: a file that is
 //! written twice within one tick of the kernel's clock has the same times. So the file must either have been left alone
-//! for longer than a tick when it was executed, or still be running when it was read, since the kernel lets nobody write
-//! a file that runs. Files in memory (`memfd_create`) are the exception to that last rule, and are marked.
+//! for a second when it was executed, or still be running when it was read, since the kernel lets nobody write a file
+//! that runs. Files in memory (`memfd_create`) are the exception to that last rule, and are marked.
 
 mod bpf;
 mod file;

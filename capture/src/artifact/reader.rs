@@ -10,10 +10,11 @@ use ctrace_trace::artifact::Artifact;
 use ctrace_trace::segment::{Digest, Hex};
 use sha2::{Digest as _, Sha256};
 
-use super::file::{Identity, Opened, Proof};
+use super::file::{Identity, Opened, Proof, UNSTAMPED_NS};
 use super::store::{Copy, Store};
 use super::threads::{Contents, Job};
 use super::{Answer, Executed};
+use crate::host::utc_ns;
 
 /// Bytes that are read at a time.
 const CHUNK: usize = 256 << 10;
@@ -75,7 +76,9 @@ impl Reader {
     ) -> (Artifact, bool) {
         let outcome = self.read(&mut opened.file, opened.size, collect);
         let proof = executed.proof(&opened);
-        let is_final = matches!(proof, Proof::Same) && matches!(outcome, Outcome::Whole(..));
+        // Until then it may be written again and have the same identity.
+        let is_old = executed.identity.ctime.saturating_add(UNSTAMPED_NS) <= utc_ns();
+        let is_final = is_old && matches!(proof, Proof::Same) && matches!(outcome, Outcome::Whole(..));
         (self.settle(artifact, outcome, proof), is_final)
     }
 

@@ -25,19 +25,6 @@ pub fn audit_utc_ns() -> u64 {
     read(libc::CLOCK_REALTIME_COARSE) / MILLISECOND * MILLISECOND
 }
 
-/// How long the clock stands still that stamps files: a file that is changed twice within this time may bear the same time.
-pub(crate) fn coarse_tick_ns() -> u64 {
-    /// At the lowest frequency that kernels are built with.
-    const LONGEST: u64 = 10_000_000;
-    let mut tick = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is to a timespec that lives through the call.
-    let refused = unsafe { libc::clock_getres(libc::CLOCK_REALTIME_COARSE, &raw mut tick) } != 0;
-    match u64::try_from(tick.tv_nsec) {
-        Ok(ns) if !refused && tick.tv_sec == 0 && ns > 0 => ns,
-        _ => LONGEST,
-    }
-}
-
 fn read(clock: libc::clockid_t) -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to a timespec that lives through the call.

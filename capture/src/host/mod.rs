@@ -19,7 +19,6 @@ mod sockets;
 
 pub use cgroup::container_of;
 pub use cgroup_tree::CgroupTree;
-pub(crate) use clock::coarse_tick_ns;
 pub use clock::{Clock, Step, audit_utc_ns, boot_time_ns, utc_ns};
 pub(crate) use directory::{mount_namespace, real_directory};
 pub use facts::HostFacts;
