@@ -3,6 +3,7 @@
 use ctrace_replay::{AlertDigest, Certificate, LoadOptions, Options};
 use ctrace_trace::case::{self, Case};
 
+use crate::output;
 use crate::rule_files::Loaded;
 
 /// The certificate of a replay. Every byte of the case is read for it.
@@ -13,7 +14,9 @@ pub(crate) fn of(
     options: &Options,
     alerts: &AlertDigest,
 ) -> Certificate {
-    let checked = case::verify(case).segments;
+    let checked = case::verify(case);
+    output::report(&checked.copies.problems);
+    let checked = checked.segments;
     let digests: Vec<[u8; 32]> = checked.iter().map(|s| s.sha256).collect();
     Certificate::new(case, &digests, &rules.texts, load, options, alerts)
 }

@@ -55,6 +55,7 @@ pub const LIBRARY: &[Investigation] = &[
         include_str!("../library/first-seen-executables.sql"),
     ),
     query("kernel-modules", include_str!("../library/kernel-modules.sql")),
+    query("known-files", include_str!("../library/known-files.sql")),
     query("listening-services", include_str!("../library/listening-services.sql")),
     query("log-clearing", include_str!("../library/log-clearing.sql")),
     query("long-command-lines", include_str!("../library/long-command-lines.sql")),

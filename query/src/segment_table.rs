@@ -98,9 +98,21 @@ pub(crate) const SNAPSHOTS: &[StateColumn<Taken>] = &[
     column("modules", FieldType::List, "Names of the kernel's modules.", |t| {
         Value::List(t.snapshot.modules.iter().map(|m| m.name.as_bytes().into()).collect())
     }),
-    column("audit_rules", FieldType::List, "Rules of the audit subsystem.", |t| {
-        t.snapshot.audit.as_ref().map_or(Value::Absent, |a| words(&a.rules))
-    }),
+    column(
+        "audit_rules",
+        FieldType::List,
+        "Rules of the audit subsystem, as `auditctl -l` shows them.",
+        |t| t.snapshot.audit.as_ref().map_or(Value::Absent, |a| words(&a.rules)),
+    ),
+    column(
+        "audit_enabled",
+        FieldType::Uint,
+        "Whether the audit subsystem is off (0), on (1), or on and locked until a reboot (2).",
+        |t| {
+            let audit = t.snapshot.audit.as_ref();
+            audit.map_or(Value::Absent, |a| Value::Uint(a.enabled.into()))
+        },
+    ),
     column("docker_version", FieldType::Str, "Version of the Docker engine.", |t| {
         t.snapshot.docker.as_ref().map_or(Value::Absent, |d| word(&d.version))
     }),

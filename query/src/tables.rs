@@ -28,6 +28,7 @@ pub(crate) enum Table {
     Snapshots,
     Gaps,
     Segments,
+    Artifacts,
 }
 
 /// A table about one event type.
@@ -133,6 +134,55 @@ const GAPS: KindTable = KindTable {
     ],
 };
 
+const ARTIFACTS: KindTable = KindTable {
+    kind: EventType::ARTIFACT,
+    fields: &["proc.pid", "proc.name", "container.id", "container.name"],
+    params: &[
+        ("kind", "kind", None, "`executable`, `module` or `bpf_program`."),
+        (
+            "path",
+            "path",
+            None,
+            "Absolute path of the file; name of a BPF program.",
+        ),
+        ("dev", "dev", None, "Device of the file's file system."),
+        ("ino", "ino", None, "Inode number of the file."),
+        (
+            "ctime",
+            "ctime",
+            Some(ParamType::Timestamp),
+            "When the file's inode was last changed.",
+        ),
+        (
+            "mtime",
+            "mtime",
+            Some(ParamType::Timestamp),
+            "When the file's contents were last changed.",
+        ),
+        ("size", "size", None, "Size in bytes."),
+        (
+            "sha256",
+            "sha256",
+            None,
+            "SHA-256 of the contents, in lower-case hexadecimal.",
+        ),
+        (
+            "reason",
+            "reason",
+            None,
+            "Why there is no digest, or what it is the digest of where that needs saying.",
+        ),
+        ("copy", "copy", None, "Name of the copy within the case."),
+        (
+            "copy_reason",
+            "copy_reason",
+            None,
+            "Why there is no copy although one was asked for.",
+        ),
+        ("id", "id", None, "The kernel's number of a BPF program."),
+    ],
+};
+
 /// A column as others may know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnInfo {
@@ -146,7 +196,7 @@ pub struct ColumnInfo {
 
 impl Table {
     /// Every table, in the order in which they are listed.
-    pub(crate) const ALL: [Table; 10] = [
+    pub(crate) const ALL: [Table; 11] = [
         Table::Events,
         Table::Processes,
         Table::Containers,
@@ -157,6 +207,7 @@ impl Table {
         Table::Snapshots,
         Table::Gaps,
         Table::Segments,
+        Table::Artifacts,
     ];
 
     /// Name in SQL.
@@ -172,6 +223,7 @@ impl Table {
             Table::Snapshots => "snapshots",
             Table::Gaps => "gaps",
             Table::Segments => "segments",
+            Table::Artifacts => "artifacts",
         }
     }
 
@@ -193,6 +245,9 @@ impl Table {
             Table::Snapshots => "States of the host that were recorded: one at the beginning of each segment.",
             Table::Gaps => "What was lost while recording: how many events, of what, when.",
             Table::Segments => "Files of the recording.",
+            Table::Artifacts => {
+                "Files that were executed, kernel modules and BPF programs that were loaded, with their digests."
+            }
         }
     }
 
@@ -252,6 +307,7 @@ impl Table {
             Table::ContainerLogs => Some(&CONTAINER_LOGS),
             Table::Audit => Some(&AUDIT),
             Table::Gaps => Some(&GAPS),
+            Table::Artifacts => Some(&ARTIFACTS),
             _ => None,
         }
     }
@@ -284,8 +340,11 @@ impl KindTable {
             .iter()
             .filter_map(|name| catalogue::find(name))
             .map(Column::Field);
+        // The process is part of what an artifact is about.
+        let process = (self.kind == EventType::ARTIFACT).then_some(Column::ProcessKey);
         let first = [Column::Seq, Column::Ts].into_iter();
         first
+            .chain(process)
             .chain(fields)
             .chain(declared.iter().map(param))
             .chain([Column::Host, Column::Date])

@@ -7,6 +7,12 @@ use crate::event::{Arg, Event, EventType};
 use crate::process::ProcessImage;
 use crate::segment::{Digest, Hex};
 
+/// The clock that stamps files stands still between ticks: a file that is changed twice within that time may bear the same
+/// time. A tick takes some milliseconds, and longer where the CPU that counts time is a virtual one that does not run: on
+/// a busy guest changes 14 ms apart had one time. Files that are older than this when they are executed are told apart by
+/// their times.
+pub const UNSTAMPED_NS: u64 = 1_000_000_000;
+
 /// What kind of thing it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ArtifactKind {

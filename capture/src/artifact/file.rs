@@ -7,13 +7,10 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 
+use ctrace_trace::artifact::UNSTAMPED_NS;
+
 use super::Executed;
 use crate::host::mount_namespace;
-
-/// The clock that stamps files stands still between ticks: a file that is changed twice within that time may bear the same
-/// time. A tick takes some milliseconds, and longer where the CPU that counts time is a virtual one that does not run: on
-/// a busy guest changes 14 ms apart had one time.
-pub(super) const UNSTAMPED_NS: u64 = 1_000_000_000;
 
 /// Which file it is. Equal identities at different times are the same contents, but for changes within one tick.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

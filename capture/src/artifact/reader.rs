@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 
-use ctrace_trace::artifact::Artifact;
+use ctrace_trace::artifact::{Artifact, UNSTAMPED_NS};
 use ctrace_trace::segment::{Digest, Hex};
 use sha2::{Digest as _, Sha256};
 
-use super::file::{Identity, Opened, Proof, UNSTAMPED_NS};
+use super::file::{Identity, Opened, Proof};
 use super::store::{Copy, Store};
 use super::threads::{Contents, Job};
 use super::{Answer, Executed};

@@ -13,8 +13,10 @@ use sha2::{Digest as _, Sha256};
 use super::Case;
 use super::totals::each_of;
 use crate::artifact::{self, Artifact};
+use crate::block::Need;
+use crate::block::decoded::EventView;
 use crate::event::EventType;
-use crate::segment::{Digest, Hex, Problem, ProblemKind};
+use crate::segment::{BlockReader, BlockRef, Digest, Hex, Problem, ProblemKind};
 
 /// The folder of the copies, within a case.
 pub const COPIES: &str = "artifacts/sha256";
@@ -26,6 +28,19 @@ pub struct Artifacts {
     pub all: Vec<Artifact>,
     /// Blocks that could not be asked.
     pub problems: Vec<Problem>,
+}
+
+/// Something that a process executed or loaded.
+#[derive(Clone, Debug)]
+pub struct Executed {
+    /// Process id; 0 where no process is known.
+    pub pid: u32,
+    /// When the process started.
+    pub start_ts: u64,
+    /// When it executed its program.
+    pub exec_ts: u64,
+    /// What it executed or loaded.
+    pub artifact: Artifact,
 }
 
 /// The copies in the folder of a case.
@@ -42,12 +57,30 @@ pub struct Copies {
 impl Case {
     /// Everything that was executed or loaded. A file that was told of in several segments is one.
     pub fn artifacts(&self) -> Artifacts {
-        let (told, problems) = self.collect(|reader, block| each_of(EventType::ARTIFACT, reader, block, Artifact::of));
+        let of = |reader: &mut BlockReader, block: &BlockRef| {
+            each_of(EventType::ARTIFACT, Need::NOTHING, reader, block, Artifact::of)
+        };
+        let (told, problems) = self.collect(of);
         let all: BTreeSet<Artifact> = told.into_iter().collect();
         Artifacts {
             all: all.into_iter().collect(),
             problems,
         }
+    }
+
+    /// The same with the process that did it, in the order of the recording, and the blocks that could not be asked.
+    pub fn executed(&self) -> (Vec<Executed>, Vec<Problem>) {
+        const NEED: Need = Need(Need::CONTEXT.0 | Need::IMAGES.0);
+        let of = |event: EventView<'_>| {
+            let image = event.image().map(|image| image.entry);
+            Executed {
+                pid: image.map_or(0, |i| i.pid),
+                start_ts: image.map_or(0, |i| i.start_ts),
+                exec_ts: image.map_or(0, |i| i.exec_ts),
+                artifact: Artifact::of(event),
+            }
+        };
+        self.collect(|reader, block| each_of(EventType::ARTIFACT, NEED, reader, block, of))
     }
 
     /// The copies that are there, by what a folder says of them: nothing is read.

@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-pub use artifacts::{Artifacts, COPIES, Copies, is_copy_of};
+pub use artifacts::{Artifacts, COPIES, Copies, Executed, is_copy_of};
 pub use error::CaseError;
 pub use late::{Exit, LateFacts};
 pub use totals::{Late, Loss};
