@@ -32,6 +32,7 @@ const fn query(name: &'static str, text: &'static str) -> Investigation {
 pub const LIBRARY: &[Investigation] = &[
     query("audit-keys", include_str!("../library/audit-keys.sql")),
     query("beaconing", include_str!("../library/beaconing.sql")),
+    query("boot-services", include_str!("../library/boot-services.sql")),
     query("bulk-removals", include_str!("../library/bulk-removals.sql")),
     query("busiest-processes", include_str!("../library/busiest-processes.sql")),
     query("container-escapes", include_str!("../library/container-escapes.sql")),

@@ -29,6 +29,7 @@ pub(crate) enum Table {
     Gaps,
     Segments,
     Artifacts,
+    Units,
 }
 
 /// A table about one event type.
@@ -196,7 +197,7 @@ pub struct ColumnInfo {
 
 impl Table {
     /// Every table, in the order in which they are listed.
-    pub(crate) const ALL: [Table; 11] = [
+    pub(crate) const ALL: [Table; 12] = [
         Table::Events,
         Table::Processes,
         Table::Containers,
@@ -208,6 +209,7 @@ impl Table {
         Table::Gaps,
         Table::Segments,
         Table::Artifacts,
+        Table::Units,
     ];
 
     /// Name in SQL.
@@ -224,6 +226,7 @@ impl Table {
             Table::Gaps => "gaps",
             Table::Segments => "segments",
             Table::Artifacts => "artifacts",
+            Table::Units => "units",
         }
     }
 
@@ -245,6 +248,7 @@ impl Table {
             Table::Snapshots => "States of the host that were recorded: one at the beginning of each segment.",
             Table::Gaps => "What was lost while recording: how many events, of what, when.",
             Table::Segments => "Files of the recording.",
+            Table::Units => "Units of the host's systemd at the beginning of each segment.",
             Table::Artifacts => {
                 "Files that were executed, kernel modules and BPF programs that were loaded, with their digests."
             }
@@ -257,7 +261,7 @@ impl Table {
             Table::Processes => "start_ts",
             Table::Containers => "created_ts",
             Table::Users => "uid",
-            Table::Segments => "segment",
+            Table::Segments | Table::Units => "segment",
             _ => "ts",
         }
     }
@@ -282,6 +286,7 @@ impl Table {
             Table::Users => (schema(segment_table::USERS), Box::new(segment_table::users)),
             Table::Snapshots => (schema(segment_table::SNAPSHOTS), Box::new(segment_table::snapshots)),
             Table::Segments => (schema(segment_table::SEGMENTS), Box::new(segment_table::segments)),
+            Table::Units => (schema(segment_table::UNITS), Box::new(segment_table::units)),
             _ => (schema(process_table::COLUMNS), Box::new(process_table::rows)),
         };
         Arc::new(StateTable::new(case.clone(), Arc::new(schema), build))
@@ -297,6 +302,7 @@ impl Table {
             (Table::Users, _) => of_things(segment_table::USERS),
             (Table::Snapshots, _) => of_things(segment_table::SNAPSHOTS),
             (Table::Segments, _) => of_things(segment_table::SEGMENTS),
+            (Table::Units, _) => of_things(segment_table::UNITS),
             _ => of_blocks(column::of_events()),
         }
     }

@@ -21,7 +21,7 @@ pub use address::Address;
 pub use event::{AuditEvent, MAX_RAW, Syscall};
 pub use field::{Field, Fields, Value, fields, unhex};
 pub use group::{Grouper, STRAGGLERS_NS};
-pub use live::{AuditFollower, AuditMessage, AuditProgress, AuditSource, Loss, Mode};
+pub use live::{AuditFollower, AuditMessage, AuditProgress, AuditSource, Loss, Mode, audit_state};
 pub use loaded::{LoadError, LoadedRules};
 pub use netlink::{AuditError, AuditStatus};
 pub use record::{ENRICHED, Record, RecordError, Stamp};

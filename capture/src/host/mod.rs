@@ -4,6 +4,7 @@
 mod cgroup;
 mod cgroup_tree;
 mod clock;
+mod dbus;
 mod directory;
 mod facts;
 mod fd;
@@ -16,6 +17,7 @@ mod procfs;
 mod segment;
 mod snapshot;
 mod sockets;
+mod systemd;
 
 pub use cgroup::container_of;
 pub use cgroup_tree::CgroupTree;

@@ -285,10 +285,11 @@ impl Recorder {
             false => horizon,
         };
         self.release(horizon);
-        let (images, resolver) = (&self.images, &self.resolver);
+        let (images, resolver, audit) = (&self.images, &self.resolver, &self.sources.audit);
         self.states.refresh(&self.output.summary(), || Known {
             containers: images.containers(),
             images: resolver.living(),
+            audit: audit.as_ref().and_then(|a| a.follower.state()),
         });
     }
 
