@@ -321,3 +321,93 @@ fn nothing_is_read_unless_it_is_wanted_as_root() {
     running.wait().expect(0);
     assert_eq!(artifacts(&scoped).len(), 0, "what is not in the scope is not told of");
 }
+
+/// Neither has to be loaded for that: what was tried is as interesting.
+#[test]
+fn modules_and_programs_are_collected_as_root() {
+    if !is_root("modules_and_programs_are_collected_as_root") {
+        return;
+    }
+    let folder = folder();
+    let case = folder.path().join("case");
+    let running = recording(&case, &["--sources", "syscalls", "--collect"]);
+    let module = folder.path().join("some.ko");
+    std::fs::write(&module, b"no module").expect("room");
+    let is_module = sha256sum(&module);
+    let file = std::fs::File::open(&module).expect("readable");
+    let name = c"";
+    // SAFETY: a descriptor, a C string and no flags; the kernel refuses what is no module.
+    let loaded = unsafe { libc::syscall(libc::SYS_finit_module, file.as_raw_fd(), name.as_ptr(), 0) };
+    assert_eq!(loaded, -1);
+    // SAFETY: bytes of the length that is given, and a C string.
+    let loaded = unsafe { libc::syscall(libc::SYS_init_module, b"no module".as_ptr(), 9, name.as_ptr()) };
+    assert_eq!(loaded, -1);
+    let program = load_program();
+    thread::sleep(Duration::from_millis(1500));
+    drop((file, program));
+    running.signal(libc::SIGINT).expect(0);
+    let found = artifacts(&case);
+    let me = std::process::id();
+    let of_kind = |kind: &str| {
+        let all = found.iter().filter(|row| row.pid == me && row.arg("kind") == kind);
+        all.collect::<Vec<&Row>>()
+    };
+    let modules = of_kind("module");
+    assert_eq!(modules.len(), 2, "{found:?}");
+    let of_file = of(&found, text(&module));
+    assert_eq!((of_file.arg("sha256"), of_file.arg("reason")), (is_module.as_str(), ""));
+    assert_eq!(
+        std::fs::read(case.join(of_file.arg("copy"))).expect("a copy"),
+        b"no module"
+    );
+    let of_memory = modules
+        .iter()
+        .find(|row| row.arg("path").is_empty())
+        .expect("the other one");
+    assert!(
+        of_memory.arg("reason").contains("memory of the process"),
+        "{of_memory:?}"
+    );
+    let [program] = of_kind("bpf_program")[..] else {
+        panic!("{found:?}");
+    };
+    assert!(program.arg("path").starts_with("some_program tag "), "{program:?}");
+    let copy = case.join(program.arg("copy"));
+    assert_eq!(sha256sum(&copy), program.arg("sha256"));
+    // The verifier has nothing to change about these two instructions.
+    assert_eq!(std::fs::read(&copy).expect("a copy"), PROGRAM.concat());
+    assert!(!program.arg("id").is_empty());
+    closed(&case);
+}
+
+/// `r0 = 0` and `exit`.
+const PROGRAM: [[u8; 8]; 2] = [[0xb7, 0, 0, 0, 0, 0, 0, 0], [0x95, 0, 0, 0, 0, 0, 0, 0]];
+
+/// A program that does nothing, for as long as its descriptor is open.
+fn load_program() -> std::os::fd::OwnedFd {
+    /// `union bpf_attr` of BPF_PROG_LOAD up to the name.
+    #[repr(C)]
+    struct Attributes {
+        kind: u32,
+        count: u32,
+        instructions: u64,
+        license: u64,
+        log: [u64; 3],
+        name: [u8; 16],
+    }
+    let instructions = PROGRAM.concat();
+    let attributes = Attributes {
+        // BPF_PROG_TYPE_SOCKET_FILTER
+        kind: 1,
+        count: 2,
+        instructions: instructions.as_ptr().expose_provenance() as u64,
+        license: c"GPL".as_ptr().expose_provenance() as u64,
+        log: [0; 3],
+        name: *b"some_program\0\0\0\0",
+    };
+    // SAFETY: attributes of the size that is given; they and what they point to live through the call.
+    let fd = unsafe { libc::syscall(libc::SYS_bpf, 5, &raw const attributes, size_of::<Attributes>()) };
+    assert!(fd >= 0, "{}", std::io::Error::last_os_error());
+    // SAFETY: just made.
+    unsafe { std::os::fd::OwnedFd::from_raw_fd(i32::try_from(fd).expect("a descriptor")) }
+}
