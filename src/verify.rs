@@ -47,7 +47,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let mut alerts = AlertDigest::default();
     let outcome = Engine::new(&rules.set).replay(&case, &options, &mut |alert| alerts.add(alert));
     output::report(&outcome.problems);
-    let found = certificate::of(&case, &rules, &load, &options, &alerts);
+    let (found, copies) = certificate::of(&case, &rules, &load, &options, &alerts);
     let mut out = output::stdout();
     let code = match claimed.first_difference(&found) {
         None => {
@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         }
     };
     out.flush()?;
-    Ok(code)
+    Ok(output::exit_code(&copies, code))
 }
 
 fn text(args: &Args) -> anyhow::Result<String> {

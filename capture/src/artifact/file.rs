@@ -76,10 +76,9 @@ impl Identity {
         Ok((identity, about.size()))
     }
 
-    /// Whether the file on disk is the one that the kernel told of.
-    fn is(&self, found: &Identity, by_times_only: bool) -> bool {
-        let times = (self.ctime, self.mtime) == (found.ctime, found.mtime);
-        times && (by_times_only || (self.dev, self.ino) == (found.dev, found.ino))
+    /// Whether it was changed at the same times.
+    fn has_times_of(&self, other: &Identity) -> bool {
+        (self.ctime, self.mtime) == (other.ctime, other.mtime)
     }
 }
 
@@ -126,7 +125,8 @@ impl Executed {
     /// The size, where it is the file.
     fn matches(&self, file: &File) -> Option<u64> {
         let (found, size) = Identity::of(file).ok()?;
-        self.identity.is(&found, self.is_overlay).then_some(size)
+        let same = self.is_overlay || is_inode(file, &found, self.identity.dev, self.identity.ino);
+        (same && self.identity.has_times_of(&found)).then_some(size)
     }
 
     fn link(&self) -> String {
@@ -184,9 +184,23 @@ impl Place {
         self.roots().iter().find_map(|root| {
             let file = below(root, path).ok()?;
             let (identity, size) = Identity::of(&file).ok()?;
-            ((identity.dev, identity.ino) == (dev, ino)).then_some((file, identity, size))
+            is_inode(&file, &identity, dev, ino).then_some((file, identity, size))
         })
     }
+}
+
+/// Whether a file is the one that the kernel has under a device and an inode number. On btrfs `stat` gives each subvolume
+/// a device of its own, which is not that of the file system.
+pub(super) fn is_inode(file: &File, found: &Identity, dev: u64, ino: u64) -> bool {
+    found.ino == ino && (found.dev == dev || is_btrfs(file))
+}
+
+fn is_btrfs(file: &File) -> bool {
+    // SAFETY: all zeros is a valid statfs.
+    let mut about: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the descriptor is open, and the structure lives through the call.
+    let asked = unsafe { libc::fstatfs(file.as_raw_fd(), &raw mut about) };
+    asked == 0 && about.f_type == libc::BTRFS_SUPER_MAGIC
 }
 
 /// Opens what a descriptor of a process refers to, where it is a regular file.

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Sender, SyncSender};
 use ctrace_trace::artifact::{Artifact, ArtifactKind};
 
 use super::bpf::Programs;
-use super::file::{Identity, of_descriptor};
+use super::file::{Identity, is_inode, of_descriptor};
 use super::threads::{Contents, Job};
 use super::{Answer, Executed, Place, Request};
 
@@ -81,10 +81,10 @@ impl Opener {
     }
 
     fn module(&mut self, request: u64, place: Place, path: Vec<u8>, wanted: (u64, u64)) {
-        let at = self
-            .held
-            .iter()
-            .position(|(pid, (_, identity, _))| *pid == place.pid && (identity.dev, identity.ino) == wanted);
+        let is_it = |(pid, (file, identity, _)): &(u32, Held)| {
+            *pid == place.pid && is_inode(file, identity, wanted.0, wanted.1)
+        };
+        let at = self.held.iter().position(is_it);
         let held = at.and_then(|at| self.held.remove(at)).map(|(_, file)| file);
         let artifact = |identity: &Identity| Artifact {
             kind: ArtifactKind::Module,

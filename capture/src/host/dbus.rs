@@ -54,14 +54,28 @@ impl Connection {
 
     /// Asks, and gives the body of the answer.
     pub(super) fn call(&mut self, call: &Call<'_>) -> io::Result<Body> {
+        let number = self.ask(call)?;
+        self.answer(number)
+    }
+
+    /// Asks; gives the number of the question.
+    pub(super) fn ask(&mut self, call: &Call<'_>) -> io::Result<u32> {
         self.serial += 1;
         let message = call.message(self.serial);
         self.send(&message)?;
+        Ok(self.serial)
+    }
+
+    /// The body of the answer to a question. Answers come in the order of the questions.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::Other`] where the service refuses; the connection can still be used then.
+    pub(super) fn answer(&mut self, number: u32) -> io::Result<Body> {
         // Signals and answers to nobody may come before.
         loop {
             let (head, body) = self.message()?;
             match head {
-                Head { kind, reply_to } if reply_to == self.serial => match kind {
+                Head { kind, reply_to } if reply_to == number => match kind {
                     METHOD_RETURN => return Ok(body),
                     ERROR => return Err(io::Error::other("the service refuses the call")),
                     _ => {}

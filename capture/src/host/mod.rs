@@ -34,3 +34,4 @@ pub use process::{EnvSelection, HostProcess, read_cgroup, read_process};
 pub(crate) use process::{process_ids, read_parent_and_name};
 pub use snapshot::{HostState, read_processes};
 pub use sockets::{SocketState, Sockets};
+pub use systemd::Units;

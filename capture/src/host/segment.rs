@@ -42,10 +42,10 @@ impl HostState {
             Ok(state) => snapshot.audit = Some(state),
             Err(reason) => snapshot.incomplete.push(("audit".to_owned(), reason)),
         }
-        match &self.units {
-            None => {}
-            Some(Ok(units)) => snapshot.set_units(units),
-            Some(Err(reason)) => snapshot.incomplete.push(("units".to_owned(), reason.clone())),
+        if let Some(units) = &self.units {
+            snapshot.set_units(&units.units);
+            let missing = units.missing.iter().map(|why| ("units".to_owned(), why.clone()));
+            snapshot.incomplete.extend(missing);
         }
         snapshot
     }

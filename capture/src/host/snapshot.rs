@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ctrace_trace::snapshot::Unit;
-
 use super::cgroup::container_of;
 use super::cgroup_tree::CgroupTree;
 use super::clock::{Clock, utc_ns};
@@ -16,7 +14,7 @@ use super::names::Names;
 use super::process::{EnvSelection, HostProcess, read_process};
 use super::procfs::numbers;
 use super::sockets::Sockets;
-use super::systemd::read_units;
+use super::systemd::{Units, read_units};
 
 /// Most processes that are kept.
 const MAX_PROCESSES: usize = 500_000;
@@ -42,8 +40,8 @@ pub struct HostState {
     pub names: Names,
     /// Who the host is.
     pub facts: HostFacts,
-    /// Units of systemd, by name; `None` on a host without, or why it could not be asked.
-    pub units: Option<Result<Vec<Unit>, String>>,
+    /// Units of systemd; `None` on a host without.
+    pub units: Option<Units>,
 }
 
 impl HostState {
@@ -71,7 +69,7 @@ impl HostState {
             modules: read_modules(),
             names,
             facts: HostFacts::read(clock),
-            units: read_units().map(|units| units.map_err(|e| e.to_string())),
+            units: read_units(),
         }
     }
 }

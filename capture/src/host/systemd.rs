@@ -16,30 +16,50 @@ const SYSTEMD: &str = "org.freedesktop.systemd1";
 const MANAGER: &str = "/org/freedesktop/systemd1";
 /// All answers must have come by then: whoever reads the state of the host waits.
 const PATIENCE: Duration = Duration::from_millis(1500);
+/// Questions that may wait for their answers, less than fit into a socket's buffer.
+const AT_ONCE: usize = 32;
 /// Most units that are kept.
 const MAX_UNITS: usize = 50_000;
 
+/// What systemd says.
+#[derive(Clone, Debug, Default)]
+pub struct Units {
+    /// Its units, by name.
+    pub units: Vec<Unit>,
+    /// Why something is missing, if something is.
+    pub missing: Option<String>,
+}
+
 /// What systemd says of its units; `None` where there is no systemd.
-pub(super) fn read_units() -> Option<io::Result<Vec<Unit>>> {
+pub(super) fn read_units() -> Option<Units> {
     if !Path::new(PRIVATE).exists() && !Path::new("/run/systemd/system").exists() {
         return None;
     }
-    let private = Connection::open(Path::new(PRIVATE), PATIENCE).and_then(|mut c| units(&mut c));
-    Some(private.or_else(|_| {
-        let mut bus = Connection::open(Path::new(BUS), PATIENCE)?;
-        // Whoever does not say so gets nothing from a bus.
-        bus.call(&Call {
-            destination: "org.freedesktop.DBus",
-            path: "/org/freedesktop/DBus",
-            interface: "org.freedesktop.DBus",
-            member: "Hello",
-            arguments: &[],
-        })?;
-        units(&mut bus)
+    let asked = private().or_else(|_| bus());
+    Some(asked.unwrap_or_else(|e| Units {
+        units: Vec::new(),
+        missing: Some(format!("systemd could not be asked: {e}")),
     }))
 }
 
-fn units(connection: &mut Connection) -> io::Result<Vec<Unit>> {
+fn private() -> io::Result<Units> {
+    units(&mut Connection::open(Path::new(PRIVATE), PATIENCE)?)
+}
+
+fn bus() -> io::Result<Units> {
+    let mut bus = Connection::open(Path::new(BUS), PATIENCE)?;
+    // Whoever does not say so gets nothing from a bus.
+    bus.call(&Call {
+        destination: "org.freedesktop.DBus",
+        path: "/org/freedesktop/DBus",
+        interface: "org.freedesktop.DBus",
+        member: "Hello",
+        arguments: &[],
+    })?;
+    units(&mut bus)
+}
+
+fn units(connection: &mut Connection) -> io::Result<Units> {
     let mut listed = connection.call(&Call {
         destination: SYSTEMD,
         path: MANAGER,
@@ -47,29 +67,53 @@ fn units(connection: &mut Connection) -> io::Result<Vec<Unit>> {
         member: "ListUnits",
         arguments: &[],
     })?;
-    let mut units = list(&mut listed).ok_or(io::ErrorKind::InvalidData)?;
-    for (unit, object) in &mut units {
-        for (property, time) in [
-            ("ActiveEnterTimestamp", &mut unit.active_enter_ts),
-            ("InactiveEnterTimestamp", &mut unit.inactive_enter_ts),
-        ] {
-            // A unit that went meanwhile has no times; a connection that broke has none for all that follow.
-            match connection.call(&Call {
+    let mut listed = list(&mut listed).ok_or(io::ErrorKind::InvalidData)?;
+    // Services first: where time runs out they are what is asked for most.
+    listed.sort_by_key(|(unit, _)| (!unit.name.ends_with(".service"), unit.name.clone()));
+    let mut missing = None;
+    for some in listed.chunks_mut(AT_ONCE) {
+        if let Err(e) = times(connection, some) {
+            missing = Some(format!("times of some units: {e}"));
+            break;
+        }
+    }
+    let mut units: Vec<Unit> = listed.into_iter().map(|(unit, _)| unit).collect();
+    units.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(Units { units, missing })
+}
+
+/// Asks when units were last activated, and of those that are not active since when not.
+fn times(connection: &mut Connection, units: &mut [(Unit, String)]) -> io::Result<()> {
+    let mut asked = Vec::new();
+    for (at, (unit, object)) in units.iter().enumerate().filter(|(_, (unit, _))| unit.load == "loaded") {
+        let ended = unit.active != "active";
+        let properties = ["ActiveEnterTimestamp", "InactiveEnterTimestamp"];
+        for property in properties.into_iter().take(if ended { 2 } else { 1 }) {
+            let number = connection.ask(&Call {
                 destination: SYSTEMD,
                 path: object,
                 interface: "org.freedesktop.DBus.Properties",
                 member: "Get",
                 arguments: &["org.freedesktop.systemd1.Unit", property],
-            }) {
-                Ok(mut value) => *time = microseconds(&mut value).unwrap_or(0).saturating_mul(1000),
-                Err(e) if e.kind() == io::ErrorKind::Other => {}
-                Err(e) => return Err(e),
+            })?;
+            asked.push((number, at, property == properties[1]));
+        }
+    }
+    for (number, at, is_end) in asked {
+        let time = match connection.answer(number) {
+            Ok(mut value) => microseconds(&mut value).unwrap_or(0).saturating_mul(1000),
+            // It went meanwhile.
+            Err(e) if e.kind() == io::ErrorKind::Other => 0,
+            Err(e) => return Err(e),
+        };
+        if let Some((unit, _)) = units.get_mut(at) {
+            match is_end {
+                true => unit.inactive_enter_ts = time,
+                false => unit.active_enter_ts = time,
             }
         }
     }
-    let mut units: Vec<Unit> = units.into_iter().map(|(unit, _)| unit).collect();
-    units.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(units)
+    Ok(())
 }
 
 /// `a(ssssssouso)`: name, description, load state, active state, sub state, the unit that it follows, its object; a job's
