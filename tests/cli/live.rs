@@ -118,7 +118,7 @@ fn live_digests_of_programs_answer_sql_and_rules_needs_root() {
         .stdout;
     let sha256 = String::from_utf8_lossy(&said[..64]).into_owned();
     // Its times tell it apart only when it is a second old. It runs twice and is told of once.
-    let script = "sleep 1.5; exec 3<$1; $1 0.1; rm $1; /proc/self/fd/3 0.6";
+    let script = "sleep 1.5; exec 3<$1; $1 2; rm $1; /proc/self/fd/3 2";
     record(
         &case,
         &["--sources", "syscalls", "--collect"],

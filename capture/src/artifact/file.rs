@@ -88,11 +88,7 @@ impl Executed {
         if self.identity.ino == 0 || self.identity.ctime == 0 {
             return Err("this kernel does not tell which file it is".to_owned());
         }
-        let running = read_only(&self.link());
-        if let Ok(file) = running
-            && let Some(size) = self.matches(&file)
-            && (!self.is_overlay || self.runs_from_path())
-        {
+        if let Some((file, size)) = self.running() {
             return Ok(Opened {
                 file,
                 size,
@@ -122,11 +118,23 @@ impl Executed {
         Err(why.to_owned())
     }
 
-    /// The size, where it is the file.
+    /// What the process runs, where that is still this file. Its inode may have changed since: whoever starts from a file
+    /// often removes it at once. Its contents cannot have.
+    fn running(&self) -> Option<(File, u64)> {
+        let file = read_only(&self.link()).ok()?;
+        let (found, size) = Identity::of(&file).ok()?;
+        let same = self.is_inode(&file, &found) && (!self.is_overlay || self.runs_from_path());
+        (same && (self.is_memfd || self.identity.mtime == found.mtime)).then_some((file, size))
+    }
+
+    /// The size, where it is the file and nothing about it has changed.
     fn matches(&self, file: &File) -> Option<u64> {
         let (found, size) = Identity::of(file).ok()?;
-        let same = self.is_overlay || is_inode(file, &found, self.identity.dev, self.identity.ino);
-        (same && self.identity.has_times_of(&found)).then_some(size)
+        (self.is_inode(file, &found) && self.identity.has_times_of(&found)).then_some(size)
+    }
+
+    fn is_inode(&self, file: &File, found: &Identity) -> bool {
+        self.is_overlay || is_inode(file, found, self.identity.dev, self.identity.ino)
     }
 
     fn link(&self) -> String {
@@ -144,9 +152,6 @@ impl Executed {
 
     /// What it means that the file was read to its end.
     pub(super) fn proof(&self, opened: &Opened) -> Proof {
-        if self.matches(&opened.file) != Some(opened.size) {
-            return Proof::Changed;
-        }
         if self.is_memfd {
             // Whoever made it may write it while it runs, and through a mapping without a trace in its times.
             return if is_sealed(&opened.file) {
@@ -155,13 +160,22 @@ impl Executed {
                 Proof::Memory
             };
         }
+        if opened.through_process && self.still_runs(&opened.file) {
+            return Proof::Same;
+        }
+        if self.matches(&opened.file) != Some(opened.size) {
+            return Proof::Changed;
+        }
         let left_alone = self.identity.ctime.saturating_add(UNSTAMPED_NS) <= self.exec_ns;
-        let runs = opened.through_process
-            && std::fs::metadata(self.link()).is_ok_and(|now| {
-                let then = opened.file.metadata();
-                then.is_ok_and(|then| (then.dev(), then.ino()) == (now.dev(), now.ino()))
-            });
-        if left_alone || runs { Proof::Same } else { Proof::None }
+        if left_alone { Proof::Same } else { Proof::None }
+    }
+
+    /// Whether the process runs this file now, as it did when the file was opened: nobody could write it in between.
+    fn still_runs(&self, file: &File) -> bool {
+        let (Ok(now), Ok(then)) = (std::fs::metadata(self.link()), file.metadata()) else {
+            return false;
+        };
+        (then.dev(), then.ino()) == (now.dev(), now.ino())
     }
 }
 

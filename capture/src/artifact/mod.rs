@@ -1,8 +1,8 @@
 //! The contents of what is executed and loaded: digests, and with `--collect` copies.
 //!
-//! Two threads do it, off the path of events. One opens files at once, before processes end and names go; it reads
-//! nothing. The other, which gets the CPU last, reads what is open. Both queues are bounded, and what finds no room is
-//! told as such.
+//! Three threads do it, off the path of events. One opens files at once, before processes end and names go; it reads
+//! nothing. The second reads small files, while their processes are still there, and the third, which gets the CPU last,
+//! large ones. Their queues are bounded, and what finds no room is told as such.
 //!
 //! A digest is of the file that ran, or there is none. The kernel's own identity of the file (device, inode, times) is in
 //! the record of the exec; what is opened must have it, before it is read and after. That is not all: a file that is

@@ -14,12 +14,16 @@ use super::{Answer, Executed, Place, Request};
 /// Descriptors of modules that are held for the events that ask for them.
 const MODULES: usize = 16;
 
+/// Files up to this size are read at once, as long as their processes are likely to live: that takes a millisecond.
+const SMALL: u64 = 2 << 20;
+
 /// A file with the identity and size that it had when it was opened.
 type Held = (File, Identity, u64);
 
 /// Opens what is asked for.
 pub(super) struct Opener {
-    jobs: SyncSender<Job>,
+    small: SyncSender<Job>,
+    large: SyncSender<Job>,
     answers: Sender<Answer>,
     /// Newest first, by process.
     held: VecDeque<(u32, Held)>,
@@ -31,13 +35,14 @@ pub(super) struct Opener {
 
 impl Opener {
     pub(super) fn new(
-        jobs: SyncSender<Job>,
+        [small, large]: [SyncSender<Job>; 2],
         answers: Sender<Answer>,
         programs: Option<Programs>,
         limit: u64,
     ) -> Opener {
         Opener {
-            jobs,
+            small,
+            large,
             answers,
             held: VecDeque::new(),
             programs,
@@ -154,7 +159,8 @@ impl Opener {
                 Err(reason) => self.tell(request, Artifact { reason, ..artifact }, true),
             }
         }
-        let _ = self.jobs.send(Job {
+        // Behind all of them, which are in the same queue however large they are.
+        let _ = self.small.send(Job {
             request,
             artifact: Artifact::default(),
             contents: Contents::End,
@@ -168,8 +174,10 @@ impl Opener {
             let reason = format!("larger than the limit of {} bytes", self.limit);
             return self.tell(job.request, Artifact { reason, ..job.artifact }, true);
         }
+        let is_small = size <= SMALL || matches!(job.contents, Contents::Bytes(_));
+        let queue = if is_small { &self.small } else { &self.large };
         // Waits for room: meanwhile requests wait, and their number is bounded too.
-        let _ = self.jobs.send(job);
+        let _ = queue.send(job);
     }
 
     fn tell(&self, request: u64, artifact: Artifact, is_final: bool) {

@@ -1,10 +1,10 @@
-//! Reads what is open, when nobody else wants the CPU: digest and copy in one pass.
+//! Reads what is open: digest and copy in one pass.
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ctrace_trace::artifact::{Artifact, UNSTAMPED_NS};
 use ctrace_trace::segment::{Digest, Hex};
@@ -22,7 +22,7 @@ const CHUNK: usize = 256 << 10;
 /// The thread's state.
 pub(super) struct Reader {
     answers: Sender<Answer>,
-    store: Option<Store>,
+    store: Option<Arc<Mutex<Store>>>,
     stop: Arc<AtomicBool>,
     buffer: Vec<u8>,
 }
@@ -36,7 +36,7 @@ enum Outcome {
 }
 
 impl Reader {
-    pub(super) fn new(answers: Sender<Answer>, store: Option<Store>, stop: Arc<AtomicBool>) -> Reader {
+    pub(super) fn new(answers: Sender<Answer>, store: Option<Arc<Mutex<Store>>>, stop: Arc<AtomicBool>) -> Reader {
         Reader {
             answers,
             store,
@@ -90,10 +90,8 @@ impl Reader {
 
     /// Reads to the end, which must be where it was announced: a file that grew is another one.
     fn read(&mut self, from: &mut dyn Read, size: u64, collect: bool) -> Outcome {
-        let mut copy = match &mut self.store {
-            Some(store) if collect => Some(store.begin(size)),
-            _ => None,
-        };
+        let store = self.store.as_ref().filter(|_| collect);
+        let mut copy = store.map(|store| store.lock().unwrap_or_else(PoisonError::into_inner).begin(size));
         let mut hash = Sha256::new();
         let end = self.each_chunk(from, size, &mut |bytes| {
             hash.update(bytes);
@@ -136,7 +134,7 @@ impl Reader {
     }
 
     /// Says what was read, as far as it is certain.
-    fn settle(&mut self, artifact: Artifact, outcome: Outcome, proof: Proof) -> Artifact {
+    fn settle(&self, artifact: Artifact, outcome: Outcome, proof: Proof) -> Artifact {
         let (sha256, copy) = match outcome {
             Outcome::Whole(sha256, copy) => (sha256, copy),
             Outcome::Failed(reason) => return Artifact { reason, ..artifact },
@@ -164,9 +162,12 @@ impl Reader {
         artifact
     }
 
-    fn keep(&mut self, copy: Result<Copy, String>, sha256: &Digest) -> Result<(), String> {
-        match &mut self.store {
-            Some(store) => store.finish(copy?, sha256),
+    fn keep(&self, copy: Result<Copy, String>, sha256: &Digest) -> Result<(), String> {
+        match &self.store {
+            Some(store) => store
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .finish(copy?, sha256),
             None => Ok(()),
         }
     }

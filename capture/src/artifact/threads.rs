@@ -1,11 +1,11 @@
-//! The two threads and the queues between them and the recorder.
+//! The threads and the queues between them and the recorder.
 
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,7 @@ pub(crate) struct Hasher {
     requests: SyncSender<(u64, Request)>,
     answers: Receiver<Answer>,
     stop: Arc<AtomicBool>,
-    reader: JoinHandle<()>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 /// A request that was not taken: too many wait.
@@ -77,18 +77,18 @@ impl Hasher {
     /// Where they cannot be started, or there can be no copies in the case.
     pub(crate) fn start(config: Config) -> io::Result<Hasher> {
         let (requests, inbox) = sync_channel(REQUESTS);
-        let (jobs, opened) = sync_channel(HELD);
+        let (small, small_jobs) = sync_channel(HELD);
+        let (large, large_jobs) = sync_channel(HELD);
         let (sender, answers) = channel();
         let stop = Arc::new(AtomicBool::new(false));
         let store = match &config.collect {
-            Some((case, limits)) => Some(Store::create(case, *limits)?),
+            Some((case, limits)) => Some(Arc::new(Mutex::new(Store::create(case, *limits)?))),
             None => None,
         };
         // Those that are there now are not news.
         let programs = config.collect.is_some().then(Programs::now);
         let collects = config.collect.is_some();
-        let mut opener = Opener::new(jobs, sender.clone(), programs, config.hash_limit);
-        let mut reader = Reader::new(sender, store, stop.clone());
+        let mut opener = Opener::new([small, large], sender.clone(), programs, config.hash_limit);
         thread::Builder::new().name("artifact-open".to_owned()).spawn(move || {
             let mut keep = privileges::SEE_PROCESSES | privileges::READ_ALL;
             if collects {
@@ -101,20 +101,31 @@ impl Hasher {
                 .into_iter()
                 .for_each(|(number, request)| opener.take(number, request));
         })?;
-        let reader = thread::Builder::new().name("artifact-read".to_owned()).spawn(move || {
-            stand_back();
-            let mut keep = privileges::SEE_PROCESSES | privileges::READ_ALL;
-            if config.writes_anywhere {
-                keep |= privileges::WRITE_ALL;
-            }
-            let _ = privileges::keep_only(keep);
-            opened.into_iter().for_each(|job| reader.take(job));
-        })?;
+        let mut readers = Vec::new();
+        for (name, jobs, is_patient) in [
+            ("artifact-read", small_jobs, false),
+            ("artifact-large", large_jobs, true),
+        ] {
+            let mut reader = Reader::new(sender.clone(), store.clone(), stop.clone());
+            let writes_anywhere = config.writes_anywhere;
+            let run = move || {
+                if is_patient {
+                    stand_back();
+                }
+                let mut keep = privileges::SEE_PROCESSES | privileges::READ_ALL;
+                if writes_anywhere {
+                    keep |= privileges::WRITE_ALL;
+                }
+                let _ = privileges::keep_only(keep);
+                jobs.into_iter().for_each(|job| reader.take(job));
+            };
+            readers.push(thread::Builder::new().name(name.to_owned()).spawn(run)?);
+        }
         Ok(Hasher {
             requests,
             answers,
             stop,
-            reader,
+            readers,
         })
     }
 
@@ -137,12 +148,12 @@ impl Hasher {
             requests,
             answers,
             stop,
-            reader,
+            readers,
         } = self;
         stop.store(true, Ordering::Relaxed);
         drop((requests, answers));
         let begun = Instant::now();
-        while !reader.is_finished() && begun.elapsed() < PATIENCE {
+        while !readers.iter().all(JoinHandle::is_finished) && begun.elapsed() < PATIENCE {
             thread::sleep(Duration::from_millis(1));
         }
     }
