@@ -190,7 +190,7 @@ fn files_in_memory_are_collected_as_root() {
     for _ in 0..3 {
         assert!(
             Command::new(&path)
-                .arg("0.3")
+                .arg("1")
                 .stdin(Stdio::null())
                 .status()
                 .expect("runs")
@@ -205,7 +205,7 @@ fn files_in_memory_are_collected_as_root() {
     drop(file);
     let is_gone = sha256sum(&gone);
     // It has no name any more when it is executed.
-    let script = format!("exec 3<{0}; rm {0}; /proc/self/fd/3 0.5", text(&gone));
+    let script = format!("exec 3<{0}; rm {0}; /proc/self/fd/3 2", text(&gone));
     assert!(
         Command::new("sh")
             .args(["-c", &script])
@@ -258,7 +258,7 @@ fn copies_stay_within_their_limits_as_root() {
     let script = |name: &str, size: u32| {
         let file = text(&folder.path().join(name)).to_owned();
         format!(
-            "cp /bin/sleep {file}; truncate -s {size} {file}; sleep 0.05; exec 3<{file}; rm {file}; /proc/self/fd/3 0.4; exec 3<&-;"
+            "cp /bin/sleep {file}; truncate -s {size} {file}; sleep 0.05; exec 3<{file}; rm {file}; /proc/self/fd/3 1.5; exec 3<&-;"
         )
     };
     let script = format!(
