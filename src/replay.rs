@@ -118,7 +118,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         profile(&rules.set, &case, &options);
     }
     if let (Some(path), Some(digest)) = (&args.certificate, &summary.digest) {
-        let certificate = certificate::of(&case, &rules, &load, &options, digest);
+        let (certificate, _) = certificate::of(&case, &rules, &load, &options, digest);
         fs::write(path, certificate.text()).with_context(|| format!("certificate {}", path.display()))?;
     }
     let total = summary.triage.summary.total;

@@ -207,7 +207,7 @@ fn compare(args: &Args, certificate: &Path) -> anyhow::Result<u8> {
     let mut alerts = AlertDigest::default();
     let outcome = Engine::new(&rules.set).replay(&case, &options, &mut |alert| alerts.add(alert));
     output::report(&outcome.problems);
-    let found = certificate::of(&case, &rules, &load, &options, &alerts);
+    let (found, copies) = certificate::of(&case, &rules, &load, &options, &alerts);
     let mut out = output::stdout();
     let code = match claimed.first_difference(&found) {
         None => {
@@ -224,7 +224,7 @@ fn compare(args: &Args, certificate: &Path) -> anyhow::Result<u8> {
         }
     };
     out.flush()?;
-    Ok(code)
+    Ok(output::exit_code(&copies, code))
 }
 
 fn certificate_text(path: &Path) -> anyhow::Result<String> {

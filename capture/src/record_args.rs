@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::artifact::Limits;
 use crate::audit::Mode;
 use crate::audit::rules::{RuleFile, RuleFileError};
 use crate::host::EnvSelection;
@@ -89,6 +90,23 @@ pub struct RecordArgs {
     #[arg(long, value_parser = audit_rules, value_name = "FILE")]
     pub audit_rules: Option<RuleFile>,
 
+    /// Do not compute the SHA-256 of executed files and modules (done with low priority, once for each file)
+    #[arg(long)]
+    pub no_hash: bool,
+
+    /// Largest file whose SHA-256 is computed
+    #[arg(long, value_parser = any_size, default_value = "256MiB", value_name = "SIZE")]
+    pub hash_limit: u64,
+
+    /// Copy into the case, by SHA-256: executed files that are in a container's upper layer, in memory or deleted, kernel
+    /// modules and BPF programs that are loaded
+    #[arg(long)]
+    pub collect: bool,
+
+    /// How much to copy: together, and after a colon of one file
+    #[arg(long, value_parser = collect_limit, default_value = "1GiB:128MiB", value_name = "SIZE[:SIZE]")]
+    pub collect_limit: Limits,
+
     /// Kernel buffer for ordinary events; execs, exits and connections have one of their own (power of two)
     #[arg(long, value_parser = ring_size, default_value = "64MiB", value_name = "SIZE")]
     pub buffer: u32,
@@ -162,6 +180,19 @@ fn percent(s: &str) -> Result<f64, String> {
         Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent),
         _ => Err("must be more than 0 and at most 100 (5, 2.5%)".to_owned()),
     }
+}
+
+fn any_size(s: &str) -> Result<u64, String> {
+    let size: bytesize::ByteSize = s.parse().map_err(|e| format!("{e} (64MiB, 1GB)"))?;
+    Ok(size.as_u64())
+}
+
+fn collect_limit(s: &str) -> Result<Limits, String> {
+    let (total, file) = s.split_once(':').unwrap_or((s, s));
+    Ok(Limits {
+        total: any_size(total)?,
+        file: any_size(file)?,
+    })
 }
 
 /// The kernel takes a power of two that 32 bits hold: half of 4GiB is the largest.

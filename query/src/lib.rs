@@ -13,6 +13,7 @@ mod block_table;
 mod cancel;
 mod column;
 mod container_table;
+mod digests;
 mod error;
 mod expanded;
 pub mod export;

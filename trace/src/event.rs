@@ -89,6 +89,9 @@ impl EventType {
     pub const PAGE_FAULT: EventType = EventType(0x1005);
     /// What an engine said of a container. Falco's `container`; imported captures only.
     pub const CONTAINER: EventType = EventType(0x1006);
+    /// The digest of a file that was executed, of a kernel module or a BPF program that was loaded, or why there is none.
+    /// Comes after the call that it is about: see [`crate::artifact`].
+    pub const ARTIFACT: EventType = EventType(0x1007);
     /// A Docker engine event.
     pub const DOCKER: EventType = EventType(0x1010);
     /// A line that a container wrote.

@@ -71,6 +71,27 @@ fn others() -> Vec<EventSpec> {
             &[("addr", Addr), ("ip", Addr), ("error", Uint)],
         ),
         other(EventType::CONTAINER, "container", Source::Syscall, &[("json", Str)]),
+        // What is not known is left out; `reason` says why a digest is, or what it is of where that needs saying. `copy` is
+        // the name of the copy within the case, `copy_reason` why one that was asked for is missing.
+        other(
+            EventType::ARTIFACT,
+            "artifact",
+            Source::Syscall,
+            &[
+                ("kind", Str),
+                ("path", Str),
+                ("dev", Uint),
+                ("ino", Uint),
+                ("ctime", Uint),
+                ("mtime", Uint),
+                ("size", ParamKind::Size),
+                ("sha256", Str),
+                ("reason", Str),
+                ("copy", Str),
+                ("copy_reason", Str),
+                ("id", Uint),
+            ],
+        ),
         // `raw` is the engine's JSON, whole: the fields beside it are what rules and SQL ask for most.
         other(
             EventType::DOCKER,

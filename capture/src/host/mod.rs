@@ -4,6 +4,7 @@
 mod cgroup;
 mod cgroup_tree;
 mod clock;
+mod dbus;
 mod directory;
 mod facts;
 mod fd;
@@ -16,6 +17,7 @@ mod procfs;
 mod segment;
 mod snapshot;
 mod sockets;
+mod systemd;
 
 pub use cgroup::container_of;
 pub use cgroup_tree::CgroupTree;
@@ -28,8 +30,9 @@ pub use fd::{HostFd, read_fd, read_fds};
 pub use modules::{Module, read_modules};
 pub use mounts::{Mount, read_mounts};
 pub use names::{Group, Names, User};
-pub(crate) use priority::hurry;
+pub(crate) use priority::{hurry, stand_back};
 pub use process::{EnvSelection, HostProcess, read_cgroup, read_process};
 pub(crate) use process::{TRUNCATED, process_ids, read_parent_and_name};
 pub use snapshot::{HostState, read_processes};
 pub use sockets::{SocketState, Sockets};
+pub use systemd::Units;

@@ -75,7 +75,8 @@ impl Recorder {
                 .audit
                 .as_ref()
                 .is_none_or(|a| a.follower.progress().drained_ns == u64::MAX);
-            if begun.elapsed() >= hold && audited && logged && pending == 0 {
+            let read = self.artifacts.is_done(begun);
+            if begun.elapsed() >= hold && audited && logged && read && pending == 0 {
                 break;
             }
             if begun.elapsed() >= DRAIN {
@@ -87,6 +88,7 @@ impl Recorder {
             }
             std::thread::sleep(TICK);
         }
+        self.artifacts.end();
         self.take();
     }
 }

@@ -5,6 +5,7 @@
 //! what the slower sources said. What comes later than that is still recorded, with its true time, out of order, and
 //! counted.
 
+mod artifacts;
 mod child;
 mod end;
 mod gaps;
@@ -22,7 +23,7 @@ mod turn;
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -31,12 +32,14 @@ use ctrace_trace::case::{CaseError, CaseWriter, Summary};
 use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::segment::Tool;
 
+use crate::artifact;
 use crate::docker::ContainerImages;
 use crate::host::{Clock, Slept, audit_utc_ns, hurry, utc_ns};
 use crate::privileges;
 use crate::record_args::RecordArgs;
 use crate::resolver::Resolver;
 
+use artifacts::Artifacts;
 use child::Observed;
 use gaps::{Gap, RingLosses};
 use messages::{Message, Queue};
@@ -170,6 +173,7 @@ struct Recorder {
     waiting: Waiting,
     queue: Queue,
     images: ContainerImages,
+    artifacts: Artifacts,
     clock: Clock,
     losses: RingLosses,
     states: States,
@@ -190,6 +194,10 @@ impl Recorder {
         let config = beginning.config(args, tool, &sources).map_err(unwritable)?;
         let states = States::start(&beginning, &sources, config.rotation, &args.scope).map_err(unwritable)?;
         let writer = CaseWriter::create(&args.output, config, states.opener())?;
+        let artifacts = match hashing(args, &sources) {
+            Some(config) => Artifacts::start(config).map_err(unwritable)?,
+            None => Artifacts::default(),
+        };
         Ok(Recorder {
             resolver: beginning.resolver(&sources),
             output: Output::new(
@@ -201,6 +209,7 @@ impl Recorder {
             waiting: Waiting::default(),
             queue: Queue::default(),
             images: ContainerImages::default(),
+            artifacts,
             clock,
             losses: RingLosses::new(utc_ns()),
             shedding: Shedding::new(args),
@@ -279,13 +288,29 @@ impl Recorder {
         {
             keep |= privileges::MAPS;
         }
-        // SAFETY: no preconditions.
-        let me = unsafe { libc::geteuid() };
-        if !std::fs::metadata(&args.output).is_ok_and(|case| case.uid() == me) {
+        if is_of_others(&args.output) {
             keep |= privileges::WRITE_ALL;
         }
         if let Err(error) = privileges::keep_only(keep) {
             notice(Notice::Missing(&format!("privileges could not be given up: {error}")));
         }
     }
+}
+
+/// What is to be read of what is executed, if that is asked for and can be known.
+fn hashing(args: &RecordArgs, sources: &Sources) -> Option<artifact::Config> {
+    let executes = args.syscalls.holds(EventType::syscall(libc::SYS_execve as u32));
+    let wanted = sources.syscalls.is_some() && executes && (!args.no_hash || args.collect);
+    wanted.then(|| artifact::Config {
+        hash_limit: args.hash_limit,
+        collect: args.collect.then(|| (args.output.clone(), args.collect_limit)),
+        writes_anywhere: is_of_others(&args.output),
+    })
+}
+
+/// Whether the folder of the case belongs to somebody else.
+fn is_of_others(case: &Path) -> bool {
+    // SAFETY: no preconditions.
+    let me = unsafe { libc::geteuid() };
+    !std::fs::metadata(case).is_ok_and(|case| case.uid() == me)
 }

@@ -61,9 +61,10 @@ impl Output {
         &mut self.lateness
     }
 
-    /// Writes an event. What cannot be written is counted, and the recording goes on if that makes sense.
-    pub(super) fn push(&mut self, event: &Event<'_>) {
-        let mut result = Ok(());
+    /// Writes an event, and says whether it is in the scope. What cannot be written is counted, and the recording goes on
+    /// if that makes sense.
+    pub(super) fn push(&mut self, event: &Event<'_>) -> bool {
+        let (mut result, mut passed) = (Ok(()), false);
         let Output {
             writer,
             selection,
@@ -71,12 +72,14 @@ impl Output {
             ..
         } = self;
         selection.pass(event, |event| {
+            passed = true;
             lateness.note(event);
             result = writer.push(event).map(|_| ());
         });
         if let Err(error) = result {
             self.note(error);
         }
+        passed
     }
 
     /// Writes what has been taken, so that a recorder that is killed loses no more than the last second.
@@ -127,7 +130,9 @@ impl Output {
         images: &mut ContainerImages,
     ) {
         while let Some((ts, message)) = queue.pop(until) {
-            messages::emit(ts, &message, resolver, images, &mut |event| self.push(event));
+            messages::emit(ts, &message, resolver, images, &mut |event| {
+                self.push(event);
+            });
         }
     }
 }

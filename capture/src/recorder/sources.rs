@@ -6,7 +6,7 @@ use ctrace_trace::container::Container;
 use ctrace_trace::schema::Schema;
 
 use crate::audit::rules::RuleFile;
-use crate::audit::{AuditFollower, AuditSource, AuditStatus, LoadedRules};
+use crate::audit::{AuditFollower, AuditSource, LoadedRules};
 use crate::docker::logs::LogFollower;
 use crate::docker::{self, DockerFollower, DockerSource, Endpoint, EngineInfo};
 use crate::host::{Clock, HostProcess, read_processes, utc_ns};
@@ -44,7 +44,6 @@ pub(super) struct Audit {
     /// First, so that they are gone before nobody listens any more.
     pub(super) rules: Option<LoadedRules>,
     pub(super) follower: AuditFollower,
-    pub(super) status: Option<AuditStatus>,
 }
 
 /// The sources that run.
@@ -179,13 +178,8 @@ fn open_audit(args: &RecordArgs, absent: &mut Vec<Absent>) -> Result<Audit, Stri
     let source = AuditSource::listen_as(args.audit_mode).map_err(|e| e.to_string())?;
     let rules = args.audit_rules.as_ref().and_then(|file| load(file, absent));
     let source = source.enabled().map_err(|e| e.to_string())?;
-    let status = source.status().copied();
     let follower = source.follow().map_err(|e| e.to_string())?;
-    Ok(Audit {
-        rules,
-        follower,
-        status,
-    })
+    Ok(Audit { rules, follower })
 }
 
 /// Loads rules; those of the host remain where that fails.

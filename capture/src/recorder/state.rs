@@ -17,6 +17,7 @@ use ctrace_trace::snapshot::{AuditState, DockerState, HostSnapshot};
 
 use super::scope::Selection;
 use super::sources::Sources;
+use crate::audit::audit_state;
 use crate::host::{Clock, EnvSelection, HostFacts, HostState, boot_time_ns, utc_ns};
 use crate::privileges;
 use crate::record_args::{self, RecordArgs};
@@ -43,6 +44,8 @@ pub(super) struct Known {
     pub(super) containers: Vec<Container>,
     /// Processes that live, in ascending order of ids.
     pub(super) images: Vec<Arc<ProcessImage>>,
+    /// The audit subsystem, where its source tells.
+    pub(super) audit: Option<AuditState>,
 }
 
 /// What was there when the recording began.
@@ -115,11 +118,8 @@ impl States {
         scope: &[Scope],
     ) -> io::Result<States> {
         let docker = sources.docker.first().map(|d| d.info.for_segment(&d.endpoint));
-        let audit = sources
-            .audit
-            .as_ref()
-            .and_then(|a| a.status.as_ref())
-            .map(AuditState::from);
+        // Whether its records are recorded or not.
+        let audit = audit_state().map_err(|e| e.to_string());
         let mut first = beginning
             .state
             .for_segment(sources.containers(), docker.clone(), audit.clone());
@@ -131,8 +131,14 @@ impl States {
         thread::Builder::new().name("host-state".to_owned()).spawn(move || {
             // Where that is refused it goes on with what it has.
             let _ = privileges::keep_only(privileges::SEE_PROCESSES | privileges::READ_ALL);
-            for Known { containers, images } in inbox {
-                let mut state = read(&clock, &env, containers, docker.clone(), audit.clone());
+            for Known {
+                containers,
+                images,
+                audit: now,
+            } in inbox
+            {
+                let audit = now.map_or_else(|| audit.clone(), Ok);
+                let mut state = read(&clock, &env, containers, docker.clone(), audit);
                 tell_times(&images, &mut state);
                 Selection::reduce(&scope, &mut state);
                 *shared.lock().unwrap_or_else(PoisonError::into_inner) = state;
@@ -178,7 +184,7 @@ fn read(
     env: &EnvSelection,
     containers: Vec<Container>,
     docker: Option<DockerState>,
-    audit: Option<AuditState>,
+    audit: Result<AuditState, String>,
 ) -> HostSnapshot {
     HostState::read(clock, env).for_segment(containers, docker, audit)
 }

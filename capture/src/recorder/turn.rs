@@ -1,10 +1,11 @@
 //! What the recorder does again and again: take, bring into order, write; and once in a while look at losses and the clock.
 
+use super::artifacts::Artifacts;
 use super::hold::{self, Settled};
 use super::order::Waiting;
 use super::state::Known;
 use super::{Gap, Level, MAX_QUEUED, Message, Notice, Recorder, messages};
-use crate::host::{Slept, boot_time_ns, utc_ns};
+use crate::host::{Clock, Slept, boot_time_ns, utc_ns};
 use crate::resolver;
 use crate::syscall::{Record, SyscallSource};
 
@@ -26,20 +27,23 @@ impl Recorder {
             false => horizon,
         };
         self.release(horizon);
-        let (images, resolver) = (&self.images, &self.resolver);
+        let (images, resolver, audit) = (&self.images, &self.resolver, &self.sources.audit);
         self.states.refresh(&self.output.summary(), || Known {
             containers: images.containers(),
             images: resolver.living(),
+            audit: audit.as_ref().and_then(|a| a.follower.state()),
         });
     }
 
     /// Takes what the sources have; says whether the rings had anything.
     pub(super) fn take(&mut self) -> bool {
         let polled = match &mut self.sources.syscalls {
-            Some(source) => poll(source, &mut self.waiting),
+            Some(source) => poll(source, &mut self.waiting, &mut self.artifacts, &self.clock),
             None => 0,
         };
         self.listen();
+        let segment = self.output.summary().segments;
+        self.artifacts.answer(utc_ns(), segment, &mut self.queue);
         polled > 0
     }
 
@@ -73,6 +77,7 @@ impl Recorder {
             waiting,
             queue,
             images,
+            artifacts,
             clock,
             ..
         } = self;
@@ -84,7 +89,19 @@ impl Recorder {
                 let clock = resolver::Clock {
                     offset_ns: clock.offset_at(ts),
                 };
-                resolver.record(record, &clock, &mut |event| output.push(event));
+                let header = record.header();
+                if artifacts.awaits(header) {
+                    resolver.record(record, &clock, &mut |event| {
+                        if output.push(event) {
+                            artifacts.told(header, event);
+                        }
+                    });
+                    artifacts.passed(header);
+                } else {
+                    resolver.record(record, &clock, &mut |event| {
+                        output.push(event);
+                    });
+                }
             }
         });
         output.emit_until(clock.utc(horizon), queue, resolver, images);
@@ -166,6 +183,13 @@ impl Recorder {
     }
 }
 
-fn poll(source: &mut SyscallSource, waiting: &mut Waiting) -> usize {
-    source.poll_bytes(&mut |ts, bytes| waiting.push(ts, bytes))
+fn poll(source: &mut SyscallSource, waiting: &mut Waiting, artifacts: &mut Artifacts, clock: &Clock) -> usize {
+    source.poll_bytes(&mut |header, bytes| {
+        if artifacts.wants(header, bytes)
+            && let Ok(record) = &Record::parse(bytes)
+        {
+            artifacts.seen(record, clock);
+        }
+        waiting.push(header.ts, bytes);
+    })
 }

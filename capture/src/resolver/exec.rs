@@ -7,7 +7,7 @@ use ctrace_wire::record::Exec;
 use ctrace_wire::section;
 
 use super::clock::Clock;
-use super::files::stat_device;
+use super::files::{nanoseconds, stat_device};
 use super::life::{comm, known, known64, trimmed};
 use super::paths;
 use super::process::{Attempt, Process, SavedIds};
@@ -231,19 +231,6 @@ fn exe_flags(file: &section::File, image: &ProcessImage) -> u8 {
         flags |= exe_flag::WRITABLE;
     }
     flags
-}
-
-/// Nanoseconds of a file's time. Since 6.13 the kernel marks times that were asked for in the highest bit
-/// (`I_CTIME_QUERIED` in linux/fs.h), far above the largest fraction.
-fn nanoseconds(seconds: i64, nanoseconds: u32) -> u64 {
-    let seconds = u64::try_from(seconds).unwrap_or(0);
-    if nanoseconds == u32::MAX {
-        return 0;
-    }
-    let nanoseconds = nanoseconds & 0x3FFF_FFFF;
-    seconds
-        .saturating_mul(1_000_000_000)
-        .saturating_add(u64::from(nanoseconds))
 }
 
 /// The path of the program's cgroup of version 1, or its end where it is long; `None` where there is none.

@@ -21,6 +21,7 @@ use aya::{
     Ebpf,
     maps::{MapData, PerCpuArray, RingBuf},
 };
+use ctrace_wire::record::Header;
 use ctrace_wire::spec::{IO_OPCODES, Lane, SyscallSpec};
 
 pub use host::{Missing, boot_time_ns};
@@ -131,8 +132,8 @@ impl SyscallSource {
         })
     }
 
-    /// Like [`SyscallSource::poll`], and hands over each record's time and its bytes for [`Record::parse`] at a later time.
-    pub fn poll_bytes(&mut self, each: &mut impl FnMut(u64, &[u8])) -> usize {
+    /// Like [`SyscallSource::poll`], and hands over each record's header and its bytes for [`Record::parse`] at a later time.
+    pub fn poll_bytes(&mut self, each: &mut impl FnMut(&Header, &[u8])) -> usize {
         let now = boot_time_ns();
         let before = self.malformed;
         let mut count = drain(&mut self.priority, now, &mut self.malformed, each);
@@ -203,12 +204,12 @@ impl SyscallSource {
     }
 }
 
-fn drain(ring: &mut RingBuf<MapData>, now: u64, malformed: &mut u64, each: &mut impl FnMut(u64, &[u8])) -> usize {
+fn drain(ring: &mut RingBuf<MapData>, now: u64, malformed: &mut u64, each: &mut impl FnMut(&Header, &[u8])) -> usize {
     let mut count = 0;
     while let Some(item) = ring.next() {
         match record::check(&item) {
             Ok(header) => {
-                each(header.ts, &item);
+                each(&header, &item);
                 count += 1;
                 if header.ts > now {
                     break;

@@ -2,6 +2,7 @@
 //! on the real kernel, as root; elsewhere tests say `SKIP name: reason`.
 
 mod acceptance;
+mod artifacts;
 mod audit;
 mod bounds;
 mod case;

@@ -5,6 +5,7 @@
 //! once per process image, once per open object of a block, or once per event.
 
 mod arguments;
+mod artifact;
 mod audit;
 pub(crate) mod clock;
 mod container;
@@ -239,6 +240,7 @@ pub const GROUPS: &[(&str, &[Field])] = &[
     ("Audit", audit::FIELDS),
     ("Kubernetes audit", k8s_audit::FIELDS),
     ("Container log and other logs", log::FIELDS),
+    ("Artifact", artifact::FIELDS),
     ("Recording", recording::FIELDS),
 ];
 

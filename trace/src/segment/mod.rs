@@ -6,7 +6,7 @@ mod file;
 mod footer;
 mod format;
 mod header;
-mod packed;
+pub(crate) mod packed;
 mod problem;
 mod reader;
 mod resync;

@@ -38,7 +38,7 @@ pub struct CaseConfig {
 }
 
 /// See [`CaseConfig::block_span_ns`]; what recorders take.
-const BLOCK_SPAN_NS: u64 = 1_000_000_000;
+pub(super) const BLOCK_SPAN_NS: u64 = 1_000_000_000;
 
 impl CaseConfig {
     /// A configuration without rotation for a new case.

@@ -191,7 +191,7 @@ impl CaseWriter {
         self.tell_untold();
         if self.write_block(Room::Reserved).is_ok() {
             self.told_ts = window.1;
-            self.patience_ns = (self.patience_ns * 2).max(BLOCK_SPAN_NS);
+            self.patience_ns = (self.patience_ns * 2).max(config::BLOCK_SPAN_NS);
         } else {
             self.builder = BlockBuilder::new(Arc::clone(&self.config.schema));
             self.untold.merge(std::mem::take(&mut self.gaps));
