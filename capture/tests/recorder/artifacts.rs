@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::case::{Row, closed, open, rows};
 use crate::run::{folder, output, record, recording};
-use crate::skip::is_root;
+use ctrace_skip::is_root;
 
 /// What `sha256sum` says of a file.
 pub(crate) fn sha256sum(path: &Path) -> String {
