@@ -25,6 +25,12 @@ pub enum QueryError {
     /// A file of the data cannot be read.
     #[error("{0}")]
     Data(String),
+    /// An object store refuses or cannot be reached.
+    #[error("{0}")]
+    Store(String),
+    /// A cluster cannot be reached, cannot run the statement, or went away.
+    #[error("{0}")]
+    Cluster(String),
     /// A folder without tables.
     #[error("{}: neither a case nor an export: no Parquet files in folders named after tables", .0.display())]
     NoTables(PathBuf),
@@ -71,7 +77,7 @@ impl QueryError {
 }
 
 /// One line of a message.
-fn line(message: &impl ToString) -> String {
+pub(crate) fn line(message: &impl ToString) -> String {
     let message = message.to_string();
     let words: Vec<&str> = message.split_whitespace().collect();
     words.join(" ")

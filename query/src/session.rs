@@ -8,21 +8,25 @@ use arrow::record_batch::RecordBatch;
 use ctrace_trace::case::Case;
 use ctrace_trace::segment::Problem;
 use datafusion::catalog::TableProvider;
+use datafusion::common::DataFusionError;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use url::Url;
 
 use crate::alerts::{self, Alerts, ReplayRules};
 use crate::as_of;
 use crate::cancel::Cancel;
+use crate::cluster::{ClusterAddress, Connection};
 use crate::error::QueryError;
-use crate::folder;
+use crate::folder::{self, TableFolder};
 use crate::functions::{self, FunctionInfo, Lineage};
 use crate::source::CaseSource;
 use crate::statement;
+use crate::store::Store;
 use crate::tables::{ColumnInfo, Table};
 use crate::type_name::type_name;
 use crate::union;
@@ -35,8 +39,10 @@ pub struct Options {
     pub resolve_late: bool,
     /// Bytes that sorts, joins and groups may use before they go to temporary files; `None` for no limit.
     pub memory_limit: Option<usize>,
-    /// Threads, at least one.
+    /// Threads, at least one. On a cluster: into how many parts a stage is cut.
     pub threads: usize,
+    /// The cluster on which statements run; `None` for this process.
+    pub cluster: Option<ClusterAddress>,
 }
 
 impl Default for Options {
@@ -47,6 +53,7 @@ impl Default for Options {
             resolve_late: true,
             memory_limit: None,
             threads,
+            cluster: None,
         }
     }
 }
@@ -61,6 +68,8 @@ pub enum Data {
     Case(Box<Case>),
     /// A folder of Parquet files.
     Folder(PathBuf),
+    /// The same in an S3-compatible store: `s3://BUCKET/PREFIX`.
+    Store(Url),
 }
 
 /// A table of a session.
@@ -80,6 +89,8 @@ pub struct Session {
     /// Taken when the session ends.
     runtime: Option<Runtime>,
     context: SessionContext,
+    /// Where statements run, unless here.
+    cluster: Option<Arc<Connection>>,
     /// The cases among the data.
     sources: Vec<Arc<CaseSource>>,
     lineage: Arc<Lineage>,
@@ -137,18 +148,25 @@ impl Session {
                 self.sources.push(source.clone());
                 Ok(Table::ALL.map(|t| (t.name().to_owned(), t.over(&source))).into())
             }
-            Data::Folder(path) => {
-                let tables = folder::tables(&path)?;
-                if tables.is_empty() {
-                    return Err(QueryError::NoTables(path));
-                }
-                let open = |table: folder::TableFolder| {
-                    let provider = self.handle.block_on(folder::open(&self.context, &table))?;
-                    Ok((table.name, provider))
-                };
-                tables.into_iter().map(open).collect()
+            Data::Folder(path) => self.open_tables(folder::tables(&path)?, path),
+            Data::Store(url) => {
+                let store = Store::open(&url)?;
+                store.register(&self.context);
+                let tables = self.handle.block_on(store.tables())?;
+                self.open_tables(tables, PathBuf::from(url.as_str()))
             }
         }
+    }
+
+    fn open_tables(&self, tables: Vec<TableFolder>, place: PathBuf) -> Result<Vec<Named>, QueryError> {
+        if tables.is_empty() {
+            return Err(QueryError::NoTables(place));
+        }
+        let open = |table: TableFolder| {
+            let provider = self.handle.block_on(folder::open(&self.context, &table))?;
+            Ok((table.name, provider))
+        };
+        tables.into_iter().map(open).collect()
     }
 
     /// Makes table function `alerts` known, which replays rules over the session's cases. Over exports there is none.
@@ -200,13 +218,22 @@ impl Session {
         if let Some(limit) = options.memory_limit {
             environment = environment.with_memory_limit(limit, 1.0);
         }
-        let context = SessionContext::new_with_config_rt(config, Arc::new(environment.build()?));
-        let lineage = functions::register(&context);
+        let mut context = SessionContext::new_with_config_rt(config, Arc::new(environment.build()?));
         let handle = runtime.handle().clone();
+        let cluster = match &options.cluster {
+            Some(address) => {
+                let cluster = handle.block_on(Connection::open(address.clone()))?;
+                context = cluster.upgrade(&context)?;
+                Some(Arc::new(cluster))
+            }
+            None => None,
+        };
+        let lineage = functions::register(&context);
         Ok(Session {
             handle,
             runtime: Some(runtime),
             context,
+            cluster,
             sources: Vec::new(),
             lineage,
             tables: Vec::new(),
@@ -316,6 +343,14 @@ impl Session {
         self.sources.iter().flat_map(|s| s.problems()).collect()
     }
 
+    /// What an error of a running statement means.
+    fn failure(&self, error: DataFusionError) -> QueryError {
+        match &self.cluster {
+            Some(cluster) => self.handle.block_on(cluster.failure(error)),
+            None => error.into(),
+        }
+    }
+
     /// The only case.
     pub(crate) fn source(&self) -> Option<&Arc<CaseSource>> {
         self.sources.first().filter(|_| self.sources.len() == 1)
@@ -366,7 +401,7 @@ impl Iterator for Answer<'_> {
         }
         let Session { handle, cancel, .. } = self.session;
         match handle.block_on(cancel.or(self.batches.recv())) {
-            Ok(Some(batch)) => Some(batch.map_err(QueryError::from)),
+            Ok(Some(batch)) => Some(batch.map_err(|e| self.session.failure(e))),
             Ok(None) => {
                 self.ended = true;
                 // A task that broke off must not look like one that is done.
