@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ballista_core::config::BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK;
 use ballista_core::extension::{SessionConfigExt, SessionStateExt};
 use ballista_core::serde::protobuf::RemoveSessionParams;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
@@ -39,9 +40,17 @@ impl Connection {
     }
 
     /// Has the statements of a context run on the cluster. Functions are those that executors know.
+    ///
+    /// Ballista 55 hands sorted rows of one stage to the next as if they still were sorted, where a task reads more than one
+    /// part of its input and writes them behind each other: `GROUP BY` over the sorted files of an export then gives rows in
+    /// a wrong order. Each of two settings prevents it: a task for each part, and files that are not known to be sorted.
     pub(crate) fn upgrade(&self, context: &SessionContext) -> Result<SessionContext, QueryError> {
         let state = context.state().upgrade_for_ballista(self.address.url())?;
-        let mut config = state.config().clone();
+        let mut config = state
+            .config()
+            .clone()
+            .set_usize(BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK, 1);
+        config.options_mut().execution.collect_statistics = false;
         config = config.with_ballista_override_create_grpc_client_endpoint(Arc::new(|endpoint| {
             Ok(endpoint
                 .connect_timeout(PATIENCE)

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use ballista_core::registry::BallistaFunctionRegistry;
 use datafusion::catalog::Session;
 use datafusion::catalog::default_table_source::source_as_provider;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -14,14 +15,14 @@ use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 
-use crate::functions;
-
 type Remote = Arc<dyn QueryPlanner + Send + Sync>;
 
 /// Gives Ballista the plans that it can run.
 pub(super) struct Planner {
     remote: Remote,
     local: DefaultPhysicalPlanner,
+    /// What executors know: neither this program's own functions nor, in Ballista 55, those of arrays.
+    known: BallistaFunctionRegistry,
 }
 
 impl Planner {
@@ -29,6 +30,7 @@ impl Planner {
         Planner {
             remote,
             local: DefaultPhysicalPlanner::default(),
+            known: BallistaFunctionRegistry::default(),
         }
     }
 }
@@ -45,7 +47,7 @@ impl QueryPlanner for Planner {
         if is_local(plan)? {
             return self.local.create_physical_plan(plan, state).await;
         }
-        check(plan)?;
+        check(plan, &self.known)?;
         self.remote.create_physical_plan(plan, state).await
     }
 }
@@ -69,13 +71,12 @@ fn is_local(plan: &LogicalPlan) -> Result<bool> {
 }
 
 /// Refuses what no executor can run, in one line and before anything is sent.
-fn check(plan: &LogicalPlan) -> Result<()> {
+fn check(plan: &LogicalPlan, known: &BallistaFunctionRegistry) -> Result<()> {
     plan.apply_with_subqueries(|node| {
         match node {
             LogicalPlan::RecursiveQuery(query) => {
                 return not_impl_err!(
-                    "WITH RECURSIVE {} does not run on a cluster: leave out --cluster, or name rows with a narrower \
-                     statement first",
+                    "WITH RECURSIVE {} does not run on a cluster: leave out --cluster",
                     query.name
                 );
             }
@@ -89,9 +90,9 @@ fn check(plan: &LogicalPlan) -> Result<()> {
         }
         node.apply_expressions(|e| {
             e.apply(|e| match e {
-                Expr::ScalarFunction(call) if functions::is_own(call.name()) => not_impl_err!(
-                    "{}() is a function of ctrace and not known to the executors of a cluster: leave out --cluster, or \
-                     write the condition with functions of DataFusion",
+                Expr::ScalarFunction(call) if !known.scalar_functions.contains_key(call.name()) => not_impl_err!(
+                    "{}() is not known to the executors of a cluster: leave out --cluster, or write the condition with \
+                     others of DataFusion's functions",
                     call.name()
                 ),
                 _ => Ok(TreeNodeRecursion::Continue),

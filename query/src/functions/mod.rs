@@ -35,12 +35,6 @@ pub(crate) fn all() -> Vec<FunctionInfo> {
     out
 }
 
-/// Whether a function is this program's own.
-#[cfg(feature = "cluster")]
-pub(crate) fn is_own(name: &str) -> bool {
-    all().iter().any(|f| name_of(f.usage) == name)
-}
-
 /// Makes the functions known; gives what those of ancestry look into.
 pub(crate) fn register(context: &SessionContext) -> Arc<Lineage> {
     for function in text::FUNCTIONS.iter().chain(network::FUNCTIONS) {

@@ -64,7 +64,27 @@ pub fn executor(scheduler: u16, ports: [u16; 2], vcores: usize, folder: &Path) -
     block_on(async { Ok(start_executor_process(Arc::new(config)).await?) })
 }
 
+/// Writes what nodes warn of to standard error.
+struct Warnings;
+
+impl log::Log for Warnings {
+    fn enabled(&self, about: &log::Metadata<'_>) -> bool {
+        about.level() <= log::Level::Warn
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            eprintln!("{} {}: {}", record.level(), record.target(), record.args());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
 fn block_on(node: impl Future<Output = Result<(), NodeError>>) -> Result<(), NodeError> {
+    if log::set_logger(&Warnings).is_ok() {
+        log::set_max_level(log::LevelFilter::Warn);
+    }
     tokio::runtime::Builder::new_multi_thread()
         // As the published scheduler: plans are walked recursively.
         .thread_stack_size(32 << 20)
