@@ -8,7 +8,7 @@ use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::path::Path;
-use object_store::{Error, ObjectStore, RetryConfig};
+use object_store::{Error, ObjectStore, ObjectStoreExt, RetryConfig};
 use url::Url;
 
 use crate::error::{QueryError, line};
@@ -17,6 +17,9 @@ use crate::folder::{MAX_DEPTH, TableFolder};
 /// How often, and for how long in all, a request is repeated that a store could not serve.
 const RETRIES: usize = 3;
 const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Asked for where the answer is of interest and the object is not.
+const ANY_OBJECT: &str = "manifest.json";
 
 /// A folder of a bucket.
 pub(crate) struct Store {
@@ -63,9 +66,12 @@ impl Store {
     /// The tables in the folder, by name.
     pub(crate) async fn tables(&self) -> Result<Vec<TableFolder>, QueryError> {
         let prefix = Some(&self.prefix).filter(|p| !p.as_ref().is_empty());
-        let here = self.store.list_with_delimiter(prefix).await;
+        let here = match self.store.list_with_delimiter(prefix).await {
+            Ok(here) => here,
+            Err(e) => return Err(self.error(e).await),
+        };
         let mut out = Vec::new();
-        for folder in here.map_err(|e| self.error(e))?.common_prefixes {
+        for folder in here.common_prefixes {
             let Some(name) = folder.filename().filter(|n| !n.starts_with(['.', '_'])) else {
                 continue;
             };
@@ -83,7 +89,10 @@ impl Store {
     async fn keys(&self, table: &Path) -> Result<Option<Vec<String>>, QueryError> {
         let mut files = self.store.list(Some(table));
         while let Some(file) = files.next().await {
-            let file = file.map_err(|e| self.error(e))?.location;
+            let file = match file {
+                Ok(file) => file.location,
+                Err(e) => return Err(self.error(e).await),
+            };
             let below: Vec<String> = file
                 .prefix_match(table)
                 .into_iter()
@@ -116,15 +125,18 @@ impl Store {
         Ok(url)
     }
 
-    /// Why the store does not say what it holds.
-    fn error(&self, error: Error) -> QueryError {
+    /// Why the store does not list what it holds. The error says so in words only; that of a request for one object has
+    /// kinds.
+    async fn error(&self, error: Error) -> QueryError {
         let url = &self.url;
-        QueryError::Store(match &error {
-            Error::NotFound { .. } => format!("{url}: no such bucket"),
-            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } if self.has_key => {
+        QueryError::Store(match self.store.head(&Path::from(ANY_OBJECT)).await {
+            Err(Error::NotFound { .. }) => format!("{url}: no such bucket"),
+            Err(Error::PermissionDenied { .. } | Error::Unauthenticated { .. }) => {
                 format!("{url}: the store refuses these credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)")
             }
-            _ if !self.has_key => format!("{url}: no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+            Err(_) if !self.has_key => {
+                format!("{url}: no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+            }
             _ => format!("{url}: {}", line(&error)),
         })
     }

@@ -13,7 +13,7 @@ use crate::run::{command, ctrace};
 const LONG: &str = "SELECT count(*) FROM events a, events b, events c WHERE a.seq + b.seq + c.seq = 7 AND a.fd_name LIKE '%' || b.fd_name || '%'";
 
 /// What takes longer hangs.
-const PATIENCE: Duration = Duration::from_secs(110);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 fn started(nodes: &Nodes, fleet: &Fleet) -> Child {
     let mut command = command(["query", "--cluster", &nodes.address(), fleet.arg(), LONG]);

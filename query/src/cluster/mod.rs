@@ -8,7 +8,11 @@ mod absent;
 #[cfg(feature = "cluster")]
 mod connection;
 #[cfg(feature = "cluster")]
+mod cut;
+#[cfg(feature = "cluster")]
 mod planner;
+#[cfg(feature = "cluster")]
+mod remote;
 
 use std::fmt;
 use std::str::FromStr;

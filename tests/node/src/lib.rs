@@ -17,8 +17,11 @@ use ballista_scheduler::scheduler_process::start_server;
 /// Why a node ended.
 pub type NodeError = Box<dyn Error + Send + Sync>;
 
-/// An executor tells every second that it lives, and is lost when it has not for this long.
-const EXECUTOR_TIMEOUT_S: u64 = 10;
+/// An executor tells every second that it lives, and is lost when it has not for this long: a busy machine is slow.
+const EXECUTOR_TIMEOUT_S: u64 = 30;
+
+/// A job waits this long for an executor where there is none.
+const GRACE_S: u64 = 10;
 
 /// Runs a scheduler until the process is killed.
 ///
@@ -29,7 +32,7 @@ pub fn scheduler(port: u16) -> Result<(), NodeError> {
         bind_port: port,
         executor_timeout_seconds: EXECUTOR_TIMEOUT_S,
         expire_dead_executor_interval_seconds: 1,
-        no_executors_grace_period_seconds: EXECUTOR_TIMEOUT_S,
+        no_executors_grace_period_seconds: GRACE_S,
         override_config_producer: Some(Arc::new(session_config_with_s3_support)),
         override_session_builder: Some(Arc::new(session_state_with_s3_support)),
         ..SchedulerConfig::default()
