@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
@@ -10,6 +11,7 @@ use datafusion::common::TableReference;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::prelude::SessionContext;
+use futures::StreamExt;
 use url::Url;
 
 use crate::error::QueryError;
@@ -101,9 +103,37 @@ pub(crate) async fn open(context: &SessionContext, table: &TableFolder) -> Resul
     let options = ListingOptions::new(Arc::new(ParquetFormat::default()))
         .with_file_extension(".parquet")
         .with_table_partition_cols(table.keys.iter().map(key_type).collect());
-    let schema = options.infer_schema(&context.state(), &url).await?;
+    let schema = match options.infer_schema(&context.state(), &url).await {
+        Ok(schema) => schema,
+        Err(error) => {
+            return Err(unreadable(context, &options, &url)
+                .await
+                .unwrap_or_else(|| error.into()));
+        }
+    };
     let config = ListingTableConfig::new(url)
         .with_listing_options(options)
         .with_schema(schema);
     Ok(Arc::new(ListingTable::try_new(config)?))
+}
+
+/// Which file it is that cannot be read: the error does not say.
+async fn unreadable(context: &SessionContext, options: &ListingOptions, url: &ListingTableUrl) -> Option<QueryError> {
+    let state = context.state();
+    let store = context.runtime_env().object_store(url).ok()?;
+    let files = url.list_all_files(&state, store.as_ref(), &options.file_extension);
+    let mut files = files.await.ok()?;
+    while let Some(file) = files.next().await {
+        let file = file.ok()?;
+        if let Err(error) = options
+            .format
+            .infer_schema(&state, &store, slice::from_ref(&file))
+            .await
+        {
+            let root = url.object_store();
+            let root = root.as_str().trim_start_matches("file://").trim_end_matches('/');
+            return Some(QueryError::from(error).of_file(&format!("{root}/{}", file.location)));
+        }
+    }
+    None
 }

@@ -43,7 +43,7 @@ const STATEMENTS: &[&str] = &[
     "SELECT basename(fd_name) AS name, count(*) AS n FROM events WHERE path_in(fd_name, '/etc') GROUP BY name ORDER BY n DESC, name",
     "SELECT host, seq FROM events WHERE basename(fd_name) = 'shadow' ORDER BY host, seq",
     "SELECT server_ip, is_private_ip(server_ip), cidr_contains('10.0.0.0/8', server_ip) FROM connections ORDER BY server_ip, connection",
-    "SELECT name, pid, ancestors(process_key) FROM processes WHERE descends_from(process_key, 'dockerd') ORDER BY pid, name, start_ts",
+    "SELECT name, pid, ancestors(process_key) FROM processes WHERE descends_from(process_key, 'runc') ORDER BY pid, name, start_ts",
     "SELECT host, type, count(*) AS n FROM audit_records GROUP BY host, type ORDER BY host, type",
     "WITH RECURSIVE t AS (SELECT host, process_key, 0 AS d FROM processes WHERE parent_key IS NULL UNION ALL
      SELECT p.host, p.process_key, d + 1 FROM processes p JOIN t ON p.parent_key = t.process_key AND p.host = t.host WHERE d < 20)
