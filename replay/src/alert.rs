@@ -189,7 +189,7 @@ impl Alert {
     }
 
     /// Whether it is about several events: its event is the last of them.
-    pub(crate) fn is_correlation(&self) -> bool {
+    pub fn is_correlation(&self) -> bool {
         self.index == usize::MAX
     }
 

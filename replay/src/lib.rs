@@ -19,6 +19,8 @@ mod output;
 mod rules;
 mod sigma;
 mod source;
+mod sql;
+mod table;
 pub mod testing;
 mod triage;
 mod typed;
@@ -37,6 +39,7 @@ pub use output::Format;
 pub use rules::{
     Checked, ENGINE_VERSION, Language, LoadOptions, Priority, Report, Rule, RuleFile, RuleSet, Verdict, check, load,
 };
+pub use sql::NotExpressible;
 pub use triage::{
     Counts, Dedupe, Fate, Inspection, RateLimit, Summary, Suppression, Suppressions, Triage, parse_span, techniques,
 };

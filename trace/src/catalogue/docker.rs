@@ -98,6 +98,5 @@ pub(super) const FIELDS: &[Field] = &[
         "The engine's JSON, whole.",
         Event(|e, _| of(e, |e| str_arg(e, "raw"))),
     )
-    .reading(ARGS)
-    .no_column(),
+    .reading(ARGS),
 ];

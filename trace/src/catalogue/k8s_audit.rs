@@ -564,6 +564,5 @@ pub(super) const FIELDS: &[Field] = &[
         "The event's JSON, whole.",
         Event(|e, _| arg(e, "raw")),
     )
-    .reading(ARGS)
-    .no_column(),
+    .reading(ARGS),
 ];

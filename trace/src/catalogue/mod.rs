@@ -15,6 +15,7 @@ mod fs;
 mod k8s_audit;
 mod lineage;
 mod log;
+pub mod packed;
 mod process;
 mod recording;
 mod thread;

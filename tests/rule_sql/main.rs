@@ -1,0 +1,193 @@
+//! The conditions of rules in SQL select the events that replay selects: every rule that is at hand over every capture.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use ctrace_query::output::{Format, write};
+use ctrace_query::{Data, Options, Session};
+use ctrace_replay::{Engine, LoadOptions, Matching, RuleFile, RuleSet, load};
+use ctrace_trace::case::Case;
+use tempfile::TempDir;
+
+fn project(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn shared() -> PathBuf {
+    std::env::var_os("CTRACE_SHARED").map_or_else(|| project("../shared"), PathBuf::from)
+}
+
+/// The files below a folder with one of these endings, in order; none where the folder is absent.
+fn files(folder: &Path, endings: &[&str]) -> Vec<PathBuf> {
+    let mut out = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.expect("an entry").path();
+            let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_owned();
+            match path.is_dir() {
+                true => open.push(path),
+                false if endings.contains(&ending.as_str()) => out.push(path),
+                false => {}
+            }
+        }
+    }
+    out.sort();
+    out
+}
+
+/// The rule sets: each file of the public ones alone, as their rules share names, and the project's own.
+fn rule_sets() -> Vec<(String, RuleSet)> {
+    let public = files(&shared().join("data/falco"), &["yaml"]);
+    let public = public.into_iter().filter(|p| !p.to_string_lossy().contains("/tests/"));
+    let mut sets: Vec<(String, Vec<PathBuf>)> = public.map(|p| (p.display().to_string(), vec![p])).collect();
+    let folders = ["samples/rules/falco", "samples/rules/sigma"];
+    sets.extend(folders.map(|f| (f.to_owned(), files(&project(f), &["yaml", "yml"]))));
+    // Rules of these load one by one: a few name what they would need.
+    let sigma = files(&shared().join("data/sigma"), &["yml"]);
+    sets.extend(sigma.into_iter().map(|p| (p.display().to_string(), vec![p])));
+    sets.into_iter().filter_map(|(name, paths)| Some((name, set(&paths)?))).collect()
+}
+
+fn set(paths: &[PathBuf]) -> Option<RuleSet> {
+    let text = |p: &PathBuf| (p.display().to_string(), fs::read_to_string(p).expect("rules"));
+    let texts: Vec<(String, String)> = paths.iter().map(text).collect();
+    let files: Vec<RuleFile<'_>> = texts.iter().map(|(name, text)| RuleFile { name, text }).collect();
+    let options = LoadOptions {
+        enable: vec!["*".to_owned()],
+        ..LoadOptions::default()
+    };
+    match load(&files, &options) {
+        Ok(set) => Some(set),
+        Err(wrong) => {
+            println!("left out: {wrong}");
+            None
+        }
+    }
+}
+
+/// The recorded samples, and the captures of others, imported.
+fn captures(folder: &Path) -> Vec<(String, Case)> {
+    let scenes = [
+        "container-cron", "core-pattern-escape", "docker-socket", "drop-and-execute", "exec-shell", "io-uring-read",
+        "mount-host-disk", "port-scan", "reverse-shell-bash", "shadow-read", "webshell", "disable-audit",
+    ];
+    let mut cases = vec![project("samples/attack/case")];
+    cases.extend(scenes.map(|s| project(&format!("samples/attacks/{s}/case"))));
+    let foreign = files(&shared().join("data/scap"), &["scap"]).into_iter();
+    let foreign = foreign.chain(files(&shared().join("data/k8s_audit"), &["json"]).into_iter().take(5));
+    for (at, path) in foreign.enumerate() {
+        let case = folder.join(at.to_string());
+        let status = Command::new(env!("CARGO_BIN_EXE_ctrace"))
+            .args(["import", "--quiet", "-o"])
+            .arg(&case)
+            .arg(&path)
+            .output()
+            .expect("ctrace starts");
+        match case.exists() {
+            true => cases.push(case),
+            false => println!("{}: {}", path.display(), String::from_utf8_lossy(&status.stderr)),
+        }
+    }
+    let open = |path: PathBuf| (path.display().to_string(), Case::open(&path).expect("a case"));
+    cases.into_iter().map(open).collect()
+}
+
+/// The events that each rule selects, by its index; of rules that raise no alert nothing.
+fn replayed(set: &RuleSet, case: &Case) -> BTreeMap<String, BTreeSet<u64>> {
+    let options = ctrace_replay::Options {
+        matching: Matching::All,
+        ..ctrace_replay::Options::default()
+    };
+    let mut out: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
+    Engine::new(set).replay(case, &options, &mut |alert| {
+        if !alert.is_correlation() {
+            out.entry(alert.rule.clone()).or_default().insert(alert.event);
+        }
+    });
+    out
+}
+
+/// The same by SQL: one statement for all rules.
+fn selected(session: &Session, rules: &[(String, String)]) -> BTreeMap<String, BTreeSet<u64>> {
+    let mut out: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
+    let columns: Vec<String> = rules
+        .iter()
+        .enumerate()
+        .map(|(at, (_, sql))| format!("CASE WHEN {sql} THEN 1 ELSE 0 END AS r{at}"))
+        .collect();
+    let sql = format!("SELECT seq, {} FROM events", columns.join(", "));
+    let answer = session.sql(&sql).unwrap_or_else(|e| panic!("{e}\n{sql}"));
+    let mut text = Vec::new();
+    write(answer, Format::Csv, false, &mut text).unwrap_or_else(|e| panic!("{e}\n{sql}"));
+    for line in String::from_utf8(text).expect("UTF-8").lines().skip(1) {
+        let mut values = line.split(',');
+        let seq: u64 = values.next().expect("seq").parse().expect("a number");
+        for ((name, _), value) in rules.iter().zip(values) {
+            if value == "1" {
+                out.entry(name.clone()).or_default().insert(seq);
+            }
+        }
+    }
+    out
+}
+
+#[test]
+fn sql_selects_what_replay_selects() {
+    let folder = TempDir::new().expect("a folder");
+    let captures = captures(folder.path());
+    let mut beyond: BTreeMap<String, String> = BTreeMap::new();
+    let (mut rules, mut selections) = (0, 0);
+    let mut wrong = Vec::new();
+    let sets = rule_sets();
+    let mut expressible: Vec<Vec<(String, String)>> = Vec::new();
+    for (file, set) in &sets {
+        let mut sqls = Vec::new();
+        for (at, rule) in set.rules().iter().enumerate() {
+            rules += 1;
+            match set.sql(at) {
+                Ok(sql) => sqls.push((rule.name.clone(), sql)),
+                Err(why) => drop(beyond.insert(format!("{file}: {}", rule.name), why.to_string())),
+            }
+        }
+        expressible.push(sqls);
+    }
+    for (name, case) in captures {
+        let options = Options { threads: 2, ..Options::default() };
+        let replayed: Vec<_> = sets.iter().map(|(_, set)| replayed(set, &case)).collect();
+        let session = Session::over(vec![Data::Case(Box::new(case))], &options).expect("a session");
+        // Names are unique within a set.
+        let all: Vec<(String, String)> = expressible
+            .iter()
+            .enumerate()
+            .flat_map(|(set, rules)| rules.iter().map(move |(name, sql)| (format!("{set}/{name}"), sql.clone())))
+            .collect();
+        let selected = selected(&session, &all);
+        for (set, rules) in expressible.iter().enumerate() {
+            for (rule, sql) in rules {
+                let empty = BTreeSet::new();
+                let by_sql = selected.get(&format!("{set}/{rule}")).unwrap_or(&empty);
+                let silent = sets[set].1.rules().iter().any(|r| r.name == *rule && r.raises_no_alert());
+                let by_replay = replayed[set].get(rule).unwrap_or(&empty);
+                selections += by_replay.len();
+                if by_sql != by_replay && !silent {
+                    let only = |a: &BTreeSet<u64>, b: &BTreeSet<u64>| a.difference(b).take(5).copied().collect::<Vec<_>>();
+                    wrong.push(format!(
+                        "{name}: {rule} ({}): only SQL {:?}, only replay {:?}\n  {sql}",
+                        sets[set].0,
+                        only(by_sql, by_replay),
+                        only(by_replay, by_sql)
+                    ));
+                }
+            }
+        }
+    }
+    println!("{rules} rules, {} beyond SQL, {selections} selected events", beyond.len());
+    for (rule, why) in &beyond {
+        println!("beyond SQL: {rule}: {why}");
+    }
+    assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(selections > 100, "rules select {selections} events");
+}
