@@ -223,7 +223,8 @@ pub(crate) fn open(paths: &[PathBuf], options: &Options) -> anyhow::Result<Opene
     })
 }
 
-fn has_segments(folder: &Path) -> io::Result<bool> {
+/// Whether a folder holds segments: then it is a case and no export.
+pub(crate) fn has_segments(folder: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(folder)? {
         if entry?.file_name().to_str().and_then(SegmentName::parse).is_some() {
             return Ok(true);

@@ -1,4 +1,6 @@
-//! `ctrace replay`: rules over a case, alerts on stdout.
+//! `ctrace replay`: rules over a case or an export, alerts on stdout.
+
+mod table;
 
 use std::fs;
 use std::io::{self, BufWriter, StdoutLock, Write};
@@ -6,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use ctrace_query::Session;
 use ctrace_replay::{Alert, AlertDigest, Engine, Extras, Fate, Options, RuleSet, Suppression, Triage};
 use ctrace_trace::case::Case;
 use ctrace_trace::escape;
@@ -13,13 +16,13 @@ use ctrace_trace::escape;
 use crate::progress::Progress;
 use crate::read::Resolve;
 use crate::rule_files::{self, Selection};
-use crate::{certificate, exit, output, triage};
+use crate::{certificate, exit, output, query, triage};
 
 /// Arguments of `ctrace replay`.
 #[derive(clap::Args)]
 #[command(override_usage = "ctrace replay [OPTIONS] <CASE> --rules <FILE>...")]
 pub(crate) struct Args {
-    /// Case folder or segment file
+    /// Case folder, segment file, or a folder that `ctrace export` wrote
     // Optional for the parser alone: in `--rules FILE CASE` it takes the case for another file.
     case: Option<PathBuf>,
     /// Rules files in Falco's or Sigma's format, or folders of them (*.yaml, *.yml in order of their paths)
@@ -53,6 +56,19 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// A session over an export.
+    fn export(&self, folder: &Path, threads: usize) -> anyhow::Result<Session> {
+        let only_cases = [
+            (self.certificate.is_some(), "--certificate"),
+            (self.profile, "--profile"),
+            (self.resolve != Resolve::Case, "--resolve"),
+        ];
+        if let Some((_, option)) = only_cases.iter().find(|(given, _)| *given) {
+            return Err(exit::usage(anyhow::anyhow!("{option} takes a case, and this is an export")));
+        }
+        table::open(folder, threads)
+    }
+
     /// The case and the rules files, wherever the case stood.
     fn inputs(&self) -> anyhow::Result<(&Path, &[PathBuf])> {
         match (&self.case, self.rules.split_last()) {
@@ -65,6 +81,33 @@ impl Args {
     }
 }
 
+/// Replays over the tables of a session.
+fn over_table(
+    args: &Args,
+    session: &Session,
+    engine: &Engine<'_>,
+    options: &Options,
+    suppressions: &[Suppression],
+    triage: Triage,
+) -> anyhow::Result<u8> {
+    let mut printing = Printing {
+        args,
+        suppressions,
+        triage,
+        digest: None,
+        progress: Progress::new(0),
+        out: output::stdout(),
+        written: Ok(()),
+    };
+    let done = table::over(session, engine, options.matching, &mut |alert| printing.alert(alert))?;
+    let summary = printing.finish()?;
+    if !args.quiet {
+        output::note(&done.to_string());
+        tell_triage(&summary);
+    }
+    Ok(summary.code())
+}
+
 /// Replays.
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let (case, rules) = args.inputs()?;
@@ -72,16 +115,21 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let (Some(rules), Some((inspection, triage))) = (rule_files::load(rules, &load)?, args.triage.prepare()?) else {
         return Ok(exit::USAGE);
     };
-    let case = output::open_case(case)?;
+    let mut engine = Engine::new(&rules.set);
+    if let Some(inspection) = &inspection {
+        engine = engine.inspecting(inspection);
+    }
     let options = Options {
         threads: args.threads.map_or_else(output::threads, |n| n as usize),
         resolve_late: args.resolve == Resolve::Case,
         matching: args.selection.matching.into(),
     };
-    let mut engine = Engine::new(&rules.set);
-    if let Some(inspection) = &inspection {
-        engine = engine.inspecting(inspection);
+    if case.is_dir() && !query::has_segments(case).with_context(|| case.display().to_string())? {
+        let session = args.export(case, options.threads)?;
+        let suppressions = inspection.as_ref().map_or(&[][..], |i| i.suppressions());
+        return over_table(args, &session, &engine, &options, suppressions, triage);
     }
+    let case = output::open_case(case)?;
     let mut printing = Printing {
         args,
         suppressions: inspection.as_ref().map_or(&[], |i| i.suppressions()),
@@ -96,10 +144,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     output::report(&outcome.problems);
     if !args.quiet {
         output::note(&outcome.to_string());
-        triage::left_out(summary.triage.summary.total)
-            .iter()
-            .chain(&triage::remarks(summary.suppressions, &summary.triage.summary))
-            .for_each(|line| output::note(&escape::text(line)));
+        tell_triage(&summary);
     }
     if args.profile {
         profile(&rules.set, &case, &options);
@@ -108,16 +153,18 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         let certificate = certificate::of(&case, &rules, &load, &options, digest);
         fs::write(path, certificate.text()).with_context(|| format!("certificate {}", path.display()))?;
     }
-    let total = summary.triage.summary.total;
-    let found = if total.all() > total.suppressed {
-        exit::FINDINGS
-    } else {
-        exit::DONE
-    };
     Ok(output::exit_code(
         case.problems().iter().chain(&outcome.problems),
-        found,
+        summary.code(),
     ))
+}
+
+/// Tells what triage left out, and what is odd about suppressions.
+fn tell_triage(summary: &Printed<'_>) {
+    triage::left_out(summary.triage.summary.total)
+        .iter()
+        .chain(&triage::remarks(summary.suppressions, &summary.triage.summary))
+        .for_each(|line| output::note(&escape::text(line)));
 }
 
 /// What is done with each alert as it comes.
@@ -136,6 +183,18 @@ struct Printed<'a> {
     suppressions: &'a [Suppression],
     triage: Triage,
     digest: Option<AlertDigest>,
+}
+
+impl Printed<'_> {
+    /// The exit code where all could be read.
+    fn code(&self) -> u8 {
+        let total = self.triage.summary.total;
+        if total.all() > total.suppressed {
+            exit::FINDINGS
+        } else {
+            exit::DONE
+        }
+    }
 }
 
 impl<'a> Printing<'a> {

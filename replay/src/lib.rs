@@ -40,6 +40,7 @@ pub use rules::{
     Checked, ENGINE_VERSION, Language, LoadOptions, Priority, Report, Rule, RuleFile, RuleSet, Verdict, check, load,
 };
 pub use sql::NotExpressible;
+pub use table::{Columns, Missing, Recording, Selection, TableReplay};
 pub use triage::{
     Counts, Dedupe, Fate, Inspection, RateLimit, Summary, Suppression, Suppressions, Triage, parse_span, techniques,
 };

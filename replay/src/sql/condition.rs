@@ -27,7 +27,7 @@ impl Sql {
         Sql::Text(text.into())
     }
 
-    fn into_text(self) -> String {
+    pub(super) fn into_text(self) -> String {
         match self {
             Sql::Const(value) => value.to_string(),
             Sql::Text(text) => text,

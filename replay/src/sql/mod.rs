@@ -66,6 +66,11 @@ impl RuleSet {
     }
 }
 
+/// That one of some conditions holds.
+pub(crate) fn any(conditions: Vec<String>) -> String {
+    condition::Sql::any(conditions.into_iter().map(condition::Sql::Text)).into_text()
+}
+
 /// That an event is of a source that the rule looks at.
 fn sources(rule: &Rule) -> String {
     let names: Vec<String> = rule.source.split(", ").map(|s| literal::text(s.as_bytes())).collect();
