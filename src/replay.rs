@@ -64,7 +64,9 @@ impl Args {
             (self.resolve != Resolve::Case, "--resolve"),
         ];
         if let Some((_, option)) = only_cases.iter().find(|(given, _)| *given) {
-            return Err(exit::usage(anyhow::anyhow!("{option} takes a case, and this is an export")));
+            return Err(exit::usage(anyhow::anyhow!(
+                "{option} takes a case, and this is an export"
+            )));
         }
         table::open(folder, threads)
     }

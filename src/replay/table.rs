@@ -88,7 +88,9 @@ pub(crate) fn over(
         }
         let (outcome, unknown) = replay.finish();
         if unknown > 0 {
-            output::note(&format!("{unknown} selected events are of types that this version does not know"));
+            output::note(&format!(
+                "{unknown} selected events are of types that this version does not know"
+            ));
         }
         done.add(&outcome);
     }
@@ -140,7 +142,10 @@ fn tell_missing(selection: &Selection) {
 /// The recordings of the export, by host.
 fn recordings(session: &Session) -> anyhow::Result<Vec<(String, Recording)>> {
     let mut out: Vec<(String, Recording)> = Vec::new();
-    for batch in rows(session, "SELECT DISTINCT host, case_id FROM segments ORDER BY host, case_id")? {
+    for batch in rows(
+        session,
+        "SELECT DISTINCT host, case_id FROM segments ORDER BY host, case_id",
+    )? {
         for row in 0..batch.len() {
             let (host, id) = (text(&batch, row, "host"), text(&batch, row, "case_id"));
             if out.iter().any(|(known, _)| *known == host) {
@@ -215,6 +220,8 @@ fn literal(text: &str) -> String {
 fn unhex(text: &str) -> Option<Vec<u8>> {
     let (pairs, odd) = text.as_bytes().as_chunks::<2>();
     let digit = |b: u8| char::from(b).to_digit(16);
-    let bytes = pairs.iter().map(|[high, low]| Some((digit(*high)? * 16 + digit(*low)?) as u8));
+    let bytes = pairs
+        .iter()
+        .map(|[high, low]| Some((digit(*high)? * 16 + digit(*low)?) as u8));
     bytes.collect::<Option<Vec<u8>>>().filter(|_| odd.is_empty())
 }

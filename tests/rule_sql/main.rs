@@ -1,5 +1,6 @@
 //! The conditions of rules in SQL select the events that replay selects: every rule that is at hand over every capture.
 
+mod exports;
 mod probes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,7 +51,9 @@ fn rule_sets() -> Vec<(String, RuleSet)> {
     // Rules of these load one by one: a few name what they would need.
     let sigma = files(&shared().join("data/sigma"), &["yml"]);
     sets.extend(sigma.into_iter().map(|p| (p.display().to_string(), vec![p])));
-    sets.into_iter().filter_map(|(name, paths)| Some((name, set(&paths)?))).collect()
+    sets.into_iter()
+        .filter_map(|(name, paths)| Some((name, set(&paths)?)))
+        .collect()
 }
 
 fn set(paths: &[PathBuf]) -> Option<RuleSet> {
@@ -73,11 +76,26 @@ fn loaded(texts: &[(String, String)]) -> Option<RuleSet> {
     }
 }
 
-/// The recorded samples, and the captures of others, imported.
 fn captures(folder: &Path) -> Vec<(String, Case)> {
+    let open = |path: PathBuf| (path.display().to_string(), Case::open(&path).expect("a case"));
+    captured(folder).into_iter().map(open).collect()
+}
+
+/// The recorded samples, and the captures of others, imported.
+fn captured(folder: &Path) -> Vec<PathBuf> {
     let scenes = [
-        "container-cron", "core-pattern-escape", "docker-socket", "drop-and-execute", "exec-shell", "io-uring-read",
-        "mount-host-disk", "port-scan", "reverse-shell-bash", "shadow-read", "webshell", "disable-audit",
+        "container-cron",
+        "core-pattern-escape",
+        "docker-socket",
+        "drop-and-execute",
+        "exec-shell",
+        "io-uring-read",
+        "mount-host-disk",
+        "port-scan",
+        "reverse-shell-bash",
+        "shadow-read",
+        "webshell",
+        "disable-audit",
     ];
     let mut cases = vec![project("samples/attack/case")];
     cases.extend(scenes.map(|s| project(&format!("samples/attacks/{s}/case"))));
@@ -96,8 +114,7 @@ fn captures(folder: &Path) -> Vec<(String, Case)> {
             false => println!("{}: {}", path.display(), String::from_utf8_lossy(&status.stderr)),
         }
     }
-    let open = |path: PathBuf| (path.display().to_string(), Case::open(&path).expect("a case"));
-    cases.into_iter().map(open).collect()
+    cases
 }
 
 /// The events that each rule selects, by its index; of rules that raise no alert nothing.
@@ -183,7 +200,9 @@ fn compare(sets: &[(String, RuleSet)], conditions: &[Condition], captures: Vec<(
             if by_sql != by_replay {
                 let only = |a: &BTreeSet<u64>, b: &BTreeSet<u64>| a.difference(b).take(5).copied().collect::<Vec<_>>();
                 let (more, less) = (only(by_sql, by_replay), only(by_replay, by_sql));
-                wrong.push(format!("{name}: {rule} ({file}): only SQL {more:?}, only replay {less:?}\n  {sql}"));
+                wrong.push(format!(
+                    "{name}: {rule} ({file}): only SQL {more:?}, only replay {less:?}\n  {sql}"
+                ));
             }
         }
     }

@@ -159,8 +159,6 @@ pub(crate) const CONDITIONS: &[&str] = &[
     "concat(proc.name, \"/\", proc.pname) = sh/containerd-shim",
     "concat(proc.name, \"/\", fd.name) contains /etc",
     "join(\"/\", (proc.name, proc.pname)) contains sh/",
-    "(proc.name, proc.pname) intersects (sh, bash)",
-    "(proc.name, proc.pname) in (sh, bash, containerd-shim, runc)",
     "not proc.name = cat and not fd.name exists",
     "not (proc.name = cat or not (fd.typechar = f and not fd.name startswith /etc))",
     "docker.action startswith exec",

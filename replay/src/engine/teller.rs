@@ -73,7 +73,9 @@ impl<'a, 't> Teller<'a, 't> {
     pub(crate) fn release(&mut self, until: u64) {
         let over = |alert: &Alert| alert.ts.saturating_add(LOSS_WINDOW_NS) <= until;
         while self.waiting.len() > MAX_WAITING || self.waiting.front().is_some_and(over) {
-            let Some(mut alert) = self.waiting.pop_front() else { break };
+            let Some(mut alert) = self.waiting.pop_front() else {
+                break;
+            };
             self.losses.mark(&mut alert);
             if !alert.silent {
                 self.told.tell(&alert);

@@ -52,8 +52,7 @@ impl RuleSet {
     /// A condition in SQL that holds for every event that satisfies the rule, and maybe for others.
     pub(crate) fn candidates_sql(&self, rule: &Rule) -> String {
         // Nothing is beyond an upper bound, but size.
-        self.condition_sql(rule, Mode::Bound)
-            .unwrap_or_else(|_| sources(rule))
+        self.condition_sql(rule, Mode::Bound).unwrap_or_else(|_| sources(rule))
     }
 
     fn condition_sql(&self, rule: &Rule, mode: Mode) -> Result<String, NotExpressible> {

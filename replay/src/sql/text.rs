@@ -49,10 +49,9 @@ fn folded(sql: &str, fold: Fold, test: &StrTest, what: &str) -> Result<Sql, NotE
     };
     Ok(match test {
         StrTest::Compare(Operator::Eq, constant) => find("^", constant, "$"),
-        StrTest::Compare(Operator::Ne, constant) => Sql::all([
-            Sql::text(format!("{sql} IS NOT NULL")),
-            find("^", constant, "$").not(),
-        ]),
+        StrTest::Compare(Operator::Ne, constant) => {
+            Sql::all([Sql::text(format!("{sql} IS NOT NULL")), find("^", constant, "$").not()])
+        }
         StrTest::Contains(finder) => find("", finder.needle(), ""),
         StrTest::IContains(needle) => matching(sql, &pattern::constant(needle, Fold::Lower)),
         StrTest::StartsWith(start) => find("^", start, ""),

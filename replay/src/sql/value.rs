@@ -142,6 +142,11 @@ fn of_field(field: &FieldRef) -> Result<Shape, NotExpressible> {
 
 fn of_part(field: &FieldRef, part: &Field, arg: &FieldArg) -> Result<Shape, NotExpressible> {
     Ok(match place::find(part, arg) {
+        // An own value in place of an ancestor's.
+        InTable::Column(column) if *arg != FieldArg::None => match column {
+            "proc_pid" => Shape::Number(column.to_owned(), false),
+            _ => Shape::plain(column.to_owned()),
+        },
         InTable::Column(column) => typed(column.to_owned(), part.ty),
         InTable::Item(column, at) => Shape::plain(format!("{column}[{at}]")),
         InTable::Text(column) => Shape::plain(format!("CAST({column} AS VARCHAR)")),

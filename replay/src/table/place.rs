@@ -78,13 +78,20 @@ pub(crate) fn find(field: &Field, arg: &FieldArg) -> InTable {
         ("evt.rawtime", _) => InTable::Made("CAST(ts AS BIGINT)".to_owned(), &[]),
         ("evt.rawtime.s", _) => InTable::Made("CAST(ts AS BIGINT) / 1000000000".to_owned(), &[]),
         ("evt.rawtime.ns", _) => InTable::Made("CAST(ts AS BIGINT) % 1000000000".to_owned(), &[]),
-        ("evt.time" | "evt.time.s" | "evt.time.iso8601" | "evt.datetime" | "evt.datetime.s", _) => InTable::Rebuilt(&[]),
+        ("evt.time" | "evt.time.s" | "evt.time.iso8601" | "evt.datetime" | "evt.datetime.s", _) => {
+            InTable::Rebuilt(&[])
+        }
         ("evt.buflen", _) => made_of_result(|s| is_true("evt.is_io", s), "evt_rawres >= 0", "evt_rawres"),
         ("evt.count.error", _) => InTable::Made("CASE WHEN evt_rawres < 0 THEN 1 END".to_owned(), &["evt_rawres"]),
         (name, _) if field.domain() == Domain::Kind => of_kind(name, field),
-        (name, _) if name.starts_with("docker.") => InTable::Rebuilt(&["docker_raw"]),
+        (name, _) if name.starts_with("docker.") => {
+            InTable::Rebuilt(&["docker_raw", "docker_action", "docker_actor_id", "docker_image"])
+        }
         (name, _) if name.starts_with("audit.") => InTable::Rebuilt(&["audit_raw", "audit_syscall"]),
         (name, _) if name.starts_with("ka.") => InTable::Rebuilt(&["ka_raw"]),
+        ("json.value" | "json.obj" | "json.rawtime" | "jevt.value" | "jevt.obj" | "jevt.rawtime", _) => {
+            InTable::Rebuilt(&["docker_raw", "ka_raw", "log_raw"])
+        }
         (name, _) if name.starts_with("log.") => InTable::Rebuilt(&["log_raw"]),
         (name, _) if name.starts_with("container.mount") => InTable::Rebuilt(&["container_id", "container_mount"]),
         ("container.label" | "k8s.pod.label" | "k8s.pod.full_sandbox_id" | "k8s.pod.sandbox_id", _) => {
@@ -121,7 +128,10 @@ fn made_of_result(wanted: impl Fn(&EventSpec) -> bool, condition: &str, then: &s
 /// The names of the system calls' event types for which something holds, as a list in SQL.
 fn names(wanted: impl Fn(&EventSpec) -> bool) -> String {
     let schema = Schema::current();
-    let specs = schema.specs().iter().filter(|s| s.source == Source::Syscall && wanted(s));
+    let specs = schema
+        .specs()
+        .iter()
+        .filter(|s| s.source == Source::Syscall && wanted(s));
     let mut names: Vec<String> = specs.map(|s| format!("'{}'", s.name)).collect();
     names.sort();
     names.dedup();
@@ -130,7 +140,8 @@ fn names(wanted: impl Fn(&EventSpec) -> bool) -> String {
 
 /// A field of the event's type that has no column: what the types of system calls are known for.
 fn of_kind(name: &str, field: &Field) -> InTable {
-    let when = |then: &str, wanted: &dyn Fn(&EventSpec) -> bool| format!("WHEN evt_type IN ({}) THEN {then}", names(wanted));
+    let when =
+        |then: &str, wanted: &dyn Fn(&EventSpec) -> bool| format!("WHEN evt_type IN ({}) THEN {then}", names(wanted));
     let sql = match name {
         "evt.dir" => "'<'".to_owned(),
         "evt.count" => "1".to_owned(),

@@ -156,13 +156,7 @@ impl<'a> Made<'a> {
     }
 }
 
-fn push(
-    builder: &mut BlockBuilder,
-    schema: &Schema,
-    columns: &dyn Columns,
-    row: usize,
-    ids: &mut u64,
-) -> Option<()> {
+fn push(builder: &mut BlockBuilder, schema: &Schema, columns: &dyn Columns, row: usize, ids: &mut u64) -> Option<()> {
     let text = |name: &str| match columns.value(row, name) {
         Value::Str(text) => text.into_owned(),
         _ => Vec::new(),
@@ -170,14 +164,24 @@ fn push(
     let source = text("source");
     let spec = spec(schema, &text("evt_type"), &source, columns.value(row, "evt_is_compat"))?;
     let raw = RAW.iter().find(|(name, _)| name.as_bytes() == source);
-    let (raw, syscall) = (raw.map(|(_, column)| text(column)).unwrap_or_default(), text("audit_syscall"));
+    let raw = raw.map(|(_, column)| text(column)).unwrap_or_default();
+    // Beside its own text, what accessors of other fields than these look at.
+    const PARAMS: [(&str, &str); 4] = [
+        ("syscall", "audit_syscall"),
+        ("action", "docker_action"),
+        ("id", "docker_actor_id"),
+        ("image", "docker_image"),
+    ];
+    let params = PARAMS.map(|(param, column)| (param, if raw.is_empty() { Vec::new() } else { text(column) }));
     let args: Vec<Arg<'_>> = spec
         .params
         .iter()
         .map(|p| match p.name.as_str() {
             "raw" if !raw.is_empty() => Arg::Str(&raw),
-            "syscall" if !syscall.is_empty() => Arg::Str(&syscall),
-            _ => Arg::None,
+            name => {
+                let known = params.iter().find(|(param, value)| *param == name && !value.is_empty());
+                known.map_or(Arg::None, |(_, value)| Arg::Str(value))
+            }
         })
         .collect();
     let image = image(columns, row, ids);
@@ -202,9 +206,7 @@ fn push(
 
 fn spec<'s>(schema: &'s Schema, name: &[u8], source: &[u8], compat: Value<'_>) -> Option<&'s EventSpec> {
     let fits = |s: &&EventSpec| {
-        s.name.as_bytes() == name
-            && s.source.name().as_bytes() == source
-            && Value::Bool(s.id.is_compat()) == compat
+        s.name.as_bytes() == name && s.source.name().as_bytes() == source && Value::Bool(s.id.is_compat()) == compat
     };
     schema.specs().iter().find(fits)
 }

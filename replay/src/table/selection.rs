@@ -33,7 +33,10 @@ pub struct Missing {
 
 /// Whether the table has nothing that a field could be read from.
 pub(super) fn is_missing(field: &FieldRef) -> bool {
-    field.parts.iter().any(|(f, arg)| place::find(f, arg) == InTable::Nowhere)
+    field
+        .parts
+        .iter()
+        .any(|(f, arg)| place::find(f, arg) == InTable::Nowhere)
 }
 
 /// The fields that a rule asks for and the table does not have.
@@ -68,7 +71,9 @@ pub(super) fn select(set: &RuleSet, rules: &[&Rule], inspection: Option<&Inspect
             continue;
         }
         for atom in set.formulas.atoms_of([rule.condition]) {
-            let Some(atom) = set.formulas.atom_of(atom) else { continue };
+            let Some(atom) = set.formulas.atom_of(atom) else {
+                continue;
+            };
             atom.fields(&mut take);
         }
         let mut shown = BTreeSet::new();
@@ -91,7 +96,10 @@ pub(super) fn select(set: &RuleSet, rules: &[&Rule], inspection: Option<&Inspect
     }
     // Conditions on single records read them as text.
     let single = rules.iter().flat_map(|r| set.formulas.atoms_of([r.condition]));
-    if single.filter_map(|a| set.formulas.atom_of(a)).any(|a| matches!(a.right, Right::Record(_))) {
+    if single
+        .filter_map(|a| set.formulas.atom_of(a))
+        .any(|a| matches!(a.right, Right::Record(_)))
+    {
         columns.extend(["audit_raw", "audit_syscall"]);
     }
     Selection {

@@ -44,7 +44,11 @@ pub fn find<'a>(text: &'a [u8], name: &str) -> Option<&'a [u8]> {
 }
 
 fn arguments<'a>(e: EventView<'a>, _: &FieldArg) -> Value<'a> {
-    pack(render::each(e).into_iter().map(|(name, value)| named(name.as_bytes(), &value)))
+    pack(
+        render::each(e)
+            .into_iter()
+            .map(|(name, value)| named(name.as_bytes(), &value)),
+    )
 }
 
 fn environment<'a>(p: ImageView<'a>, _: &FieldArg) -> Value<'a> {
@@ -60,7 +64,9 @@ fn labels<'a>(p: ImageView<'a>, _: &FieldArg) -> Value<'a> {
 fn mounts<'a>(p: ImageView<'a>, _: &FieldArg) -> Value<'a> {
     let parts = mounts_of(p).iter().map(|m| {
         let rw = m.rw.to_string();
-        [&m.source, &m.dest, &m.mode, &rw, &m.propagation].map(|s| s.as_bytes()).join(&0x1e)
+        [&m.source, &m.dest, &m.mode, &rw, &m.propagation]
+            .map(|s| s.as_bytes())
+            .join(&0x1e)
     });
     pack(parts)
 }
