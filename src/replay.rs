@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use ctrace_query::Session;
-use ctrace_replay::{Alert, AlertDigest, Engine, Extras, Fate, Options, RuleSet, Suppression, Triage};
+use ctrace_replay::{Alert, AlertDigest, Engine, Extras, Fate, Options, RuleSet, Suppression, Triage, sources_of};
 use ctrace_trace::case::Case;
 use ctrace_trace::escape;
 
@@ -101,6 +101,7 @@ fn over_table(
         out: output::stdout(),
         written: Ok(()),
     };
+    printing.triage.summary.idle = engine.idle(&table::sources(session)?);
     let done = table::over(session, engine, options.matching, &mut |alert| printing.alert(alert))?;
     let summary = printing.finish()?;
     if !args.quiet {
@@ -141,6 +142,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         out: output::stdout(),
         written: Ok(()),
     };
+    printing.triage.summary.idle = engine.idle(&sources_of(&case));
     let outcome = engine.replay(&case, &options, &mut |alert| printing.alert(alert));
     let summary = printing.finish()?;
     output::report(&outcome.problems);
@@ -161,8 +163,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     ))
 }
 
-/// Tells what triage left out, and what is odd about suppressions.
+/// Tells which rules had nothing to look at, what triage left out, and what is odd about suppressions.
 fn tell_triage(summary: &Printed<'_>) {
+    let idle = &summary.triage.summary.idle;
+    if !idle.is_empty() {
+        let each = idle.iter().map(|(source, rules)| format!("{source} ({rules})"));
+        let each = each.collect::<Vec<_>>().join(", ");
+        output::note(&format!(
+            "rules without events of their source: {}",
+            escape::text(&each)
+        ));
+    }
     triage::left_out(summary.triage.summary.total)
         .iter()
         .chain(&triage::remarks(summary.suppressions, &summary.triage.summary))

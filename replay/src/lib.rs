@@ -32,7 +32,7 @@ pub use certificate::{AlertDigest, Certificate, CertificateError};
 pub use coverage::{Coverage, Technique};
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use diff::{Change, Diff, Difference, diff};
-pub use engine::{Engine, Matching, Options, Outcome};
+pub use engine::{Engine, Matching, Options, Outcome, sources_of};
 pub use explain::{Deciding, Explained, Explanation, Finder, Side, Step, responsible};
 pub use filter::Filter;
 pub use output::Format;

@@ -1,5 +1,6 @@
 //! Replay over an export: SQL selects the events that rules may match, the engine asks them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
@@ -95,6 +96,15 @@ pub(crate) fn over(
         done.add(&outcome);
     }
     Ok(done)
+}
+
+/// The sources of the events of an export.
+pub(crate) fn sources(session: &Session) -> anyhow::Result<BTreeSet<String>> {
+    let mut out = BTreeSet::new();
+    for batch in rows(session, "SELECT DISTINCT source FROM events")? {
+        out.extend((0..batch.len()).map(|row| text(&batch, row, "source")));
+    }
+    Ok(out)
 }
 
 /// Rows as the engine reads them.

@@ -16,7 +16,7 @@ mod teller;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -33,6 +33,19 @@ use crate::triage::Inspection;
 use blocks::{Run, Worker};
 use plan::{Plan, Wanted};
 pub(crate) use teller::Teller;
+
+/// The sources of the events of a case.
+pub fn sources_of(case: &Case) -> BTreeSet<String> {
+    let mut out = BTreeSet::new();
+    for block in case.blocks() {
+        for kind in &block.head().kinds {
+            if let Some(spec) = block.schema().get(kind.id) {
+                out.insert(spec.source.name().to_owned());
+            }
+        }
+    }
+    out
+}
 
 /// How to replay.
 #[derive(Clone, Copy, Debug)]
@@ -205,6 +218,17 @@ impl<'a> Engine<'a> {
         (outcome.alerts, outcome.incomplete) = teller.finish();
         outcome.events = blocks.iter().map(|b| u64::from(b.head().events)).sum();
         outcome
+    }
+
+    /// The rules that have nothing to look at, as none of their sources is among these: how many, by what they look at.
+    pub fn idle(&self, present: &BTreeSet<String>) -> BTreeMap<String, u64> {
+        let mut out = BTreeMap::new();
+        for rule in self.active() {
+            if !present.iter().any(|source| rule.concerns(source)) {
+                *out.entry(rule.source.clone()).or_default() += 1;
+            }
+        }
+        out
     }
 
     /// The alerts of a block that is in memory, all of whose columns are there, in the order of events and of rules; those
