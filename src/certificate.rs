@@ -1,6 +1,6 @@
 //! Making certificates: what has to be read from disk for them.
 
-use ctrace_replay::{AlertDigest, Certificate, LoadOptions, Options};
+use ctrace_replay::{AlertDigest, Certificate, Engine, LoadOptions, Options, sources_of};
 use ctrace_trace::case::{self, Case};
 
 use crate::rule_files::Loaded;
@@ -15,5 +15,6 @@ pub(crate) fn of(
 ) -> Certificate {
     let checked = case::verify(case).segments;
     let digests: Vec<[u8; 32]> = checked.iter().map(|s| s.sha256).collect();
-    Certificate::new(case, &digests, &rules.texts, load, options, alerts)
+    let idle = Engine::new(&rules.set).idle(&sources_of(case));
+    Certificate::new(case, &digests, &rules.texts, load, options, &idle, alerts)
 }

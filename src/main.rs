@@ -10,6 +10,7 @@ mod import;
 mod imported;
 mod info;
 mod output;
+mod place;
 mod progress;
 mod query;
 mod read;

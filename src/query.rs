@@ -4,7 +4,6 @@ mod alerts;
 mod complete;
 mod meta;
 mod pager;
-mod place;
 mod prompt;
 mod schema;
 
@@ -21,7 +20,7 @@ use ctrace_query::{ClusterAddress, Data, Options, QueryError, Session, library};
 use ctrace_trace::escape;
 use ctrace_trace::segment::{Problem, SegmentName};
 
-use crate::query::place::Place;
+use crate::place::{self, Place};
 use crate::read::Resolve;
 use crate::{exit, output};
 
@@ -215,23 +214,13 @@ pub(crate) fn open(arguments: &[PathBuf], options: &Options) -> anyhow::Result<O
     let mut problems = Vec::new();
     let mut data = Vec::new();
     for argument in arguments {
-        let path = match Place::of(argument)? {
-            Place::Path(path) => path,
-            Place::Store(url) => {
-                data.push(Data::Store(url));
+        let path = match Place::of(argument, options.cluster.as_ref())? {
+            Place::Export(export) => {
+                data.push(export);
                 continue;
             }
+            Place::Case(path) => path,
         };
-        if path.is_dir() && !has_segments(&path).with_context(|| path.display().to_string())? {
-            data.push(Data::Folder(path));
-            continue;
-        }
-        if let Some(address) = &options.cluster {
-            let (path, why) = (path.display(), "a cluster reads exports: run `ctrace export` first");
-            return Err(exit::usage(anyhow::anyhow!(
-                "{path}: --cluster {address} is not for cases: {why}"
-            )));
-        }
         let case = output::open_case(&path)?;
         problems.extend_from_slice(case.problems());
         data.push(Data::Case(Box::new(case)));
@@ -243,7 +232,8 @@ pub(crate) fn open(arguments: &[PathBuf], options: &Options) -> anyhow::Result<O
     })
 }
 
-fn has_segments(folder: &Path) -> io::Result<bool> {
+/// Whether a folder holds segments: then it is a case and no export.
+pub(crate) fn has_segments(folder: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(folder)? {
         if entry?.file_name().to_str().and_then(SegmentName::parse).is_some() {
             return Ok(true);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use ctrace_replay::{LoadOptions, Matching, Priority, RuleFile, RuleSet};
+use ctrace_trace::escape;
 
 use crate::{diagnosis, exit, output};
 
@@ -112,14 +113,13 @@ pub(crate) fn load(paths: &[PathBuf], options: &LoadOptions) -> anyhow::Result<O
         }
     };
     diagnosis::print(set.warnings(), text_of);
+    let names = || files.iter().map(|f| f.name).collect::<Vec<_>>().join(", ");
+    if set.rules().is_empty() {
+        return Err(exit::usage(anyhow::anyhow!("no rule in {}", names())));
+    }
+    // As in Falco that is no error: who switches off the last rule wants no alerts.
     if !set.rules().iter().any(|r| r.active) {
-        let why = if set.rules().is_empty() {
-            "no rule in"
-        } else {
-            "no rule is enabled in"
-        };
-        let names: Vec<&str> = files.iter().map(|f| f.name).collect();
-        return Err(exit::usage(anyhow::anyhow!("{why} {}", names.join(", "))));
+        output::note(&format!("no rule is enabled in {}", escape::text(&names())));
     }
     Ok(Some(Loaded { set, texts }))
 }

@@ -9,6 +9,7 @@ use ctrace_trace::case::Case;
 use ctrace_trace::segment::Problem;
 use datafusion::catalog::TableProvider;
 use datafusion::common::DataFusionError;
+use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
@@ -57,6 +58,9 @@ impl Default for Options {
         }
     }
 }
+
+/// How deeply statements may nest; the parser's own limit is 50.
+const RECURSION_LIMIT: usize = 1000;
 
 /// A table under its name.
 type Named = (String, Arc<dyn TableProvider>);
@@ -213,6 +217,8 @@ impl Session {
             .with_information_schema(true);
         let settings = config.options_mut();
         settings.sql_parser.collect_spans = true;
+        // The conditions of rules nest deeply.
+        settings.sql_parser.recursion_limit = ConfigNonZeroUsize::try_new(RECURSION_LIMIT)?;
         settings.execution.parquet.pushdown_filters = true;
         let mut environment = RuntimeEnvBuilder::new();
         if let Some(limit) = options.memory_limit {

@@ -10,11 +10,18 @@ use crate::run::{ctrace, folder, project};
 pub(crate) struct Fleet(tempfile::TempDir);
 
 impl Fleet {
-    /// Exports the samples.
+    /// Exports two of the samples.
     pub(crate) fn new() -> Fleet {
+        Fleet::of(&[
+            ("web-1", "samples/attack/case"),
+            ("db-1", "samples/attacks/exec-shell/case"),
+        ])
+    }
+
+    /// Exports a case for each of some hosts.
+    pub(crate) fn of(hosts: &[(&str, &str)]) -> Fleet {
         let fleet = Fleet(folder());
-        fleet.add("web-1", "samples/attack/case");
-        fleet.add("db-1", "samples/attacks/exec-shell/case");
+        hosts.iter().for_each(|(host, case)| fleet.add(host, case));
         fleet
     }
 

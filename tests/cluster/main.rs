@@ -4,6 +4,7 @@ mod answers;
 mod fleet;
 mod losses;
 mod nodes;
+mod replay;
 #[path = "../cli/run.rs"]
 #[expect(dead_code, reason = "what the tests of one machine need is more")]
 mod run;

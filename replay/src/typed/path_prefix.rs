@@ -9,7 +9,7 @@ pub(crate) struct PathPrefixes {
 }
 
 #[derive(Clone, Debug)]
-enum Component {
+pub(crate) enum Component {
     Exact(Box<[u8]>),
     Pattern(Glob),
     Never,
@@ -27,6 +27,11 @@ impl PathPrefixes {
                 .map(|p| components(p).map(compile).collect())
                 .collect(),
         }
+    }
+
+    /// The paths, each by its components.
+    pub(crate) fn paths(&self) -> &[Box<[Component]>] {
+        &self.paths
     }
 
     pub(crate) fn matches(&self, path: &[u8]) -> bool {
