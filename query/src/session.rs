@@ -11,6 +11,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::DataFusionError;
 use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
 use tokio::runtime::{Handle, Runtime};
@@ -229,7 +230,7 @@ impl Session {
         let cluster = match &options.cluster {
             Some(address) => {
                 let cluster = handle.block_on(Connection::open(address.clone()))?;
-                context = cluster.upgrade(&context)?;
+                context = handle.block_on(cluster.upgrade(&context))?;
                 Some(Arc::new(cluster))
             }
             None => None,
@@ -313,9 +314,11 @@ impl Session {
             self.lineage.prepare(&self.context, text).await?;
             let plan = statement::plan(&self.context, text, &self.tables).await?;
             let frame = self.context.execute_logical_plan(plan).await?;
-            Ok::<_, QueryError>(frame.execute_stream().await?)
+            let task = Arc::new(frame.task_ctx());
+            let plan = frame.create_physical_plan().await?;
+            Ok::<_, QueryError>((execute_stream(plan.clone(), task)?, plan))
         };
-        let mut stream = self.handle.block_on(self.cancel.or(start))??;
+        let (mut stream, plan) = self.handle.block_on(self.cancel.or(start))??;
         let schema = stream.schema();
         let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
         // In a task of its own: an operator that computes for long without a pause must not keep the caller from
@@ -331,6 +334,7 @@ impl Session {
             session: self,
             schema,
             batches,
+            plan,
             task,
             ended: false,
         })
@@ -386,6 +390,7 @@ pub struct Answer<'s> {
     session: &'s Session,
     schema: SchemaRef,
     batches: mpsc::Receiver<datafusion::common::Result<RecordBatch>>,
+    plan: Arc<dyn ExecutionPlan>,
     task: JoinHandle<()>,
     /// Nothing more comes.
     ended: bool,
@@ -425,6 +430,12 @@ impl Iterator for Answer<'_> {
 impl Drop for Answer<'_> {
     /// Stops what is not needed any more.
     fn drop(&mut self) {
+        let unread = !self.task.is_finished();
         self.task.abort();
+        if let Some(cluster) = &self.session.cluster
+            && unread
+        {
+            self.session.handle.block_on(cluster.cancel(&self.plan));
+        }
     }
 }

@@ -5,6 +5,8 @@ use std::process::{Child, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use ctrace_query::{Options, QueryError, Session};
+
 use crate::fleet::Fleet;
 use crate::nodes::Nodes;
 use crate::run::{command, ctrace};
@@ -102,6 +104,43 @@ fn executors_that_die_end_the_statement() {
     assert_eq!(code, Some(4), "{told}");
     let begins = format!("ctrace: cluster {}: ", nodes.address());
     assert!(told.starts_with(&begins) && told.lines().count() == 1, "{told}");
+}
+
+#[test]
+fn a_cluster_without_executors() {
+    let (fleet, nodes) = (Fleet::new(), Nodes::start(0, &[]));
+    let address = nodes.address();
+    let told = ctrace([
+        "query",
+        "--cluster",
+        &address,
+        fleet.arg(),
+        "SELECT count(*) FROM events",
+    ])
+    .code(4)
+    .nothing();
+    let why = "no executor took up work within 60 s: there is none, or all are busy";
+    assert_eq!(told, format!("ctrace: cluster {address}: {why}\n"));
+}
+
+#[test]
+fn a_cancelled_statement_leaves_the_cluster_to_others() {
+    let (fleet, nodes) = (Fleet::new(), Nodes::start(1, &[]));
+    let options = Options {
+        cluster: Some(nodes.address().parse().expect("an address")),
+        ..Options::default()
+    };
+    let open = || Session::folder(fleet.path(), &options).expect("a session");
+    let session = open();
+    let cancel = session.canceller();
+    let canceller = thread::spawn(move || {
+        thread::sleep(Duration::from_secs(6));
+        cancel.cancel();
+    });
+    assert!(matches!(session.batches(LONG), Err(QueryError::Cancelled)));
+    canceller.join().expect("cancels");
+    // Opening waits for a free executor, and for no longer than a minute.
+    open().batches("SELECT count(*) FROM events").expect("an answer");
 }
 
 #[test]
