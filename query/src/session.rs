@@ -10,6 +10,7 @@ use ctrace_trace::segment::Problem;
 use datafusion::catalog::TableProvider;
 use datafusion::common::DataFusionError;
 use datafusion::common::config::ConfigNonZeroUsize;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -26,6 +27,7 @@ use crate::cluster::{ClusterAddress, Connection};
 use crate::error::QueryError;
 use crate::folder::{self, TableFolder};
 use crate::functions::{self, FunctionInfo, Lineage};
+use crate::group_pushdown::GroupPushdown;
 use crate::source::CaseSource;
 use crate::statement;
 use crate::store::Store;
@@ -225,7 +227,13 @@ impl Session {
         if let Some(limit) = options.memory_limit {
             environment = environment.with_memory_limit(limit, 1.0);
         }
-        let mut context = SessionContext::new_with_config_rt(config, Arc::new(environment.build()?));
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(Arc::new(environment.build()?))
+            .with_default_features()
+            .with_physical_optimizer_rule(Arc::new(GroupPushdown))
+            .build();
+        let mut context = SessionContext::new_with_state(state);
         let handle = runtime.handle().clone();
         let cluster = match &options.cluster {
             Some(address) => {
@@ -318,7 +326,8 @@ impl Session {
             let plan = frame.create_physical_plan().await?;
             Ok::<_, QueryError>((execute_stream(plan.clone(), task)?, plan))
         };
-        let (mut stream, plan) = self.handle.block_on(self.cancel.or(start))??;
+        let started = self.handle.block_on(self.cancel.or(start))?;
+        let (mut stream, plan) = started.map_err(|e| e.in_statement(text))?;
         let schema = stream.schema();
         let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
         // In a task of its own: an operator that computes for long without a pause must not keep the caller from

@@ -124,23 +124,22 @@ fn a_cluster_without_executors() {
 }
 
 #[test]
-fn a_cancelled_statement_leaves_the_cluster_to_others() {
+fn a_cancelled_statement_ends() {
     let (fleet, nodes) = (Fleet::new(), Nodes::start(1, &[]));
     let options = Options {
         cluster: Some(nodes.address().parse().expect("an address")),
         ..Options::default()
     };
-    let open = || Session::folder(fleet.path(), &options).expect("a session");
-    let session = open();
+    let session = Session::folder(fleet.path(), &options).expect("a session");
     let cancel = session.canceller();
     let canceller = thread::spawn(move || {
         thread::sleep(Duration::from_secs(6));
         cancel.cancel();
     });
+    let begun = Instant::now();
     assert!(matches!(session.batches(LONG), Err(QueryError::Cancelled)));
+    assert!(begun.elapsed() < PATIENCE / 4, "{:?}", begun.elapsed());
     canceller.join().expect("cancels");
-    // Opening waits for a free executor, and for no longer than a minute.
-    open().batches("SELECT count(*) FROM events").expect("an answer");
 }
 
 #[test]
