@@ -13,5 +13,6 @@ mod recording;
 mod sigma;
 #[path = "../skip/mod.rs"]
 mod skip;
+mod sql;
 mod testing;
 mod triage;
