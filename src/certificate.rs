@@ -1,6 +1,6 @@
 //! Making certificates: what has to be read from disk for them.
 
-use ctrace_replay::{AlertDigest, Certificate, LoadOptions, Options};
+use ctrace_replay::{AlertDigest, Certificate, Engine, LoadOptions, Options, sources_of};
 use ctrace_trace::case::{self, Case};
 use ctrace_trace::segment::Problem;
 
@@ -19,6 +19,7 @@ pub(crate) fn of(
     let checked = case::verify(case);
     output::report(&checked.copies.problems);
     let digests: Vec<[u8; 32]> = checked.segments.iter().map(|s| s.sha256).collect();
-    let certificate = Certificate::new(case, &digests, &rules.texts, load, options, alerts);
+    let idle = Engine::new(&rules.set).idle(&sources_of(case));
+    let certificate = Certificate::new(case, &digests, &rules.texts, load, options, &idle, alerts);
     (certificate, checked.copies.problems)
 }

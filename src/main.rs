@@ -11,6 +11,7 @@ mod imported;
 mod info;
 mod losses;
 mod output;
+mod place;
 mod progress;
 mod query;
 mod read;

@@ -17,11 +17,12 @@ use ctrace_inputs::alerts;
 use ctrace_inputs::data::is_export;
 use ctrace_query::file_output::{self, FileFormat};
 use ctrace_query::output::{self as results, Format};
-use ctrace_query::{Data, Options, QueryError, Session, library};
+use ctrace_query::{ClusterAddress, Data, Options, QueryError, Session, library};
 use ctrace_replay::LoadOptions;
 use ctrace_trace::escape;
 use ctrace_trace::segment::Problem;
 
+use crate::place::{self, Place};
 use crate::read::Resolve;
 use crate::rule_files::Loaded;
 use crate::{exit, output, rule_files};
@@ -29,9 +30,9 @@ use crate::{exit, output, rule_files};
 /// Arguments of `ctrace query`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Case folders, segment files, or folders that `ctrace export` wrote: tables have the rows of all. Behind them a
-    /// statement, or @NAME for one of the library; without one and without -f, a prompt (or statements from standard
-    /// input where it is no terminal)
+    /// Case folders, segment files, or what `ctrace export` wrote: a folder, or s3://BUCKET/PREFIX. Tables have the rows
+    /// of all. Behind them a statement, or @NAME for one of the library; without one and without -f, a prompt (or
+    /// statements from standard input where it is no terminal)
     #[arg(required_unless_present = "list", value_name = "DATA|SQL")]
     arguments: Vec<OsString>,
     /// List the library of investigations, with their parameters
@@ -43,6 +44,9 @@ pub(crate) struct Args {
     /// List tables and columns with their meaning (of one table: give its name), and functions
     #[arg(long, value_name = "TABLE", num_args = 0..=1, conflicts_with = "file")]
     schema: Option<Option<String>>,
+    /// Run statements on the Ballista cluster whose scheduler listens there, over exports that its executors can read
+    #[arg(long, value_name = "HOST:PORT")]
+    cluster: Option<ClusterAddress>,
     /// Read statements from a file; each ends with a semicolon
     #[arg(short = 'f', long = "file", value_name = "FILE")]
     file: Option<PathBuf>,
@@ -172,6 +176,7 @@ impl Args {
         };
         options.memory_limit = self.memory.map(|m| usize::try_from(m.as_u64()).unwrap_or(usize::MAX));
         options.threads = self.threads.map_or(options.threads, |n| n as usize);
+        options.cluster = self.cluster.clone();
         open(&self.inputs()?.0, &options)
     }
 
@@ -180,7 +185,8 @@ impl Args {
         let mut paths: Vec<PathBuf> = self.arguments.iter().map(PathBuf::from).collect();
         let last = self.arguments.last().and_then(|a| a.to_str());
         let is_sql = |text: &&str| {
-            let like_a_path = text.starts_with(['/', '.']) && !text.contains(char::is_whitespace);
+            let like_a_path =
+                (text.starts_with(['/', '.']) || place::is_url(text)) && !text.contains(char::is_whitespace);
             self.arguments.len() > 1 && !like_a_path && !Path::new(text).exists()
         };
         let sql = last.filter(is_sql).map(str::to_owned);
@@ -207,15 +213,18 @@ pub(crate) struct Opened {
 }
 
 /// Opens cases and exports.
-pub(crate) fn open(paths: &[PathBuf], options: &Options) -> anyhow::Result<Opened> {
+pub(crate) fn open(arguments: &[PathBuf], options: &Options) -> anyhow::Result<Opened> {
     let mut problems = Vec::new();
     let mut data = Vec::new();
-    for path in paths {
-        if is_export(path).with_context(|| path.display().to_string())? {
-            data.push(Data::Folder(path.clone()));
-            continue;
-        }
-        let case = output::open_case(path)?;
+    for argument in arguments {
+        let path = match Place::of(argument, options.cluster.as_ref())? {
+            Place::Export(export) => {
+                data.push(export);
+                continue;
+            }
+            Place::Case(path) => path,
+        };
+        let case = output::open_case(&path)?;
         problems.extend_from_slice(case.problems());
         data.push(Data::Case(Box::new(case)));
     }

@@ -1,4 +1,6 @@
-//! `ctrace replay`: rules over a case, alerts on stdout.
+//! `ctrace replay`: rules over a case or an export, alerts on stdout.
+
+mod table;
 
 use std::fs;
 use std::io::{self, BufWriter, StdoutLock, Write};
@@ -6,14 +8,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use ctrace_replay::{Alert, AlertDigest, Engine, Extras, Fate, Options, RuleSet, Suppression, Triage};
+use ctrace_query::{ClusterAddress, Data, Session};
+use ctrace_replay::{Alert, AlertDigest, Engine, Extras, Fate, Options, RuleSet, Suppression, Triage, sources_of};
 use ctrace_trace::case::Case;
 use ctrace_trace::escape;
 
+use crate::place::Place;
 use crate::progress::Progress;
 use crate::read::Resolve;
 use crate::rule_files::{self, Selection};
-use crate::{certificate, exit, losses, output, triage};
+use crate::{certificate, exit, losses, output, query, triage};
 
 /// So many incomplete windows are told; `ctrace info` tells them all.
 const MAX_WINDOWS: usize = 20;
@@ -22,7 +26,7 @@ const MAX_WINDOWS: usize = 20;
 #[derive(clap::Args)]
 #[command(override_usage = "ctrace replay [OPTIONS] <CASE> --rules <FILE>...")]
 pub(crate) struct Args {
-    /// Case folder or segment file
+    /// Case folder, segment file, or what `ctrace export` wrote: a folder, or s3://BUCKET/PREFIX
     // Optional for the parser alone: in `--rules FILE CASE` it takes the case for another file.
     case: Option<PathBuf>,
     /// Rules files in Falco's or Sigma's format, or folders of them (*.yaml, *.yml in order of their paths)
@@ -31,6 +35,9 @@ pub(crate) struct Args {
     /// One JSON object a line, in Falco's own shape
     #[arg(long)]
     json: bool,
+    /// Have the Ballista cluster whose scheduler listens there select the events, over an export that its executors can read
+    #[arg(long, value_name = "HOST:PORT")]
+    cluster: Option<ClusterAddress>,
     /// Threads to use; changes the time it takes and nothing else [default: one per CPU]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Option<u32>,
@@ -56,6 +63,26 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// A session over an export.
+    fn export(&self, export: Data, threads: usize) -> anyhow::Result<Session> {
+        let only_cases = [
+            (self.certificate.is_some(), "--certificate"),
+            (self.profile, "--profile"),
+            (self.resolve != Resolve::Case, "--resolve"),
+        ];
+        if let Some((_, option)) = only_cases.iter().find(|(given, _)| *given) {
+            return Err(exit::usage(anyhow::anyhow!(
+                "{option} takes a case, and this is an export"
+            )));
+        }
+        let options = ctrace_query::Options {
+            threads,
+            cluster: self.cluster.clone(),
+            ..ctrace_query::Options::default()
+        };
+        Session::over(vec![export], &options).map_err(query::coded)
+    }
+
     /// The case and the rules files, wherever the case stood.
     fn inputs(&self) -> anyhow::Result<(&Path, &[PathBuf])> {
         match (&self.case, self.rules.split_last()) {
@@ -68,6 +95,34 @@ impl Args {
     }
 }
 
+/// Replays over the tables of a session.
+fn over_table(
+    args: &Args,
+    session: &Session,
+    engine: &Engine<'_>,
+    options: &Options,
+    suppressions: &[Suppression],
+    triage: Triage,
+) -> anyhow::Result<u8> {
+    let mut printing = Printing {
+        args,
+        suppressions,
+        triage,
+        digest: None,
+        progress: Progress::new(0),
+        out: output::stdout(),
+        written: Ok(()),
+    };
+    printing.triage.summary.idle = engine.idle(&table::sources(session)?);
+    let done = table::over(session, engine, options.matching, &mut |alert| printing.alert(alert))?;
+    let summary = printing.finish()?;
+    if !args.quiet {
+        output::note(&done.to_string());
+        tell_triage(&summary);
+    }
+    Ok(summary.code())
+}
+
 /// Replays.
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let (case, rules) = args.inputs()?;
@@ -75,16 +130,23 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let (Some(rules), Some((inspection, triage))) = (rule_files::load(rules, &load)?, args.triage.prepare()?) else {
         return Ok(exit::USAGE);
     };
-    let case = output::open_case(case)?;
+    let mut engine = Engine::new(&rules.set);
+    if let Some(inspection) = &inspection {
+        engine = engine.inspecting(inspection);
+    }
     let options = Options {
         threads: args.threads.map_or_else(output::threads, |n| n as usize),
         resolve_late: args.resolve == Resolve::Case,
         matching: args.selection.matching.into(),
     };
-    let mut engine = Engine::new(&rules.set);
-    if let Some(inspection) = &inspection {
-        engine = engine.inspecting(inspection);
-    }
+    let case = match Place::of(case, args.cluster.as_ref())? {
+        Place::Export(export) => {
+            let session = args.export(export, options.threads)?;
+            let suppressions = inspection.as_ref().map_or(&[][..], |i| i.suppressions());
+            return over_table(args, &session, &engine, &options, suppressions, triage);
+        }
+        Place::Case(path) => output::open_case(&path)?,
+    };
     let mut printing = Printing {
         args,
         suppressions: inspection.as_ref().map_or(&[], |i| i.suppressions()),
@@ -94,6 +156,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         out: output::stdout(),
         written: Ok(()),
     };
+    printing.triage.summary.idle = engine.idle(&sources_of(&case));
     let outcome = engine.replay(&case, &options, &mut |alert| printing.alert(alert));
     let summary = printing.finish()?;
     output::report(&outcome.problems);
@@ -109,10 +172,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
                 windows.len() - MAX_WINDOWS
             ));
         }
-        triage::left_out(summary.triage.summary.total)
-            .iter()
-            .chain(&triage::remarks(summary.suppressions, &summary.triage.summary))
-            .for_each(|line| output::note(&escape::text(line)));
+        tell_triage(&summary);
     }
     if args.profile {
         profile(&rules.set, &case, &options);
@@ -121,16 +181,27 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         let (certificate, _) = certificate::of(&case, &rules, &load, &options, digest);
         fs::write(path, certificate.text()).with_context(|| format!("certificate {}", path.display()))?;
     }
-    let total = summary.triage.summary.total;
-    let found = if total.all() > total.suppressed {
-        exit::FINDINGS
-    } else {
-        exit::DONE
-    };
     Ok(output::exit_code(
         case.problems().iter().chain(&outcome.problems),
-        found,
+        summary.code(),
     ))
+}
+
+/// Tells which rules had nothing to look at, what triage left out, and what is odd about suppressions.
+fn tell_triage(summary: &Printed<'_>) {
+    let idle = &summary.triage.summary.idle;
+    if !idle.is_empty() {
+        let each = idle.iter().map(|(source, rules)| format!("{source} ({rules})"));
+        let each = each.collect::<Vec<_>>().join(", ");
+        output::note(&format!(
+            "rules without events of their source: {}",
+            escape::text(&each)
+        ));
+    }
+    triage::left_out(summary.triage.summary.total)
+        .iter()
+        .chain(&triage::remarks(summary.suppressions, &summary.triage.summary))
+        .for_each(|line| output::note(&escape::text(line)));
 }
 
 /// What is done with each alert as it comes.
@@ -149,6 +220,18 @@ struct Printed<'a> {
     suppressions: &'a [Suppression],
     triage: Triage,
     digest: Option<AlertDigest>,
+}
+
+impl Printed<'_> {
+    /// The exit code where all could be read.
+    fn code(&self) -> u8 {
+        let total = self.triage.summary.total;
+        if total.all() > total.suppressed {
+            exit::FINDINGS
+        } else {
+            exit::DONE
+        }
+    }
 }
 
 impl<'a> Printing<'a> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use ctrace_inputs::rules::Loaded;
 use ctrace_inputs::{InputError, rules};
 use ctrace_replay::{LoadOptions, Matching, Priority, RuleFile};
+use ctrace_trace::escape;
 
 use crate::{diagnosis, exit, output};
 
@@ -86,6 +87,10 @@ pub(crate) fn load(paths: &[PathBuf], options: &LoadOptions) -> anyhow::Result<O
     match rules::load(paths, options) {
         Ok(loaded) => {
             diagnosis::print(loaded.set.warnings(), |name| loaded.text(name));
+            // As in Falco that is no error: who switches off the last rule wants no alerts.
+            if !loaded.set.rules().iter().any(|r| r.active) {
+                output::note(&format!("no rule is enabled in {}", escape::text(&loaded.names())));
+            }
             Ok(Some(loaded))
         }
         Err(InputError::Rules { wrong, texts }) => {

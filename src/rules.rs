@@ -4,6 +4,7 @@ mod baseline;
 mod check;
 mod coverage;
 mod list;
+mod sql;
 
 /// Arguments of `ctrace rules`.
 #[derive(clap::Args)]
@@ -20,6 +21,8 @@ enum Command {
     Baseline(baseline::Args),
     /// List rules with priority, source and tags
     List(list::Args),
+    /// Print conditions as SQL over table events, or say what SQL has no words for
+    Sql(sql::Args),
     /// Tell which ATT&CK techniques rules cover and captures fire, which rules never fire, and which comparisons are
     /// never true
     Coverage(coverage::Args),
@@ -31,6 +34,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         Command::Check(args) => check::run(args),
         Command::Baseline(args) => baseline::run(args),
         Command::List(args) => list::run(args),
+        Command::Sql(args) => sql::run(args),
         Command::Coverage(args) => coverage::run(args),
     }
 }

@@ -139,6 +139,13 @@ pub(crate) fn table(out: &mut impl Write, summary: &Summary) -> io::Result<()> {
         total.repeated,
         total.limited
     )?;
+    for (source, rules) in &summary.idle {
+        writeln!(
+            out,
+            "{rules} rules had no events of {} to look at",
+            escape::text(source)
+        )?;
+    }
     if summary.incomplete > 0 {
         writeln!(out, "{} of them have losses near them", summary.incomplete)?;
     }

@@ -33,6 +33,8 @@ fn main() -> ExitCode {
     let options = ImportOptions {
         files: vec![file],
         format: None,
+        year: None,
+        utc_offset_s: 0,
         output: dir.join("case"),
         tool: Tool::default(),
         command_line: Vec::new(),

@@ -24,6 +24,12 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// The names of all files.
+    pub fn names(&self) -> String {
+        let names: Vec<&str> = self.texts.iter().map(|t| t.0.as_str()).collect();
+        names.join(", ")
+    }
+
     /// The text of a file by its name.
     pub fn text(&self, name: &str) -> Option<&str> {
         find(&self.texts, name)
@@ -40,16 +46,11 @@ pub fn load(paths: &[PathBuf], options: &LoadOptions) -> Result<Loaded, InputErr
         Ok(set) => set,
         Err(wrong) => return Err(InputError::Rules { wrong: wrong.0, texts }),
     };
-    if !set.rules().iter().any(|r| r.active) {
-        let why = if set.rules().is_empty() {
-            "no rule in"
-        } else {
-            "no rule is enabled in"
-        };
-        let names: Vec<&str> = texts.iter().map(|t| t.0.as_str()).collect();
-        return Err(InputError::Usage(format!("{why} {}", names.join(", "))));
+    let loaded = Loaded { set, texts };
+    if loaded.set.rules().is_empty() {
+        return Err(InputError::Usage(format!("no rule in {}", loaded.names())));
     }
-    Ok(Loaded { set, texts })
+    Ok(loaded)
 }
 
 /// Files as the engine takes them.

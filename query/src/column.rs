@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field as ArrowField, Schema, TimeUnit};
 use ctrace_trace::block::Need;
-use ctrace_trace::catalogue::{self, Domain, Field, FieldType};
+use ctrace_trace::catalogue::{self, Domain, Field, FieldType, packed};
 use ctrace_trace::event::EventType;
 
 /// One column of a table.
@@ -90,7 +90,8 @@ fn list_type() -> DataType {
 
 /// The columns of table `events`, in its order.
 pub(crate) fn of_events() -> Vec<Column> {
-    let fields = catalogue::all().filter(|f| f.column.is_some()).map(Column::Field);
+    let fields = catalogue::all().filter(|f| f.column.is_some());
+    let fields = fields.chain(packed::PACKED).map(Column::Field);
     let first = [Column::Seq, Column::Ts, Column::ProcessKey];
     first
         .into_iter()
@@ -195,7 +196,8 @@ impl Column {
         match f.name.split_once('.')?.0 {
             "docker" => Some(EventType::DOCKER),
             "audit" => Some(EventType::AUDIT),
-            "log" => Some(EventType::CONTAINER_LOG),
+            "ka" => Some(EventType::K8S_AUDIT),
+            // Of container logs and of other logs: two event types.
             _ => None,
         }
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, Location, SchemaError, Span};
 use datafusion::sql::sqlparser::parser::ParserError;
+use parquet::errors::ParquetError;
 
 /// Why a session cannot be opened or a statement gives no result.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +38,12 @@ pub enum QueryError {
     /// A file of the data cannot be read.
     #[error("{0}")]
     Data(String),
+    /// An object store refuses or cannot be reached.
+    #[error("{0}")]
+    Store(String),
+    /// A cluster cannot be reached, cannot run the statement, or went away.
+    #[error("{0}")]
+    Cluster(String),
     /// A folder without tables.
     #[error("{}: neither a case nor an export: no Parquet files in folders named after tables", .0.display())]
     NoTables(PathBuf),
@@ -98,6 +105,14 @@ impl QueryError {
         }
     }
 
+    /// Tells which file it is that cannot be read.
+    pub(crate) fn of_file(self, name: &str) -> QueryError {
+        match self {
+            QueryError::Data(message) => QueryError::Data(format!("{name}: {message}")),
+            error => error,
+        }
+    }
+
     fn located(message: String, line: u64, column: u64) -> QueryError {
         QueryError::Located {
             message,
@@ -114,7 +129,7 @@ impl QueryError {
 }
 
 /// One line of a message.
-fn line(message: &impl ToString) -> String {
+pub(crate) fn line(message: &impl ToString) -> String {
     let message = message.to_string();
     let words: Vec<&str> = message.split_whitespace().collect();
     words.join(" ")
@@ -156,8 +171,14 @@ fn from_shared(error: &DataFusionError) -> QueryError {
         }
         E::ArrowError(inner, _) => from_arrow(inner),
         E::ResourcesExhausted(message) => QueryError::Memory(line(message)),
-        E::ParquetError(inner) => QueryError::Data(line(inner)),
-        E::ObjectStore(inner) => QueryError::Data(line(inner)),
+        E::ParquetError(inner) => match inner.as_ref() {
+            ParquetError::External(cause) => match cause.downcast_ref::<object_store::Error>() {
+                Some(cause) => from_store(cause),
+                None => QueryError::Data(line(inner)),
+            },
+            _ => QueryError::Data(line(inner)),
+        },
+        E::ObjectStore(inner) => from_store(inner),
         E::IoError(inner) => QueryError::Data(line(inner)),
         // What a function says of its arguments: a regular expression that is none.
         E::External(inner) => match inner.downcast_ref::<ArrowError>() {
@@ -165,6 +186,17 @@ fn from_shared(error: &DataFusionError) -> QueryError {
             None => QueryError::Statement(line(inner)),
         },
         other => QueryError::Internal(line(other)),
+    }
+}
+
+/// A file that went away is damage; a store that does not answer is none.
+fn from_store(error: &object_store::Error) -> QueryError {
+    use object_store::Error as E;
+    match error {
+        E::PermissionDenied { .. } | E::Unauthenticated { .. } | E::Generic { store: "S3", .. } => {
+            QueryError::Store(line(error))
+        }
+        _ => QueryError::Data(line(error)),
     }
 }
 

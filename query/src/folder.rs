@@ -1,7 +1,8 @@
-//! Tables over folders of Parquet files: DIR/TABLE/KEY=VALUE/…/part-N.parquet.
+//! Tables over folders of Parquet files: DIR/TABLE/KEY=VALUE/…/part-N.parquet, on a file system or in an object store.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
@@ -10,6 +11,8 @@ use datafusion::common::TableReference;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::prelude::SessionContext;
+use futures::StreamExt;
+use url::Url;
 
 use crate::error::QueryError;
 
@@ -18,13 +21,14 @@ use crate::error::QueryError;
 pub(crate) struct TableFolder {
     /// Name of the folder and of the table.
     pub(crate) name: String,
-    path: PathBuf,
+    /// The folder; ends with a slash.
+    pub(crate) url: Url,
     /// The keys in the names of its folders, outermost first.
-    keys: Vec<String>,
+    pub(crate) keys: Vec<String>,
 }
 
 /// No table has more folders in folders.
-const MAX_DEPTH: usize = 16;
+pub(crate) const MAX_DEPTH: usize = 16;
 
 /// The tables in a folder, by name.
 pub(crate) fn tables(path: &Path) -> Result<Vec<TableFolder>, QueryError> {
@@ -35,10 +39,18 @@ pub(crate) fn tables(path: &Path) -> Result<Vec<TableFolder>, QueryError> {
         }
         let mut keys = Vec::new();
         if has_parquet(&path, &mut keys)? {
-            out.push(TableFolder { name, path, keys });
+            let url = url_of(&path)?;
+            out.push(TableFolder { name, url, keys });
         }
     }
     Ok(out)
+}
+
+/// The URL of a folder on this machine. Whole, for others who read the same shared folder.
+fn url_of(path: &Path) -> Result<Url, QueryError> {
+    let path = fs::canonicalize(path).map_err(QueryError::io(path))?;
+    Url::from_directory_path(&path)
+        .map_err(|()| QueryError::Data(format!("{}: not a path that has a URL", path.display())))
 }
 
 /// Whether a Parquet file lies below a folder; notes the keys of the folders on the way to the first one.
@@ -82,11 +94,8 @@ pub(crate) fn quoted(name: &str) -> TableReference {
 
 /// The table over the files of a folder. Files may lack columns that others have: these are null there.
 pub(crate) async fn open(context: &SessionContext, table: &TableFolder) -> Result<Arc<dyn TableProvider>, QueryError> {
-    let path = fs::canonicalize(&table.path).map_err(QueryError::io(&table.path))?;
-    let url = url::Url::from_directory_path(&path)
-        .map_err(|()| QueryError::Data(format!("{}: not a path that has a URL", path.display())))?;
     // Not parsed: a path may hold what a pattern is made of.
-    let url = ListingTableUrl::try_new(url, None)?;
+    let url = ListingTableUrl::try_new(table.url.clone(), None)?;
     let key_type = |key: &String| match key.as_str() {
         "date" => (key.clone(), DataType::Date32),
         _ => (key.clone(), DataType::Utf8),
@@ -94,9 +103,37 @@ pub(crate) async fn open(context: &SessionContext, table: &TableFolder) -> Resul
     let options = ListingOptions::new(Arc::new(ParquetFormat::default()))
         .with_file_extension(".parquet")
         .with_table_partition_cols(table.keys.iter().map(key_type).collect());
-    let schema = options.infer_schema(&context.state(), &url).await?;
+    let schema = match options.infer_schema(&context.state(), &url).await {
+        Ok(schema) => schema,
+        Err(error) => {
+            return Err(unreadable(context, &options, &url)
+                .await
+                .unwrap_or_else(|| error.into()));
+        }
+    };
     let config = ListingTableConfig::new(url)
         .with_listing_options(options)
         .with_schema(schema);
     Ok(Arc::new(ListingTable::try_new(config)?))
+}
+
+/// Which file it is that cannot be read: the error does not say.
+async fn unreadable(context: &SessionContext, options: &ListingOptions, url: &ListingTableUrl) -> Option<QueryError> {
+    let state = context.state();
+    let store = context.runtime_env().object_store(url).ok()?;
+    let files = url.list_all_files(&state, store.as_ref(), &options.file_extension);
+    let mut files = files.await.ok()?;
+    while let Some(file) = files.next().await {
+        let file = file.ok()?;
+        if let Err(error) = options
+            .format
+            .infer_schema(&state, &store, slice::from_ref(&file))
+            .await
+        {
+            let root = url.object_store();
+            let root = root.as_str().trim_start_matches("file://").trim_end_matches('/');
+            return Some(QueryError::from(error).of_file(&format!("{root}/{}", file.location)));
+        }
+    }
+    None
 }

@@ -59,6 +59,9 @@ pub(crate) const SEGMENTS: &[StateColumn<Segment>] = &[
     column("scope", FieldType::Str, "What was recorded of the host.", |s| {
         word(&s.header().about.capture.scope)
     }),
+    column("case_id", FieldType::Str, "Id of the recording.", |s| {
+        Value::owned(s.header().about.case_id.to_string())
+    }),
     column("tool", FieldType::Str, "What recorded it.", |s| {
         let tool = &s.header().about.tool;
         Value::owned(format!("{} {}", tool.name, tool.version))

@@ -8,25 +8,31 @@ use arrow::record_batch::RecordBatch;
 use ctrace_trace::case::Case;
 use ctrace_trace::segment::Problem;
 use datafusion::catalog::TableProvider;
+use datafusion::common::DataFusionError;
+use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use url::Url;
 
 use crate::alerts::{self, AlertRow, Alerts, ReplayRules};
 use crate::as_of;
 use crate::cancel::Cancel;
+use crate::cluster::{ClusterAddress, Connection};
 use crate::error::QueryError;
-use crate::folder;
+use crate::folder::{self, TableFolder};
 use crate::functions::{self, FunctionInfo, Lineage};
 use crate::group_pushdown::GroupPushdown;
 use crate::param::{self, Param};
 use crate::pauses::PausingJoins;
 use crate::source::CaseSource;
 use crate::statement;
+use crate::store::Store;
 use crate::tables::{ColumnInfo, Table};
 use crate::type_name::type_name;
 use crate::union;
@@ -39,8 +45,10 @@ pub struct Options {
     pub resolve_late: bool,
     /// Bytes that sorts, joins and groups may use before they go to temporary files; `None` for no limit.
     pub memory_limit: Option<usize>,
-    /// Threads, at least one.
+    /// Threads, at least one. On a cluster: into how many parts a stage is cut.
     pub threads: usize,
+    /// The cluster on which statements run; `None` for this process.
+    pub cluster: Option<ClusterAddress>,
 }
 
 impl Default for Options {
@@ -51,9 +59,13 @@ impl Default for Options {
             resolve_late: true,
             memory_limit: None,
             threads,
+            cluster: None,
         }
     }
 }
+
+/// How deeply statements may nest; the parser's own limit is 50.
+const RECURSION_LIMIT: usize = 1000;
 
 /// A table under its name.
 type Named = (String, Arc<dyn TableProvider>);
@@ -65,6 +77,8 @@ pub enum Data {
     Case(Box<Case>),
     /// A folder of Parquet files.
     Folder(PathBuf),
+    /// The same in an S3-compatible store: `s3://BUCKET/PREFIX`.
+    Store(Url),
 }
 
 /// A table of a session.
@@ -84,6 +98,8 @@ pub struct Session {
     /// Taken when the session ends.
     runtime: Option<Runtime>,
     context: SessionContext,
+    /// Where statements run, unless here.
+    cluster: Option<Arc<Connection>>,
     /// The cases among the data.
     sources: Vec<Arc<CaseSource>>,
     lineage: Arc<Lineage>,
@@ -142,18 +158,25 @@ impl Session {
                 self.sources.push(source.clone());
                 Ok(Table::ALL.map(|t| (t.name().to_owned(), t.over(&source))).into())
             }
-            Data::Folder(path) => {
-                let tables = folder::tables(&path)?;
-                if tables.is_empty() {
-                    return Err(QueryError::NoTables(path));
-                }
-                let open = |table: folder::TableFolder| {
-                    let provider = self.handle.block_on(folder::open(&self.context, &table))?;
-                    Ok((table.name, provider))
-                };
-                tables.into_iter().map(open).collect()
+            Data::Folder(path) => self.open_tables(folder::tables(&path)?, path),
+            Data::Store(url) => {
+                let store = Store::open(&url)?;
+                store.register(&self.context);
+                let tables = self.handle.block_on(store.tables())?;
+                self.open_tables(tables, PathBuf::from(url.as_str()))
             }
         }
+    }
+
+    fn open_tables(&self, tables: Vec<TableFolder>, place: PathBuf) -> Result<Vec<Named>, QueryError> {
+        if tables.is_empty() {
+            return Err(QueryError::NoTables(place));
+        }
+        let open = |table: TableFolder| {
+            let provider = self.handle.block_on(folder::open(&self.context, &table))?;
+            Ok((table.name, provider))
+        };
+        tables.into_iter().map(open).collect()
     }
 
     /// Makes table function `alerts` known, which replays rules over the session's cases. Over exports there is none.
@@ -200,6 +223,8 @@ impl Session {
             .with_information_schema(true);
         let settings = config.options_mut();
         settings.sql_parser.collect_spans = true;
+        // The conditions of rules nest deeply.
+        settings.sql_parser.recursion_limit = ConfigNonZeroUsize::try_new(RECURSION_LIMIT)?;
         settings.execution.parquet.pushdown_filters = true;
         let mut environment = RuntimeEnvBuilder::new();
         if let Some(limit) = options.memory_limit {
@@ -212,13 +237,22 @@ impl Session {
             .with_physical_optimizer_rule(Arc::new(GroupPushdown))
             .with_physical_optimizer_rule(Arc::new(PausingJoins))
             .build();
-        let context = SessionContext::new_with_state(state);
-        let lineage = functions::register(&context);
+        let mut context = SessionContext::new_with_state(state);
         let handle = runtime.handle().clone();
+        let cluster = match &options.cluster {
+            Some(address) => {
+                let cluster = handle.block_on(Connection::open(address.clone()))?;
+                context = handle.block_on(cluster.upgrade(&context))?;
+                Some(Arc::new(cluster))
+            }
+            None => None,
+        };
+        let lineage = functions::register(&context);
         Ok(Session {
             handle,
             runtime: Some(runtime),
             context,
+            cluster,
             sources: Vec::new(),
             lineage,
             tables: Vec::new(),
@@ -304,10 +338,12 @@ impl Session {
                 plan = plan.with_param_values(param::values(params))?;
             }
             let frame = self.context.execute_logical_plan(plan).await?;
-            Ok::<_, QueryError>(frame.execute_stream().await?)
+            let task = Arc::new(frame.task_ctx());
+            let plan = frame.create_physical_plan().await?;
+            Ok::<_, QueryError>((execute_stream(plan.clone(), task)?, plan))
         };
         let started = self.handle.block_on(cancel.or(start))?;
-        let mut stream = started.map_err(|e| e.in_statement(text))?;
+        let (mut stream, plan) = started.map_err(|e| e.in_statement(text))?;
         let schema = stream.schema();
         let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
         // In a task of its own: an operator that computes for long without a pause must not keep the caller from
@@ -324,6 +360,7 @@ impl Session {
             cancel,
             schema,
             batches,
+            plan,
             task,
             ended: false,
         })
@@ -363,6 +400,14 @@ impl Session {
         self.sources.iter().flat_map(|s| s.problems()).collect()
     }
 
+    /// What an error of a running statement means.
+    fn failure(&self, error: DataFusionError) -> QueryError {
+        match &self.cluster {
+            Some(cluster) => self.handle.block_on(cluster.failure(error)),
+            None => error.into(),
+        }
+    }
+
     /// The only case.
     pub(crate) fn source(&self) -> Option<&Arc<CaseSource>> {
         self.sources.first().filter(|_| self.sources.len() == 1)
@@ -393,6 +438,7 @@ pub struct Answer<'s> {
     cancel: Cancel,
     schema: SchemaRef,
     batches: mpsc::Receiver<datafusion::common::Result<RecordBatch>>,
+    plan: Arc<dyn ExecutionPlan>,
     task: JoinHandle<()>,
     /// Nothing more comes.
     ended: bool,
@@ -414,7 +460,7 @@ impl Iterator for Answer<'_> {
         }
         let handle = &self.session.handle;
         match handle.block_on(self.cancel.or(self.batches.recv())) {
-            Ok(Some(batch)) => Some(batch.map_err(QueryError::from)),
+            Ok(Some(batch)) => Some(batch.map_err(|e| self.session.failure(e))),
             Ok(None) => {
                 self.ended = true;
                 // A task that broke off must not look like one that is done.
@@ -432,6 +478,12 @@ impl Iterator for Answer<'_> {
 impl Drop for Answer<'_> {
     /// Stops what is not needed any more.
     fn drop(&mut self) {
+        let unread = !self.task.is_finished();
         self.task.abort();
+        if let Some(cluster) = &self.session.cluster
+            && unread
+        {
+            self.session.handle.block_on(cluster.cancel(&self.plan));
+        }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 
-use ctrace_trace::block::decoded::EventView;
 use ctrace_trace::catalogue::Value;
 use ctrace_trace::escape;
 use serde_json::{Map, Value as Json, json};
@@ -82,26 +81,26 @@ pub(crate) struct Origin<'a> {
 }
 
 impl Alert {
-    /// The alert of a rule for an event whose columns were decoded as the rule's output needs them.
-    pub(crate) fn new(rule: &Rule, event: EventView<'_>, origin: Origin<'_>) -> Alert {
-        let ts = event.ts();
-        let mut fields = fields(&rule.output, event);
+    /// The alert of a rule for an event or a row whose columns were decoded as the rule's output needs them.
+    pub(crate) fn new(rule: &Rule, place: Place<'_>, origin: Origin<'_>) -> Alert {
+        let ts = place.ts();
+        let mut fields = fields(&rule.output, place);
         fields.insert("evt.time".to_owned(), ts.into());
         fields.sort_keys();
         Alert {
-            id: id(origin.case_id, event.seq(), ts, &rule.name),
-            event: event.seq(),
+            id: id(origin.case_id, place.seq(), ts, &rule.name),
+            event: place.seq(),
             ts,
             rule: rule.name.clone(),
             priority: rule.priority,
-            source: event.spec().map_or("", |s| s.source.name()).to_owned(),
+            source: place.source().to_owned(),
             tags: rule.tags.clone(),
             hostname: origin.hostname.to_owned(),
-            message: rule.output.text(event),
+            message: rule.output.text_at(place),
             fields,
             incomplete: None,
             seen: Seen::default(),
-            captured: captured(rule, event, origin),
+            captured: captured(rule, place, origin),
             index: rule.index,
             silent: rule.silent,
         }
@@ -192,7 +191,7 @@ impl Alert {
     }
 
     /// Whether it is about several events: its event is the last of them.
-    pub(crate) fn is_correlation(&self) -> bool {
+    pub fn is_correlation(&self) -> bool {
         self.index == usize::MAX
     }
 
@@ -207,8 +206,8 @@ impl Alert {
 }
 
 /// The values that correlations want.
-fn captured(rule: &Rule, event: EventView<'_>, origin: Origin<'_>) -> Vec<Option<String>> {
-    let value = |extract: &Extract| evaluate::value(extract, Place::Event(event)).map(|v| v.to_string());
+fn captured(rule: &Rule, place: Place<'_>, origin: Origin<'_>) -> Vec<Option<String>> {
+    let value = |extract: &Extract| evaluate::value(extract, place).map(|v| v.to_string());
     let each = rule.capture.iter().map(|wanted| match wanted {
         Some(extract) => value(extract),
         None => Some(origin.hostname.to_owned()),
@@ -232,15 +231,15 @@ fn id(case_id: &[u8], seq: u64, ts: u64, rule: &str) -> String {
 }
 
 /// The fields of an output with their values. Transformed values have no key, but the fields in them do, as in Falco.
-fn fields(format: &Format, event: EventView<'_>) -> Map<String, Json> {
+fn fields(format: &Format, place: Place<'_>) -> Map<String, Json> {
     let mut out = Map::new();
     for value in format.values() {
         if let Extract::Absent(name) = value {
             out.insert(name.clone(), Json::Null);
         }
         value.fields(&mut |field| {
-            let found = evaluate::field_value(field, Place::Event(event));
-            out.insert(field.text.clone(), typed(&field.text, found, event.ts()));
+            let found = evaluate::field_value(field, place);
+            out.insert(field.text.clone(), typed(&field.text, found, place.ts()));
         });
     }
     out

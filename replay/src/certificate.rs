@@ -89,13 +89,14 @@ pub enum CertificateError {
 
 impl Certificate {
     /// The certificate of a replay. `segments` are the SHA-256 of the case's segment files in order, `rules` the names
-    /// and texts of the rules files in the order of loading.
+    /// and texts of the rules files in the order of loading, `idle` what [`crate::Engine::idle`] says.
     pub fn new(
         case: &Case,
         segments: &[[u8; 32]],
         rules: &[(String, String)],
         load: &LoadOptions,
         options: &Options,
+        idle: &BTreeMap<String, u64>,
         alerts: &AlertDigest,
     ) -> Certificate {
         let segment = |(number, digest): (u32, &[u8; 32])| json!({ "segment": number, "sha256": hex(digest) });
@@ -132,6 +133,8 @@ impl Certificate {
                 "enable": load.enable,
                 "placeholders": load.placeholders,
             },
+            // What follows from case and rules; for those who read it.
+            "rules_without_events": idle,
             "alerts": alerts.json(),
         }))
     }

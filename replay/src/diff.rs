@@ -8,6 +8,7 @@ use ctrace_trace::segment::Problem;
 use sha2::{Digest, Sha256};
 
 use crate::alert::{Alert, Origin};
+use crate::engine::evaluate::Place;
 use crate::engine::{Engine, Matching, Options, Outcome};
 use crate::explain::{Finder, Side, responsible};
 use crate::rules::RuleSet;
@@ -148,7 +149,7 @@ impl Comparison<'_> {
                 case_id: &header.about.case_id.0,
                 hostname: &header.about.host.name,
             };
-            Some(Alert::new(rule, event, origin))
+            Some(Alert::new(rule, Place::Event(event), origin))
         };
         let (alert, reasons) = match change {
             Change::Added => (

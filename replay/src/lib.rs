@@ -19,6 +19,8 @@ mod output;
 mod rules;
 mod sigma;
 mod source;
+mod sql;
+mod table;
 pub mod testing;
 mod triage;
 mod typed;
@@ -30,13 +32,15 @@ pub use certificate::{AlertDigest, Certificate, CertificateError};
 pub use coverage::{Coverage, Technique};
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use diff::{Change, Diff, Difference, diff};
-pub use engine::{Engine, Matching, Options, Outcome};
+pub use engine::{Engine, Matching, Options, Outcome, sources_of};
 pub use explain::{Deciding, Explained, Explanation, Finder, Side, Step, responsible};
 pub use filter::Filter;
 pub use output::Format;
 pub use rules::{
     Checked, ENGINE_VERSION, Language, LoadOptions, Priority, Report, Rule, RuleFile, RuleSet, Verdict, check, load,
 };
+pub use sql::NotExpressible;
+pub use table::{Columns, Missing, Recording, Selection, TableReplay};
 pub use triage::{
     Counts, Dedupe, Fate, Inspection, RateLimit, Summary, Suppression, Suppressions, Triage, parse_span, techniques,
 };

@@ -61,22 +61,27 @@ impl Format {
 
     /// The format with the values of an event; `<NA>` for absent ones. Bytes that are no text stay told apart (`\xNN`).
     pub fn text(&self, event: EventView<'_>) -> String {
-        self.with(event, plain)
+        self.text_at(Place::Event(event))
+    }
+
+    /// The same of an event or a row.
+    pub(crate) fn text_at(&self, place: Place<'_>) -> String {
+        self.with(place, plain)
     }
 
     /// The same with values escaped, so that a terminal shows them and does not obey them. The format's own text is left
     /// as it is: whoever wrote it may want tabs.
     pub fn render(&self, event: EventView<'_>) -> String {
-        self.with(event, visible)
+        self.with(Place::Event(event), visible)
     }
 
-    fn with(&self, event: EventView<'_>, show: fn(&Value<'_>) -> String) -> String {
+    fn with(&self, place: Place<'_>, show: fn(&Value<'_>) -> String) -> String {
         let mut out = String::new();
         for token in &self.tokens {
             match token {
                 Token::Text(text) => out.push_str(text),
                 Token::Field { value, width } => {
-                    let found = evaluate::value(value, Place::Event(event)).unwrap_or(Value::Absent);
+                    let found = evaluate::value(value, place).unwrap_or(Value::Absent);
                     push(&mut out, &show(&found), *width);
                 }
             }

@@ -93,6 +93,12 @@ fn each_technique_is_found_and_ordinary_work_is_not() {
     }
 }
 
+/// Rules that raise no alerts: a correlation joins them.
+const PARTS: [&str; 2] = [
+    "Exec created in a container",
+    "Shell with a terminal put into a container",
+];
+
 /// Each rule is set off by a scene or by a test's events, and has a test in which it must stay quiet.
 #[test]
 fn each_rule_is_tested_in_both_directions() {
@@ -102,7 +108,10 @@ fn each_rule_is_tested_in_both_directions() {
         .lines()
     {
         let (name, _) = line.split_once("  [").expect("the source of a rule");
-        rules.insert(name.trim_start_matches("loads").trim().to_owned());
+        let name = name.trim_start_matches("loads").trim();
+        if !PARTS.contains(&name) {
+            rules.insert(name.to_owned());
+        }
     }
     let read = |name: &str| fs::read_to_string(project("samples/tests").join(name)).expect("tests");
     let fires = read("fires.yaml");

@@ -71,12 +71,23 @@ fn each_kind_of_error_has_its_line() {
     }
 }
 
+/// As in Falco.
+#[test]
+fn no_rule_enabled_is_no_error() {
+    let folder = folder();
+    let disabled = rule("evt.type = open") + "  enabled: false\n";
+    let rules = file(folder.path(), "r.yaml", disabled);
+    let mut command = command(["replay"]);
+    command.arg(sample()).arg("--rules").arg(&rules);
+    let ran = run(command).code(0);
+    assert_eq!(ran.out, "");
+    assert!(ran.err.starts_with("ctrace: no rule is enabled in "), "{}", ran.err);
+}
+
 #[test]
 fn files_without_rules_are_told() {
     assert_eq!(told(""), "ctrace: no rule in r.yaml\n");
     assert_eq!(told("- list: l\n  items: [a]\n"), "ctrace: no rule in r.yaml\n");
-    let disabled = rule("evt.type = open") + "  enabled: false\n";
-    assert_eq!(told(disabled), "ctrace: no rule is enabled in r.yaml\n");
     assert_eq!(told(b"- list: l\n\xff"), "ctrace: r.yaml:2: not UTF-8\n");
     let folder = folder();
     assert!(wrong(folder.path()).contains("no *.yaml or *.yml in this folder"));

@@ -97,6 +97,33 @@ fn a_summary_counts_by_rule_and_technique() {
 }
 
 #[test]
+fn rules_without_events_of_their_source_are_named() {
+    let folder = folder();
+    let rule = |name: &str, source: &str| {
+        format!("- {{rule: {name}, desc: d, condition: evt.num > 0, output: o, priority: INFO, source: {source}}}\n")
+    };
+    let text = [rule("a", "k8s_audit"), rule("b", "k8s_audit"), rule("c", "docker")].concat();
+    let rules = file(folder.path(), "r.yaml", text);
+    let certificate = folder.path().join("certificate");
+    let replay = |more: &[&str]| {
+        let mut command = command(["replay"]);
+        command.arg(sample()).arg("--rules").arg(&rules).args(more);
+        run(command)
+    };
+    let ran = replay(&["--certificate", certificate.to_str().expect("UTF-8")]).code(1);
+    assert!(
+        ran.err
+            .contains("ctrace: rules without events of their source: k8s_audit (2)\n"),
+        "{}",
+        ran.err
+    );
+    let object = replay(&["--summary", "--json", "-q"]).code(1).object();
+    assert_eq!(object["rules_without_events"]["k8s_audit"], 2, "{object}");
+    let certificate = std::fs::read_to_string(certificate).expect("written");
+    assert!(certificate.contains("\"k8s_audit\": 2"), "{certificate}");
+}
+
+#[test]
 fn ids_lead_from_an_alert_to_its_explanation() {
     let objects = replay(&["--ids", "--json", "-q"]).code(1).objects();
     let alert = &objects[0];

@@ -4,7 +4,14 @@ use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
 /// The data engine and its runtime: minutes of compiling and a hundred megabytes that a recorder must not carry.
-const ENGINE: [&str; 5] = ["arrow", "datafusion", "parquet", "object_store", "tokio"];
+const ENGINE: [&str; 6] = [
+    "arrow",
+    "ballista-core",
+    "datafusion",
+    "parquet",
+    "object_store",
+    "tokio",
+];
 
 /// Asks Cargo for all packages that `package` needs to be built with any of its features, tests aside.
 fn closure(package: &str) -> BTreeSet<String> {

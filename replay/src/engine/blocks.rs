@@ -9,6 +9,7 @@ use ctrace_trace::schema::Schema;
 use ctrace_trace::segment::{BlockReader, BlockRef, Problem};
 
 use super::confirm::Hit;
+use super::evaluate::Place;
 use super::plan::{Plan, without_bulk, without_hot};
 use super::same;
 use super::scan::Scan;
@@ -103,9 +104,9 @@ impl Run<'_> {
         let alert = |hit: &Hit| {
             let row = Some(hit.row as usize).filter(|row| *row < decoded.len)?;
             let (rule, event) = (self.rules.get(hit.rule)?, decoded.event(row));
-            let mut alert = Alert::new(rule, event, origin);
+            let mut alert = Alert::new(rule, Place::Event(event), origin);
             if let Some(inspection) = self.inspection {
-                alert.seen = inspection.look(rule, event);
+                alert.seen = inspection.look(rule, Place::Event(event));
             }
             Some(alert)
         };

@@ -8,6 +8,7 @@ use ctrace_trace::schema::EventSpec;
 
 use crate::condition::Operator;
 use crate::fields::{Arity, FieldRef};
+use crate::table::Row;
 use crate::typed::atom::{Atom, Extract, Right};
 use crate::typed::record;
 use crate::typed::test::{self, Test};
@@ -19,12 +20,43 @@ pub(crate) enum Place<'a> {
     Image(ImageView<'a>),
     Fd(FdView<'a>),
     Event(EventView<'a>),
+    /// A row of table `events`.
+    Row(Row<'a>),
 }
 
 impl<'a> Place<'a> {
+    /// The event, where one is there; of a row what was made of it.
+    fn event(self) -> Option<EventView<'a>> {
+        match self {
+            Place::Event(event) => Some(event),
+            Place::Row(row) => Some(row.event),
+            Place::Kind(_) | Place::Image(_) | Place::Fd(_) => None,
+        }
+    }
+
+    /// When the event happened.
+    pub(crate) fn ts(self) -> u64 {
+        self.event().map_or(0, |event| event.ts())
+    }
+
+    /// Number of the event.
+    pub(crate) fn seq(self) -> u64 {
+        match self {
+            Place::Row(row) => row.seq(),
+            place => place.event().map_or(0, |event| event.seq()),
+        }
+    }
+
+    /// The event's source.
+    pub(crate) fn source(self) -> &'a str {
+        let spec = self.event().and_then(|event| event.spec());
+        spec.map_or("", |s| s.source.name())
+    }
+
     fn value(self, field: &Field, arg: &FieldArg) -> Value<'a> {
         match (self, field.get) {
             (Place::Event(event), _) => field.of(event, arg),
+            (Place::Row(row), _) => row.value(field, arg),
             (Place::Kind(spec), Getter::Kind(get)) => get(spec),
             (Place::Image(image), Getter::Process(get)) => get(image, arg),
             (Place::Fd(fd), Getter::Fd(get)) => get(fd, arg),
@@ -36,7 +68,7 @@ impl<'a> Place<'a> {
 /// Whether an atom holds at a place. Atoms with absent values do not hold, whatever their operator.
 pub(crate) fn holds(atom: &Atom, place: Place<'_>) -> bool {
     match (&atom.left, &atom.right) {
-        (_, Right::Record(test)) => matches!(place, Place::Event(event) if record::holds(test, event)),
+        (_, Right::Record(test)) => place.event().is_some_and(|event| record::holds(test, event)),
         (Extract::Field(field), Right::Test(test)) => field_holds(field, test, place),
         (left, Right::Test(test)) => match (left.arity(), test) {
             (Arity::List, Test::Exists) => !list(left, place).is_empty(),

@@ -16,11 +16,12 @@ mod matcher;
 mod objects;
 mod ordered;
 pub(crate) mod plan;
-mod scan;
+pub(crate) mod scan;
+mod teller;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -35,8 +36,21 @@ use crate::rules::{Rule, RuleSet};
 use crate::sigma::Correlator;
 use crate::triage::Inspection;
 use blocks::{Run, Worker};
-use losses::{LOSS_WINDOW_NS, Losses, MAX_WAITING};
 use plan::{Plan, Wanted};
+pub(crate) use teller::Teller;
+
+/// The sources of the events of a case.
+pub fn sources_of(case: &Case) -> BTreeSet<String> {
+    let mut out = BTreeSet::new();
+    for block in case.blocks() {
+        for kind in &block.head().kinds {
+            if let Some(spec) = block.schema().get(kind.id) {
+                out.insert(spec.source.name().to_owned());
+            }
+        }
+    }
+    out
+}
 
 /// How to replay.
 #[derive(Clone, Copy, Debug)]
@@ -131,8 +145,8 @@ impl fmt::Display for Outcome {
 /// A rule set ready to run.
 #[derive(Clone, Copy, Debug)]
 pub struct Engine<'a> {
-    rules: &'a RuleSet,
-    inspection: Option<&'a Inspection>,
+    pub(crate) rules: &'a RuleSet,
+    pub(crate) inspection: Option<&'a Inspection>,
     only: Option<usize>,
 }
 
@@ -179,30 +193,8 @@ impl<'a> Engine<'a> {
             losses: case.losses().0,
             ..Outcome::default()
         };
-        let mut losses = Losses::new(&outcome.losses, &blocks);
-        let mut correlator = Correlator::new(&self.rules.correlations);
-        let (mut told, mut incomplete) = (0, 0);
-        let mut tell = |alert: &Alert| {
-            told += 1;
-            incomplete += u64::from(alert.incomplete.is_some());
-            match self.inspection.filter(|_| alert.is_correlation()) {
-                Some(inspection) => take(&inspection.of_correlation(alert)),
-                None => take(alert),
-            }
-        };
-        // Alerts wait until the blocks after them that are near them in time were read: one of those may be damaged.
-        let mut waiting: VecDeque<Alert> = VecDeque::new();
-        let mut release = |waiting: &mut VecDeque<Alert>, until: u64, losses: &Losses| {
-            let over = |alert: &Alert| alert.ts.saturating_add(LOSS_WINDOW_NS) <= until;
-            while waiting.len() > MAX_WAITING || waiting.front().is_some_and(over) {
-                let Some(mut alert) = waiting.pop_front() else { break };
-                losses.mark(&mut alert);
-                if !alert.silent {
-                    tell(&alert);
-                }
-                correlator.feed(&alert, &mut tell);
-            }
-        };
+        let known = outcome.losses.clone();
+        let mut teller = Teller::new(self, &known, &blocks, take);
         let mut at = 0;
         let work = |worker: &mut Worker<'_>, i: usize| blocks.get(i).map(|b| run.block(worker, b));
         ordered::run(
@@ -215,23 +207,21 @@ impl<'a> Engine<'a> {
                 match done {
                     Some(Ok(Some(alerts))) => {
                         outcome.blocks_read += 1;
-                        waiting.extend(alerts);
+                        teller.wait(alerts);
                     }
                     Some(Ok(None)) => outcome.blocks_skipped += 1,
                     Some(Err(problem)) => {
                         outcome.blocks_read += 1;
                         outcome.problems.push(problem);
-                        block.into_iter().for_each(|b| losses.add_block(b));
+                        block.into_iter().for_each(|b| teller.damaged(b));
                     }
                     None => {}
                 }
-                release(&mut waiting, block.map_or(0, |b| b.head().min_ts), &losses);
+                teller.release(block.map_or(0, |b| b.head().min_ts));
                 at += 1;
             },
         );
-        release(&mut waiting, u64::MAX, &losses);
-        correlator.finish(&mut tell);
-        (outcome.alerts, outcome.incomplete) = (told, incomplete);
+        (outcome.alerts, outcome.incomplete) = teller.finish();
         // What could not be asked for the names of containers, beside blocks that were met above.
         outcome
             .problems
@@ -240,6 +230,17 @@ impl<'a> Engine<'a> {
         outcome.problems.dedup();
         outcome.events = blocks.iter().map(|b| u64::from(b.head().events)).sum();
         outcome
+    }
+
+    /// The rules that have nothing to look at, as none of their sources is among these: how many, by what they look at.
+    pub fn idle(&self, present: &BTreeSet<String>) -> BTreeMap<String, u64> {
+        let mut out = BTreeMap::new();
+        for rule in self.active() {
+            if !present.iter().any(|source| rule.concerns(source)) {
+                *out.entry(rule.source.clone()).or_default() += 1;
+            }
+        }
+        out
     }
 
     /// The alerts of a block that is in memory, all of whose columns are there, in the order of events and of rules; those
@@ -257,7 +258,7 @@ impl<'a> Engine<'a> {
         for hit in confirm::matches(&plan, block, matching == Matching::First) {
             let row = Some(hit.row as usize).filter(|row| *row < block.len);
             if let (Some(row), Some(rule)) = (row, rules.get(hit.rule)) {
-                let alert = Alert::new(rule, block.event(row), origin);
+                let alert = Alert::new(rule, evaluate::Place::Event(block.event(row)), origin);
                 if !alert.silent {
                     take(&alert);
                 }
@@ -267,7 +268,8 @@ impl<'a> Engine<'a> {
         correlator.finish(take);
     }
 
-    fn active(&self) -> Vec<&'a Rule> {
+    /// The rules that run.
+    pub(crate) fn active(&self) -> Vec<&'a Rule> {
         let rules = self.rules.rules().iter().enumerate();
         rules
             .filter(|(i, rule)| rule.active && self.only.is_none_or(|only| only == *i))

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ctrace_trace::block::Need;
 use ctrace_trace::catalogue::FieldArg;
 use ctrace_trace::event::EventType;
+use ctrace_trace::render;
 use ctrace_trace::schema::{EventSpec, Schema};
 
 use super::evaluate::{Place, holds};
@@ -353,5 +354,5 @@ fn lacks_param(left: &Extract, spec: &EventSpec) -> bool {
     let [(f, FieldArg::Key(key))] = field.parts.as_slice() else {
         return false;
     };
-    is_event_arg(f.name) && !DERIVED_ARGS.contains(&key.as_str()) && spec.param(key).is_none()
+    is_event_arg(f.name) && !DERIVED_ARGS.contains(&key.as_str()) && !render::knows(spec, key)
 }

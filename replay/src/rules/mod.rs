@@ -109,6 +109,11 @@ impl Rule {
         values.fold(Need::NOTHING, |need, value| need | value.needs())
     }
 
+    /// Whether its matches serve correlations alone: there are no alerts of it.
+    pub fn raises_no_alert(&self) -> bool {
+        self.silent
+    }
+
     /// Whether it looks at events of a source.
     pub(crate) fn concerns(&self, source: &str) -> bool {
         concerns(&self.source, source)

@@ -19,17 +19,20 @@ pub(crate) enum Measure {
     ValueSum,
     /// Their average.
     ValueAvg,
+    /// The share of one value among all, in percent.
+    ValuePercentile,
     /// How many of the rules matched.
     Temporal,
     /// Whether the rules matched one after the other in their order.
     TemporalOrdered,
 }
 
-const MEASURES: [(&str, Measure); 6] = [
+const MEASURES: [(&str, Measure); 7] = [
     ("event_count", Measure::EventCount),
     ("value_count", Measure::ValueCount),
     ("value_sum", Measure::ValueSum),
     ("value_avg", Measure::ValueAvg),
+    ("value_percentile", Measure::ValuePercentile),
     ("temporal", Measure::Temporal),
     ("temporal_ordered", Measure::TemporalOrdered),
 ];
@@ -40,7 +43,10 @@ impl Measure {
     }
 
     fn has_values(self) -> bool {
-        matches!(self, Measure::ValueCount | Measure::ValueSum | Measure::ValueAvg)
+        matches!(
+            self,
+            Measure::ValueCount | Measure::ValueSum | Measure::ValueAvg | Measure::ValuePercentile
+        )
     }
 
     fn is_temporal(self) -> bool {

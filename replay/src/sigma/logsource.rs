@@ -46,6 +46,7 @@ macro_rules! with_process {
             ("LogonUser", &[Field("user.loginname")]),
             ("LogonId", &[Field("user.loginuid")]),
             ("TerminalSessionId", &[Field("proc.sid")]),
+            ("Terminal", &[Field("proc.tty")]),
             ("ParentImage", &[Field("proc.pexepath")]),
             ("ParentCommandLine", &[Field("proc.pcmdline")]),
             ("ParentProcessId", &[Field("proc.ppid")]),
@@ -181,6 +182,62 @@ const AUDITD: Mapping = Mapping {
     records: true,
 };
 
+/// What the Docker engine tells.
+const DOCKER: Mapping = Mapping {
+    source: "docker",
+    events: "",
+    fields: &[
+        ("Type", &[Field("docker.type")]),
+        ("Action", &[Field("docker.action")]),
+        ("ActorId", &[Field("docker.actor.id")]),
+        ("Name", &[Field("docker.name")]),
+        ("ExitCode", &[Field("docker.exit_code")]),
+        ("Signal", &[Field("docker.attributes.signal")]),
+        ("ContainerId", &[Field("container.id")]),
+        ("ContainerName", &[Field("container.name")]),
+        ("ContainerImage", &[Field("docker.image")]),
+        ("UtcTime", &[Field("evt.rawtime")]),
+    ],
+    text: &[Field("docker.raw")],
+    shown: &["Type", "Action", "Name", "ContainerImage"],
+    records: false,
+};
+
+/// Kubernetes' audit log, by the names of its JSON.
+const KUBERNETES: Mapping = Mapping {
+    source: "k8s_audit",
+    events: "",
+    fields: &[
+        ("verb", &[Field("ka.verb")]),
+        ("stage", &[Field("ka.stage")]),
+        ("requestURI", &[Field("ka.uri")]),
+        ("userAgent", &[Field("ka.useragent")]),
+        ("sourceIPs", &[Field("ka.sourceips")]),
+        ("user.username", &[Field("ka.user.name")]),
+        ("user.groups", &[Field("ka.user.groups")]),
+        ("impersonatedUser.username", &[Field("ka.impuser.name")]),
+        ("objectRef.resource", &[Field("ka.target.resource")]),
+        ("objectRef.subresource", &[Field("ka.target.subresource")]),
+        ("objectRef.namespace", &[Field("ka.target.namespace")]),
+        ("objectRef.name", &[Field("ka.target.name")]),
+        ("responseStatus.code", &[Field("ka.response.code")]),
+        ("responseStatus.reason", &[Field("ka.response.reason")]),
+        ("hostPath", &[Field("ka.req.pod.volumes.hostpath")]),
+        ("capabilities", &[Field("ka.req.pod.containers.add_capabilities")]),
+        ("privileged", &[Field("ka.req.pod.containers.privileged")]),
+        ("UtcTime", &[Field("evt.rawtime")]),
+    ],
+    text: &[Field("ka.raw")],
+    shown: &[
+        "user.username",
+        "verb",
+        "objectRef.resource",
+        "objectRef.namespace",
+        "objectRef.name",
+    ],
+    records: false,
+};
+
 const LOG_LINE: &[(&str, &[Read])] = &[
     ("message", &[Field("log.message"), Field("evt.buffer")]),
     ("ContainerId", &[Field("container.id")]),
@@ -236,6 +293,15 @@ const MISSING: [(&str, &str); 9] = [
 
 /// The events and values that stand for a log source, or what would be needed.
 pub(super) fn mapping(source: &Logsource) -> Result<&'static Mapping, String> {
+    match (
+        source.product.as_deref(),
+        source.category.as_deref(),
+        source.service.as_deref(),
+    ) {
+        (Some("docker"), None, None | Some("events")) => return Ok(&DOCKER),
+        (Some("kubernetes"), None, None | Some("audit")) => return Ok(&KUBERNETES),
+        _ => {}
+    }
     if let Some(product) = source.product.as_deref().filter(|p| *p != "linux") {
         return Err(format!("needs logs of product '{product}'; ctrace records Linux"));
     }

@@ -91,6 +91,9 @@ struct Window {
     matches: VecDeque<(u64, i128)>,
     /// For different values and rules: when each was seen last.
     seen: BTreeMap<String, u64>,
+    /// For shares: each match's value, and how often each is among them.
+    values: VecDeque<(u64, String)>,
+    counts: BTreeMap<String, u64>,
     /// For ordered rules: when the latest chain that got so far began.
     chain: Vec<Option<u64>>,
     last: Alert,
@@ -205,6 +208,8 @@ impl State {
             end: 0,
             matches: VecDeque::new(),
             seen: BTreeMap::new(),
+            values: VecDeque::new(),
+            counts: BTreeMap::new(),
             chain: vec![None; definition.members.len()],
             last: alert.clone(),
         });
@@ -225,6 +230,20 @@ impl State {
     }
 }
 
+impl Window {
+    fn drop_value(&mut self) {
+        let Some((_, value)) = self.values.pop_front() else {
+            return;
+        };
+        if let Some(count) = self.counts.get_mut(&value) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&value);
+            }
+        }
+    }
+}
+
 impl Resolved {
     fn add(&self, window: &mut Window, position: usize, values: &[String], alert: &Alert) {
         let ts = alert.ts;
@@ -240,6 +259,11 @@ impl Resolved {
                 window.matches.extend(number.map(|n| (ts, i128::from(n))));
             }
             Measure::ValueCount => _ = window.seen.insert(values.join("\0"), ts),
+            Measure::ValuePercentile => {
+                let value = values.join("\0");
+                *window.counts.entry(value.clone()).or_default() += 1;
+                window.values.push_back((ts, value));
+            }
             Measure::Temporal => _ = window.seen.insert(position.to_string(), ts),
             Measure::TemporalOrdered => {
                 let began = match position.checked_sub(1) {
@@ -259,6 +283,9 @@ impl Resolved {
         while window.matches.front().is_some_and(|(at, _)| *at < from) || window.matches.len() > MAX_HELD {
             window.matches.pop_front();
         }
+        while window.values.front().is_some_and(|(at, _)| *at < from) || window.values.len() > MAX_HELD {
+            window.drop_value();
+        }
         if from > 0 {
             window.seen.retain(|_, at| *at >= from);
         }
@@ -272,6 +299,7 @@ impl Resolved {
         let sum = || window.matches.iter().map(|m| m.1).sum::<i128>();
         match self.measure {
             Measure::EventCount | Measure::ValueSum => (sum(), 1),
+            Measure::ValuePercentile => self.share(window).unwrap_or((0, 1)),
             Measure::ValueAvg => (sum(), (window.matches.len() as i128).max(1)),
             Measure::ValueCount | Measure::Temporal => (window.seen.len() as i128, 1),
             // The chain is whole or worth nothing.
@@ -282,8 +310,25 @@ impl Resolved {
         }
     }
 
+    /// The share in percent of the first value, in their order, whose share the conditions take.
+    fn share(&self, window: &Window) -> Option<(i128, i128)> {
+        let total = window.values.len() as i128;
+        let shares = window.counts.values().map(|count| (i128::from(*count) * 100, total));
+        shares.into_iter().find(|(share, total)| self.takes(*share, *total))
+    }
+
     fn satisfied(&self, window: &Window) -> bool {
-        let (value, per) = self.measured(window);
+        match self.measure {
+            Measure::ValuePercentile => self.share(window).is_some(),
+            _ => {
+                let (value, per) = self.measured(window);
+                self.takes(value, per)
+            }
+        }
+    }
+
+    /// Whether a fraction satisfies the conditions.
+    fn takes(&self, value: i128, per: i128) -> bool {
         self.conditions.iter().all(|(op, n)| {
             let wanted = n * per;
             match op {

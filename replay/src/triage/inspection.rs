@@ -2,12 +2,13 @@
 //! whether a suppression covers it.
 
 use ctrace_trace::block::Need;
-use ctrace_trace::block::decoded::EventView;
 use ctrace_trace::escape;
 
 use super::suppression::{Suppression, Suppressions};
 use crate::alert::Alert;
 use crate::diagnostics::Diagnostics;
+use crate::engine::evaluate::Place;
+use crate::fields::FieldRef;
 use crate::output::Format;
 use crate::rules::Rule;
 
@@ -56,11 +57,18 @@ impl Inspection {
         fields | self.suppressions.needs()
     }
 
-    pub(crate) fn look(&self, rule: &Rule, event: EventView<'_>) -> Seen {
-        let (suppressed, expired) = self.suppressions.find(&rule.name, event);
+    /// Calls `each` for every field that is asked for.
+    pub(crate) fn fields<'a>(&'a self, each: &mut dyn FnMut(&'a FieldRef)) {
+        let formats = self.fields.iter().chain([&self.container]);
+        formats.flat_map(Format::values).for_each(|v| v.fields(each));
+        self.suppressions.fields(each);
+    }
+
+    pub(crate) fn look(&self, rule: &Rule, place: Place<'_>) -> Seen {
+        let (suppressed, expired) = self.suppressions.find(&rule.name, place);
         Seen {
-            values: self.fields.iter().map(|f| f.text(event)).collect(),
-            container: escape::text(&self.container.text(event)),
+            values: self.fields.iter().map(|f| f.text_at(place)).collect(),
+            container: escape::text(&self.container.text_at(place)),
             suppressed,
             expired: expired.filter(|_| suppressed.is_none()),
         }

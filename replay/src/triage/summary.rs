@@ -61,6 +61,8 @@ pub struct Summary {
     pub techniques: BTreeMap<String, Counts>,
     /// By number of the suppression: how many alerts it covered, and how many it would have had it not expired.
     pub suppressions: BTreeMap<usize, (u64, u64)>,
+    /// How many rules had no events to look at, by the source that they look at.
+    pub idle: BTreeMap<String, u64>,
     /// How many have losses near them.
     pub incomplete: u64,
     /// Time of the first and the last event with an alert.
@@ -102,6 +104,7 @@ impl Summary {
             "priorities": object(&self.priorities),
             "containers": object(&self.containers),
             "techniques": object(&self.techniques),
+            "rules_without_events": self.idle,
         })
     }
 }

@@ -1,12 +1,12 @@
 //! Suppression files: which alerts are known to be false, why, and until when.
 
 use ctrace_trace::block::Need;
-use ctrace_trace::block::decoded::EventView;
 
 use crate::calendar;
 use crate::condition;
 use crate::diagnostics::{Diagnostic, Diagnostics, Severity};
 use crate::engine::evaluate::{self, Place};
+use crate::fields::FieldRef;
 use crate::filter::{NoNames, settle};
 use crate::rules::RuleFile;
 use crate::source::{Origin, Sources, Text};
@@ -84,9 +84,16 @@ impl Suppressions {
         atoms.fold(Need::TS | Need::KIND, |need, atom| need | atom.needs())
     }
 
+    /// Calls `each` for every field in a condition.
+    pub(super) fn fields<'a>(&'a self, each: &mut dyn FnMut(&'a FieldRef)) {
+        let atoms = self.formulas.atoms_of(self.entries.iter().filter_map(|e| e.condition));
+        let atoms = atoms.into_iter().filter_map(|id| self.formulas.atom_of(id));
+        atoms.for_each(|atom| atom.fields(each));
+    }
+
     /// The first entry that covers a rule's alert for an event, and the first that would had it not expired.
-    pub(super) fn find(&self, rule: &str, event: EventView<'_>) -> (Option<usize>, Option<usize>) {
-        self.first(event.ts(), |entry| self.covers(entry, rule, event))
+    pub(super) fn find(&self, rule: &str, place: Place<'_>) -> (Option<usize>, Option<usize>) {
+        self.first(place.ts(), |entry| self.covers(entry, rule, place))
     }
 
     /// The same by the rule's name alone.
@@ -105,10 +112,10 @@ impl Suppressions {
         (None, expired)
     }
 
-    fn covers(&self, entry: &Suppression, rule: &str, event: EventView<'_>) -> bool {
+    fn covers(&self, entry: &Suppression, rule: &str, place: Place<'_>) -> bool {
         let mut ask = |id| {
             let atom = self.formulas.atom_of(id);
-            atom.is_some_and(|atom| evaluate::holds(atom, Place::Event(event)))
+            atom.is_some_and(|atom| evaluate::holds(atom, place))
         };
         entry.names(rule) && entry.condition.is_none_or(|c| self.formulas.eval(c, &mut ask))
     }

@@ -138,6 +138,14 @@ impl Atom {
         }
     }
 
+    /// Calls `each` for every field in it.
+    pub(crate) fn fields<'a>(&'a self, each: &mut dyn FnMut(&'a FieldRef)) {
+        self.left.fields(each);
+        if let Right::Field(_, right) = &self.right {
+            right.fields(each);
+        }
+    }
+
     pub(crate) fn scope(&self) -> Scope {
         match &self.right {
             Right::Test(_) | Right::Every(_) | Right::Record(_) => self.left.scope(),

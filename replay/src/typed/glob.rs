@@ -10,7 +10,7 @@ pub(crate) struct Glob {
 }
 
 #[derive(Clone, Debug)]
-enum Token {
+pub(crate) enum Token {
     Byte(u8),
     One,
     Many,
@@ -50,6 +50,16 @@ impl Glob {
             tokens: tokens.into(),
             fold,
         })
+    }
+
+    /// Its parts.
+    pub(crate) fn tokens(&self) -> &[Token] {
+        &self.tokens
+    }
+
+    /// Whether the case of letters does not matter; letters of its parts are small then.
+    pub(crate) fn folds(&self) -> bool {
+        self.fold
     }
 
     /// The pattern as it was written.
@@ -109,7 +119,7 @@ impl Token {
         }
     }
 
-    fn takes(&self, b: u8) -> bool {
+    pub(crate) fn takes(&self, b: u8) -> bool {
         match self {
             Token::Byte(c) => *c == b,
             Token::One => true,

@@ -14,7 +14,7 @@ pub(crate) struct PathPrefixes {
 type Path = Box<[Component]>;
 
 #[derive(Clone, Debug)]
-enum Component {
+pub(crate) enum Component {
     Exact(Box<[u8]>),
     Pattern(Glob),
     Never,
@@ -39,6 +39,12 @@ impl PathPrefixes {
             exact: exact.into(),
             open: open.into(),
         }
+    }
+
+    /// The paths, each by its components.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &[Component]> {
+        let exact = self.exact.iter().map(|(_, path)| path);
+        exact.chain(&self.open).map(AsRef::as_ref)
     }
 
     pub(crate) fn matches(&self, path: &[u8]) -> bool {

@@ -1,5 +1,7 @@
 //! Certificates say the same of the same replay, and name the first thing that differs.
 
+use std::collections::BTreeMap;
+
 use ctrace_replay::{AlertDigest, Certificate, Engine, LoadOptions, Options, RuleFile, load};
 
 use crate::recording::attack;
@@ -24,6 +26,7 @@ fn certificate(name: &str, rules: &str, times: usize, segment: u8) -> Certificat
         &texts,
         &LoadOptions::default(),
         &options,
+        &BTreeMap::new(),
         &alerts,
     )
 }

@@ -137,6 +137,25 @@ fn values_are_counted_and_summed() {
 }
 
 #[test]
+fn rare_values_are_found_by_their_share() {
+    let rare = correlation(
+        "type: value_percentile; rules: [start_any]; group-by: [User]; timespan: 10s; \
+         condition: {field: ProcessName, lte: 25}",
+    );
+    // Looked at when the time is over: one of four is 25 %.
+    let starts = [("a", "/", 1), ("a", "/", 1), ("b", "/", 1), ("a", "/", 1)];
+    assert_eq!(found(&starts, &rare), ["3 together (User=root value_percentile=25)"]);
+    assert_eq!(found(&starts[..3], &rare), [""; 0]);
+    // More matches help: the window slides.
+    let frequent = rare.replace("lte: 25", "gt: 60");
+    let starts = [("a", "/", 1), ("b", "/", 1), ("b", "/", 11), ("b", "/", 1)];
+    assert_eq!(found(&starts[..1], &frequent).len(), 1);
+    let half = rare.replace("lte: 25", "gte: 100");
+    // What the first start was has left the window when the third comes.
+    assert_eq!(found(&starts[1..], &half).len(), 3);
+}
+
+#[test]
 fn rules_match_together_and_in_order() {
     let any = correlation("type: temporal; rules: [start_a, start_b]; group-by: [User]; timespan: 10s");
     let ordered = any.replace("temporal", "temporal_ordered");

@@ -11,5 +11,6 @@ mod order;
 mod recorded;
 mod recording;
 mod sigma;
+mod sql;
 mod testing;
 mod triage;

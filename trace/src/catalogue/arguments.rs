@@ -10,7 +10,7 @@ use FieldType::{Bool, Int, Str};
 use Getter::Event;
 
 /// What the accessors of arguments look at.
-const ARGS: Need = Need(Need::ARGS.0 | Need::FD.0 | Need::RET.0 | Need::CONTEXT.0 | Need::IMAGES.0);
+pub(super) const ARGS: Need = Need(Need::ARGS.0 | Need::FD.0 | Need::RET.0 | Need::CONTEXT.0 | Need::IMAGES.0);
 const ARGS_AND_DATA: Need = Need(ARGS.0 | Need::DATA.0);
 
 fn is_open(s: &EventSpec) -> bool {
@@ -145,8 +145,7 @@ pub(super) const FIELDS: &[Field] = &[
         "Whether it opens for reading.",
         Event(|e, _| open(e, |f| matches!(f & O_ACCMODE, 0 | 2))),
     )
-    .reading(ARGS)
-    .no_column(),
+    .reading(ARGS),
     field(
         "evt.is_open_write",
         "evt_is_open_write",
@@ -154,8 +153,7 @@ pub(super) const FIELDS: &[Field] = &[
         "Whether it opens for writing.",
         Event(|e, _| open(e, |f| matches!(f & O_ACCMODE, 1 | 2))),
     )
-    .reading(ARGS)
-    .no_column(),
+    .reading(ARGS),
     field(
         "evt.is_open_create",
         "evt_is_open_create",
@@ -163,8 +161,7 @@ pub(super) const FIELDS: &[Field] = &[
         "Whether it succeeded and may have created the file.",
         Event(|e, _| creates(e)),
     )
-    .reading(ARGS)
-    .no_column(),
+    .reading(ARGS),
     field(
         "evt.is_open_exec",
         "evt_is_open_exec",
@@ -172,6 +169,5 @@ pub(super) const FIELDS: &[Field] = &[
         "Whether it may create the file with an execute bit.",
         Event(|e, _| creates_executable(e)),
     )
-    .reading(ARGS)
-    .no_column(),
+    .reading(ARGS),
 ];

@@ -128,6 +128,5 @@ pub(super) const FIELDS: &[Field] = &[
         "All records, one a line, as they came.",
         Event(|e, _| of(e, |e| str_arg(e, "raw"))),
     )
-    .reading(ARGS)
-    .no_column(),
+    .reading(ARGS),
 ];

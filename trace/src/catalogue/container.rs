@@ -58,6 +58,16 @@ fn labels(c: &Container) -> Value<'_> {
     Value::owned(all.join(", "))
 }
 
+/// The labels of the container; none outside containers.
+pub(super) fn labels_of<'a>(p: ImageView<'a>) -> &'a [(String, String)] {
+    p.container().map_or(&[], |c| &c.labels)
+}
+
+/// The mounts of the container; none outside containers.
+pub(super) fn mounts_of<'a>(p: ImageView<'a>) -> &'a [Mount] {
+    p.container().map_or(&[], |c| &c.mounts)
+}
+
 fn describe(m: &Mount) -> String {
     format!("{}:{}:{}:{}:{}", m.source, m.dest, m.mode, m.rw, m.propagation)
 }

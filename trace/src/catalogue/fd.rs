@@ -376,8 +376,7 @@ pub(super) const FIELDS: &[Field] = &[
         "Whether the call itself gave a socket its other end: `connect`, or a datagram on a socket without one.",
         Event(|e, _| name_changed(e)),
     )
-    .reading(Need(Need::FD.0 | Need::RET.0 | Need::ARGS.0))
-    .no_column(),
+    .reading(Need(Need::FD.0 | Need::RET.0 | Need::ARGS.0)),
     field(
         "fd.uid",
         "fd_uid",

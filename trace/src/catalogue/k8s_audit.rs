@@ -12,7 +12,7 @@ use crate::event::{Arg, EventType};
 use FieldType::{List, Str};
 use Getter::Event;
 
-const ARGS: Need = Need::ARGS_HOT;
+pub(super) const ARGS: Need = Need::ARGS_HOT;
 
 /// One of the parameters that the event has beside its JSON.
 fn arg<'a>(e: EventView<'a>, name: &str) -> Value<'a> {
@@ -22,32 +22,32 @@ fn arg<'a>(e: EventView<'a>, name: &str) -> Value<'a> {
     }
 }
 
-fn json(e: EventView<'_>) -> Option<Json> {
+pub(super) fn json(e: EventView<'_>) -> Option<Json> {
     match (e.kind(), e.arg_named("raw")) {
         (Some(EventType::K8S_AUDIT), Arg::Str(raw)) => serde_json::from_slice(raw).ok(),
         _ => None,
     }
 }
 
-fn walk<'j>(json: &'j Json, path: &[&str]) -> Option<&'j Json> {
+pub(super) fn walk<'j>(json: &'j Json, path: &[&str]) -> Option<&'j Json> {
     path.iter().try_fold(json, |at, key| at.get(key))
 }
 
 /// Texts as they are, everything else as JSON.
-fn show(json: &Json) -> Cow<'static, [u8]> {
+pub(super) fn show(json: &Json) -> Cow<'static, [u8]> {
     match json {
         Json::String(s) => Cow::Owned(s.clone().into_bytes()),
         other => Cow::Owned(other.to_string().into_bytes()),
     }
 }
 
-fn text<'a>(e: EventView<'a>, path: &[&str]) -> Value<'a> {
+pub(super) fn text<'a>(e: EventView<'a>, path: &[&str]) -> Value<'a> {
     let found = json(e);
     let found = found.as_ref().and_then(|j| walk(j, path));
     found.map_or(Value::Absent, |j| Value::Str(show(j)))
 }
 
-fn list<'a>(items: Vec<Cow<'static, [u8]>>) -> Value<'a> {
+pub(super) fn list<'a>(items: Vec<Cow<'static, [u8]>>) -> Value<'a> {
     if items.is_empty() {
         Value::Absent
     } else {
@@ -56,7 +56,7 @@ fn list<'a>(items: Vec<Cow<'static, [u8]>>) -> Value<'a> {
 }
 
 /// The elements of an array, or the one that the index names.
-fn elements<'j>(json: &'j Json, path: &[&str], index: &FieldArg) -> &'j [Json] {
+pub(super) fn elements<'j>(json: &'j Json, path: &[&str], index: &FieldArg) -> &'j [Json] {
     let all = walk(json, path).and_then(Json::as_array).map_or(&[][..], Vec::as_slice);
     match index {
         FieldArg::Index(n) => all.get(*n as usize).map_or(&[], std::slice::from_ref),
@@ -70,7 +70,7 @@ fn array<'a>(e: EventView<'a>, path: &[&str], index: &FieldArg) -> Value<'a> {
 }
 
 /// What every element of an array has there; of an array there, its elements.
-fn of_each<'a>(e: EventView<'a>, path: &[&str], inner: &[&str], index: &FieldArg) -> Value<'a> {
+pub(super) fn of_each<'a>(e: EventView<'a>, path: &[&str], inner: &[&str], index: &FieldArg) -> Value<'a> {
     let Some(json) = json(e) else { return Value::Absent };
     let found = elements(&json, path, index).iter().filter_map(|i| walk(i, inner));
     list(
@@ -95,7 +95,12 @@ fn repository(image: &[u8]) -> Cow<'static, [u8]> {
 }
 
 fn repositories<'a>(e: EventView<'a>, index: &FieldArg) -> Value<'a> {
-    match of_each(e, &CONTAINERS, &["image"], index) {
+    repositories_in(e, &CONTAINERS, index)
+}
+
+/// The images of a list of containers, without tag and digest.
+pub(super) fn repositories_in<'a>(e: EventView<'a>, containers: &[&str], index: &FieldArg) -> Value<'a> {
+    match of_each(e, containers, &["image"], index) {
         Value::List(images) => list(images.iter().map(|i| repository(i)).collect()),
         _ => Value::Absent,
     }
@@ -110,8 +115,13 @@ fn first(value: Value<'_>) -> Value<'_> {
 
 /// Host ports, or the container's own where none is named: those are the host's in its network.
 fn host_ports<'a>(e: EventView<'a>, index: &FieldArg) -> Value<'a> {
+    host_ports_in(e, &CONTAINERS, index)
+}
+
+/// The same of a list of containers.
+pub(super) fn host_ports_in<'a>(e: EventView<'a>, containers: &[&str], index: &FieldArg) -> Value<'a> {
     let Some(json) = json(e) else { return Value::Absent };
-    let ports = elements(&json, &CONTAINERS, index)
+    let ports = elements(&json, containers, index)
         .iter()
         .flat_map(|c| elements(c, &["ports"], &FieldArg::None));
     list(
@@ -132,13 +142,18 @@ fn any_privileged(e: EventView<'_>) -> Value<'_> {
 
 /// The user or group that every container begins with: its own, the pod's, or 0.
 fn effective<'a>(e: EventView<'a>, key: &str, index: &FieldArg) -> Value<'a> {
+    effective_in(e, &CONTAINERS, key, index)
+}
+
+/// The same of a list of containers.
+pub(super) fn effective_in<'a>(e: EventView<'a>, containers: &[&str], key: &str, index: &FieldArg) -> Value<'a> {
     let Some(json) = json(e) else { return Value::Absent };
     let of_pod = walk(&json, &["requestObject", "spec", "securityContext", key]);
     let id = |c: &Json| {
         let own = walk(c, &["securityContext", key]).or(of_pod);
         own.map_or(Cow::Borrowed(&b"0"[..]), show)
     };
-    list(elements(&json, &CONTAINERS, index).iter().map(id).collect())
+    list(elements(&json, containers, index).iter().map(id).collect())
 }
 
 fn volume_types<'a>(e: EventView<'a>, index: &FieldArg) -> Value<'a> {
@@ -564,6 +579,5 @@ pub(super) const FIELDS: &[Field] = &[
         "The event's JSON, whole.",
         Event(|e, _| arg(e, "raw")),
     )
-    .reading(ARGS)
-    .no_column(),
+    .reading(ARGS),
 ];

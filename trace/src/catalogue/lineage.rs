@@ -179,8 +179,7 @@ pub(super) const FIELDS: &[Field] = &[
         Int,
         "Process id of the eldest shell among itself and its ancestors.",
         Process(|p, _| of(p, login_shell)),
-    )
-    .no_column(),
+    ),
     field(
         "proc.sid",
         "proc_sid",

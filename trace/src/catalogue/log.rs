@@ -103,8 +103,7 @@ pub(super) const FIELDS: &[Field] = &[
         "Whether the line goes on in the next event of its stream.",
         Event(|e, _| partial(e)),
     )
-    .reading(ARGS)
-    .no_column(),
+    .reading(ARGS),
     field(
         "log.attrs",
         "log_attrs",
@@ -112,8 +111,7 @@ pub(super) const FIELDS: &[Field] = &[
         "What else the engine wrote with the line (labels, environment, tag), a JSON object.",
         Event(|e, _| container(e, "attrs")),
     )
-    .reading(ARGS)
-    .no_column(),
+    .reading(ARGS),
     field(
         "log.format",
         "log_format",
@@ -154,6 +152,5 @@ pub(super) const FIELDS: &[Field] = &[
         "The record, whole.",
         Event(|e, _| record(e, "raw")),
     )
-    .reading(ARGS)
-    .no_column(),
+    .reading(ARGS),
 ];

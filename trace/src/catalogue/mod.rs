@@ -13,9 +13,12 @@ mod docker;
 mod event;
 mod fd;
 mod fs;
+mod json;
 mod k8s_audit;
+mod k8s_containers;
 mod lineage;
 mod log;
+pub mod packed;
 mod process;
 mod recording;
 mod thread;
@@ -239,6 +242,13 @@ pub const GROUPS: &[(&str, &[Field])] = &[
     ("Docker", docker::FIELDS),
     ("Audit", audit::FIELDS),
     ("Kubernetes audit", k8s_audit::FIELDS),
+    ("Kubernetes audit: further fields", k8s_containers::FIELDS),
+    ("Kubernetes audit: init containers of a pod", k8s_containers::OF_INIT),
+    (
+        "Kubernetes audit: ephemeral containers of a pod",
+        k8s_containers::OF_EPHEMERAL,
+    ),
+    ("JSON of Docker, Kubernetes audit and log events", json::FIELDS),
     ("Container log and other logs", log::FIELDS),
     ("Artifact", artifact::FIELDS),
     ("Recording", recording::FIELDS),

@@ -83,9 +83,13 @@ fn flag<'a>(p: ImageView<'a>, bit: u8) -> Value<'a> {
     of(p, |p| Value::Bool(p.entry.exe_flags & bit != 0))
 }
 
+/// The recorded environment variables, `NAME=VALUE`.
+pub(super) fn variables<'a>(p: ImageView<'a>) -> impl Iterator<Item = &'a [u8]> {
+    p.str(p.entry.env).split(|b| *b == 0).filter(|v| !v.is_empty())
+}
+
 pub(super) fn env<'a>(p: ImageView<'a>, arg: &FieldArg) -> Value<'a> {
-    let all = p.str(p.entry.env);
-    let mut variables = all.split(|b| *b == 0).filter(|v| !v.is_empty());
+    let mut variables = variables(p);
     match arg {
         FieldArg::Key(name) => {
             let value = |v: &'a [u8]| v.strip_prefix(name.as_bytes())?.strip_prefix(b"=");

@@ -89,6 +89,23 @@ pub fn args(event: EventView<'_>) -> Vec<u8> {
     out
 }
 
+/// Whether events of a type can have a parameter of that name for [`named`].
+pub fn knows(spec: &EventSpec, name: &str) -> bool {
+    let declared = || spec.param(name).is_some() || image::names(spec).contains(&name);
+    declared() || spec.has_ret && name == result_name(spec) || name == "tuple"
+}
+
+/// What [`named`] gives for each name that the event has, in Falco's order; without the source's own text.
+pub fn each(event: EventView<'_>) -> Vec<(String, Cow<'_, [u8]>)> {
+    let mut out: Vec<(String, Cow<'_, [u8]>)> = Vec::new();
+    for (name, _) in parameters(event) {
+        if name != "raw" && out.iter().all(|(known, _)| known != name) {
+            out.extend(named(event, name).map(|value| (name.to_owned(), value)));
+        }
+    }
+    out
+}
+
 /// A result with the error's name: `0`, `-2(ENOENT)`.
 pub fn result(ret: i64) -> String {
     match names::errno(ret.saturating_neg()) {
