@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use ctrace_inputs::alerts;
-use ctrace_inputs::data::is_export;
 use ctrace_query::file_output::{self, FileFormat};
 use ctrace_query::output::{self as results, Format};
 use ctrace_query::{ClusterAddress, Data, Options, QueryError, Session, library};

@@ -79,9 +79,12 @@ fn what_was_executed_is_read_back_and_copies_are_whole() {
     assert_eq!(one.copies().count, 2);
 }
 
+/// What is wrong, what makes it so, and as what it is told.
+type Damage = (&'static str, fn(&Path), ProblemKind);
+
 #[test]
 fn copies_that_are_missing_changed_or_something_else_are_named() {
-    let damage: [(&str, fn(&Path), ProblemKind); 4] = [
+    let damage: [Damage; 4] = [
         (
             "missing",
             |copy| fs::remove_file(copy).expect("there"),
