@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use ctrace_replay::{Explanation, Finder, LoadOptions, RuleSet};
+use ctrace_replay::{Finder, LoadOptions, RuleSet};
 use ctrace_trace::block::decoded::EventView;
 use ctrace_trace::catalogue::{self, FieldArg, Value};
 use ctrace_trace::escape;
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     if args.json {
         writeln!(out, "{}", output::visible_json(&explanation.json().to_string()))?;
     } else {
-        for line in lines(&explanation, &about) {
+        for line in explanation.report(Some(&about)) {
             writeln!(out, "{}", escape::text(&line))?;
         }
     }
@@ -99,30 +99,4 @@ fn about(event: EventView<'_>) -> String {
         field("proc.pid"),
         field("container.name"),
     )
-}
-
-/// The whole answer.
-fn lines(explanation: &Explanation, about: &str) -> Vec<String> {
-    let verdict = if explanation.fires { "fires" } else { "does not fire" };
-    let mut lines = vec![format!(
-        "rule '{}' {verdict} on event {}, {about}",
-        explanation.rule, explanation.event
-    )];
-    if let Some((rule, event)) = &explanation.other_source {
-        lines.push(format!(
-            "the rule is about events of source {rule}, the event is of source {event}"
-        ));
-    }
-    lines.extend(explanation.lines());
-    if explanation.other_source.is_none() {
-        lines.push("decided by:".to_owned());
-        lines.extend(
-            explanation
-                .tree
-                .deciding()
-                .iter()
-                .map(|d| format!("  {}", d.sentence())),
-        );
-    }
-    lines
 }

@@ -24,6 +24,27 @@ pub(crate) struct Args {
     /// Format of the files, where it is not to be found out from what they hold
     #[arg(long, value_name = "NAME")]
     format: Option<String>,
+    /// Year of the first line of a syslog file whose lines have none; otherwise the file's own time says it
+    #[arg(long, value_name = "YEAR", value_parser = clap::value_parser!(u16).range(1970..=2500))]
+    year: Option<u16>,
+    /// Time zone of a syslog file whose lines have none
+    #[arg(long, value_name = "+HH:MM", default_value = "+00:00", allow_hyphen_values = true, value_parser = utc_offset)]
+    time_zone: i32,
+}
+
+/// Seconds east of UTC.
+fn utc_offset(text: &str) -> Result<i32, String> {
+    let wrong = || "write it as +01:00 or -05:30".to_owned();
+    let (sign, rest) = match (text.strip_prefix('+'), text.strip_prefix('-')) {
+        (Some(rest), _) => (1, rest),
+        (None, Some(rest)) => (-1, rest),
+        (None, None) => return Err(wrong()),
+    };
+    let (hours, minutes) = rest.split_once(':').ok_or_else(wrong)?;
+    match (hours.parse::<u8>(), minutes.parse::<u8>()) {
+        (Ok(hours @ 0..=14), Ok(minutes @ 0..=59)) => Ok(sign * (i32::from(hours) * 3600 + i32::from(minutes) * 60)),
+        _ => Err(wrong()),
+    }
 }
 
 /// Imports.
@@ -35,6 +56,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let options = ImportOptions {
         files: args.files.clone(),
         format: args.format.clone(),
+        year: args.year,
+        utc_offset_s: args.time_zone,
         output: args.output.clone(),
         tool: Tool {
             name: "ctrace".to_owned(),

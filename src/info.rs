@@ -1,15 +1,19 @@
 //! `ctrace info`: what a case holds.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use ctrace_trace::case::{Case, Late, Loss};
+use ctrace_trace::artifact::Artifact;
+use ctrace_trace::case::{Case, Copies, Late, Loss};
 use ctrace_trace::escape;
 use ctrace_trace::event::EventType;
 use ctrace_trace::segment::{About, Totals};
+use ctrace_trace::snapshot::AuditState;
 use serde_json::{Value, json};
 
 use crate::imported::{self, ImportedFile};
+use crate::losses;
 use crate::output::{self, size, span, table, time};
 
 /// Arguments of `ctrace info`.
@@ -34,6 +38,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     problems.extend(case.late_facts(output::threads()).problems().iter().cloned());
     let (imported, unread) = imported::files(&case);
     problems.extend(unread);
+    let artifacts = case.artifacts();
+    problems.extend(artifacts.problems);
+    let copies = case.copies();
+    problems.extend(copies.problems.iter().cloned());
     problems.sort();
     problems.dedup();
     let facts = Facts {
@@ -43,6 +51,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         losses,
         late,
         imported,
+        artifacts: artifacts.all,
+        copies,
     };
     let mut out = output::stdout();
     if args.json {
@@ -69,6 +79,8 @@ struct Facts<'a> {
     losses: Vec<Loss>,
     late: Vec<Late>,
     imported: Vec<ImportedFile>,
+    artifacts: Vec<Artifact>,
+    copies: Copies,
 }
 
 impl Facts<'_> {
@@ -130,6 +142,8 @@ impl Facts<'_> {
             writeln!(out, "  … {} more (--types N)", all.len() - types)?;
         }
         self.containers(out)?;
+        self.artifact_text(out)?;
+        self.audit_text(out)?;
         self.loss_text(out)?;
         for late in &self.late {
             writeln!(
@@ -158,21 +172,54 @@ impl Facts<'_> {
         table(out, "  ", &rows)
     }
 
+    fn artifact_text(&self, out: &mut impl Write) -> io::Result<()> {
+        if self.artifacts.is_empty() && self.copies.count == 0 {
+            return Ok(());
+        }
+        let (all, digests) = self.digests();
+        let copies = match &self.copies {
+            copies if copies.count == 0 => String::new(),
+            copies => format!(", {} copies with {}", copies.count, size(copies.bytes)),
+        };
+        writeln!(
+            out,
+            "artifacts  {all} executed or loaded, {digests} with SHA-256{copies}"
+        )
+    }
+
+    /// How many files and programs there are, and of how many the digest is known.
+    fn digests(&self) -> (usize, usize) {
+        let identity = |a: &Artifact| (a.kind, a.id, a.dev, a.ino, a.ctime, a.mtime, a.path.clone());
+        let all: BTreeSet<_> = self.artifacts.iter().map(identity).collect();
+        let with = self.artifacts.iter().filter(|a| a.sha256.is_some());
+        (all.len(), with.map(identity).collect::<BTreeSet<_>>().len())
+    }
+
+    /// The audit subsystem when the last segment was begun.
+    fn audit(&self) -> Option<AuditState> {
+        let last = self.case.segments().iter().next_back()?;
+        // What is damaged is told by whoever reads all of it.
+        last.snapshot().ok()??.audit
+    }
+
+    fn audit_text(&self, out: &mut impl Write) -> io::Result<()> {
+        let Some(audit) = self.audit() else { return Ok(()) };
+        let state = match audit.enabled {
+            0 => "off",
+            1 => "on",
+            _ => "on and immutable",
+        };
+        writeln!(out, "audit      {state}, {} rules", audit.rules.len())
+    }
+
     fn loss_text(&self, out: &mut impl Write) -> io::Result<()> {
-        let lost: u64 = self.losses.iter().map(|l| l.count).sum();
         if self.losses.is_empty() {
             return writeln!(out, "losses     none");
         }
-        writeln!(out, "losses     {lost} events in {} gaps", self.losses.len())?;
-        for loss in &self.losses {
-            let (from, to) = (time(loss.from_ts), time(loss.to_ts));
-            writeln!(
-                out,
-                "  {} {} ({}) between {from} and {to}",
-                loss.count,
-                escape::text(&loss.source),
-                class(loss)
-            )?;
+        let total = losses::total(&self.losses);
+        writeln!(out, "losses     {total} in {} gaps", self.losses.len())?;
+        for window in losses::windows(&self.losses) {
+            writeln!(out, "  {}", losses::line(&window))?;
         }
         Ok(())
     }
@@ -231,10 +278,14 @@ impl Facts<'_> {
             "events_by_type": self.types().into_iter().map(|(n, c)| (n, json!(c))).collect::<serde_json::Map<_, _>>(),
             "containers": self.case.late_facts(output::threads()).containers()
                 .map(|c| json!({"id": c.id, "name": c.name, "image": c.image})).collect::<Vec<_>>(),
-            "losses": self.losses.iter().map(|l| json!({
-                "source": l.source, "class": class(l), "count": l.count, "cpu": l.cpu,
-                "from": time(l.from_ts), "to": time(l.to_ts),
-            })).collect::<Vec<_>>(),
+            "artifacts": {
+                "count": self.digests().0, "with_sha256": self.digests().1,
+                "copies": self.copies.count, "copied_bytes": self.copies.bytes,
+            },
+            "audit": self.audit().map(|a| json!({
+                "enabled": a.enabled != 0, "immutable": a.enabled == 2, "rules": a.rules,
+            })),
+            "losses": self.losses.iter().map(losses::json).collect::<Vec<_>>(),
             "late": self.late.iter().map(|l| json!({
                 "source": l.source, "count": l.count, "delay_ns": l.delay_ns,
             })).collect::<Vec<_>>(),
@@ -276,11 +327,6 @@ fn origin(out: &mut impl Write, about: &About) -> io::Result<()> {
         writeln!(out, "missing    {}: {}", escape::text(what), escape::text(why))?;
     }
     Ok(())
-}
-
-fn class(loss: &Loss) -> String {
-    ctrace_trace::names::value(ctrace_trace::schema::NameSet::GapClass, loss.class)
-        .map_or_else(|| loss.class.to_string(), str::to_owned)
 }
 
 fn or_dash(s: &str) -> &str {

@@ -1,6 +1,5 @@
 //! `ctrace query`: SQL over a case or an export; one statement, a file of them, or a prompt.
 
-mod alerts;
 mod complete;
 mod meta;
 mod pager;
@@ -14,14 +13,18 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use ctrace_inputs::alerts;
+use ctrace_inputs::data::is_export;
 use ctrace_query::file_output::{self, FileFormat};
 use ctrace_query::output::{self as results, Format};
 use ctrace_query::{Data, Options, QueryError, Session, library};
+use ctrace_replay::LoadOptions;
 use ctrace_trace::escape;
-use ctrace_trace::segment::{Problem, SegmentName};
+use ctrace_trace::segment::Problem;
 
 use crate::read::Resolve;
-use crate::{exit, output};
+use crate::rule_files::Loaded;
+use crate::{exit, output, rule_files};
 
 /// Arguments of `ctrace query`.
 #[derive(clap::Args)]
@@ -208,7 +211,7 @@ pub(crate) fn open(paths: &[PathBuf], options: &Options) -> anyhow::Result<Opene
     let mut problems = Vec::new();
     let mut data = Vec::new();
     for path in paths {
-        if path.is_dir() && !has_segments(path).with_context(|| path.display().to_string())? {
+        if is_export(path).with_context(|| path.display().to_string())? {
             data.push(Data::Folder(path.clone()));
             continue;
         }
@@ -218,18 +221,15 @@ pub(crate) fn open(paths: &[PathBuf], options: &Options) -> anyhow::Result<Opene
     }
     let session = Session::over(data, options).map_err(coded)?;
     Ok(Opened {
-        session: session.with_rules(alerts::replay(options)),
+        session: session.with_rules(alerts::function(options, rules)),
         problems,
     })
 }
 
-fn has_segments(folder: &Path) -> io::Result<bool> {
-    for entry in fs::read_dir(folder)? {
-        if entry?.file_name().to_str().and_then(SegmentName::parse).is_some() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+/// The rules of `alerts('RULES', …)`; what is wrong with them is told on stderr.
+fn rules(paths: &[PathBuf]) -> Result<Loaded, String> {
+    let loaded = rule_files::load(paths, &LoadOptions::default()).map_err(|e| format!("{e:#}"))?;
+    loaded.ok_or_else(|| "the rules have errors".to_owned())
 }
 
 /// An error with its exit code.

@@ -1,10 +1,11 @@
 //! `ctrace read`: the events of a case, one a line.
 
 mod questions;
+mod records;
 
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::progress::Progress;
 use crate::{diagnosis, exit, output};
 use questions::Questions;
+use records::Records;
 
 /// What a line shows unless `-p` says otherwise.
 const DEFAULT_FORMAT: &str =
@@ -40,6 +42,9 @@ pub(crate) struct Args {
     /// One JSON object a line, with every field that the event has
     #[arg(long)]
     json: bool,
+    /// Show audit events record by record with what their fields mean, as `ausearch -i` does
+    #[arg(long, conflicts_with_all = ["format", "json", "relative"])]
+    interpret: bool,
     /// Stop after this many events
     #[arg(short = 'n', long, value_name = "N")]
     limit: Option<u64>,
@@ -98,6 +103,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let (Some(filter), Some(printer)) = (args.filter(), args.printer()) else {
         return Ok(exit::USAGE);
     };
+    // Before it is opened: what is written meanwhile is looked at again.
+    let mut seen = files(&args.case);
     let mut case = output::open_case(&args.case)?;
     let mut reading = Reading {
         filter,
@@ -114,11 +121,28 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let mut problems = reading.run(&case, args.resolve)?;
     while args.follow && reading.left > 0 && case.segments().iter().any(|s| s.is_open()) {
         thread::sleep(LOOK_AGAIN);
+        let now = files(&args.case);
+        if now == seen {
+            continue;
+        }
+        seen = now;
         case = Case::open(&args.case)?;
         problems.extend(reading.run(&case, args.resolve)?);
     }
+    problems.sort();
+    problems.dedup();
     output::report(&problems);
     Ok(output::exit_code(case.problems().iter().chain(&problems), exit::DONE))
+}
+
+/// The files of a case with their lengths: while these do not change there is nothing new.
+fn files(case: &Path) -> Vec<(PathBuf, u64)> {
+    let folder = std::fs::read_dir(case).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = folder.map(|entry| entry.path()).collect();
+    files.push(case.to_owned());
+    files.sort();
+    let length = |path: &PathBuf| std::fs::metadata(path).map_or(0, |m| m.len());
+    files.into_iter().map(|path| (path.clone(), length(&path))).collect()
 }
 
 impl Args {
@@ -136,10 +160,14 @@ impl Args {
     /// What prints events; `None` when the format is wrong, which has then been told.
     fn printer(&self) -> Option<Printer> {
         if self.json {
-            return Some(Printer::Json(json_fields()));
+            return Some(Printer::Json(json_fields(), Records::default()));
         }
-        let format = self.format.as_deref().unwrap_or(DEFAULT_FORMAT);
-        checked(format, Format::parse(format)).map(Printer::Text)
+        let text = self.format.as_deref().unwrap_or(DEFAULT_FORMAT);
+        let format = checked(text, Format::parse(text))?;
+        Some(match self.interpret {
+            true => Printer::Records(format, Records::default()),
+            false => Printer::Text(format),
+        })
     }
 }
 
@@ -150,7 +178,9 @@ fn checked<T>(text: &str, parsed: Result<T, Diagnostics>) -> Option<T> {
 
 enum Printer {
     Text(Format),
-    Json(Vec<&'static Field>),
+    /// Records of audit events; other events as text.
+    Records(Format, Records),
+    Json(Vec<&'static Field>, Records),
 }
 
 struct Reading {
@@ -178,9 +208,13 @@ impl Reading {
         let Some(last) = blocks.last() else {
             return Ok(problems);
         };
+        if let Printer::Records(_, records) | Printer::Json(_, records) = &self.printer {
+            records.learn(case);
+        }
         self.next = last.head().first_seq.saturating_add(u64::from(last.head().events));
         let progress = Progress::new(case.totals().events.min(self.left));
         let late = (resolve == Resolve::Case).then(|| case.late_facts(output::threads()));
+        problems.extend(late.iter().flat_map(|late| late.problems()).cloned());
         let mut tail = VecDeque::new();
         for block in blocks {
             if self.left == 0 {
@@ -294,14 +328,19 @@ impl Printer {
     fn need(&self) -> Need {
         match self {
             Printer::Text(format) => format.needs(),
-            Printer::Json(_) => Need::ALL,
+            Printer::Records(format, _) => format.needs() | Need::KIND | Need::ARGS_HOT,
+            Printer::Json(..) => Need::ALL,
         }
     }
 
     fn line(&self, event: EventView<'_>) -> anyhow::Result<String> {
         Ok(match self {
             Printer::Text(format) => format.render(event),
-            Printer::Json(fields) => output::visible_json(&serde_json::to_string(&object(event, fields))?).into_owned(),
+            Printer::Records(format, records) => records.lines(event).unwrap_or_else(|| format.render(event)),
+            Printer::Json(fields, records) => {
+                let object = object(event, fields, records);
+                output::visible_json(&serde_json::to_string(&object)?).into_owned()
+            }
         })
     }
 }
@@ -313,7 +352,7 @@ fn json_fields() -> Vec<&'static Field> {
     catalogue::all().filter(|f| wanted(f) && f.name != "evt.args").collect()
 }
 
-fn object(event: EventView<'_>, fields: &[&'static Field]) -> Json {
+fn object(event: EventView<'_>, fields: &[&'static Field], records: &Records) -> Json {
     let mut object = Map::new();
     object.insert("evt.num".to_owned(), json!(event.seq()));
     object.insert("evt.time.iso8601".to_owned(), json!(output::time(event.ts())));
@@ -323,6 +362,9 @@ fn object(event: EventView<'_>, fields: &[&'static Field]) -> Json {
         if value != Value::Absent {
             object.insert(field.name.to_owned(), typed(value));
         }
+    }
+    if let Some(records) = records.json(event) {
+        object.insert("audit.records".to_owned(), records);
     }
     if let Some(spec) = event.spec() {
         let args: Map<String, Json> = spec

@@ -1,17 +1,13 @@
-//! Rules files on disk: finding, reading and loading them, and which of their rules run.
+//! Rules files: which of their rules run, and what is told of those that do not load.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-use ctrace_replay::{LoadOptions, Matching, Priority, RuleFile, RuleSet};
+pub(crate) use ctrace_inputs::rules::Loaded;
+use ctrace_inputs::{InputError, rules};
+use ctrace_replay::{LoadOptions, Matching, Priority, RuleFile};
 
 use crate::{diagnosis, exit, output};
-
-/// A rules file may have this many bytes; all of Falco's rules have half a million.
-const MAX_RULES: u64 = 64 << 20;
 
 /// Which of the loaded rules run, and which of those that match raise an alert.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -85,43 +81,25 @@ impl Selection {
     }
 }
 
-/// Rules that loaded, with the text of their files.
-#[derive(Debug)]
-pub(crate) struct Loaded {
-    pub(crate) set: RuleSet,
-    /// Name and text of each file, in the order of loading.
-    pub(crate) texts: Vec<(String, String)>,
-}
-
 /// Reads and checks rules; everything that is wrong with them is told at once, and then there is nothing.
 pub(crate) fn load(paths: &[PathBuf], options: &LoadOptions) -> anyhow::Result<Option<Loaded>> {
-    let texts = texts(paths)?;
-    let files = as_files(&texts);
-    let text_of = |name: &str| texts.iter().find(|t| t.0 == name).map(|t| t.1.as_str());
-    let set = match ctrace_replay::load(&files, options) {
-        Ok(set) => set,
-        Err(wrong) => {
-            diagnosis::print(&wrong.0, text_of);
-            let errors = if wrong.0.len() == 1 {
+    match rules::load(paths, options) {
+        Ok(loaded) => {
+            diagnosis::print(loaded.set.warnings(), |name| loaded.text(name));
+            Ok(Some(loaded))
+        }
+        Err(InputError::Rules { wrong, texts }) => {
+            diagnosis::print(&wrong, |name| texts.iter().find(|t| t.0 == name).map(|t| t.1.as_str()));
+            let errors = if wrong.len() == 1 {
                 "an error".to_owned()
             } else {
-                format!("{} errors", wrong.0.len())
+                format!("{} errors", wrong.len())
             };
             output::note(&format!("{errors} in the rules; no event was looked at"));
-            return Ok(None);
+            Ok(None)
         }
-    };
-    diagnosis::print(set.warnings(), text_of);
-    if !set.rules().iter().any(|r| r.active) {
-        let why = if set.rules().is_empty() {
-            "no rule in"
-        } else {
-            "no rule is enabled in"
-        };
-        let names: Vec<&str> = files.iter().map(|f| f.name).collect();
-        return Err(exit::usage(anyhow::anyhow!("{why} {}", names.join(", "))));
+        Err(other) => Err(coded(other)),
     }
-    Ok(Some(Loaded { set, texts }))
 }
 
 /// Name and text of each rules file, in the order of loading.
@@ -131,77 +109,27 @@ pub(crate) fn texts(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, String)>> 
 
 /// The same as the engine takes them.
 pub(crate) fn as_files(texts: &[(String, String)]) -> Vec<RuleFile<'_>> {
-    texts.iter().map(|(name, text)| RuleFile { name, text }).collect()
+    rules::as_files(texts)
 }
 
-/// Name and text of the files that paths stand for: files as they are, folders' files in order of their paths. `what`
-/// they are is told where one cannot be read.
+/// Name and text of the files that paths stand for.
 pub(crate) fn read(paths: &[PathBuf], what: &str) -> anyhow::Result<Vec<(String, String)>> {
-    let mut texts = Vec::new();
-    let lists = paths
-        .iter()
-        .map(|p| files(p, what))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    for path in lists.into_iter().flatten() {
-        texts.push((path.display().to_string(), text(&path, what)?));
-    }
-    Ok(texts)
+    rules::read(paths, what).map_err(coded)
 }
 
 /// The text of a YAML file.
 pub(crate) fn text(path: &Path, what: &str) -> anyhow::Result<String> {
-    let name = || format!("{what} {}", path.display());
-    let mut bytes = Vec::new();
-    File::open(path)
-        .with_context(name)?
-        .take(MAX_RULES + 1)
-        .read_to_end(&mut bytes)
-        .with_context(name)?;
-    if bytes.len() as u64 > MAX_RULES {
-        return Err(exit::usage(anyhow::anyhow!(
-            "{}: larger than {}",
-            name(),
-            output::size(MAX_RULES)
-        )));
-    }
-    String::from_utf8(bytes).map_err(|e| {
-        let valid = &e.as_bytes()[..e.utf8_error().valid_up_to()];
-        let line = valid.iter().filter(|b| **b == b'\n').count() + 1;
-        exit::usage(anyhow::anyhow!("{}:{line}: not UTF-8", path.display()))
-    })
+    rules::text(path, what).map_err(coded)
 }
 
 /// A file as it is; the YAML files of a folder and the folders in it, in order of their paths.
 pub(crate) fn files(path: &Path, what: &str) -> anyhow::Result<Vec<PathBuf>> {
-    if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let mut files = Vec::new();
-    within(path, what, 0, &mut files)?;
-    if files.is_empty() {
-        return Err(exit::usage(anyhow::anyhow!(
-            "{}: no *.yaml or *.yml in this folder",
-            path.display()
-        )));
-    }
-    Ok(files)
+    rules::files(path, what).map_err(coded)
 }
 
-/// Deepest folder that is looked into; links can make circles.
-const MAX_DEPTH: u32 = 20;
-
-fn within(folder: &Path, what: &str, depth: u32, out: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    let entries = fs::read_dir(folder).with_context(|| format!("{what} {}", folder.display()))?;
-    let mut paths: Vec<PathBuf> = entries.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?;
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            if depth < MAX_DEPTH {
-                within(&path, what, depth + 1, out)?;
-            }
-        } else if path.extension().is_some_and(|e| e == "yaml" || e == "yml") {
-            out.push(path);
-        }
+fn coded(error: InputError) -> anyhow::Error {
+    match error {
+        InputError::Usage(_) | InputError::Rules { .. } => exit::usage(error),
+        InputError::Io { .. } => error.into(),
     }
-    Ok(())
 }

@@ -5,7 +5,6 @@ use std::path::Path;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use ctrace_benches::{captures, shared};
 use ctrace_capture::import::{ImportOptions, import};
-use ctrace_trace::segment::Tool;
 
 /// A small capture of one `curl`, so many times over.
 const SAMPLE: &str = "data/scap/libs_curl_google.scap";
@@ -122,10 +121,8 @@ fn scap(c: &mut Criterion) {
 fn run(file: &Path, folder: &Path) {
     let options = ImportOptions {
         files: vec![file.to_owned()],
-        format: None,
         output: folder.join("case"),
-        tool: Tool::default(),
-        command_line: Vec::new(),
+        ..ImportOptions::default()
     };
     let outcome = import(&options, &mut |_| true).expect("imported");
     assert!(outcome.files.iter().all(|f| !f.is_damaged()));

@@ -1,5 +1,6 @@
 //! Live sources, the resolver, the recorder and the importers of ctrace.
 
+mod artifact;
 pub mod audit;
 mod console;
 pub mod docker;
@@ -15,6 +16,7 @@ mod specs;
 pub mod syscall;
 mod syscall_set;
 
+pub use artifact::Limits;
 pub use console::run;
 pub use record_args::{Keep, RecordArgs, SourceArg};
 pub use recorder::{Absent, Notice, Outcome, RecordError, record};

@@ -9,6 +9,8 @@ pub(crate) const WRITE_ALL: u64 = 1 << 1;
 pub(crate) const READ_ALL: u64 = 1 << 2;
 /// CAP_SYS_PTRACE: what /proc tells of processes of others.
 pub(crate) const SEE_PROCESSES: u64 = 1 << 19;
+/// CAP_SYS_ADMIN: BPF programs by their numbers.
+pub(crate) const ADMINISTER: u64 = 1 << 21;
 /// CAP_AUDIT_CONTROL: status and rules of auditing. Records come without once a socket has joined.
 pub(crate) const AUDIT_CONTROL: u64 = 1 << 30;
 /// CAP_BPF: maps that are open already may need it too, before Linux 5.19 where unprivileged users have no bpf(2).

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::artifact::Limits;
 use crate::audit::Mode;
 use crate::audit::rules::{RuleFile, RuleFileError};
 use crate::host::EnvSelection;
@@ -60,13 +61,25 @@ pub struct RecordArgs {
     #[arg(long, value_parser = duration, value_name = "TIME")]
     pub rotate_every: Option<Duration>,
 
-    /// Keep at most this many segments, or this much in total (4, 10GiB), and delete the oldest
+    /// Keep at most this many segments, or this much in total (4, 10GiB), and delete the oldest; where the disk is full
+    /// they make room too. Without it the recording ends there
     #[arg(long, value_parser = keep, value_name = "N|SIZE")]
     pub keep: Option<Keep>,
 
-    /// Docker engine's socket [default: $DOCKER_HOST, else unix:///var/run/docker.sock]
+    /// Use at most this many hundredths of one core; where more would be needed, leave out reads, writes and the like, then
+    /// all that is about files, and record that as gaps. Processes, credentials, connections and sockets always stay
+    #[arg(long, value_parser = percent, value_name = "PERCENT")]
+    pub max_cpu: Option<f64>,
+
+    /// The case never has more than this; met like a full disk. Without --keep the last fifth is for what matters most: reads,
+    /// writes and the like are left out, then all that is about files, and recorded as gaps
+    #[arg(long, value_parser = byte_size, value_name = "SIZE")]
+    pub max_disk: Option<u64>,
+
+    /// Socket of a Docker or Podman engine; given more than once, all of them [default: $DOCKER_HOST, else every one that
+    /// is there: /var/run/docker.sock, /run/podman/podman.sock and those of users below /run/user]
     #[arg(long, value_name = "unix://PATH")]
-    pub docker_host: Option<String>,
+    pub docker_host: Vec<String>,
 
     /// How audit records come
     #[arg(long, value_enum, default_value_t, value_name = "MODE")]
@@ -76,6 +89,23 @@ pub struct RecordArgs {
     /// changed; auditing is switched on where it is off
     #[arg(long, value_parser = audit_rules, value_name = "FILE")]
     pub audit_rules: Option<RuleFile>,
+
+    /// Do not compute the SHA-256 of executed files and modules (done with low priority, once for each file)
+    #[arg(long)]
+    pub no_hash: bool,
+
+    /// Largest file whose SHA-256 is computed
+    #[arg(long, value_parser = any_size, default_value = "256MiB", value_name = "SIZE")]
+    pub hash_limit: u64,
+
+    /// Copy into the case, by SHA-256: executed files that are in a container's upper layer, in memory or deleted, kernel
+    /// modules and BPF programs that are loaded
+    #[arg(long)]
+    pub collect: bool,
+
+    /// How much to copy: together, and after a colon of one file
+    #[arg(long, value_parser = collect_limit, default_value = "1GiB:128MiB", value_name = "SIZE[:SIZE]")]
+    pub collect_limit: Limits,
 
     /// Kernel buffer for ordinary events; execs, exits and connections have one of their own (power of two)
     #[arg(long, value_parser = ring_size, default_value = "64MiB", value_name = "SIZE")]
@@ -143,6 +173,26 @@ fn byte_size(s: &str) -> Result<u64, String> {
     } else {
         Ok(size.as_u64())
     }
+}
+
+fn percent(s: &str) -> Result<f64, String> {
+    match s.strip_suffix('%').unwrap_or(s).parse::<f64>() {
+        Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent),
+        _ => Err("must be more than 0 and at most 100 (5, 2.5%)".to_owned()),
+    }
+}
+
+fn any_size(s: &str) -> Result<u64, String> {
+    let size: bytesize::ByteSize = s.parse().map_err(|e| format!("{e} (64MiB, 1GB)"))?;
+    Ok(size.as_u64())
+}
+
+fn collect_limit(s: &str) -> Result<Limits, String> {
+    let (total, file) = s.split_once(':').unwrap_or((s, s));
+    Ok(Limits {
+        total: any_size(total)?,
+        file: any_size(file)?,
+    })
 }
 
 /// The kernel takes a power of two that 32 bits hold: half of 4GiB is the largest.

@@ -4,7 +4,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
+use arrow::record_batch::RecordBatch;
 use ctrace_trace::case::Case;
 use ctrace_trace::catalogue::{FieldType, Value};
 use datafusion::catalog::{TableFunctionArgs, TableFunctionImpl, TableProvider};
@@ -86,6 +88,16 @@ fn text(s: &str) -> Value<'_> {
     Value::text(s.as_bytes())
 }
 
+/// Names and types of the columns.
+pub(crate) fn table_schema() -> SchemaRef {
+    Arc::new(schema(COLUMNS))
+}
+
+/// Alerts of a case as rows.
+pub(crate) fn rows(alerts: &[AlertRow], source: &CaseSource) -> std::result::Result<RecordBatch, ArrowError> {
+    batch(COLUMNS, alerts, source)
+}
+
 /// The function.
 pub(crate) struct Alerts {
     pub(crate) cases: Vec<Arc<CaseSource>>,
@@ -109,11 +121,8 @@ impl TableFunctionImpl for Alerts {
             return plan_err!("alerts takes rules files or folders of them: alerts('rules/')");
         };
         let table = |case: &Arc<CaseSource>| -> Arc<dyn TableProvider> {
-            Arc::new(StateTable::new(
-                case.clone(),
-                Arc::new(schema(COLUMNS)),
-                self.build(paths.clone()),
-            ))
+            let build = self.build(paths.clone());
+            Arc::new(StateTable::new(case.clone(), table_schema(), build))
         };
         union::of(self.cases.iter().map(table).collect())
     }
@@ -124,7 +133,7 @@ impl Alerts {
     fn build(&self, paths: Vec<String>) -> Build {
         let replay = self.replay.clone();
         Box::new(move |source| match replay(source.case(), &paths) {
-            Ok(alerts) => batch(COLUMNS, &alerts, source),
+            Ok(alerts) => rows(&alerts, source),
             Err(why) => Err(ArrowError::ExternalError(Box::new(DataFusionError::Plan(why)))),
         })
     }

@@ -6,12 +6,19 @@ use tokio::sync::watch;
 
 use crate::error::QueryError;
 
-/// Cancels the running statement of a session.
+/// Cancels a running statement.
 #[derive(Clone, Debug)]
 pub struct Cancel(watch::Sender<bool>);
 
+impl Default for Cancel {
+    fn default() -> Cancel {
+        Cancel::new()
+    }
+}
+
 impl Cancel {
-    pub(crate) fn new() -> Cancel {
+    /// Nothing is cancelled yet.
+    pub fn new() -> Cancel {
         Cancel(watch::Sender::new(false))
     }
 

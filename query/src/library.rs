@@ -32,6 +32,7 @@ const fn query(name: &'static str, text: &'static str) -> Investigation {
 pub const LIBRARY: &[Investigation] = &[
     query("audit-keys", include_str!("../library/audit-keys.sql")),
     query("beaconing", include_str!("../library/beaconing.sql")),
+    query("boot-services", include_str!("../library/boot-services.sql")),
     query("bulk-removals", include_str!("../library/bulk-removals.sql")),
     query("busiest-processes", include_str!("../library/busiest-processes.sql")),
     query("container-escapes", include_str!("../library/container-escapes.sql")),
@@ -55,6 +56,7 @@ pub const LIBRARY: &[Investigation] = &[
         include_str!("../library/first-seen-executables.sql"),
     ),
     query("kernel-modules", include_str!("../library/kernel-modules.sql")),
+    query("known-files", include_str!("../library/known-files.sql")),
     query("listening-services", include_str!("../library/listening-services.sql")),
     query("log-clearing", include_str!("../library/log-clearing.sql")),
     query("long-command-lines", include_str!("../library/long-command-lines.sql")),

@@ -18,6 +18,7 @@ use crate::error::QueryError;
 use crate::expanded;
 use crate::session::Answer;
 use crate::text_table::TextTable;
+pub use crate::text_table::cells;
 
 /// How a result is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +58,20 @@ fn write_table(answer: Answer<'_>, out: &mut dyn Write) -> Result<u64, QueryErro
         table.add(&batch?, out)?;
     }
     table.finish(out)
+}
+
+/// Rows at hand as the text of [`Format::Table`].
+///
+/// # Errors
+/// Where a value cannot be formatted.
+pub fn table(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<String, QueryError> {
+    let mut out = Vec::new();
+    let mut table = TextTable::new(schema);
+    for batch in batches {
+        table.add(batch, &mut out)?;
+    }
+    table.finish(&mut out)?;
+    Ok(String::from_utf8_lossy(&out).into_owned())
 }
 
 fn write_csv(answer: Answer<'_>, terminal: bool, out: &mut dyn Write) -> Result<u64, QueryError> {
@@ -178,8 +193,11 @@ pub(crate) fn unique(schema: &Schema) -> Vec<String> {
     schema.fields().iter().map(unique).collect()
 }
 
-/// A JSON object has a name once.
-fn unique_names(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+/// The same rows with names that are there once, as JSON objects and data frames need them.
+///
+/// # Errors
+/// None in practice: columns and names fit together.
+pub fn unique_names(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let schema = batch.schema();
     let fields: Vec<Field> = unique(&schema)
         .into_iter()

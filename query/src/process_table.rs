@@ -6,6 +6,7 @@ use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use ctrace_trace::catalogue::{FieldType, Value};
 use ctrace_trace::process::exe_flag;
+use ctrace_trace::segment::Hex;
 
 use crate::processes::{self, End, Process};
 use crate::source::CaseSource;
@@ -141,6 +142,24 @@ pub(crate) const COLUMNS: &[StateColumn<Process>] = &[
         "exe_deleted",
         "Whether the file had no name any more when it was run.",
         |p| has(p, exe_flag::DELETED),
+    ),
+    uint("exe_ino", "Inode number of the executed file.", |p| match p.exe_ino {
+        0 => Value::Absent,
+        ino => Value::Uint(ino),
+    }),
+    time("exe_ctime", "When the file's inode was last changed.", |p| {
+        at(p.exe_ctime)
+    }),
+    time("exe_mtime", "When the file's contents were last changed.", |p| {
+        at(p.exe_mtime)
+    }),
+    text(
+        "exe_sha256",
+        "SHA-256 of the executed file; null where it is not certain: see table `artifacts`.",
+        |p| {
+            p.exe_sha256
+                .map_or(Value::Absent, |d| Value::owned(Hex(&d).to_string()))
+        },
     ),
 ];
 

@@ -6,9 +6,10 @@ use std::thread;
 use ctrace_trace::block::Need;
 use ctrace_trace::block::decoded::ImageView;
 use ctrace_trace::container::Container;
-use ctrace_trace::segment::{BlockReader, BlockRef};
+use ctrace_trace::segment::{BlockReader, BlockRef, Digest};
 use ctrace_trace::snapshot::{HostSnapshot, ProcessState};
 
+use crate::digests::Digests;
 use crate::process_id::ProcessId;
 use crate::source::CaseSource;
 
@@ -28,6 +29,11 @@ pub(crate) struct Process {
     pub(crate) egid: u32,
     pub(crate) loginuid: u32,
     pub(crate) exe_flags: u8,
+    /// Inode and times of the executed file; 0 where they are not known.
+    pub(crate) exe_ino: u64,
+    pub(crate) exe_ctime: u64,
+    pub(crate) exe_mtime: u64,
+    pub(crate) exe_sha256: Option<Digest>,
     pub(crate) name: Vec<u8>,
     pub(crate) exe_path: Vec<u8>,
     pub(crate) argv: Vec<u8>,
@@ -85,6 +91,12 @@ pub(crate) fn collect(source: &CaseSource) -> Vec<Process> {
                 .get(&(id.pid, id.start_ts))
                 .map(|e| End::Exit(e.ts, e.code, e.signal)),
         };
+    }
+    let (executed, problems) = source.case().executed();
+    problems.into_iter().for_each(|p| source.note(p));
+    let digests = Digests::new(&executed);
+    for process in &mut out {
+        process.exe_sha256 = digests.of(process);
     }
     out
 }
@@ -168,6 +180,10 @@ impl Process {
             egid: e.egid,
             loginuid: e.loginuid,
             exe_flags: e.exe_flags,
+            exe_ino: e.exe_ino,
+            exe_ctime: e.exe_ctime,
+            exe_mtime: e.exe_mtime,
+            exe_sha256: None,
             name: owned(e.name),
             exe_path: owned(e.exe_path),
             argv: owned(e.argv),
@@ -207,6 +223,10 @@ impl Process {
             egid: state.egid,
             loginuid: state.loginuid,
             exe_flags: state.exe_flags,
+            exe_ino: state.exe_ino,
+            exe_ctime: state.exe_ctime,
+            exe_mtime: state.exe_mtime,
+            exe_sha256: None,
             name: state.name.clone(),
             exe_path: state.exe_path.clone(),
             argv: state.argv.clone(),

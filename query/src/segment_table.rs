@@ -7,7 +7,7 @@ use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use ctrace_trace::catalogue::{FieldType, Value};
 use ctrace_trace::segment::Segment;
-use ctrace_trace::snapshot::{HostSnapshot, User};
+use ctrace_trace::snapshot::{HostSnapshot, Unit, User};
 
 use crate::source::CaseSource;
 use crate::state_table::{StateColumn, batch};
@@ -98,9 +98,21 @@ pub(crate) const SNAPSHOTS: &[StateColumn<Taken>] = &[
     column("modules", FieldType::List, "Names of the kernel's modules.", |t| {
         Value::List(t.snapshot.modules.iter().map(|m| m.name.as_bytes().into()).collect())
     }),
-    column("audit_rules", FieldType::List, "Rules of the audit subsystem.", |t| {
-        t.snapshot.audit.as_ref().map_or(Value::Absent, |a| words(&a.rules))
-    }),
+    column(
+        "audit_rules",
+        FieldType::List,
+        "Rules of the audit subsystem, as `auditctl -l` shows them.",
+        |t| t.snapshot.audit.as_ref().map_or(Value::Absent, |a| words(&a.rules)),
+    ),
+    column(
+        "audit_enabled",
+        FieldType::Uint,
+        "Whether the audit subsystem is off (0), on (1), or on and locked until a reboot (2).",
+        |t| {
+            let audit = t.snapshot.audit.as_ref();
+            audit.map_or(Value::Absent, |a| Value::Uint(a.enabled.into()))
+        },
+    ),
     column("docker_version", FieldType::Str, "Version of the Docker engine.", |t| {
         t.snapshot.docker.as_ref().map_or(Value::Absent, |d| word(&d.version))
     }),
@@ -120,6 +132,72 @@ pub(crate) const SNAPSHOTS: &[StateColumn<Taken>] = &[
         },
     ),
 ];
+
+/// A unit of systemd in the snapshot of a segment.
+pub(crate) struct UnitState {
+    segment: u32,
+    unit: Unit,
+}
+
+/// Columns of table `units`.
+pub(crate) const UNITS: &[StateColumn<UnitState>] = &[
+    column(
+        "segment",
+        FieldType::Uint,
+        "Number of the segment that begins with this state.",
+        |u| Value::Uint(u.segment.into()),
+    ),
+    column("name", FieldType::Str, "Name of the unit: `ssh.service`.", |u| {
+        word(&u.unit.name)
+    }),
+    column("description", FieldType::Str, "What it says it is.", |u| {
+        word(&u.unit.description)
+    }),
+    column(
+        "load",
+        FieldType::Str,
+        "Whether its file was read: `loaded`, `not-found`, `masked`, …",
+        |u| word(&u.unit.load),
+    ),
+    column("active", FieldType::Str, "`active`, `inactive`, `failed`, …", |u| {
+        word(&u.unit.active)
+    }),
+    column(
+        "sub",
+        FieldType::Str,
+        "What that means for its kind: `running`, `exited`, `mounted`, …",
+        |u| word(&u.unit.sub),
+    ),
+    column(
+        "active_enter_ts",
+        FieldType::Timestamp,
+        "When it was last activated.",
+        |u| time(u.unit.active_enter_ts),
+    ),
+    column(
+        "inactive_enter_ts",
+        FieldType::Timestamp,
+        "When it was last deactivated.",
+        |u| time(u.unit.inactive_enter_ts),
+    ),
+];
+
+/// The rows of table `units`.
+pub(crate) fn units(source: &CaseSource) -> Result<RecordBatch, ArrowError> {
+    let of_segment = |taken: Taken| {
+        let units = taken.snapshot.units().unwrap_or_default();
+        units.into_iter().map(move |unit| UnitState {
+            segment: taken.segment,
+            unit,
+        })
+    };
+    let units: Vec<UnitState> = taken(source).into_iter().flat_map(of_segment).collect();
+    batch(UNITS, &units, source)
+}
+
+fn time(ts: u64) -> Value<'static> {
+    if ts == 0 { Value::Absent } else { Value::Uint(ts) }
+}
 
 /// Columns of table `users`.
 pub(crate) const USERS: &[StateColumn<User>] = &[

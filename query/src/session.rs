@@ -16,13 +16,15 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::alerts::{self, Alerts, ReplayRules};
+use crate::alerts::{self, AlertRow, Alerts, ReplayRules};
 use crate::as_of;
 use crate::cancel::Cancel;
 use crate::error::QueryError;
 use crate::folder;
 use crate::functions::{self, FunctionInfo, Lineage};
 use crate::group_pushdown::GroupPushdown;
+use crate::param::{self, Param};
+use crate::pauses::PausingJoins;
 use crate::source::CaseSource;
 use crate::statement;
 use crate::tables::{ColumnInfo, Table};
@@ -127,6 +129,7 @@ impl Session {
             session.context.register_table(folder::quoted(&name), table)?;
             names.push(name);
         }
+        functions::audit::register(&session.context, &session.sources);
         session.finish(names)?;
         Ok(session)
     }
@@ -207,6 +210,7 @@ impl Session {
             .with_runtime_env(Arc::new(environment.build()?))
             .with_default_features()
             .with_physical_optimizer_rule(Arc::new(GroupPushdown))
+            .with_physical_optimizer_rule(Arc::new(PausingJoins))
             .build();
         let context = SessionContext::new_with_state(state);
         let lineage = functions::register(&context);
@@ -284,13 +288,25 @@ impl Session {
     /// [`QueryError::Statement`] where it is wrong.
     pub fn sql(&self, text: &str) -> Result<Answer<'_>, QueryError> {
         self.cancel.reset();
+        self.sql_with(text, &[], self.cancel.clone())
+    }
+
+    /// Starts a statement with values for its placeholders. `cancel` cancels it, and nothing else: statements may run side
+    /// by side.
+    ///
+    /// # Errors
+    /// As [`Session::sql`], and where a placeholder has no value.
+    pub fn sql_with(&self, text: &str, params: &[(String, Param)], cancel: Cancel) -> Result<Answer<'_>, QueryError> {
         let start = async {
             self.lineage.prepare(&self.context, text).await?;
-            let plan = statement::plan(&self.context, text, &self.tables).await?;
+            let mut plan = statement::plan(&self.context, text, &self.tables).await?;
+            if !params.is_empty() {
+                plan = plan.with_param_values(param::values(params))?;
+            }
             let frame = self.context.execute_logical_plan(plan).await?;
             Ok::<_, QueryError>(frame.execute_stream().await?)
         };
-        let started = self.handle.block_on(self.cancel.or(start))?;
+        let started = self.handle.block_on(cancel.or(start))?;
         let mut stream = started.map_err(|e| e.in_statement(text))?;
         let schema = stream.schema();
         let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
@@ -305,6 +321,7 @@ impl Session {
         });
         Ok(Answer {
             session: self,
+            cancel,
             schema,
             batches,
             task,
@@ -318,6 +335,27 @@ impl Session {
     /// As [`Session::sql`], and where it fails while it runs.
     pub fn batches(&self, text: &str) -> Result<Vec<RecordBatch>, QueryError> {
         self.sql(text)?.collect()
+    }
+
+    /// The alerts of each case among the data, as table function `alerts` gives them; none over exports.
+    ///
+    /// # Errors
+    /// What `replay` says.
+    pub fn alerts<E: From<QueryError>>(
+        &self,
+        mut replay: impl FnMut(&Case) -> Result<Vec<AlertRow>, E>,
+    ) -> Result<(SchemaRef, Vec<RecordBatch>), E> {
+        let mut batches = Vec::new();
+        for source in &self.sources {
+            let rows = replay(source.case())?;
+            batches.push(alerts::rows(&rows, source).map_err(QueryError::from)?);
+        }
+        Ok((alerts::table_schema(), batches))
+    }
+
+    /// The cases among the data.
+    pub fn cases(&self) -> impl Iterator<Item = &Case> {
+        self.sources.iter().map(|s| s.case())
     }
 
     /// What is damaged in the data that was read so far, beside [`Case::problems`]: its rows are missing in results.
@@ -352,6 +390,7 @@ const BATCHES_AHEAD: usize = 2;
 /// The result of a statement, batch by batch.
 pub struct Answer<'s> {
     session: &'s Session,
+    cancel: Cancel,
     schema: SchemaRef,
     batches: mpsc::Receiver<datafusion::common::Result<RecordBatch>>,
     task: JoinHandle<()>,
@@ -373,8 +412,8 @@ impl Iterator for Answer<'_> {
         if self.ended {
             return None;
         }
-        let Session { handle, cancel, .. } = self.session;
-        match handle.block_on(cancel.or(self.batches.recv())) {
+        let handle = &self.session.handle;
+        match handle.block_on(self.cancel.or(self.batches.recv())) {
             Ok(Some(batch)) => Some(batch.map_err(QueryError::from)),
             Ok(None) => {
                 self.ended = true;

@@ -28,6 +28,8 @@ pub(crate) enum Table {
     Snapshots,
     Gaps,
     Segments,
+    Artifacts,
+    Units,
 }
 
 /// A table about one event type.
@@ -130,6 +132,61 @@ const GAPS: KindTable = KindTable {
             "When the loss may have begun.",
         ),
         ("to", "to_ts", Some(ParamType::Timestamp), "When it was over."),
+        (
+            "reason",
+            "reason",
+            None,
+            "The option that asked for it, or why events could not be written.",
+        ),
+    ],
+};
+
+const ARTIFACTS: KindTable = KindTable {
+    kind: EventType::ARTIFACT,
+    fields: &["proc.pid", "proc.name", "container.id", "container.name"],
+    params: &[
+        ("kind", "kind", None, "`executable`, `module` or `bpf_program`."),
+        (
+            "path",
+            "path",
+            None,
+            "Absolute path of the file; name of a BPF program.",
+        ),
+        ("dev", "dev", None, "Device of the file's file system."),
+        ("ino", "ino", None, "Inode number of the file."),
+        (
+            "ctime",
+            "ctime",
+            Some(ParamType::Timestamp),
+            "When the file's inode was last changed.",
+        ),
+        (
+            "mtime",
+            "mtime",
+            Some(ParamType::Timestamp),
+            "When the file's contents were last changed.",
+        ),
+        ("size", "size", None, "Size in bytes."),
+        (
+            "sha256",
+            "sha256",
+            None,
+            "SHA-256 of the contents, in lower-case hexadecimal.",
+        ),
+        (
+            "reason",
+            "reason",
+            None,
+            "Why there is no digest, or what it is the digest of where that needs saying.",
+        ),
+        ("copy", "copy", None, "Name of the copy within the case."),
+        (
+            "copy_reason",
+            "copy_reason",
+            None,
+            "Why there is no copy although one was asked for.",
+        ),
+        ("id", "id", None, "The kernel's number of a BPF program."),
     ],
 };
 
@@ -146,7 +203,7 @@ pub struct ColumnInfo {
 
 impl Table {
     /// Every table, in the order in which they are listed.
-    pub(crate) const ALL: [Table; 10] = [
+    pub(crate) const ALL: [Table; 12] = [
         Table::Events,
         Table::Processes,
         Table::Containers,
@@ -157,6 +214,8 @@ impl Table {
         Table::Snapshots,
         Table::Gaps,
         Table::Segments,
+        Table::Artifacts,
+        Table::Units,
     ];
 
     /// Name in SQL.
@@ -172,6 +231,8 @@ impl Table {
             Table::Snapshots => "snapshots",
             Table::Gaps => "gaps",
             Table::Segments => "segments",
+            Table::Artifacts => "artifacts",
+            Table::Units => "units",
         }
     }
 
@@ -193,6 +254,10 @@ impl Table {
             Table::Snapshots => "States of the host that were recorded: one at the beginning of each segment.",
             Table::Gaps => "What was lost while recording: how many events, of what, when.",
             Table::Segments => "Files of the recording.",
+            Table::Units => "Units of the host's systemd at the beginning of each segment.",
+            Table::Artifacts => {
+                "Files that were executed, kernel modules and BPF programs that were loaded, with their digests."
+            }
         }
     }
 
@@ -202,7 +267,7 @@ impl Table {
             Table::Processes => "start_ts",
             Table::Containers => "created_ts",
             Table::Users => "uid",
-            Table::Segments => "segment",
+            Table::Segments | Table::Units => "segment",
             _ => "ts",
         }
     }
@@ -227,6 +292,7 @@ impl Table {
             Table::Users => (schema(segment_table::USERS), Box::new(segment_table::users)),
             Table::Snapshots => (schema(segment_table::SNAPSHOTS), Box::new(segment_table::snapshots)),
             Table::Segments => (schema(segment_table::SEGMENTS), Box::new(segment_table::segments)),
+            Table::Units => (schema(segment_table::UNITS), Box::new(segment_table::units)),
             _ => (schema(process_table::COLUMNS), Box::new(process_table::rows)),
         };
         Arc::new(StateTable::new(case.clone(), Arc::new(schema), build))
@@ -242,6 +308,7 @@ impl Table {
             (Table::Users, _) => of_things(segment_table::USERS),
             (Table::Snapshots, _) => of_things(segment_table::SNAPSHOTS),
             (Table::Segments, _) => of_things(segment_table::SEGMENTS),
+            (Table::Units, _) => of_things(segment_table::UNITS),
             _ => of_blocks(column::of_events()),
         }
     }
@@ -252,6 +319,7 @@ impl Table {
             Table::ContainerLogs => Some(&CONTAINER_LOGS),
             Table::Audit => Some(&AUDIT),
             Table::Gaps => Some(&GAPS),
+            Table::Artifacts => Some(&ARTIFACTS),
             _ => None,
         }
     }
@@ -284,8 +352,11 @@ impl KindTable {
             .iter()
             .filter_map(|name| catalogue::find(name))
             .map(Column::Field);
+        // The process is part of what an artifact is about.
+        let process = (self.kind == EventType::ARTIFACT).then_some(Column::ProcessKey);
         let first = [Column::Seq, Column::Ts].into_iter();
         first
+            .chain(process)
             .chain(fields)
             .chain(declared.iter().map(param))
             .chain([Column::Host, Column::Date])

@@ -16,6 +16,25 @@ const MEASURED_ROWS: usize = 1000;
 /// A longer value does not make the column wider for all other rows.
 const MAX_WIDTH: usize = 200;
 
+/// The rows of a batch as text, safe to show on a terminal; null is nothing.
+///
+/// # Errors
+/// Where a value cannot be formatted.
+pub fn cells(batch: &RecordBatch) -> Result<Vec<Vec<String>>, QueryError> {
+    let options = options();
+    let columns = batch
+        .columns()
+        .iter()
+        .map(|c| ArrayFormatter::try_new(c.as_ref() as &dyn Array, &options));
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    let mut rows = Vec::with_capacity(batch.num_rows());
+    for row in 0..batch.num_rows() {
+        let cell = |c: &ArrayFormatter<'_>| c.value(row).try_to_string().map(|s| escape::text(&s));
+        rows.push(columns.iter().map(cell).collect::<Result<_, _>>()?);
+    }
+    Ok(rows)
+}
+
 /// Writes rows as they come.
 pub(crate) struct TextTable {
     names: Vec<String>,
@@ -41,15 +60,8 @@ impl TextTable {
 
     /// Adds rows.
     pub(crate) fn add(&mut self, batch: &RecordBatch, out: &mut dyn Write) -> Result<(), QueryError> {
-        let options = options();
-        let columns = batch
-            .columns()
-            .iter()
-            .map(|c| ArrayFormatter::try_new(c.as_ref() as &dyn Array, &options));
-        let columns = columns.collect::<Result<Vec<_>, _>>()?;
-        for row in 0..batch.num_rows() {
-            let cell = |c: &ArrayFormatter<'_>| c.value(row).try_to_string().map(|s| escape::text(&s));
-            self.waiting.push(columns.iter().map(cell).collect::<Result<_, _>>()?);
+        for row in cells(batch)? {
+            self.waiting.push(row);
             self.rows += 1;
             if self.widths.is_some() || self.waiting.len() >= MEASURED_ROWS {
                 self.flush(out)?;

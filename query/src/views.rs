@@ -105,7 +105,8 @@ pub(crate) const VIEWS: [View; 5] = [
         name: "audit_records",
         doc: "Records of the audit subsystem: one row per record of the rows of table audit.",
         tables: &["audit"],
-        sql: "SELECT seq, ts, serial, split_part(split_part(record, 'type=', 2), ' ', 1) AS type, record, host, date
+        sql: "SELECT seq, ts, serial, split_part(split_part(record, 'type=', 2), ' ', 1) AS type, record,
+                     audit_interpret(record, host) AS interpreted, host, date
               FROM (SELECT seq, ts, serial, host, date, unnest(string_to_array(raw, chr(10))) AS record FROM audit)
               WHERE record <> ''",
         columns: &[
@@ -113,6 +114,10 @@ pub(crate) const VIEWS: [View; 5] = [
             ("serial", "The kernel's number of the event."),
             ("type", "Type of the record: `SYSCALL`, `PATH`, `USER_LOGIN`, …"),
             ("record", "The record as the kernel wrote it."),
+            (
+                "interpreted",
+                "The record with what its fields mean, as `ausearch -i` shows it.",
+            ),
         ],
     },
 ];

@@ -117,11 +117,14 @@ impl Alert {
     pub fn text_with(&self, extras: Extras<'_>) -> String {
         let mut out = self.output();
         if let Some(missing) = &self.incomplete {
+            let lost = match missing.lost {
+                0 => "uncounted".to_owned(),
+                lost => lost.to_string(),
+            };
             // Writing to a string cannot fail.
             let _ = write!(
                 out,
-                " [incomplete: {} events of {} lost near it]",
-                missing.lost,
+                " [incomplete: {lost} events of {} lost near it]",
                 missing.sources.join(", ")
             );
         }

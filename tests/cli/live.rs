@@ -9,7 +9,7 @@ use std::process::Command;
 use ctrace_trace::escape;
 
 use crate::run::{Ran, command, ctrace, file, folder, project, run};
-use crate::skip::{is_root, variable};
+use ctrace_skip::{is_root, variable};
 
 /// A program that is called like this must not reach a terminal as it is.
 const EVIL: &[u8] = b"\x1b[31mevil\n\xe2\x80\xaex";
@@ -100,6 +100,88 @@ fn live_a_command_is_recorded_and_every_subcommand_answers_needs_root() {
     let sql = format!("SELECT DISTINCT proc_name, proc_pname FROM events WHERE fd_name = '{secret}'");
     let rows = about(&case, "query", &["--format=csv", &sql]).code(0).silent();
     assert_eq!(rows, "proc_name,proc_pname\ncat,sh\n");
+}
+
+#[test]
+fn live_digests_of_programs_answer_sql_and_rules_needs_root() {
+    if !is_root("live_digests_of_programs_answer_sql_and_rules_needs_root") {
+        return;
+    }
+    let folder = folder();
+    let case = folder.path().join("case");
+    let program = folder.path().join("program");
+    fs::copy("/bin/sleep", &program).expect("copies");
+    let said = Command::new("sha256sum")
+        .arg(&program)
+        .output()
+        .expect("sha256sum")
+        .stdout;
+    let sha256 = String::from_utf8_lossy(&said[..64]).into_owned();
+    // Its times tell it apart only when it is a second old. It runs twice and is told of once.
+    let script = "sleep 1.5; exec 3<$1; $1 2; rm $1; /proc/self/fd/3 2";
+    record(
+        &case,
+        &["--sources", "syscalls", "--collect"],
+        script,
+        &[program.as_os_str()],
+    );
+
+    let path = program.to_str().expect("UTF-8");
+    let sql = format!("SELECT exe_sha256 FROM processes WHERE exe_path = '{path}' AND exec_ts IS NOT NULL");
+    let rows = about(&case, "query", &["--format=csv", &sql]).code(0).silent();
+    assert_eq!(rows, format!("exe_sha256\n{sha256}\n{sha256}\n"));
+    let sql = format!("SELECT DISTINCT sha256, proc_name FROM artifacts WHERE path = '{path}' AND copy IS NOT NULL");
+    let rows = about(&case, "query", &["--format=csv", &sql]).code(0).silent();
+    assert_eq!(rows, format!("sha256,proc_name\n{sha256},3\n"));
+    let given = format!("sha256={sha256}");
+    let known = about(&case, "query", &["@known-files", "--param", &given, "--format=csv"]);
+    assert!(
+        known
+            .code(0)
+            .silent()
+            .lines()
+            .skip(1)
+            .all(|row| row.starts_with(&sha256))
+    );
+
+    let rule = format!(
+        "- rule: known file\n  desc: d\n  condition: evt.type = artifact and artifact.sha256 in ({sha256}) and proc.name = program\n  \
+         output: '%artifact.path by %proc.pname'\n  priority: NOTICE\n"
+    );
+    let rules = file(folder.path(), "rules.yaml", rule);
+    let replay = ["-q", "--rules", rules.to_str().expect("UTF-8")];
+    let alerts = about(&case, "replay", &replay).code(1).silent();
+    assert!(
+        alerts.lines().count() == 1 && alerts.ends_with(&format!(": Notice {path} by sh\n")),
+        "{alerts}"
+    );
+
+    let info = about(&case, "info", &["--json"]).code(0).object();
+    assert_eq!(info["artifacts"]["copies"], 1);
+    assert!(
+        about(&case, "info", &[])
+            .code(0)
+            .silent()
+            .contains(" with SHA-256, 1 copies with ")
+    );
+    // A certificate covers the events, and what is wrong with the copies is told beside it.
+    let certificate = folder.path().join("certificate");
+    let certificate = certificate.to_str().expect("UTF-8");
+    let made = about(
+        &case,
+        "replay",
+        &[&replay[..], &["--certificate", certificate]].concat(),
+    );
+    made.code(1).silent();
+    let check = ["--certificate", certificate, "--rules", replay[2]];
+    about(&case, "verify", &check).code(0).silent();
+    let copy = case.join("artifacts/sha256").join(&sha256[..2]).join(&sha256);
+    fs::write(&copy, "something else").expect("ours");
+    let told = about(&case, "verify", &check).code(3);
+    assert!(
+        told.err.contains(&sha256) && told.err.contains("no longer what was collected"),
+        "{told:?}"
+    );
 }
 
 #[test]

@@ -303,3 +303,26 @@ fn a_case_is_followed_until_it_is_closed() {
     assert!(child.wait().expect("it ends").success());
     assert_eq!(shown(), "first\nsecond\nthird\n");
 }
+
+#[test]
+fn audit_records_are_shown_with_what_their_fields_mean() {
+    let folder = folder();
+    let log = folder.path().join("audit.log");
+    let line = "type=USER_CMD msg=audit(1795216874.890:3177): pid=18345 uid=0 auid=1000 ses=4294967295 \
+                msg='cwd=\"/srv\" cmd=6964202D6E exe=\"/usr/bin/sudo\" terminal=? res=success'\x1dUID=\"root\" AUID=\"ada\"";
+    fs::write(&log, format!("{line}\n")).expect("written");
+    let case = folder.path().join("case");
+    let output = [OsStr::new("-o"), case.as_os_str()];
+    ctrace([OsStr::new("import"), log.as_os_str()].into_iter().chain(output)).code(0);
+    let shown = read(&case, &["--audit-type", "USER_CMD", "--interpret"]);
+    let expected = "----\ntype=USER_CMD msg=audit(2026-11-20T23:21:14.890000000Z:3177) : pid=18345 uid=root auid=ada ses=unset \
+                    msg='cwd=/srv cmd=id -n exe=/usr/bin/sudo terminal=? res=success'\n";
+    assert_eq!(shown.code(0).silent(), expected);
+    let json = read(&case, &["--audit-type", "USER_CMD", "--json"]);
+    let event: Value = serde_json::from_str(&json.code(0).silent()).expect("JSON");
+    let record = &event["audit.records"][0];
+    assert_eq!(record["type"], "USER_CMD");
+    let fields = record["fields"].as_array().expect("fields");
+    let cmd = fields.iter().find(|f| f["name"] == "cmd").expect("the command");
+    assert_eq!((&cmd["raw"], &cmd["value"]), (&"6964202D6E".into(), &"id -n".into()));
+}

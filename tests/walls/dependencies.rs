@@ -99,6 +99,13 @@ fn query_knows_neither_recording_nor_rules() {
 }
 
 #[test]
+fn what_is_opened_is_not_recorded() {
+    for package in ["ctrace-inputs", "ctrace-python"] {
+        check(package, &["ctrace-capture", "ctrace-wire", "aya"]);
+    }
+}
+
+#[test]
 fn the_wire_layout_knows_nobody() {
     check("ctrace-wire", &["ctrace"]);
 }

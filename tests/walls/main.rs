@@ -3,4 +3,5 @@
 //! ARCHITECTURE.md states the walls; here they are checked against Cargo's own dependency graph and the sources.
 
 mod dependencies;
+mod features;
 mod source;

@@ -89,6 +89,9 @@ impl EventType {
     pub const PAGE_FAULT: EventType = EventType(0x1005);
     /// What an engine said of a container. Falco's `container`; imported captures only.
     pub const CONTAINER: EventType = EventType(0x1006);
+    /// The digest of a file that was executed, of a kernel module or a BPF program that was loaded, or why there is none.
+    /// Comes after the call that it is about: see [`crate::artifact`].
+    pub const ARTIFACT: EventType = EventType(0x1007);
     /// A Docker engine event.
     pub const DOCKER: EventType = EventType(0x1010);
     /// A line that a container wrote.
@@ -113,6 +116,8 @@ impl EventType {
     pub const SOURCE_FOUND: EventType = EventType(0x1025);
     /// Events were recorded out of order, because they came too late; says how many and by how much.
     pub const LATE: EventType = EventType(0x1026);
+    /// The machine slept: nothing ran, and nothing is missing.
+    pub const SUSPEND: EventType = EventType(0x1027);
     /// A file was imported: which one, its digest, and what became of its contents. Stands behind its events.
     pub const IMPORTED: EventType = EventType(0x1030);
     /// A piece of an imported file that was not understood, as it stood there.

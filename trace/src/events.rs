@@ -71,6 +71,27 @@ fn others() -> Vec<EventSpec> {
             &[("addr", Addr), ("ip", Addr), ("error", Uint)],
         ),
         other(EventType::CONTAINER, "container", Source::Syscall, &[("json", Str)]),
+        // What is not known is left out; `reason` says why a digest is, or what it is of where that needs saying. `copy` is
+        // the name of the copy within the case, `copy_reason` why one that was asked for is missing.
+        other(
+            EventType::ARTIFACT,
+            "artifact",
+            Source::Syscall,
+            &[
+                ("kind", Str),
+                ("path", Str),
+                ("dev", Uint),
+                ("ino", Uint),
+                ("ctime", Uint),
+                ("mtime", Uint),
+                ("size", ParamKind::Size),
+                ("sha256", Str),
+                ("reason", Str),
+                ("copy", Str),
+                ("copy_reason", Str),
+                ("id", Uint),
+            ],
+        ),
         // `raw` is the engine's JSON, whole: the fields beside it are what rules and SQL ask for most.
         other(
             EventType::DOCKER,
@@ -154,7 +175,8 @@ fn others() -> Vec<EventSpec> {
             Source::Capture,
             &[("reason", Str)],
         ),
-        // `cpu` is -1 where the loss is not of one CPU; `from` and `to` bound when it happened, UTC nanoseconds.
+        // `cpu` is -1 where the loss is not of one CPU; `from` and `to` bound when it happened, UTC nanoseconds; `count` is 0
+        // where nobody can say; `reason` is the option that asked for it, or why events could not be written.
         other(
             EventType::GAP,
             "gap",
@@ -166,6 +188,7 @@ fn others() -> Vec<EventSpec> {
                 ("cpu", Int),
                 ("from", Uint),
                 ("to", Uint),
+                ("reason", Str),
             ],
         ),
         other(
@@ -174,6 +197,7 @@ fn others() -> Vec<EventSpec> {
             Source::Capture,
             &[("delta_ns", Int)],
         ),
+        other(EventType::SUSPEND, "suspend", Source::Capture, &[("slept_ns", Uint)]),
         other(
             EventType::SOURCE_LOST,
             "source_lost",

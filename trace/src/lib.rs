@@ -4,6 +4,8 @@
 //! to ([`process`], [`fd`], [`container`]), how both are coded in blocks ([`block`]) and what fields can be asked of
 //! them ([`catalogue`]).
 
+pub mod artifact;
+pub mod audit;
 pub mod block;
 pub mod case;
 pub mod catalogue;

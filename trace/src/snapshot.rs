@@ -5,6 +5,7 @@ use bincode::{Decode, Encode};
 use crate::container::Container;
 use crate::fd::{FdEntry, FdKind, Socket};
 use crate::process::{Namespaces, ProcessImage};
+use crate::segment::packed;
 
 /// The state of a host at one moment. Lists are sorted by their first field, so that equal states give equal bytes.
 #[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
@@ -37,6 +38,46 @@ pub struct HostSnapshot {
     pub incomplete: Vec<(String, String)>,
     /// Additions by number, ignored where unknown.
     pub extensions: Vec<(u16, Vec<u8>)>,
+}
+
+/// The extension that holds [`HostSnapshot::units`].
+const UNITS: u16 = 1;
+
+impl HostSnapshot {
+    /// The units of the host's systemd, by name; `None` where there is none or it could not be asked.
+    pub fn units(&self) -> Option<Vec<Unit>> {
+        let (_, bytes) = self.extensions.iter().find(|(number, _)| *number == UNITS)?;
+        packed::decode(bytes).ok()
+    }
+
+    /// Puts in the units, by name.
+    pub fn set_units(&mut self, units: &Vec<Unit>) {
+        self.extensions.retain(|(number, _)| *number != UNITS);
+        // More than a reader takes is left out as a whole.
+        if let Ok(bytes) = packed::encode(units) {
+            self.extensions.push((UNITS, bytes));
+            self.extensions.sort();
+        }
+    }
+}
+
+/// A unit of systemd. States are its own words.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Unit {
+    /// Name (`ssh.service`).
+    pub name: String,
+    /// What it says it is.
+    pub description: String,
+    /// Whether its file was read: `loaded`, `not-found`, `masked`, …
+    pub load: String,
+    /// `active`, `inactive`, `failed`, …
+    pub active: String,
+    /// What that means for its kind of unit: `running`, `exited`, `mounted`, …
+    pub sub: String,
+    /// When it was last activated, nanoseconds since the Unix epoch; 0 for never.
+    pub active_enter_ts: u64,
+    /// When it was last deactivated, nanoseconds since the Unix epoch; 0 for never.
+    pub inactive_enter_ts: u64,
 }
 
 /// A running process: a [`ProcessImage`] by value, with what it has open.

@@ -3,8 +3,10 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use ctrace_trace::snapshot::AuditState;
+
 use super::netlink::{AUDIT_SET, AuditError, AuditStatus, Received, Socket};
-use super::rules::Setting;
+use super::rules::{Rule, Setting};
 
 const AUDIT_GET: u16 = 1000;
 const ADD_RULE: u16 = 1011;
@@ -53,6 +55,13 @@ impl Control {
             i32::from(kind) == libc::NLMSG_DONE
         })?;
         Ok(rules)
+    }
+
+    /// Status and rules, as a segment keeps them.
+    pub(super) fn state(&mut self) -> Result<AuditState, AuditError> {
+        let (status, rules) = (self.status()?, self.rules()?);
+        let rules = rules.iter().filter_map(|r| Rule::decode(r)).map(|r| r.text());
+        Ok(status.for_segment(rules.collect()))
     }
 
     /// Adds a rule.

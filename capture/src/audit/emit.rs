@@ -2,36 +2,17 @@
 
 use std::sync::Arc;
 
+use ctrace_trace::audit;
 use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::process::ProcessImage;
-use ctrace_trace::schema::Schema;
 
 use super::event::{AuditEvent, Syscall};
 
-/// `AUDIT_ARCH_X86_64` and `AUDIT_ARCH_I386` (`linux/audit.h`).
-const ARCH_X86_64: u32 = 0xC000_003E;
-const ARCH_I386: u32 = 0x4000_0003;
-
 /// The name that auditd gave, or that the table has; the number where neither knows one.
 fn syscall_name(syscall: &Syscall) -> String {
-    let kind = match syscall.arch {
-        ARCH_X86_64 => Some(EventType::syscall(syscall.number)),
-        ARCH_I386 => Some(EventType::compat_syscall(syscall.number)),
-        _ => None,
-    };
-    let declared = || {
-        Some(
-            Schema::current()
-                .get(kind.filter(|k| *k != EventType::UNKNOWN_SYSCALL)?)?
-                .name
-                .clone(),
-        )
-    };
-    syscall
-        .name
-        .clone()
-        .or_else(declared)
-        .unwrap_or_else(|| syscall.number.to_string())
+    let declared = || audit::syscall_name(syscall.arch, syscall.number).map(str::to_owned);
+    let named = syscall.name.clone().or_else(declared);
+    named.unwrap_or_else(|| syscall.number.to_string())
 }
 
 impl AuditEvent {
@@ -65,6 +46,9 @@ impl AuditEvent {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ARCH_X86_64: u32 = 0xC000_003E;
+    const ARCH_I386: u32 = 0x4000_0003;
 
     #[test]
     fn audit_syscalls_have_names_without_auditd() {

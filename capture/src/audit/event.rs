@@ -3,9 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::field::{Field, fields};
-use super::record::{Record, Stamp};
-use super::record_type::RecordType;
+use ctrace_trace::audit::{Field, Record, RecordType, Stamp, fields};
 
 /// Longest text of an event; an execve with two megabytes of arguments has more and is cut, at whole records.
 pub const MAX_RAW: usize = 1 << 20;
@@ -73,7 +71,7 @@ impl AuditEvent {
         self.raw.extend_from_slice(line);
         self.types.push(record.kind);
         if record.kind == RecordType::SYSCALL {
-            self.syscall = Some(syscall(record));
+            self.syscall = Some(named_call(record));
         }
         if record.kind.is_detail() {
             return;
@@ -95,7 +93,18 @@ impl AuditEvent {
             b"auid" => prefer(&mut self.auid, number(), best),
             b"success" | b"res" | b"result" => prefer(&mut self.success, truth(value.text()), best),
             b"exe" if best || self.exe.is_empty() => self.exe = value.decoded().into_owned(),
+            b"arch" | b"syscall" if best => self.learn_call(field),
             _ => {}
+        }
+    }
+
+    fn learn_call(&mut self, field: Field<'_>) {
+        let Some(call) = &mut self.syscall else { return };
+        let value = field.value;
+        if field.name == b"arch" {
+            call.arch = value.hex_number().and_then(|n| n.try_into().ok()).unwrap_or(0);
+        } else {
+            call.number = value.number().and_then(|n| n.try_into().ok()).unwrap_or(u32::MAX);
         }
     }
 
@@ -123,15 +132,15 @@ impl AuditEvent {
     }
 
     /// The names of its record types, each once, in the order of arrival.
-    pub fn type_names(&self) -> Vec<String> {
-        let mut names: Vec<String> = Vec::new();
+    pub fn type_names(&self) -> Vec<Cow<'static, str>> {
+        let mut seen: Vec<RecordType> = Vec::new();
         for kind in &self.types {
-            let name = kind.to_string();
-            if !names.contains(&name) {
-                names.push(name);
+            if !seen.contains(kind) {
+                seen.push(*kind);
             }
         }
-        names
+        let named = |kind: RecordType| kind.name().map_or_else(|| kind.to_string().into(), Cow::Borrowed);
+        seen.into_iter().map(named).collect()
     }
 
     /// The arguments of its execve; an argument that came in pieces (`a1[0]=`, `a1[1]=`, …) is whole again.
@@ -149,19 +158,15 @@ impl AuditEvent {
     }
 }
 
-fn syscall(record: &Record<'_>) -> Syscall {
-    let mut syscall = Syscall::default();
-    for field in fields(record.body) {
-        match field.name {
-            b"arch" => syscall.arch = field.value.hex_number().and_then(|n| n.try_into().ok()).unwrap_or(0),
-            b"syscall" => syscall.number = field.value.number().and_then(|n| n.try_into().ok()).unwrap_or(u32::MAX),
-            _ => {}
-        }
-    }
+/// The call of a record, with the name that auditd gave it.
+fn named_call(record: &Record<'_>) -> Syscall {
     let named = fields(record.enriched).find(|f| f.name == b"SYSCALL");
     let name = named.map(|f| String::from_utf8_lossy(f.value.text()).into_owned());
-    syscall.name = name.filter(|n| !n.starts_with("unknown"));
-    syscall
+    Syscall {
+        arch: 0,
+        number: u32::MAX,
+        name: name.filter(|n| !n.starts_with("unknown")),
+    }
 }
 
 /// `a7` and `a7[3]`, but not `a7_len`.

@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::event::AuditEvent;
-use super::record::{Record, Stamp};
-use super::record_type::RecordType;
+use ctrace_trace::audit::{Record, RecordType, Stamp};
 
 /// How long an event of a log waits for more records: auditd writes what it got in the kernel's order, which may be
 /// seconds from the stamps' order.

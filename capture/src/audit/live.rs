@@ -1,22 +1,33 @@
 //! The running audit source as others see it: how it is opened, what it says, and how far it has come.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+
+use ctrace_trace::snapshot::AuditState;
 
 use super::control::Control;
 use super::event::AuditEvent;
 use super::netlink::{AuditError, AuditStatus, Listener};
-use super::record_type::RecordType;
 use super::rules::Rule;
 use super::worker::Worker;
+use ctrace_trace::audit::RecordType;
 
 /// What the kernel may hold for this reader: some tens of thousands of records.
 const SOCKET_BUFFER: usize = 32 << 20;
 /// How many messages may wait for the consumer. Beyond, records wait in the socket, which counts what it drops.
 const CAPACITY: usize = 4096;
+
+/// The audit subsystem as it is now: how it is set and which rules are in force. Asks on a socket of its own, whether
+/// anything is recorded of it or not.
+///
+/// # Errors
+/// Without audit subsystem, or the privilege to ask.
+pub fn audit_state() -> Result<AuditState, AuditError> {
+    Control::new()?.state()
+}
 
 /// What the source has to say. Times are wall-clock nanoseconds since the Unix epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,13 +91,14 @@ pub struct AuditSource {
 /// How records come to this reader.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Mode {
-    /// A copy of what a daemon gets, or would get: never in anybody's way, but a reader that is too slow loses records.
-    #[default]
-    Multicast,
-    /// As the kernel's only daemon: while the reader is slow records wait in the kernel, and processes with them.
-    Unicast,
     /// Unicast where no daemon runs, else multicast.
+    #[default]
     Auto,
+    /// A copy of what a daemon gets, or would get: never in anybody's way, but a reader that is too slow loses records.
+    Multicast,
+    /// As the kernel's only daemon: while the reader is slow records wait in the kernel, and processes with them. No other
+    /// daemon can start meanwhile.
+    Unicast,
 }
 
 impl AuditSource {
@@ -218,6 +230,8 @@ impl AuditSource {
 /// reader of the messages who wants to know whether something older may still come asks before taking what is there.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
+    /// Status and rules as they were last asked for.
+    state: Mutex<Option<AuditState>>,
     /// Boot clock when the socket was last found empty.
     drained_ns: AtomicU64,
     /// Stamp of the oldest event of which more records may come; 0 for none.
@@ -225,6 +239,11 @@ pub(super) struct Progress {
 }
 
 impl Progress {
+    /// Takes note of status and rules.
+    pub(super) fn learn(&self, state: AuditState) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
+    }
+
     /// Everything that the kernel had sent at this time of the boot clock was read.
     pub(super) fn drained(&self, boot_ns: u64) {
         self.drained_ns.store(boot_ns, Ordering::Release);
@@ -264,6 +283,12 @@ impl AuditFollower {
             drained_ns,
             open_ns: (open != 0).then_some(open),
         }
+    }
+
+    /// Status and rules as they were last asked for: rules when records told of a change.
+    pub fn state(&self) -> Option<AuditState> {
+        let state = self.progress.state.lock();
+        state.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Where the messages arrive.

@@ -11,10 +11,9 @@ use super::event::AuditEvent;
 use super::group::Grouper;
 use super::live::{AuditMessage, AuditSource, Loss, Progress};
 use super::netlink::{AuditStatus, Received};
-use super::record::Record;
-use super::record_type::RecordType;
 use crate::host::{boot_time_ns, hurry, utc_ns as now_ns};
 use crate::privileges;
+use ctrace_trace::audit::{Record, RecordType};
 
 /// How often open events are looked at, and whether the source was stopped.
 const TICK: Duration = Duration::from_millis(20);
@@ -33,6 +32,8 @@ pub(super) struct Worker {
     progress: Arc<Progress>,
     /// When losses were last asked for.
     checked_ns: u64,
+    /// Records told of a change of rules or settings.
+    changed: bool,
     grouper: Grouper,
 }
 
@@ -58,6 +59,7 @@ impl Worker {
             stop,
             progress,
             checked_ns: now_ns(),
+            changed: true,
             grouper: Grouper::new(STRAGGLERS_NS),
         }
     }
@@ -129,6 +131,7 @@ impl Worker {
             Received::Message(kind, _) if kind < 1000 || kind == REPLACE => Ok(true),
             Received::Message(kind, payload) => {
                 let kind = RecordType(kind);
+                self.changed |= kind == RecordType::CONFIG_CHANGE;
                 let malformed = match Record::parse_netlink(kind, payload) {
                     Ok(record) => {
                         let mut line = Vec::with_capacity(payload.len() + 32);
@@ -166,9 +169,16 @@ impl Worker {
                 self.gap(Loss::Kernel, lost.into())?;
             }
             if settings(&now) != settings(&before) {
+                self.changed = true;
                 let (at_ns, status) = (now_ns(), now);
                 self.send(AuditMessage::Status { at_ns, status })?;
             }
+        }
+        if self.changed
+            && let Ok(state) = self.source.control.state()
+        {
+            self.changed = false;
+            self.progress.learn(state);
         }
         self.checked_ns = now_ns();
         Ok(())

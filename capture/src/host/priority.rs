@@ -10,3 +10,9 @@ pub(crate) fn hurry() {
     // differences").
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
 }
+
+/// Leaves the CPU to all others.
+pub(crate) fn stand_back() {
+    // SAFETY: as above.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) };
+}

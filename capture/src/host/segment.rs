@@ -19,7 +19,7 @@ impl HostState {
         &self,
         containers: Vec<Container>,
         docker: Option<DockerState>,
-        audit: Option<AuditState>,
+        audit: Result<AuditState, String>,
     ) -> HostSnapshot {
         let (users, groups) = accounts(&self.names);
         let mut snapshot = HostSnapshot {
@@ -31,29 +31,38 @@ impl HostState {
             groups,
             containers,
             modules: self.modules.iter().map(module_state).collect(),
-            audit,
+            audit: None,
             docker,
             kernel_command_line: self.facts.kernel_command_line.clone(),
             clock_source: self.facts.clock_source.clone(),
             ..HostSnapshot::default()
         };
         snapshot.containers.sort_by(|a, b| a.id.cmp(&b.id));
+        match audit {
+            Ok(state) => snapshot.audit = Some(state),
+            Err(reason) => snapshot.incomplete.push(("audit".to_owned(), reason)),
+        }
+        if let Some(units) = &self.units {
+            snapshot.set_units(&units.units);
+            let missing = units.missing.iter().map(|why| ("units".to_owned(), why.clone()));
+            snapshot.incomplete.extend(missing);
+        }
         snapshot
     }
 }
 
-impl From<&AuditStatus> for AuditState {
-    /// Without the rules, which the status does not hold.
-    fn from(status: &AuditStatus) -> AuditState {
+impl AuditStatus {
+    /// What a segment keeps of the audit subsystem.
+    pub fn for_segment(&self, rules: Vec<String>) -> AuditState {
         AuditState {
-            enabled: status.enabled,
-            failure: status.failure,
-            pid: status.pid,
-            rate_limit: status.rate_limit,
-            backlog_limit: status.backlog_limit,
-            backlog: status.backlog,
-            lost: status.lost,
-            rules: Vec::new(),
+            enabled: self.enabled,
+            failure: self.failure,
+            pid: self.pid,
+            rate_limit: self.rate_limit,
+            backlog_limit: self.backlog_limit,
+            backlog: self.backlog,
+            lost: self.lost,
+            rules,
         }
     }
 }

@@ -14,6 +14,7 @@ use super::names::Names;
 use super::process::{EnvSelection, HostProcess, read_process};
 use super::procfs::numbers;
 use super::sockets::Sockets;
+use super::systemd::{Units, read_units};
 
 /// Most processes that are kept.
 const MAX_PROCESSES: usize = 500_000;
@@ -39,6 +40,8 @@ pub struct HostState {
     pub names: Names,
     /// Who the host is.
     pub facts: HostFacts,
+    /// Units of systemd; `None` on a host without.
+    pub units: Option<Units>,
 }
 
 impl HostState {
@@ -66,6 +69,7 @@ impl HostState {
             modules: read_modules(),
             names,
             facts: HostFacts::read(clock),
+            units: read_units(),
         }
     }
 }

@@ -184,7 +184,7 @@ fn is_meant(line: &[u8]) -> bool {
 }
 
 /// What an event says of the process that acted.
-fn seen(event: &AuditEvent) -> Option<Seen<'_>> {
+pub(super) fn seen(event: &AuditEvent) -> Option<Seen<'_>> {
     let mut seen = Seen {
         pid: event.pid?,
         ..Seen::default()

@@ -70,7 +70,7 @@ struct Entry<'a> {
     /// The line goes on in the next entry of its stream.
     is_partial: bool,
     /// What else the engine wrote, a JSON object.
-    attrs: Option<String>,
+    attrs: Option<Cow<'a, str>>,
 }
 
 type Parse = for<'a> fn(&'a [u8]) -> Result<Entry<'a>, String>;
@@ -168,7 +168,84 @@ fn read_json(line: &[u8]) -> serde_json::Result<(Json<'_>, Object)> {
     Ok((json, wider.others))
 }
 
+/// The line as the engine writes it: members in its own order and no blanks. Nothing for any other JSON. Most of a log
+/// is such lines, and reading them as any JSON takes three times as long.
+fn read_own_form(line: &[u8]) -> Option<Entry<'_>> {
+    let rest = line.strip_prefix(b"{\"log\":")?;
+    let (log, rest) = quoted(rest)?;
+    let (stream, rest) = quoted(rest.strip_prefix(b",\"stream\":")?)?;
+    let (attrs, rest) = match rest.strip_prefix(b",\"attrs\":") {
+        Some(rest) => flat_object(rest).map(|(attrs, rest)| (Some(attrs), rest))?,
+        None => (None, rest),
+    };
+    let (time, rest) = quoted(rest.strip_prefix(b",\"time\":")?)?;
+    if rest != b"}" {
+        return None;
+    }
+    let log: Cow<'_, str> = match memchr::memchr(b'\\', log) {
+        Some(_) => Cow::Owned(serde_json::from_slice(log).ok()?),
+        None => Cow::Borrowed(inside(log)?),
+    };
+    let attrs = match attrs {
+        Some(text) => Some(Cow::Borrowed(std::str::from_utf8(text).ok()?)),
+        None => None,
+    };
+    let attrs = attrs.filter(|text| *text != "{}");
+    Some(entry_of(
+        log,
+        parse_rfc3339(inside(time)?)?,
+        inside(stream)?.into(),
+        attrs,
+    ))
+}
+
+/// The string at the beginning, with its quotes, and what follows. Control characters make it no JSON.
+fn quoted(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut at = 1;
+    text.strip_prefix(b"\"")?;
+    loop {
+        let found = at + memchr::memchr2(b'"', b'\\', text.get(at..)?)?;
+        if text.get(found) == Some(&b'"') {
+            let (string, rest) = text.split_at_checked(found + 1)?;
+            return string.iter().all(|b| *b >= b' ').then_some((string, rest));
+        }
+        at = found + 2;
+    }
+}
+
+/// A string without escapes, without its quotes.
+fn inside(quoted: &[u8]) -> Option<&str> {
+    let text = quoted.get(1..quoted.len().checked_sub(1)?)?;
+    let plain = memchr::memchr(b'\\', text).is_none();
+    std::str::from_utf8(text).ok().filter(|_| plain)
+}
+
+/// An object of strings at the beginning, and what follows.
+fn flat_object(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut rest = text.strip_prefix(b"{")?;
+    if !rest.starts_with(b"}") {
+        loop {
+            let (key, after) = quoted(rest)?;
+            let (value, after) = quoted(after.strip_prefix(b":")?)?;
+            inside(key)?;
+            inside(value)?;
+            match after.strip_prefix(b",") {
+                Some(after) => rest = after,
+                None => {
+                    rest = after;
+                    break;
+                }
+            }
+        }
+    }
+    let rest = rest.strip_prefix(b"}")?;
+    text.split_at_checked(text.len() - rest.len())
+}
+
 fn parse_json(line: &[u8]) -> Result<Entry<'_>, String> {
+    if let Some(entry) = read_own_form(line) {
+        return Ok(entry);
+    }
     if !line.trim_ascii_start().starts_with(b"{") {
         return Err("no JSON object".to_owned());
     }
@@ -176,24 +253,30 @@ fn parse_json(line: &[u8]) -> Result<Entry<'_>, String> {
     let ts = parse_rfc3339(&json.time).ok_or("the time is not one of RFC 3339")?;
     let mut attrs = json.attrs.unwrap_or_default();
     attrs.extend(others);
-    let whole = json.log.ends_with('\n');
-    let mut message = match json.log {
+    let attrs = (!attrs.is_empty()).then(|| serde_json::Value::Object(attrs).to_string().into());
+    Ok(entry_of(json.log, ts, json.stream, attrs))
+}
+
+/// A message without the line's end; without one it goes on.
+fn entry_of<'a>(log: Cow<'a, str>, ts: u64, stream: Cow<'a, str>, attrs: Option<Cow<'a, str>>) -> Entry<'a> {
+    let is_partial = !log.ends_with('\n');
+    let mut message = match log {
         Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
         Cow::Owned(text) => Cow::Owned(text.into_bytes()),
     };
-    if whole {
+    if !is_partial {
         match &mut message {
             Cow::Borrowed(text) => *text = text.strip_suffix(b"\n").unwrap_or(text),
             Cow::Owned(text) => text.truncate(text.len().saturating_sub(1)),
         }
     }
-    Ok(Entry {
+    Entry {
         ts,
-        stream: json.stream,
+        stream,
         message,
-        is_partial: !whole,
-        attrs: (!attrs.is_empty()).then(|| serde_json::Value::Object(attrs).to_string()),
-    })
+        is_partial,
+        attrs,
+    }
 }
 
 /// `2026-11-21T05:00:00.5+01:00 stdout F text`: `P` in place of `F` for a line that goes on.
@@ -254,6 +337,36 @@ fn container_of(path: &Path) -> Option<Container> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_engines_own_form_reads_as_any_json_does() {
+        let time = "\"time\":\"2026-11-20T23:15:42.027272051Z\"";
+        let own = [
+            format!("{{\"log\":\"out 0\\n\",\"stream\":\"stdout\",{time}}}"),
+            format!(
+                "{{\"log\":\"a \\\"b\\\" \\u00e9\\\\\",\"stream\":\"stderr\",\"attrs\":{{\"A\":\"1\",\"tag\":\"x/y\"}},{time}}}"
+            ),
+            format!("{{\"log\":\"\",\"stream\":\"\",\"attrs\":{{}},{time}}}"),
+        ];
+        for line in own {
+            // A blank makes it the general reader's.
+            let other = line.replacen("{\"log\"", "{ \"log\"", 1);
+            let (fast, slow) = (read_own_form(line.as_bytes()), parse_json(other.as_bytes()));
+            assert!(read_own_form(other.as_bytes()).is_none());
+            assert_eq!(
+                format!("{:?}", fast.expect("own form")),
+                format!("{:?}", slow.expect("JSON"))
+            );
+        }
+        for other in [
+            "{\"log\":\"a\u{1}b\\n\",\"stream\":\"\",\"time\":\"\"}",
+            "{\"log\":\"",
+            "{\"log\":\"\\",
+            "{\"log\":",
+        ] {
+            assert!(read_own_form(other.as_bytes()).is_none(), "{other}");
+        }
+    }
 
     #[test]
     fn paths_tell_the_container() {

@@ -1,10 +1,14 @@
-//! Events of the Docker engine: what `docker events --format json` prints, and the engine's API stream.
+//! Events of the Docker engine: what `docker events` prints, as text and with `--format json`, and the engine's API
+//! stream.
 
+use std::borrow::Cow;
 use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
 
 use super::lines::{self, Line};
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink};
-use crate::docker::{ContainerImages, DockerEvent};
+use crate::docker::{ContainerImages, DockerEvent, parse_rfc3339};
 
 /// The importer of engine events.
 pub(super) struct DockerEvents;
@@ -16,20 +20,78 @@ impl Importer for DockerEvents {
 
     fn sniff(&self, start: &[u8]) -> Confidence {
         match lines::first(start).next() {
-            Some(line) if DockerEvent::parse(line).is_ok_and(|e| !e.action.is_empty()) => Confidence::Likely,
+            Some(line) if parse(line).is_ok_and(|e| !e.action.is_empty()) => Confidence::Likely,
             _ => Confidence::No,
         }
     }
 
     fn first_ts(&self, start: &[u8]) -> Option<u64> {
-        lines::first(start)
-            .find_map(|l| DockerEvent::parse(l).ok())
-            .map(|e| e.ts_ns)
+        lines::first(start).find_map(|l| parse(l).ok()).map(|e| e.ts_ns)
     }
 
     fn begin(&self) -> Box<dyn Reading> {
         Box::new(Events::default())
     }
+}
+
+/// Reads a line of either form. What was text is kept as the JSON that says the same.
+fn parse(line: &[u8]) -> Result<DockerEvent, String> {
+    let json = if line.trim_ascii_start().starts_with(b"{") {
+        Cow::Borrowed(line)
+    } else {
+        Cow::Owned(of_text(line).ok_or("neither JSON nor a line of docker events")?)
+    };
+    DockerEvent::parse(&json).map_err(|e| e.to_string())
+}
+
+/// Types of objects in events of engines from 1.10 to 28; any other word behind a time is another log's.
+const KINDS: [&str; 11] = [
+    "builder",
+    "config",
+    "container",
+    "daemon",
+    "image",
+    "network",
+    "node",
+    "plugin",
+    "secret",
+    "service",
+    "volume",
+];
+
+/// `TIME TYPE ACTION ID (NAME=VALUE, …)`. An action may have blanks (`exec_create: sh -c id`), and so may a value.
+fn of_text(line: &[u8]) -> Option<Vec<u8>> {
+    let line = std::str::from_utf8(line).ok()?.trim_end();
+    let (time, rest) = line.split_once(' ')?;
+    let (kind, rest) = rest.split_once(' ').filter(|(kind, _)| KINDS.contains(kind))?;
+    let (rest, attributes) = match rest.strip_suffix(')').and_then(|r| r.split_once(" (")) {
+        // The first bracket may be one of a command.
+        Some(_) => rest.strip_suffix(')')?.rsplit_once(" (")?,
+        None => (rest, ""),
+    };
+    let (action, id) = rest.rsplit_once(' ')?;
+    let event = json!({
+        "Type": kind,
+        "Action": action,
+        "Actor": {"ID": id, "Attributes": attributes_of(attributes)},
+        "timeNano": parse_rfc3339(time)?,
+    });
+    Some(event.to_string().into_bytes())
+}
+
+fn attributes_of(text: &str) -> Map<String, Value> {
+    let mut all: Vec<(String, String)> = Vec::new();
+    for piece in text.split(", ") {
+        match (piece.split_once('='), all.last_mut()) {
+            (Some((name, value)), _) => all.push((name.to_owned(), value.to_owned())),
+            // A comma in a value.
+            (None, Some((_, value))) => value.push_str(&format!(", {piece}")),
+            (None, None) => {}
+        }
+    }
+    all.into_iter()
+        .map(|(name, value)| (name, Value::String(value)))
+        .collect()
 }
 
 /// The reading of events, and the containers that they told of.
@@ -46,9 +108,9 @@ impl Reading for Events {
 
 impl Events {
     fn line(&mut self, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
-        let event = match DockerEvent::parse(line.text) {
+        let event = match parse(line.text) {
             Ok(event) => event,
-            Err(error) => return sink.bad(line.origin, 0, &error.to_string(), line.text),
+            Err(error) => return sink.bad(line.origin, 0, &error, line.text),
         };
         self.learn(&event);
         let image = self.containers.of_event(&event);

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::SystemTime;
 
 use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
@@ -22,6 +23,7 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 pub struct Input {
     path: PathBuf,
     size: Option<u64>,
+    modified_ns: Option<u64>,
     stream: BufReader<Stream>,
     start: Vec<u8>,
     disk: Rc<RefCell<Disk>>,
@@ -92,6 +94,7 @@ impl Input {
         let mut input = Input {
             path: path.to_owned(),
             size: meta.is_file().then_some(meta.len()),
+            modified_ns: meta.modified().ok().and_then(since_epoch),
             stream: BufReader::with_capacity(CHUNK, stream),
             start: Vec::new(),
             disk,
@@ -117,6 +120,11 @@ impl Input {
     /// Its size on disk; `None` for pipes.
     pub fn size(&self) -> Option<u64> {
         self.size
+    }
+
+    /// When it was last written: nanoseconds since the Unix epoch; `None` where the file system does not tell.
+    pub fn modified_ns(&self) -> Option<u64> {
+        self.modified_ns
     }
 
     /// Offset in the decompressed file of the next byte.
@@ -244,6 +252,10 @@ impl Input {
         let disk = self.disk.borrow();
         Ok((disk.sha256.clone().finalize().into(), disk.bytes))
     }
+}
+
+fn since_epoch(time: SystemTime) -> Option<u64> {
+    u64::try_from(time.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_nanos()).ok()
 }
 
 /// Whether an error says that the contents are wrong rather than the medium.

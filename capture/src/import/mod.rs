@@ -10,6 +10,7 @@ mod container_log;
 mod docker_events;
 mod documents;
 mod falco;
+mod go_audit;
 mod input;
 mod journal;
 mod json_records;
@@ -20,6 +21,7 @@ mod processes;
 mod scap;
 mod sink;
 mod strace;
+mod syslog;
 mod sysmon;
 mod tetragon;
 mod tracee;
@@ -97,7 +99,9 @@ pub static IMPORTERS: &[&dyn Importer] = &[
     &journal::JOURNAL,
     &sysmon::Sysmon,
     &laurel::Laurel,
+    &go_audit::GoAudit,
     &strace::Strace,
+    &syslog::Syslog,
 ];
 
 /// So much of a file is judged.
@@ -155,12 +159,16 @@ pub fn names() -> String {
 }
 
 /// What is imported, and where to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ImportOptions {
     /// The files, in the order in which their events are written (see [`Importer::first_ts`]).
     pub files: Vec<PathBuf>,
     /// Name of the format; `None` to find it out for each file.
     pub format: Option<String>,
+    /// The year in which the first line of a log without years was written; `None` to take it from the file's own time.
+    pub year: Option<u16>,
+    /// Seconds east of UTC of the clock of a log without time zones.
+    pub utc_offset_s: i32,
     /// Folder of the new case.
     pub output: PathBuf,
     /// The program that imports.

@@ -84,6 +84,11 @@ impl<'a> Sink<'a> {
         }
     }
 
+    /// What was asked for.
+    pub fn options(&self) -> &'a ImportOptions {
+        self.options
+    }
+
     /// Says which host the file is of. Counts until the first event; of several files the first one's host is kept.
     pub fn host(&mut self, host: Host) {
         self.host.get_or_insert(host);
@@ -250,6 +255,7 @@ impl<'a> Sink<'a> {
                 size: Some(SEGMENT),
                 ..Rotation::default()
             },
+            block_span_ns: None,
             ..CaseConfig::new(id, Schema::current())
         };
         let mut state = self.state.take();

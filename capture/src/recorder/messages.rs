@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ctrace_trace::artifact::Artifact;
 use ctrace_trace::event::{Arg, Event, EventType};
 
 use crate::audit::{AuditEvent, AuditMessage, Loss};
@@ -9,6 +10,7 @@ use crate::docker::logs::{LogLine, LogMessage};
 use crate::docker::{ContainerImages, DockerEvent, DockerMessage};
 use crate::resolver::Resolver;
 
+use super::artifacts::Actor;
 use super::gaps::{Class, Gap};
 use super::lateness::Late;
 
@@ -23,6 +25,8 @@ pub(super) enum Message {
     SourceLost { source: &'static str, reason: String },
     SourceFound { source: &'static str, detail: String },
     ClockStep { delta_ns: i64 },
+    Suspend { slept_ns: u64 },
+    Artifact(Box<Artifact>, Actor),
 }
 
 /// Messages by the time they happened; equal times keep the order of arrival.
@@ -62,6 +66,7 @@ fn size(message: &Message) -> usize {
         Message::Docker(e) => e.raw.len() + 512,
         Message::Audit(e) => e.raw.len() + 512,
         Message::Log(line) => line.text.len() + 256,
+        Message::Artifact(..) => 512,
         _ => 256,
     }
 }
@@ -101,6 +106,7 @@ pub(super) fn take_docker(
                     cpu: -1,
                     from,
                     to,
+                    reason: "",
                 }),
             );
         }
@@ -112,6 +118,7 @@ pub(super) fn take_docker(
                 cpu: -1,
                 from: from_ns,
                 to: to_ns,
+                reason: "",
             };
             queue.push(to_ns, Message::Gap(gap));
         }
@@ -123,6 +130,7 @@ pub(super) fn take_docker(
                 cpu: -1,
                 from: at_ns,
                 to: at_ns,
+                reason: "",
             };
             queue.push(at_ns, Message::Gap(gap));
         }
@@ -151,6 +159,7 @@ pub(super) fn take_audit(message: AuditMessage, queue: &mut Queue) {
                 cpu: -1,
                 from: from_ns,
                 to: to_ns,
+                reason: "",
             };
             queue.push(to_ns, Message::Gap(gap));
         }
@@ -166,6 +175,7 @@ pub(super) fn take_audit(message: AuditMessage, queue: &mut Queue) {
                 cpu: -1,
                 from: at_ns,
                 to: at_ns,
+                reason: "",
             };
             queue.push(at_ns, Message::Gap(gap));
         }
@@ -199,6 +209,7 @@ pub(super) fn take_log(message: LogMessage, resolver: &mut Resolver, images: &mu
                 cpu: -1,
                 from: from_ns,
                 to: at_ns,
+                reason: "",
             };
             queue.push(at_ns, Message::Gap(gap));
         }
@@ -235,6 +246,16 @@ pub(super) fn emit(
         Message::SourceFound { source, detail } => {
             let args = [Arg::Str(source.as_bytes()), Arg::Str(detail.as_bytes())];
             sink(&Event::bare(ts, EventType::SOURCE_FOUND, &args));
+        }
+        Message::Suspend { slept_ns } => {
+            let slept = i64::try_from(*slept_ns).unwrap_or(i64::MAX);
+            sink(&Event::bare(ts, EventType::SUSPEND, &[Arg::Num(slept)]));
+        }
+        // Without an actor the event that it belongs to was not recorded: it is not in the scope.
+        Message::Artifact(artifact, actor) => {
+            if let Some(image) = actor.get() {
+                artifact.with_event(ts, Some(image), |e| sink(e));
+            }
         }
         Message::ClockStep { delta_ns } => sink(&Event::bare(ts, EventType::CLOCK_STEP, &[Arg::Num(*delta_ns)])),
     }

@@ -17,7 +17,8 @@ use ctrace_trace::snapshot::{AuditState, DockerState, HostSnapshot};
 
 use super::scope::Selection;
 use super::sources::Sources;
-use crate::host::{Clock, EnvSelection, HostFacts, HostProcess, HostState, boot_time_ns, utc_ns};
+use crate::audit::audit_state;
+use crate::host::{Clock, EnvSelection, HostFacts, HostState, boot_time_ns, utc_ns};
 use crate::privileges;
 use crate::record_args::{self, RecordArgs};
 use crate::resolver::{self, ProcHost, Resolver, Snapshot, same_start};
@@ -43,6 +44,8 @@ pub(super) struct Known {
     pub(super) containers: Vec<Container>,
     /// Processes that live, in ascending order of ids.
     pub(super) images: Vec<Arc<ProcessImage>>,
+    /// The audit subsystem, where its source tells.
+    pub(super) audit: Option<AuditState>,
 }
 
 /// What was there when the recording began.
@@ -63,14 +66,15 @@ impl Beginning {
     }
 
     /// A resolver that knows it, and the processes that had ended by then.
-    pub(super) fn resolver(&self, earlier: &[HostProcess]) -> Resolver {
+    pub(super) fn resolver(&self, sources: &Sources) -> Resolver {
         let host = ProcHost::new(self.env.clone());
         let config = resolver::Config {
             env: self.env.names().map(<[u8]>::to_vec).collect(),
             ..resolver::Config::default()
         };
-        let mut snapshot = Snapshot::new(&self.state, Vec::new());
-        snapshot.add_ended(earlier);
+        let containers = sources.containers().into_iter().map(Arc::new).collect();
+        let mut snapshot = Snapshot::new(&self.state, containers);
+        snapshot.add_ended(&sources.earlier);
         Resolver::new(config, snapshot, Box::new(host))
     }
 
@@ -99,6 +103,7 @@ impl Beginning {
             } else {
                 OnFull::Stop
             },
+            max_bytes: args.max_disk,
             ..CaseConfig::new(CaseId::random()?, Schema::current())
         })
     }
@@ -112,13 +117,12 @@ impl States {
         rotation: Rotation,
         scope: &[Scope],
     ) -> io::Result<States> {
-        let docker = sources.docker.as_ref().map(|d| d.info.for_segment(&d.endpoint));
-        let audit = sources
-            .audit
-            .as_ref()
-            .and_then(|a| a.status.as_ref())
-            .map(AuditState::from);
-        let mut first = beginning.state.for_segment(Vec::new(), docker.clone(), audit.clone());
+        let docker = sources.docker.first().map(|d| d.info.for_segment(&d.endpoint));
+        // Whether its records are recorded or not.
+        let audit = audit_state().map_err(|e| e.to_string());
+        let mut first = beginning
+            .state
+            .for_segment(sources.containers(), docker.clone(), audit.clone());
         Selection::reduce(scope, &mut first);
         let latest = Arc::new(Mutex::new(first));
         let (orders, inbox) = sync_channel::<Known>(1);
@@ -127,8 +131,14 @@ impl States {
         thread::Builder::new().name("host-state".to_owned()).spawn(move || {
             // Where that is refused it goes on with what it has.
             let _ = privileges::keep_only(privileges::SEE_PROCESSES | privileges::READ_ALL);
-            for Known { containers, images } in inbox {
-                let mut state = read(&clock, &env, containers, docker.clone(), audit.clone());
+            for Known {
+                containers,
+                images,
+                audit: now,
+            } in inbox
+            {
+                let audit = now.map_or_else(|| audit.clone(), Ok);
+                let mut state = read(&clock, &env, containers, docker.clone(), audit);
                 tell_times(&images, &mut state);
                 Selection::reduce(&scope, &mut state);
                 *shared.lock().unwrap_or_else(PoisonError::into_inner) = state;
@@ -174,7 +184,7 @@ fn read(
     env: &EnvSelection,
     containers: Vec<Container>,
     docker: Option<DockerState>,
-    audit: Option<AuditState>,
+    audit: Result<AuditState, String>,
 ) -> HostSnapshot {
     HostState::read(clock, env).for_segment(containers, docker, audit)
 }

@@ -8,6 +8,7 @@ use ctrace_wire::section::{self, FILE_PSEUDO, dev_major, dev_minor};
 use super::action::Flags;
 use super::call::{Call, Scratch};
 use super::state::State;
+use crate::artifact::Identity;
 use crate::host::anonymous;
 
 const CLOSE_RANGE_CLOEXEC: u32 = 4;
@@ -35,6 +36,30 @@ pub(super) fn named(kind: FdKind, name: &[u8]) -> FdEntry {
 pub(super) fn stat_device(dev: u32) -> u64 {
     let (major, minor) = (dev_major(dev), dev_minor(dev));
     u64::from(minor & 0xff | major << 8 | (minor & !0xff) << 12)
+}
+
+/// Nanoseconds of a file's time. Since 6.13 the kernel marks times that were asked for in the highest bit
+/// (`I_CTIME_QUERIED` in linux/fs.h), far above the largest fraction.
+pub(super) fn nanoseconds(seconds: i64, nanoseconds: u32) -> u64 {
+    let seconds = u64::try_from(seconds).unwrap_or(0);
+    if nanoseconds == u32::MAX {
+        return 0;
+    }
+    let nanoseconds = nanoseconds & 0x3FFF_FFFF;
+    seconds
+        .saturating_mul(1_000_000_000)
+        .saturating_add(u64::from(nanoseconds))
+}
+
+/// Which file a record is about; zeros for what the host does not give.
+pub(crate) fn file_identity(file: &section::File) -> Identity {
+    let known = |number: u64| if number == u64::MAX { 0 } else { number };
+    Identity {
+        dev: if file.dev == u32::MAX { 0 } else { stat_device(file.dev) },
+        ino: known(file.ino),
+        ctime: nanoseconds(file.ctime_s, file.ctime_ns),
+        mtime: nanoseconds(file.mtime_s, file.mtime_ns),
+    }
 }
 
 impl State {

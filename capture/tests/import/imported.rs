@@ -7,7 +7,7 @@ use ctrace_trace::block::Need;
 use ctrace_trace::block::decoded::EventView;
 use ctrace_trace::case::{Case, verify};
 use ctrace_trace::event::Arg;
-use ctrace_trace::segment::{BlockReader, Tool};
+use ctrace_trace::segment::BlockReader;
 
 /// An event as tests look at it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -57,8 +57,8 @@ pub(crate) fn try_import_as(
         files: files.to_vec(),
         format: format.map(str::to_owned),
         output: output.to_owned(),
-        tool: Tool::default(),
-        command_line: Vec::new(),
+        year: Some(2026),
+        ..ImportOptions::default()
     };
     import(&options, &mut |_| true)
 }

@@ -9,9 +9,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
+use crate::artifacts::{artifacts, of, sha256sum};
 use crate::case::{Row, closed, each_block, open, rows};
 use crate::run::{Running, folder, output, project, recording};
-use crate::skip::variable;
+use ctrace_skip::variable;
 
 pub(crate) const IMAGE: &str = "ctrace-lab/busybox";
 
@@ -209,4 +210,60 @@ fn a_daemon_that_goes_and_comes_is_recorded_as_root() {
     // Syscalls went on meanwhile.
     let between = |r: &&crate::case::Row| r.kind == "openat" && r.ts > rows[lost.unwrap_or(0)].ts;
     assert!(rows.iter().filter(between).count() > 100);
+}
+
+/// What a container was not made with: put there later, and executed.
+#[test]
+fn files_of_a_containers_upper_layer_are_collected_as_root() {
+    let dir = folder();
+    let Some(engine) = engine("files_of_a_containers_upper_layer_are_collected_as_root", &dir) else {
+        return;
+    };
+    let engine = engine.with_image();
+    let case = dir.path().join("case");
+    let running = recording(
+        &case,
+        &[
+            "--sources",
+            "syscalls,docker",
+            "--docker-host",
+            &engine.host,
+            "--collect",
+        ],
+    );
+    let script = "cat /bin/busybox /etc/passwd >/evil 2>/dev/null; chmod +x /evil; sleep 2; /evil sleep 1; cat /evil";
+    let out = Command::new("docker")
+        .args([
+            "-H",
+            &engine.host,
+            "run",
+            "--rm",
+            "--pull",
+            "never",
+            IMAGE,
+            "sh",
+            "-c",
+            script,
+        ])
+        .output()
+        .expect("docker");
+    thread::sleep(Duration::from_millis(500));
+    running.signal(libc::SIGTERM).expect(0);
+    let evil = dir.path().join("evil");
+    fs::write(&evil, &out.stdout).expect("room");
+    assert!(out.stdout.len() > 100_000, "{}", String::from_utf8_lossy(&out.stderr));
+    let found = artifacts(&case);
+    let row = of(&found, "/evil");
+    assert_eq!((row.arg("sha256"), row.arg("reason")), (sha256sum(&evil).as_str(), ""));
+    assert!(row.container.is_some(), "{row:?}");
+    assert_eq!(sha256sum(&case.join(row.arg("copy"))), row.arg("sha256"));
+    // The image's own file is known, and stays where it is.
+    let own = found
+        .iter()
+        .find(|row| row.arg("path") == "/bin/busybox" && row.container.is_some());
+    let own = own.unwrap_or_else(|| panic!("{found:?}"));
+    let busybox = output("sh", &["-c", "command -v busybox"]);
+    assert_eq!(own.arg("sha256"), sha256sum(std::path::Path::new(&busybox)), "{own:?}");
+    assert_eq!((own.arg("copy"), own.arg("copy_reason")), ("", ""));
+    closed(&case);
 }

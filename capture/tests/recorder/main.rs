@@ -2,7 +2,9 @@
 //! on the real kernel, as root; elsewhere tests say `SKIP name: reason`.
 
 mod acceptance;
+mod artifacts;
 mod audit;
+mod bounds;
 mod case;
 mod docker;
 mod ends;
@@ -10,7 +12,7 @@ mod faults;
 mod logs;
 mod names;
 mod order;
+mod podman;
 mod privileges;
 mod run;
 mod selection;
-mod skip;

@@ -12,7 +12,7 @@ use ctrace_capture::resolver::Snapshot;
 use ctrace_trace::fd::FdKind;
 use ctrace_trace::process::exe_flag;
 
-use crate::skip::{skip, variable};
+use ctrace_skip::{skip, variable};
 
 fn snapshot() -> HostState {
     HostState::read(&Clock::new(), &EnvSelection::new([&b"CTRACE_MARK"[..]]))
@@ -246,7 +246,7 @@ fn the_state_reaches_resolver_and_segment_whole() {
     let state = snapshot();
     let (start, kept) = (
         Snapshot::new(&state, Vec::new()),
-        state.for_segment(Vec::new(), None, None),
+        state.for_segment(Vec::new(), None, Err("not asked".to_owned())),
     );
     assert_eq!(
         (start.processes.len(), kept.processes.len()),

@@ -3,7 +3,7 @@
 
 mod audit_live;
 mod audit_log;
+mod ausearch;
 mod docker;
 mod host;
 mod security_set;
-mod skip;

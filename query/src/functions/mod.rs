@@ -1,5 +1,6 @@
-//! Functions of SQL that DataFusion does not have: paths, addresses, texts, ancestry.
+//! Functions of SQL that DataFusion does not have: paths, addresses, texts, ancestry, audit records.
 
+pub(crate) mod audit;
 mod lineage;
 mod network;
 mod text;
@@ -29,7 +30,10 @@ pub struct FunctionInfo {
 /// Every function, by name.
 pub(crate) fn all() -> Vec<FunctionInfo> {
     let texts = || text::FUNCTIONS.iter().chain(network::FUNCTIONS);
-    let own = texts().map(|f| (f.usage, f.doc)).chain(lineage::DOCS);
+    let own = texts()
+        .map(|f| (f.usage, f.doc))
+        .chain(lineage::DOCS)
+        .chain(audit::DOCS);
     let mut out: Vec<FunctionInfo> = own.map(|(usage, doc)| FunctionInfo { usage, doc }).collect();
     out.sort_by_key(|f| f.usage);
     out

@@ -43,6 +43,21 @@ fn functions_work_on_columns_and_are_pushed_down() {
 }
 
 #[test]
+fn audit_records_are_interpreted() {
+    let recorded = recorded();
+    let record =
+        "'type=SYSCALL msg=audit(1.002:3): arch=c000003e syscall=2 exit=-13 a1=241 uid=0 auid=1000 key=(null)'";
+    let sql = format!(
+        "SELECT audit_field(r, 'exit'), audit_value(r, 'exit', host), audit_value(r, 'a1', host),
+                audit_value(r, 'uid', host), audit_value(r, 'auid', host), audit_value(r, 'no', host),
+                audit_interpret('no record', host)
+         FROM (SELECT {record} AS r, 'elsewhere' AS host)"
+    );
+    let expected = "-13,EACCES(Permission denied),O_WRONLY|O_CREAT|O_TRUNC,root,unknown(1000),,";
+    assert_eq!(csv(&recorded.session, &sql), expected);
+}
+
+#[test]
 fn ancestry_is_found_in_cases_and_exports() {
     let recorded = recorded();
     let dir = recorded.folder.path().join("export");

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ctrace_query::{Options, QueryError, Session};
+use ctrace_query::{Cancel, Options, Param, QueryError, Session, output};
 use ctrace_trace::case::Case;
 
 use super::{csv, recorded};
@@ -77,6 +77,46 @@ fn a_running_statement_can_be_cancelled_and_the_session_lives_on() {
     done.store(true, Ordering::Relaxed);
     canceller.join().expect("the canceller ends");
     assert_eq!(csv(session, "SELECT 1"), "1");
+}
+
+/// A join of everything with everything gave rows from what it had scanned once, and never let go of its thread.
+#[test]
+fn a_cancelled_join_does_not_keep_the_session() {
+    let recorded = recorded();
+    let session = &recorded.session;
+    let cancel = Cancel::new();
+    let its = cancel.clone();
+    let canceller = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(500));
+        its.cancel();
+    });
+    let endless = "SELECT count(*) FROM events a, events b, events c, events d WHERE a.proc_name < d.proc_name";
+    let mut answer = session.sql_with(endless, &[], cancel).expect("it begins");
+    assert!(matches!(answer.next(), Some(Err(QueryError::Cancelled))));
+    drop(answer);
+    canceller.join().expect("the canceller ends");
+    // Without an end this would never come.
+    assert_eq!(csv(session, "SELECT 1"), "1");
+}
+
+#[test]
+fn placeholders_have_values() {
+    let recorded = recorded();
+    let params = [
+        ("name".to_owned(), Param::Text("o'x; DROP TABLE events".to_owned())),
+        ("1".to_owned(), Param::Int(7)),
+    ];
+    let answer = recorded
+        .session
+        .sql_with("SELECT $name AS a, $1 AS b", &params, Cancel::new());
+    let batches = answer
+        .expect("it begins")
+        .collect::<Result<Vec<_>, _>>()
+        .expect("a row");
+    let rows: Vec<_> = batches.iter().flat_map(|b| output::cells(b).expect("cells")).collect();
+    assert_eq!(rows, [["o'x; DROP TABLE events", "7"]]);
+    let missing = recorded.session.sql_with("SELECT $other", &params, Cancel::new()).err();
+    assert!(matches!(missing, Some(QueryError::Statement(m)) if m.contains("$other")));
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn names_of_columns_are_unique_and_explained() {
         }
     }
     let names: Vec<&str> = recorded.session.tables().iter().map(|t| t.name.as_str()).collect();
-    let expected = "events processes containers docker_events container_logs audit users snapshots gaps segments syscalls files connections images audit_records";
+    let expected = "events processes containers docker_events container_logs audit users snapshots gaps segments artifacts units syscalls files connections images audit_records";
     assert_eq!(names, expected.split(' ').collect::<Vec<_>>());
 }
 

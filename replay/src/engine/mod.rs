@@ -117,7 +117,8 @@ impl fmt::Display for Outcome {
         }
         f.write_str(")")?;
         match losses.iter().fold(0u64, |sum, loss| sum.saturating_add(loss.count)) {
-            0 => Ok(()),
+            0 if losses.is_empty() => Ok(()),
+            0 => f.write_str("; events that nobody counted were lost when it was recorded"),
             lost => write!(f, "; {lost} events were lost when it was recorded"),
         }?;
         match incomplete {
@@ -231,6 +232,12 @@ impl<'a> Engine<'a> {
         release(&mut waiting, u64::MAX, &losses);
         correlator.finish(&mut tell);
         (outcome.alerts, outcome.incomplete) = (told, incomplete);
+        // What could not be asked for the names of containers, beside blocks that were met above.
+        outcome
+            .problems
+            .extend(late.iter().flat_map(|late| late.problems()).cloned());
+        outcome.problems.sort();
+        outcome.problems.dedup();
         outcome.events = blocks.iter().map(|b| u64::from(b.head().events)).sum();
         outcome
     }

@@ -5,6 +5,25 @@ use serde_json::{Map, Value as Json, json};
 use super::{Explained, Explanation, Step};
 
 impl Explanation {
+    /// The whole answer: the verdict, with what is known `about` the event, the conditions, and what decided.
+    pub fn report(&self, about: Option<&str>) -> Vec<String> {
+        let verdict = if self.fires { "fires" } else { "does not fire" };
+        let about = about.map_or_else(String::new, |about| format!(", {about}"));
+        let mut lines = vec![format!("rule '{}' {verdict} on event {}{about}", self.rule, self.event)];
+        if let Some((rule, event)) = &self.other_source {
+            lines.push(format!(
+                "the rule is about events of source {rule}, the event is of source {event}"
+            ));
+        }
+        lines.extend(self.lines());
+        if self.other_source.is_none() {
+            lines.push("decided by:".to_owned());
+            let deciding = self.tree.deciding();
+            lines.extend(deciding.iter().map(|d| format!("  {}", d.sentence())));
+        }
+        lines
+    }
+
     /// The tree, one part a line: `*` before what decided, then its truth, then the part, then what it looked at.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();

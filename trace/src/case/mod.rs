@@ -1,5 +1,6 @@
 //! Cases: a folder of segments, read as one recording.
 
+mod artifacts;
 mod error;
 mod late;
 mod totals;
@@ -11,6 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+pub use artifacts::{Artifacts, COPIES, Copies, Executed, is_copy_of};
 pub use error::CaseError;
 pub use late::{Exit, LateFacts};
 pub use totals::{Late, Loss};

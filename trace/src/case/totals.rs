@@ -25,6 +25,8 @@ pub struct Loss {
     pub from_ts: u64,
     /// When it was over, UTC nanoseconds.
     pub to_ts: u64,
+    /// The option that asked for it, or why events could not be written; empty where the class says it all.
+    pub reason: String,
 }
 
 impl Loss {
@@ -37,6 +39,7 @@ impl Loss {
             cpu: num(event, "cpu"),
             from_ts: num(event, "from") as u64,
             to_ts: num(event, "to") as u64,
+            reason: text(event, "reason"),
         }
     }
 }
@@ -78,20 +81,21 @@ fn text(event: EventView<'_>, name: &str) -> String {
 
 /// The gap events of a block.
 pub(crate) fn losses_of(reader: &mut BlockReader, block: &BlockRef) -> Result<Vec<Loss>, Problem> {
-    each_of(EventType::GAP, reader, block, Loss::of)
+    each_of(EventType::GAP, Need::NOTHING, reader, block, Loss::of)
 }
 
-/// What the events of a type in a block say.
-fn each_of<T>(
+/// What the events of a type in a block say. Beside their arguments it may need more.
+pub(crate) fn each_of<T>(
     kind: EventType,
+    need: Need,
     reader: &mut BlockReader,
     block: &BlockRef,
-    of: fn(EventView<'_>) -> T,
+    of: impl Fn(EventView<'_>) -> T,
 ) -> Result<Vec<T>, Problem> {
     if !block.head().has_kind(kind) {
         return Ok(Vec::new());
     }
-    let decoded = reader.read(block, Need::KIND | Need::ARGS_HOT)?;
+    let decoded = reader.read(block, Need::KIND | Need::ARGS_HOT | need)?;
     let kinds = decoded.kinds.iter().filter(|k| k.spec.id == kind);
     let rows = kinds.flat_map(|k| k.rows.iter());
     Ok(rows
@@ -153,7 +157,8 @@ impl Case {
 
     /// Which sources had events recorded out of order, sorted by name, and the blocks that could not be asked.
     pub fn late(&self) -> (Vec<Late>, Vec<Problem>) {
-        let (notes, problems) = self.collect(|reader, block| each_of(EventType::LATE, reader, block, Late::of));
+        let (notes, problems) =
+            self.collect(|reader, block| each_of(EventType::LATE, Need::NOTHING, reader, block, Late::of));
         let mut late: BTreeMap<String, Late> = BTreeMap::new();
         for note in notes {
             match late.get_mut(&note.source) {
@@ -167,7 +172,7 @@ impl Case {
         (late.into_values().collect(), problems)
     }
 
-    fn collect<T>(
+    pub(crate) fn collect<T>(
         &self,
         of: impl Fn(&mut BlockReader, &BlockRef) -> Result<Vec<T>, Problem>,
     ) -> (Vec<T>, Vec<Problem>) {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use sha2::{Digest as _, Sha256};
 
 use super::Case;
+use super::artifacts::Copies;
 use super::totals::{self, Loss};
 use crate::block::BlockHead;
 use crate::segment::{
@@ -24,6 +25,8 @@ pub struct Verification {
     pub losses: Vec<Loss>,
     /// Totals over all whole blocks, counted anew.
     pub totals: Totals,
+    /// The copies of executed files beside the segments; what is wrong with them is among the problems too.
+    pub copies: Copies,
 }
 
 impl Verification {
@@ -52,7 +55,7 @@ pub struct CheckedSegment {
     pub closed: bool,
 }
 
-/// Checks a case completely: every byte of it is read.
+/// Checks a case completely: every byte of it is read, the copies of executed files too.
 pub fn verify(case: &Case) -> Verification {
     let mut out = Verification {
         problems: case.problems().to_vec(),
@@ -75,6 +78,8 @@ pub fn verify(case: &Case) -> Verification {
         }
         out.problems.extend(check.problems.into_vec());
     }
+    out.copies = case.check_copies(&case.artifacts().all);
+    out.problems.extend(out.copies.problems.iter().cloned());
     let order = |p: &Problem| (p.path.clone(), p.offset);
     out.problems.sort_by_key(order);
     out.problems.dedup();
@@ -154,10 +159,12 @@ impl<'a> Check<'a> {
     fn body(&mut self, record: &Record) -> io::Result<Option<Vec<u8>>> {
         let body = self.segment.file().body(record)?;
         if body.is_none() {
-            let message = format!(
-                "the checksum of the body differs (record of kind {})",
-                record.prefix.kind.0
-            );
+            let what = match record.prefix.kind {
+                RecordKind::SNAPSHOT => "snapshot".to_owned(),
+                RecordKind::FOOTER => "footer".to_owned(),
+                kind => format!("record of kind {}", kind.0),
+            };
+            let message = format!("{what}: the checksum of its body differs");
             self.problems.add(ProblemKind::Corrupt, record.body_offset(), message);
         }
         Ok(body)

@@ -33,7 +33,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (year + era * 400 + u64::from(month <= 2), month, day)
 }
 
-pub(super) fn iso8601(ts: u64) -> String {
+pub(crate) fn iso8601(ts: u64) -> String {
     format!("{}Z", clock(ts, true, true).replacen(' ', "T", 1))
 }
 

@@ -5,8 +5,9 @@
 //! once per process image, once per open object of a block, or once per event.
 
 mod arguments;
+mod artifact;
 mod audit;
-mod clock;
+pub(crate) mod clock;
 mod container;
 mod docker;
 mod event;
@@ -239,6 +240,7 @@ pub const GROUPS: &[(&str, &[Field])] = &[
     ("Audit", audit::FIELDS),
     ("Kubernetes audit", k8s_audit::FIELDS),
     ("Container log and other logs", log::FIELDS),
+    ("Artifact", artifact::FIELDS),
     ("Recording", recording::FIELDS),
 ];
 

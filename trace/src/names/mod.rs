@@ -5,6 +5,7 @@
 //! the kernel's headers.
 
 mod errno;
+mod error_text;
 mod file;
 mod kernel;
 mod memory;
@@ -12,6 +13,7 @@ mod net;
 mod process;
 
 pub use errno::errno;
+pub use error_text::error_text;
 pub use process::{capabilities, signal};
 
 use crate::process::exe_flag;

@@ -115,6 +115,14 @@ pub(super) fn names() -> impl Iterator<Item = (u16, &'static str)> {
     NAMES.iter().copied()
 }
 
+/// The kernel's name of a number.
+pub(super) fn kernel_name(nr: u16) -> Option<&'static str> {
+    RUNS.iter().find_map(|(first, names)| {
+        let at = nr.checked_sub(*first)?;
+        names.split_ascii_whitespace().nth(at.into())
+    })
+}
+
 /// The row that describes a number.
 pub(super) fn row(nr: u16) -> Option<&'static Syscall> {
     if let Some(own) = TABLE.iter().find(|s| s.nr == nr) {

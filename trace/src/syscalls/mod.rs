@@ -305,6 +305,17 @@ fn unknown() -> EventSpec {
     }
 }
 
+/// The name of a syscall in the kernel's tables. Falco's is another for some (`prlimit` for `prlimit64`).
+pub fn kernel_name(kind: EventType) -> Option<&'static str> {
+    if kind.is_compat() {
+        return i386::kernel_name(kind.0 & 0xFFF);
+    }
+    match row(kind)?.name {
+        "prlimit" => Some("prlimit64"),
+        name => Some(name),
+    }
+}
+
 /// How important an event type is. Types that are not syscalls, and syscalls without a row, are never bulk.
 pub fn lane(kind: EventType) -> Lane {
     match row(kind) {

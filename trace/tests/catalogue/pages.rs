@@ -101,10 +101,16 @@ fn events() {
         "\n## syscall\n\n\
          Beside the system calls: `procexit` (0x1001), the end of a process; `io_uring_req` (0x1002), a request of \
          io_uring that was completed, after which the system call that does the same comes as an event of its own; \
-         and `unknown` (0x1000), a system call that no table has.\n\n\
+         `artifact` (0x1007), the digest of a file that was executed or of a module or BPF program that was loaded, some \
+         time after that, with the process that did it; and `unknown` (0x1000), a system call that no table has.\n\n\
          | event | parameters |\n| --- | --- |\n",
     );
-    for id in [EventType::PROCEXIT, EventType::IO_URING_REQ, EventType::UNKNOWN_SYSCALL] {
+    for id in [
+        EventType::PROCEXIT,
+        EventType::IO_URING_REQ,
+        EventType::ARTIFACT,
+        EventType::UNKNOWN_SYSCALL,
+    ] {
         let spec = schema.get(id).expect("declared");
         writeln!(page, "| `{}` | {} |", spec.name, params(spec)).expect("text");
     }

@@ -15,7 +15,7 @@ pub(crate) const TS: u64 = 1_709_251_199_000_000_001;
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
 /// The events by name, in the order of their rows.
-pub(crate) const EVENTS: [&str; 23] = [
+pub(crate) const EVENTS: [&str; 24] = [
     "open",
     "open fails",
     "relative open",
@@ -39,6 +39,7 @@ pub(crate) const EVENTS: [&str; 23] = [
     "log",
     "k8s",
     "alert",
+    "artifact",
 ];
 
 pub(crate) struct Scene {
@@ -422,6 +423,26 @@ impl World {
                     ),
                 ],
             ),
+            "artifact" => Owned {
+                image: Some(&self.runc),
+                ..self.other(
+                    EventType::ARTIFACT,
+                    &[
+                        ("kind", Arg::Str(b"executable")),
+                        ("path", Arg::Str(b"memfd:x")),
+                        ("dev", Arg::Num(1)),
+                        ("ino", Arg::Num(77)),
+                        ("ctime", Arg::Num(8)),
+                        ("mtime", Arg::Num(9)),
+                        ("size", Arg::Num(43_888)),
+                        ("sha256", Arg::Str(b"a7937b64")),
+                        ("reason", Arg::Str(b"memory")),
+                        ("copy", Arg::Str(b"artifacts/sha256/a7/a7937b64")),
+                        ("copy_reason", Arg::Str(b"too large")),
+                        ("id", Arg::Num(5)),
+                    ],
+                )
+            },
             other => panic!("{other}"),
         }
     }

@@ -25,12 +25,20 @@ pub struct CaseConfig {
     pub rotation: Rotation,
     /// What to do when the disk is full.
     pub on_full: OnFull,
+    /// The case may have this many bytes: where it has them, that is as if the disk were full.
+    pub max_bytes: Option<u64>,
     /// Whether each block is made durable before the next event is taken: a power cut then loses at most the block
     /// being built. Without it a killed recorder still loses no more.
     pub sync: bool,
     /// zstd level of the blocks; 1 is right for recorders.
     pub level: i32,
+    /// A block is closed when its events span this much time: what a killed recorder loses at most. `None` for what can
+    /// be written again, such as an import: blocks are then full, however far apart their events are.
+    pub block_span_ns: Option<u64>,
 }
+
+/// See [`CaseConfig::block_span_ns`]; what recorders take.
+pub(super) const BLOCK_SPAN_NS: u64 = 1_000_000_000;
 
 impl CaseConfig {
     /// A configuration without rotation for a new case.
@@ -44,8 +52,10 @@ impl CaseConfig {
             existing: Existing::Refuse,
             rotation: Rotation::default(),
             on_full: OnFull::Stop,
+            max_bytes: None,
             sync: false,
             level: 1,
+            block_span_ns: Some(BLOCK_SPAN_NS),
         }
     }
 }
@@ -73,10 +83,14 @@ pub struct Rotation {
 
 impl Rotation {
     /// The size at which segments end. A total size can only be kept by deleting segments, so there must be several.
-    pub(crate) fn segment_size(&self) -> Option<u64> {
-        match self.keep {
-            Keep::Bytes(total) => Some(self.size.unwrap_or(u64::MAX).min(total / 4)),
-            _ => self.size,
+    pub(crate) fn segment_size(&self, max_bytes: Option<u64>) -> Option<u64> {
+        let total = match self.keep {
+            Keep::Bytes(total) => Some(max_bytes.unwrap_or(u64::MAX).min(total)),
+            _ => max_bytes,
+        };
+        match total {
+            Some(total) => Some(self.size.unwrap_or(u64::MAX).min(total / 4)),
+            None => self.size,
         }
     }
 }
@@ -121,6 +135,8 @@ pub struct Summary {
     pub blocks: u64,
     /// Bytes in all segments written so far, those deleted since included.
     pub bytes: u64,
+    /// Bytes in the segments that are there.
+    pub kept_bytes: u64,
     /// Segments begun.
     pub segments: u32,
     /// Segments deleted to stay within bounds.

@@ -1,0 +1,212 @@
+//! Fields of a record's text: `name=value`, quoted, hex-coded or bare, also inside `msg='…'`.
+
+use std::borrow::Cow;
+
+use memchr::{memchr, memchr2, memchr3};
+
+use super::record::{decimal, split_at_byte};
+
+/// One `name=value`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// The name as it is written.
+    pub name: &'a [u8],
+    /// The value.
+    pub value: Value<'a>,
+    /// Where the value begins in the text, with its quote.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+}
+
+/// A value as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// Between double quotes: the text itself.
+    Quoted(&'a [u8]),
+    /// Without quotes: a number, a word, or text that the kernel hex-coded because it holds a blank, a quote or a
+    /// control character. Which of them it is depends on the field.
+    Bare(&'a [u8]),
+}
+
+/// The fields of a text, in order. The fields inside `msg='…'` come in its place; words that are no field are left out.
+pub fn fields(text: &[u8]) -> Fields<'_> {
+    Fields { text, rest: text }
+}
+
+/// See [`fields`].
+#[derive(Clone, Debug)]
+pub struct Fields<'a> {
+    text: &'a [u8],
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Field<'a>;
+
+    fn next(&mut self) -> Option<Field<'a>> {
+        loop {
+            self.rest = self.rest.trim_ascii_start();
+            if self.rest.is_empty() {
+                return None;
+            }
+            let (name, after) = self.rest.split_at_checked(memchr3(b'=', b' ', b'\t', self.rest)?)?;
+            let Some(value) = after.strip_prefix(b"=") else {
+                self.rest = after;
+                continue;
+            };
+            // A quote opens a list of fields; its end is then a word of its own or sticks to the last value.
+            if let Some(inner) = value.strip_prefix(b"'") {
+                self.rest = inner;
+                continue;
+            }
+            let start = self.text.len().saturating_sub(value.len());
+            let (value, rest) = take_value(value);
+            self.rest = rest;
+            if !name.is_empty() {
+                let end = self.text.len().saturating_sub(rest.len());
+                return Some(Field {
+                    name,
+                    value,
+                    start,
+                    end,
+                });
+            }
+        }
+    }
+}
+
+/// The value at the beginning of a text, and what follows.
+fn take_value(text: &[u8]) -> (Value<'_>, &[u8]) {
+    if let Some((value, rest)) = text.strip_prefix(b"\"").and_then(|t| split_at_byte(t, b'"')) {
+        return (Value::Quoted(value), rest);
+    }
+    if text.starts_with(b"{")
+        && let Some(end) = memchr(b'}', text)
+        && let Some((value, rest)) = text.split_at_checked(end + 1)
+    {
+        return (Value::Bare(value), rest);
+    }
+    let end = memchr2(b' ', b'\t', text).unwrap_or(text.len());
+    let value = text.get(..end).unwrap_or(text);
+    // The end of a list of fields is no part of its last value.
+    let value = value.strip_suffix(b"'").unwrap_or(value);
+    // Old programs separate fields with commas.
+    let value = value.strip_suffix(b",").unwrap_or(value);
+    (Value::Bare(value), text.get(value.len()..).unwrap_or_default())
+}
+
+impl<'a> Value<'a> {
+    /// The characters as they are written, without the quotes.
+    pub fn text(self) -> &'a [u8] {
+        match self {
+            Value::Quoted(text) | Value::Bare(text) => text,
+        }
+    }
+
+    /// The text of a field in which the kernel hex-codes what it does not trust (`comm`, `exe`, `name`, `key`, …).
+    /// `(null)`, `(none)` and `?` stay as they are.
+    pub fn decoded(self) -> Cow<'a, [u8]> {
+        match self {
+            Value::Quoted(text) => Cow::Borrowed(text),
+            Value::Bare(text) => unhex(text).map_or(Cow::Borrowed(text), Cow::Owned),
+        }
+    }
+
+    /// Whether the kernel had no value here.
+    pub fn is_absent(self) -> bool {
+        matches!(self, Value::Bare(b"(null)" | b"(none)" | b"?" | b""))
+    }
+
+    /// A decimal number.
+    pub fn number(self) -> Option<i64> {
+        let text = self.text();
+        match text.strip_prefix(b"-") {
+            Some(digits) => i64::try_from(decimal(digits)?).ok().map(|n| -n),
+            None => i64::try_from(decimal(text)?).ok(),
+        }
+    }
+
+    /// A hexadecimal number, as in `arch=` and `a0=`.
+    pub fn hex_number(self) -> Option<u64> {
+        let text = std::str::from_utf8(self.text()).ok()?;
+        u64::from_str_radix(text.strip_prefix("0x").unwrap_or(text), 16).ok()
+    }
+}
+
+/// Pairs of hexadecimal digits to bytes; `None` when there is anything else, or nothing.
+pub fn unhex(text: &[u8]) -> Option<Vec<u8>> {
+    let digit = |b: &u8| char::from(*b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    if text.is_empty() || !text.len().is_multiple_of(2) {
+        return None;
+    }
+    let pair = |pair: &[u8]| match pair {
+        [high, low] => Some(digit(high)? << 4 | digit(low)?),
+        _ => None,
+    };
+    text.chunks(2).map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Vec<(String, String)> {
+        let text_of = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
+        fields(text.as_bytes())
+            .map(|f| (text_of(f.name), text_of(f.value.text())))
+            .collect()
+    }
+
+    fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+        expected
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn bare_quoted_and_nested() {
+        let text = "arch=c000003e comm=\"a b=c\" key=(null) msg='cwd=\"/srv x\" cmd=6964 res=success'";
+        let expected = [
+            ("arch", "c000003e"),
+            ("comm", "a b=c"),
+            ("key", "(null)"),
+            ("cwd", "/srv x"),
+            ("cmd", "6964"),
+            ("res", "success"),
+        ];
+        assert_eq!(parse(text), pairs(&expected));
+    }
+
+    #[test]
+    fn words_that_are_no_fields_are_left_out() {
+        let text = "avc:  denied  { read write } for  pid=13010 saddr={ fam=inet lport=1 } x= y=1";
+        let expected = [
+            ("pid", "13010"),
+            ("saddr", "{ fam=inet lport=1 }"),
+            ("x", ""),
+            ("y", "1"),
+        ];
+        assert_eq!(parse(text), pairs(&expected));
+    }
+
+    #[test]
+    fn hostile_text_ends() {
+        for text in ["=", "a=\"", "a='", "a={", "====", "a=\"b\"c=\"d", "'", "a"] {
+            let _ = parse(text);
+        }
+        assert_eq!(parse("a=\"open"), pairs(&[("a", "\"open")]));
+    }
+
+    #[test]
+    fn values_decode_by_their_form() {
+        assert_eq!(&*Value::Bare(b"737020636F6D6D").decoded(), b"sp comm");
+        assert_eq!(&*Value::Quoted(b"6161").decoded(), b"6161");
+        assert_eq!(&*Value::Bare(b"(null)").decoded(), b"(null)");
+        assert_eq!(Value::Bare(b"-13").number(), Some(-13));
+        assert_eq!(Value::Bare(b"4294967295").number(), Some(4_294_967_295));
+        assert_eq!(Value::Bare(b"c000003e").hex_number(), Some(0xc000_003e));
+        assert_eq!(unhex(b"abc"), None);
+    }
+}
