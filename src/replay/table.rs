@@ -172,7 +172,7 @@ fn losses(session: &Session, host: &str) -> anyhow::Result<Vec<Loss>> {
         return Ok(Vec::new());
     }
     let sql = format!(
-        "SELECT seq, source, count, cpu, from_ts, to_ts FROM gaps WHERE host = {} ORDER BY seq",
+        "SELECT seq, source, count, cpu, from_ts, to_ts, reason FROM gaps WHERE host = {} ORDER BY seq",
         literal(host)
     );
     let mut out = Vec::new();
@@ -188,6 +188,7 @@ fn losses(session: &Session, host: &str) -> anyhow::Result<Vec<Loss>> {
             },
             from_ts: number(&batch, row, "from_ts"),
             to_ts: number(&batch, row, "to_ts"),
+            reason: text(&batch, row, "reason"),
         }));
     }
     Ok(out)

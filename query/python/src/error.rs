@@ -34,8 +34,11 @@ pub(crate) fn of_query(error: &QueryError) -> PyErr {
         QueryError::Statement(_) | QueryError::Located { .. } | QueryError::ReadOnly(_) => {
             StatementError::new_err(message)
         }
-        QueryError::Data(_) | QueryError::NoTables(_) | QueryError::Io { .. } => DataError::new_err(message),
+        QueryError::Data(_) | QueryError::Store(_) | QueryError::NoTables(_) | QueryError::Io { .. } => {
+            DataError::new_err(message)
+        }
         QueryError::Cancelled
+        | QueryError::Cluster(_)
         | QueryError::Memory(_)
         | QueryError::NotEmpty(_)
         | QueryError::Output(_)

@@ -209,20 +209,18 @@ pub(super) fn read(
 ) -> Result<(), Malformed> {
     let kinds = cursor.take(count as usize)?;
     let start = out.len();
-    out.reserve(kinds.len());
-    for kind in kinds {
-        let name = match cursor.get()? {
+    out.extend(kinds.iter().map(|kind| FdRecord {
+        kind: FdKind::from_u8(*kind),
+        ..NONE
+    }));
+    let new = out.get_mut(start..).unwrap_or_default();
+    for fd in new.iter_mut() {
+        fd.name = match cursor.get()? {
             name_code::NONE => StrId::NONE,
             name_code::NEW => refs.fresh()?,
             id => refs.known(id - name_code::KNOWN)?,
         };
-        out.push(FdRecord {
-            kind: FdKind::from_u8(*kind),
-            name,
-            ..NONE
-        });
     }
-    let new = out.get_mut(start..).unwrap_or_default();
     read_raws(cursor, refs, strings, new)?;
     for fd in new.iter_mut() {
         fd.open_flags = u32::try_from(cursor.get_any()?).map_err(|_| Malformed::OutOfRange)?;
