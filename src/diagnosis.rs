@@ -1,6 +1,4 @@
-//! What is wrong with rules, filters and formats, shown with the line it stands in and a mark under the place.
-
-use std::fmt::Write;
+//! What is wrong with rules, filters, formats and statements, shown with the line it stands in and a mark under the place.
 
 use ctrace_replay::Diagnostic;
 use ctrace_trace::escape;
@@ -30,17 +28,22 @@ fn shown(d: &Diagnostic, line: Option<&str>) -> String {
     let Some(line) = line.filter(|l| !l.trim().is_empty()) else {
         return out;
     };
-    let at = d.column as usize - 1;
+    out.push('\n');
+    out.push_str(&mark(line, d.column.into()));
+    out
+}
+
+/// A line and a mark under a character of it, counted from 1; indented, and safe for a terminal.
+pub(crate) fn mark(line: &str, column: u64) -> String {
+    let at = usize::try_from(column).map_or(0, |c| c.saturating_sub(1));
     let start = at.saturating_sub(CONTEXT);
     let window = |from: usize, to: usize| escape::text(&line.chars().skip(from).take(to - from).collect::<String>());
-    let (before, after) = (window(start, at), window(at, at + CONTEXT));
+    let (before, after) = (window(start, at), window(at, at.saturating_add(CONTEXT)));
     let cut = |more: bool| if more { "…" } else { "" };
     let left = cut(start > 0);
-    let right = cut(line.chars().nth(at + CONTEXT).is_some());
+    let right = cut(line.chars().nth(at.saturating_add(CONTEXT)).is_some());
     let column = left.chars().count() + before.chars().count();
-    // Writing to a string cannot fail.
-    let _ = write!(out, "\n    {left}{before}{after}{right}\n    {:column$}^", "");
-    out
+    format!("    {left}{before}{after}{right}\n    {:column$}^", "")
 }
 
 #[cfg(test)]

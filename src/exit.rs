@@ -4,9 +4,10 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use ctrace_query::QueryError;
 use ctrace_trace::escape;
 
-use crate::output;
+use crate::{diagnosis, output};
 
 /// Done; nothing found.
 pub(crate) const DONE: u8 = 0;
@@ -65,7 +66,16 @@ pub(crate) fn code(result: anyhow::Result<u8>) -> ExitCode {
     let code = error.downcast_ref::<Coded>().map_or(REFUSED, |c| c.code);
     // Names of files, and what is quoted from them, may be hostile.
     output::note(&escape::text(&message(&error)));
+    if let Some((line, column)) = statement(&error).and_then(QueryError::place) {
+        output::raw_note(&diagnosis::mark(line, column));
+    }
     ExitCode::from(code)
+}
+
+/// What is wrong with a statement, if that is the error.
+fn statement(error: &anyhow::Error) -> Option<&QueryError> {
+    let error = error.downcast_ref::<Coded>().map_or(error, |c| &c.error);
+    error.chain().find_map(|e| e.downcast_ref())
 }
 
 fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {

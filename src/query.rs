@@ -233,16 +233,15 @@ pub(crate) fn has_segments(folder: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-/// An error with its exit code; in one line and safe to show.
+/// An error with its exit code.
 pub(crate) fn coded(error: QueryError) -> anyhow::Error {
-    let message = anyhow::Error::msg(escape::text(&error.to_string()));
     match error {
         // Kept whole: a closed pipe is no failure.
         QueryError::Output(error) => error.into(),
-        QueryError::Data(_) => exit::damaged(message),
-        error if error.is_usage() => exit::usage(message),
-        QueryError::NoTables(_) | QueryError::NotEmpty(_) => exit::usage(message),
-        _ => message,
+        QueryError::Data(_) => exit::damaged(error),
+        error if error.is_usage() => exit::usage(error),
+        QueryError::NoTables(_) | QueryError::NotEmpty(_) => exit::usage(error),
+        _ => error.into(),
     }
 }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use ctrace_trace::block::decoded::Decoded;
 use ctrace_trace::block::{self, Need};
 use ctrace_trace::segment::{BlockReader, BlockRef};
 use datafusion::common::Result;
@@ -34,9 +33,6 @@ pub(crate) struct BlockRows {
     reader: BlockReader,
     /// The block whose rows are being given out.
     open: Option<Open>,
-    block: Decoded,
-    /// Whether the last block had a row that passes: then the next one is decoded in one go.
-    eager: bool,
     metrics: Metrics,
 }
 
@@ -81,8 +77,6 @@ impl BlockRows {
             schema,
             reader: BlockReader::new(),
             open: None,
-            block: Decoded::default(),
-            eager: false,
             metrics,
         }
     }
@@ -102,8 +96,7 @@ impl BlockRows {
             };
             self.next += 1;
             self.metrics.read.add(1);
-            self.eager = self.open(&candidate)?;
-            if !self.eager {
+            if !self.open(&candidate)? {
                 self.metrics.without_match.add(1);
             }
         }
@@ -112,27 +105,25 @@ impl BlockRows {
 
     /// Decodes a block and finds its rows that pass; says whether there are any. A damaged block is noted and left out.
     ///
-    /// At first only what the conditions look at is decoded: a block without a match costs no more.
+    /// At first only the dictionaries that the conditions look at are decoded, then the rows that they look at: a block
+    /// without a match costs no more.
     fn open(&mut self, candidate: &Candidate) -> Result<bool> {
-        let conditions = candidate.narrow(self.scan.conditions.needs()) | kinds_of(candidate);
-        let all = conditions | candidate.narrow(self.needs());
-        let first = if self.eager || self.scan.conditions.entries.is_empty() {
-            all
-        } else {
-            conditions
-        };
-        if !self.read(&candidate.block, first) {
+        let block = &candidate.block;
+        let conditions = &self.scan.conditions;
+        let (dictionaries, rows) = (conditions.dictionaries(), candidate.narrow(conditions.needs()));
+        if !self.read(block, dictionaries) || self.scan.conditions.rule_out(self.reader.decoded())? {
             return Ok(false);
         }
-        let rows = self.scan.conditions.rows(&self.block, candidate.rows(&self.block))?;
-        if rows.as_ref().map_or(self.block.len, Vec::len) == 0 {
+        if !self.read(block, rows | kinds_of(candidate)) {
             return Ok(false);
         }
-        if first.implied() != all.implied() && !self.read(&candidate.block, all) {
+        let decoded = self.reader.decoded();
+        let rows = self.scan.conditions.passing(decoded, candidate.rows(decoded))?;
+        if rows.as_ref().map_or(decoded.len, Vec::len) == 0 || !self.read(block, candidate.narrow(self.needs())) {
             return Ok(false);
         }
         self.open = Some(Open {
-            at: candidate.block.clone(),
+            at: block.clone(),
             rows,
             next: 0,
         });
@@ -141,17 +132,21 @@ impl BlockRows {
 
     /// What the output is made of.
     fn needs(&self) -> Need {
-        self.scan.columns.iter().fold(Need::NOTHING, |need, c| need | c.needs())
+        self.scan.sources().fold(Need::NOTHING, |need, c| need | c.needs())
     }
 
+    /// Decodes what is needed beyond what was decoded of this block before.
     fn read(&mut self, block: &BlockRef, need: Need) -> bool {
-        self.metrics.bytes.add(bytes_for(block, need));
-        match self.reader.read(block, need) {
+        let before = self.reader.have(block);
+        if before.contains(need.implied()) && before != Need::NOTHING {
+            return true;
+        }
+        let images = need.implied().beyond(before).intersects(Need::IMAGES);
+        self.metrics.bytes.add(bytes_for(block, need.implied().beyond(before)));
+        match self.reader.add(block, need) {
             Ok(decoded) => {
-                // What was decoded before goes back to the reader, which uses its memory again.
-                std::mem::swap(&mut self.block, decoded);
-                if need.intersects(Need::IMAGES) {
-                    self.scan.case.resolve(&mut self.block);
+                if images {
+                    self.scan.case.resolve(decoded);
                 }
                 true
             }
@@ -165,8 +160,10 @@ impl BlockRows {
     /// The next rows of the open block.
     fn batch(&mut self) -> Result<Option<RecordBatch>> {
         let Some(open) = &mut self.open else { return Ok(None) };
+        let block = self.reader.decoded();
         let per_batch = (VALUES_PER_BATCH / self.scan.columns.len().max(1)).clamp(MIN_ROWS, MAX_ROWS);
-        let total = open.rows.as_ref().map_or(self.block.len, Vec::len);
+        let total = open.rows.as_ref().map_or(block.len, Vec::len);
+        let per_batch = if self.scan.groups.is_some() { total } else { per_batch };
         let end = total.min(open.next.saturating_add(per_batch.min(self.left)));
         let range = open.next..end;
         if range.is_empty() {
@@ -179,7 +176,10 @@ impl BlockRows {
             None => Rows::All(range),
         };
         let host = host_name(&open.at.header().about.host);
-        let array = |c: &Column| c.array(&self.block, host, &rows);
+        if let Some(groups) = &self.scan.groups {
+            return groups.batch(block, host, &rows).map(Some);
+        }
+        let array = |c: &Column| c.array(block, host, &rows);
         let arrays = self.scan.columns.iter().map(array).collect::<Result<Vec<_>, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
         Ok(Some(RecordBatch::try_new_with_options(

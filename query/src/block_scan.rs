@@ -17,6 +17,7 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, ReplaceChildrenOptions, StatisticsArgs,
 };
 
+use crate::block_groups::Groups;
 use crate::block_rows::BlockRows;
 use crate::column::{self, Column};
 use crate::filter::Conditions;
@@ -24,12 +25,14 @@ use crate::prune::Candidate;
 use crate::source::CaseSource;
 
 /// What a scan gives out.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Scan {
     /// Where it comes from.
     pub(crate) case: Arc<CaseSource>,
     /// The columns, in the order of the output.
     pub(crate) columns: Vec<Column>,
+    /// Given out instead of rows: groups of them.
+    pub(crate) groups: Option<Groups>,
     /// The conditions that rows must pass.
     pub(crate) conditions: Conditions,
     /// No more rows than this are wanted from a partition.
@@ -41,7 +44,17 @@ pub(crate) struct Scan {
 impl Scan {
     /// Whether every row of the candidates' wanted event types passes and is given out.
     fn is_whole(&self) -> bool {
-        self.conditions.entries.is_empty() && self.conditions.ranges.is_empty() && self.limit.is_none()
+        self.conditions.entries.is_empty()
+            && self.conditions.rows.is_empty()
+            && self.limit.is_none()
+            && self.groups.is_none()
+    }
+
+    /// The columns that the output is made of.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &Column> {
+        let of_groups = self.groups.iter().flat_map(Groups::columns);
+        let of_rows = self.columns.iter().filter(|_| self.groups.is_none());
+        of_groups.chain(of_rows)
     }
 }
 
@@ -62,6 +75,20 @@ impl BlockScan {
         let schema = Arc::new(column::schema(&scan.columns));
         let mut equivalence = EquivalenceProperties::new(schema.clone());
         equivalence.add_orderings(orderings(&scan.columns, &schema, sorted));
+        BlockScan::over(scan, partitions, equivalence)
+    }
+
+    /// The same scan giving out groups of its rows.
+    pub(crate) fn grouped(&self, groups: Groups) -> BlockScan {
+        let equivalence = EquivalenceProperties::new(groups.schema.clone());
+        let scan = Scan {
+            groups: Some(groups),
+            ..Scan::clone(&self.scan)
+        };
+        BlockScan::over(scan, self.partitions.clone(), equivalence)
+    }
+
+    fn over(scan: Scan, partitions: Vec<Arc<[Candidate]>>, equivalence: EquivalenceProperties) -> BlockScan {
         let properties = PlanProperties::new(
             equivalence,
             Partitioning::UnknownPartitioning(partitions.len()),
@@ -80,6 +107,16 @@ impl BlockScan {
             properties: Arc::new(properties),
             metrics,
         }
+    }
+
+    /// Whether it gives out all rows that pass, as rows.
+    pub(crate) fn gives_rows(&self) -> bool {
+        self.scan.groups.is_none() && self.scan.limit.is_none()
+    }
+
+    /// A column of its output.
+    pub(crate) fn column(&self, index: usize) -> Option<&Column> {
+        self.scan.columns.get(index)
     }
 
     fn candidates(&self, partition: Option<usize>) -> impl Iterator<Item = &Candidate> {
@@ -139,12 +176,24 @@ impl DisplayAs for BlockScan {
             self.scan.blocks,
             self.partitions.len()
         )?;
-        let names: Vec<_> = self.scan.columns.iter().map(Column::name).collect();
-        write!(f, " columns=[{}]", names.join(", "))?;
-        let Conditions { kinds, entries, ranges } = &self.scan.conditions;
+        let names = |columns: &[Column]| columns.iter().map(Column::name).collect::<Vec<_>>().join(", ");
+        match &self.scan.groups {
+            None => write!(f, " columns=[{}]", names(&self.scan.columns))?,
+            Some(groups) => {
+                write!(f, " groups=[{}]", names(&groups.keys))?;
+                list(f, "results", &groups.aggregates)?;
+            }
+        }
+        let Conditions {
+            kinds,
+            entries,
+            ranges,
+            rows,
+        } = &self.scan.conditions;
         list(f, "heads", kinds)?;
-        list(f, "entries", entries)?;
         list(f, "ranges", ranges)?;
+        list(f, "entries", entries)?;
+        list(f, "rows", rows)?;
         self.scan.limit.map_or(Ok(()), |limit| write!(f, " limit={limit}"))
     }
 }

@@ -86,6 +86,7 @@ impl TableProvider for BlockTable {
         let scan = Scan {
             case: self.case.clone(),
             columns,
+            groups: None,
             conditions,
             limit,
             blocks: self.blocks.len(),

@@ -181,6 +181,15 @@ impl Column {
         }
     }
 
+    /// The part of a block that has all values of it, where that can be decoded without the rows.
+    pub(crate) fn dictionary(&self) -> Need {
+        match self {
+            Column::ProcessKey => Need::IMAGES,
+            Column::Field(f) if f.domain() == Domain::Process => Need::IMAGES | f.reads,
+            _ => Need::NOTHING,
+        }
+    }
+
     /// The only event type with values, where there is one.
     pub(crate) fn only_kind(&self) -> Option<EventType> {
         let Column::Field(f) = self else { return None };

@@ -13,6 +13,18 @@ pub enum QueryError {
     /// The statement is wrong: its syntax, a name, a type, or what it computes.
     #[error("{0}")]
     Statement(String),
+    /// The statement is wrong at a place of its text.
+    #[error("{message} (line {line}, column {column})")]
+    Located {
+        /// What is wrong.
+        message: String,
+        /// Line of the statement, from 1.
+        line: u64,
+        /// Character of the line, from 1.
+        column: u64,
+        /// The text of that line.
+        text: String,
+    },
     /// A statement that would change something: cases and exports are only read.
     #[error("{0}: cases and exports are only read")]
     ReadOnly(String),
@@ -50,17 +62,48 @@ pub enum QueryError {
 impl QueryError {
     /// Whether the statement has to be written differently.
     pub fn is_usage(&self) -> bool {
-        matches!(self, QueryError::Statement(_) | QueryError::ReadOnly(_))
+        matches!(
+            self,
+            QueryError::Statement(_) | QueryError::Located { .. } | QueryError::ReadOnly(_)
+        )
     }
 
-    /// Tells where in the statement the mistake is, unless the message does.
+    /// The line of the statement that is wrong, and the character in it, from 1.
+    pub fn place(&self) -> Option<(&str, u64)> {
+        match self {
+            QueryError::Located { text, column, .. } if !text.is_empty() => Some((text, *column)),
+            _ => None,
+        }
+    }
+
+    /// Adds the text of the line to an error that knows its place in this statement.
+    pub(crate) fn in_statement(mut self, statement: &str) -> QueryError {
+        if let QueryError::Located { line, text, .. } = &mut self {
+            let found = usize::try_from(*line)
+                .ok()
+                .and_then(|n| statement.lines().nth(n.checked_sub(1)?));
+            *text = found.unwrap_or_default().to_owned();
+        }
+        self
+    }
+
+    /// Tells where in the statement the mistake is, unless that is known.
     fn at(self, place: Option<Span>) -> QueryError {
         match (self, place) {
-            (QueryError::Statement(message), Some(place)) if !message.ends_with(')') => {
+            (QueryError::Statement(message), Some(place)) => {
                 let Location { line, column } = place.start;
-                QueryError::Statement(format!("{message} (line {line}, column {column})"))
+                QueryError::located(message, line, column)
             }
             (error, _) => error,
+        }
+    }
+
+    fn located(message: String, line: u64, column: u64) -> QueryError {
+        QueryError::Located {
+            message,
+            line,
+            column,
+            text: String::new(),
         }
     }
 
@@ -107,7 +150,7 @@ fn from_shared(error: &DataFusionError) -> QueryError {
         E::Context(_, inner) => from_shared(inner),
         E::Shared(inner) => from_shared(inner),
         E::SchemaError(inner, _) => QueryError::Statement(schema_message(inner)),
-        E::SQL(parser, _) => QueryError::Statement(parser_message(parser)),
+        E::SQL(parser, _) => from_parser(parser),
         E::Plan(message) | E::NotImplemented(message) | E::Execution(message) | E::Configuration(message) => {
             QueryError::Statement(line(message))
         }
@@ -138,11 +181,23 @@ fn from_arrow(error: &ArrowError) -> QueryError {
     }
 }
 
-fn parser_message(error: &ParserError) -> String {
-    match error {
+/// The parser tells the place at the end of its message.
+fn from_parser(error: &ParserError) -> QueryError {
+    let message = match error {
         ParserError::ParserError(message) | ParserError::TokenizerError(message) => line(message),
-        ParserError::RecursionLimitExceeded => "too deeply nested".to_owned(),
-    }
+        ParserError::RecursionLimitExceeded => return QueryError::Statement("too deeply nested".to_owned()),
+    };
+    let place = || {
+        let (message, place) = message.rsplit_once(" at Line: ")?;
+        let (line, column) = place.split_once(", Column: ")?;
+        let column = column.trim_end_matches(|c: char| !c.is_ascii_digit());
+        Some(QueryError::located(
+            message.to_owned(),
+            line.parse().ok()?,
+            column.parse().ok()?,
+        ))
+    };
+    place().unwrap_or(QueryError::Statement(message))
 }
 
 fn schema_message(error: &SchemaError) -> String {

@@ -2,13 +2,13 @@
 //!
 //! A condition on one column that belongs to dictionary entries is evaluated by DataFusion's own expression once per
 //! entry of a block, and rows only look up the result: every function and operator that DataFusion knows can be pushed
-//! down this way. What heads say of a block rules it out before it is read: see [`crate::prune`].
+//! down this way. Conditions on numbers and times of rows are evaluated before any other column of the row is computed. What heads say of a block rules it out before it is read: see [`crate::prune`].
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, new_null_array};
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, new_null_array};
 use arrow::compute::concat;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use ctrace_trace::block::Need;
 use ctrace_trace::block::decoded::Decoded;
 use datafusion::catalog::Session;
@@ -18,14 +18,13 @@ use datafusion::common::{Column as ColumnName, DFSchema, Result};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_expr::PhysicalExpr;
 
-use crate::column::{Column, Per};
-use crate::values::{entry_count, entry_of};
+use crate::column::{self, Column, Per};
+use crate::values::{Rows, entry_count, entry_of};
 
 /// How a condition is handled.
 pub(crate) fn support(filter: &Expr, columns: &[Column]) -> TableProviderFilterPushDown {
     match classify(filter, columns) {
-        Class::Entry(_) => TableProviderFilterPushDown::Exact,
-        Class::Range => TableProviderFilterPushDown::Inexact,
+        Class::Entry(_) | Class::Row { .. } => TableProviderFilterPushDown::Exact,
         Class::Other => TableProviderFilterPushDown::Unsupported,
     }
 }
@@ -33,8 +32,13 @@ pub(crate) fn support(filter: &Expr, columns: &[Column]) -> TableProviderFilterP
 enum Class<'a> {
     /// On this one column, whose values belong to dictionary entries.
     Entry(&'a Column),
-    /// On columns with bounds in the heads.
-    Range,
+    /// On columns whose values cost little to look at.
+    Row {
+        /// These columns.
+        columns: Vec<&'a Column>,
+        /// Whether heads have bounds of all of them.
+        bounded: bool,
+    },
     /// Anything else.
     Other,
 }
@@ -54,27 +58,40 @@ fn classify<'a>(filter: &Expr, columns: &'a [Column]) -> Class<'a> {
         return Class::Other;
     }
     let names = filter.column_refs();
-    let mut used = names.iter().map(|c| columns.iter().find(|x| x.name() == c.name));
-    let Some(Some(first)) = used.next() else {
+    let used = names.iter().map(|c| columns.iter().find(|x| x.name() == c.name));
+    let Some(mut used) = used.collect::<Option<Vec<_>>>() else {
         return Class::Other;
     };
-    match first.per() {
-        Per::Row if first.has_bounds() && used.all(|c| c.is_some_and(Column::has_bounds)) => Class::Range,
-        Per::Row => Class::Other,
-        _ if used.next().is_none() => Class::Entry(first),
+    used.sort_by_key(|c| c.name());
+    match used.as_slice() {
+        [] => Class::Other,
+        [one] if one.per() != Per::Row => Class::Entry(one),
+        all if all.iter().all(|c| is_cheap(c)) => Class::Row {
+            bounded: all.iter().all(|c| c.has_bounds()),
+            columns: used,
+        },
         _ => Class::Other,
     }
 }
 
+/// Whether a column is computed for all rows without much work, and so before it is known which rows are wanted: texts
+/// and lists are not.
+fn is_cheap(column: &Column) -> bool {
+    let data_type = column.data_type();
+    data_type.is_primitive() || data_type == DataType::Boolean
+}
+
 /// The conditions of a scan, by where they can be answered.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Conditions {
     /// On the event type: the heads answer them.
     pub(crate) kinds: Vec<EntryFilter>,
     /// On other dictionary entries.
     pub(crate) entries: Vec<EntryFilter>,
-    /// On `ts` and `seq`: the heads give bounds, DataFusion tests the rows.
+    /// On `ts` and `seq`: bounds in the heads rule blocks out. Rows are tested by `rows`, where they are too.
     pub(crate) ranges: Vec<Expr>,
+    /// On columns of rows.
+    pub(crate) rows: Vec<RowFilter>,
 }
 
 impl Conditions {
@@ -92,22 +109,43 @@ impl Conditions {
                     };
                     list.push(compiled);
                 }
-                Class::Range => out.ranges.push(filter.clone()),
+                Class::Row { columns, bounded } => {
+                    out.rows.push(RowFilter::new(filter, columns, state)?);
+                    if bounded {
+                        out.ranges.push(filter.clone());
+                    }
+                }
                 Class::Other => {}
             }
         }
         Ok(out)
     }
 
-    /// The block columns that [`Self::rows`] looks at, beside the event types.
-    pub(crate) fn needs(&self) -> Need {
-        self.entries
-            .iter()
-            .fold(Need::NOTHING, |need, e| need | e.column.needs())
+    /// The dictionaries that can be had without the rows that refer to them, of those that [`Self::passing`] looks at.
+    pub(crate) fn dictionaries(&self) -> Need {
+        let columns = self.entries.iter().map(|e| &e.column);
+        columns.fold(Need::NOTHING, |need, c| need | c.dictionary())
     }
 
-    /// Of these rows those that pass the conditions on dictionary entries; `None` stands for all rows of the block.
-    pub(crate) fn rows(&self, block: &Decoded, rows: Option<Vec<u32>>) -> Result<Option<Vec<u32>>> {
+    /// Whether no entry of such a dictionary passes.
+    pub(crate) fn rule_out(&self, block: &Decoded) -> Result<bool> {
+        for filter in self.entries.iter().filter(|e| e.column.dictionary() != Need::NOTHING) {
+            if filter.of_block(block)?.none_pass() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The block columns that [`Self::passing`] looks at, beside the event types.
+    pub(crate) fn needs(&self) -> Need {
+        let of_rows = self.rows.iter().flat_map(|r| &r.columns);
+        let columns = self.entries.iter().map(|e| &e.column).chain(of_rows);
+        columns.fold(Need::NOTHING, |need, c| need | c.needs())
+    }
+
+    /// Of these rows those that pass; `None` stands for all rows of the block.
+    pub(crate) fn passing(&self, block: &Decoded, rows: Option<Vec<u32>>) -> Result<Option<Vec<u32>>> {
         let mut rows = rows;
         for filter in &self.entries {
             if rows.as_ref().is_some_and(Vec::is_empty) {
@@ -125,12 +163,18 @@ impl Conditions {
                 None => Some((0..block.len as u32).filter(passes).collect()),
             };
         }
+        for filter in &self.rows {
+            if rows.as_ref().is_some_and(Vec::is_empty) {
+                break;
+            }
+            rows = filter.passing(block, rows)?;
+        }
         Ok(rows)
     }
 }
 
 /// A condition on one column whose values belong to dictionary entries.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct EntryFilter {
     column: Column,
     expr: Arc<dyn PhysicalExpr>,
@@ -146,16 +190,9 @@ impl std::fmt::Display for EntryFilter {
 impl EntryFilter {
     fn new(filter: &Expr, column: &Column, state: &dyn Session) -> Result<EntryFilter> {
         let schema = Arc::new(Schema::new(vec![column.arrow()]));
-        // The condition may name the table (`events.proc_name`); the one-column batch has no table.
-        let unqualified = |e: Expr| match e {
-            Expr::Column(c) => Transformed::yes(Expr::Column(ColumnName::new_unqualified(c.name))),
-            e => Transformed::no(e),
-        };
-        let filter = filter.clone().transform(|e| Ok(unqualified(e)))?.data;
-        let expr = state.create_physical_expr(filter, &DFSchema::try_from(schema.as_ref().clone())?)?;
         Ok(EntryFilter {
             column: column.clone(),
-            expr,
+            expr: over(filter, &schema, state)?,
             schema,
         })
     }
@@ -180,6 +217,65 @@ impl EntryFilter {
     }
 }
 
+/// A condition over batches of these columns. It may name the table (`events.proc_name`); batches have none.
+fn over(filter: &Expr, schema: &SchemaRef, state: &dyn Session) -> Result<Arc<dyn PhysicalExpr>> {
+    let unqualified = |e: Expr| match e {
+        Expr::Column(c) => Transformed::yes(Expr::Column(ColumnName::new_unqualified(c.name))),
+        e => Transformed::no(e),
+    };
+    let filter = filter.clone().transform(|e| Ok(unqualified(e)))?.data;
+    state.create_physical_expr(filter, &DFSchema::try_from(schema.as_ref().clone())?)
+}
+
+/// A condition on columns of rows: the rows that do not pass are left out before other columns are computed.
+#[derive(Clone, Debug)]
+pub(crate) struct RowFilter {
+    columns: Vec<Column>,
+    expr: Arc<dyn PhysicalExpr>,
+    schema: SchemaRef,
+}
+
+impl std::fmt::Display for RowFilter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.expr)
+    }
+}
+
+impl RowFilter {
+    fn new(filter: &Expr, columns: Vec<&Column>, state: &dyn Session) -> Result<RowFilter> {
+        let columns: Vec<Column> = columns.into_iter().cloned().collect();
+        let schema = Arc::new(column::schema(&columns));
+        Ok(RowFilter {
+            expr: over(filter, &schema, state)?,
+            columns,
+            schema,
+        })
+    }
+
+    fn passing(&self, block: &Decoded, rows: Option<Vec<u32>>) -> Result<Option<Vec<u32>>> {
+        let values = {
+            let rows = rows.as_deref().map_or(Rows::All(0..block.len), Rows::Some);
+            // None of them tells the host's name.
+            let arrays = self.columns.iter().map(|c| c.array(block, "", &rows));
+            let batch = RecordBatch::try_new(self.schema.clone(), arrays.collect::<Result<_, _>>()?)?;
+            self.expr.evaluate(&batch)?.into_array(batch.num_rows())?
+        };
+        let values = as_boolean_array(&values)?;
+        // Null is not true.
+        let bits = values
+            .nulls()
+            .map_or_else(|| values.values().clone(), |valid| values.values() & valid.inner());
+        if bits.count_set_bits() == bits.len() {
+            return Ok(rows);
+        }
+        let passing = bits.set_indices_u32();
+        Ok(Some(match rows {
+            Some(rows) => passing.filter_map(|i| rows.get(i as usize).copied()).collect(),
+            None => passing.collect(),
+        }))
+    }
+}
+
 /// Which dictionary entries pass.
 pub(crate) struct Mask {
     bits: Vec<bool>,
@@ -201,6 +297,10 @@ impl Mask {
             Some(i) => self.bits.get(i as usize).copied().unwrap_or(self.none),
             None => self.none,
         }
+    }
+
+    fn none_pass(&self) -> bool {
+        !self.none && self.bits.iter().all(|b| !*b)
     }
 
     fn all(&self) -> bool {

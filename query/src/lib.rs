@@ -6,6 +6,7 @@
 
 mod alerts;
 mod as_of;
+mod block_groups;
 mod block_rows;
 mod block_scan;
 mod block_table;
@@ -19,6 +20,7 @@ pub mod file_output;
 mod filter;
 mod folder;
 mod functions;
+mod group_pushdown;
 pub mod library;
 pub mod output;
 mod process_id;

@@ -9,6 +9,7 @@ use ctrace_trace::case::Case;
 use ctrace_trace::segment::Problem;
 use datafusion::catalog::TableProvider;
 use datafusion::common::config::ConfigNonZeroUsize;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
@@ -22,6 +23,7 @@ use crate::cancel::Cancel;
 use crate::error::QueryError;
 use crate::folder;
 use crate::functions::{self, FunctionInfo, Lineage};
+use crate::group_pushdown::GroupPushdown;
 use crate::source::CaseSource;
 use crate::statement;
 use crate::tables::{ColumnInfo, Table};
@@ -206,7 +208,13 @@ impl Session {
         if let Some(limit) = options.memory_limit {
             environment = environment.with_memory_limit(limit, 1.0);
         }
-        let context = SessionContext::new_with_config_rt(config, Arc::new(environment.build()?));
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(Arc::new(environment.build()?))
+            .with_default_features()
+            .with_physical_optimizer_rule(Arc::new(GroupPushdown))
+            .build();
+        let context = SessionContext::new_with_state(state);
         let lineage = functions::register(&context);
         let handle = runtime.handle().clone();
         Ok(Session {
@@ -288,7 +296,8 @@ impl Session {
             let frame = self.context.execute_logical_plan(plan).await?;
             Ok::<_, QueryError>(frame.execute_stream().await?)
         };
-        let mut stream = self.handle.block_on(self.cancel.or(start))??;
+        let started = self.handle.block_on(self.cancel.or(start))?;
+        let mut stream = started.map_err(|e| e.in_statement(text))?;
         let schema = stream.schema();
         let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
         // In a task of its own: an operator that computes for long without a pause must not keep the caller from

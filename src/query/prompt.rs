@@ -16,6 +16,7 @@ use signal_hook::iterator::Signals;
 
 use super::complete::Names;
 use super::{Shell, meta};
+use crate::{diagnosis, output};
 
 const HISTORY_LINES: usize = 10_000;
 
@@ -67,7 +68,10 @@ fn run_line(shell: &mut Shell<'_>, line: &str) -> Result<(), QueryError> {
             Ok(()) => {}
             Err(QueryError::Output(e)) => return Err(QueryError::Output(e)),
             Err(e) => {
-                eprintln!("ctrace: {}", escape::text(&e.to_string()));
+                output::note(&escape::text(&e.to_string()));
+                if let Some((line, column)) = e.place() {
+                    output::raw_note(&diagnosis::mark(line, column));
+                }
                 break;
             }
         }

@@ -184,7 +184,7 @@ fn failures_have_their_codes() {
         (code, message.as_str()),
         (
             Some(2),
-            "ctrace: no column `nme`; did you mean `name`? (line 1, column 8)\n"
+            "ctrace: no column `nme`; did you mean `name`? (line 1, column 8)\n    SELECT nme FROM processes\n           ^\n"
         )
     );
     for (statement, name) in [

@@ -3,6 +3,7 @@
 mod damage;
 mod exports;
 mod functions;
+mod grouping;
 mod metrics;
 mod outputs;
 mod pushdown;

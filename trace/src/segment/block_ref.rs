@@ -215,6 +215,20 @@ impl BlockReader {
         BlockReader::default()
     }
 
+    /// What was decoded of this block: nothing, if another one was read since.
+    pub fn have(&self, block: &BlockRef) -> Need {
+        let same = |last: &BlockRef| Arc::ptr_eq(&last.inner, &block.inner);
+        match &self.last {
+            Some(last) if same(last) => self.decoded.have,
+            _ => Need::NOTHING,
+        }
+    }
+
+    /// What was decoded last; of no meaning after an error.
+    pub fn decoded(&self) -> &Decoded {
+        &self.decoded
+    }
+
     /// Reads and decodes what is asked for of a block.
     ///
     /// # Errors
