@@ -97,17 +97,17 @@ pub(super) fn shape(extract: &Extract) -> Result<Shape, NotExpressible> {
         Extract::Constant(bytes) => Ok(Shape::plain(literal::text(bytes))),
         Extract::Apply(transform, inner) => apply(*transform, inner, extract),
         Extract::Concat(parts) => {
-            let texts: Vec<String> = parts.iter().map(|p| unfolded(p)).collect::<Result<_, _>>()?;
+            let texts: Vec<String> = parts.iter().map(unfolded).collect::<Result<_, _>>()?;
             Ok(Shape::plain(format!("({})", texts.join(" || "))))
         }
         Extract::First(parts) => {
-            let texts: Vec<String> = parts.iter().map(|p| unfolded(p)).collect::<Result<_, _>>()?;
+            let texts: Vec<String> = parts.iter().map(unfolded).collect::<Result<_, _>>()?;
             Ok(Shape::plain(format!("coalesce({})", texts.join(", "))))
         }
         Extract::List(parts) => parts.iter().map(shape).collect::<Result<_, _>>().map(Shape::Each),
         Extract::Join(separator, items) => match (separator.as_ref(), items.as_ref()) {
             (Extract::Constant(separator), Extract::List(parts)) => {
-                let texts: Vec<String> = parts.iter().map(|p| unfolded(p)).collect::<Result<_, _>>()?;
+                let texts: Vec<String> = parts.iter().map(unfolded).collect::<Result<_, _>>()?;
                 let separator = literal::text(separator);
                 Ok(Shape::plain(format!("concat_ws({separator}, {})", texts.join(", "))))
             }
