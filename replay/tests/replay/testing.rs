@@ -206,8 +206,8 @@ fn expectations_are_rewritten_and_all_else_stays() {
     assert!(new.starts_with("# A file of tests.\nrules: [rules.yaml]\n"));
     assert!(
         new.contains(
-            "    expect:\n      - rule: Secret\n        count: 1\n        fields: {proc.name: cat, fd.name: /etc/shadow}\n    only: \
-             true   # nothing else\n"
+            "    expect:\n      - rule: Secret\n        count: 1\n        fields: {proc.name: cat, fd.name: /etc/shadow}\n        output: \
+             Secret cat\n    only: true   # nothing else\n"
         ),
         "{new}"
     );

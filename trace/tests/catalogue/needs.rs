@@ -39,6 +39,7 @@ fn arguments(field: &Field) -> Vec<FieldArg> {
             "/srv/data",
             "/data",
             "execID",
+            "/scope",
             "comm",
             "a0",
             "raw",
@@ -99,6 +100,8 @@ fn the_scene_gives_fields_something_to_say() {
         "audit.pid",
         "audit.auid",
         "audit.exe",
+        // The request is about a part of a pod.
+        "ka.target.pod.name",
         "capture.reason",
     ];
     assert_eq!(silent, expected);

@@ -358,7 +358,7 @@ impl World {
                         ("type", Arg::Str(b"container")),
                         ("action", Arg::Str(b"exec_create: sh")),
                         ("exit_code", Arg::Num(1)),
-                        ("raw", Arg::Str(br#"{"Actor":{"Attributes":{"execID":"e1","n":2}}}"#)),
+                        ("raw", Arg::Str(DOCKER_EVENT)),
                     ],
                 )
             },
@@ -447,6 +447,11 @@ impl World {
         }
     }
 }
+
+const DOCKER_EVENT: &[u8] = br#"{"status":"exec_create: sh","id":"c1","from":"web","scope":"local","Actor":{"Attributes":{
+"execID":"e1","n":2,"com.docker.stack.namespace":"s","com.docker.swarm.task":"t","com.docker.swarm.task.id":"1",
+"com.docker.swarm.task.name":"t.1","com.docker.swarm.service.name":"v","com.docker.swarm.node.id":"n1","state.new":"ready",
+"state.old":"down"}}}"#;
 
 /// A request with something to say for every field.
 const K8S_EVENT: &[u8] = include_bytes!("k8s-audit.json");
