@@ -10,6 +10,7 @@ use ctrace_trace::segment::{About, Totals};
 use serde_json::{Value, json};
 
 use crate::imported::{self, ImportedFile};
+use crate::losses;
 use crate::output::{self, size, span, table, time};
 
 /// Arguments of `ctrace info`.
@@ -159,20 +160,13 @@ impl Facts<'_> {
     }
 
     fn loss_text(&self, out: &mut impl Write) -> io::Result<()> {
-        let lost: u64 = self.losses.iter().map(|l| l.count).sum();
         if self.losses.is_empty() {
             return writeln!(out, "losses     none");
         }
-        writeln!(out, "losses     {lost} events in {} gaps", self.losses.len())?;
-        for loss in &self.losses {
-            let (from, to) = (time(loss.from_ts), time(loss.to_ts));
-            writeln!(
-                out,
-                "  {} {} ({}) between {from} and {to}",
-                loss.count,
-                escape::text(&loss.source),
-                class(loss)
-            )?;
+        let total = losses::total(&self.losses);
+        writeln!(out, "losses     {total} in {} gaps", self.losses.len())?;
+        for window in losses::windows(&self.losses) {
+            writeln!(out, "  {}", losses::line(&window))?;
         }
         Ok(())
     }
@@ -231,10 +225,7 @@ impl Facts<'_> {
             "events_by_type": self.types().into_iter().map(|(n, c)| (n, json!(c))).collect::<serde_json::Map<_, _>>(),
             "containers": self.case.late_facts(output::threads()).containers()
                 .map(|c| json!({"id": c.id, "name": c.name, "image": c.image})).collect::<Vec<_>>(),
-            "losses": self.losses.iter().map(|l| json!({
-                "source": l.source, "class": class(l), "count": l.count, "cpu": l.cpu,
-                "from": time(l.from_ts), "to": time(l.to_ts),
-            })).collect::<Vec<_>>(),
+            "losses": self.losses.iter().map(losses::json).collect::<Vec<_>>(),
             "late": self.late.iter().map(|l| json!({
                 "source": l.source, "count": l.count, "delay_ns": l.delay_ns,
             })).collect::<Vec<_>>(),
@@ -276,11 +267,6 @@ fn origin(out: &mut impl Write, about: &About) -> io::Result<()> {
         writeln!(out, "missing    {}: {}", escape::text(what), escape::text(why))?;
     }
     Ok(())
-}
-
-fn class(loss: &Loss) -> String {
-    ctrace_trace::names::value(ctrace_trace::schema::NameSet::GapClass, loss.class)
-        .map_or_else(|| loss.class.to_string(), str::to_owned)
 }
 
 fn or_dash(s: &str) -> &str {

@@ -9,6 +9,7 @@ mod export;
 mod import;
 mod imported;
 mod info;
+mod losses;
 mod output;
 mod progress;
 mod query;
@@ -55,7 +56,7 @@ enum Command {
     Replay(replay::Args),
     /// Tell why a rule fires on an event, or why it does not
     Explain(explain::Args),
-    /// Check that a case and rules give what a certificate says
+    /// Check every byte of a case, or that a case and rules give what a certificate says
     Verify(verify::Args),
     /// Compare the alerts that two versions of rules give, and name the conditions responsible
     Diff(diff::Args),

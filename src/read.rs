@@ -5,7 +5,7 @@ mod records;
 
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -103,6 +103,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let (Some(filter), Some(printer)) = (args.filter(), args.printer()) else {
         return Ok(exit::USAGE);
     };
+    // Before it is opened: what is written meanwhile is looked at again.
+    let mut seen = files(&args.case);
     let mut case = output::open_case(&args.case)?;
     let mut reading = Reading {
         filter,
@@ -119,11 +121,28 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let mut problems = reading.run(&case, args.resolve)?;
     while args.follow && reading.left > 0 && case.segments().iter().any(|s| s.is_open()) {
         thread::sleep(LOOK_AGAIN);
+        let now = files(&args.case);
+        if now == seen {
+            continue;
+        }
+        seen = now;
         case = Case::open(&args.case)?;
         problems.extend(reading.run(&case, args.resolve)?);
     }
+    problems.sort();
+    problems.dedup();
     output::report(&problems);
     Ok(output::exit_code(case.problems().iter().chain(&problems), exit::DONE))
+}
+
+/// The files of a case with their lengths: while these do not change there is nothing new.
+fn files(case: &Path) -> Vec<(PathBuf, u64)> {
+    let folder = std::fs::read_dir(case).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = folder.map(|entry| entry.path()).collect();
+    files.push(case.to_owned());
+    files.sort();
+    let length = |path: &PathBuf| std::fs::metadata(path).map_or(0, |m| m.len());
+    files.into_iter().map(|path| (path.clone(), length(&path))).collect()
 }
 
 impl Args {
@@ -195,6 +214,7 @@ impl Reading {
         self.next = last.head().first_seq.saturating_add(u64::from(last.head().events));
         let progress = Progress::new(case.totals().events.min(self.left));
         let late = (resolve == Resolve::Case).then(|| case.late_facts(output::threads()));
+        problems.extend(late.iter().flat_map(|late| late.problems()).cloned());
         let mut tail = VecDeque::new();
         for block in blocks {
             if self.left == 0 {

@@ -13,7 +13,10 @@ use ctrace_trace::escape;
 use crate::progress::Progress;
 use crate::read::Resolve;
 use crate::rule_files::{self, Selection};
-use crate::{certificate, exit, output, triage};
+use crate::{certificate, exit, losses, output, triage};
+
+/// So many incomplete windows are told; `ctrace info` tells them all.
+const MAX_WINDOWS: usize = 20;
 
 /// Arguments of `ctrace replay`.
 #[derive(clap::Args)]
@@ -96,6 +99,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     output::report(&outcome.problems);
     if !args.quiet {
         output::note(&outcome.to_string());
+        let windows = losses::windows(&outcome.losses);
+        for window in windows.iter().take(MAX_WINDOWS) {
+            output::note(&format!("incomplete: {}", losses::line(window)));
+        }
+        if windows.len() > MAX_WINDOWS {
+            output::note(&format!(
+                "incomplete: {} more windows (ctrace info)",
+                windows.len() - MAX_WINDOWS
+            ));
+        }
         triage::left_out(summary.triage.summary.total)
             .iter()
             .chain(&triage::remarks(summary.suppressions, &summary.triage.summary))

@@ -1,40 +1,200 @@
-//! `ctrace verify`: whether a case and rules give what a certificate says.
+//! `ctrace verify`: whether a case is what was recorded, or gives with rules what a certificate says.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use ctrace_replay::{AlertDigest, Certificate, Engine, Options};
+use ctrace_trace::case::{Case, CheckedSegment, Verification, verify};
 use ctrace_trace::escape;
+use ctrace_trace::segment::{Hex, Problem, ProblemKind, SegmentName};
+use serde_json::{Value, json};
 
-use crate::{certificate, exit, output, rule_files};
+use crate::{certificate, exit, losses, output, rule_files};
 
 /// A certificate may have this many bytes; the largest that is written has some hundred thousand.
 const MAX_CERTIFICATE: u64 = 16 << 20;
 
 /// Arguments of `ctrace verify`.
 #[derive(clap::Args)]
-#[command(override_usage = "ctrace verify [OPTIONS] <CASE> --certificate <FILE> --rules <FILE>...")]
 pub(crate) struct Args {
     /// Case folder or segment file
     case: PathBuf,
-    /// The certificate, as `ctrace replay --certificate` wrote it
-    #[arg(long, value_name = "FILE")]
-    certificate: PathBuf,
+    /// Compare with this certificate, as `ctrace replay --certificate` wrote it; without it every byte of the case is
+    /// checked
+    #[arg(long, value_name = "FILE", requires = "rules")]
+    certificate: Option<PathBuf>,
     /// The rules files, in the order in which they were given to the replay
-    #[arg(short = 'r', long = "rules", required = true, num_args = 1.., value_name = "FILE")]
+    #[arg(short = 'r', long = "rules", requires = "certificate", num_args = 1.., value_name = "FILE")]
     rules: Vec<PathBuf>,
     /// Threads to use; changes the time it takes and nothing else [default: one per CPU]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Option<u32>,
+    /// One JSON object instead of text
+    #[arg(long, conflicts_with = "certificate")]
+    json: bool,
+}
+
+/// Checks the case, or replays and compares.
+pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
+    match &args.certificate {
+        Some(certificate) => compare(args, certificate),
+        None => check(args),
+    }
+}
+
+/// What is known of a file of the case after a check.
+struct Row<'a> {
+    path: &'a Path,
+    /// `None` where it could not be opened as a segment of the case.
+    checked: Option<&'a CheckedSegment>,
+    problems: Vec<&'a Problem>,
+}
+
+impl Row<'_> {
+    fn status(&self) -> &'static str {
+        let own = |p: &&&Problem| p.kind.is_damage() && p.kind != ProblemKind::MissingSegment;
+        match self.checked {
+            _ if self.problems.iter().any(|p| own(&p)) => "damaged",
+            Some(segment) if segment.closed => "ok",
+            _ => "unfinished",
+        }
+    }
+
+    fn name(&self) -> String {
+        escape::text(&self.path.file_name().unwrap_or_default().to_string_lossy())
+    }
+
+    fn number(&self) -> Option<u32> {
+        let named = || {
+            self.path
+                .file_name()
+                .and_then(|n| n.to_str())
+                .and_then(SegmentName::parse)
+        };
+        named().map(|n| n.number).or_else(|| self.checked.map(|s| s.number))
+    }
+}
+
+/// Checks every byte of a case: checksums, digests, the chain of records and of segments, footers, totals and order. 3
+/// where something is wrong.
+fn check(args: &Args) -> anyhow::Result<u8> {
+    let case = output::open_case(&args.case)?;
+    let found = verify(&case);
+    let rows = rows(&found);
+    let missing = missing(&rows);
+    let mut out = output::stdout();
+    if args.json {
+        let json = json_of(&case, &found, &rows, &missing);
+        writeln!(out, "{}", output::visible_json(&serde_json::to_string_pretty(&json)?))?;
+    } else {
+        text(&mut out, &found, &rows, &missing)?;
+    }
+    out.flush()?;
+    let told = |p: &&Problem| !case.problems().contains(p);
+    let new: Vec<Problem> = found.problems.iter().filter(told).cloned().collect();
+    output::report(&new);
+    Ok(output::exit_code(&found.problems, exit::DONE))
+}
+
+fn rows(found: &Verification) -> Vec<Row<'_>> {
+    let checked = found.segments.iter().map(|s| s.path.as_path());
+    let paths: BTreeSet<&Path> = checked.chain(found.problems.iter().map(|p| p.path.as_path())).collect();
+    let row = |path| Row {
+        path,
+        checked: found.segments.iter().find(|s| s.path == path),
+        problems: found.problems.iter().filter(|p| p.path == path).collect(),
+    };
+    paths.into_iter().map(row).collect()
+}
+
+/// Numbers that no file has, between those that there are.
+fn missing(rows: &[Row<'_>]) -> Vec<(u32, u32)> {
+    let numbers: BTreeSet<u32> = rows.iter().filter_map(Row::number).collect();
+    let sorted: Vec<u32> = numbers.into_iter().collect();
+    let holes = sorted.windows(2).filter_map(|pair| match pair {
+        [a, b] if b - a > 1 => Some((a + 1, b - 1)),
+        _ => None,
+    });
+    holes.collect()
+}
+
+fn text(out: &mut impl Write, found: &Verification, rows: &[Row<'_>], missing: &[(u32, u32)]) -> std::io::Result<()> {
+    let mut holes = missing.iter().peekable();
+    for row in rows {
+        while let Some((from, to)) = holes.next_if(|hole| row.number().is_some_and(|n| hole.0 < n)) {
+            match from == to {
+                true => writeln!(out, "{from:06}.ctrace  missing")?,
+                false => writeln!(out, "{from:06}.ctrace to {to:06}.ctrace  missing")?,
+            }
+        }
+        write!(out, "{}  {}", row.name(), row.status())?;
+        if let Some(s) = row.checked {
+            let size = output::size(s.bytes);
+            write!(
+                out,
+                ", {} blocks, {} events, {size}, SHA-256 {}",
+                s.blocks,
+                s.events,
+                Hex(&s.sha256)
+            )?;
+        }
+        writeln!(out)?;
+    }
+    if let Some(first) = rows.iter().find_map(Row::number).filter(|first| *first > 1) {
+        writeln!(
+            out,
+            "begins with segment {first}: those before were rotated away, or taken out"
+        )?;
+    }
+    for window in losses::windows(&found.losses) {
+        writeln!(out, "incomplete: {}", losses::line(&window))?;
+    }
+    let events = found.totals.events;
+    match found.is_intact() {
+        true => writeln!(out, "intact: {events} events in {} segments", rows.len()),
+        false => writeln!(
+            out,
+            "damaged: {events} events in {} segments can be read",
+            found.segments.len()
+        ),
+    }
+}
+
+fn json_of(case: &Case, found: &Verification, rows: &[Row<'_>], missing: &[(u32, u32)]) -> Value {
+    let segments = rows.iter().map(|row| {
+        let checked = row.checked;
+        json!({
+            "file": row.name(),
+            "number": row.number(),
+            "status": row.status(),
+            "sha256": checked.map(|s| Hex(&s.sha256).to_string()),
+            "bytes": checked.map(|s| s.bytes),
+            "blocks": checked.map(|s| s.blocks),
+            "events": checked.map(|s| s.events),
+            "closed": checked.map(|s| s.closed),
+            "problems": row.problems.iter().map(|p| json!({
+                "kind": p.kind.name(), "offset": p.offset, "message": p.message,
+            })).collect::<Vec<_>>(),
+        })
+    });
+    json!({
+        "case_id": case.id().map(|id| id.to_string()),
+        "intact": found.is_intact(),
+        "events": found.totals.events,
+        "segments": segments.collect::<Vec<_>>(),
+        "missing": missing.iter().map(|(from, to)| json!({"from": from, "to": to})).collect::<Vec<_>>(),
+        "losses": losses::windows(&found.losses).iter().map(losses::json).collect::<Vec<_>>(),
+    })
 }
 
 /// Replays and compares. 1 where something differs.
-pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
-    let claimed = Certificate::parse(&text(args)?)
+fn compare(args: &Args, certificate: &Path) -> anyhow::Result<u8> {
+    let claimed = Certificate::parse(&certificate_text(certificate)?)
         .and_then(|certificate| certificate.options().map(|options| (certificate, options)))
-        .map_err(|e| exit::usage(anyhow::anyhow!("certificate {}: {e}", args.certificate.display())))?;
+        .map_err(|e| exit::usage(anyhow::anyhow!("certificate {}: {e}", certificate.display())))?;
     let (claimed, (load, options)) = claimed;
     let Some(rules) = rule_files::load(&args.rules, &load)? else {
         return Ok(exit::USAGE);
@@ -67,10 +227,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     Ok(code)
 }
 
-fn text(args: &Args) -> anyhow::Result<String> {
-    let name = || format!("certificate {}", args.certificate.display());
+fn certificate_text(path: &Path) -> anyhow::Result<String> {
+    let name = || format!("certificate {}", path.display());
     let mut text = Vec::new();
-    File::open(&args.certificate)
+    File::open(path)
         .with_context(name)?
         .take(MAX_CERTIFICATE)
         .read_to_end(&mut text)

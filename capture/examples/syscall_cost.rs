@@ -73,6 +73,7 @@ fn run() -> Result<(), OpenError> {
             costs.1 / base.1,
         );
     }
+    execs()?;
     throughput("getppid", specs(|_| Some(SyscallSpec::PLAIN)), getppid)?;
     throughput(
         "openat+close, with strings and file objects",
@@ -116,6 +117,43 @@ fn getppid() {
 
 fn open_close() {
     drop(File::open("/etc/passwd"));
+}
+
+/// What a start of a program costs with environments of some sizes; no syscall is recorded.
+fn execs() -> Result<(), OpenError> {
+    const SIZES: [usize; 4] = [500, 3_000, 8_000, 100_000];
+    let time = |size: usize| {
+        let mut rounds: Vec<f64> = (0..ROUNDS).map(|_| start_programs(size)).collect();
+        rounds.sort_by(f64::total_cmp);
+        rounds[0]
+    };
+    let base = SIZES.map(time);
+    let mut recording = Recording::start(Vec::new())?;
+    let with = SIZES.map(time);
+    let lost = recording.stop();
+    for ((size, base), with) in SIZES.iter().zip(base).zip(with) {
+        let added = with - base;
+        println!("fork, exec and end with {size} bytes of environment: {base:.1} µs, {added:+.1} µs, {lost} lost");
+    }
+    Ok(())
+}
+
+/// Microseconds that a program takes from its fork to its end.
+fn start_programs(environment: usize) -> f64 {
+    const STARTS: u32 = 200;
+    let variables = (0..environment / 50).map(|i| (format!("VARIABLE{i:06}"), "v".repeat(34)));
+    let variables: Vec<_> = variables.collect();
+    let started = Instant::now();
+    for _ in 0..STARTS {
+        let mut command = std::process::Command::new("/bin/true");
+        command
+            .env_clear()
+            .envs(variables.iter().map(|(name, value)| (name, value)));
+        if let Err(error) = command.status() {
+            eprintln!("/bin/true: {error}");
+        }
+    }
+    started.elapsed().as_secs_f64() * 1e6 / f64::from(STARTS)
 }
 
 /// The median over the rounds of the mean time of a call.

@@ -43,15 +43,17 @@ pub fn run(args: &RecordArgs, name: &str, version: &str) -> u8 {
     match result {
         Ok(outcome) => {
             console.done(args, &outcome);
-            DONE
+            match outcome {
+                Outcome {
+                    failure: None,
+                    full: false,
+                    ..
+                } => DONE,
+                _ => REFUSED,
+            }
         }
         Err(error) => {
             let _ = writeln!(stderr, "{name}: {error}");
-            if let RecordError::Case(e) = &error
-                && e.is_storage_full()
-            {
-                let _ = writeln!(stderr, "{name}: the disk is full; what was recorded before is whole");
-            }
             match error {
                 RecordError::Scope(_) => USAGE,
                 _ => REFUSED,
@@ -102,6 +104,8 @@ impl Console<'_> {
             Notice::Absent(absent) => self.line(&format!("not recorded: {absent}")),
             Notice::Missing(what) => self.line(&format!("this kernel does not tell {what}")),
             Notice::Ready(sources) => self.line(&format!("recording {}", sources.join(", "))),
+            Notice::Shed { what: "", reason } => self.line(&format!("{reason}: all is recorded again")),
+            Notice::Shed { what, reason } => self.line(&format!("{reason}: left out are {what}")),
             Notice::Lost { source, count: 0 } => self.line(&format!("{source}: events were lost")),
             Notice::Lost { source, count } => self.line(&format!("{source}: {count} events were lost")),
         }
@@ -122,6 +126,12 @@ impl Console<'_> {
     fn done(&mut self, args: &RecordArgs, outcome: &Outcome) {
         if let Some(status) = outcome.command.filter(|s| !s.success()) {
             self.line(&format!("the command ended with {status}"));
+        }
+        if let Some(failure) = &outcome.failure {
+            self.line(&failure.to_string());
+            if failure.is_storage_full() {
+                self.line("there is no more room; what was recorded is whole and says what is missing");
+            }
         }
         let summary = &outcome.summary;
         let late = match outcome.late {

@@ -60,13 +60,25 @@ pub struct RecordArgs {
     #[arg(long, value_parser = duration, value_name = "TIME")]
     pub rotate_every: Option<Duration>,
 
-    /// Keep at most this many segments, or this much in total (4, 10GiB), and delete the oldest
+    /// Keep at most this many segments, or this much in total (4, 10GiB), and delete the oldest; where the disk is full
+    /// they make room too. Without it the recording ends there
     #[arg(long, value_parser = keep, value_name = "N|SIZE")]
     pub keep: Option<Keep>,
 
-    /// Docker engine's socket [default: $DOCKER_HOST, else unix:///var/run/docker.sock]
+    /// Use at most this many hundredths of one core; where more would be needed, leave out reads, writes and the like, then
+    /// all that is about files, and record that as gaps. Processes, credentials, connections and sockets always stay
+    #[arg(long, value_parser = percent, value_name = "PERCENT")]
+    pub max_cpu: Option<f64>,
+
+    /// The case never has more than this; met like a full disk. Without --keep the last fifth is for what matters most: reads,
+    /// writes and the like are left out, then all that is about files, and recorded as gaps
+    #[arg(long, value_parser = byte_size, value_name = "SIZE")]
+    pub max_disk: Option<u64>,
+
+    /// Socket of a Docker or Podman engine; given more than once, all of them [default: $DOCKER_HOST, else every one that
+    /// is there: /var/run/docker.sock, /run/podman/podman.sock and those of users below /run/user]
     #[arg(long, value_name = "unix://PATH")]
-    pub docker_host: Option<String>,
+    pub docker_host: Vec<String>,
 
     /// How audit records come
     #[arg(long, value_enum, default_value_t, value_name = "MODE")]
@@ -142,6 +154,13 @@ fn byte_size(s: &str) -> Result<u64, String> {
         Err("must be at least 1MiB".to_owned())
     } else {
         Ok(size.as_u64())
+    }
+}
+
+fn percent(s: &str) -> Result<f64, String> {
+    match s.strip_suffix('%').unwrap_or(s).parse::<f64>() {
+        Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent),
+        _ => Err("must be more than 0 and at most 100 (5, 2.5%)".to_owned()),
     }
 }
 

@@ -1,16 +1,51 @@
 //! What the kernel programs are told to record: the declared syscall table in the form of the wire.
 
+use crate::record_args::RecordArgs;
+use crate::recorder::Level;
 use crate::resolver;
 use crate::syscall::call_of;
 use crate::syscall_set::SyscallSet;
 use ctrace_trace::event::EventType;
 use ctrace_trace::schema::{FdUse, Schema};
 use ctrace_trace::syscalls::{self, Category, Lane, Length};
-use ctrace_wire::spec::{CAPTURE_COUNT, Capture, IO_OPCODES, RESULT, SPEC_COUNT, SyscallSpec};
+use ctrace_wire::spec::{CAPTURE_COUNT, Capture, IO_OPCODES, PRIORITY, RESULT, SPEC_COUNT, SyscallSpec};
 
 /// `execve` and `execveat` with the position of `argv`, which a failed call still shows; of 64-bit programs only, as the
 /// kernel programs follow pointers of that size.
 const EXEC: [(u16, u8); 2] = [(59, 1), (322, 2)];
+
+/// What the arguments ask the kernel programs to record.
+pub(crate) fn recorded(args: &RecordArgs) -> Vec<SyscallSpec> {
+    table(&Schema::current(), &args.syscalls, args.snaplen.bytes > 0)
+}
+
+/// A table without what is left out at a level. What has room of its own is never left out, nor what tells the directory
+/// of a process.
+pub(crate) fn without(table: &[SyscallSpec], level: Level) -> Vec<SyscallSpec> {
+    let schema = Schema::current();
+    let numbers = (0..SPEC_COUNT).map(EventType::syscall);
+    let ids = numbers.chain((0..SPEC_COUNT).map(EventType::compat_syscall));
+    let left = table.iter().zip(ids).map(|(spec, id)| {
+        if spec.flags & PRIORITY == 0 && shed_at(&schema, id).is_some_and(|shed| level >= shed) {
+            SyscallSpec::UNSELECTED
+        } else {
+            *spec
+        }
+    });
+    left.collect()
+}
+
+/// The level from which on a call is left out.
+fn shed_at(schema: &Schema, id: EventType) -> Option<Level> {
+    let declared = schema.get(id)?;
+    let (lane, keeps) = (syscalls::lane(id), resolver::keeps_tables(declared));
+    match syscalls::category(id) {
+        _ if matches!(declared.name.as_str(), "chdir" | "fchdir") || lane == Lane::Priority => None,
+        _ if lane == Lane::Bulk && !keeps && declared.name != "mprotect" => Some(Level::Bulk),
+        Category::File | Category::IoWrite => Some(Level::Files),
+        _ => (lane == Lane::Bulk).then_some(Level::Files),
+    }
+}
 
 /// The whole table: what was asked for, and what the resolver needs to tell processes and descriptors apart, each with
 /// what its declaration needs read through pointers. With `data`, the buffers of what was asked for too.
@@ -168,6 +203,40 @@ mod tests {
             [open, 36, 37].map(|op: usize| only[op] & SELECTED),
             [SELECTED, SELECTED, 0]
         );
+    }
+
+    #[test]
+    fn what_is_left_out_is_the_least_important_first() {
+        let all = made("all", false);
+        let selected = |level, name: &str, compat| without(&all, level)[number(name, compat)].flags & SELECTED != 0;
+        for name in [
+            "execve",
+            "clone",
+            "exit_group",
+            "capset",
+            "connect",
+            "ptrace",
+            "bpf",
+            "chdir",
+            "socket",
+            "mount",
+        ] {
+            for compat in [false, true] {
+                assert!(selected(Level::Files, name, compat), "{name}");
+            }
+        }
+        for name in ["read", "write", "futex", "getppid", "fstat", "munmap", "poll"] {
+            for compat in [false, true] {
+                assert!(!selected(Level::Bulk, name, compat), "{name}");
+            }
+        }
+        for name in ["openat", "close", "dup2", "unlinkat", "pipe2", "fcntl", "mprotect"] {
+            assert!(selected(Level::Bulk, name, false), "{name}");
+            assert!(!selected(Level::Files, name, false), "{name}");
+        }
+        assert_eq!(without(&all, Level::Nothing), all);
+        let priority = |table: &[SyscallSpec]| table.iter().filter(|s| s.flags & PRIORITY != 0).count();
+        assert_eq!(priority(&without(&all, Level::Files)), priority(&all));
     }
 
     #[test]

@@ -602,7 +602,7 @@ fn needs_root_long_command_lines_are_marked_and_cgroups_are_seen() {
         let ino = fs::metadata(&cgroup).unwrap().ino();
         fs::remove_dir(&cgroup).unwrap();
         let _ = Command::new("/bin/true")
-            .args((0..5000).map(|_| "argument"))
+            .args((0..8000).map(|_| "argument"))
             .env("INO", ino.to_string())
             .exec();
         1
@@ -631,6 +631,77 @@ fn needs_root_long_command_lines_are_marked_and_cgroups_are_seen() {
         );
     }
     assert_eq!(seen.len(), 2);
+}
+
+#[test]
+fn needs_root_a_command_line_of_64_kib_lacks_its_last_nul_only() {
+    let Some((pid, _, log)) = record(config(), || {
+        // Two bytes each, its own name included.
+        let _ = Command::new("/bin/true").arg0("t").args((1..32768).map(|_| "a")).exec();
+        1
+    }) else {
+        return;
+    };
+    let argv = log.exec(pid).data(section::EXEC_ARGV).unwrap();
+    assert_eq!(
+        (argv.len(), argv.first(), argv.last()),
+        (65_535, Some(&b't'), Some(&b'a'))
+    );
+}
+
+#[test]
+fn needs_root_variables_are_found_in_long_environments() {
+    let names = ["LD_LIBRARY_PATH", "CHOSEN", "X", "CUT"];
+    let config = Config {
+        env: names.map(|name| name.as_bytes().to_vec()).to_vec(),
+        ..config()
+    };
+    let environment = |more: &[(&'static str, String)]| {
+        let padding = (0..200).map(|i| (format!("PADDING{i}"), "p".repeat(i)));
+        let padding = padding.chain([
+            ("HUGE".to_owned(), "X=not;".repeat(15_000)),
+            ("CHOSENS".to_owned(), "no".to_owned()),
+        ]);
+        let own = more.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        padding.chain(own).collect::<Vec<_>>()
+    };
+    let own = [
+        ("X", "1".to_owned()),
+        ("CHOSEN", "yes".to_owned()),
+        ("LD_LIBRARY_PATH", "/nowhere".to_owned()),
+        ("EMPTY", String::new()),
+    ];
+    let whole = environment(&own);
+    let cut = environment(&[("CUT", "c".repeat(5000))]);
+    let Some((pid, _, log)) = record(config, || {
+        // SAFETY: the child of a test that has no other threads execs at once.
+        let child = unsafe { libc::fork() };
+        let environment = if child == 0 { cut.clone() } else { whole.clone() };
+        if child > 0 {
+            // SAFETY: the status is not asked for.
+            unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+        }
+        let _ = Command::new("/bin/true").env_clear().envs(environment).exec();
+        1
+    }) else {
+        return;
+    };
+    let variables = |pid: u32| {
+        let exec = log.exec(pid);
+        let (_, _, truncated, environment) = exec.sections.iter().find(|s| s.0 == section::EXEC_ENV).unwrap();
+        let text = String::from_utf8_lossy(environment).into_owned();
+        let mut variables: Vec<String> = text.split_terminator('\0').map(str::to_owned).collect();
+        variables.sort();
+        (*truncated, variables)
+    };
+    let (truncated, found) = variables(pid);
+    assert_eq!(found, ["CHOSEN=yes", "LD_LIBRARY_PATH=/nowhere", "X=1"]);
+    assert!(!truncated);
+
+    let child = log.forks.iter().find(|fork| fork.header.tgid == pid).expect("a child");
+    let (truncated, found) = variables(child.child_tgid);
+    assert_eq!(found, [format!("CUT={}", "c".repeat(4091))]);
+    assert!(truncated, "a value that is longer than what is read at once is marked");
 }
 
 #[test]

@@ -3,13 +3,12 @@
 use aya_ebpf::helpers::generated as helper;
 use ctrace_wire::{
     record::{Exec, KIND_EXEC},
-    section::{self, ARGV_MAX, ENV_MAX, STRING_MAX},
+    section::{self, ARGV_MAX, STRING_MAX},
     spec::Lane,
 };
 
 use crate::{
-    file,
-    maps::{self, ScratchFor},
+    environment, file, maps,
     read::{self, embedded, initial_pid, member, offset, own_pid, pointer},
     scope,
     scratch::Writer,
@@ -21,7 +20,7 @@ const PIDTYPE_SID: usize = 3;
 
 pub fn on_exec(task: usize, old_tid: u32, binprm: usize) {
     let cpu = read::cpu();
-    let Some(scratch) = maps::scratch(cpu, ScratchFor::Exec) else {
+    let Some(scratch) = maps::exec_scratch(cpu) else {
         return;
     };
     let (writer, exec) = Writer::start::<Exec>(scratch);
@@ -38,7 +37,7 @@ pub fn on_exec(task: usize, old_tid: u32, binprm: usize) {
         namespaces(exec, task);
     }
     sections(writer, task, binprm);
-    writer.submit(Lane::Priority);
+    writer.submit_exec(Lane::Priority);
 }
 
 #[inline(always)]
@@ -127,11 +126,8 @@ fn sections(writer: Writer, task: usize, binprm: usize) {
     if interp != 0 && interp != filename {
         writer.string::<{ STRING_MAX as u32 }>(section::EXEC_INTERP, 0, interp as u64, false);
     }
+    legacy_cgroup(writer, task);
     let mm = pointer!(task, task_mm);
-    let (start, end): (u64, u64) = (member!(mm, mm_env_start, 0), member!(mm, mm_env_end, 0));
-    if end > start {
-        writer.bytes::<{ ENV_MAX as u32 }>(section::EXEC_ENV, 0, start, end - start, true);
-    }
     let file = pointer!(mm, mm_exe_file);
     if file != 0 {
         file::describe(writer, file);
@@ -141,9 +137,29 @@ fn sections(writer: Writer, task: usize, binprm: usize) {
         embedded(pointer!(task, task_fs), offset!(fs_pwd)),
         section::EXEC_CWD,
     );
-    // Last: see the capacity of scratch buffers.
+    // Last, since they may be large: see the capacity of scratch buffers.
+    let (start, end): (u64, u64) = (member!(mm, mm_env_start, 0), member!(mm, mm_env_end, 0));
+    environment::append(writer, start, end);
     let (start, end): (u64, u64) = (member!(mm, mm_arg_start, 0), member!(mm, mm_arg_end, 0));
     if end > start {
-        writer.bytes::<{ ARGV_MAX as u32 }>(section::EXEC_ARGV, 0, start, end - start, true);
+        writer.large::<{ ARGV_MAX as u32 }>(section::EXEC_ARGV, start, end - start);
+    }
+}
+
+/// The task's cgroup in a hierarchy of version 1, where there is one: there containers have cgroups that those of version 2
+/// may not show.
+#[inline(always)]
+fn legacy_cgroup(writer: Writer, task: usize) {
+    let state = pointer!(pointer!(task, task_cgroups), css_set_subsys);
+    let mut node = pointer!(pointer!(state, css_cgroup), cgroup_kn);
+    for level in 0..section::CGROUP_NAMES {
+        let parent = pointer!(node, kernfs_node_parent);
+        // The root has no name.
+        if parent == 0 {
+            break;
+        }
+        let name = pointer!(node, kernfs_node_name);
+        writer.string::<{ section::CGROUP_NAME_MAX as u32 }>(section::CGROUP_NAME, level, name as u64, false);
+        node = parent;
     }
 }

@@ -2,7 +2,7 @@
 //! copied their paths, and once more with their result when they are completed.
 
 use ctrace_wire::{
-    record::{FLAG_UNSEEN, IO_FIXED_FILE, IoComplete, IoSubmit, KIND_IO_COMPLETE, KIND_IO_SUBMIT},
+    record::{FLAG_UNSEEN, Header, IO_FIXED_FILE, IoComplete, IoSubmit, KIND_IO_COMPLETE, KIND_IO_SUBMIT},
     section,
     spec::{IO_OPCODES, Lane, PRIORITY, SELECTED},
 };
@@ -75,22 +75,48 @@ fn lane(asked: u8) -> Lane {
     }
 }
 
-pub fn on_submit(request: usize) {
+/// A record under construction about a request.
+struct Begun<T> {
+    writer: Writer,
+    record: *mut T,
+    opcode: u32,
+    lane: Lane,
+}
+
+/// Begins a record with its header; none where it is not to be recorded.
+#[inline(always)]
+fn begin<T>(request: usize, kind: u8) -> Option<Begun<T>> {
     let opcode = opcode(request);
     let asked = asked(opcode);
     let ids = read::current_ids();
     let flags = scope::flags(ids.tgid);
     if asked & SELECTED == 0 || flags & FLAG_UNSEEN != 0 || ids.tgid == maps::load(&maps::SELF_TGID) {
-        return;
+        return None;
     }
     let cpu = read::cpu();
-    let Some(scratch) = maps::scratch(cpu, ScratchFor::IoUring) else {
+    let (writer, record) = Writer::start::<T>(maps::scratch(cpu, ScratchFor::IoUring)?);
+    // SAFETY: record points into the scratch map, and every record opens with a header.
+    unsafe { *record.cast::<Header>() = read::header(kind, flags, ids, cpu) };
+    Some(Begun {
+        writer,
+        record,
+        opcode,
+        lane: lane(asked),
+    })
+}
+
+pub fn on_submit(request: usize) {
+    let Some(begun) = begin::<IoSubmit>(request, KIND_IO_SUBMIT) else {
         return;
     };
-    let (writer, record) = Writer::start::<IoSubmit>(scratch);
+    let Begun {
+        writer,
+        record,
+        opcode,
+        lane,
+    } = begun;
     // SAFETY: record points into the scratch map, as it does for the functions below.
     unsafe {
-        (*record).header = read::header(KIND_IO_SUBMIT, flags, ids, cpu);
         (*record).request = request as u64;
         (*record).user_data = member!(request, io_user_data, 0u64);
         (*record).opcode = opcode;
@@ -103,7 +129,7 @@ pub fn on_submit(request: usize) {
         }
         on_file(writer, record, request, opcode);
     }
-    writer.submit(lane(asked));
+    writer.submit(lane);
 }
 
 /// Requests with paths, and those without a file.
@@ -241,26 +267,22 @@ pub fn on_complete(request: usize, res: i32) {
     if request == 0 {
         return;
     }
-    let opcode = opcode(request);
-    let asked = asked(opcode);
-    let ids = read::current_ids();
-    let flags = scope::flags(ids.tgid);
-    if asked & SELECTED == 0 || flags & FLAG_UNSEEN != 0 || ids.tgid == maps::load(&maps::SELF_TGID) {
-        return;
-    }
-    let cpu = read::cpu();
-    let Some(scratch) = maps::scratch(cpu, ScratchFor::IoUring) else {
+    let Some(begun) = begin::<IoComplete>(request, KIND_IO_COMPLETE) else {
         return;
     };
-    let (writer, record) = Writer::start::<IoComplete>(scratch);
+    let Begun {
+        writer,
+        record,
+        opcode,
+        lane,
+    } = begun;
     // SAFETY: record points into the scratch map.
     unsafe {
-        (*record).header = read::header(KIND_IO_COMPLETE, flags, ids, cpu);
         (*record).request = request as u64;
         (*record).res = i64::from(res);
     }
     describe(writer, request, opcode, res);
-    writer.submit(lane(asked));
+    writer.submit(lane);
 }
 
 /// The kernel's own view of what the request was about: the file or socket that it made, or that has no descriptor.

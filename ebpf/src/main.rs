@@ -9,6 +9,7 @@
 
 mod capture;
 mod cgroup;
+mod environment;
 mod exec;
 mod file;
 mod io_uring;

@@ -8,12 +8,13 @@ use aya_ebpf::{
 };
 use ctrace_wire::{
     counters::Counters,
+    env::Names,
     offsets::Offsets,
     scope::{PAGE, PIDS, Scope},
     spec::{COMPAT_SPECS, IO_OPCODES, Lane, SPEC_COUNT, SyscallSpec, TABLE_SIZE},
 };
 
-use crate::scratch::Scratch;
+use crate::scratch::{ExecScratch, Scratch};
 
 // BPF_RB_NO_WAKEUP: user space polls on a timer. A wake-up per record costs more than the record.
 const NO_WAKEUP: u64 = 1;
@@ -30,6 +31,9 @@ static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0);
 // may not exceed 32 KiB.
 #[map]
 static SCRATCH: Array<Scratch> = Array::with_max_entries(SCRATCH_KINDS, 0);
+// One entry per CPU.
+#[map]
+static EXEC_SCRATCH: Array<ExecScratch> = Array::with_max_entries(1, 0);
 
 /// Bytes of processes by their ids. User space maps it, and makes it larger than one page where there is a scope.
 #[map]
@@ -59,6 +63,9 @@ pub static SNAPLEN: u32 = 0;
 /// Whose syscalls are recorded.
 #[unsafe(no_mangle)]
 pub static SCOPE: Scope = Scope::EVERYONE;
+/// Variables that are looked for in long environments.
+#[unsafe(no_mangle)]
+pub static ENV_NAMES: Names = Names::NONE;
 /// What to record of each opcode of io_uring.
 #[unsafe(no_mangle)]
 pub static IO_OPS: [u8; IO_OPCODES] = [0; IO_OPCODES];
@@ -75,13 +82,17 @@ pub fn load<T: Copy>(global: &'static T) -> T {
 pub enum ScratchFor {
     Syscall = 0,
     Enter = 1,
-    Exec = 2,
-    Cgroup = 3,
-    IoUring = 4,
+    Cgroup = 2,
+    IoUring = 3,
 }
 
 pub fn scratch(cpu: u32, owner: ScratchFor) -> Option<*mut Scratch> {
     SCRATCH.get_ptr_mut(cpu * SCRATCH_KINDS + owner as u32)
+}
+
+/// The buffer of the program that sees execs, which begins as others do and has more room.
+pub fn exec_scratch(cpu: u32) -> Option<*mut Scratch> {
+    Some(EXEC_SCRATCH.get_ptr_mut(cpu)?.cast())
 }
 
 /// Who reads names of cgroups. The programs may interrupt each other on one CPU.

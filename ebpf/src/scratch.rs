@@ -6,17 +6,25 @@
 use aya_ebpf::{cty::c_void, helpers::generated as helper};
 use ctrace_wire::{
     record::{FLAG_SECTIONS_DROPPED, Header},
-    section::{ARG_FAULT, ARG_TRUNCATED, ARGV_MAX, FULL_LEN_UNKNOWN},
+    section::{ARG_FAULT, ARG_TRUNCATED, ARGV_MAX, ENV_MAX, FULL_LEN_UNKNOWN, STRING_MAX},
     spec::Lane,
 };
 
 use crate::maps;
 
-/// Where a section may start; a power of two. The largest section, an exec's command line, comes last, so that this
-/// need not hold it: the buffers take memory for every possible CPU.
+/// Where a section may start; a power of two.
 const CAPACITY: usize = 1 << 15;
 /// Room behind the last start for the largest section.
-const SLACK: usize = ARGV_MAX + 64;
+const SLACK: usize = STRING_MAX + 64;
+/// The same of execs, whose environment and command line come last. No more is given to all, since there are buffers
+/// for every possible CPU.
+const EXEC_CAPACITY: usize = 1 << 17;
+const EXEC_SLACK: usize = ARGV_MAX + 65;
+const _: () = assert!(ENV_MAX <= ARGV_MAX && CAPACITY + ENV_MAX + SECTION_HEADER < EXEC_CAPACITY);
+/// Longest record.
+const MAX: usize = CAPACITY + SLACK;
+/// Longest record of an exec.
+const EXEC_MAX: usize = EXEC_CAPACITY + EXEC_SLACK;
 const SECTION_HEADER: usize = 8;
 
 /// Map value: a write position and the bytes of the record.
@@ -27,6 +35,15 @@ pub struct Scratch {
     part: u32,
     data: [u8; CAPACITY + SLACK],
 }
+
+/// The same with room for an environment and a command line.
+#[repr(C)]
+pub struct ExecScratch {
+    scratch: Scratch,
+    more: [u8; EXEC_MAX - MAX],
+}
+
+const _: () = assert!(size_of::<ExecScratch>() == 8 + EXEC_MAX);
 
 /// Appends to the record in a scratch buffer.
 #[derive(Clone, Copy)]
@@ -47,9 +64,20 @@ impl Writer {
     /// Hands the record to a lane.
     #[inline(always)]
     pub fn submit(self, lane: Lane) {
+        self.submit_up_to::<MAX>(lane);
+    }
+
+    /// Hands the record of an exec to a lane.
+    #[inline(always)]
+    pub fn submit_exec(self, lane: Lane) {
+        self.submit_up_to::<EXEC_MAX>(lane);
+    }
+
+    #[inline(always)]
+    fn submit_up_to<const BOUND: usize>(self, lane: Lane) {
         let mut len = self.position();
-        if len > CAPACITY + SLACK {
-            len = CAPACITY + SLACK;
+        if len > BOUND {
+            len = BOUND;
         }
         // SAFETY: every record opens with a header, and data lies within the map value.
         unsafe {
@@ -74,8 +102,13 @@ impl Writer {
     /// Address of byte `position`; the mask tells the verifier that it lies within the buffer.
     #[inline(always)]
     fn address(self, position: usize) -> *mut u8 {
-        // SAFETY: CAPACITY - 1 bounds the index.
-        unsafe { (&raw mut (*self.0).data).cast::<u8>().add(position & (CAPACITY - 1)) }
+        self.address_below::<CAPACITY>(position)
+    }
+
+    #[inline(always)]
+    fn address_below<const BOUND: usize>(self, position: usize) -> *mut u8 {
+        // SAFETY: a bound is the capacity of the buffer, and the mask keeps the index below it.
+        unsafe { (&raw mut (*self.0).data).cast::<u8>().add(position & (BOUND - 1)) }
     }
 
     #[inline(always)]
@@ -87,8 +120,13 @@ impl Writer {
     /// Start of a new section, if there is room.
     #[inline(always)]
     fn open(self) -> Option<usize> {
+        self.open_below::<CAPACITY>()
+    }
+
+    #[inline(always)]
+    fn open_below<const BOUND: usize>(self) -> Option<usize> {
         let position = self.position();
-        if position >= CAPACITY - SECTION_HEADER {
+        if position >= BOUND - SECTION_HEADER {
             self.mark_dropped();
             return None;
         }
@@ -98,9 +136,14 @@ impl Writer {
     /// Writes the header of the section that starts at `start` and moves behind it.
     #[inline(always)]
     fn close(self, start: usize, kind: u8, arg: u8, len: usize, full_len: u32) {
+        self.close_below::<CAPACITY>(start, kind, arg, len, full_len);
+    }
+
+    #[inline(always)]
+    fn close_below<const BOUND: usize>(self, start: usize, kind: u8, arg: u8, len: usize, full_len: u32) {
         let header = u64::from(kind) | u64::from(arg) << 8 | ((len as u64) & 0xffff) << 16 | u64::from(full_len) << 32;
         // SAFETY: address bounds the index, and eight bytes fit behind it.
-        unsafe { self.address(start & !7).cast::<u64>().write(header) };
+        unsafe { self.address_below::<BOUND>(start & !7).cast::<u64>().write(header) };
         self.set_position((start + SECTION_HEADER + len + 7) & !7);
     }
 
@@ -137,10 +180,31 @@ impl Writer {
         self.bytes_up_to::<MAX>(kind, arg, address, len, u64::from(MAX), user);
     }
 
+    /// Appends `len` bytes of user memory, at most `MAX`, to the record of an exec; behind them such sections only.
+    #[inline(always)]
+    pub fn large<const MAX: u32>(self, kind: u8, address: u64, len: u64) {
+        self.bytes_below::<EXEC_CAPACITY, MAX>(kind, 0, address, len, u64::from(MAX), true);
+    }
+
     /// Appends `len` bytes of user or kernel memory, at most `limit` and at most `MAX`.
     #[inline(always)]
     pub fn bytes_up_to<const MAX: u32>(self, kind: u8, arg: u8, address: u64, len: u64, limit: u64, user: bool) {
-        let Some(start) = self.open() else { return };
+        self.bytes_below::<CAPACITY, MAX>(kind, arg, address, len, limit, user);
+    }
+
+    #[inline(always)]
+    fn bytes_below<const BOUND: usize, const MAX: u32>(
+        self,
+        kind: u8,
+        arg: u8,
+        address: u64,
+        len: u64,
+        limit: u64,
+        user: bool,
+    ) {
+        let Some(start) = self.open_below::<BOUND>() else {
+            return;
+        };
         let full = if len >= u64::from(FULL_LEN_UNKNOWN) {
             FULL_LEN_UNKNOWN
         } else {
@@ -151,7 +215,7 @@ impl Writer {
         if kept > u64::from(MAX) {
             kept = u64::from(MAX);
         }
-        let to = self.address(start + SECTION_HEADER).cast::<c_void>();
+        let to = self.address_below::<BOUND>(start + SECTION_HEADER).cast::<c_void>();
         // SAFETY: MAX is at most the slack behind the highest address.
         let ret = unsafe {
             if user {
@@ -161,10 +225,10 @@ impl Writer {
             }
         };
         if ret != 0 {
-            self.close(start, kind, arg | ARG_FAULT, 0, full);
+            self.close_below::<BOUND>(start, kind, arg | ARG_FAULT, 0, full);
         } else {
             let arg = if len > kept { arg | ARG_TRUNCATED } else { arg };
-            self.close(start, kind, arg, kept as usize, full);
+            self.close_below::<BOUND>(start, kind, arg, kept as usize, full);
         }
     }
 
@@ -188,16 +252,39 @@ impl Writer {
     /// Adds one string, its NUL included; false when it cannot be read or `limit` bytes are full.
     #[inline(always)]
     pub fn strings_add<const MAX: u32>(self, start: usize, limit: usize, address: u64, user: bool) -> bool {
+        let Some(read) = self.strings_read::<MAX>(start, limit, address, user) else {
+            return false;
+        };
+        self.strings_keep(read);
+        true
+    }
+
+    /// Reads one string to where the next one of the section goes: its length with its NUL, at most `MAX`. It is not part
+    /// of the section unless it is [kept](Self::strings_keep).
+    #[inline(always)]
+    pub fn strings_read<const MAX: u32>(self, start: usize, limit: usize, address: u64, user: bool) -> Option<u64> {
         let part = self.part();
         if part >= start + SECTION_HEADER + limit || part >= CAPACITY {
-            return false;
+            return None;
         }
         let read = self.read_string::<MAX>(part, address, user);
         if read <= 0 || read > i64::from(MAX) {
-            return false;
+            return None;
         }
-        self.set_part(part + read as usize);
-        true
+        Some(read as u64)
+    }
+
+    /// The first eight bytes of the string that was read last. What is behind its NUL means nothing.
+    #[inline(always)]
+    pub fn strings_word(self) -> u64 {
+        // SAFETY: address bounds the index, and eight bytes fit behind it.
+        unsafe { self.address(self.part()).cast::<u64>().read_unaligned() }
+    }
+
+    /// Keeps the string that was read last.
+    #[inline(always)]
+    pub fn strings_keep(self, read: u64) {
+        self.set_part(self.part() + read as usize);
     }
 
     /// Ends the section; `whole` says that nothing is missing.

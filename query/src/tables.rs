@@ -130,6 +130,12 @@ const GAPS: KindTable = KindTable {
             "When the loss may have begun.",
         ),
         ("to", "to_ts", Some(ParamType::Timestamp), "When it was over."),
+        (
+            "reason",
+            "reason",
+            None,
+            "The option that asked for it, or why events could not be written.",
+        ),
     ],
 };
 

@@ -117,11 +117,14 @@ impl Alert {
     pub fn text_with(&self, extras: Extras<'_>) -> String {
         let mut out = self.output();
         if let Some(missing) = &self.incomplete {
+            let lost = match missing.lost {
+                0 => "uncounted".to_owned(),
+                lost => lost.to_string(),
+            };
             // Writing to a string cannot fail.
             let _ = write!(
                 out,
-                " [incomplete: {} events of {} lost near it]",
-                missing.lost,
+                " [incomplete: {lost} events of {} lost near it]",
                 missing.sources.join(", ")
             );
         }
@@ -219,11 +222,13 @@ fn id(case_id: &[u8], seq: u64, ts: u64, rule: &str) -> String {
     hash.update(seq.to_le_bytes());
     hash.update(ts.to_le_bytes());
     hash.update(rule.as_bytes());
-    hash.finalize().iter().fold(String::with_capacity(64), |mut out, b| {
-        // Writing to a string cannot fail.
-        let _ = write!(out, "{b:02x}");
-        out
-    })
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
+    let mut out = String::with_capacity(64);
+    for b in hash.finalize() {
+        out.push(digit(b >> 4));
+        out.push(digit(b & 15));
+    }
+    out
 }
 
 /// The fields of an output with their values. Transformed values have no key, but the fields in them do, as in Falco.

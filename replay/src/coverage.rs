@@ -11,9 +11,9 @@ use ctrace_trace::schema::{EventSpec, Schema};
 use ctrace_trace::segment::{BlockReader, Problem};
 use serde_json::{Value as Json, json};
 
+use crate::engine::confirm;
 use crate::engine::evaluate::{Place, holds};
 use crate::engine::plan::{Plan, Wanted};
-use crate::engine::scan;
 use crate::engine::{Engine, Matching, Options};
 use crate::explain::comparisons;
 use crate::rules::RuleSet;
@@ -132,7 +132,7 @@ impl<'a> Coverage<'a> {
             })
             .collect();
         let plan = Plan::new(&self.formulas, &wanted, &Schema::new(specs), &present);
-        for hit in scan::matches(&plan, block, false) {
+        for hit in confirm::matches(&plan, block, false) {
             nodes
                 .get(hit.rule)
                 .into_iter()

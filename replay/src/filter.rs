@@ -9,8 +9,8 @@ use ctrace_trace::schema::{EventSpec, Schema};
 
 use crate::condition::{self, ast::Value};
 use crate::diagnostics::{Diagnostic, Diagnostics, Severity};
+use crate::engine::confirm;
 use crate::engine::plan::{Plan, Wanted};
-use crate::engine::scan;
 use crate::source::{Loc, Origin, Sources, Style, Text};
 use crate::typed::compile::{self, CompileError, ErrorKind, Names};
 use crate::typed::formula::{Formulas, NodeId};
@@ -73,7 +73,10 @@ impl Filter {
         let specs: Vec<EventSpec> = block.kinds.iter().map(|k| EventSpec::clone(&k.spec)).collect();
         let present = specs.iter().map(|s| s.id).collect();
         let plan = self.plan(&Schema::new(specs), &present);
-        scan::matches(&plan, block, true).into_iter().map(|h| h.row).collect()
+        confirm::matches(&plan, block, true)
+            .into_iter()
+            .map(|h| h.row)
+            .collect()
     }
 
     fn plan(&self, schema: &Schema, present: &BTreeSet<EventType>) -> Plan {

@@ -130,7 +130,7 @@ impl Yaml {
         self.nodes.get(id)
     }
 
-    /// The value of a key of a mapping. The first wins where a key is given twice, as in Falco.
+    /// The value of a key of a mapping. No key is given twice.
     pub(crate) fn get(&self, map: NodeId, key: &str) -> Option<NodeId> {
         let Kind::Map(entries) = &self.node(map)?.kind else {
             return None;
@@ -158,9 +158,17 @@ struct Builder<'a> {
     /// Line, column and byte of the place that was looked up last: the next one is mostly a little further.
     last: (usize, usize, usize),
     yaml: Yaml,
-    /// Open collections, each with the key that waits for its value.
-    open: Vec<(NodeId, Option<NodeId>)>,
+    open: Vec<Open>,
     anchors: BTreeMap<usize, NodeId>,
+}
+
+/// A collection that is not at its end.
+struct Open {
+    id: NodeId,
+    /// The key that waits for its value.
+    key: Option<NodeId>,
+    /// The keys of a mapping so far.
+    keys: BTreeSet<String>,
 }
 
 impl Builder<'_> {
@@ -187,7 +195,7 @@ impl Builder<'_> {
         match event {
             Event::Scalar(value, style, anchor, _) => {
                 let node = self.scalar_node(&value, style, at);
-                self.add(node, anchor)
+                self.add(node, anchor, at)
             }
             Event::SequenceStart(anchor, _) => self.open(Kind::Seq(Vec::new()), at, anchor),
             Event::MappingStart(anchor, _) => self.open(Kind::Map(Vec::new()), at, anchor),
@@ -196,10 +204,7 @@ impl Builder<'_> {
                 Ok(())
             }
             Event::Alias(anchor) => match self.anchors.get(&anchor) {
-                Some(&id) if !self.open.iter().any(|(open, _)| *open == id) => {
-                    self.attach(id);
-                    Ok(())
-                }
+                Some(&id) if !self.open.iter().any(|open| open.id == id) => self.attach(id, at),
                 _ => Err(self.error(at, "alias of an unknown anchor, or of what it stands in")),
             },
             _ => Ok(()),
@@ -234,34 +239,44 @@ impl Builder<'_> {
         if self.open.len() >= MAX_DEPTH {
             return Err(self.error(at, "nested too deeply"));
         }
-        self.add(Node { origin: at, kind }, anchor)?;
-        self.open.push((self.yaml.nodes.len() - 1, None));
+        self.add(Node { origin: at, kind }, anchor, at)?;
+        self.open.push(Open {
+            id: self.yaml.nodes.len() - 1,
+            key: None,
+            keys: BTreeSet::new(),
+        });
         Ok(())
     }
 
-    fn add(&mut self, node: Node, anchor: usize) -> Result<(), Diagnostic> {
+    fn add(&mut self, node: Node, anchor: usize, at: Origin) -> Result<(), Diagnostic> {
         let id = self.yaml.nodes.len();
         self.yaml.nodes.push(node);
         if anchor != 0 {
             self.anchors.insert(anchor, id);
         }
-        self.attach(id);
-        Ok(())
+        self.attach(id, at)
     }
 
-    fn attach(&mut self, id: NodeId) {
-        let Some((parent, key)) = self.open.last_mut() else {
+    fn attach(&mut self, id: NodeId, at: Origin) -> Result<(), Diagnostic> {
+        let name = self.yaml.scalar(id).map(|(name, _)| name.to_owned());
+        let Some(open) = self.open.last_mut() else {
             self.yaml.roots.push(id);
-            return;
+            return Ok(());
         };
-        match self.yaml.nodes.get_mut(*parent).map(|n| &mut n.kind) {
+        match self.yaml.nodes.get_mut(open.id).map(|n| &mut n.kind) {
             Some(Kind::Seq(items)) => items.push(id),
-            Some(Kind::Map(entries)) => match key.take() {
-                Some(k) => entries.push((k, id)),
-                None => *key = Some(id),
+            Some(Kind::Map(entries)) => match open.key.take() {
+                Some(key) => entries.push((key, id)),
+                None => {
+                    open.key = Some(id);
+                    if let Some(name) = name.filter(|name| !open.keys.insert(name.clone())) {
+                        return Err(self.error(at, &format!("the key `{name}` is given twice")));
+                    }
+                }
             },
             _ => {}
         }
+        Ok(())
     }
 
     fn error(&self, at: Origin, message: &str) -> Diagnostic {

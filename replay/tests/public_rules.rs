@@ -1,17 +1,16 @@
 //! The public rule set and Falco's own test rules: what Falco loads must load, what it refuses must be refused.
 
-mod skip;
-
 use std::path::{Path, PathBuf};
 
 use ctrace_replay::{Filter, LoadOptions, RuleFile, Verdict, check, load};
+use ctrace_skip::shared;
 
 #[test]
 fn stable_rules_load_whole() {
-    let path = skip::shared().join("data/falco/falco_rules.yaml");
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        return skip::skip("stable_rules_load_whole", "../shared/data/falco is not there");
+    let Some(path) = shared("stable_rules_load_whole", "data/falco/falco_rules.yaml") else {
+        return;
     };
+    let text = std::fs::read_to_string(path).expect("rules");
     match load(
         &[RuleFile {
             name: "falco_rules.yaml",
@@ -31,13 +30,10 @@ fn stable_rules_load_whole() {
 
 #[test]
 fn falco_tests_load_as_in_falco() {
-    let folder = skip::shared().join("data/falco/tests");
-    let Ok(text) = std::fs::read_to_string(folder.join("expect.json")) else {
-        return skip::skip(
-            "falco_tests_load_as_in_falco",
-            "../shared/data/falco/tests is not there",
-        );
+    let Some(folder) = shared("falco_tests_load_as_in_falco", "data/falco/tests") else {
+        return;
     };
+    let text = std::fs::read_to_string(folder.join("expect.json")).expect("what Falco does");
     let cases: serde_json::Value = serde_json::from_str(&text).expect("expect.json is JSON");
     let mut wrong = Vec::new();
     for case in cases.as_array().expect("a list of tests") {
@@ -66,9 +62,10 @@ fn falco_tests_load_as_in_falco() {
 /// Every field of Falco's list either reads something or is named when rules load; none is false without a word.
 #[test]
 fn public_fields_are_read_or_named() {
-    let Ok(text) = std::fs::read_to_string(skip::shared().join("data/falco/falco_fields.txt")) else {
-        return skip::skip("public_fields_are_read_or_named", "../shared/data/falco is not there");
+    let Some(path) = shared("public_fields_are_read_or_named", "data/falco/falco_fields.txt") else {
+        return;
     };
+    let text = std::fs::read_to_string(path).expect("names of fields");
     let (mut read, mut named, mut wrong) = (0, 0, Vec::new());
     for name in text.lines().map(str::trim).filter(|name| !name.is_empty()) {
         let plain = Filter::parse(&format!("{name} exists"));
@@ -124,14 +121,11 @@ fn yaml_files(folder: &Path, out: &mut Vec<PathBuf>) {
 /// Of the public Sigma rules at least 95 % load; the others say which data they would need.
 #[test]
 fn public_sigma_rules_load_or_say_what_they_need() {
+    let Some(folder) = shared("public_sigma_rules_load_or_say_what_they_need", "data/sigma") else {
+        return;
+    };
     let mut paths = Vec::new();
-    yaml_files(&skip::shared().join("data/sigma"), &mut paths);
-    if paths.is_empty() {
-        return skip::skip(
-            "public_sigma_rules_load_or_say_what_they_need",
-            "../shared/data/sigma is not there",
-        );
-    }
+    yaml_files(&folder, &mut paths);
     let texts: Vec<(String, String)> = paths
         .iter()
         .map(|p| (p.display().to_string(), std::fs::read_to_string(p).expect("a rule")))

@@ -41,6 +41,14 @@ fn names_that_nobody_knows() {
 }
 
 #[test]
+fn a_key_that_is_given_twice() {
+    assert_eq!(
+        errors("- rule: r\n  desc: d\n  condition: evt.type = execve\n  output: o\n  condition: evt.type = open\n"),
+        "r.yaml:5:3: error: not YAML: the key `condition` is given twice"
+    );
+}
+
+#[test]
 fn all_files_are_told_about_at_once() {
     let one = rule("evt.type = execve and proc.nmae = x").replace("rule: r", "rule: one");
     let two = rule("fd.num = many")

@@ -111,6 +111,7 @@ impl Writing {
         let spec = Schema::current().get(EventType::GAP).expect("declared").clone();
         let arg = |name: &str| match name {
             "source" => Arg::Str(b"syscalls"),
+            "reason" => Arg::None,
             "count" => Arg::Num(count),
             "from" | "to" => Arg::Num(START as i64),
             _ => Arg::Num(0),

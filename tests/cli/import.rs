@@ -2,26 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use crate::run::{ctrace, file, folder};
-use crate::skip::skip;
-
-fn shared(test: &str, path: &str) -> Option<PathBuf> {
-    let named = std::env::var_os("CTRACE_SHARED").map(PathBuf::from);
-    let places = ["../shared", "../../shared"].map(|p| Path::new(env!("CARGO_MANIFEST_DIR")).join(p));
-    let found = named
-        .into_iter()
-        .chain(places)
-        .map(|p| p.join(path))
-        .find(|p| p.exists());
-    if found.is_none() {
-        skip(test, &format!("../shared/{path} is not there"));
-    }
-    found
-}
+use ctrace_skip::shared;
 
 /// Alerts by rule and by priority.
 type Counts = (BTreeMap<String, u64>, BTreeMap<String, u64>);

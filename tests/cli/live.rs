@@ -9,7 +9,7 @@ use std::process::Command;
 use ctrace_trace::escape;
 
 use crate::run::{Ran, command, ctrace, file, folder, project, run};
-use crate::skip::{is_root, variable};
+use ctrace_skip::{is_root, variable};
 
 /// A program that is called like this must not reach a terminal as it is.
 const EVIL: &[u8] = b"\x1b[31mevil\n\xe2\x80\xaex";

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::cases::{self, HOSTILE, sample};
 use crate::run::{Ran, command, ctrace, file, folder, run};
-use crate::skip::{is_root, skip};
+use ctrace_skip::{is_root, skip};
 
 fn summary(case: &Path, args: &[&str]) -> Ran {
     let command = [OsStr::new("summary"), case.as_os_str()];

@@ -113,6 +113,8 @@ impl EventType {
     pub const SOURCE_FOUND: EventType = EventType(0x1025);
     /// Events were recorded out of order, because they came too late; says how many and by how much.
     pub const LATE: EventType = EventType(0x1026);
+    /// The machine slept: nothing ran, and nothing is missing.
+    pub const SUSPEND: EventType = EventType(0x1027);
     /// A file was imported: which one, its digest, and what became of its contents. Stands behind its events.
     pub const IMPORTED: EventType = EventType(0x1030);
     /// A piece of an imported file that was not understood, as it stood there.

@@ -154,7 +154,8 @@ fn others() -> Vec<EventSpec> {
             Source::Capture,
             &[("reason", Str)],
         ),
-        // `cpu` is -1 where the loss is not of one CPU; `from` and `to` bound when it happened, UTC nanoseconds.
+        // `cpu` is -1 where the loss is not of one CPU; `from` and `to` bound when it happened, UTC nanoseconds; `count` is 0
+        // where nobody can say; `reason` is the option that asked for it, or why events could not be written.
         other(
             EventType::GAP,
             "gap",
@@ -166,6 +167,7 @@ fn others() -> Vec<EventSpec> {
                 ("cpu", Int),
                 ("from", Uint),
                 ("to", Uint),
+                ("reason", Str),
             ],
         ),
         other(
@@ -174,6 +176,7 @@ fn others() -> Vec<EventSpec> {
             Source::Capture,
             &[("delta_ns", Int)],
         ),
+        other(EventType::SUSPEND, "suspend", Source::Capture, &[("slept_ns", Uint)]),
         other(
             EventType::SOURCE_LOST,
             "source_lost",

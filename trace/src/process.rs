@@ -48,9 +48,9 @@ pub struct ProcessImage {
     pub name: Vec<u8>,
     /// Absolute path of the executed file in the host's view of the caller's mount namespace. `proc.exepath`.
     pub exe_path: Vec<u8>,
-    /// The arguments, NUL-separated, the first being `argv[0]`.
+    /// The arguments, NUL-separated, the first being `argv[0]`; `...` at the end of what was cut.
     pub argv: Vec<u8>,
-    /// Selected environment variables, `NAME=value`, NUL-separated.
+    /// Selected environment variables, `NAME=value`, NUL-separated; `...` as the last where more may have been there.
     pub env: Vec<u8>,
     /// Working directory.
     pub cwd: Vec<u8>,

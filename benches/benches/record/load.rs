@@ -1,24 +1,27 @@
 //! What is recorded: loops of system calls that tell what a call cost them.
 
 use std::ffi::CStr;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 /// A file that is there on every host.
 const FILE: &CStr = c"/etc/passwd";
 
-/// Runs a load: so many calls, or for so many seconds. Prints the nanoseconds of one call.
+/// Runs a load: so many calls, which prints the nanoseconds of one; or for so many seconds, which prints their number.
 pub(crate) fn run(name: &str, amount: &str) -> ExitCode {
     let amount: u64 = amount.parse().expect("a number");
     let begun = Instant::now();
     match name {
         "getppid" => (0..amount).for_each(|_| getppid()),
         "files" => (0..amount / 5).for_each(|_| file()),
-        "busy-files" => busy(amount, file),
-        "busy-mixed" => busy(amount, || {
-            file();
-            (0..5).for_each(|_| getppid());
-        }),
+        "busy-files" => println!("{}", 5 * busy(amount, file)),
+        "busy-mixed" => {
+            let steps = busy(amount, || {
+                file();
+                (0..5).for_each(|_| getppid());
+            });
+            println!("{}", 10 * steps);
+        }
         _ => return ExitCode::from(2),
     }
     if !name.starts_with("busy") {
@@ -27,11 +30,41 @@ pub(crate) fn run(name: &str, amount: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn busy(seconds: u64, mut step: impl FnMut()) {
+/// Runs a load once on every core and prints the sum of what they print.
+pub(crate) fn on_every_core(name: &str, amount: &str) -> ExitCode {
+    let myself = std::env::current_exe().expect("a path");
+    let start = |_| {
+        let mut command = Command::new(&myself);
+        command.args(["load", name, amount]).stdout(Stdio::piped());
+        command.spawn().expect("runs")
+    };
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let children: Vec<_> = (0..cores).map(start).collect();
+    let ended = children
+        .into_iter()
+        .map(|child| child.wait_with_output().expect("ends"));
+    let printed = ended.filter_map(|out| String::from_utf8(out.stdout).ok()?.trim().parse::<u64>().ok());
+    println!("{}", printed.sum::<u64>());
+    ExitCode::SUCCESS
+}
+
+/// Repeats a step for so many seconds and counts.
+fn busy(seconds: u64, mut step: impl FnMut()) -> u64 {
     let end = Instant::now() + Duration::from_secs(seconds);
+    let mut steps = 0;
     while Instant::now() < end {
         (0..100).for_each(|_| step());
+        steps += 100;
     }
+    steps
+}
+
+/// Calls that every tool is asked for, to see whether it records. Each fails.
+pub(crate) fn setns(calls: u64) {
+    // SAFETY: there is no such descriptor.
+    (0..calls).for_each(|_| unsafe {
+        libc::setns(-1, 0);
+    });
 }
 
 fn getppid() {

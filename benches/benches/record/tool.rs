@@ -1,190 +1,311 @@
-//! The tools that are compared, and the recorder among them.
+//! The tools that are compared: how each is started, told to end, and what it wrote.
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::io::{BufRead, BufReader, Read};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, ExitCode, Stdio};
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use clap::Parser;
-use ctrace_trace::case::Case;
+use crate::auditd::Auditd;
+use crate::ctrace::Recording;
+use crate::load;
+use crate::process::{Process, is_installed};
+
+/// How long a tool may take until its output shows that it works.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A tool that wrote less may have said no more than that it begins.
+const GREETING: u64 = 256;
 
 /// What watches a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tool {
     Nothing,
-    /// ctrace with this set of syscalls.
-    Ctrace(&'static str),
-    Strace,
+    /// ctrace with these options.
+    Ctrace(&'static [&'static str]),
+    /// strace of the load alone, with these options.
+    Strace(&'static [&'static str]),
+    /// perf trace of all processes, with these options.
+    PerfTrace(&'static [&'static str]),
+    /// bpftrace with this program.
+    Bpftrace(&'static str),
+    /// sysdig, which needs a driver of its own.
+    Sysdig,
+    /// The audit daemon, with a rule about `openat`.
+    Auditd,
 }
 
+/// As near to what ctrace writes as is fair: bpftrace has no six arguments where a call ends, and reads paths where it
+/// begins.
+const ALL_CALLS: &str = r#"
+tracepoint:raw_syscalls:sys_exit /comm != "bpftrace"/ {
+    printf("%llu %d %d %d %d %s %ld %ld\n", nsecs, cpu, pid, tid, uid, comm, args->id, args->ret);
+}
+tracepoint:syscalls:sys_enter_openat /comm != "bpftrace"/ {
+    printf("path %llu %d %d %s\n", nsecs, tid, args->dfd, str(args->filename));
+}"#;
+const ONE_CALL: &str = r#"
+tracepoint:syscalls:sys_exit_setns /comm != "bpftrace"/ { printf("%llu %d %d\n", nsecs, tid, args->ret); }"#;
+
 impl Tool {
-    /// `setns` stands for a set that the load's calls are not in.
-    pub(crate) const ALL: [Tool; 5] = [
+    /// What other tools are measured against.
+    pub(crate) const ALL_OF_CTRACE: Tool = Tool::Ctrace(&["--syscalls", "all"]);
+
+    /// All that run side by side, nothing first. `setns` stands for a set that the loads' calls are not in, `absent` for a
+    /// name that no process has.
+    pub(crate) const TOGETHER: [Tool; 12] = [
         Tool::Nothing,
-        Tool::Ctrace("all"),
-        Tool::Ctrace("security"),
-        Tool::Ctrace("setns"),
-        Tool::Strace,
+        Tool::ALL_OF_CTRACE,
+        Tool::Ctrace(&["--syscalls", "security"]),
+        Tool::Ctrace(&["--syscalls", "setns"]),
+        Tool::Ctrace(&["--syscalls", "all", "--scope", "comm=absent"]),
+        Tool::Strace(&[]),
+        Tool::Strace(&["--seccomp-bpf", "-e", "trace=setns"]),
+        Tool::PerfTrace(&[]),
+        Tool::PerfTrace(&["-e", "setns"]),
+        Tool::Bpftrace(ALL_CALLS),
+        Tool::Bpftrace(ONE_CALL),
+        Tool::Sysdig,
     ];
 
     pub(crate) fn name(self) -> String {
+        let with = |program: &str, options: &[&str]| [&[program], options].concat().join(" ");
         match self {
             Tool::Nothing => "nothing".to_owned(),
-            Tool::Ctrace(set) => format!("ctrace --syscalls {set}"),
-            Tool::Strace => "strace -f".to_owned(),
+            Tool::Ctrace(options) => with("ctrace", options),
+            Tool::Strace(options) => with("strace -f", options),
+            Tool::PerfTrace(options) => with("perf trace -a", options),
+            Tool::Bpftrace(ONE_CALL) => "bpftrace sys_exit_setns".to_owned(),
+            Tool::Bpftrace(_) => "bpftrace sys_exit, paths".to_owned(),
+            Tool::Sysdig => "sysdig -w".to_owned(),
+            Tool::Auditd => "auditd -S openat".to_owned(),
         }
     }
 
-    /// Starts what has to run beside the load.
-    pub(crate) fn start(self, dir: &Path) -> Option<Recording> {
+    fn program(self) -> Option<&'static str> {
         match self {
-            Tool::Ctrace(set) => Some(Recording::start(dir, set)),
-            Tool::Nothing | Tool::Strace => None,
+            Tool::Nothing | Tool::Ctrace(_) => None,
+            Tool::Strace(_) => Some("strace"),
+            Tool::PerfTrace(_) => Some("perf"),
+            Tool::Bpftrace(_) => Some("bpftrace"),
+            Tool::Sysdig => Some("sysdig"),
+            Tool::Auditd => Some("auditd"),
         }
     }
 
-    /// The command that runs a load.
-    pub(crate) fn wrap(self, load: &[&OsStr]) -> Command {
-        let (program, args) = load.split_first().expect("a program");
-        let mut command = Command::new(if self == Tool::Strace {
-            OsStr::new("strace")
-        } else {
-            program
-        });
-        if self == Tool::Strace {
-            command.args(["-f", "-o", "/dev/null"]).arg(program);
+    /// Whether it is to record the calls of the loads.
+    pub(crate) fn is_asked_for_them(self) -> bool {
+        matches!(
+            self,
+            Tool::Strace([]) | Tool::PerfTrace([]) | Tool::Bpftrace(ALL_CALLS) | Tool::Sysdig | Tool::Auditd
+        )
+    }
+
+    /// By how much the work is divided: a part of it tells as much where a tool is two orders slower.
+    pub(crate) fn divide(self) -> u64 {
+        match self {
+            Tool::Strace(_) => 50,
+            tool if tool.is_asked_for_them() => 20,
+            _ => 1,
         }
-        command.args(args);
-        command
+    }
+
+    /// Starts what has to run beside the load and waits until it records.
+    ///
+    /// # Errors
+    /// Why it does not, in one line.
+    pub(crate) fn start(self, dir: &Path) -> Result<Running, String> {
+        if let Some(program) = self.program().filter(|program| !is_installed(program)) {
+            return Err(format!("{program} is not installed"));
+        }
+        let begun = Instant::now();
+        let output = dir.join("output");
+        let _ = std::fs::remove_file(&output);
+        let (watcher, output) = match self {
+            Tool::Nothing | Tool::Strace(_) => (Watcher::None, output),
+            Tool::Ctrace(options) => (Watcher::Ctrace(Recording::start(dir, options)), output),
+            Tool::Auditd => {
+                let auditd = Auditd::start(dir)?;
+                let log = auditd.log();
+                (Watcher::Auditd(auditd), log)
+            }
+            _ => (Watcher::Peer(self.peer(dir, &output)?), output),
+        };
+        Ok(Running {
+            tool: self,
+            watcher,
+            output,
+            said: dir.join("said"),
+            ready: begun.elapsed(),
+        })
+    }
+
+    /// A program that writes to a file; ready when that shows a call which was made meanwhile.
+    fn peer(self, dir: &Path, output: &Path) -> Result<Process, String> {
+        let mut command = Command::new(self.program().unwrap_or_default());
+        let file = |path: &Path| File::create(path).map_err(|e| e.to_string());
+        match self {
+            Tool::PerfTrace(options) => command.args(["trace", "-a", "-o"]).arg(output).args(options),
+            Tool::Bpftrace(program) => command.args(["-e", program]).stdout(file(output)?),
+            _ => command.args(["-v", "-w"]).arg(output),
+        };
+        let said = dir.join("said");
+        command.stdin(Stdio::null()).stderr(file(&said)?);
+        let mut process = Process::start(&mut command, libc::SIGINT).map_err(|e| e.to_string())?;
+        let begun = Instant::now();
+        while std::fs::metadata(output).map_or(0, |file| file.len()) < GREETING {
+            if process.has_ended() || begun.elapsed() > PATIENCE {
+                let said = std::fs::read_to_string(&said).unwrap_or_default();
+                return Err(said.lines().next().unwrap_or("it writes nothing").to_owned());
+            }
+            // Enough to fill the buffer before its output.
+            load::setns(300);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        process.is_ready();
+        Ok(process)
+    }
+
+    /// Whether a line of its output is a call.
+    fn is_event(self, line: &[u8]) -> bool {
+        match self {
+            Tool::Auditd => line.starts_with(b"type=SYSCALL"),
+            Tool::PerfTrace(_) => lost_in(line).is_none(),
+            Tool::Bpftrace(_) => line.first().is_some_and(u8::is_ascii_digit),
+            _ => true,
+        }
     }
 }
 
-/// The recorder, as its small program runs it.
-pub(crate) fn record(args: &[String]) -> ExitCode {
-    #[derive(Parser)]
-    struct Cli {
-        #[command(flatten)]
-        record: ctrace_capture::RecordArgs,
-    }
-    ExitCode::from(ctrace_capture::run(&Cli::parse_from(args).record, "recorder", "bench"))
+enum Watcher {
+    /// Nothing runs beside the load; strace runs it.
+    None,
+    Ctrace(Recording),
+    Peer(Process),
+    Auditd(Auditd),
 }
 
-/// A running recorder; ended when dropped.
-pub(crate) struct Recording {
-    child: Child,
-    ended: bool,
-    /// CPU time that it had taken when it was ready.
-    start: Duration,
-    stderr: BufReader<ChildStderr>,
-    case: PathBuf,
+/// A tool that watches.
+pub(crate) struct Running {
+    tool: Tool,
+    watcher: Watcher,
+    output: PathBuf,
+    /// What it said beside its output.
+    said: PathBuf,
+    /// From its start until it recorded.
+    pub(crate) ready: Duration,
 }
 
-/// What a recording came to.
+/// What a recording came to; what cannot be told is missing.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sum {
     pub(crate) events: u64,
     pub(crate) bytes: u64,
-    pub(crate) lost: u64,
+    pub(crate) lost: Option<u64>,
     /// From when it was ready to its end.
-    pub(crate) cpu: Duration,
+    pub(crate) cpu: Option<Duration>,
+}
+
+impl Running {
+    /// The command that runs a load.
+    pub(crate) fn wrap(&self, load: &[&OsStr]) -> Command {
+        let (program, args) = load.split_first().expect("a program");
+        let mut command = match (&self.watcher, self.tool) {
+            (_, Tool::Strace(options)) => {
+                let mut command = Command::new("strace");
+                command.arg("-f").args(options).arg("-o").arg(&self.output).arg(program);
+                command
+            }
+            (Watcher::Auditd(auditd), _) => auditd.wrap(program),
+            _ => Command::new(program),
+        };
+        command.args(args);
+        command
+    }
+
+    /// Ends it and reads what it wrote; nothing where nothing watched.
+    pub(crate) fn end(self) -> Option<Sum> {
+        let (lost, cpu) = match self.watcher {
+            Watcher::None if self.tool == Tool::Nothing => return None,
+            Watcher::None => (Some(0), None),
+            Watcher::Ctrace(recording) => return Some(recording.end()),
+            Watcher::Peer(mut process) => (None, Some(process.stop())),
+            Watcher::Auditd(auditd) => {
+                let (lost, cpu) = auditd.end();
+                (Some(lost), Some(cpu))
+            }
+        };
+        let mut sum = match self.tool {
+            Tool::Sysdig => of_scap(&self.output, &self.said),
+            tool => of_lines(tool, &self.output),
+        };
+        (sum.lost, sum.cpu) = (lost.or(sum.lost), cpu);
+        let _ = std::fs::remove_file(&self.output);
+        Some(sum)
+    }
+}
+
+fn of_lines(tool: Tool, output: &Path) -> Sum {
+    let mut sum = Sum {
+        lost: Some(0),
+        ..Sum::default()
+    };
+    let Ok(file) = File::open(output) else { return sum };
+    let mut lines = BufReader::with_capacity(1 << 20, file);
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+        sum.events += u64::from(tool.is_event(&line));
+        sum.bytes += line.len() as u64;
+        sum.lost = sum.lost.map(|lost| lost + lost_in(&line).unwrap_or(0));
+        line.clear();
+    }
+    sum
+}
+
+/// `LOST 12 events!` of perf trace, `Lost 12 events` of bpftrace.
+fn lost_in(line: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(line).ok()?;
+    let (_, count) = text.split_once("LOST ").or_else(|| text.split_once("Lost "))?;
+    let (count, _) = count.split_once(" events")?;
+    count.parse().ok()
+}
+
+/// sysdig counts its own events again, those where a call ended.
+fn of_scap(output: &Path, said: &Path) -> Sum {
+    let mut sum = Sum {
+        bytes: std::fs::metadata(output).map_or(0, |file| file.len()),
+        ..Sum::default()
+    };
+    let read = Command::new("sysdig")
+        .arg("-r")
+        .arg(output)
+        .args(["-p", "%evt.num", "evt.dir=<"])
+        .output();
+    sum.events = read.map_or(0, |read| read.stdout.split(|byte| *byte == b'\n').count() as u64);
+    let said = std::fs::read_to_string(said).unwrap_or_default();
+    let drops = said.lines().find_map(|line| line.strip_prefix("Driver Drops:"));
+    sum.lost = drops.and_then(|drops| drops.trim().parse().ok());
+    sum
 }
 
 impl fmt::Display for Sum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.events < 10_000 {
-            return write!(f, "{} events, {} lost", self.events, self.lost);
-        }
+        let lost = self
+            .lost
+            .map_or("losses not told".to_owned(), |lost| format!("{lost} lost"));
         let events = self.events as f64;
-        let (size, cpu) = (self.bytes as f64 / events, self.cpu.as_secs_f64() * 1e6 / events);
-        let millions = events / 1e6;
-        write!(
-            f,
-            "{millions:.2} M events, {} lost, {size:.2} bytes and {cpu:.2} µs of CPU an event",
-            self.lost
-        )
-    }
-}
-
-impl Recording {
-    /// Starts it and waits until it records.
-    pub(crate) fn start(dir: &Path, set: &str) -> Recording {
-        let case = dir.join("case");
-        let myself = std::env::current_exe().expect("a path");
-        let mut command = Command::new(myself);
-        command
-            .arg("recorder")
-            .arg("-o")
-            .arg(&case)
-            .args(["--sources", "syscalls", "--syscalls", set]);
-        let mut child = command.stderr(Stdio::piped()).spawn().expect("runs");
-        let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
-        let mut line = String::new();
-        while !line.contains("recording") {
-            line.clear();
-            assert!(
-                stderr.read_line(&mut line).expect("text") > 0,
-                "the recorder does not start"
-            );
+        match self.events {
+            0..100_000 => write!(f, "{} events, {lost}", self.events)?,
+            _ => write!(f, "{:.2} M events, {lost}", events / 1e6)?,
         }
-        Recording {
-            start: cpu_of(child.id()),
-            child,
-            ended: false,
-            stderr,
-            case,
+        if self.events < 1_000 {
+            return Ok(());
         }
-    }
-
-    /// Ends it and reads what it wrote.
-    pub(crate) fn end(mut self) -> Sum {
-        let cpu = self.stop().saturating_sub(self.start);
-        let mut said = String::new();
-        self.stderr.read_to_string(&mut said).expect("text");
-        let case = Case::open(&self.case).unwrap_or_else(|e| panic!("{e}\n{said}"));
-        let totals = case.totals();
-        let bytes = case.segments().iter().map(|s| s.len()).sum();
-        Sum {
-            events: totals.events,
-            bytes,
-            lost: totals.lost.values().sum(),
-            cpu,
+        write!(f, ", {:.2} bytes", self.bytes as f64 / events)?;
+        match self.cpu {
+            Some(cpu) => write!(f, " and {:.2} µs of CPU an event", cpu.as_secs_f64() * 1e6 / events),
+            None => write!(f, " an event"),
         }
-    }
-
-    /// Stops the recorder and gives the CPU time that it took.
-    fn stop(&mut self) -> Duration {
-        if std::mem::replace(&mut self.ended, true) {
-            return Duration::ZERO;
-        }
-        let pid = self.child.id() as i32;
-        // SAFETY: the pid is a child's that was not waited for; status and usage live through the call.
-        unsafe {
-            let mut usage: libc::rusage = std::mem::zeroed();
-            let mut status = 0;
-            libc::kill(pid, libc::SIGINT);
-            if libc::wait4(pid, &raw mut status, 0, &raw mut usage) != pid {
-                return Duration::ZERO;
-            }
-            [usage.ru_utime, usage.ru_stime]
-                .map(|t| Duration::new(t.tv_sec as u64, t.tv_usec as u32 * 1000))
-                .iter()
-                .sum()
-        }
-    }
-}
-
-/// CPU time of a process so far (`proc(5)`: utime and stime, in ticks of 10 ms).
-fn cpu_of(pid: u32) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a child that runs");
-    let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
-    let ticks: u64 = fields.skip(11).take(2).filter_map(|f| f.parse::<u64>().ok()).sum();
-    Duration::from_millis(ticks * 10)
-}
-
-impl Drop for Recording {
-    fn drop(&mut self) {
-        self.stop();
-        let _ = std::fs::remove_dir_all(&self.case);
     }
 }

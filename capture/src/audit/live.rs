@@ -80,13 +80,14 @@ pub struct AuditSource {
 /// How records come to this reader.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Mode {
-    /// A copy of what a daemon gets, or would get: never in anybody's way, but a reader that is too slow loses records.
-    #[default]
-    Multicast,
-    /// As the kernel's only daemon: while the reader is slow records wait in the kernel, and processes with them.
-    Unicast,
     /// Unicast where no daemon runs, else multicast.
+    #[default]
     Auto,
+    /// A copy of what a daemon gets, or would get: never in anybody's way, but a reader that is too slow loses records.
+    Multicast,
+    /// As the kernel's only daemon: while the reader is slow records wait in the kernel, and processes with them. No other
+    /// daemon can start meanwhile.
+    Unicast,
 }
 
 impl AuditSource {

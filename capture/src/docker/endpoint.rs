@@ -1,11 +1,38 @@
 //! Where the engine listens: what users write in `--docker-host` and `DOCKER_HOST`.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 /// The socket that engines use unless told otherwise.
 pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
+
+/// Podman's, for the whole host.
+const PODMAN_SOCKET: &str = "/run/podman/podman.sock";
+/// Where users have folders with the sockets of their own engines.
+const USERS: &str = "/run/user";
+/// The sockets of users' engines there.
+const USER_SOCKETS: [&str; 2] = ["docker.sock", "podman/podman.sock"];
+
+/// The sockets that are there: Docker's, Podman's, and those of users' own engines. One that leads to another
+/// (`podman-docker` links Docker's to Podman's) counts once.
+pub fn sockets() -> Vec<PathBuf> {
+    let users = fs::read_dir(USERS).into_iter().flatten().flatten();
+    let mut own: Vec<PathBuf> = users
+        .flat_map(|user| USER_SOCKETS.map(|socket| user.path().join(socket)))
+        .collect();
+    own.sort();
+    let mut known = BTreeSet::new();
+    let all = [DEFAULT_SOCKET.into(), PODMAN_SOCKET.into()].into_iter().chain(own);
+    all.filter(|path: &PathBuf| {
+        let is_socket = fs::metadata(path).is_ok_and(|m| m.file_type().is_socket());
+        is_socket && fs::canonicalize(path).is_ok_and(|real| known.insert(real))
+    })
+    .collect()
+}
 
 /// A unix socket on which an engine answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,15 +60,28 @@ pub enum EndpointError {
 }
 
 impl Endpoint {
-    /// Takes the first that is given and not empty: the option, the environment's `DOCKER_HOST`, the default socket.
-    pub fn choose(option: Option<&str>, environment: Option<&str>) -> Result<Endpoint, EndpointError> {
-        let given = [option, environment].into_iter().flatten().find(|s| !s.is_empty());
-        match given {
-            Some(address) => Endpoint::parse(address),
-            None => Ok(Endpoint {
-                path: DEFAULT_SOCKET.into(),
-            }),
+    /// The engines to ask: those of the option, else the environment's `DOCKER_HOST`, else those that are found where Docker
+    /// and Podman listen, and Docker's own place where there is none.
+    ///
+    /// # Errors
+    /// For an address that is none.
+    pub fn choose(
+        options: &[String],
+        environment: Option<&str>,
+        found: impl FnOnce() -> Vec<PathBuf>,
+    ) -> Result<Vec<Endpoint>, EndpointError> {
+        let options: Vec<&str> = options.iter().map(String::as_str).filter(|s| !s.is_empty()).collect();
+        if !options.is_empty() {
+            return options.into_iter().map(Endpoint::parse).collect();
         }
+        if let Some(address) = environment.filter(|s| !s.is_empty()) {
+            return Ok(vec![Endpoint::parse(address)?]);
+        }
+        let mut paths = found();
+        if paths.is_empty() {
+            paths.push(DEFAULT_SOCKET.into());
+        }
+        Ok(paths.into_iter().map(|path| Endpoint { path }).collect())
     }
 
     /// Reads `unix:///path`, or a bare absolute path.
@@ -75,12 +115,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_option_wins_over_the_environment_and_that_over_the_default() {
-        let path = |o, e| Endpoint::choose(o, e).map(|e| e.path().display().to_string());
-        assert_eq!(path(Some("unix:///a"), Some("unix:///b")).as_deref(), Ok("/a"));
-        assert_eq!(path(None, Some("unix:///b")).as_deref(), Ok("/b"));
-        assert_eq!(path(Some(""), Some("/c.sock")).as_deref(), Ok("/c.sock"));
-        assert_eq!(path(None, None).as_deref(), Ok(DEFAULT_SOCKET));
+    fn the_option_wins_over_the_environment_and_that_over_what_is_found() {
+        let paths = |options: &[&str], environment, found: &[&str]| {
+            let options: Vec<String> = options.iter().map(|s| (*s).to_owned()).collect();
+            let found = || found.iter().map(PathBuf::from).collect();
+            let chosen = Endpoint::choose(&options, environment, found).expect("addresses");
+            chosen
+                .iter()
+                .map(|e| e.path().display().to_string())
+                .collect::<Vec<_>>()
+        };
+        let (two, none) = (["/p", "/q"], []);
+        assert_eq!(paths(&["unix:///a", "/c"], Some("unix:///b"), &two), ["/a", "/c"]);
+        assert_eq!(paths(&[], Some("unix:///b"), &two), ["/b"]);
+        assert_eq!(paths(&[""], Some(""), &two), two);
+        assert_eq!(paths(&[], None, &none), [DEFAULT_SOCKET]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::de::Error as _;
 use super::json::nullable;
 
 /// Attributes of a container event that the engine adds to the container's labels.
-const NOT_LABELS: [&str; 8] = [
+const NOT_LABELS: [&str; 10] = [
     "image",
     "name",
     "exitCode",
@@ -18,6 +18,9 @@ const NOT_LABELS: [&str; 8] = [
     "signal",
     "container",
     "podId",
+    // Podman's.
+    "containerExitCode",
+    "containerInspectData",
 ];
 
 /// An event of the engine's `/events` stream.
@@ -25,6 +28,8 @@ const NOT_LABELS: [&str; 8] = [
 pub struct DockerEvent {
     /// When it happened, by the engine's clock: nanoseconds since the Unix epoch.
     pub ts_ns: u64,
+    /// `docker` or `podman`, where that is known; what is imported does not say.
+    pub engine: String,
     /// `container`, `image`, `network`, `volume`, `daemon`, …
     pub kind: String,
     /// `start`, `die`, …; some carry a payload after a colon: `exec_create: sh -c …`, `health_status: unhealthy`.
@@ -84,6 +89,7 @@ impl DockerEvent {
         };
         let attribute = |name: &str| attributes.get(name).cloned().unwrap_or_default();
         Ok(DockerEvent {
+            engine: String::new(),
             ts_ns: match json.time_nano {
                 0 => json.time.saturating_mul(1_000_000_000),
                 ns => ns,

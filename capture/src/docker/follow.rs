@@ -145,7 +145,10 @@ impl Follower {
 
     fn line(&mut self, line: &[u8]) {
         let event = match DockerEvent::parse(line) {
-            Ok(event) => event,
+            Ok(event) => DockerEvent {
+                engine: self.engine.clone(),
+                ..event
+            },
             Err(error) => return self.malformed(error.to_string(), line),
         };
         if !self.seen.is_new(event.ts_ns, line) {

@@ -51,7 +51,10 @@ impl ContainerImages {
             // The inspection may still be under way; the event itself tells the most important.
             let container = Container {
                 id: id.clone(),
-                engine: "docker".to_owned(),
+                engine: match event.engine.as_str() {
+                    "" => "docker".to_owned(),
+                    engine => engine.to_owned(),
+                },
                 name: event.name.clone(),
                 image: event.image.clone(),
                 ..Container::default()

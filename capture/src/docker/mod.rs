@@ -1,4 +1,4 @@
-//! The Docker source: events of the engine, and what it says about containers, over its API socket.
+//! The Docker source: events of an engine (Docker, or Podman through the same API), and what it says about containers, over its API socket.
 //!
 //! Two threads: one only drains the event stream, since an engine drops events silently for a reader that stalls; the
 //! other inspects containers. Both speak a thin HTTP client of this module: the recorder carries no async runtime. The
@@ -6,7 +6,7 @@
 //!
 //! ```no_run
 //! # use ctrace_capture::docker::{DockerMessage, DockerSource, Endpoint};
-//! let endpoint = Endpoint::choose(None, std::env::var("DOCKER_HOST").ok().as_deref())?;
+//! let endpoint = Endpoint::parse("unix:///var/run/docker.sock")?;
 //! let follower = DockerSource::open(endpoint)?.follow(1_795_216_569_000_000_000)?;
 //! for message in follower.messages() {
 //!     if let DockerMessage::Event(event) = message {
@@ -37,12 +37,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use ctrace_trace::container::Container;
 
 pub use body::BodyError;
 pub use client::{Client, DockerError, EngineInfo};
-pub use endpoint::{DEFAULT_SOCKET, Endpoint, EndpointError};
+pub use endpoint::{DEFAULT_SOCKET, Endpoint, EndpointError, sockets};
 pub use event::DockerEvent;
 pub use http::HttpError;
 pub(crate) use images::ContainerImages;
@@ -55,6 +56,9 @@ use outbox::Outbox;
 
 /// How many containers may wait for their inspection; when more do, everything that runs is looked at instead.
 const MAX_JOBS: usize = 4096;
+
+/// How long the engine is asked at the beginning of a recording, which waits for it.
+const MOMENT: Duration = Duration::from_millis(300);
 
 /// What the source has to say. Times are wall-clock nanoseconds since the Unix epoch.
 #[derive(Clone, Debug)]
@@ -123,6 +127,15 @@ impl DockerSource {
     /// What the engine said about itself.
     pub fn info(&self) -> &EngineInfo {
         &self.info
+    }
+
+    /// The containers that run, as far as the engine tells of them in a moment: the others are told of when it is followed.
+    pub fn running(&self) -> Vec<Container> {
+        let begun = Instant::now();
+        let ids = self.client.running().unwrap_or_default();
+        let asked = ids.iter().take_while(|_| begun.elapsed() < MOMENT);
+        let told = asked.filter_map(|id| self.client.inspect(id, &self.info.engine).ok().flatten());
+        told.map(|(container, _)| container).collect()
     }
 
     /// Starts to follow the engine: its events since a time (nanoseconds since the Unix epoch, at most the 256 that it

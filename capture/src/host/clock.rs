@@ -14,6 +14,36 @@ pub fn boot_time_ns() -> u64 {
     read(libc::CLOCK_BOOTTIME)
 }
 
+/// What this process used of all processors so far (`CLOCK_PROCESS_CPUTIME_ID`), nanoseconds.
+pub(crate) fn cpu_time_ns() -> u64 {
+    read(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+/// For how long the machine slept since it started, as two clocks tell of which one goes on meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slept(u64);
+
+impl Slept {
+    /// Until now.
+    pub(crate) fn now() -> Slept {
+        let awake = read(libc::CLOCK_MONOTONIC);
+        Slept(boot_time_ns().saturating_sub(awake))
+    }
+
+    /// How long the machine slept since the last question; `None` where it did not. `now` is a new reading.
+    pub(crate) fn since(&mut self, now: Slept) -> Option<u64> {
+        // Between the readings of the two clocks a thread may lose its processor.
+        const NOTHING_NS: u64 = 100_000_000;
+        let slept = now.0.saturating_sub(self.0);
+        if slept < NOTHING_NS {
+            self.0 = self.0.min(now.0);
+            return None;
+        }
+        self.0 = now.0;
+        Some(slept)
+    }
+}
+
 /// The wall clock (`CLOCK_REALTIME`): nanoseconds since the Unix epoch.
 pub fn utc_ns() -> u64 {
     read(libc::CLOCK_REALTIME)
@@ -180,6 +210,20 @@ fn sample() -> (i64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sleep_is_told_once() {
+        const MS: u64 = 1_000_000;
+        let mut slept = Slept(5_000 * MS);
+        let told = [5_000, 5_090, 4_999, 12_000, 12_001, 12_000].map(|ms| slept.since(Slept(ms * MS)));
+        assert_eq!(told, [None, None, None, Some(7_001 * MS), None, None]);
+        let mut now = Slept::now();
+        assert_eq!(
+            now.since(Slept::now()),
+            None,
+            "the machine does not sleep while it runs tests"
+        );
+    }
 
     const SECOND: u64 = 1_000_000_000;
 

@@ -11,6 +11,8 @@ use super::procfs::{decimal, lines, link, numbers, read, read_trimmed, words};
 
 /// Longest argument list, or environment, that is taken.
 const MAX_STRINGS: u64 = 64 * 1024;
+/// At the end of an argument list or environment of which more was there than is kept.
+pub(crate) const TRUNCATED: &[u8] = b"...";
 /// Largest environment that is searched for the selected variables.
 const MAX_ENVIRONMENT: u64 = 1 << 20;
 /// Most threads of one process that are kept.
@@ -121,6 +123,8 @@ pub fn read_process(pid: u32, clock: &Clock, env: &EnvSelection) -> Option<HostP
         image.argv = read(file("cmdline"), MAX_STRINGS).unwrap_or_default();
         if image.argv.ends_with(b"\0") {
             image.argv.pop();
+        } else if image.argv.len() as u64 == MAX_STRINGS {
+            image.argv.extend(TRUNCATED);
         }
         image.env = env.select(&read(file("environ"), MAX_ENVIRONMENT).unwrap_or_default());
         image.cwd = link(file("cwd")).unwrap_or_default();

@@ -22,8 +22,10 @@ pub(super) enum Class {
     Away = 4,
     /// A record could not be understood.
     Malformed = 5,
-    /// Events could not be written.
-    Unwritten = 6,
+    /// What the mass of calls was left out for a bound; see [`super::share::Level`].
+    ShedBulk = 7,
+    /// The same of files.
+    ShedFiles = 8,
 }
 
 /// A loss between two moments.
@@ -38,6 +40,8 @@ pub(super) struct Gap {
     /// UTC nanoseconds.
     pub(super) from: u64,
     pub(super) to: u64,
+    /// The option that asked for it; empty where the class says it all.
+    pub(super) reason: &'static str,
 }
 
 impl Gap {
@@ -51,6 +55,7 @@ impl Gap {
             Arg::Num(self.cpu),
             num(self.from),
             num(self.to),
+            Arg::text(self.reason.as_bytes()),
         ];
         sink(&Event::bare(ts, EventType::GAP, &args));
     }
@@ -99,6 +104,7 @@ impl RingLosses {
                     cpu: i64::from(total.cpu),
                     from,
                     to,
+                    reason: "",
                 });
             }
         }
@@ -117,6 +123,7 @@ impl RingLosses {
                     cpu: -1,
                     from,
                     to,
+                    reason: "",
                 });
             }
         }
@@ -134,6 +141,7 @@ pub(super) fn undrained(pending: u64, from: u64, to: u64) -> Option<Gap> {
         cpu: -1,
         from,
         to,
+        reason: "",
     })
 }
 
@@ -158,6 +166,7 @@ mod tests {
             cpu: 0,
             from: 100,
             to: 200,
+            reason: "",
         };
         assert_eq!(first, [expected]);
         assert_eq!(losses.check(300, &[total(Lane::Bulk, 0, 5)], 0, 0), []);

@@ -38,13 +38,18 @@ pub(super) struct Lateness {
     /// Not told yet, by source.
     late: BTreeMap<&'static str, Late>,
     total: u64,
+    /// How far the wall clock was set lately, and how many checks ago that still counts: events of both times come.
+    step: (u64, u32),
 }
+
+/// Checks after which nothing of the time before a step comes any more.
+const STEP_CHECKS: u32 = 5;
 
 impl Lateness {
     /// Takes notice of an event that is written now.
     #[inline]
     pub(super) fn note(&mut self, event: &Event<'_>) {
-        if event.ts >= self.newest {
+        if event.ts >= self.newest || self.is_of_other_time(event.ts) {
             self.newest = event.ts;
         } else {
             self.behind(event);
@@ -74,13 +79,19 @@ impl Lateness {
         late.to = late.to.max(event.ts);
     }
 
-    /// The wall clock was set: what comes now may well be older than what was written.
-    pub(super) fn clock_was_set(&mut self) {
-        self.newest = 0;
+    /// The wall clock was set by so much, forwards or backwards: what comes now may well be older than what was written.
+    pub(super) fn clock_was_set(&mut self, delta_ns: i64) {
+        self.step = (delta_ns.unsigned_abs(), STEP_CHECKS);
+    }
+
+    /// Whether a time is that before a step while others are that after it, or the other way around.
+    fn is_of_other_time(&self, ts: u64) -> bool {
+        self.step.1 > 0 && self.newest.saturating_sub(ts) >= self.step.0 / 2
     }
 
     /// What was late since the last call, by source.
     pub(super) fn take(&mut self) -> impl Iterator<Item = Late> + use<> {
+        self.step.1 = self.step.1.saturating_sub(1);
         std::mem::take(&mut self.late).into_values()
     }
 
@@ -117,8 +128,13 @@ mod tests {
             [late("audit", 2, 8, 22, 25), late("syscalls", 1, 1, 29, 29)]
         );
         assert_eq!(lateness.take().count(), 0, "told once");
-        lateness.clock_was_set();
-        note(&mut lateness, 5, EventType::GAP);
+        // Set back by twenty, while events of the time before still come.
+        lateness.clock_was_set(-20);
+        for ts in [10, 31, 11, 32, 12] {
+            note(&mut lateness, ts, EventType::GAP);
+        }
         assert_eq!((lateness.take().count(), lateness.total()), (0, 3));
+        note(&mut lateness, 9, EventType::GAP);
+        assert_eq!((lateness.take().count(), lateness.total()), (1, 4));
     }
 }

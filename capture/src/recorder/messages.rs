@@ -23,6 +23,7 @@ pub(super) enum Message {
     SourceLost { source: &'static str, reason: String },
     SourceFound { source: &'static str, detail: String },
     ClockStep { delta_ns: i64 },
+    Suspend { slept_ns: u64 },
 }
 
 /// Messages by the time they happened; equal times keep the order of arrival.
@@ -101,6 +102,7 @@ pub(super) fn take_docker(
                     cpu: -1,
                     from,
                     to,
+                    reason: "",
                 }),
             );
         }
@@ -112,6 +114,7 @@ pub(super) fn take_docker(
                 cpu: -1,
                 from: from_ns,
                 to: to_ns,
+                reason: "",
             };
             queue.push(to_ns, Message::Gap(gap));
         }
@@ -123,6 +126,7 @@ pub(super) fn take_docker(
                 cpu: -1,
                 from: at_ns,
                 to: at_ns,
+                reason: "",
             };
             queue.push(at_ns, Message::Gap(gap));
         }
@@ -151,6 +155,7 @@ pub(super) fn take_audit(message: AuditMessage, queue: &mut Queue) {
                 cpu: -1,
                 from: from_ns,
                 to: to_ns,
+                reason: "",
             };
             queue.push(to_ns, Message::Gap(gap));
         }
@@ -166,6 +171,7 @@ pub(super) fn take_audit(message: AuditMessage, queue: &mut Queue) {
                 cpu: -1,
                 from: at_ns,
                 to: at_ns,
+                reason: "",
             };
             queue.push(at_ns, Message::Gap(gap));
         }
@@ -199,6 +205,7 @@ pub(super) fn take_log(message: LogMessage, resolver: &mut Resolver, images: &mu
                 cpu: -1,
                 from: from_ns,
                 to: at_ns,
+                reason: "",
             };
             queue.push(at_ns, Message::Gap(gap));
         }
@@ -235,6 +242,10 @@ pub(super) fn emit(
         Message::SourceFound { source, detail } => {
             let args = [Arg::Str(source.as_bytes()), Arg::Str(detail.as_bytes())];
             sink(&Event::bare(ts, EventType::SOURCE_FOUND, &args));
+        }
+        Message::Suspend { slept_ns } => {
+            let slept = i64::try_from(*slept_ns).unwrap_or(i64::MAX);
+            sink(&Event::bare(ts, EventType::SUSPEND, &[Arg::Num(slept)]));
         }
         Message::ClockStep { delta_ns } => sink(&Event::bare(ts, EventType::CLOCK_STEP, &[Arg::Num(*delta_ns)])),
     }

@@ -6,6 +6,7 @@
 //! counted.
 
 mod child;
+mod end;
 mod gaps;
 mod hold;
 mod lateness;
@@ -13,8 +14,11 @@ mod messages;
 mod order;
 mod output;
 mod scope;
+mod share;
+mod shed;
 mod sources;
 mod state;
+mod turn;
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -28,23 +32,22 @@ use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::segment::Tool;
 
 use crate::docker::ContainerImages;
-use crate::docker::logs::LogFollower;
-use crate::host::{Clock, audit_utc_ns, boot_time_ns, hurry, utc_ns};
+use crate::host::{Clock, Slept, audit_utc_ns, hurry, utc_ns};
 use crate::privileges;
 use crate::record_args::RecordArgs;
-use crate::resolver::{self, Resolver};
-use crate::syscall::{Record, SyscallSource};
+use crate::resolver::Resolver;
 
 use child::Observed;
 use gaps::{Gap, RingLosses};
-use hold::Settled;
 use messages::{Message, Queue};
 use order::Waiting;
 use output::Output;
 use scope::Selection;
+pub(crate) use share::Level;
+use shed::Shedding;
 pub use sources::Absent;
 use sources::Sources;
-use state::{Beginning, Known, States};
+use state::{Beginning, States};
 
 /// How often the rings are emptied.
 const TICK: Duration = Duration::from_millis(5);
@@ -94,6 +97,13 @@ pub enum Notice<'a> {
         /// How many; 0 when nobody can say.
         count: u64,
     },
+    /// From now on some calls are not recorded, or are again; gap events say the same.
+    Shed {
+        /// What is not recorded; empty where all is again.
+        what: &'static str,
+        /// The option that asked for it.
+        reason: &'static str,
+    },
     /// How much was recorded so far; about once a second.
     Progress(Summary),
 }
@@ -105,8 +115,12 @@ pub struct Outcome {
     pub summary: Summary,
     /// How the command ended, if one was given and it has ended.
     pub command: Option<ExitStatus>,
-    /// Why it ended: `command`, `duration` or `signal`.
+    /// Why it ended: `command`, `duration`, `signal`, or with a failure `disk full` or `failure`.
     pub reason: &'static str,
+    /// What went wrong with writing the case, where that ended the recording or its end could not be written.
+    pub failure: Option<CaseError>,
+    /// Whether events were lost for lack of room.
+    pub full: bool,
     /// Events lost between kernel and case, as far as they can be counted.
     pub lost: u64,
     /// Events that came too late to be written in order of time.
@@ -116,7 +130,7 @@ pub struct Outcome {
 /// Records until the command ends, the time is over, or `stop` is set.
 ///
 /// # Errors
-/// Where there is nothing to record, or the case cannot be written. What was written before stays readable.
+/// Where there is nothing to record, or the case cannot be begun. What goes wrong later is in the outcome.
 pub fn record(
     args: &RecordArgs,
     tool: Tool,
@@ -135,7 +149,7 @@ pub fn record(
     let missing = sources.syscalls.as_ref().map_or(&[][..], |s| s.missing());
     missing.iter().for_each(|m| notice(Notice::Missing(&m.to_string())));
     let mut recorder = Recorder::new(args, tool, sources)?;
-    recorder.start(began)?;
+    recorder.start(began);
     notice(Notice::Ready(&recorder.sources.names()));
     let command = match Observed::start(&args.command) {
         Some(started) => Some(started.map_err(|source| RecordError::Command {
@@ -144,7 +158,7 @@ pub fn record(
         })?),
         None => None,
     };
-    recorder.run(args, command, stop, notice)
+    Ok(recorder.run(args, command, stop, notice))
 }
 
 struct Recorder {
@@ -159,6 +173,10 @@ struct Recorder {
     clock: Clock,
     losses: RingLosses,
     states: States,
+    shedding: Shedding,
+    slept: Slept,
+    /// When descriptors are to be forgotten, as they change unseen from then on or did so far; boot clock.
+    forget_at: Option<u64>,
 }
 
 impl Recorder {
@@ -173,10 +191,11 @@ impl Recorder {
         let states = States::start(&beginning, &sources, config.rotation, &args.scope).map_err(unwritable)?;
         let writer = CaseWriter::create(&args.output, config, states.opener())?;
         Ok(Recorder {
-            resolver: beginning.resolver(&sources.earlier),
+            resolver: beginning.resolver(&sources),
             output: Output::new(
                 writer,
                 Selection::new(args.scope.clone(), &args.syscalls, args.snaplen.clone()),
+                args.keep.is_some(),
             ),
             lost: 0,
             waiting: Waiting::default(),
@@ -184,13 +203,16 @@ impl Recorder {
             images: ContainerImages::default(),
             clock,
             losses: RingLosses::new(utc_ns()),
+            shedding: Shedding::new(args),
+            slept: Slept::now(),
+            forget_at: None,
             sources,
             states,
         })
     }
 
     /// Writes what a reader has to know first: that a recording began, and which sources it lacks.
-    fn start(&mut self, began: u64) -> Result<(), RecordError> {
+    fn start(&mut self, began: u64) {
         let names = self.sources.names().join(",");
         self.output.push(&Event::bare(
             began,
@@ -201,7 +223,6 @@ impl Recorder {
             let args = [Arg::Str(absent.source.as_bytes()), Arg::Str(absent.reason.as_bytes())];
             self.output.push(&Event::bare(began, EventType::SOURCE_LOST, &args));
         }
-        self.output.take_failure()
     }
 
     fn run(
@@ -210,7 +231,7 @@ impl Recorder {
         mut command: Option<Observed>,
         stop: &AtomicBool,
         notice: &mut dyn FnMut(Notice<'_>),
-    ) -> Result<Outcome, RecordError> {
+    ) -> Outcome {
         // Not before: the command would inherit both.
         hurry();
         self.give_up(args, notice);
@@ -219,7 +240,14 @@ impl Recorder {
         let mut status = None;
         let reason = loop {
             self.turn();
-            self.output.take_failure()?;
+            self.shed(notice);
+            if let Some(failure) = self.output.failure() {
+                break if failure.is_storage_full() {
+                    "disk full"
+                } else {
+                    "failure"
+                };
+            }
             if checked.elapsed() >= CHECK {
                 checked = Instant::now();
                 self.check(notice);
@@ -260,207 +288,4 @@ impl Recorder {
             notice(Notice::Missing(&format!("privileges could not be given up: {error}")));
         }
     }
-
-    /// Takes what the sources have and writes what has waited long enough.
-    fn turn(&mut self) {
-        let now = boot_time_ns();
-        // Asked first: what comes while the channels are emptied is not part of the answer.
-        let audit = self.sources.audit.as_ref().map(|a| a.follower.progress());
-        self.take();
-        let settled = audit.map_or(Settled::ALL, |audit| Settled {
-            drained: audit.drained_ns,
-            open: audit.open_ns.map_or(u64::MAX, |utc| self.clock.boot(utc)),
-        });
-        let bytes = self.waiting.bytes() + self.queue.bytes();
-        let horizon = hold::horizon(now, settled, bytes);
-        let horizon = match bytes > hold::MAX_BYTES {
-            true => horizon.max(self.waiting.all_but(hold::MAX_BYTES / 2)),
-            false => horizon,
-        };
-        self.release(horizon);
-        let (images, resolver) = (&self.images, &self.resolver);
-        self.states.refresh(&self.output.summary(), || Known {
-            containers: images.containers(),
-            images: resolver.living(),
-        });
-    }
-
-    /// Takes what the sources have; says whether the rings had anything.
-    fn take(&mut self) -> bool {
-        let polled = match &mut self.sources.syscalls {
-            Some(source) => poll(source, &mut self.waiting),
-            None => 0,
-        };
-        self.listen();
-        polled > 0
-    }
-
-    /// Empties the channels of the slower sources.
-    fn listen(&mut self) {
-        if let Some(docker) = &self.sources.docker {
-            while let Ok(message) = docker.follower.messages().try_recv() {
-                messages::take_docker(message, &mut self.resolver, &mut self.images, &mut self.queue);
-            }
-        }
-        if let Some(audit) = &self.sources.audit {
-            while let Ok(message) = audit.follower.messages().try_recv() {
-                messages::take_audit(message, &mut self.queue);
-            }
-        }
-        if let Some(logs) = &self.sources.logs {
-            // The engine keeps what has to wait, and is not asked for it sooner.
-            while self.queue.bytes() < MAX_QUEUED
-                && let Ok(message) = logs.messages().try_recv()
-            {
-                messages::take_log(message, &mut self.resolver, &mut self.images, &mut self.queue);
-            }
-        }
-    }
-
-    /// Writes everything up to a moment of the boot clock, in order of time.
-    fn release(&mut self, horizon: u64) {
-        let Recorder {
-            resolver,
-            output,
-            waiting,
-            queue,
-            images,
-            clock,
-            ..
-        } = self;
-        waiting.release(horizon, &mut |ts, bytes| {
-            output.emit_until(clock.utc(ts), queue, resolver, images);
-            if let Ok(record) = Record::parse(bytes) {
-                output.selection().mark(record.header().flags);
-                let clock = resolver::Clock {
-                    offset_ns: clock.offset_at(ts),
-                };
-                resolver.record(&record, &clock, &mut |event| output.push(event));
-            }
-        });
-        output.emit_until(clock.utc(horizon), queue, resolver, images);
-    }
-
-    /// Once a second: the clock, losses, progress.
-    fn check(&mut self, notice: &mut dyn FnMut(Notice<'_>)) {
-        if let Some(source) = &self.sources.syscalls {
-            self.output.selection().tell(source, &self.resolver);
-        }
-        let now = utc_ns();
-        if let Some(step) = self.clock.resample() {
-            let delta_ns = step.delta_ns;
-            self.queue.push(now, Message::ClockStep { delta_ns });
-            self.output.lateness().clock_was_set();
-        }
-        let mut gaps = Vec::new();
-        if let Some(source) = &self.sources.syscalls
-            && let Ok(totals) = source.totals()
-        {
-            gaps = self.losses.check(now, &totals, source.malformed(), source.skipped());
-        }
-        if let Some(lost) = self.output.unwritten(now) {
-            gaps.push(lost);
-        }
-        for gap in gaps {
-            self.tell(gap, now, notice);
-        }
-        for late in self.output.lateness().take() {
-            self.queue.push(now, Message::Late(late));
-        }
-        // A quiet host must not leave its last events in memory for long.
-        self.output.flush();
-        notice(Notice::Progress(self.output.summary()));
-    }
-
-    fn tell(&mut self, gap: Gap, now: u64, notice: &mut dyn FnMut(Notice<'_>)) {
-        notice(Notice::Lost {
-            source: gap.source,
-            count: gap.count,
-        });
-        self.lost += gap.count;
-        self.queue.push(now, Message::Gap(gap));
-    }
-
-    /// Stops the sources, writes what is left, and closes the case.
-    fn finish(
-        mut self,
-        reason: &'static str,
-        command: Option<ExitStatus>,
-        notice: &mut dyn FnMut(Notice<'_>),
-    ) -> Result<Outcome, RecordError> {
-        if let Some(source) = &mut self.sources.syscalls {
-            source.detach();
-        }
-        if let Some(audit) = &mut self.sources.audit {
-            // What is audited because of them is still read below; what the host does afterwards is its own affair.
-            audit.rules = None;
-        }
-        self.drain(notice);
-        self.check(notice);
-        self.release(u64::MAX >> 1);
-        // Of what was just written.
-        let now = utc_ns();
-        for late in self.output.lateness().take() {
-            self.queue.push(now, Message::Late(late));
-        }
-        self.release(u64::MAX >> 1);
-        self.output.push(&Event::bare(
-            utc_ns(),
-            EventType::CAPTURE_STOP,
-            &[Arg::Str(reason.as_bytes())],
-        ));
-        self.output.take_failure()?;
-        let (lost, late) = (self.lost, self.output.lateness().total());
-        let summary = self.output.finish()?;
-        Ok(Outcome {
-            summary,
-            command,
-            reason,
-            lost,
-            late,
-        })
-    }
-
-    /// Takes what the sources still have of the time before they were stopped.
-    fn drain(&mut self, notice: &mut dyn FnMut(Notice<'_>)) {
-        let begun = Instant::now();
-        let hold = Duration::from_nanos(hold::HOLD_NS);
-        loop {
-            self.turn();
-            let pending = self.sources.syscalls.as_ref().map_or(0, |s| s.pending().unwrap_or(0));
-            // What the command did last may still be on its way from the engine and from the kernel's audit queue.
-            if begun.elapsed() >= hold
-                && let Some(audit) = &self.sources.audit
-            {
-                audit.follower.stop();
-            }
-            if begun.elapsed() >= hold
-                && let Some(logs) = &self.sources.logs
-            {
-                logs.stop();
-            }
-            let logged = self.sources.logs.as_ref().is_none_or(LogFollower::has_ended);
-            let audited = self
-                .sources
-                .audit
-                .as_ref()
-                .is_none_or(|a| a.follower.progress().drained_ns == u64::MAX);
-            if begun.elapsed() >= hold && audited && logged && pending == 0 {
-                break;
-            }
-            if begun.elapsed() >= DRAIN {
-                let now = utc_ns();
-                if let Some(gap) = gaps::undrained(pending, self.losses.checked(), now) {
-                    self.tell(gap, now, notice);
-                }
-                break;
-            }
-            std::thread::sleep(TICK);
-        }
-        self.take();
-    }
-}
-
-fn poll(source: &mut SyscallSource, waiting: &mut Waiting) -> usize {
-    source.poll_bytes(&mut |record, bytes| waiting.push(record.header().ts, bytes))
 }

@@ -3,8 +3,6 @@
 use ctrace_trace::case::{CaseError, CaseWriter, Summary};
 use ctrace_trace::event::Event;
 
-use super::RecordError;
-use super::gaps::{Class, Gap};
 use super::lateness::Lateness;
 use super::messages::{self, Queue};
 use super::scope::Selection;
@@ -19,6 +17,10 @@ pub(super) struct Output {
     /// Losses at this end that were told already.
     told: u64,
     failed: Option<CaseError>,
+    /// Events were lost because there was no room.
+    full: bool,
+    /// Old segments make room where the disk is full.
+    drops: bool,
 }
 
 impl Output {
@@ -28,13 +30,15 @@ impl Output {
     }
 
     /// Writes what the selection lets through.
-    pub(super) fn new(writer: CaseWriter, selection: Selection) -> Output {
+    pub(super) fn new(writer: CaseWriter, selection: Selection, drops: bool) -> Output {
         Output {
             writer,
             selection,
             lateness: Lateness::default(),
             told: 0,
             failed: None,
+            full: false,
+            drops,
         }
     }
 
@@ -43,9 +47,13 @@ impl Output {
         self.writer.summary()
     }
 
-    /// Closes the case.
-    pub(super) fn finish(self) -> Result<Summary, CaseError> {
-        self.writer.finish()
+    /// Closes the case with these last words, for which there is room also on a full disk.
+    pub(super) fn finish(&mut self, last: &Event<'_>) {
+        self.flush();
+        self.push(last);
+        if let Err(error) = self.writer.close() {
+            self.note(error);
+        }
     }
 
     /// What is known of events out of order.
@@ -55,9 +63,6 @@ impl Output {
 
     /// Writes an event. What cannot be written is counted, and the recording goes on if that makes sense.
     pub(super) fn push(&mut self, event: &Event<'_>) {
-        if self.failed.is_some() {
-            return;
-        }
         let mut result = Ok(());
         let Output {
             writer,
@@ -76,38 +81,41 @@ impl Output {
 
     /// Writes what has been taken, so that a recorder that is killed loses no more than the last second.
     pub(super) fn flush(&mut self) {
-        if self.failed.is_none()
-            && let Err(error) = self.writer.flush()
-        {
+        if let Err(error) = self.writer.flush() {
             self.note(error);
         }
     }
 
+    /// What cannot be written is told in the case as soon as that is possible. A single event that does not fit is no
+    /// reason to end; a full disk is none where old segments may make room, some day.
     fn note(&mut self, error: CaseError) {
-        // A single event that does not fit is a gap; a disk that is full or gone ends the recording.
-        if !matches!(error, CaseError::Event(_) | CaseError::Block { .. }) {
+        self.full |= error.is_storage_full();
+        let passes = match error {
+            CaseError::Event(_) | CaseError::Block { .. } => true,
+            ref full if full.is_storage_full() => self.drops,
+            _ => false,
+        };
+        if !passes && self.failed.is_none() {
             self.failed = Some(error);
         }
     }
 
-    /// What stopped the writing, if something did.
-    pub(super) fn take_failure(&mut self) -> Result<(), RecordError> {
-        self.failed.take().map_or(Ok(()), |error| Err(error.into()))
+    /// What ends the recording, if something does: the first that did not work.
+    pub(super) fn failure(&self) -> Option<&CaseError> {
+        self.failed.as_ref()
     }
 
-    /// The loss at this end since the last question.
-    pub(super) fn unwritten(&mut self, now: u64) -> Option<Gap> {
+    /// The same for good, and whether events were lost because there was no room.
+    pub(super) fn end(self) -> (Option<CaseError>, bool) {
+        (self.failed, self.full)
+    }
+
+    /// How many events could not be written since the last question.
+    pub(super) fn unwritten(&mut self) -> u64 {
         let lost = self.writer.summary().lost;
         let new = lost.saturating_sub(self.told);
         self.told = lost;
-        (new > 0).then_some(Gap {
-            source: "case",
-            class: Class::Unwritten,
-            count: new,
-            cpu: -1,
-            from: now,
-            to: now,
-        })
+        new
     }
 
     /// Writes the messages that are not newer than a moment.

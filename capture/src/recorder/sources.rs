@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use ctrace_trace::container::Container;
 use ctrace_trace::schema::Schema;
 
 use crate::audit::rules::RuleFile;
 use crate::audit::{AuditFollower, AuditSource, AuditStatus, LoadedRules};
 use crate::docker::logs::LogFollower;
-use crate::docker::{DockerFollower, DockerSource, Endpoint, EngineInfo};
+use crate::docker::{self, DockerFollower, DockerSource, Endpoint, EngineInfo};
 use crate::host::{Clock, HostProcess, read_processes, utc_ns};
 use crate::record_args::{RecordArgs, SourceArg};
 use crate::syscall::{self, SyscallSource};
@@ -34,6 +35,8 @@ pub(super) struct Docker {
     pub(super) follower: DockerFollower,
     pub(super) info: EngineInfo,
     pub(super) endpoint: String,
+    /// What ran when the recording began.
+    pub(super) containers: Vec<Container>,
 }
 
 /// The running audit source.
@@ -47,9 +50,10 @@ pub(super) struct Audit {
 /// The sources that run.
 pub(super) struct Sources {
     pub(super) syscalls: Option<SyscallSource>,
-    pub(super) docker: Option<Docker>,
+    /// Each engine of its own.
+    pub(super) docker: Vec<Docker>,
     pub(super) audit: Option<Audit>,
-    pub(super) logs: Option<LogFollower>,
+    pub(super) logs: Vec<LogFollower>,
     pub(super) absent: Vec<Absent>,
     /// Processes that ran just before syscalls were recorded; those that have ended since are in no later reading.
     pub(super) earlier: Vec<HostProcess>,
@@ -60,9 +64,9 @@ impl Sources {
     pub(super) fn open(args: &RecordArgs) -> Sources {
         let mut sources = Sources {
             syscalls: None,
-            docker: None,
+            docker: Vec::new(),
             audit: None,
-            logs: None,
+            logs: Vec::new(),
             absent: Vec::new(),
             earlier: Vec::new(),
         };
@@ -74,10 +78,11 @@ impl Sources {
             sources.absent.push(without_rules("the source audit is not recorded"));
         }
         if wants(SourceArg::Docker) {
-            sources.docker = sources.keep("docker", open_docker(args));
+            sources.docker = sources.keep_all("docker", each_engine(args, open_docker));
         }
         if wants(SourceArg::ContainerLogs) {
-            sources.logs = sources.keep(SourceArg::ContainerLogs.name(), open_logs(args));
+            let opened = each_engine(args, |endpoint| open_logs(args, endpoint));
+            sources.logs = sources.keep_all(SourceArg::ContainerLogs.name(), opened);
         }
         // Last, so that the others' own start does not fill its rings.
         if wants(SourceArg::Syscalls) {
@@ -95,13 +100,25 @@ impl Sources {
             .ok()
     }
 
+    fn keep_all<T>(&mut self, source: &'static str, opened: Vec<Result<T, String>>) -> Vec<T> {
+        opened
+            .into_iter()
+            .filter_map(|opened| self.keep(source, opened))
+            .collect()
+    }
+
+    /// The containers that ran when the recording began.
+    pub(super) fn containers(&self) -> Vec<Container> {
+        self.docker.iter().flat_map(|d| d.containers.iter().cloned()).collect()
+    }
+
     /// Names of the sources that run.
     pub(super) fn names(&self) -> Vec<&'static str> {
         let there = [
             ("syscalls", self.syscalls.is_some()),
-            ("docker", self.docker.is_some()),
+            ("docker", !self.docker.is_empty()),
             ("audit", self.audit.is_some()),
-            (SourceArg::ContainerLogs.name(), self.logs.is_some()),
+            (SourceArg::ContainerLogs.name(), !self.logs.is_empty()),
         ];
         there
             .into_iter()
@@ -114,8 +131,9 @@ impl Sources {
 fn open_syscalls(args: &RecordArgs, meanwhile: impl FnOnce()) -> Result<SyscallSource, String> {
     let config = syscall::Config {
         bulk_ring_bytes: args.buffer,
-        specs: crate::specs::table(&Schema::current(), &args.syscalls, args.snaplen.bytes > 0),
+        specs: crate::specs::recorded(args),
         snaplen: args.snaplen.bytes,
+        env: args.kept_env().names().map(<[u8]>::to_vec).collect(),
         io_opcodes: crate::specs::requests(&Schema::current(), &args.syscalls),
         scope: crate::scope::in_kernel(&args.scope)?,
         ..syscall::Config::default()
@@ -123,21 +141,23 @@ fn open_syscalls(args: &RecordArgs, meanwhile: impl FnOnce()) -> Result<SyscallS
     SyscallSource::open_after(&config, meanwhile).map_err(|e| e.to_string())
 }
 
-fn open_docker(args: &RecordArgs) -> Result<Docker, String> {
-    let endpoint = endpoint(args)?;
+fn open_docker(endpoint: Endpoint) -> Result<Docker, String> {
     let address = format!("unix://{}", endpoint.path().display());
     let source = DockerSource::open(endpoint).map_err(|e| e.to_string())?;
     let info = source.info().clone();
-    let follower = source.follow(utc_ns()).map_err(|e| e.to_string())?;
+    let since = utc_ns();
+    let containers = source.running();
+    let follower = source.follow(since).map_err(|e| e.to_string())?;
     Ok(Docker {
         follower,
+        containers,
         info,
         endpoint: address,
     })
 }
 
-fn open_logs(args: &RecordArgs) -> Result<LogFollower, String> {
-    let source = DockerSource::open(endpoint(args)?).map_err(|e| e.to_string())?;
+fn open_logs(args: &RecordArgs, endpoint: Endpoint) -> Result<LogFollower, String> {
+    let source = DockerSource::open(endpoint).map_err(|e| e.to_string())?;
     let scopes = args.scope.clone();
     let wanted = move |id: &str, name: &str| covers(&scopes, id, name);
     source
@@ -145,9 +165,13 @@ fn open_logs(args: &RecordArgs) -> Result<LogFollower, String> {
         .map_err(|e| e.to_string())
 }
 
-fn endpoint(args: &RecordArgs) -> Result<Endpoint, String> {
+/// Opens something of each engine that is to be asked.
+fn each_engine<T>(args: &RecordArgs, open: impl Fn(Endpoint) -> Result<T, String>) -> Vec<Result<T, String>> {
     let environment = std::env::var("DOCKER_HOST").ok();
-    Endpoint::choose(args.docker_host.as_deref(), environment.as_deref()).map_err(|e| e.to_string())
+    match Endpoint::choose(&args.docker_host, environment.as_deref(), docker::sockets) {
+        Ok(endpoints) => endpoints.into_iter().map(open).collect(),
+        Err(e) => vec![Err(e.to_string())],
+    }
 }
 
 fn open_audit(args: &RecordArgs, absent: &mut Vec<Absent>) -> Result<Audit, String> {

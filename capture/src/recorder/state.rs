@@ -17,7 +17,7 @@ use ctrace_trace::snapshot::{AuditState, DockerState, HostSnapshot};
 
 use super::scope::Selection;
 use super::sources::Sources;
-use crate::host::{Clock, EnvSelection, HostFacts, HostProcess, HostState, boot_time_ns, utc_ns};
+use crate::host::{Clock, EnvSelection, HostFacts, HostState, boot_time_ns, utc_ns};
 use crate::privileges;
 use crate::record_args::{self, RecordArgs};
 use crate::resolver::{self, ProcHost, Resolver, Snapshot, same_start};
@@ -63,14 +63,15 @@ impl Beginning {
     }
 
     /// A resolver that knows it, and the processes that had ended by then.
-    pub(super) fn resolver(&self, earlier: &[HostProcess]) -> Resolver {
+    pub(super) fn resolver(&self, sources: &Sources) -> Resolver {
         let host = ProcHost::new(self.env.clone());
         let config = resolver::Config {
             env: self.env.names().map(<[u8]>::to_vec).collect(),
             ..resolver::Config::default()
         };
-        let mut snapshot = Snapshot::new(&self.state, Vec::new());
-        snapshot.add_ended(earlier);
+        let containers = sources.containers().into_iter().map(Arc::new).collect();
+        let mut snapshot = Snapshot::new(&self.state, containers);
+        snapshot.add_ended(&sources.earlier);
         Resolver::new(config, snapshot, Box::new(host))
     }
 
@@ -99,6 +100,7 @@ impl Beginning {
             } else {
                 OnFull::Stop
             },
+            max_bytes: args.max_disk,
             ..CaseConfig::new(CaseId::random()?, Schema::current())
         })
     }
@@ -112,13 +114,15 @@ impl States {
         rotation: Rotation,
         scope: &[Scope],
     ) -> io::Result<States> {
-        let docker = sources.docker.as_ref().map(|d| d.info.for_segment(&d.endpoint));
+        let docker = sources.docker.first().map(|d| d.info.for_segment(&d.endpoint));
         let audit = sources
             .audit
             .as_ref()
             .and_then(|a| a.status.as_ref())
             .map(AuditState::from);
-        let mut first = beginning.state.for_segment(Vec::new(), docker.clone(), audit.clone());
+        let mut first = beginning
+            .state
+            .for_segment(sources.containers(), docker.clone(), audit.clone());
         Selection::reduce(scope, &mut first);
         let latest = Arc::new(Mutex::new(first));
         let (orders, inbox) = sync_channel::<Known>(1);

@@ -24,6 +24,7 @@ mod call;
 mod clock;
 mod config;
 mod containers;
+mod exec;
 mod fds;
 mod files;
 mod identity;
@@ -112,6 +113,16 @@ impl Resolver {
             let start = self.state.table.latest(pid).map_or(0, |p| p.start);
             self.state
                 .change(pid, start, |image| image.container = Some(container.clone()));
+        }
+    }
+
+    /// Forgets what is behind descriptors, where calls that change that were not recorded: the host is asked anew.
+    pub fn forget_descriptors(&mut self) {
+        for pid in self.state.table.pids_where(|p| p.ended == u64::MAX) {
+            let none = self.state.no_fds();
+            if let Some(process) = self.state.table.latest_mut(pid) {
+                process.fds = none;
+            }
         }
     }
 

@@ -10,6 +10,7 @@ const MAGIC: u16 = 0xeb9f;
 const HEADER_LEN: usize = 24;
 const TYPE_LEN: usize = 12;
 const MEMBER_LEN: usize = 12;
+const ENUMERATOR_LEN: usize = 8;
 // Typedefs, qualifiers and anonymous members nest this deep at most; real ones stay below eight.
 const DEPTH_MAX: u32 = 32;
 
@@ -37,6 +38,7 @@ pub(super) struct KernelTypes<'a> {
     /// Start of each type in `types`, by type id minus one.
     starts: Vec<u32>,
     structs: BTreeMap<&'a [u8], usize>,
+    enums: BTreeMap<&'a [u8], usize>,
     /// The type that each of the wanted names stands for.
     typedefs: BTreeMap<&'a [u8], u32>,
 }
@@ -79,7 +81,7 @@ struct Member {
 }
 
 impl<'a> KernelTypes<'a> {
-    /// Indexes raw BTF. `wanted` names the structures and typedefs that look-ups will start from.
+    /// Indexes raw BTF. `wanted` names the structures, enumerations and typedefs that look-ups will start from.
     pub(super) fn parse(data: &'a [u8], wanted: &[&str]) -> Option<Self> {
         let magic = u16::from_ne_bytes(data.get(..2)?.try_into().ok()?);
         let header_len = word(data, 4)? as usize;
@@ -95,6 +97,7 @@ impl<'a> KernelTypes<'a> {
             strings: section(16, 20)?,
             starts: Vec::new(),
             structs: BTreeMap::new(),
+            enums: BTreeMap::new(),
             typedefs: BTreeMap::new(),
         };
         this.index(wanted);
@@ -115,6 +118,12 @@ impl<'a> KernelTypes<'a> {
                 let name = self.string(ty.name);
                 if wanted.binary_search(&name).is_ok() {
                     self.structs.entry(name).or_insert(at);
+                }
+            }
+            if ty.kind() == KIND_ENUM {
+                let name = self.string(ty.name);
+                if wanted.binary_search(&name).is_ok() {
+                    self.enums.entry(name).or_insert(at);
                 }
             }
             if ty.kind() == KIND_TYPEDEF {
@@ -144,6 +153,16 @@ impl<'a> KernelTypes<'a> {
             return Some(self.type_at(at)?.size_or_type);
         }
         bits.is_multiple_of(8).then_some(bits / 8)
+    }
+
+    /// The value of a name in an enumeration.
+    pub(super) fn value(&self, enumeration: &str, name: &str) -> Option<u32> {
+        let at = *self.enums.get(enumeration.as_bytes())?;
+        (0..self.type_at(at)?.members()).find_map(|i| {
+            let entry = at + TYPE_LEN + i * ENUMERATOR_LEN;
+            let is_it = self.string(word(self.types, entry)?) == name.as_bytes();
+            is_it.then(|| word(self.types, entry + 4)).flatten()
+        })
     }
 
     /// How many arguments a function has whose pointer is this typedef.
@@ -273,6 +292,7 @@ mod tests {
             vec![0, KIND_FUNC_PROTO << 24 | 2, 1, 0, 1, 0, 1],
             vec![0, KIND_PTR << 24, 6],
             vec![name("fn_t"), KIND_TYPEDEF << 24, 7],
+            vec![name("outer"), KIND_ENUM << 24 | 2, 4, name("a"), 3, name("b"), 5],
         ]
         .concat();
         let types: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
@@ -310,6 +330,15 @@ mod tests {
     }
 
     #[test]
+    fn values_of_an_enumeration() {
+        let data = sample();
+        let types = KernelTypes::parse(&data, &["outer"]).expect("parses");
+        let value = |name| types.value("outer", name);
+        assert_eq!((value("a"), value("b"), value("c")), (Some(3), Some(5), None));
+        assert_eq!(types.value("inner", "a"), None);
+    }
+
+    #[test]
     fn damaged_btf_gives_none_and_never_panics() {
         let data = sample();
         for len in 0..data.len() {
@@ -326,6 +355,7 @@ mod tests {
                         types.find("outer"),
                         types.arguments("fn_t"),
                         types.find("outer.b"),
+                        types.value("outer", "b"),
                         types.find("outer.c.b"),
                     );
                 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use aya::Ebpf;
-use ctrace_wire::offsets::Offsets;
+use ctrace_wire::offsets::{MISSING, Offsets};
 
 use super::btf::KernelTypes;
 
@@ -85,6 +85,11 @@ pub(super) struct IoUring {
     pub(super) complete: &'static str,
 }
 
+/// The kernel's numbers of controllers (include/linux/cgroup-defs.h).
+const SUBSYSTEMS: &str = "cgroup_subsys_id";
+/// Controllers by which engines bound containers.
+const CONTROLLERS: [&str; 5] = ["pids", "memory", "devices", "freezer", "cpu"];
+
 const SUBMIT_REQ: &str = "btf_trace_io_uring_submit_req";
 const SUBMIT_SQE: &str = "btf_trace_io_uring_submit_sqe";
 const COMPLETE: &str = "btf_trace_io_uring_complete";
@@ -114,9 +119,9 @@ pub(super) fn describe(btf: &[u8]) -> Option<Described> {
         .flat_map(|(_, paths)| paths.iter())
         .filter_map(|path| path.split('.').next())
         .collect();
-    wanted.extend([SUBMIT_REQ, SUBMIT_SQE, COMPLETE]);
+    wanted.extend([SUBMIT_REQ, SUBMIT_SQE, COMPLETE, SUBSYSTEMS]);
     let types = KernelTypes::parse(btf, &wanted.into_iter().collect::<Vec<_>>())?;
-    let offsets = Offsets::resolve(|paths| paths.iter().find_map(|path| types.find(path)));
+    let mut offsets = Offsets::resolve(|paths| paths.iter().find_map(|path| types.find(path)));
     let io_uring = IoUring::of(&types);
     let mut missing: Vec<Missing> = offsets
         .missing()
@@ -124,6 +129,12 @@ pub(super) fn describe(btf: &[u8]) -> Option<Described> {
         .filter(|paths| !paths.iter().any(|path| path.starts_with("io_")))
         .map(|paths| Missing::Member(paths.join(" or ")))
         .collect();
+    // Not missing where there are no cgroups of version 1.
+    let legacy = legacy_subsystem(&fs::read_to_string("/proc/cgroups").unwrap_or_default(), &types);
+    offsets.css_set_subsys = match legacy {
+        Some(number) if offsets.css_set_subsys != MISSING => offsets.css_set_subsys + 8 * number,
+        _ => MISSING,
+    };
     if io_uring.is_none() {
         missing.push(Missing::Program {
             name: "io_uring",
@@ -136,6 +147,20 @@ pub(super) fn describe(btf: &[u8]) -> Option<Described> {
         missing,
         io_uring,
     })
+}
+
+/// The number of a controller that has a hierarchy of version 1 of its own, one in which engines make cgroups for
+/// containers (`/proc/cgroups`: a hierarchy of 0 is version 2 or none).
+fn legacy_subsystem(cgroups: &str, types: &KernelTypes<'_>) -> Option<u32> {
+    let is_legacy = |controller: &str| {
+        let mut lines = cgroups.lines().map(|line| line.split_ascii_whitespace());
+        let hierarchy = lines.find_map(|mut words| (words.next() == Some(controller)).then(|| words.next()))?;
+        hierarchy.filter(|id| *id != "0")
+    };
+    let found = CONTROLLERS
+        .into_iter()
+        .find(|controller| is_legacy(controller).is_some())?;
+    types.value(SUBSYSTEMS, &format!("{found}_cgrp_id")).filter(|n| *n < 64)
 }
 
 /// Release of the running kernel, and whether it is at least 5.8.

@@ -1,29 +1,31 @@
 //! Loads the kernel object, attaches its programs and opens its maps.
 
-use std::{error::Error, io};
+use std::io;
 
 use super::{
-    Config, LaneTotals, Missing, SyscallSource,
-    host::{self, Described, IoUring},
-    refusal::{OpenError, not_attached, refused, shorten},
+    Config, LaneTotals, SyscallSource, attach,
+    host::{self, Described},
+    refusal::{OpenError, refused},
     scope::{self, ProcessTable},
 };
 use aya::{
     Btf, Ebpf, EbpfLoader, Endianness, Pod, VerifierLogLevel,
     maps::{Array, Map, MapData, PerCpuArray, RingBuf},
-    programs::{Program, ProgramError},
 };
 use ctrace_wire::{
     counters::Counters,
+    env::Names,
     offsets::Offsets,
     scope::{PAGE, PIDS},
     section::SNAPLEN_MAX,
-    spec::{ENTER, Lane, SCRATCH_PER_CPU, SyscallSpec, TABLE_SIZE},
+    spec::{Lane, SCRATCH_PER_CPU, SyscallSpec, TABLE_SIZE},
 };
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../ebpf/ctrace.bpf.o");
 
 const RING_MIN: u32 = 64 << 10;
+/// The record of an exec may have 200 KiB.
+const PRIORITY_MIN: u32 = 256 << 10;
 const RING_MAX: u32 = 1 << 31;
 
 /// What a program cost to load.
@@ -52,6 +54,10 @@ struct OffsetsValue(Offsets);
 
 #[derive(Clone, Copy)]
 #[repr(transparent)]
+struct NamesValue(Names);
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
 struct ScopeValue(ctrace_wire::scope::Scope);
 
 // SAFETY: the wire crate guarantees for its Pod types that they are C structs of integers without padding.
@@ -62,75 +68,8 @@ unsafe impl Pod for SpecValue {}
 unsafe impl Pod for OffsetsValue {}
 // SAFETY: as above.
 unsafe impl Pod for ScopeValue {}
-
-/// How a program is attached.
-#[derive(Clone, Copy)]
-enum Hook {
-    /// By type: arguments are checked pointers. Faster to read from, needs the kernel's BTF.
-    Typed,
-    /// Plain raw tracepoint.
-    Raw,
-}
-
-#[derive(Clone, Copy)]
-struct Attachment {
-    program: &'static str,
-    tracepoint: &'static str,
-    hook: Hook,
-    optional: bool,
-}
-
-const ATTACHMENTS: [Attachment; 8] = [
-    // Life cycle first: a task seen by a syscall should have been seen at its start.
-    Attachment {
-        program: "process_fork",
-        tracepoint: "sched_process_fork",
-        hook: Hook::Raw,
-        optional: false,
-    },
-    Attachment {
-        program: "process_exec",
-        tracepoint: "sched_process_exec",
-        hook: Hook::Raw,
-        optional: false,
-    },
-    Attachment {
-        program: "process_exit",
-        tracepoint: "sched_process_exit",
-        hook: Hook::Raw,
-        optional: false,
-    },
-    Attachment {
-        program: "cgroup_mkdir",
-        tracepoint: "cgroup_mkdir",
-        hook: Hook::Raw,
-        optional: true,
-    },
-    Attachment {
-        program: "cgroup_rmdir",
-        tracepoint: "cgroup_rmdir",
-        hook: Hook::Raw,
-        optional: true,
-    },
-    Attachment {
-        program: "cgroup_attach",
-        tracepoint: "cgroup_attach_task",
-        hook: Hook::Raw,
-        optional: false,
-    },
-    Attachment {
-        program: "sys_enter",
-        tracepoint: "sys_enter",
-        hook: Hook::Typed,
-        optional: false,
-    },
-    Attachment {
-        program: "sys_exit",
-        tracepoint: "sys_exit",
-        hook: Hook::Typed,
-        optional: false,
-    },
-];
+// SAFETY: as above.
+unsafe impl Pod for NamesValue {}
 
 pub(super) fn open(config: &Config, meanwhile: impl FnOnce()) -> Result<SyscallSource, OpenError> {
     if cfg!(not(target_arch = "x86_64")) {
@@ -149,14 +88,8 @@ pub(super) fn open(config: &Config, meanwhile: impl FnOnce()) -> Result<SyscallS
     let counters = PerCpuArray::try_from(take(&mut programs, "COUNTERS")?).map_err(refused)?;
     let priority = RingBuf::try_from(take(&mut programs, "PRIO")?).map_err(refused)?;
     let bulk = RingBuf::try_from(take(&mut programs, "BULK")?).map_err(refused)?;
-    let mut wanted: Vec<Attachment> = ATTACHMENTS.into_iter().filter(|a| is_needed(a, config)).collect();
-    if let Some(io_uring) = io_uring
-        && config.io_opcodes.iter().any(|asked| *asked != 0)
-    {
-        wanted.extend(requests(io_uring));
-    }
-    let (syscalls, others): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|a| matches!(a.hook, Hook::Typed));
-    attach_all(&mut programs, &others, &btf, &mut missing)?;
+    let (others, syscalls) = attach::needed(config, io_uring);
+    attach::attach_all(&mut programs, &others, &btf, &mut missing)?;
     // Between the two: new processes are followed already, and no syscall of an old one is judged too early.
     meanwhile();
     let processes = match &config.scope {
@@ -167,7 +100,7 @@ pub(super) fn open(config: &Config, meanwhile: impl FnOnce()) -> Result<SyscallS
         }
         None => None,
     };
-    attach_all(&mut programs, &syscalls, &btf, &mut missing)?;
+    attach::attach_all(&mut programs, &syscalls, &btf, &mut missing)?;
     Ok(SyscallSource {
         programs: Some(programs),
         priority,
@@ -181,51 +114,9 @@ pub(super) fn open(config: &Config, meanwhile: impl FnOnce()) -> Result<SyscallS
     })
 }
 
-/// The programs that see requests of io_uring.
-fn requests(io_uring: IoUring) -> [Attachment; 2] {
-    [
-        ("io_uring_submit", io_uring.submit),
-        (io_uring.complete, "io_uring_complete"),
-    ]
-    .map(|(program, tracepoint)| Attachment {
-        program,
-        tracepoint,
-        hook: Hook::Raw,
-        optional: true,
-    })
-}
-
-fn is_needed(attachment: &Attachment, config: &Config) -> bool {
-    match attachment.program {
-        "sys_enter" => config.specs.iter().any(|spec| spec.flags & ENTER != 0),
-        "cgroup_attach" => config.scope.as_ref().is_some_and(scope::Scope::names_cgroups),
-        _ => true,
-    }
-}
-
-fn attach_all(
-    programs: &mut Ebpf,
-    attachments: &[Attachment],
-    btf: &Btf,
-    missing: &mut Vec<Missing>,
-) -> Result<(), OpenError> {
-    for attachment in attachments {
-        match attach(programs, attachment, btf) {
-            Ok(()) => {}
-            Err(reason) if attachment.optional => {
-                missing.push(Missing::Program {
-                    name: attachment.program,
-                    reason: shorten(&reason.to_string()),
-                });
-            }
-            Err(reason) => return Err(not_attached(attachment.program, &*reason)),
-        }
-    }
-    Ok(())
-}
-
 fn load_object(config: &Config, offsets: Offsets) -> Result<Ebpf, OpenError> {
     let cpus = aya::util::nr_cpus().map_err(|(_, error)| OpenError::Load(error.to_string()))?;
+    let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
     let offsets = OffsetsValue(offsets);
     let snaplen = config.snaplen.min(SNAPLEN_MAX);
     let scope = ScopeValue(
@@ -234,6 +125,9 @@ fn load_object(config: &Config, offsets: Offsets) -> Result<Ebpf, OpenError> {
             .as_ref()
             .map_or(ctrace_wire::scope::Scope::EVERYONE, scope::Scope::wire),
     );
+    let mut names = Names::NONE;
+    config.env.iter().for_each(|name| names.add(name));
+    let names = NamesValue(names);
     let pages = if config.scope.is_some() { PIDS / PAGE } else { 1 };
     EbpfLoader::new()
         // The object has nothing for aya to relocate, and parsing the kernel's BTF again is slow.
@@ -243,13 +137,12 @@ fn load_object(config: &Config, offsets: Offsets) -> Result<Ebpf, OpenError> {
         .override_global("SELF_TGID", &config.self_tgid, true)
         .override_global("SNAPLEN", &snaplen, true)
         .override_global("SCOPE", &scope, true)
+        .override_global("ENV_NAMES", &names, true)
         .override_global("IO_OPS", &config.io_opcodes, true)
         .map_max_entries("PROCESSES", pages)
-        .map_max_entries(
-            "SCRATCH",
-            SCRATCH_PER_CPU.saturating_mul(u32::try_from(cpus).unwrap_or(u32::MAX)),
-        )
-        .map_max_entries("PRIO", ring_bytes(config.priority_ring_bytes))
+        .map_max_entries("SCRATCH", SCRATCH_PER_CPU.saturating_mul(cpus))
+        .map_max_entries("EXEC_SCRATCH", cpus)
+        .map_max_entries("PRIO", ring_bytes(config.priority_ring_bytes.max(PRIORITY_MIN)))
         .map_max_entries("BULK", ring_bytes(config.bulk_ring_bytes))
         .load(OBJECT)
         .map_err(refused)
@@ -259,7 +152,7 @@ fn ring_bytes(asked: u32) -> u32 {
     asked.clamp(RING_MIN, RING_MAX).next_power_of_two()
 }
 
-fn fill_specs(programs: &mut Ebpf, specs: &[SyscallSpec]) -> Result<(), OpenError> {
+pub(super) fn fill_specs(programs: &mut Ebpf, specs: &[SyscallSpec]) -> Result<(), OpenError> {
     // Borrowed, not taken: the programs are loaded later and refer to the map by its open descriptor.
     let map = programs.map_mut("SPECS").ok_or_else(|| no_map("SPECS"))?;
     let mut table = Array::<_, SpecValue>::try_from(map).map_err(refused)?;
@@ -276,43 +169,6 @@ fn take(programs: &mut Ebpf, name: &str) -> Result<Map, OpenError> {
 
 fn no_map(name: &str) -> OpenError {
     OpenError::Load(format!("the object has no map {name}"))
-}
-
-fn load_program(programs: &mut Ebpf, attachment: &Attachment, btf: &Btf) -> Result<(), Box<dyn Error>> {
-    let program = programs.program_mut(attachment.program).ok_or("not in the object")?;
-    match (program, &attachment.hook) {
-        (Program::BtfTracePoint(program), Hook::Typed) => program.load(attachment.tracepoint, btf)?,
-        (Program::RawTracePoint(program), Hook::Raw) => program.load()?,
-        _ => return Err(Box::new(ProgramError::UnexpectedProgramType)),
-    }
-    Ok(())
-}
-
-fn attach(programs: &mut Ebpf, attachment: &Attachment, btf: &Btf) -> Result<(), Box<dyn Error>> {
-    load_program(programs, attachment, btf)?;
-    match programs.program_mut(attachment.program).ok_or("not in the object")? {
-        Program::BtfTracePoint(program) => {
-            program.attach()?;
-        }
-        Program::RawTracePoint(program) => {
-            program.attach(attachment.tracepoint)?;
-        }
-        _ => return Err(Box::new(ProgramError::UnexpectedProgramType)),
-    }
-    Ok(())
-}
-
-/// Detaches the programs in the reverse of the order in which they were attached, so that no syscall is recorded of a
-/// process whose fork or exec was not. Each takes the kernel a while.
-pub(super) fn detach(mut programs: Ebpf) {
-    for attachment in ATTACHMENTS.iter().rev() {
-        // A refusal leaves it to the drop of the programs.
-        let _ = match programs.program_mut(attachment.program) {
-            Some(Program::BtfTracePoint(program)) => program.unload(),
-            Some(Program::RawTracePoint(program)) => program.unload(),
-            _ => Ok(()),
-        };
-    }
 }
 
 pub(super) fn totals(counters: &PerCpuArray<MapData, CountersValue>) -> io::Result<Vec<LaneTotals>> {
@@ -361,15 +217,15 @@ fn lift_memory_limit() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ctrace_wire::env::NAMES_MAX;
+
+    use crate::syscall::{host::IoUring, refusal::shorten};
 
     /// Loads every program with these offsets; the verifier's word decides.
     fn load_all(config: &Config, offsets: Offsets, btf: &Btf, io_uring: Option<IoUring>) -> Result<(), String> {
         let mut programs = load_object(config, offsets).map_err(|error| error.to_string())?;
-        for attachment in ATTACHMENTS
-            .iter()
-            .chain(&io_uring.map(requests).into_iter().flatten().collect::<Vec<_>>())
-        {
-            load_program(&mut programs, attachment, btf)
+        for attachment in attach::every(io_uring) {
+            attach::load_program(&mut programs, &attachment, btf)
                 .map_err(|error| format!("{}: {}", attachment.program, shorten(&error.to_string())))?;
         }
         Ok(())
@@ -398,6 +254,8 @@ mod tests {
         let everyone = Config {
             bulk_ring_bytes: 0,
             priority_ring_bytes: 0,
+            // One more than there is room for.
+            env: vec![b"LD_PRELOAD".to_vec(); NAMES_MAX + 1],
             ..Config::default()
         };
         // With a scope nothing of the programs is removed.
@@ -405,6 +263,12 @@ mod tests {
             scope: Some(scope),
             ..everyone.clone()
         };
+        // With as many names as there is room for the verifier has the most to follow.
+        let named = Config {
+            env: vec![b"LD_PRELOAD".to_vec(); NAMES_MAX],
+            ..everyone.clone()
+        };
+        assert_eq!(load_all(&named, here, &btf, io_uring), Ok(()));
         for config in [&everyone, &scoped] {
             assert_eq!(load_all(config, here, &btf, io_uring), Ok(()));
             assert_eq!(load_all(config, Offsets::MISSING, &btf, io_uring), Ok(()));

@@ -8,6 +8,7 @@
 //! ring. A caller that needs the total order sorts by time stamp, and may only release what is older than the
 //! start of the last complete poll.
 
+mod attach;
 mod btf;
 mod host;
 mod io_uring;
@@ -36,7 +37,7 @@ pub(crate) use scope::is_below;
 pub struct Config {
     /// Size of the bulk ring in bytes, rounded up to a power of two. Default 64 MiB, at least 64 KiB.
     pub bulk_ring_bytes: u32,
-    /// Size of the priority ring in bytes, rounded up to a power of two. Default 8 MiB, at least 64 KiB.
+    /// Size of the priority ring in bytes, rounded up to a power of two. Default 8 MiB, at least 256 KiB.
     pub priority_ring_bytes: u32,
     /// What to record of each syscall, indexed by number; of 32-bit calls by number and
     /// [`ctrace_wire::spec::COMPAT_SPECS`]. A syscall beyond the end is not recorded.
@@ -45,6 +46,10 @@ pub struct Config {
     pub self_tgid: u32,
     /// How many bytes of data buffers to keep, at most [`ctrace_wire::section::SNAPLEN_MAX`]. Default 0.
     pub snaplen: u32,
+    /// Names of the environment variables that are kept of environments longer than
+    /// [`ctrace_wire::section::ENV_MAX`]. None by default. With more than [`ctrace_wire::env::NAMES_MAX`] whatever fits is
+    /// kept.
+    pub env: Vec<Vec<u8>>,
     /// What to record of each opcode of io_uring: `SELECTED` and `PRIORITY` of [`ctrace_wire::spec`]. Nothing by default.
     pub io_opcodes: [u8; IO_OPCODES],
     /// Whose syscalls; everyone's by default.
@@ -59,6 +64,7 @@ impl Default for Config {
             specs: Vec::new(),
             self_tgid: std::process::id(),
             snaplen: 0,
+            env: Vec::new(),
             io_opcodes: [0; IO_OPCODES],
             scope: None,
         }
@@ -117,11 +123,16 @@ impl SyscallSource {
     /// Bounded: a record made after the call started ends the round of its lane, so that a busy host cannot keep
     /// the caller here.
     pub fn poll(&mut self, each: &mut impl FnMut(Record<'_>)) -> usize {
-        self.poll_bytes(&mut |record, _| each(record))
+        // What is handed over was checked as it is when it is parsed.
+        self.poll_bytes(&mut |_, bytes| {
+            if let Ok(record) = Record::parse(bytes) {
+                each(record);
+            }
+        })
     }
 
-    /// Like [`SyscallSource::poll`], and hands over each record's bytes for [`Record::parse`] at a later time.
-    pub fn poll_bytes(&mut self, each: &mut impl FnMut(Record<'_>, &[u8])) -> usize {
+    /// Like [`SyscallSource::poll`], and hands over each record's time and its bytes for [`Record::parse`] at a later time.
+    pub fn poll_bytes(&mut self, each: &mut impl FnMut(u64, &[u8])) -> usize {
         let now = boot_time_ns();
         let before = self.malformed;
         let mut count = drain(&mut self.priority, now, &mut self.malformed, each);
@@ -136,6 +147,16 @@ impl SyscallSource {
         if let Some(processes) = &self.processes {
             scope::judge(processes, pid, container, wanted);
         }
+    }
+
+    /// Records from now on what a table says, as [`Config::specs`] does.
+    ///
+    /// # Errors
+    /// Where the kernel refuses, or the programs are detached; some calls may then be recorded as the table says.
+    pub fn select(&mut self, specs: &[SyscallSpec]) -> std::io::Result<()> {
+        let detached = || std::io::Error::other("the programs are detached");
+        let programs = self.programs.as_mut().ok_or_else(detached)?;
+        load::fill_specs(programs, specs).map_err(std::io::Error::other)
     }
 
     /// Records that could not be parsed: a defect, never a property of the host.
@@ -161,7 +182,7 @@ impl SyscallSource {
     pub fn detach(&mut self) {
         self.skipped = self.skipped();
         if let Some(programs) = self.programs.take() {
-            load::detach(programs);
+            attach::detach(programs);
         }
         // A program that was interrupted within a record keeps every later record of its ring from being read.
         // Programs run within an RCU read section, and this call returns after all of those (membarrier(2)). Where
@@ -182,20 +203,14 @@ impl SyscallSource {
     }
 }
 
-fn drain(
-    ring: &mut RingBuf<MapData>,
-    now: u64,
-    malformed: &mut u64,
-    each: &mut impl FnMut(Record<'_>, &[u8]),
-) -> usize {
+fn drain(ring: &mut RingBuf<MapData>, now: u64, malformed: &mut u64, each: &mut impl FnMut(u64, &[u8])) -> usize {
     let mut count = 0;
     while let Some(item) = ring.next() {
-        match Record::parse(&item) {
-            Ok(record) => {
-                let ts = record.header().ts;
-                each(record, &item);
+        match record::check(&item) {
+            Ok(header) => {
+                each(header.ts, &item);
                 count += 1;
-                if ts > now {
+                if header.ts > now {
                     break;
                 }
             }

@@ -12,7 +12,6 @@ mod model;
 mod recording;
 mod scene;
 mod seen;
-mod skip;
 mod strace;
 
 mod credentials;

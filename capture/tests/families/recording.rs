@@ -8,8 +8,8 @@ use std::sync::LazyLock;
 
 use crate::scene::{SCENES, VARIABLE};
 use crate::seen::{self, Seen};
-use crate::skip::skip;
 use crate::strace::{self, Line};
+use ctrace_skip::skip;
 
 /// All that was recorded.
 pub(crate) struct Recording {

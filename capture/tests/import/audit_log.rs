@@ -8,7 +8,7 @@ use std::process::Command;
 use ctrace_capture::audit::{Grouper, Record};
 
 use crate::imported::{Imported, Row, import_file, import_files};
-use crate::skip::{shared, skip};
+use ctrace_skip::{shared, skip};
 
 /// Time, serial.
 type Id = (u64, u64);

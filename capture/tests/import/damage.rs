@@ -7,7 +7,7 @@ use ctrace_trace::case::{Case, verify};
 
 use crate::capture::{Capture, story};
 use crate::imported::try_import;
-use crate::skip::shared;
+use ctrace_skip::shared;
 
 /// A folder in memory, where there is one: thousands of cases are made durable here.
 fn memory() -> tempfile::TempDir {

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use crate::imported::{Imported, Row, import_bytes, import_file};
-use crate::skip::shared;
+use ctrace_skip::shared;
 
 fn rows<'a>(imported: &'a Imported, kind: &'a str) -> Vec<&'a Row> {
     imported.rows.iter().filter(|r| r.kind == kind).collect()

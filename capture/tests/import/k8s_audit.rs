@@ -5,7 +5,7 @@ use ctrace_trace::catalogue::{self, FieldArg};
 use ctrace_trace::segment::BlockReader;
 
 use crate::imported::{Imported, import_file};
-use crate::skip::shared;
+use ctrace_skip::shared;
 
 /// A field of the first Kubernetes audit event.
 fn field(imported: &Imported, name: &str, arg: &FieldArg) -> String {

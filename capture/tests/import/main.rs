@@ -7,7 +7,6 @@ mod docker;
 mod golden;
 mod imported;
 mod k8s_audit;
-mod skip;
 mod strace;
 mod sysdig;
 mod versions;

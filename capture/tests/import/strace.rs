@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use crate::imported::import_file;
-use crate::skip::skip;
+use ctrace_skip::skip;
 
 /// Name and result of the call that a line ends.
 fn ended(line: &str) -> Option<(String, i64)> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::imported::{Row, import_file};
-use crate::skip::{shared, skip};
+use ctrace_skip::{shared, skip};
 
 const CAPTURES: [&str; 7] = [
     "falco_cat_write",

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::case::{Row, closed, rows};
 use crate::run::{folder, output, record};
-use crate::skip::{is_root, skip};
+use ctrace_skip::{is_root, skip};
 
 /// How often the loop runs `cat`; 10000 is the project's measure, a tenth of it is enough to find a defect.
 fn rounds() -> usize {

@@ -11,7 +11,7 @@ use ctrace_capture::audit::AuditSource;
 
 use crate::case::{Row, closed, rows};
 use crate::run::{RECORDER, folder, output, record, recording, start};
-use crate::skip::{skip, variable};
+use ctrace_skip::{skip, variable};
 
 const AUDIT: [&str; 2] = ["--sources", "audit"];
 const CONTROL: u64 = 1 << 30;
@@ -248,10 +248,12 @@ fn there_is_one_daemon_and_auto_listens_beside_it_as_root() {
     if !nobody_is_daemon(test) {
         return;
     }
-    for (n, mode) in ["unicast", "auto"].into_iter().enumerate() {
+    // Without a word it is auto.
+    let modes: [&[&str]; 3] = [&["--audit-mode", "unicast"], &["--audit-mode", "auto"], &[]];
+    for (n, mode) in modes.into_iter().enumerate() {
         let case = |name: &str| dir.path().join(format!("{name}-{n}"));
         let of_mode = |mode| [&AUDIT[..], &["--audit-mode", mode]].concat();
-        let first = recording(&case("first"), &of_mode(mode));
+        let first = recording(&case("first"), &[&AUDIT[..], mode].concat());
         assert_eq!(setting("pid"), first.pid().to_string());
         // Once it has given up what it can.
         thread::sleep(Duration::from_millis(300));
@@ -262,7 +264,10 @@ fn there_is_one_daemon_and_auto_listens_beside_it_as_root() {
         );
         let taken = format!("process {} is the audit daemon already", first.pid());
         record(&case("second"), &of_mode("unicast")).expect(4).saying(&taken);
-        let beside = recording(&case("beside"), &of_mode("auto"));
+        let beside = recording(
+            &case("beside"),
+            &[&AUDIT[..], mode.get(2..).unwrap_or_default()].concat(),
+        );
         let pids: Vec<u32> = (0..20).map(|_| opened_by(&auid, Path::new("/dev/null"))).collect();
         thread::sleep(Duration::from_millis(300));
         beside.signal(libc::SIGTERM).expect(0).saying(", 0 lost");

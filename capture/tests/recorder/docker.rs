@@ -11,7 +11,7 @@ use std::{fs, thread};
 
 use crate::case::{Row, closed, each_block, open, rows};
 use crate::run::{Running, folder, output, project, recording};
-use crate::skip::variable;
+use ctrace_skip::variable;
 
 pub(crate) const IMAGE: &str = "ctrace-lab/busybox";
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::case::{closed, open, rows};
 use crate::run::{RECORDER, Running, folder, record, recorder, recording, start};
-use crate::skip::{is_root, skip};
+use ctrace_skip::{is_root, skip};
 
 const SYSCALLS: [&str; 2] = ["--sources", "syscalls"];
 

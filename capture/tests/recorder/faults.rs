@@ -1,15 +1,16 @@
 //! What a recording survives: being killed, a full disk, more events than it can take.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ctrace_trace::case::Case;
+use ctrace_trace::case::{Case, Loss};
 
 use crate::case::{closed, cut_off, each_block, open, rows, two_starts, unnamed};
 use crate::run::{Load, folder, output, record, recording};
-use crate::skip::{is_root, skip};
+use ctrace_skip::{is_root, skip};
 
 /// What a recorder that is killed may lose: the block that is being built, and what waits for its place in the order of
 /// time.
@@ -87,15 +88,91 @@ fn a_full_disk_ends_the_recording_and_leaves_it_whole_as_root() {
     ended
         .expect(4)
         .saying("No space left on device")
-        .saying("the disk is full");
-    let found = cut_off(&case);
-    assert!(
-        found.segments.len() >= 2 && found.segments[0].closed,
-        "{:?}",
-        found.segments
-    );
-    assert_eq!(rows(&case).len() as u64, found.totals.events);
+        .saying("there is no more room")
+        .saying("case: ");
+    let found = closed(&case);
+    assert!(found.segments.len() >= 2, "{:?}", found.segments);
+    let rows = rows(&case);
+    assert_eq!(rows.len() as u64, found.totals.events);
     assert!(found.totals.events > 1000);
+    let stop = rows.iter().find(|r| r.kind == "capture_stop").expect("its end");
+    assert_eq!(stop.arg("reason"), "disk full");
+    let lost = unwritten(&found.losses);
+    ended.saying(&format!("{lost} lost"));
+    assert!(lost > 0);
+}
+
+/// How many events the case says that could not be written.
+fn unwritten(losses: &[Loss]) -> u64 {
+    let unwritten = losses.iter().filter(|l| l.source == "case" && l.class == 6);
+    unwritten.map(|l| l.count).sum()
+}
+
+/// Fills a disk to the last page.
+fn fill(disk: &Path) -> PathBuf {
+    let path = disk.join("ballast");
+    let mut file = std::fs::File::create(&path).expect("creates");
+    while file.write_all(&[1; 4096]).is_ok() {}
+    path
+}
+
+#[test]
+fn killed_on_a_full_disk_it_has_said_what_is_missing_as_root() {
+    let name = "killed_on_a_full_disk_it_has_said_what_is_missing_as_root";
+    if !is_root(name) {
+        return;
+    }
+    let dir = folder();
+    let Some(disk) = SmallDisk::mount(&dir.path().join("disk"), "8m") else {
+        return skip(name, "cannot mount a tmpfs");
+    };
+    let case = disk.0.join("case");
+    let mut running = recording(&case, &["--sources", "syscalls", "--keep", "9"]);
+    let load = Load::shell(MUCH);
+    fill(&disk.0);
+    running.until("case: ");
+    thread::sleep(Duration::from_secs(2));
+    running.signal(libc::SIGKILL);
+    drop(load);
+    let found = cut_off(&case);
+    assert!(unwritten(&found.losses) > 0, "{:?}", found.losses);
+}
+
+#[test]
+fn with_room_again_it_goes_on_and_says_what_is_missing_as_root() {
+    let name = "with_room_again_it_goes_on_and_says_what_is_missing_as_root";
+    if !is_root(name) {
+        return;
+    }
+    let dir = folder();
+    let Some(disk) = SmallDisk::mount(&dir.path().join("disk"), "64m") else {
+        return skip(name, "cannot mount a tmpfs");
+    };
+    let case = disk.0.join("case");
+    let mut running = recording(&case, &["--sources", "syscalls", "--keep", "9"]);
+    let load = Load::shell(MUCH);
+    let ballast = fill(&disk.0);
+    running.until("case: ");
+    thread::sleep(Duration::from_secs(2));
+    std::fs::remove_file(ballast).expect("removes");
+    let again = now();
+    thread::sleep(Duration::from_secs(2));
+    drop(load);
+    // The recording is whole, but not complete.
+    let ended = running.signal(libc::SIGINT);
+    ended.expect(4);
+    let found = closed(&case);
+    let lost = unwritten(&found.losses);
+    ended.saying(&format!("{lost} lost"));
+    assert!(lost > 0);
+    let seconds_later = again + Duration::from_secs(1);
+    let newest = found.losses.iter().map(|l| l.to_ts).max().expect("a loss");
+    assert!(u128::from(newest) < seconds_later.as_nanos(), "{:?}", found.losses);
+    let rows = rows(&case);
+    assert!(
+        rows.iter()
+            .any(|r| u128::from(r.ts) > seconds_later.as_nanos() && r.kind == "openat")
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod acceptance;
 mod audit;
+mod bounds;
 mod case;
 mod docker;
 mod ends;
@@ -10,7 +11,7 @@ mod faults;
 mod logs;
 mod names;
 mod order;
+mod podman;
 mod privileges;
 mod run;
 mod selection;
-mod skip;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::case::{closed, open, rows, unnamed};
 use crate::run::{Load, folder, record, recording};
-use crate::skip::is_root;
+use ctrace_skip::is_root;
 
 /// Processes that fork and end all the time, most of them without an exec.
 const STORM: &str = "(:) & (:; (:)) & (exec true) & { :; (true; :) | (:); }; wait";

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::case::{closed, open, rows};
 use crate::run::{Load, folder, record};
-use crate::skip::{is_root, variable};
+use ctrace_skip::{is_root, variable};
 
 /// More than the CPUs can run at once.
 const BUSY: usize = 3;

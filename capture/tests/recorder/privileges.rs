@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::case::{closed, rows};
 use crate::run::{folder, recording};
-use crate::skip::is_root;
+use ctrace_skip::is_root;
 
 // linux/capability.h
 const DAC_OVERRIDE: u32 = 1;

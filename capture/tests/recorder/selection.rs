@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::case::{closed, open, rows};
 use crate::run::{folder, record, recording};
-use crate::skip::is_root;
+use ctrace_skip::is_root;
 
 #[test]
 fn only_the_syscalls_that_were_asked_for_as_root() {

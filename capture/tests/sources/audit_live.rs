@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use ctrace_capture::audit::{AuditEvent, AuditFollower, AuditMessage, AuditSource, Loss, RecordType};
 
-use crate::skip::variable;
+use ctrace_skip::variable;
 
 /// Runs a program under the audited login uid.
 fn audited(auid: &str, program: &str, args: &[&str]) -> u32 {

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use ctrace_capture::audit::{AuditEvent, Grouper, Record, RecordType, fields};
 
-use crate::skip::{shared, skip};
+use ctrace_skip::{shared, skip};
 
 const LOG: &str = "data/audit/audit-scoped.log";
 

@@ -9,7 +9,7 @@ use ctrace_capture::audit::Record;
 use ctrace_trace::audit::{Interpreter, Names};
 use ctrace_trace::snapshot::{Group, HostSnapshot, User};
 
-use crate::skip::{shared, skip};
+use ctrace_skip::{shared, skip};
 
 /// Type, serial and occurrence: what tells a record from others in a log whose order `ausearch` turns around.
 type Key = (String, String);

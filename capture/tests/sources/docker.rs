@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use ctrace_capture::docker::{DockerEvent, DockerFollower, DockerMessage, DockerSource, Endpoint};
 use ctrace_trace::container::Container;
 
-use crate::skip::variable;
+use ctrace_skip::variable;
 
 const IMAGE: &str = "ctrace-lab/busybox";
 

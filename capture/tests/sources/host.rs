@@ -12,7 +12,7 @@ use ctrace_capture::resolver::Snapshot;
 use ctrace_trace::fd::FdKind;
 use ctrace_trace::process::exe_flag;
 
-use crate::skip::{skip, variable};
+use ctrace_skip::{skip, variable};
 
 fn snapshot() -> HostState {
     HostState::read(&Clock::new(), &EnvSelection::new([&b"CTRACE_MARK"[..]]))

@@ -7,4 +7,3 @@ mod ausearch;
 mod docker;
 mod host;
 mod security_set;
-mod skip;

@@ -5,7 +5,7 @@ use std::fs;
 
 use ctrace_trace::syscalls::set;
 
-use crate::skip::shared;
+use ctrace_skip::shared;
 
 const RULES: &str = "data/falco/falco_rules.yaml";
 

@@ -6,6 +6,7 @@
 #![no_std]
 
 pub mod counters;
+pub mod env;
 pub mod offsets;
 pub mod record;
 pub mod scope;

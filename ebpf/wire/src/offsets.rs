@@ -108,6 +108,8 @@ offsets! {
     upid_ns: ["upid.ns"],
     pid_ns_inum: ["pid_namespace.ns.inum"],
     css_set_dfl_cgrp: ["css_set.dfl_cgrp"],
+    css_set_subsys: ["css_set.subsys"],
+    css_cgroup: ["cgroup_subsys_state.cgroup"],
     cgroup_kn: ["cgroup.kn"],
     cgroup_root: ["cgroup.root"],
     cgroup_root_hierarchy: ["cgroup_root.hierarchy_id"],

@@ -36,12 +36,20 @@ pub const EXEC_FILENAME: u8 = 12;
 pub const EXEC_INTERP: u8 = 13;
 /// Command line of an exec: strings, each followed by a NUL.
 pub const EXEC_ARGV: u8 = 14;
-/// Environment of an exec: strings, each followed by a NUL.
+/// Environment of an exec: strings, each followed by a NUL. Whole, or what was asked for: see [`ENV_MAX`].
 pub const EXEC_ENV: u8 = 15;
 /// Working directory at exec: path components.
 pub const EXEC_CWD: u8 = 16;
 /// Path of a cgroup inside its hierarchy.
 pub const CGROUP_PATH: u8 = 17;
+
+/// A name on the way from the root to the program's cgroup of version 1, where `arg` is the distance from its end.
+pub const CGROUP_NAME: u8 = 18;
+
+/// Names of a cgroup of version 1 that are kept, from its own upwards.
+pub const CGROUP_NAMES: u8 = 6;
+/// Longest name of a cgroup (NAME_MAX), its NUL included.
+pub const CGROUP_NAME_MAX: usize = 256;
 
 /// Bits of `arg` that hold the argument index.
 pub const ARG_MASK: u8 = 0x0f;
@@ -57,10 +65,12 @@ pub const FULL_LEN_UNKNOWN: u32 = u32::MAX;
 pub const STRING_MAX: usize = 4096;
 /// Longest socket address kept.
 pub const SOCKADDR_MAX: usize = 128;
-/// Longest command line kept.
-pub const ARGV_MAX: usize = 32768;
-/// Longest environment kept.
-pub const ENV_MAX: usize = 4096;
+/// Longest command line kept: 64 KiB, of which the last byte is the NUL behind the last argument.
+pub const ARGV_MAX: usize = u16::MAX as usize;
+/// Longest environment kept whole. Of a longer one only the variables that were [asked for](crate::env) are kept.
+pub const ENV_MAX: usize = u16::MAX as usize;
+/// Behind this many bytes of such variables no further one is kept.
+pub const ENV_CHOSEN_MAX: usize = 4096;
 /// Longest path kept, in bytes of components.
 ///
 /// A path comes as its components from the leaf to the root, each followed by a NUL and without slashes: the

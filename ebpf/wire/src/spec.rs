@@ -251,5 +251,5 @@ impl Default for SyscallSpec {
 const _: () = assert!(size_of::<Capture>() == 4);
 const _: () = assert!(size_of::<SyscallSpec>() == 20);
 
-/// Scratch buffers that the kernel side needs for each possible CPU.
-pub const SCRATCH_PER_CPU: u32 = 5;
+/// Scratch buffers that the kernel side needs for each possible CPU, beside the one of execs.
+pub const SCRATCH_PER_CPU: u32 = 4;

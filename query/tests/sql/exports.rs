@@ -8,9 +8,9 @@ use ctrace_query::export::export;
 use ctrace_query::{Options, QueryError, Session};
 use ctrace_trace::case::Case;
 
-use super::skip::skip;
 use super::world::{BLOCKS, PER_BLOCK, World};
 use super::{Recorded, csv, options, recorded};
+use ctrace_skip::skip;
 
 /// Statements whose result does not depend on the order of rows.
 const QUERIES: [&str; 14] = [

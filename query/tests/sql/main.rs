@@ -8,7 +8,6 @@ mod metrics;
 mod outputs;
 mod pushdown;
 mod sessions;
-mod skip;
 mod tables;
 mod world;
 

@@ -8,9 +8,10 @@ use ctrace_trace::case::LateFacts;
 use ctrace_trace::schema::Schema;
 use ctrace_trace::segment::{BlockReader, BlockRef, Problem};
 
+use super::confirm::Hit;
 use super::plan::{Plan, without_bulk, without_hot};
 use super::same;
-use super::scan::{Hit, Scan};
+use super::scan::Scan;
 use crate::alert::{Alert, Origin};
 use crate::rules::Rule;
 use crate::triage::Inspection;

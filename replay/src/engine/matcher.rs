@@ -18,8 +18,12 @@ pub(super) struct TextMatcher<'r> {
     equal: Equal<'r>,
     starts: Vec<Edge<'r>>,
     ends: Vec<Edge<'r>>,
+    /// The last bytes of these, as a set.
+    last: [u64; 4],
     globs: Vec<(Edge<'r>, &'r Glob)>,
     inner: Inner<'r>,
+    /// Texts in lower case, to be found in a text in lower case.
+    folded: Inner<'r>,
     rest: Vec<(&'r StrTest, u32)>,
 }
 
@@ -29,8 +33,17 @@ impl<'r> TextMatcher<'r> {
             StrTest::Compare(Operator::Eq | Operator::In | Operator::Intersects, text) => self.equal.add(text, bit),
             StrTest::In(set) => set.iter().for_each(|text| self.equal.add(text, bit)),
             StrTest::StartsWith(text) => self.starts.push(Edge::start(text.as_ref().into(), bit)),
-            StrTest::EndsWith(text) => self.ends.push(Edge::end(text, bit)),
+            StrTest::EndsWith(text) => {
+                match text.last() {
+                    Some(last) => mask::set(&mut self.last, u32::from(*last)),
+                    None => self.last = [u64::MAX; 4],
+                }
+                self.ends.push(Edge::end(text, bit));
+            }
             StrTest::Contains(finder) => self.inner.add(finder.needle().into(), Within::Finder(finder), bit),
+            StrTest::IContains(needle) => {
+                self.folded.add(needle.as_ref().into(), Within::Bytes(needle), bit);
+            }
             StrTest::Glob(glob) => match (glob.literal_start(), glob.literal_part()) {
                 (start, part) if start.is_empty() && !part.is_empty() => {
                     self.inner.add(part.into(), Within::Glob(glob), bit);
@@ -45,6 +58,7 @@ impl<'r> TextMatcher<'r> {
     /// To be called when all comparisons are there.
     pub(super) fn finish(&mut self) {
         self.inner.gate = self.inner.gate();
+        self.folded.gate = self.folded.gate();
     }
 
     /// Sets the bits of the comparisons that hold.
@@ -63,13 +77,16 @@ impl<'r> TextMatcher<'r> {
                 mask::set(out, edge.bit);
             }
         }
-        if !self.ends.is_empty() {
+        if mask::has(&self.last, last_byte(text) as u32) {
             let word = last_word(text);
             for edge in self.ends.iter().filter(|e| e.ends(text, word)) {
                 mask::set(out, edge.bit);
             }
         }
         self.inner.mark(text, out);
+        if !self.folded.tests.is_empty() {
+            self.folded.mark(&text.to_ascii_lowercase(), out);
+        }
         for (test, bit) in &self.rest {
             if test.holds(text) {
                 mask::set(out, *bit);
@@ -112,7 +129,8 @@ fn last_byte(text: &[u8]) -> usize {
 /// Texts to be found anywhere.
 #[derive(Debug, Default)]
 struct Inner<'r> {
-    tests: Vec<(Within<'r>, u32)>,
+    /// With each the letters of its needle.
+    tests: Vec<(Letters, Within<'r>, u32)>,
     needles: Vec<Cow<'r, [u8]>>,
     /// Finds whether any of the needles is there; `None` where it cannot be built (an empty needle).
     gate: Option<Searcher>,
@@ -121,14 +139,15 @@ struct Inner<'r> {
 #[derive(Debug)]
 enum Within<'r> {
     Finder(&'r Finder<'static>),
+    Bytes(&'r [u8]),
     /// A pattern that holds one of the needles.
     Glob(&'r Glob),
 }
 
 impl<'r> Inner<'r> {
     fn add(&mut self, needle: Cow<'r, [u8]>, test: Within<'r>, bit: u32) {
+        self.tests.push((Letters::of(&needle), test, bit));
         self.needles.push(needle);
-        self.tests.push((test, bit));
     }
 
     fn gate(&self) -> Option<Searcher> {
@@ -137,14 +156,24 @@ impl<'r> Inner<'r> {
     }
 
     fn mark(&self, text: &[u8], out: &mut [u64]) {
-        if self.tests.is_empty() || self.gate.as_ref().is_some_and(|gate| gate.find(text).is_none()) {
+        if self.tests.is_empty() {
             return;
         }
-        for (test, bit) in &self.tests {
-            let holds = match test {
-                Within::Finder(finder) => finder.find(text).is_some(),
-                Within::Glob(glob) => glob.matches(text),
-            };
+        let letters = if text.len() <= SHORT {
+            Letters::of(text)
+        } else {
+            Letters::ALL
+        };
+        if text.len() > SHORT && self.gate.as_ref().is_some_and(|gate| gate.find(text).is_none()) {
+            return;
+        }
+        for (needed, test, bit) in &self.tests {
+            let holds = letters.include(*needed)
+                && match test {
+                    Within::Finder(finder) => finder.find(text).is_some(),
+                    Within::Bytes(needle) => memchr::memmem::find(text, needle).is_some(),
+                    Within::Glob(glob) => glob.matches(text),
+                };
             if holds {
                 mask::set(out, *bit);
             }
@@ -152,9 +181,30 @@ impl<'r> Inner<'r> {
     }
 }
 
+/// Up to this length it is cheaper to look which letters a text has than to search it.
+const SHORT: usize = 32;
+
+/// Which letters a text has, some taken for the same.
+#[derive(Clone, Copy, Debug)]
+struct Letters(u64);
+
+impl Letters {
+    const ALL: Letters = Letters(u64::MAX);
+
+    #[inline]
+    fn of(text: &[u8]) -> Letters {
+        Letters(text.iter().fold(0, |set, b| set | 1 << (b & 63)))
+    }
+
+    #[inline]
+    fn include(self, other: Letters) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
 /// A beginning or end to look for: its eight bytes at the edge, and all of it.
 #[derive(Debug)]
-struct Edge<'r> {
+pub(super) struct Edge<'r> {
     word: u64,
     mask: u64,
     text: Cow<'r, [u8]>,
@@ -168,7 +218,7 @@ impl<'r> Edge<'r> {
         Edge { word, mask, text, bit }
     }
 
-    fn end(text: &'r [u8], bit: u32) -> Edge<'r> {
+    pub(super) fn end(text: &'r [u8], bit: u32) -> Edge<'r> {
         let word = last_word(text);
         let mask = last_word(FULL.get(..text.len().min(8)).unwrap_or(&FULL));
         Edge {
@@ -187,7 +237,7 @@ impl<'r> Edge<'r> {
     }
 
     /// Whether `text`, whose last word is given, ends with it.
-    fn ends(&self, text: &[u8], word: u64) -> bool {
+    pub(super) fn ends(&self, text: &[u8], word: u64) -> bool {
         word & self.mask == self.word
             && text.len() >= self.text.len()
             && (self.text.len() <= 8 || text.ends_with(&self.text))
@@ -205,7 +255,7 @@ fn first_word(text: &[u8]) -> u64 {
 }
 
 /// The last eight bytes, zeros before a shorter text.
-fn last_word(text: &[u8]) -> u64 {
+pub(super) fn last_word(text: &[u8]) -> u64 {
     match text.last_chunk::<8>() {
         Some(bytes) => u64::from_be_bytes(*bytes),
         None => text.iter().fold(0, |word, b| word << 8 | u64::from(*b)),
@@ -234,6 +284,9 @@ mod tests {
             StrTest::Glob(Glob::new(b"*", false).unwrap()),
             finder("pass"),
             finder("/etc/pa"),
+            StrTest::IContains((*b"passwd").into()),
+            StrTest::IContains((*b"c/").into()),
+            StrTest::IContains((*b"").into()),
         ];
         agree(&tests);
         agree(&[finder(""), finder("pass")]);
@@ -251,6 +304,7 @@ mod tests {
             "/etc/passwd",
             "/etc/passwd-",
             "/etc/shadow",
+            "/ETC/Passwd and more than a few letters behind it",
             "d",
             "\0\0\0/etc",
         ] {

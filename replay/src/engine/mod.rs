@@ -4,14 +4,19 @@
 //! number of threads.
 
 mod blocks;
+mod candidates;
+mod classes;
+pub(crate) mod confirm;
 mod dictionary;
 pub(crate) mod evaluate;
+mod folders;
 mod losses;
 mod mask;
 mod matcher;
+mod objects;
 mod ordered;
 pub(crate) mod plan;
-pub(crate) mod scan;
+mod scan;
 #[cfg(test)]
 mod tests;
 
@@ -112,7 +117,8 @@ impl fmt::Display for Outcome {
         }
         f.write_str(")")?;
         match losses.iter().fold(0u64, |sum, loss| sum.saturating_add(loss.count)) {
-            0 => Ok(()),
+            0 if losses.is_empty() => Ok(()),
+            0 => f.write_str("; events that nobody counted were lost when it was recorded"),
             lost => write!(f, "; {lost} events were lost when it was recorded"),
         }?;
         match incomplete {
@@ -226,6 +232,12 @@ impl<'a> Engine<'a> {
         release(&mut waiting, u64::MAX, &losses);
         correlator.finish(&mut tell);
         (outcome.alerts, outcome.incomplete) = (told, incomplete);
+        // What could not be asked for the names of containers, beside blocks that were met above.
+        outcome
+            .problems
+            .extend(late.iter().flat_map(|late| late.problems()).cloned());
+        outcome.problems.sort();
+        outcome.problems.dedup();
         outcome.events = blocks.iter().map(|b| u64::from(b.head().events)).sum();
         outcome
     }
@@ -242,7 +254,7 @@ impl<'a> Engine<'a> {
             hostname: "test",
         };
         let mut correlator = Correlator::new(&self.rules.correlations);
-        for hit in scan::matches(&plan, block, matching == Matching::First) {
+        for hit in confirm::matches(&plan, block, matching == Matching::First) {
             let row = Some(hit.row as usize).filter(|row| *row < block.len);
             if let (Some(row), Some(rule)) = (row, rules.get(hit.rule)) {
                 let alert = Alert::new(rule, block.event(row), origin);

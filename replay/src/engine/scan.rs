@@ -4,82 +4,52 @@
 use std::ops::Range;
 
 use ctrace_trace::block::Need;
-use ctrace_trace::block::decoded::{Decoded, Dictionaries, KindColumns};
+use ctrace_trace::block::decoded::{Decoded, Dictionaries};
 use ctrace_trace::event::EventType;
 use hashbrown::HashMap;
 
-use super::dictionary::{Classes, Comparisons};
-use super::evaluate::{Place, holds};
+use super::candidates::Candidate;
+use super::classes::Classes;
+use super::dictionary::Comparisons;
+use super::evaluate::Place;
 use super::mask;
+use super::objects::Objects;
 use super::plan::{Asked, Plan, Slot};
 use crate::typed::formula::NodeId;
 
 /// More classes, or sets of live slots, than this are forgotten and found again: a hostile recording may make any
 /// number of them.
-const MAX_CLASSES: usize = 1 << 15;
+pub(super) const MAX_CLASSES: usize = 1 << 15;
 const MAX_LIVE_SETS: usize = 256;
-const MAX_VERDICTS: usize = 1 << 18;
-
-/// An event that may satisfy an slot.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Candidate {
-    pub(super) row: u32,
-    pub(super) slot: u32,
-    /// Whether its type is of the bulk family.
-    pub(super) bulk: bool,
-    /// Classes of its image and open object.
-    image: u32,
-    fd: u32,
-    /// What these two say of the whole condition.
-    pub(super) verdict: Option<bool>,
-}
-
-/// An event that satisfies a condition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Hit {
-    pub(crate) row: u32,
-    pub(crate) rule: usize,
-    /// Whether its type is of the bulk family.
-    pub(crate) bulk: bool,
-}
 
 /// Works through blocks; one per thread. Keeps what it learned about values.
 #[derive(Debug)]
 pub(super) struct Scan<'p> {
-    plan: &'p Plan,
+    pub(super) plan: &'p Plan,
     process: Comparisons<'p>,
-    images: Classes,
-    fds: HashMap<Box<[u64]>, FdSide<'p>>,
+    pub(super) images: Classes,
+    pub(super) fds: HashMap<Box<[u64]>, Objects<'p>>,
     /// Of the current block: slots that its types and images allow.
-    live: Vec<u64>,
+    pub(super) live: Vec<u64>,
     /// Class of each image.
     image_class: Vec<u32>,
     /// Classes of the block's images without repetition, and which of them each context has.
-    local_classes: Vec<u32>,
-    context_class: Vec<u32>,
-    fd_class: Vec<u32>,
+    pub(super) local_classes: Vec<u32>,
+    pub(super) context_class: Vec<u32>,
+    pub(super) fd_class: Vec<u32>,
     /// The types of which events are left, as indices into the block's list, with these events.
-    left: Vec<(usize, Events)>,
+    pub(super) left: Vec<(usize, Events)>,
     /// Positions of events among those of their type.
-    ordinals: Vec<u32>,
-    candidates: Vec<Candidate>,
+    pub(super) ordinals: Vec<u32>,
+    pub(super) candidates: Vec<Candidate>,
 }
 
 /// Events of a type.
 #[derive(Clone, Debug)]
-enum Events {
+pub(super) enum Events {
     All,
     /// Those whose positions are in this part of the scan's list.
     Some(Range<usize>),
-}
-
-/// What is known of open objects under one set of live slots: comparisons that no live slot makes are left out.
-#[derive(Debug)]
-struct FdSide<'p> {
-    comparisons: Comparisons<'p>,
-    classes: Classes,
-    /// By slot, image class and fd class.
-    verdicts: HashMap<(u32, u32, u32), Option<bool>>,
 }
 
 impl<'p> Scan<'p> {
@@ -178,10 +148,10 @@ impl<'p> Scan<'p> {
     /// Puts open objects into classes. False when no event's object allows a live slot of its type.
     pub(super) fn objects(&mut self, decoded: &Decoded) -> bool {
         let mut side = match self.fds.remove(self.live.as_slice()) {
-            Some(side) if side.classes.len() <= MAX_CLASSES && side.verdicts.len() <= MAX_VERDICTS => side,
-            _ => FdSide::new(self.plan, self.live_slots(&self.live)),
+            Some(side) if !side.is_large() => side,
+            _ => Objects::new(self.plan, self.live_slots(&self.live)),
         };
-        side.classify(self.plan, decoded, &mut self.fd_class);
+        side.classify(self.plan, &decoded.dict, &mut self.fd_class);
         self.left.clear();
         self.ordinals.clear();
         for (index, kind) in decoded.kinds.iter().enumerate() {
@@ -211,7 +181,7 @@ impl<'p> Scan<'p> {
     }
 
     /// The live slots among those of a type, for each class of images.
-    fn allowed(&self, slots: &[u64]) -> Vec<u64> {
+    pub(super) fn allowed(&self, slots: &[u64]) -> Vec<u64> {
         let mut allowed = Vec::with_capacity(self.local_classes.len() * self.plan.words);
         for class in &self.local_classes {
             let by_image = self.images.mask(*class).iter().zip(&self.live);
@@ -222,59 +192,9 @@ impl<'p> Scan<'p> {
 
     /// Those of a class of images, if there are any.
     #[inline]
-    fn slots_in<'s>(&self, allowed: &'s [u64], local: usize) -> Option<&'s [u64]> {
+    pub(super) fn slots_in<'s>(&self, allowed: &'s [u64], local: usize) -> Option<&'s [u64]> {
         let words = self.plan.words;
         allowed.get(local * words..(local + 1) * words).filter(|a| mask::any(a))
-    }
-
-    /// Notes which events of a type are left when live slots were held against their open objects.
-    fn left_of(&mut self, index: usize, kind: &KindColumns, side: &FdSide<'p>) {
-        let mut slots = self.live.clone();
-        mask::keep(&mut slots, self.plan.mask_of(kind.spec.id).unwrap_or_default());
-        let of_type = self.plan.mask_of(kind.spec.id).is_some() && mask::any(&slots);
-        if !of_type {
-            return;
-        }
-        let start = self.ordinals.len();
-        let events = if !kind.spec.hot {
-            // What objects they have is known together with the rows only.
-            Events::All
-        } else if kind.fds.is_empty() {
-            if !mask::meet(&slots, side.classes.mask(0)) {
-                return;
-            }
-            Events::All
-        } else {
-            let allowed = |class| mask::meet(&slots, side.classes.mask(class));
-            let allowed: Vec<bool> = (0..side.classes.len() as u32).map(allowed).collect();
-            let class_of = |fd: &u32| self.fd_class.get(*fd as usize).copied().unwrap_or(0) as usize;
-            let left = (0..).zip(&kind.fds);
-            let left = left.filter(|(_, fd)| allowed.get(class_of(fd)).copied().unwrap_or(false));
-            self.ordinals.extend(left.map(|(ordinal, _)| ordinal));
-            if self.ordinals.len() == start {
-                return;
-            }
-            Events::Some(start..self.ordinals.len())
-        };
-        self.left.push((index, events));
-    }
-
-    /// The events that may satisfy an slot, by row, then by slot.
-    pub(super) fn candidates(&mut self, decoded: &Decoded) -> &[Candidate] {
-        self.candidates.clear();
-        let Some(mut side) = self.fds.remove(self.live.as_slice()) else {
-            return &self.candidates;
-        };
-        let left = std::mem::take(&mut self.left);
-        for (kind, events) in &left {
-            if let Some(kind) = decoded.kinds.get(*kind) {
-                self.of_kind(kind, events, decoded, &mut side);
-            }
-        }
-        self.left = left;
-        self.fds.insert(self.live.as_slice().into(), side);
-        self.candidates.sort_unstable_by_key(|c| (c.row, c.slot));
-        &self.candidates
     }
 
     /// Finds the class of each context's image, in numbers of this block's own.
@@ -299,182 +219,10 @@ impl<'p> Scan<'p> {
             self.context_class.push(*slot);
         }
     }
-
-    fn of_kind(&mut self, kind: &KindColumns, events: &Events, decoded: &Decoded, side: &mut FdSide<'p>) {
-        let Some(slots) = self.plan.mask_of(kind.spec.id) else {
-            return;
-        };
-        let allowed = self.allowed(slots);
-        let ordinals = std::mem::take(&mut self.ordinals);
-        match events {
-            Events::All => {
-                for ordinal in 0..kind.rows.len() {
-                    self.event(kind, ordinal, &allowed, decoded, side);
-                }
-            }
-            Events::Some(range) => {
-                for ordinal in ordinals.get(range.clone()).unwrap_or_default() {
-                    self.event(kind, *ordinal as usize, &allowed, decoded, side);
-                }
-            }
-        }
-        self.ordinals = ordinals;
-    }
-
-    /// Adds the candidates that an event is; `allowed` has the slots of its type for each class of images.
-    #[inline]
-    fn event(&mut self, kind: &KindColumns, ordinal: usize, allowed: &[u64], decoded: &Decoded, side: &mut FdSide<'p>) {
-        let row = kind.rows.get(ordinal).copied().unwrap_or(0);
-        let context = decoded.context.get(row as usize).copied().unwrap_or(0);
-        let local = self.context_class.get(context as usize).copied().unwrap_or(0) as usize;
-        let Some(by_type) = self.slots_in(allowed, local) else {
-            return;
-        };
-        let fd = if kind.spec.hot {
-            kind.fds.get(ordinal)
-        } else {
-            decoded.fd.get(row as usize)
-        };
-        let fd = fd.and_then(|fd| self.fd_class.get(*fd as usize)).copied().unwrap_or(0);
-        let by_fd = side.classes.mask(fd);
-        if !mask::meet(by_type, by_fd) {
-            return;
-        }
-        let image = self.local_classes.get(local).copied().unwrap_or(0);
-        let left: Vec<u64> = by_type.iter().zip(by_fd).map(|(a, b)| a & b).collect();
-        for slot in mask::bits(&left) {
-            let verdict = side.verdict(self.plan, &self.images, (slot, image, fd));
-            if verdict != Some(false) {
-                self.candidates.push(Candidate {
-                    row,
-                    slot,
-                    bulk: !kind.spec.hot,
-                    image,
-                    fd,
-                    verdict,
-                });
-            }
-        }
-    }
-
-    /// Columns that confirming a candidate takes.
-    pub(super) fn needs(&self, candidate: &Candidate) -> Need {
-        self.plan.slot(candidate.slot).map_or(Need::NOTHING, |i| i.row_need)
-    }
-
-    /// The rule that a candidate is about.
-    fn rule(&self, candidate: &Candidate) -> Option<usize> {
-        self.plan.slot(candidate.slot).map(|i| i.rule)
-    }
-
-    /// The candidates that satisfy their rules; with `first`, of each event only the first. The columns that confirming
-    /// them takes must be there.
-    pub(super) fn hits(&self, decoded: &Decoded, candidates: &[Candidate], first: bool) -> Vec<Hit> {
-        let mut hits: Vec<Hit> = Vec::new();
-        let mut taken = None;
-        for candidate in candidates {
-            let Some(rule) = self.rule(candidate) else { continue };
-            let free = !first || self.plan.is_independent(rule);
-            if (free || taken != Some(candidate.row)) && self.confirm(decoded, candidate) {
-                taken = if free { taken } else { Some(candidate.row) };
-                hits.push(Hit {
-                    row: candidate.row,
-                    rule,
-                    bulk: candidate.bulk,
-                });
-            }
-        }
-        hits
-    }
-
-    /// Whether a candidate's event satisfies the slot. The columns that the slot needs must be there.
-    fn confirm(&self, decoded: &Decoded, candidate: &Candidate) -> bool {
-        if let Some(verdict) = candidate.verdict {
-            return verdict;
-        }
-        let (Some(slot), Some(side)) = (self.plan.slot(candidate.slot), self.fds.get(self.live.as_slice())) else {
-            return false;
-        };
-        let event = decoded.event(candidate.row as usize);
-        let (image, fd) = (self.images.bits(candidate.image), side.classes.bits(candidate.fd));
-        self.plan
-            .formulas
-            .eval(slot.condition, &mut |atom| match self.plan.asked(atom) {
-                Asked::Image(bit) => mask::has(image, bit),
-                Asked::Fd(bit) => mask::has(fd, bit),
-                Asked::Event => self
-                    .plan
-                    .formulas
-                    .atom_of(atom)
-                    .is_some_and(|a| holds(a, Place::Event(event))),
-            })
-    }
-}
-
-impl<'p> FdSide<'p> {
-    fn new<'i>(plan: &'p Plan, live: impl Iterator<Item = &'i Slot>) -> FdSide<'p> {
-        let mut wanted = vec![0; mask::words_for(plan.fd_atoms.len())];
-        live.for_each(|slot| mask::add(&mut wanted, &slot.fd_atoms));
-        FdSide {
-            comparisons: Comparisons::new(&plan.formulas, &plan.fd_atoms, |bit| mask::has(&wanted, bit), false),
-            classes: Classes::new(plan.fd_atoms.len(), plan.words, |bits, out| {
-                allow(plan, |i| i.fd, bits, out)
-            }),
-            verdicts: HashMap::new(),
-        }
-    }
-
-    /// The class of each open object.
-    fn classify(&mut self, plan: &Plan, decoded: &Decoded, out: &mut Vec<u32>) {
-        out.clear();
-        let mut bits = vec![0; mask::words_for(plan.fd_atoms.len())];
-        for index in 0..decoded.dict.fds.len() as u32 {
-            bits.fill(0);
-            if let Some(fd) = decoded.dict.fd(index) {
-                self.comparisons.mark(Place::Fd(fd), &mut bits);
-            }
-            out.push(self.classes.find(&bits, |bits, out| allow(plan, |i| i.fd, bits, out)));
-        }
-    }
-
-    /// What image and open object together say of an slot.
-    fn verdict(&mut self, plan: &Plan, images: &Classes, key: (u32, u32, u32)) -> Option<bool> {
-        let (slot, image, fd) = key;
-        if let Some(known) = self.verdicts.get(&key) {
-            return *known;
-        }
-        let node = plan.slot(slot)?.condition;
-        let (image, fd) = (images.bits(image), self.classes.bits(fd));
-        let verdict = plan.formulas.decides(node, &mut |atom| match plan.asked(atom) {
-            Asked::Image(bit) => Some(mask::has(image, bit)),
-            Asked::Fd(bit) => Some(mask::has(fd, bit)),
-            Asked::Event => None,
-        });
-        self.verdicts.insert(key, verdict);
-        verdict
-    }
-}
-
-/// Matches the events of a block whose columns are all there; in event order, and within an event in the order of rules.
-///
-/// With `first`, only the first rule of each event counts.
-pub(crate) fn matches(plan: &Plan, block: &Decoded, first: bool) -> Vec<Hit> {
-    let mut scan = Scan::new(plan);
-    if !scan.begin(block.kinds.iter().map(|k| k.spec.id)) || (scan.wants_images() && !scan.images(&block.dict)) {
-        return Vec::new();
-    }
-    if !scan.objects(block) {
-        return Vec::new();
-    }
-    if !scan.threads(block) {
-        return Vec::new();
-    }
-    let candidates = scan.candidates(block).to_vec();
-    scan.hits(block, &candidates, first)
 }
 
 /// Adds the slots whose projection holds where these comparisons do.
-fn allow(plan: &Plan, projection: fn(&Slot) -> NodeId, bits: &[u64], out: &mut [u64]) {
+pub(super) fn allow(plan: &Plan, projection: fn(&Slot) -> NodeId, bits: &[u64], out: &mut [u64]) {
     for (i, slot) in (0..).zip(&plan.slots) {
         let holds = plan
             .formulas

@@ -31,14 +31,21 @@ impl Dice {
 }
 
 const NAMES: [&str; 5] = ["sh", "cat", "nginx", "sshd", "x"];
-const PATHS: [&str; 6] = [
+const PATHS: [&str; 11] = [
     "/etc/shadow",
     "/etc/passwd",
+    "/etc/ssh/sshd_config",
+    "/etc",
+    "/etc/",
     "/tmp/x",
     "/usr/bin/cat",
     "/var/log/a",
+    "/var/log/shadow",
+    "x",
     "/",
 ];
+/// Of the first of the paths and others, the forms in which they were written.
+const RAW: [&str; 4] = ["", "", "../etc/shadow", "shadow"];
 const KINDS: [&str; 9] = [
     "openat", "open", "execve", "connect", "read", "close", "unlinkat", "procexit", "clone",
 ];
@@ -83,13 +90,18 @@ fn fds(dice: &mut Dice) -> Vec<Arc<FdEntry>> {
             });
             Arc::new(FdEntry {
                 id: id + 1,
-                kind: if socket.is_some() { FdKind::Ipv4 } else { FdKind::File },
+                kind: match (&socket, dice.roll(4)) {
+                    (Some(_), _) => FdKind::Ipv4,
+                    (None, 0) => FdKind::Directory,
+                    (None, 1) => FdKind::Pipe,
+                    (None, _) => FdKind::File,
+                },
                 name: if socket.is_some() {
                     Vec::new()
                 } else {
                     dice.pick(&PATHS).into()
                 },
-                name_raw: Vec::new(),
+                name_raw: dice.pick(&RAW).into(),
                 open_flags: dice.roll(3) as u32,
                 dev: 0,
                 ino: 0,
@@ -151,7 +163,7 @@ fn decode(coded: &EncodedBlock, need: Need) -> Decoded {
     out
 }
 
-const ATOMS: [&str; 32] = [
+const ATOMS: [&str; 45] = [
     "evt.type = openat",
     "evt.type in (open, openat, execve)",
     "evt.type != read",
@@ -181,6 +193,19 @@ const ATOMS: [&str; 32] = [
     "fd.ip != 10.0.0.1",
     "fd.port in (22, 80)",
     "fd.directory = /etc",
+    "fd.directory in (/, /var/log)",
+    "fd.directory startswith /etc/s",
+    "fd.filename in (shadow, x)",
+    "fd.filename != shadow",
+    "fd.name in (/etc/shadow, /etc, /etc/)",
+    "fd.name != /etc/shadow",
+    "fd.name exists",
+    "fd.name endswith shadow",
+    "fd.name endswith c/shadow",
+    "fd.name contains /s",
+    "fd.name icontains SHAD",
+    "fd.name pmatch (/etc, /var/log/a, x)",
+    "fd.nameraw contains ../",
     "fd.filename = val(proc.name)",
     "toupper((proc.name, proc.pname)) in (SH, CAT)",
     "tolower((proc.name, fd.filename)) intersects (x, shadow)",

@@ -7,7 +7,7 @@ pub(crate) mod compile;
 mod constant;
 pub(crate) mod formula;
 pub(crate) mod glob;
-mod path_prefix;
+pub(crate) mod path_prefix;
 pub(crate) mod record;
 mod regex_syntax;
 pub(crate) mod test;

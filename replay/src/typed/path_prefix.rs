@@ -5,8 +5,13 @@ use super::glob::Glob;
 /// The paths to look for.
 #[derive(Clone, Debug)]
 pub(crate) struct PathPrefixes {
-    paths: Box<[Box<[Component]>]>,
+    /// Those whose first components are no patterns, sorted by these.
+    exact: Box<[(Box<[u8]>, Path)]>,
+    /// The others.
+    open: Box<[Path]>,
 }
+
+type Path = Box<[Component]>;
 
 #[derive(Clone, Debug)]
 enum Component {
@@ -21,21 +26,55 @@ impl PathPrefixes {
             None => Component::Exact(c.into()),
             Some(_) => Glob::new(c, false).map_or(Component::Never, Component::Pattern),
         };
+        let (mut exact, mut open) = (Vec::new(), Vec::new());
+        for path in paths {
+            let path: Path = components(path).map(compile).collect();
+            match path.first() {
+                Some(Component::Exact(first)) => exact.push((first.clone(), path)),
+                _ => open.push(path),
+            }
+        }
+        exact.sort_by(|(a, _), (b, _)| a.cmp(b));
         PathPrefixes {
-            paths: paths
-                .into_iter()
-                .map(|p| components(p).map(compile).collect())
-                .collect(),
+            exact: exact.into(),
+            open: open.into(),
         }
     }
 
     pub(crate) fn matches(&self, path: &[u8]) -> bool {
-        self.paths.iter().any(|prefix| {
+        self.like(path).any(|prefix| {
             let mut given = components(path);
             prefix
                 .iter()
                 .all(|wanted| given.next().is_some_and(|c| wanted.takes(c)))
         })
+    }
+
+    /// Whether a path of one more component than `folder` may match.
+    pub(crate) fn may_match_in(&self, folder: &[u8]) -> bool {
+        let depth = components(folder).count();
+        let mut prefixes: Box<dyn Iterator<Item = &Path>> = match depth {
+            0 => Box::new(self.exact.iter().map(|(_, path)| path).chain(&self.open)),
+            _ => Box::new(self.like(folder)),
+        };
+        prefixes.any(|prefix| {
+            let mut both = prefix.iter().zip(components(folder));
+            prefix.len() <= depth + 1 && both.all(|(wanted, c)| wanted.takes(c))
+        })
+    }
+
+    /// Whether the first component of one of the paths fits.
+    pub(crate) fn any_first(&self, fits: impl Fn(&[u8]) -> bool) -> bool {
+        !self.open.is_empty() || self.exact.iter().any(|(first, _)| fits(first))
+    }
+
+    /// The paths that may match one that begins with these components.
+    fn like<'a>(&'a self, path: &[u8]) -> impl Iterator<Item = &'a Path> {
+        let first = components(path).next().unwrap_or_default();
+        let start = self.exact.partition_point(|(name, _)| name.as_ref() < first);
+        let end = self.exact.partition_point(|(name, _)| name.as_ref() <= first);
+        let exact = self.exact.get(start..end).unwrap_or_default();
+        exact.iter().map(|(_, path)| path).chain(&self.open)
     }
 }
 
@@ -71,5 +110,22 @@ mod tests {
             assert_eq!(paths.matches(path.as_bytes()), expected, "{path}");
         }
         assert!(PathPrefixes::new([&b"/"[..]]).matches(b"/any"));
+    }
+
+    #[test]
+    fn folders_tell_what_may_match_in_them() {
+        let paths = PathPrefixes::new([&b"/var/run"[..], b"/etc", b"/home/*/.ssh"]);
+        for (folder, expected) in [
+            ("/", true),
+            ("", true),
+            ("/var/", true),
+            ("/var/lib/", false),
+            ("/home/", false),
+            ("/home/a/", true),
+            ("/home/a/b/", false),
+            ("/usr/", false),
+        ] {
+            assert_eq!(paths.may_match_in(folder.as_bytes()), expected, "{folder}");
+        }
     }
 }

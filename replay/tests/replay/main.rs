@@ -11,7 +11,5 @@ mod order;
 mod recorded;
 mod recording;
 mod sigma;
-#[path = "../skip/mod.rs"]
-mod skip;
 mod testing;
 mod triage;

@@ -8,7 +8,7 @@ use ctrace_replay::{Engine, LoadOptions, Matching, Options, RuleFile, RuleSet, l
 use ctrace_trace::case::Case;
 use ctrace_trace::segment::BlockReader;
 
-use crate::skip;
+use ctrace_skip::shared;
 
 /// The bundled recording, or the one that `CTRACE_CASE` names.
 fn case() -> Case {
@@ -110,11 +110,11 @@ fn conditions_that_find_much_agree() {
 
 #[test]
 fn public_rules_find_what_asking_every_event_finds() {
-    match rules(&skip::shared().join("data/falco/falco_rules.yaml")) {
-        Some(set) => agree(&set),
-        None => skip::skip(
-            "public_rules_find_what_asking_every_event_finds",
-            "../shared/data/falco is not there",
-        ),
-    }
+    let Some(path) = shared(
+        "public_rules_find_what_asking_every_event_finds",
+        "data/falco/falco_rules.yaml",
+    ) else {
+        return;
+    };
+    agree(&rules(&path).expect("rules load"));
 }

@@ -34,6 +34,17 @@ pub struct Strings {
     pub(crate) used: usize,
     /// Per string: where it begins and ends.
     pub(crate) spans: Vec<(u32, u32)>,
+    pub(crate) cuts: Vec<Cut>,
+}
+
+/// How a string is cut behind its last slash: for a path, into folder and name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Length of what stands before the cut; 0 where there is no slash.
+    pub at: u32,
+    /// A string that begins with the same folder and is cut at the same place: itself, or an earlier one. Strings in one
+    /// folder need not name the same one.
+    pub like: StrId,
 }
 
 /// The strings, whatever lies behind them in memory that is used again.
@@ -62,6 +73,16 @@ impl Strings {
             return &[];
         };
         self.bytes.get(start as usize..end as usize).unwrap_or(&[])
+    }
+
+    /// How a string is cut behind its last slash.
+    #[inline]
+    pub fn cut(&self, id: StrId) -> Cut {
+        let none = Cut {
+            at: 0,
+            like: StrId::NONE,
+        };
+        self.cuts.get(id.0 as usize).copied().unwrap_or(none)
     }
 
     /// The string, or `None` for [`StrId::NONE`].

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::decoded::{FdRecord, RawPath, StrId};
-use super::strings::{Interner, Numbering, Refs, StrRef, raw_path, read_raw, write_raw};
+use super::strings::{Interner, Numbering, Refs, StrRef, raw_code, raw_path, read_raw, write_raw};
 use super::varint::{Cursor, Malformed, WORD, put, unzigzag, zigzag};
 use crate::fd::{FdEntry, FdKind, Role, Socket};
 
@@ -209,26 +209,45 @@ pub(super) fn read(
 ) -> Result<(), Malformed> {
     let kinds = cursor.take(count as usize)?;
     let start = out.len();
-    out.extend(kinds.iter().map(|kind| FdRecord {
-        kind: FdKind::from_u8(*kind),
-        ..NONE
-    }));
-    let new = out.get_mut(start..).unwrap_or_default();
-    for fd in new.iter_mut() {
-        fd.name = match cursor.get()? {
+    out.reserve(kinds.len());
+    for kind in kinds {
+        let name = match cursor.get()? {
             name_code::NONE => StrId::NONE,
             name_code::NEW => refs.fresh()?,
             id => refs.known(id - name_code::KNOWN)?,
         };
+        out.push(FdRecord {
+            kind: FdKind::from_u8(*kind),
+            name,
+            ..NONE
+        });
     }
+    let new = out.get_mut(start..).unwrap_or_default();
+    read_raws(cursor, refs, strings, new)?;
     for fd in new.iter_mut() {
-        fd.name_raw = read_raw(cursor, refs, RawPath::Same, || strings.get(fd.name))?;
-    }
-    for fd in new.iter_mut() {
-        fd.open_flags = cursor.get_u32()?;
+        fd.open_flags = u32::try_from(cursor.get_any()?).map_err(|_| Malformed::OutOfRange)?;
     }
     read_sockets(cursor, new)?;
     cursor.finish()
+}
+
+fn read_raws(
+    cursor: &mut Cursor<'_>,
+    refs: &mut Refs,
+    strings: &super::decoded::Strings,
+    fds: &mut [FdRecord],
+) -> Result<(), Malformed> {
+    for several in fds.chunks_mut(WORD) {
+        // Most paths are written as they are.
+        if several.len() == WORD && cursor.peek_eight() == Some([raw_code::PREDICTED as u8; WORD]) {
+            cursor.take(WORD)?;
+            continue;
+        }
+        for fd in several {
+            fd.name_raw = read_raw(cursor, refs, RawPath::Same, || strings.get(fd.name))?;
+        }
+    }
+    Ok(())
 }
 
 /// Reads which files entries are.

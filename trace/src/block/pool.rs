@@ -55,6 +55,7 @@ impl Pool {
         out.have = Need::NOTHING;
         out.dict.strings.used = 0;
         out.dict.strings.spans.clear();
+        out.dict.strings.cuts.clear();
         out.dict.images.clear();
         out.dict.containers.clear();
         out.dict.fds.clear();

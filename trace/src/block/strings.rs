@@ -8,7 +8,7 @@ use std::hash::BuildHasher;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::MAX_STRING_BYTES;
-use super::decoded::{RawPath, StrId, Strings};
+use super::decoded::{Cut, RawPath, StrId, Strings};
 use super::varint::{Cursor, Malformed, put};
 
 /// Ids below this are [`StrId::NONE`] and [`StrId::EMPTY`].
@@ -199,6 +199,14 @@ pub(super) fn reset(strings: &mut Strings, count: u32) {
     strings.used = 0;
     strings.spans.clear();
     strings.spans.resize(count as usize, (0, 0));
+    strings.cuts.clear();
+    strings.cuts.resize(
+        count as usize,
+        Cut {
+            at: 0,
+            like: StrId::NONE,
+        },
+    );
 }
 
 /// So many bytes are copied at once where there is room: most parts of strings are shorter.
@@ -211,9 +219,15 @@ pub(super) fn read(
     place: Place,
     out: &mut Strings,
 ) -> Result<(), Malformed> {
-    let Strings { bytes, used, spans } = out;
+    let Strings {
+        bytes,
+        used,
+        spans,
+        cuts,
+    } = out;
     let (first, count) = (place.first as usize, place.count as usize);
     let spans = spans.get_mut(first..first + count).ok_or(Malformed::Counts)?;
+    let cuts = cuts.get_mut(first..first + count).ok_or(Malformed::Counts)?;
     let bases = lens.take(count)?;
     for (i, back) in bases.iter().enumerate() {
         let (same, more) = (lens.get_len()?, lens.get_len()?);
@@ -238,9 +252,49 @@ pub(super) fn read(
         if let Some(span) = rest.first_mut() {
             *span = (at as u32, (at + len) as u32);
         }
+        let base = i.checked_sub(usize::from(*back) + 1).and_then(|base| cuts.get(base));
+        let base = base.copied();
+        if let (Some(cut), Some(string)) = (cuts.get_mut(i), bytes.get(at..)) {
+            *cut = cut_of(StrId((first + i) as u32), base, string, [same, len]);
+        }
     }
     lens.finish()?;
     text.finish()
+}
+
+/// Where a string is cut that shares its first `same` bytes with the one that is cut at `base`, and is `len` bytes long;
+/// more may follow it.
+#[inline(always)]
+fn cut_of(id: StrId, base: Option<Cut>, string: &[u8], [same, len]: [usize; 2]) -> Cut {
+    let at = match (behind_slash(string, same, len), base) {
+        (0, Some(base)) if base.at <= same as u32 => return base,
+        (0, _) => behind_slash(string, 0, same),
+        (at, _) => at,
+    };
+    Cut { at, like: id }
+}
+
+/// Where the part behind the last slash within some bytes begins; 0 where there is none.
+#[inline(always)]
+fn behind_slash(string: &[u8], from: usize, to: usize) -> u32 {
+    const WIDE: usize = 16;
+    const LOW_BITS: u128 = u128::MAX / 255 * 0x7F;
+    let part = match string.get(from..).and_then(|part| part.first_chunk::<WIDE>()) {
+        Some(part) if to - from < WIDE => u128::from_le_bytes(*part),
+        _ => {
+            let part = string.get(from..to).unwrap_or_default();
+            let slash = part.iter().rposition(|b| *b == b'/');
+            return slash.map_or(0, |slash| (from + slash) as u32 + 1);
+        }
+    };
+    // The high bit of each byte that is a slash, and no other.
+    let other = part ^ (u128::MAX / 255 * b'/' as u128);
+    let slashes = !(((other & LOW_BITS) + LOW_BITS) | other | LOW_BITS);
+    let slashes = slashes & ((1 << (8 * (to - from))) - 1);
+    match slashes {
+        0 => 0,
+        _ => from as u32 + slashes.ilog2() / 8 + 1,
+    }
 }
 
 /// The bytes of strings grow by at least so many.
@@ -332,9 +386,9 @@ impl Refs {
 }
 
 /// Codes of a caller's form of a path.
-mod raw_code {
+pub(super) mod raw_code {
     /// As predicted: like the open object's where the path is that object's name, else the same as the resolved form.
-    pub(super) const PREDICTED: u64 = 0;
+    pub(in crate::block) const PREDICTED: u64 = 0;
     pub(super) const NEW: u64 = 1;
     pub(super) const KNOWN: u64 = 2;
     /// What follows the last slash.
@@ -467,6 +521,47 @@ mod tests {
         assert_eq!(near(&[b"abx", b"abc"], b"abc"), (0, 2));
         assert_eq!(near(&[b"x", b"ab", b"abcd"], b"abcde"), (2, 4));
         assert_eq!(near(&[b"x", b"a"], b"a"), (0, 0));
+    }
+
+    #[test]
+    fn strings_are_cut_behind_their_last_slash() {
+        let names: [&[u8]; 12] = [
+            b"/usr/lib/a",
+            b"/usr/lib/ab",
+            b"/usr/lib/",
+            b"/usr/libx",
+            b"x",
+            b"/usr/lib/a/much/longer/folder/than/before",
+            b"/usr/lib/a/much/longer/folder/than/before/",
+            b"\xaf\xae./\x2e\x30",
+            b"/",
+            b"name",
+            b"name2",
+            b"/usr/lib/one name that is long",
+        ];
+        let (mut interner, mut numbering) = (Interner::default(), Numbering::default());
+        let ids: Vec<StrId> = names.iter().map(|s| interner.id(s)).collect();
+        numbering.start(interner.len());
+        for id in &ids {
+            numbering.refer(*id);
+        }
+        let (mut lens, mut text) = (Vec::new(), Vec::new());
+        let count = numbering.finish_section(&interner, &mut lens, &mut text);
+        let mut strings = Strings::default();
+        reset(&mut strings, FIXED_IDS + count);
+        let place = Place {
+            first: FIXED_IDS,
+            count,
+        };
+        read(&mut Cursor::new(&lens), &mut Cursor::new(&text), place, &mut strings).unwrap();
+        let folder = |id| &strings.get(id)[..strings.cut(id).at as usize];
+        for (id, name) in (FIXED_IDS..).map(StrId).zip(names) {
+            let cut = name.iter().rposition(|b| *b == b'/').map_or(0, |slash| slash + 1);
+            assert_eq!(strings.cut(id).at as usize, cut, "{:?}", String::from_utf8_lossy(name));
+            assert!(strings.cut(id).like <= id);
+            assert_eq!(folder(strings.cut(id).like), folder(id));
+        }
+        assert_eq!(strings.cut(StrId(FIXED_IDS + 1)).like, StrId(FIXED_IDS));
     }
 
     #[test]

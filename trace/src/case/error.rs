@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::block::{BlockError, PushError};
-use crate::segment::{PackError, Problem, SegmentError};
+use crate::segment::{PackError, Problem, SegmentError, is_full};
 
 /// Why a case cannot be opened or written. Damage within a case is no error: see [`super::Case::problems`].
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,16 @@ pub enum CaseError {
         lost: u64,
         /// Why.
         source: io::Error,
+    },
+    /// Events could not be written because the case has as many bytes as it may have. What was written before is whole.
+    #[error("{}: {lost} events could not be written: the case may have {max} bytes", path.display())]
+    AtBound {
+        /// The case.
+        path: PathBuf,
+        /// How many events are lost.
+        lost: u64,
+        /// The bound.
+        max: u64,
     },
     /// The folder for a new case is not empty.
     #[error("{}: the folder is not empty; name another one", .0.display())]
@@ -61,10 +71,11 @@ pub enum CaseError {
 }
 
 impl CaseError {
-    /// Whether the disk (or the quota) is full.
+    /// Whether the disk, the quota or what the case may have is full.
     pub fn is_storage_full(&self) -> bool {
         match self {
             CaseError::Io { source, .. } | CaseError::Lost { source, .. } => is_full(source),
+            CaseError::AtBound { .. } => true,
             _ => false,
         }
     }
@@ -72,9 +83,29 @@ impl CaseError {
     /// How many events this error cost: what a gap event should say.
     pub fn lost_events(&self) -> u64 {
         match self {
-            CaseError::Lost { lost, .. } | CaseError::Block { lost, .. } => *lost,
+            CaseError::Lost { lost, .. } | CaseError::AtBound { lost, .. } | CaseError::Block { lost, .. } => *lost,
             CaseError::Event(_) => 1,
             _ => 0,
+        }
+    }
+
+    /// The same of a block that so many events were lost with.
+    pub(crate) fn costing(self, lost: u64) -> CaseError {
+        match self {
+            CaseError::Io { path, source } => CaseError::Lost { path, lost, source },
+            CaseError::AtBound { path, max, .. } => CaseError::AtBound { path, lost, max },
+            CaseError::Block { source, .. } => CaseError::Block { lost, source },
+            other => other,
+        }
+    }
+
+    /// Why events were lost, in the words of a gap event.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            CaseError::Io { source, .. } | CaseError::Lost { source, .. } => source.to_string(),
+            CaseError::AtBound { max, .. } => format!("the case may have {max} bytes"),
+            CaseError::Block { source, .. } => source.to_string(),
+            other => other.to_string(),
         }
     }
 
@@ -91,9 +122,4 @@ impl CaseError {
             SegmentError::Pack(source) => CaseError::Pack { path, source },
         }
     }
-}
-
-/// Whether an operation failed for lack of room.
-pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -25,6 +25,8 @@ pub struct Loss {
     pub from_ts: u64,
     /// When it was over, UTC nanoseconds.
     pub to_ts: u64,
+    /// The option that asked for it, or why events could not be written; empty where the class says it all.
+    pub reason: String,
 }
 
 impl Loss {
@@ -37,6 +39,7 @@ impl Loss {
             cpu: num(event, "cpu"),
             from_ts: num(event, "from") as u64,
             to_ts: num(event, "to") as u64,
+            reason: text(event, "reason"),
         }
     }
 }

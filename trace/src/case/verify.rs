@@ -154,10 +154,12 @@ impl<'a> Check<'a> {
     fn body(&mut self, record: &Record) -> io::Result<Option<Vec<u8>>> {
         let body = self.segment.file().body(record)?;
         if body.is_none() {
-            let message = format!(
-                "the checksum of the body differs (record of kind {})",
-                record.prefix.kind.0
-            );
+            let what = match record.prefix.kind {
+                RecordKind::SNAPSHOT => "snapshot".to_owned(),
+                RecordKind::FOOTER => "footer".to_owned(),
+                kind => format!("record of kind {}", kind.0),
+            };
+            let message = format!("{what}: the checksum of its body differs");
             self.problems.add(ProblemKind::Corrupt, record.body_offset(), message);
         }
         Ok(body)

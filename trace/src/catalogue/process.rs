@@ -133,7 +133,7 @@ pub(super) const FIELDS: &[Field] = &[
         "proc.args",
         "proc_args",
         Str,
-        "Command line arguments without the first, separated by spaces; with brackets one of them.",
+        "Command line arguments without the first, separated by spaces; with brackets one of them. Behind 64 KiB `...`.",
         Process(|p, a| of(p, |p| nth_arg(p, a))),
     )
     .with(ArgRule::OptionalIndex),
@@ -169,7 +169,7 @@ pub(super) const FIELDS: &[Field] = &[
         "proc.env",
         "proc_env",
         Str,
-        "Recorded environment variables, or with brackets the value of one.",
+        "Recorded environment variables, or with brackets the value of one. The last is `...` where not all could be searched.",
         Process(|p, a| of(p, |p| env(p, a))),
     )
     .with(ArgRule::Optional),

@@ -1,5 +1,7 @@
 //! Fields of the thread, and the identities that Falco files under it: `thread.*`.
 
+use std::borrow::Cow;
+
 use super::{Field, FieldType, Getter, Value, field};
 use crate::block::decoded::ImageView;
 use crate::names;
@@ -11,7 +13,10 @@ fn capabilities<'a>(p: ImageView<'a>, set: u64) -> Value<'a> {
     if p.entry.pid == 0 {
         return Value::Absent;
     }
-    Value::owned(names::capabilities(set))
+    match names::capabilities(set) {
+        Cow::Borrowed(text) => Value::Str(Cow::Borrowed(text.as_bytes())),
+        Cow::Owned(text) => Value::owned(text),
+    }
 }
 
 pub(super) const FIELDS: &[Field] = &[

@@ -63,5 +63,6 @@ names! {
     SEM values: IPC_STAT 2, IPC_SET 1, IPC_RMID 0, IPC_INFO 3, SEM_INFO 19, SEM_STAT 18, SEM_STAT_ANY 20, GETALL 13, GETNCNT 14,
         GETPID 11, GETVAL 12, GETZCNT 15, SETALL 17, SETVAL 16;
     /// What was lost: stored in `gap` events; a number never changes its meaning.
-    GAP_CLASS values: bulk 0, priority 1, kernel 2, reader 3, away 4, malformed 5, unwritten 6;
+    GAP_CLASS values: bulk 0, priority 1, kernel 2, reader 3, away 4, malformed 5, unwritten 6,
+        shed_bulk 7, shed_files 8;
 }

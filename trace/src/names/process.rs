@@ -1,6 +1,9 @@
 //! Processes: `linux/sched.h`, `linux/ptrace.h`, `linux/prctl.h`, `linux/futex.h`, `asm-generic/resource.h`,
 //! `linux/capability.h`, `asm/signal.h`.
 
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
 use super::names;
 
 names! {
@@ -108,8 +111,15 @@ const CAPABILITIES: [&str; 41] = [
     "CAP_CHECKPOINT_RESTORE",
 ];
 
+const ALL_CAPABILITIES: u64 = (1 << CAPABILITIES.len()) - 1;
+
 /// The names of a capability set, joined by a space, as Falco's `thread.cap_effective` shows them.
-pub fn capabilities(set: u64) -> String {
+pub fn capabilities(set: u64) -> Cow<'static, str> {
+    // Nearly all processes have all or none.
+    static ALL: LazyLock<String> = LazyLock::new(|| CAPABILITIES.join(" "));
+    if set & ALL_CAPABILITIES == ALL_CAPABILITIES {
+        return Cow::Borrowed(ALL.as_str());
+    }
     let held = (0..).zip(CAPABILITIES).filter(|(bit, _)| set >> bit & 1 == 1);
-    held.map(|(_, name)| name).collect::<Vec<_>>().join(" ")
+    held.map(|(_, name)| name).collect::<Vec<_>>().join(" ").into()
 }

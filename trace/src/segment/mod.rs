@@ -24,4 +24,4 @@ pub use packed::PackError;
 pub(crate) use problem::Problems;
 pub use problem::{Problem, ProblemKind};
 pub use reader::Segment;
-pub(crate) use writer::{Closed, SegmentError, SegmentWriter};
+pub(crate) use writer::{Closed, Room, SegmentError, SegmentWriter, is_full};

@@ -5,15 +5,28 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::FallocateFlags;
 use sha2::{Digest as _, Sha256};
 
 use super::footer::{Footer, IndexEntry, Totals};
-use super::format::{Digest, MAX_BODY, MAX_HEAD, PRELUDE_LEN, Prefix, RecordKind, Salt, SegmentName, prelude, sha256};
+use super::format::{
+    Digest, MAX_BODY, MAX_HEAD, PREFIX_LEN, PRELUDE_LEN, Prefix, RecordKind, Salt, SegmentName, prelude, sha256,
+};
 use super::header::SegmentHeader;
 use super::packed::PackError;
 use super::snapshot;
 use crate::block::EncodedBlock;
 use crate::snapshot::HostSnapshot;
+
+/// Room that stays reserved behind what a segment holds, beside that of its footer: on a disk that is full it takes what
+/// there is to say about that.
+const RESERVE: u64 = 64 << 10;
+/// More than a footer has beside its index.
+const FOOTER: u64 = 16 << 10;
+/// More than a block's entry in the index has.
+const INDEX_ENTRY: u64 = 64;
+/// Room is reserved in whole pages.
+const PAGE: u64 = 4096;
 
 /// Why a segment could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +53,10 @@ pub(crate) struct SegmentWriter {
     /// Hash of the last link of the chain.
     link: Digest,
     index: Vec<IndexEntry>,
+    /// Where the first block begins.
+    start: u64,
+    /// Up to where the file system keeps room for the file; `None` where it does not do such a thing.
+    reserved: Option<u64>,
     sync: bool,
     footer_written: bool,
     /// A failed write could not be taken back: nothing may be added any more.
@@ -83,6 +100,8 @@ impl SegmentWriter {
             hash: Sha256::new(),
             link: [0; 32],
             index: Vec::new(),
+            start: 0,
+            reserved: Some(0),
             sync,
             footer_written: false,
             broken: false,
@@ -100,18 +119,55 @@ impl SegmentWriter {
     fn begin(&mut self, header: &SegmentHeader, state: Option<&HostSnapshot>) -> Result<(), SegmentError> {
         self.append(&[&prelude()])?;
         let (head, body) = header.encode()?;
+        self.reserve((head.len() + body.len()) as u64)?;
         let record = record_bytes(RecordKind::HEADER, &Salt::NONE, &head, &body)?;
         self.append(&[&record, &head, &body])?;
         self.link = sha256(&[&record[..], &head, &body].concat());
         if let Some(state) = state {
             let (head, body) = snapshot::encode(state, self.link)?;
+            self.reserve((head.len() + body.len()) as u64)?;
             self.record(RecordKind::SNAPSHOT, &head, &body)?;
             self.link = sha256(&head);
         }
+        self.start = self.end;
         if self.sync {
             sync_dir(&self.dir)?;
         }
         Ok(())
+    }
+
+    /// Makes sure that so many bytes can be added, and behind them the footer and some small blocks. The room stays this
+    /// file's also when the recorder is killed; on an error nothing has changed.
+    pub(crate) fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        let Some(reserved) = self.reserved else { return Ok(()) };
+        let wanted = (self.end + bytes + RESERVE + self.footer_room()).next_multiple_of(PAGE);
+        // Only what is new: a file system that takes back a part of it on an error may not take back more.
+        let from = reserved.max(self.end / PAGE * PAGE);
+        if wanted <= from {
+            return Ok(());
+        }
+        let flags = FallocateFlags::KEEP_SIZE;
+        match rustix::io::retry_on_intr(|| rustix::fs::fallocate(&self.file, flags, from, wanted - from)) {
+            Ok(()) => self.reserved = Some(wanted),
+            Err(e) if is_full(&e.into()) => return Err(e.into()),
+            Err(_) => self.reserved = None,
+        }
+        Ok(())
+    }
+
+    /// Bytes that a segment like this one needs for its beginning and its end.
+    pub(crate) fn successor_room(&self) -> u64 {
+        // The host may have grown.
+        2 * self.start + self.kept_room()
+    }
+
+    /// Bytes behind the last record that are left to small blocks and the footer.
+    pub(crate) fn kept_room(&self) -> u64 {
+        RESERVE + self.footer_room()
+    }
+
+    fn footer_room(&self) -> u64 {
+        FOOTER + INDEX_ENTRY * (self.index.len() as u64 + 1)
     }
 
     /// The hash of the last link: the next block's `prev`.
@@ -125,7 +181,12 @@ impl SegmentWriter {
     }
 
     /// Adds a block. On an error the file is as it was before.
-    pub(crate) fn block(&mut self, block: &EncodedBlock) -> Result<(), SegmentError> {
+    pub(crate) fn block(&mut self, block: &EncodedBlock, room: Room) -> Result<(), SegmentError> {
+        let bytes = (block.head_bytes.len() + block.body.len() + PREFIX_LEN) as u64;
+        let fits = |end: u64| self.end + bytes + self.footer_room() <= end;
+        if room == Room::Free || !self.reserved.is_some_and(fits) {
+            self.reserve(bytes)?;
+        }
         let offset = self.end;
         self.record(RecordKind::BLOCK, &block.head_bytes, &block.body)?;
         self.link = block.hash;
@@ -155,6 +216,8 @@ impl SegmentWriter {
             self.record(RecordKind::FOOTER, &head, &body)?;
             self.footer_written = true;
         }
+        // Of what is reserved nothing is needed any more; a refusal costs room and nothing else.
+        let _ = self.file.set_len(self.end);
         self.file.sync_all()?;
         let path = self.dir.join(
             SegmentName {
@@ -201,6 +264,8 @@ impl SegmentWriter {
         }
         if let Err(e) = self.try_append(parts) {
             self.broken = self.file.set_len(self.end).is_err();
+            // The room behind went with it.
+            self.reserved = self.reserved.map(|_| 0);
             return Err(e);
         }
         for part in parts {
@@ -224,18 +289,27 @@ impl SegmentWriter {
     }
 }
 
+/// Which room a block may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// What the disk has; what is reserved stays reserved behind it.
+    Free,
+    /// What is reserved too, where the block fits there with the footer behind it.
+    Reserved,
+}
+
+/// Whether an operation failed for lack of room.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// Makes the names in a folder durable.
 fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
 /// The prefix of a record.
-fn record_bytes(
-    kind: RecordKind,
-    salt: &Salt,
-    head: &[u8],
-    body: &[u8],
-) -> Result<[u8; super::format::PREFIX_LEN], PackError> {
+fn record_bytes(kind: RecordKind, salt: &Salt, head: &[u8], body: &[u8]) -> Result<[u8; PREFIX_LEN], PackError> {
     let len = |bytes: &[u8], max: u32| {
         u32::try_from(bytes.len())
             .ok()

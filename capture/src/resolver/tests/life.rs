@@ -3,10 +3,39 @@
 use super::world::{OFFSET, Seen, World, bytes, process};
 use crate::resolver::image::{MAX_CHAIN, chain_len};
 use crate::resolver::{Config, Host, SnapshotFd, SnapshotProcess};
-use ctrace_wire::record::{self, Fork};
+use ctrace_wire::record::{self, Exec, Fork};
+use ctrace_wire::section;
 
 fn name(seen: &Seen) -> String {
     String::from_utf8_lossy(&seen.image().name).into_owned()
+}
+
+/// The exec of `cat a b` whose command line and environment have so many bytes more than the record.
+fn cut_exec(w: &mut World, lacks: u32) -> Seen {
+    w.fork(10, 11);
+    let mut record = w.exec_record(11, 11, "/usr/bin/cat", "cat a b");
+    let mut at = size_of::<Exec>();
+    while let [kind, _, len @ ..] = &record[at..] {
+        let (kind, len) = (*kind, u16::from_ne_bytes([len[0], len[1]]));
+        if matches!(kind, section::EXEC_ARGV | section::EXEC_ENV) {
+            record[at + 1] |= section::ARG_TRUNCATED;
+            record[at + 4..at + 8].copy_from_slice(&(u32::from(len) + lacks).to_ne_bytes());
+        }
+        at += 8 + section::padded(usize::from(len));
+    }
+    w.feed(&record).pop().expect("an event")
+}
+
+#[test]
+fn what_is_cut_says_so() {
+    let seen = cut_exec(&mut World::new(), 2);
+    assert_eq!(seen.image().argv, b"cat\0a\0b...");
+    assert_eq!(seen.image().env, b"LD_PRELOAD=/x.so\0...");
+    assert_eq!(
+        cut_exec(&mut World::new(), 1).image().argv,
+        b"cat\0a\0b",
+        "its last NUL is no loss"
+    );
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::block::{EncodedBlock, Hash};
 use crate::event::{EventType, Source};
 use crate::schema::{EventSpec, FdUse, Schema};
 use crate::segment::{
-    About, Capture, CaseId, ClockReading, Host, Previous, SegmentHeader, SegmentWriter, Tool, Totals, sha256,
+    About, Capture, CaseId, ClockReading, Host, Previous, Room, SegmentHeader, SegmentWriter, Tool, Totals, sha256,
 };
 use crate::snapshot::HostSnapshot;
 
@@ -108,7 +108,7 @@ fn segment(dir: &Path, number: u32, previous: Option<Previous>, bodies: &[&[u8]]
         SegmentWriter::create(dir, &header(number, first_seq, previous), Some(&state), false).expect("creates");
     for (i, body) in bodies.iter().enumerate() {
         writer
-            .block(&block(first_seq + 10 * i as u64, 10, writer.link(), body))
+            .block(&block(first_seq + 10 * i as u64, 10, writer.link(), body), Room::Free)
             .expect("writes");
     }
     writer

@@ -25,6 +25,8 @@ pub struct CaseConfig {
     pub rotation: Rotation,
     /// What to do when the disk is full.
     pub on_full: OnFull,
+    /// The case may have this many bytes: where it has them, that is as if the disk were full.
+    pub max_bytes: Option<u64>,
     /// Whether each block is made durable before the next event is taken: a power cut then loses at most the block
     /// being built. Without it a killed recorder still loses no more.
     pub sync: bool,
@@ -36,7 +38,7 @@ pub struct CaseConfig {
 }
 
 /// See [`CaseConfig::block_span_ns`]; what recorders take.
-const BLOCK_SPAN_NS: u64 = 1_000_000_000;
+pub(super) const BLOCK_SPAN_NS: u64 = 1_000_000_000;
 
 impl CaseConfig {
     /// A configuration without rotation for a new case.
@@ -50,6 +52,7 @@ impl CaseConfig {
             existing: Existing::Refuse,
             rotation: Rotation::default(),
             on_full: OnFull::Stop,
+            max_bytes: None,
             sync: false,
             level: 1,
             block_span_ns: Some(BLOCK_SPAN_NS),
@@ -80,10 +83,14 @@ pub struct Rotation {
 
 impl Rotation {
     /// The size at which segments end. A total size can only be kept by deleting segments, so there must be several.
-    pub(crate) fn segment_size(&self) -> Option<u64> {
-        match self.keep {
-            Keep::Bytes(total) => Some(self.size.unwrap_or(u64::MAX).min(total / 4)),
-            _ => self.size,
+    pub(crate) fn segment_size(&self, max_bytes: Option<u64>) -> Option<u64> {
+        let total = match self.keep {
+            Keep::Bytes(total) => Some(max_bytes.unwrap_or(u64::MAX).min(total)),
+            _ => max_bytes,
+        };
+        match total {
+            Some(total) => Some(self.size.unwrap_or(u64::MAX).min(total / 4)),
+            None => self.size,
         }
     }
 }
@@ -128,6 +135,8 @@ pub struct Summary {
     pub blocks: u64,
     /// Bytes in all segments written so far, those deleted since included.
     pub bytes: u64,
+    /// Bytes in the segments that are there.
+    pub kept_bytes: u64,
     /// Segments begun.
     pub segments: u32,
     /// Segments deleted to stay within bounds.

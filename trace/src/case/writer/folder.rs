@@ -123,9 +123,14 @@ impl Folder {
     fn exceeds(&self, keep: Keep, current: u64) -> bool {
         match keep {
             Keep::All => false,
-            Keep::Bytes(max) => self.closed.iter().map(|(_, bytes)| bytes).sum::<u64>() + current > max,
+            Keep::Bytes(max) => self.bytes() + current > max,
             Keep::Segments(max) => self.closed.len() + usize::from(current > 0) > max.max(1) as usize,
         }
+    }
+
+    /// Bytes in closed segments.
+    pub(super) fn bytes(&self) -> u64 {
+        self.closed.iter().map(|(_, bytes)| bytes).sum()
     }
 
     /// Deletes the oldest closed segment; `false` where there is none.

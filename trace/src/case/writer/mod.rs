@@ -2,18 +2,19 @@
 
 mod config;
 mod folder;
+mod gaps;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 pub use config::{CaseConfig, Existing, Keep, OnFull, Opening, Rotation, Summary};
 
-use super::error::{CaseError, is_full};
+use super::error::CaseError;
 use crate::block::{BlockBuilder, Compressor, PushError};
-use crate::event::{Arg, Event, EventType};
-use crate::segment::{About, CaseId, Previous, SegmentError, SegmentHeader, SegmentWriter, Totals};
+use crate::event::{Event, EventType};
+use crate::segment::{About, CaseId, Previous, Room, SegmentError, SegmentHeader, SegmentWriter, Totals, is_full};
 use folder::{Folder, Start};
+use gaps::Gaps;
 
 /// Gives what each new segment starts from. Called at the first event of a segment: must not take long.
 pub type Opener = Box<dyn FnMut() -> Opening + Send>;
@@ -33,7 +34,12 @@ pub struct CaseWriter {
     /// Number of the first event of the block being built.
     block_seq: u64,
     /// What the gap events of the block being built say.
-    block_lost: BTreeMap<(String, i64), u64>,
+    gaps: Gaps,
+    /// What is missing and in no block yet.
+    untold: Gaps,
+    /// When a block was last lost and that was told, and how long what comes then may wait; UTC nanoseconds.
+    told_ts: u64,
+    patience_ns: u64,
     summary: Summary,
 }
 
@@ -67,7 +73,10 @@ impl CaseWriter {
             next_segment: segment,
             previous,
             block_seq: seq,
-            block_lost: BTreeMap::new(),
+            gaps: Gaps::default(),
+            untold: Gaps::default(),
+            told_ts: 0,
+            patience_ns: 0,
             summary: Summary::default(),
         };
         writer.begin_segment()?;
@@ -83,11 +92,18 @@ impl CaseWriter {
     pub fn push(&mut self, event: &Event<'_>) -> Result<u64, CaseError> {
         let due = self.builder.is_full() || self.spans_too_much(event.ts);
         let written = if due { self.flush() } else { Ok(()) };
-        let seq = self.add(event)?;
-        written.map(|()| seq)
+        let added = self.add(event);
+        if let Err(error @ CaseError::Event(_)) = &added {
+            self.summary.lost += 1;
+            self.untold.unwritten(1, (event.ts, event.ts), &error.reason());
+        }
+        added.and_then(|seq| written.map(|()| seq))
     }
 
     fn add(&mut self, event: &Event<'_>) -> Result<u64, CaseError> {
+        if self.builder.is_empty() {
+            self.tell_untold();
+        }
         match self.builder.push(event) {
             // Full before its 64 Ki events are reached: large payloads.
             Err(PushError::Full | PushError::TooLarge { .. }) if !self.builder.is_empty() => {
@@ -97,8 +113,10 @@ impl CaseWriter {
             }
             pushed => pushed?,
         }
-        if event.kind == EventType::GAP {
-            self.note_gap(event);
+        if event.kind == EventType::GAP
+            && let Some(spec) = self.config.schema.get(event.kind)
+        {
+            self.gaps.note(spec, event);
         }
         Ok(self.block_seq + self.builder.len() as u64 - 1)
     }
@@ -111,59 +129,91 @@ impl CaseWriter {
         range.is_some_and(|(min, max)| max.max(ts) - min.min(ts) >= most)
     }
 
-    fn note_gap(&mut self, event: &Event<'_>) {
-        let Some(spec) = self.config.schema.get(event.kind) else {
-            return;
-        };
-        let arg = |name| spec.param(name).and_then(|slot| event.args.get(slot)).copied();
-        let num = |name| match arg(name) {
-            Some(Arg::Num(n)) => n,
-            _ => 0,
-        };
-        let source = match arg("source") {
-            Some(Arg::Str(s)) => String::from_utf8_lossy(s).into_owned(),
-            _ => String::new(),
-        };
-        let sum = self.block_lost.entry((source, num("class"))).or_default();
-        *sum = sum.saturating_add(num("count") as u64);
-    }
-
-    /// Writes the events taken so far as a block, whatever its size.
+    /// Writes the events taken so far as a block, whatever its size. What cannot be written becomes a gap of the next block
+    /// that can.
     ///
     /// # Errors
     /// As [`CaseWriter::push`].
     pub fn flush(&mut self) -> Result<(), CaseError> {
-        if self.builder.is_empty() {
-            return Ok(());
-        }
-        let events = self.builder.len() as u64;
-        let lost = std::mem::take(&mut self.block_lost);
-        if let Err(e) = self.write_block(lost) {
-            // Whatever happened, the builder starts over; its numbers are given to the next events.
-            self.builder = BlockBuilder::new(Arc::clone(&self.config.schema));
-            self.summary.lost += events;
-            return Err(match e {
-                CaseError::Io { path, source } => CaseError::Lost {
-                    path,
-                    lost: events,
-                    source,
-                },
-                other => other,
-            });
-        }
-        self.rotate_if_due()
+        self.flush_into(Room::Free)
     }
 
-    fn write_block(&mut self, lost: BTreeMap<(String, i64), u64>) -> Result<(), CaseError> {
+    fn flush_into(&mut self, room: Room) -> Result<(), CaseError> {
+        self.tell_untold();
+        let events = self.builder.len() as u64;
+        if events == 0 {
+            return Ok(());
+        }
+        let window = self.builder.time_range().unwrap_or_default();
+        match self.write_block(room) {
+            Ok(()) => {
+                self.patience_ns = 0;
+                self.enforce_bounds()
+            }
+            Err(e) => {
+                let lost = events.saturating_sub(self.gaps.events());
+                let error = e.costing(lost);
+                self.block_lost(lost, window, &error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Puts what is not told yet into the block being built.
+    fn tell_untold(&mut self) {
+        if self.untold.is_empty() {
+            return;
+        }
+        let untold = std::mem::take(&mut self.untold);
+        let schema = Arc::clone(&self.config.schema);
+        let Some(spec) = schema.get(EventType::GAP) else { return };
+        untold.each_event(spec, |event| {
+            if self.builder.push(event).is_ok() {
+                self.gaps.note(spec, event);
+            }
+        });
+    }
+
+    /// Keeps what is to be said of a block that could not be written, and says it at once in the room that is reserved
+    /// for that: the recorder may be killed before there is any other. It says it less and less often, so that this room
+    /// suffices however long that lasts.
+    fn block_lost(&mut self, lost: u64, window: (u64, u64), error: &CaseError) {
+        // Whatever happened, the builder starts over; its numbers are given to the next events.
+        self.builder = BlockBuilder::new(Arc::clone(&self.config.schema));
+        self.untold.merge(std::mem::take(&mut self.gaps));
+        if lost > 0 {
+            self.summary.lost += lost;
+            self.untold.unwritten(lost, window, &error.reason());
+        }
+        if window.1 < self.told_ts.saturating_add(self.patience_ns) || self.untold.is_empty() {
+            return;
+        }
+        self.tell_untold();
+        if self.write_block(Room::Reserved).is_ok() {
+            self.told_ts = window.1;
+            self.patience_ns = (self.patience_ns * 2).max(config::BLOCK_SPAN_NS);
+        } else {
+            self.builder = BlockBuilder::new(Arc::clone(&self.config.schema));
+            self.untold.merge(std::mem::take(&mut self.gaps));
+        }
+    }
+
+    fn write_block(&mut self, room: Room) -> Result<(), CaseError> {
+        if room == Room::Free {
+            self.rotate_if_due()?;
+        }
         let events = self.builder.len() as u64;
         let link = self.current()?.file.link();
         let block = self
             .builder
             .finish(self.block_seq, link, &mut self.compressor)
             .map_err(|source| CaseError::Block { lost: events, source })?;
-        self.with_room(|file| file.block(&block))?;
+        if room == Room::Free {
+            self.stay_within((block.head_bytes.len() + block.body.len()) as u64)?;
+        }
+        self.with_room(|file| file.block(&block, room))?;
         let mut totals = Totals {
-            lost,
+            lost: std::mem::take(&mut self.gaps).totals(),
             ..Totals::default()
         };
         totals.add_block(&block.head, &self.config.schema);
@@ -195,16 +245,45 @@ impl CaseWriter {
         Ok(dropped)
     }
 
+    /// Makes sure that the case may have so many bytes more.
+    fn stay_within(&mut self, bytes: u64) -> Result<(), CaseError> {
+        let Some(max) = self.config.max_bytes else {
+            return Ok(());
+        };
+        loop {
+            let current = self.segment.as_ref().map(|c| c.file.bytes() + c.file.kept_room());
+            if self.folder.bytes() + current.unwrap_or(0) + bytes <= max {
+                return Ok(());
+            }
+            if !self.make_room()? {
+                let path = self.folder.path().to_owned();
+                return Err(CaseError::AtBound { path, lost: 0, max });
+            }
+        }
+    }
+
+    /// Ends a segment before its next block. It goes on where there is no room for another one: without a segment there
+    /// would be nowhere to say so.
     fn rotate_if_due(&mut self) -> Result<(), CaseError> {
         let Some(current) = &self.segment else { return Ok(()) };
         let span = current.totals.ts.map_or(0, |(min, max)| max - min);
-        let rotation = self.config.rotation;
-        let due = rotation.segment_size().is_some_and(|size| current.file.bytes() >= size)
+        let (rotation, max) = (self.config.rotation, self.config.max_bytes);
+        let due = rotation
+            .segment_size(max)
+            .is_some_and(|size| current.file.bytes() >= size)
             || rotation.every_ns.is_some_and(|ns| span >= ns);
-        if due {
-            self.close_segment()?;
+        if !due {
+            return Ok(());
         }
-        self.enforce_bounds()
+        let room = current.file.successor_room();
+        let there_is = self
+            .stay_within(room)
+            .and_then(|()| self.with_room(|file| Ok(file.reserve(room)?)));
+        match there_is {
+            Err(e) if e.is_storage_full() => Ok(()),
+            Err(e) => Err(e),
+            Ok(()) => self.close_segment(),
+        }
     }
 
     fn enforce_bounds(&mut self) -> Result<(), CaseError> {
@@ -281,6 +360,7 @@ impl CaseWriter {
         let current = self.segment.as_ref().map_or(0, |c| c.file.bytes());
         Summary {
             bytes: self.summary.bytes + current,
+            kept_bytes: self.folder.bytes() + current,
             ..self.summary
         }
     }
@@ -290,15 +370,27 @@ impl CaseWriter {
         self.id
     }
 
-    /// Writes what is left, closes the segment and makes everything durable.
+    /// Writes what is left, closes the segment and makes everything durable. On a full disk, what is left goes into the
+    /// room that is reserved where it fits, as what is missing does.
     ///
     /// # Errors
-    /// As [`CaseWriter::push`]; then the last segment is left unfinished, and readable up to its last block.
-    pub fn finish(mut self) -> Result<Summary, CaseError> {
-        let flushed = self.flush();
+    /// As [`CaseWriter::push`]; where the segment could not be closed it is left unfinished, and readable up to its last
+    /// block.
+    pub fn close(&mut self) -> Result<(), CaseError> {
+        let flushed = self.flush_into(Room::Reserved);
+        // What is missing, where that was not told at once.
+        let told = self.flush_into(Room::Reserved);
         self.close_segment()?;
         self.enforce_bounds()?;
-        flushed.map(|()| self.summary)
+        flushed.and(told)
+    }
+
+    /// Closes the case; see [`CaseWriter::close`].
+    ///
+    /// # Errors
+    /// As [`CaseWriter::close`].
+    pub fn finish(mut self) -> Result<Summary, CaseError> {
+        self.close().map(|()| self.summary())
     }
 }
 

@@ -1,0 +1,185 @@
+//! Measures the tools in turns and prints what came out.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::tool::{Running, Sum, Tool};
+
+/// The loads with and without the tools that are there.
+pub(crate) struct Comparison {
+    dir: PathBuf,
+    rounds: usize,
+    /// Groups that are measured one after the other, each with nothing as its first: once the kernel has audited,
+    /// processes pay for it ever after.
+    groups: Vec<Vec<Tool>>,
+    /// How long each start of a tool took until it recorded.
+    ready: Vec<(Tool, Duration)>,
+}
+
+/// What came out for one tool.
+struct Row {
+    tool: Tool,
+    best: f64,
+    sum: Option<Sum>,
+}
+
+impl Comparison {
+    /// Tries all tools once and says which are left out.
+    pub(crate) fn new(dir: &Path, rounds: usize) -> Comparison {
+        let mut comparison = Comparison {
+            dir: dir.to_owned(),
+            rounds,
+            groups: vec![Tool::TOGETHER.to_vec(), vec![Tool::Nothing, Tool::Auditd]],
+            ready: Vec::new(),
+        };
+        for group in &mut comparison.groups {
+            group.retain(|tool| match tool.start(dir) {
+                Ok(_) => true,
+                Err(reason) => {
+                    println!("SKIP {}: {reason}", tool.name());
+                    false
+                }
+            });
+        }
+        comparison.groups.retain(|group| group.len() > 1);
+        comparison
+    }
+
+    fn start(&mut self, tool: Tool) -> Running {
+        let running = tool.start(&self.dir).unwrap_or_else(|e| panic!("{}: {e}", tool.name()));
+        self.ready.push((tool, running.ready));
+        running
+    }
+
+    /// Measures a load under each tool, in turns, and prints the best time, what that is more than nothing, its ratio to
+    /// nothing, what was added in ratio to what ctrace adds, and what the tool made of the last round.
+    pub(crate) fn run(&mut self, title: &str, load: &dyn Fn(Tool, &Running) -> f64) {
+        println!("\n{title}, best of {}", self.rounds);
+        println!(
+            "  {:44} {:>9} {:>9} {:>8} {:>9}",
+            "", "time", "added", "ratio", "of ctrace"
+        );
+        let mut of_ctrace = f64::NAN;
+        for group in self.groups.clone() {
+            let rows = self.turns(&group, load);
+            let base = rows.first().map_or(f64::NAN, |row| row.best);
+            if let Some(row) = rows.iter().find(|row| row.tool == Tool::ALL_OF_CTRACE) {
+                of_ctrace = row.best - base;
+            }
+            rows.iter().for_each(|row| row.print(base, of_ctrace));
+        }
+    }
+
+    fn turns(&mut self, group: &[Tool], load: &dyn Fn(Tool, &Running) -> f64) -> Vec<Row> {
+        let row = |tool: &Tool| Row {
+            tool: *tool,
+            best: f64::INFINITY,
+            sum: None,
+        };
+        let mut rows: Vec<Row> = group.iter().map(row).collect();
+        for _ in 0..self.rounds {
+            for row in &mut rows {
+                let running = self.start(row.tool);
+                row.best = row.best.min(load(row.tool, &running));
+                row.sum = running.end();
+            }
+        }
+        rows
+    }
+
+    /// One busy process per core: what was done, and what is known of it.
+    pub(crate) fn loss(&mut self, busy: Duration) {
+        println!("\none busy process per core for {busy:?}");
+        let ctrace = [Tool::ALL_OF_CTRACE, Tool::Ctrace(&["--syscalls", "security"])];
+        let mut runs = Vec::new();
+        for tool in ctrace {
+            runs.extend([(tool, "busy-files"), (tool, "busy-mixed")]);
+        }
+        let peers = self.groups.iter().flatten().filter(|tool| tool.is_asked_for_them());
+        runs.extend(peers.map(|tool| (*tool, "busy-files")));
+        for (tool, load) in runs {
+            let running = self.start(tool);
+            let made = busy_load(&running, load, busy);
+            if let Some(sum) = running.end() {
+                let rate = made as f64 / 1e6 / busy.as_secs_f64();
+                println!("  {:44} {load} {rate:6.3} M calls/s: {sum}", tool.name());
+            }
+        }
+    }
+
+    /// How long the tools took until they recorded.
+    pub(crate) fn ready(&self) {
+        println!(
+            "\nready to record: milliseconds, median of all starts (ctrace says so; others when they wrote something)"
+        );
+        for tool in self.groups.iter().flatten() {
+            let starts = self.ready.iter().filter(|(of, _)| of == tool);
+            let mut times: Vec<f64> = starts.map(|(_, took)| took.as_secs_f64() * 1e3).collect();
+            times.sort_by(f64::total_cmp);
+            match times.get(times.len() / 2) {
+                Some(median) if !matches!(tool, Tool::Nothing | Tool::Strace(_)) => {
+                    println!("  {:44} {median:9.0}", tool.name());
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Row {
+    fn print(&self, base: f64, of_ctrace: f64) {
+        let (added, ratio) = (self.best - base, self.best / base);
+        let sum = self.sum.as_ref().map_or_else(String::new, Sum::to_string);
+        let ratios = match self.sum {
+            Some(_) => format!("x{ratio:<7.2} x{:<8.2}", added / of_ctrace),
+            None => " ".repeat(18),
+        };
+        println!(
+            "  {:44} {:9.0} {added:+9.0} {ratios}  {sum}",
+            self.tool.name(),
+            self.best
+        );
+    }
+}
+
+fn this_program() -> PathBuf {
+    std::env::current_exe().expect("a path")
+}
+
+/// Nanoseconds of a call of a load that is part of this program.
+pub(crate) fn own_load(running: &Running, load: &str, amount: &str) -> f64 {
+    let myself = this_program();
+    let load = [myself.as_os_str(), "load".as_ref(), load.as_ref(), amount.as_ref()];
+    let out = running.wrap(&load).output().expect("runs");
+    number(&out.stdout).expect("nanoseconds")
+}
+
+fn number(text: &[u8]) -> Option<f64> {
+    std::str::from_utf8(text).ok()?.trim().parse().ok()
+}
+
+/// How many calls busy processes made, one per core.
+fn busy_load(running: &Running, load: &str, busy: Duration) -> u64 {
+    let (myself, seconds) = (this_program(), busy.as_secs().to_string());
+    let load = ["load", "every-core", load, &seconds].map(OsStr::new);
+    let words: Vec<&OsStr> = std::iter::once(myself.as_os_str()).chain(load).collect();
+    let out = running.wrap(&words).output().expect("runs");
+    number(&out.stdout).expect("a number of calls") as u64
+}
+
+const WORKLOAD: &str = "find /usr/share >/dev/null; grep -r ctrace /usr/include >/dev/null; \
+    tar -C /usr/share/doc -c . | cat >/dev/null; i=0; while [ $i -lt 300 ]; do /bin/true; i=$((i+1)); done";
+
+/// Milliseconds of a shell that runs the programs of everyday.
+pub(crate) fn shell_load(running: &Running) -> f64 {
+    let begun = Instant::now();
+    let mut command = running.wrap(&["sh".as_ref(), "-c".as_ref(), WORKLOAD.as_ref()]);
+    command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .expect("sh runs");
+    begun.elapsed().as_secs_f64() * 1e3
+}

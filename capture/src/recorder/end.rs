@@ -1,0 +1,92 @@
+//! How a recording ends: what is on its way is still taken.
+
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use ctrace_trace::event::{Arg, Event, EventType};
+
+use super::{DRAIN, Message, Notice, Outcome, Recorder, TICK, gaps, hold};
+use crate::docker::logs::LogFollower;
+use crate::host::utc_ns;
+
+impl Recorder {
+    /// Stops the sources, writes what is left, and closes the case.
+    pub(super) fn finish(
+        mut self,
+        reason: &'static str,
+        command: Option<ExitStatus>,
+        notice: &mut dyn FnMut(Notice<'_>),
+    ) -> Outcome {
+        if let Some(source) = &mut self.sources.syscalls {
+            source.detach();
+        }
+        if let Some(audit) = &mut self.sources.audit {
+            // What is audited because of them is still read below; what the host does afterwards is its own affair.
+            audit.rules = None;
+        }
+        self.drain(notice);
+        self.check(notice);
+        self.release(u64::MAX >> 1);
+        // Of what was just written.
+        let now = utc_ns();
+        for late in self.output.lateness().take() {
+            self.queue.push(now, Message::Late(late));
+        }
+        for gap in self.shedding.gaps(now, true) {
+            self.queue.push(now, Message::Gap(gap));
+        }
+        self.release(u64::MAX >> 1);
+        let args = [Arg::Str(reason.as_bytes())];
+        self.output
+            .finish(&Event::bare(utc_ns(), EventType::CAPTURE_STOP, &args));
+        self.tell_unwritten(notice);
+        let (summary, late) = (self.output.summary(), self.output.lateness().total());
+        let (failure, full) = self.output.end();
+        Outcome {
+            summary,
+            command,
+            reason,
+            failure,
+            full,
+            lost: self.lost,
+            late,
+        }
+    }
+
+    /// Takes what the sources still have of the time before they were stopped.
+    fn drain(&mut self, notice: &mut dyn FnMut(Notice<'_>)) {
+        let begun = Instant::now();
+        let hold = Duration::from_nanos(hold::HOLD_NS);
+        loop {
+            self.turn();
+            let pending = self.sources.syscalls.as_ref().map_or(0, |s| s.pending().unwrap_or(0));
+            // What the command did last may still be on its way from the engine and from the kernel's audit queue.
+            if begun.elapsed() >= hold
+                && let Some(audit) = &self.sources.audit
+            {
+                audit.follower.stop();
+            }
+            if begun.elapsed() >= hold {
+                self.sources.logs.iter().for_each(LogFollower::stop);
+            }
+            let logged = self.sources.logs.iter().all(LogFollower::has_ended);
+            let audited = self
+                .sources
+                .audit
+                .as_ref()
+                .is_none_or(|a| a.follower.progress().drained_ns == u64::MAX);
+            if begun.elapsed() >= hold && audited && logged && pending == 0 {
+                break;
+            }
+            if begun.elapsed() >= DRAIN {
+                let now = utc_ns();
+                if let Some(gap) = gaps::undrained(pending, self.losses.checked(), now) {
+                    self.tell(gap, now, notice);
+                }
+                break;
+            }
+            std::thread::sleep(TICK);
+        }
+        self.take();
+    }
+}

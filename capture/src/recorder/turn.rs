@@ -1,0 +1,171 @@
+//! What the recorder does again and again: take, bring into order, write; and once in a while look at losses and the clock.
+
+use super::hold::{self, Settled};
+use super::order::Waiting;
+use super::state::Known;
+use super::{Gap, Level, MAX_QUEUED, Message, Notice, Recorder, messages};
+use crate::host::{Slept, boot_time_ns, utc_ns};
+use crate::resolver;
+use crate::syscall::{Record, SyscallSource};
+
+impl Recorder {
+    /// Takes what the sources have and writes what has waited long enough.
+    pub(super) fn turn(&mut self) {
+        let now = boot_time_ns();
+        // Asked first: what comes while the channels are emptied is not part of the answer.
+        let audit = self.sources.audit.as_ref().map(|a| a.follower.progress());
+        self.take();
+        let settled = audit.map_or(Settled::ALL, |audit| Settled {
+            drained: audit.drained_ns,
+            open: audit.open_ns.map_or(u64::MAX, |utc| self.clock.boot(utc)),
+        });
+        let bytes = self.waiting.bytes() + self.queue.bytes();
+        let horizon = hold::horizon(now, settled, bytes);
+        let horizon = match bytes > hold::MAX_BYTES {
+            true => horizon.max(self.waiting.all_but(hold::MAX_BYTES / 2)),
+            false => horizon,
+        };
+        self.release(horizon);
+        let (images, resolver) = (&self.images, &self.resolver);
+        self.states.refresh(&self.output.summary(), || Known {
+            containers: images.containers(),
+            images: resolver.living(),
+        });
+    }
+
+    /// Takes what the sources have; says whether the rings had anything.
+    pub(super) fn take(&mut self) -> bool {
+        let polled = match &mut self.sources.syscalls {
+            Some(source) => poll(source, &mut self.waiting),
+            None => 0,
+        };
+        self.listen();
+        polled > 0
+    }
+
+    /// Empties the channels of the slower sources.
+    fn listen(&mut self) {
+        for docker in &self.sources.docker {
+            while let Ok(message) = docker.follower.messages().try_recv() {
+                messages::take_docker(message, &mut self.resolver, &mut self.images, &mut self.queue);
+            }
+        }
+        if let Some(audit) = &self.sources.audit {
+            while let Ok(message) = audit.follower.messages().try_recv() {
+                messages::take_audit(message, &mut self.queue);
+            }
+        }
+        for logs in &self.sources.logs {
+            // The engine keeps what has to wait, and is not asked for it sooner.
+            while self.queue.bytes() < MAX_QUEUED
+                && let Ok(message) = logs.messages().try_recv()
+            {
+                messages::take_log(message, &mut self.resolver, &mut self.images, &mut self.queue);
+            }
+        }
+    }
+
+    /// Writes everything up to a moment of the boot clock, in order of time.
+    pub(super) fn release(&mut self, horizon: u64) {
+        let Recorder {
+            resolver,
+            output,
+            waiting,
+            queue,
+            images,
+            clock,
+            ..
+        } = self;
+        waiting.release(horizon, &mut |ts, bytes| {
+            output.emit_until(clock.utc(ts), queue, resolver, images);
+            // Borrowed where it is made: moved, it would be copied as what the largest of its kinds needs.
+            if let Ok(record) = &Record::parse(bytes) {
+                output.selection().mark(record.header().flags);
+                let clock = resolver::Clock {
+                    offset_ns: clock.offset_at(ts),
+                };
+                resolver.record(record, &clock, &mut |event| output.push(event));
+            }
+        });
+        output.emit_until(clock.utc(horizon), queue, resolver, images);
+        if self.forget_at.is_some_and(|at| at <= horizon) {
+            self.forget_at = None;
+            self.resolver.forget_descriptors();
+        }
+    }
+
+    /// Leaves out what the bounds leave no room for.
+    pub(super) fn shed(&mut self, notice: &mut dyn FnMut(Notice<'_>)) {
+        let Some(source) = &mut self.sources.syscalls else {
+            return;
+        };
+        let Some(change) = self.shedding.step(source, &self.output.summary(), utc_ns()) else {
+            return;
+        };
+        self.forget_at = Some(boot_time_ns());
+        let what = match change.level {
+            Level::Nothing => "",
+            Level::Bulk => "reads, writes and the like",
+            Level::Files => "reads, writes and the like, and all that is about files",
+        };
+        let reason = change.reason;
+        notice(Notice::Shed { what, reason });
+    }
+
+    /// Once a second: the clock, losses, progress.
+    pub(super) fn check(&mut self, notice: &mut dyn FnMut(Notice<'_>)) {
+        if let Some(source) = &self.sources.syscalls {
+            self.output.selection().tell(source, &self.resolver);
+        }
+        let now = utc_ns();
+        if let Some(step) = self.clock.resample() {
+            let delta_ns = step.delta_ns;
+            self.queue.push(now, Message::ClockStep { delta_ns });
+            self.output.lateness().clock_was_set(delta_ns);
+        }
+        if let Some(slept_ns) = self.slept.since(Slept::now()) {
+            self.queue.push(now, Message::Suspend { slept_ns });
+        }
+        let mut gaps = Vec::new();
+        if let Some(source) = &self.sources.syscalls
+            && let Ok(totals) = source.totals()
+        {
+            gaps = self.losses.check(now, &totals, source.malformed(), source.skipped());
+        }
+        for gap in gaps {
+            self.tell(gap, now, notice);
+        }
+        for gap in self.shedding.gaps(now, false) {
+            self.queue.push(now, Message::Gap(gap));
+        }
+        self.tell_unwritten(notice);
+        for late in self.output.lateness().take() {
+            self.queue.push(now, Message::Late(late));
+        }
+        // A quiet host must not leave its last events in memory for long.
+        self.output.flush();
+        notice(Notice::Progress(self.output.summary()));
+    }
+
+    /// The case says it by itself.
+    pub(super) fn tell_unwritten(&mut self, notice: &mut dyn FnMut(Notice<'_>)) {
+        let count = self.output.unwritten();
+        if count > 0 {
+            notice(Notice::Lost { source: "case", count });
+            self.lost += count;
+        }
+    }
+
+    pub(super) fn tell(&mut self, gap: Gap, now: u64, notice: &mut dyn FnMut(Notice<'_>)) {
+        notice(Notice::Lost {
+            source: gap.source,
+            count: gap.count,
+        });
+        self.lost += gap.count;
+        self.queue.push(now, Message::Gap(gap));
+    }
+}
+
+fn poll(source: &mut SyscallSource, waiting: &mut Waiting) -> usize {
+    source.poll_bytes(&mut |ts, bytes| waiting.push(ts, bytes))
+}

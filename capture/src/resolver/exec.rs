@@ -1,0 +1,258 @@
+//! Exec: how a process becomes another program.
+
+use std::sync::Arc;
+
+use ctrace_trace::process::{ProcessImage, exe_flag};
+use ctrace_wire::record::Exec;
+use ctrace_wire::section;
+
+use super::clock::Clock;
+use super::files::stat_device;
+use super::life::{comm, known, known64, trimmed};
+use super::paths;
+use super::process::{Attempt, Process, SavedIds};
+use super::state::State;
+use crate::host::TRUNCATED;
+use crate::syscall::{Section, View};
+
+const CAP_DAC_OVERRIDE: u32 = 1;
+
+/// An exec that succeeded, as its event tells it.
+pub(super) struct Started {
+    pub(super) attempt: Option<Attempt>,
+    /// The file name as it was given; `None` where it could not be read.
+    pub(super) filename: Option<Vec<u8>>,
+    /// The file's absolute path.
+    pub(super) resolved: Vec<u8>,
+}
+
+impl State {
+    /// A successful exec; the image changes here, the event follows.
+    pub(super) fn exec(&mut self, view: &View<'_, Exec>, clock: &Clock) -> Started {
+        let exec = &view.fixed;
+        let (pid, ts) = (exec.header.tgid, exec.header.ts);
+        self.replace_if_other(exec);
+        let (old, attempt, root, parent) = match self.table.at(pid, ts) {
+            Some(p) => (
+                p.image.clone(),
+                p.take_attempt(exec.old_tid),
+                p.root_of(exec.old_tid).to_vec(),
+                p.parent,
+            ),
+            None => (Arc::default(), None, Vec::new(), 0),
+        };
+        let mut image = self.exec_image(view, &old, clock);
+        let filename = view.section(section::EXEC_FILENAME).map_or(&[][..], |s| s.data);
+        let mut resolved = Vec::new();
+        paths::resolve(&root, &old.cwd, filename, &mut resolved);
+        let is_script = view.section(section::EXEC_INTERP).is_some();
+        if image.exe_path.is_empty() {
+            image.exe_path.clone_from(&resolved);
+        } else if !is_script {
+            resolved.clone_from(&image.exe_path);
+        }
+        let parent_image = self.parent_image(image.ppid, parent);
+        image.parent = parent_image.or_else(|| old.parent.clone());
+        self.name_ids(&mut image, ts);
+        self.become_image(exec, image, root);
+        Started {
+            attempt,
+            filename: Some(filename.to_vec()),
+            resolved,
+        }
+    }
+
+    /// A process of the same id that began at another time is another one, whose fork and whose end were both lost.
+    fn replace_if_other(&mut self, exec: &Exec) {
+        let (pid, start) = (exec.header.tgid, known64(exec.start, 0));
+        let Some(process) = self.table.at(pid, exec.header.ts) else {
+            return;
+        };
+        if start == 0 || process.start == 0 || process.start == start {
+            return;
+        }
+        let image = Arc::new(ProcessImage {
+            pid,
+            ..ProcessImage::default()
+        });
+        let mut process = Process::new(self.table.serial(), image, self.no_fds());
+        process.start = start;
+        self.stats.unannounced += 1;
+        self.table.insert(process);
+    }
+
+    fn exec_image(&mut self, view: &View<'_, Exec>, old: &ProcessImage, clock: &Clock) -> ProcessImage {
+        let exec = &view.fixed;
+        let mut image = old.clone();
+        image.id = self.image_id();
+        image.pid = exec.header.tgid;
+        if image.ppid == 0 {
+            image.ppid = known(exec.ppid, 0);
+        }
+        // Said once: the clock is measured anew now and then, and a process must not seem to be two.
+        if image.start_ts == 0 && exec.start != u64::MAX {
+            image.start_ts = clock.utc(exec.start);
+        }
+        image.exec_ts = clock.utc(exec.header.ts);
+        image.name = comm(&exec.comm).to_vec();
+        image.argv = view
+            .section(section::EXEC_ARGV)
+            .as_ref()
+            .map_or_else(Vec::new, command_line);
+        image.env = view
+            .section(section::EXEC_ENV)
+            .map_or_else(Vec::new, |s| self.chosen_env(&s));
+        if let Some(cwd) = view.section(section::EXEC_CWD) {
+            cwd.path_into(false, &mut image.cwd);
+        }
+        take_ids(&mut image, exec);
+        take_file(&mut image, view);
+        let cgroup = self.cgroup(exec.header.cgroup, exec.header.tgid, exec.header.ts);
+        cgroup.place(&mut image);
+        if cgroup.container.is_none()
+            && let Some(path) = legacy_path(view)
+        {
+            let legacy = self.containers.of_path(&path);
+            if legacy.container.is_some() {
+                legacy.place(&mut image);
+            }
+        }
+        image
+    }
+
+    fn chosen_env(&self, env: &Section<'_>) -> Vec<u8> {
+        let kept = env.strings().filter(|variable| self.config.keeps(variable));
+        let more = env.truncated.then_some(TRUNCATED);
+        kept.chain(more).collect::<Vec<_>>().join(&0)
+    }
+
+    /// The calling thread is now the only one, under the process's id.
+    fn become_image(&mut self, exec: &Exec, image: ProcessImage, root: Vec<u8>) {
+        let saved = SavedIds {
+            suid: known(exec.suid, image.euid),
+            sgid: known(exec.sgid, image.egid),
+            fsuid: None,
+            keep_caps: false,
+        };
+        let ppid = image.ppid;
+        let found_parent = self.table.latest(ppid).map_or(0, |p| p.serial);
+        let Some(process) = self.table.at(exec.header.tgid, exec.header.ts) else {
+            return;
+        };
+        process.image = Arc::new(image);
+        if process.parent == 0 {
+            process.parent = found_parent;
+        }
+        if process.start == 0 {
+            process.start = known64(exec.start, 0).min(exec.header.ts);
+        }
+        process.fds.exec();
+        process.saved = saved;
+        process.root = root;
+        process.threads = 1;
+        process.leader_status = None;
+        process.exec_reported = true;
+        process.attempts.clear();
+        process.private.clear();
+    }
+}
+
+/// A command line, with `...` where it was cut. What lacks its last NUL only is whole.
+fn command_line(section: &Section<'_>) -> Vec<u8> {
+    let mut argv = trimmed(section.data).to_vec();
+    let lacks = section
+        .full_len
+        .and_then(|full| (full as usize).checked_sub(section.data.len()));
+    if section.truncated && lacks != Some(1) {
+        argv.extend(TRUNCATED);
+    }
+    argv
+}
+
+fn take_ids(image: &mut ProcessImage, exec: &Exec) {
+    let pairs = [
+        (&mut image.uid, exec.uid),
+        (&mut image.euid, exec.euid),
+        (&mut image.gid, exec.gid),
+        (&mut image.egid, exec.egid),
+        (&mut image.sid, exec.sid),
+        (&mut image.pgid, exec.pgid),
+        (&mut image.vpid, exec.vpid),
+        (&mut image.namespaces.mnt, exec.mnt_ns),
+        (&mut image.namespaces.pid, exec.pid_ns),
+        (&mut image.namespaces.net, exec.net_ns),
+        (&mut image.namespaces.user, exec.user_ns),
+    ];
+    for (own, new) in pairs {
+        *own = known(new, *own);
+    }
+    image.loginuid = exec.loginuid;
+    image.tty = stat_device(known(exec.tty, 0)) as u32;
+    image.cap_permitted = known64(exec.cap_permitted, image.cap_permitted);
+    image.cap_effective = known64(exec.cap_effective, image.cap_effective);
+    image.cap_inheritable = known64(exec.cap_inheritable, image.cap_inheritable);
+}
+
+/// The executed file, as the kernel has it.
+fn take_file(image: &mut ProcessImage, view: &View<'_, Exec>) {
+    let Some(file) = view.section(section::FILE).and_then(|s| s.file()) else {
+        image.exe_path.clear();
+        (image.exe_ino, image.exe_ctime, image.exe_mtime, image.exe_flags) = (0, 0, 0, 0);
+        return;
+    };
+    let pseudo = file.flags & section::FILE_PSEUDO != 0;
+    match view.section(section::FILE_PATH) {
+        Some(path) => path.path_into(pseudo, &mut image.exe_path),
+        None => image.exe_path.clear(),
+    }
+    image.exe_ino = known64(file.ino, 0);
+    image.exe_ctime = nanoseconds(file.ctime_s, file.ctime_ns);
+    image.exe_mtime = nanoseconds(file.mtime_s, file.mtime_ns);
+    image.exe_flags = exe_flags(&file, image);
+}
+
+fn exe_flags(file: &section::File, image: &ProcessImage) -> u8 {
+    let has = |flag| file.flags & flag != 0;
+    let pseudo = has(section::FILE_PSEUDO);
+    let mut flags = 0;
+    if has(section::FILE_UPPER) {
+        flags |= exe_flag::UPPER_LAYER;
+    } else if has(section::FILE_OVERLAY) && !has(section::FILE_UPPER_UNKNOWN) {
+        flags |= exe_flag::LOWER_LAYER;
+    }
+    if pseudo {
+        flags |= exe_flag::MEMFD;
+    } else if has(section::FILE_DELETED) || has(section::FILE_UNHASHED) {
+        flags |= exe_flag::DELETED;
+    }
+    let owner = file.uid == image.euid && file.mode & 0o200 != 0;
+    let anyone = file.mode & 0o002 != 0;
+    if owner || anyone || image.cap_effective >> CAP_DAC_OVERRIDE & 1 == 1 {
+        flags |= exe_flag::WRITABLE;
+    }
+    flags
+}
+
+/// Nanoseconds of a file's time. Since 6.13 the kernel marks times that were asked for in the highest bit
+/// (`I_CTIME_QUERIED` in linux/fs.h), far above the largest fraction.
+fn nanoseconds(seconds: i64, nanoseconds: u32) -> u64 {
+    let seconds = u64::try_from(seconds).unwrap_or(0);
+    if nanoseconds == u32::MAX {
+        return 0;
+    }
+    let nanoseconds = nanoseconds & 0x3FFF_FFFF;
+    seconds
+        .saturating_mul(1_000_000_000)
+        .saturating_add(u64::from(nanoseconds))
+}
+
+/// The path of the program's cgroup of version 1, or its end where it is long; `None` where there is none.
+fn legacy_path(view: &View<'_, Exec>) -> Option<Vec<u8>> {
+    let mut names: Vec<_> = view.sections().filter(|s| s.kind == section::CGROUP_NAME).collect();
+    names.sort_by_key(|s| std::cmp::Reverse(s.arg & section::ARG_MASK));
+    let whole = names
+        .iter()
+        .flat_map(|s| [&b"/"[..], s.data].concat())
+        .collect::<Vec<u8>>();
+    (!whole.is_empty()).then_some(whole)
+}

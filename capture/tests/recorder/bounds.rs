@@ -1,0 +1,138 @@
+//! What the recorder may use: `--max-cpu` and `--max-disk`.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::case::{closed, rows};
+use crate::run::{Load, folder, recording};
+use ctrace_skip::is_root;
+
+/// Classes of gaps: what is left out for a bound.
+const SHED: [i64; 2] = [7, 8];
+
+/// Processor time that a process used so far, all of its threads.
+fn cpu_time(pid: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+    let after = stat.rsplit_once(')').expect("a name").1;
+    let fields: Vec<&str> = after.split_whitespace().collect();
+    let ticks: u64 = [11, 12]
+        .iter()
+        .map(|at| fields[*at].parse::<u64>().expect("a number"))
+        .sum();
+    Duration::from_millis(ticks * 10)
+}
+
+#[test]
+fn within_its_share_of_a_core_it_leaves_out_the_least_important_as_root() {
+    if !is_root("within_its_share_of_a_core_it_leaves_out_the_least_important_as_root") {
+        return;
+    }
+    let dir = folder();
+    let case = dir.path().join("case");
+    // What else the host does is not this test's.
+    let args = ["--sources", "syscalls", "--scope", "comm=perl", "--max-cpu", "5"];
+    let mut running = recording(&case, &args);
+    const SCRIPT: &str = "perl -e 'for (1..10) { getppid for 1..300_000; system q(/bin/true), q(marked) }'";
+    let loads: Vec<Load> = (0..2).map(|_| Load::shell(SCRIPT)).collect();
+    running.until("--max-cpu: left out are reads");
+    // What was there before is still to be written.
+    thread::sleep(Duration::from_secs(2));
+    let (begun, before) = (Instant::now(), cpu_time(running.pid()));
+    thread::sleep(Duration::from_secs(20));
+    let share = (cpu_time(running.pid()) - before).as_secs_f64() / begun.elapsed().as_secs_f64();
+    drop(loads);
+    // A trial costs a fifth of the bound at most, and a second is the least that is looked at.
+    assert!(share < 0.12, "{share}\n{}", running.said());
+    // A trial in vain is paid for by up to a minute, and the last one may have been just before the end of the load.
+    let begun = Instant::now();
+    let last = |said: &str| said.rfind("all is recorded again") > said.rfind("left out are");
+    while !last(&running.said()) {
+        assert!(begun.elapsed() < Duration::from_secs(150), "{}", running.said());
+        thread::sleep(Duration::from_millis(100));
+    }
+    running.signal(libc::SIGINT).expect(0);
+    let found = closed(&case);
+    let shed: Vec<_> = found.losses.iter().filter(|l| SHED.contains(&l.class)).collect();
+    assert!(!shed.is_empty() && shed.iter().all(|l| l.reason == "--max-cpu" && l.source == "syscalls"));
+    let longest = shed.iter().map(|l| l.to_ts - l.from_ts).max().expect("one");
+    assert!(longest > 1_000_000_000, "{shed:?}");
+    // Programs are recorded all the time; the calls in the window are not.
+    let rows = rows(&case);
+    let in_shed = |ts: u64| {
+        shed.iter()
+            .any(|l| l.from_ts + 500_000_000 < ts && ts + 500_000_000 < l.to_ts)
+    };
+    let count = |kind: &str| rows.iter().filter(|r| r.kind == kind && in_shed(r.ts)).count();
+    assert!(count("execve") >= 2, "{} programs", count("execve"));
+    assert_eq!(count("getppid"), 0);
+}
+
+#[test]
+fn a_case_has_no_more_than_it_may_and_its_end_is_for_what_matters_as_root() {
+    if !is_root("a_case_has_no_more_than_it_may_and_its_end_is_for_what_matters_as_root") {
+        return;
+    }
+    let dir = folder();
+    let case = dir.path().join("case");
+    let args = ["--sources", "syscalls", "--max-disk", "4MiB"];
+    let running = recording(&case, &args);
+    let load = Load::shell("find /usr /etc /proc -maxdepth 4 2>/dev/null");
+    let ended = running.wait();
+    drop(load);
+    ended
+        .expect(4)
+        .saying("the case may have 4194304 bytes")
+        .saying("--max-disk: left out are");
+    let found = closed(&case);
+    let bytes: u64 = found.segments.iter().map(|s| s.bytes).sum();
+    assert!(bytes <= 4 << 20 && bytes > 3 << 20, "{bytes}");
+    for class in SHED {
+        let of = |l: &&ctrace_trace::case::Loss| l.class == class && l.reason == "--max-disk";
+        assert!(found.losses.iter().any(|l| of(&l)), "{class}: {:?}", found.losses);
+    }
+    assert!(
+        found
+            .losses
+            .iter()
+            .any(|l| l.class == 6 && l.reason == "the case may have 4194304 bytes")
+    );
+}
+
+#[test]
+fn where_old_segments_may_go_a_bounded_case_goes_on_as_root() {
+    if !is_root("where_old_segments_may_go_a_bounded_case_goes_on_as_root") {
+        return;
+    }
+    let dir = folder();
+    let case = dir.path().join("case");
+    let args = ["--sources", "syscalls", "--max-disk", "4MiB", "--keep", "100"];
+    let running = recording(&case, &args);
+    let load = Load::shell("find /usr /etc /proc -maxdepth 4 2>/dev/null");
+    let begun = Instant::now();
+    let mut newest = 0;
+    while newest < 12 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "segments do not rotate");
+        let files: Vec<_> = fs::read_dir(&case).expect("lists").flatten().collect();
+        let bytes: u64 = files.iter().map(|f| f.metadata().map_or(0, |m| m.len())).sum();
+        assert!(bytes <= 4 << 20, "{bytes}");
+        let number = |name: &str| name.split('.').next().and_then(|n| n.parse().ok());
+        let numbers = files.iter().filter_map(|f| number(&f.file_name().to_string_lossy()));
+        newest = numbers.max().unwrap_or(0);
+        thread::sleep(Duration::from_millis(20));
+    }
+    drop(load);
+    running.signal(libc::SIGINT).expect(0);
+    let found = closed(&case);
+    // What a loaded host's rings lose is not this test's.
+    let of_bound = found
+        .losses
+        .iter()
+        .filter(|l| l.source == "case" || SHED.contains(&l.class));
+    assert_eq!(
+        (found.segments[0].number > 1, of_bound.count()),
+        (true, 0),
+        "{:?}",
+        found.losses
+    );
+}

@@ -1,0 +1,263 @@
+//! Containers of a Podman of the test's own, through the service that speaks Docker's API.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use ctrace_trace::case::Case;
+use ctrace_trace::container::Container;
+
+use crate::case::{Row, closed, open, rows};
+use crate::run::{folder, output, project, recording};
+use ctrace_skip::{is_root, skip};
+
+const IMAGE: &str = "ctrace-lab/busybox";
+
+/// A private Podman; stopped when dropped.
+struct Podman {
+    dir: PathBuf,
+    host: String,
+}
+
+impl Podman {
+    fn up(test: &str, dir: PathBuf) -> Option<Podman> {
+        if !is_root(test) {
+            return None;
+        }
+        let out = Command::new(script()).arg("up").arg(&dir).output().expect("bash");
+        let host = String::from_utf8_lossy(&out.stdout).trim().to_owned();
+        let podman = Podman { dir, host };
+        let said = String::from_utf8_lossy(&out.stderr).trim().to_owned();
+        if !out.status.success() {
+            skip(test, &said);
+            return None;
+        }
+        let ran = Command::new(podman.dir.join("podman"))
+            .args(["run", "--rm", IMAGE, "true"])
+            .output()
+            .expect("podman");
+        if !ran.status.success() {
+            skip(
+                test,
+                &format!(
+                    "podman runs no containers here: {}",
+                    String::from_utf8_lossy(&ran.stderr)
+                ),
+            );
+            return None;
+        }
+        Some(podman)
+    }
+
+    fn run(&self, args: &[&str]) -> String {
+        output(self.dir.join("podman").to_str().expect("UTF-8"), args)
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        let _ = Command::new(script()).arg("down").arg(&self.dir).status();
+    }
+}
+
+fn script() -> PathBuf {
+    project().join("tests/lab/podman")
+}
+
+fn find<'a>(case: &'a Case, id: &str) -> &'a Container {
+    let mut known = case.late_facts(1).containers();
+    known
+        .find(|c| c.id == id)
+        .unwrap_or_else(|| panic!("no container {id}"))
+}
+
+fn of<'a>(rows: &'a [Row], id: &'a str) -> impl Iterator<Item = &'a Row> {
+    rows.iter().filter(move |r| r.container.as_deref() == Some(id))
+}
+
+#[test]
+fn containers_of_podman_are_named_and_their_logs_recorded_as_root() {
+    let dir = folder();
+    let test = "containers_of_podman_are_named_and_their_logs_recorded_as_root";
+    let Some(podman) = Podman::up(test, dir.path().join("podman")) else {
+        return;
+    };
+    let before = podman.run(&["run", "-d", "--name", "before", IMAGE, "sleep", "60"]);
+    let case = dir.path().join("case");
+    let args = [
+        "--sources",
+        "syscalls,docker,container-logs",
+        "--docker-host",
+        &podman.host,
+    ];
+    let running = recording(&case, &args);
+    let long = podman.run(&[
+        "run",
+        "-d",
+        "--name",
+        "long",
+        "--label",
+        "tier=web",
+        "--read-only",
+        IMAGE,
+        "sh",
+        "-c",
+        "cat /bin/sh >/dev/null; echo said; echo wrong >&2; sleep 2",
+    ]);
+    // So short that nobody can ask for it while it lives.
+    let short = podman.run(&["run", "-d", "--name", "short", IMAGE, "true"]);
+    podman.run(&["wait", "long"]);
+    podman.run(&["rm", "-f", "-t", "0", "before"]);
+    thread::sleep(Duration::from_secs(1));
+    running.signal(libc::SIGINT).expect(0);
+    closed(&case);
+    let (rows, opened) = (rows(&case), open(&case));
+    for (id, name) in [(&before, "before"), (&long, "long"), (&short, "short")] {
+        let found = find(&opened, id);
+        assert_eq!(
+            (found.engine.as_str(), found.name.as_str()),
+            ("podman", name),
+            "{found:?}"
+        );
+        assert_eq!(found.image, format!("localhost/{IMAGE}:latest"));
+    }
+    // What runs at the beginning is in the first state of the host, with its name.
+    let state = opened.segments()[0].snapshot().expect("readable").expect("a snapshot");
+    assert!(state.containers.iter().any(|c| c.id == before && c.name == "before"));
+    assert!(
+        state
+            .processes
+            .iter()
+            .any(|p| p.container == before && p.name == b"sleep")
+    );
+    let container = find(&opened, &long);
+    assert_eq!(container.labels, [("tier".to_owned(), "web".to_owned())]);
+    assert_eq!((container.privileged, container.read_only), (Some(false), Some(true)));
+    assert!(container.started_ts > container.created_ts && container.created_ts > 0);
+    assert_eq!(
+        container.image_id.trim_start_matches("sha256:"),
+        podman.run(&["inspect", "-f", "{{.Image}}", "long"])
+    );
+    // Calls from within: the entrypoint's own exec is the container's already.
+    assert!(of(&rows, &long).any(|r| r.kind == "execve" && r.name == "sh"));
+    assert!(of(&rows, &short).any(|r| r.kind == "execve" && r.name == "true"));
+    for (id, wanted) in [(&long, &["create", "start", "die"][..]), (&before, &["die", "remove"])] {
+        let told = |action: &str| of(&rows, id).any(|r| r.kind == "docker" && r.arg("action") == action);
+        assert!(wanted.iter().all(|action| told(action)), "{wanted:?}");
+    }
+    let logged = of(&rows, &long).filter(|r| r.kind == "container_log");
+    let lines: Vec<(&str, &str)> = logged.map(|r| (r.arg("stream"), r.arg("message"))).collect();
+    assert_eq!(lines, [("stdout", "said"), ("stderr", "wrong")]);
+}
+
+#[test]
+fn a_container_that_is_named_is_in_the_first_state_of_the_host_as_root() {
+    let dir = folder();
+    let test = "a_container_that_is_named_is_in_the_first_state_of_the_host_as_root";
+    let Some(podman) = Podman::up(test, dir.path().join("podman")) else {
+        return;
+    };
+    let wanted = podman.run(&["run", "-d", "--name", "wanted", IMAGE, "sleep", "60"]);
+    let other = podman.run(&["run", "-d", "--name", "other", IMAGE, "sleep", "60"]);
+    let case = dir.path().join("case");
+    let args = [
+        "--sources",
+        "syscalls,docker",
+        "--scope",
+        "container=wanted",
+        "--docker-host",
+        &podman.host,
+    ];
+    recording(&case, &args).signal(libc::SIGINT).expect(0);
+    let opened = open(&case);
+    let state = opened.segments()[0].snapshot().expect("readable").expect("a snapshot");
+    let of: Vec<&str> = state.processes.iter().map(|p| p.container.as_str()).collect();
+    assert!(of.contains(&wanted.as_str()) && !of.contains(&other.as_str()), "{of:?}");
+    assert_eq!(
+        state.containers.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(),
+        ["wanted"]
+    );
+}
+
+#[test]
+fn each_engine_is_a_source_of_its_own_as_root() {
+    let dir = folder();
+    let test = "each_engine_is_a_source_of_its_own_as_root";
+    let Some(first) = Podman::up(test, dir.path().join("first")) else {
+        return;
+    };
+    let Some(second) = Podman::up(test, dir.path().join("second")) else {
+        return;
+    };
+    let case = dir.path().join("case");
+    let hosts = ["--docker-host", &first.host, "--docker-host", &second.host];
+    let absent = ["--docker-host", "unix:///nowhere/podman.sock"];
+    let mut running = recording(&case, &[&["--sources", "docker"], &hosts[..], &absent].concat());
+    running.until("not recorded: docker: Docker engine at /nowhere/podman.sock");
+    let ids: Vec<String> = [(&first, "one"), (&second, "two")]
+        .map(|(podman, name)| podman.run(&["run", "-d", "--name", name, IMAGE, "sleep", "1"]))
+        .to_vec();
+    thread::sleep(Duration::from_secs(2));
+    running.signal(libc::SIGINT).expect(0);
+    let opened = open(&case);
+    for (id, name) in ids.iter().zip(["one", "two"]) {
+        assert_eq!(find(&opened, id).name, name);
+    }
+}
+
+#[test]
+fn containers_with_cgroups_of_version_1_only_are_named_as_root() {
+    let dir = folder();
+    let test = "containers_with_cgroups_of_version_1_only_are_named_as_root";
+    const UNIFIED: &str = "/sys/fs/cgroup/unified";
+    if !std::path::Path::new("/sys/fs/cgroup/pids").exists() || !std::path::Path::new(UNIFIED).exists() {
+        return skip(test, "this host has no cgroups of version 1 beside version 2");
+    }
+    let Some(podman) = Podman::up(test, dir.path().join("podman")) else {
+        return;
+    };
+    // What runs the container sees no hierarchy of version 2.
+    let without = |args: &[&str]| {
+        let script = format!("umount {UNIFIED} && exec \"$@\"");
+        let command = podman.dir.join("podman");
+        let fixed = [
+            "-m",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            &script,
+            "sh",
+            command.to_str().expect("UTF-8"),
+        ];
+        output("unshare", &[&fixed[..], args].concat())
+    };
+    let case = dir.path().join("case");
+    let running = recording(&case, &["--sources", "syscalls,docker", "--docker-host", &podman.host]);
+    let long = without(&[
+        "run",
+        "-d",
+        "--name",
+        "long",
+        IMAGE,
+        "sh",
+        "-c",
+        "cat /bin/sh >/dev/null; sleep 1",
+    ]);
+    let short = without(&["run", "-d", "--name", "short", IMAGE, "true"]);
+    thread::sleep(Duration::from_secs(2));
+    running.signal(libc::SIGINT).expect(0);
+    let rows = rows(&case);
+    let opened = open(&case);
+    for (id, name, program) in [(&long, "long", "sh"), (&short, "short", "true")] {
+        assert_eq!(
+            (find(&opened, id).name.as_str(), find(&opened, id).engine.as_str()),
+            (name, "podman")
+        );
+        assert!(of(&rows, id).any(|r| r.kind == "execve" && r.name == program), "{name}");
+    }
+    // What it forked and what that opened is in the container too.
+    assert!(of(&rows, &long).any(|r| r.name == "cat" && r.kind == "openat"));
+    assert!(of(&rows, &long).any(|r| r.name == "sleep" && r.kind == "procexit"));
+}
