@@ -148,6 +148,7 @@ fn is_meant(mine: &str, theirs: &str) -> bool {
     // Requests of io_uring are numbers to it; this call has its name without the prefix.
     let load = mine.starts_with("uring_op=") || mine == "syscall=kexec_load" && theirs == "syscall=sys_kexec_load";
     unknown
+        || quotes
         || flags
         || other_code
         || load
