@@ -142,10 +142,13 @@ fn is_meant(mine: &str, theirs: &str) -> bool {
         let known: Vec<&str> = mine.split(['|', '=']).collect();
         theirs.split(['|', '=']).filter(theirs_of).all(|f| known.contains(&f))
     };
+    // It keeps the quotes of values that need none.
+    let quotes = theirs.contains('"') && theirs.replace('"', "") == mine;
     let other_code = theirs == "a0=UNKNOWN";
     // Requests of io_uring are numbers to it; this call has its name without the prefix.
     let load = mine.starts_with("uring_op=") || mine == "syscall=kexec_load" && theirs == "syscall=sys_kexec_load";
     unknown
+        || quotes
         || flags
         || other_code
         || load
