@@ -6,26 +6,15 @@
 //! one put together here.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use ctrace_skip::{skip, variable};
 use ctrace_trace::case::{CaseConfig, CaseWriter, Opening};
 use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::schema::Schema;
 use ctrace_trace::segment::{CaseId, ClockReading};
-
-/// Says on stderr and in the file that `CTRACE_SKIPPED` names that a test was not run.
-fn skip(test: &str, reason: &str) {
-    let line = format!("SKIP {test}: {reason}\n");
-    eprint!("{line}");
-    if let Some(path) = std::env::var_os("CTRACE_SKIPPED") {
-        let file = fs::OpenOptions::new().append(true).create(true).open(path);
-        file.and_then(|mut f| f.write_all(line.as_bytes()))
-            .expect("CTRACE_SKIPPED must name a writable file");
-    }
-}
 
 /// Where Cargo puts what it builds for tests: the folder of this test.
 fn built() -> PathBuf {
@@ -85,8 +74,8 @@ fn write_lossy_case(folder: &Path) {
 
 #[test]
 fn package() {
-    let Some(python) = std::env::var_os("CTRACE_TEST_PYTHON").filter(|p| !p.is_empty()) else {
-        return skip("Python package", "CTRACE_TEST_PYTHON is not set");
+    let Some(python) = variable("Python package", "CTRACE_TEST_PYTHON") else {
+        return;
     };
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let scratch = tempfile::tempdir().expect("a folder");
