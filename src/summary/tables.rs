@@ -24,7 +24,7 @@ pub(super) enum By {
 
 /// Events of source `syscall` that are no calls: a call is what strace shows as one.
 const CALLS: &str = "source = 'syscall' AND evt_type NOT IN ('procexit', 'io_uring_req', 'signaldeliver', 'switch', \
-                     'page_fault', 'container')";
+                     'page_fault', 'container', 'artifact')";
 
 impl By {
     /// Calls and errors of each system call: those who made the most calls first, and of each the most frequent first.

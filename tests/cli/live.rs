@@ -157,12 +157,13 @@ fn live_digests_of_programs_answer_sql_and_rules_needs_root() {
     );
 
     let info = about(&case, "info", &["--json"]).code(0).object();
-    assert_eq!(info["artifacts"]["copies"], 1);
+    // Whatever else the host ran from files that are gone is copied too.
+    let copies = info["artifacts"]["copies"].as_u64().expect("a number");
+    assert!(copies >= 1, "{info}");
+    let told = about(&case, "info", &[]).code(0).silent();
     assert!(
-        about(&case, "info", &[])
-            .code(0)
-            .silent()
-            .contains(" with SHA-256, 1 copies with ")
+        told.contains(&format!(" with SHA-256, {copies} copies with ")),
+        "{told}"
     );
     // A certificate covers the events, and what is wrong with the copies is told beside it.
     let certificate = folder.path().join("certificate");

@@ -33,19 +33,59 @@ fn main() -> ExitCode {
                 eprintln!("SKIP record: needs root");
                 return ExitCode::SUCCESS;
             }
-            // Without `--bench` it is a test that only tries whether all of it runs.
-            let quick = args.iter().any(|a| a == "--quick") || !args.iter().any(|a| a == "--bench");
-            measure(if quick {
-                (2, Duration::from_secs(5), 20)
+            let asked = |option: &str| args.iter().any(|a| a == option);
+            measure(if !asked("--bench") {
+                Scale::TRIAL
+            } else if asked("--quick") {
+                Scale::QUICK
             } else {
-                (ROUNDS, BUSY, 1)
+                Scale::WHOLE
             });
             ExitCode::SUCCESS
         }
     }
 }
 
-fn measure((rounds, busy, divide): (usize, Duration, u64)) {
+/// How much is done.
+struct Scale {
+    rounds: usize,
+    /// How long each core is kept busy.
+    busy: Duration,
+    /// By what the number of calls is divided.
+    divide: u64,
+    /// Whether programs are run too: minutes under some of the peers.
+    programs: bool,
+}
+
+impl Scale {
+    const WHOLE: Scale = Scale {
+        rounds: ROUNDS,
+        busy: BUSY,
+        divide: 1,
+        programs: true,
+    };
+    const QUICK: Scale = Scale {
+        rounds: 2,
+        busy: Duration::from_secs(5),
+        divide: 20,
+        programs: true,
+    };
+    /// A test that only tries whether everything starts.
+    const TRIAL: Scale = Scale {
+        rounds: 1,
+        busy: Duration::from_millis(500),
+        divide: 1_000,
+        programs: false,
+    };
+}
+
+fn measure(scale: Scale) {
+    let Scale {
+        rounds,
+        busy,
+        divide,
+        programs,
+    } = scale;
     let dir = tempfile::tempdir_in("/var/tmp").expect("a folder in /var/tmp");
     println!("{} CPUs, kernel {}", cpus(), kernel());
     let mut comparison = Comparison::new(dir.path(), rounds);
@@ -55,9 +95,11 @@ fn measure((rounds, busy, divide): (usize, Duration, u64)) {
             compare::own_load(running, load, &amount(tool))
         });
     }
-    comparison.run("find, grep, tar, 300 forks: milliseconds", &|_, running| {
-        compare::shell_load(running)
-    });
+    if programs {
+        comparison.run("find, grep, tar, 300 forks: milliseconds", &|_, running| {
+            compare::shell_load(running)
+        });
+    }
     comparison.loss(busy);
     comparison.ready();
 }
