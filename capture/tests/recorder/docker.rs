@@ -170,6 +170,8 @@ fn a_scope_of_containers_keeps_theirs_and_nothing_else_as_root() {
                 let of_cat = rows
                     .iter()
                     .filter(|r| r.name == "cat" && r.container.as_ref() == Some(id));
+                // Digests are told when they are known.
+                let of_cat = of_cat.filter(|r| r.kind != "artifact");
                 of_cat.map(|r| (r.kind.clone(), r.ret)).collect::<Vec<_>>()
             };
             assert!(calls(&rows).len() > 10);
