@@ -71,11 +71,11 @@ fn calls_are_those_of_the_log() {
     assert_eq!(ours, theirs);
     assert!(theirs.values().sum::<usize>() > 100);
     // Who is who.
-    let cat = imported.rows.iter().find(|r| r.name == "cat").expect("cat acted");
-    assert_eq!(
-        (cat.parent.as_str(), cat.cmdline.as_str()),
-        ("sh", "cat /etc/hostname /nonexistent")
-    );
+    let cat: Vec<_> = imported.rows.iter().filter(|r| r.name == "cat").collect();
+    assert!(cat.len() > 10 && cat.iter().all(|r| r.cmdline == "cat /etc/hostname /nonexistent"));
+    // A child that is quicker than its parent acts before the log says whose child it is.
+    assert!(cat.iter().all(|r| r.parent == "sh" || r.parent.is_empty()));
+    assert_eq!(cat.last().map(|r| r.parent.as_str()), Some("sh"));
     let missing = imported
         .rows
         .iter()
