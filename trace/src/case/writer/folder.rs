@@ -19,7 +19,18 @@ pub(super) struct Folder {
     /// Closed segments, oldest first, with their lengths.
     closed: VecDeque<(PathBuf, u64)>,
     /// Held as long as the case is written: tells another recorder that it is in use.
-    _lock: File,
+    _lock: Lock,
+}
+
+/// The lock on the folder.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    /// Gives it up. Closing the file is not enough: a child that another thread is just starting still has it.
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
 }
 
 /// Where a recording goes on.
@@ -53,7 +64,7 @@ impl Folder {
         let mut folder = Folder {
             path: path.to_owned(),
             closed: VecDeque::new(),
-            _lock: lock,
+            _lock: Lock(lock),
         };
         let start = match Case::open(path) {
             Err(CaseError::Empty(_)) => Start {
