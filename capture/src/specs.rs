@@ -8,7 +8,7 @@ use crate::syscall_set::SyscallSet;
 use ctrace_trace::event::EventType;
 use ctrace_trace::schema::{FdUse, Schema};
 use ctrace_trace::syscalls::{self, Category, Lane, Length};
-use ctrace_wire::spec::{CAPTURE_COUNT, Capture, IO_OPCODES, PRIORITY, RESULT, SPEC_COUNT, SyscallSpec};
+use ctrace_wire::spec::{CAPTURE_COUNT, Capture, IO_OPCODES, PRIORITY, RESULT, SELECTED, SPEC_COUNT, SyscallSpec};
 
 /// `execve` and `execveat` with the position of `argv`, which a failed call still shows; of 64-bit programs only, as the
 /// kernel programs follow pointers of that size.
@@ -20,16 +20,17 @@ pub(crate) fn recorded(args: &RecordArgs) -> Vec<SyscallSpec> {
 }
 
 /// A table without what is left out at a level. What has room of its own is never left out, nor what tells the directory
-/// of a process.
-pub(crate) fn without(table: &[SyscallSpec], level: Level) -> Vec<SyscallSpec> {
+/// of a process. What was asked for is counted instead, by the level that leaves it out.
+pub(crate) fn without(table: &[SyscallSpec], asked: &SyscallSet, level: Level) -> Vec<SyscallSpec> {
     let schema = Schema::current();
     let numbers = (0..SPEC_COUNT).map(EventType::syscall);
     let ids = numbers.chain((0..SPEC_COUNT).map(EventType::compat_syscall));
     let left = table.iter().zip(ids).map(|(spec, id)| {
-        if spec.flags & PRIORITY == 0 && shed_at(&schema, id).is_some_and(|shed| level >= shed) {
-            SyscallSpec::UNSELECTED
-        } else {
-            *spec
+        let of_mass = spec.flags & SELECTED != 0 && spec.flags & PRIORITY == 0;
+        match shed_at(&schema, id).filter(|shed| of_mass && level >= *shed) {
+            Some(_) if !asked.holds(id) => SyscallSpec::UNSELECTED,
+            Some(shed) => SyscallSpec::left_out(shed.kind()),
+            None => *spec,
         }
     });
     left.collect()
@@ -152,7 +153,7 @@ fn capture(declared: &syscalls::Capture, data: bool) -> Option<Capture> {
 
 #[cfg(test)]
 mod tests {
-    use ctrace_wire::spec::{CAPTURE_BUFFER, COMPAT_SPECS, SELECTED, TABLE_SIZE};
+    use ctrace_wire::spec::{CAPTURE_BUFFER, COMPAT_SPECS, TABLE_SIZE};
 
     use super::*;
 
@@ -207,8 +208,9 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_the_least_important_first() {
-        let all = made("all", false);
-        let selected = |level, name: &str, compat| without(&all, level)[number(name, compat)].flags & SELECTED != 0;
+        let (all, asked) = (made("all", false), SyscallSet::all());
+        let spec_of = |level, name: &str, compat| without(&all, &asked, level)[number(name, compat)];
+        let selected = |level, name: &str, compat| spec_of(level, name, compat).flags & SELECTED != 0;
         for name in [
             "execve",
             "clone",
@@ -234,9 +236,20 @@ mod tests {
             assert!(selected(Level::Bulk, name, false), "{name}");
             assert!(!selected(Level::Files, name, false), "{name}");
         }
-        assert_eq!(without(&all, Level::Nothing), all);
+        assert_eq!(without(&all, &asked, Level::Nothing), all);
         let priority = |table: &[SyscallSpec]| table.iter().filter(|s| s.flags & PRIORITY != 0).count();
-        assert_eq!(priority(&without(&all, Level::Files)), priority(&all));
+        assert_eq!(priority(&without(&all, &asked, Level::Files)), priority(&all));
+        let counted = |name| spec_of(Level::Files, name, false).left_out;
+        assert_eq!(["connect", "read", "openat"].map(counted), [0, 1, 2]);
+    }
+
+    #[test]
+    fn what_only_the_tables_need_is_left_out_uncounted() {
+        let (table, asked) = (made("openat", false), "openat".parse().expect("a set"));
+        let left = without(&table, &asked, Level::Files);
+        let of = |name| left[number(name, false)];
+        assert_eq!((of("openat").left_out, of("openat").flags), (2, 0));
+        assert_eq!([of("close"), of("read")], [SyscallSpec::UNSELECTED; 2]);
     }
 
     #[test]
