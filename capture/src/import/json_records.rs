@@ -56,7 +56,8 @@ impl Importer for JsonFormat {
         }
     }
 
-    fn first_ts(&self, start: &[u8]) -> Option<u64> {
+    fn first_ts(&self, input: &mut Input) -> Option<u64> {
+        let start = input.start();
         let record = serde_json::from_slice(lines::first(start).next()?).ok()?;
         (self.tell)(&record).ok().map(|told| told.ts)
     }

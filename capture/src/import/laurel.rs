@@ -25,7 +25,8 @@ impl Importer for Laurel {
         }
     }
 
-    fn first_ts(&self, start: &[u8]) -> Option<u64> {
+    fn first_ts(&self, input: &mut Input) -> Option<u64> {
+        let start = input.start();
         let record = serde_json::from_slice(lines::first(start).next()?).ok()?;
         stamp(&record).map(|(ts, _)| ts)
     }
