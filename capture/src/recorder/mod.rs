@@ -203,7 +203,7 @@ impl Recorder {
             None => Artifacts::default(),
         };
         Ok(Recorder {
-            resolver: beginning.resolver(&sources),
+            resolver: beginning.resolver(&sources, &args.syscalls),
             output: Output::new(
                 writer,
                 Selection::new(args.scope.clone(), &args.syscalls, args.snaplen.clone()),
