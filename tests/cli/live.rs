@@ -304,3 +304,41 @@ fn live_without_any_source_nothing_is_recorded_needs_root() {
     let told = run(command).code(4).nothing();
     assert!(told.contains("docker") && told.contains("/no/such.sock"), "{told}");
 }
+
+#[test]
+fn live_alerts_say_how_much_a_bound_left_out_near_them_needs_root() {
+    if !is_root("live_alerts_say_how_much_a_bound_left_out_near_them_needs_root") {
+        return;
+    }
+    let folder = folder();
+    let case = folder.path().join("case");
+    // Calls that cost the recorder more than it may use, until some of them were left out; then a program.
+    let script =
+        "perl -e '$end = time + 8; while (time < $end) { getppid for 1..50_000 } system q(/bin/true), q(marked)'";
+    let options = [
+        "--sources=syscalls",
+        "--syscalls=all",
+        "--scope=comm=perl",
+        "--max-cpu=2",
+    ];
+    let ran = record(&case, &options, script, &[]);
+    assert!(ran.err.contains("--max-cpu: left out are"), "{}", ran.err);
+    let text = "- {rule: r, desc: d, condition: evt.type = execve and proc.args contains marked, output: '%proc.name', \
+                priority: INFO}\n";
+    let rules = file(folder.path(), "r.yaml", text);
+    let ran = about(&case, "replay", &["--rules", rules.to_str().expect("UTF-8")]).code(1);
+    let line = ran.out.trim_end();
+    let (alert, incomplete) = line.split_once(" [incomplete: ").unwrap_or((line, ""));
+    assert!(alert.ends_with("true") && line.lines().count() == 1, "{}", ran.out);
+    let lost: u64 = incomplete.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+    assert!(
+        lost > 10_000 && incomplete.ends_with("events of syscalls lost near it]"),
+        "{line}"
+    );
+    assert!(ran.err.contains("1 alerts have losses near them"), "{}", ran.err);
+    let info = about(&case, "info", &[]).code(0).silent();
+    assert!(
+        info.contains(" syscalls (shed_bulk: --max-cpu) between ") && !info.contains("uncounted"),
+        "{info}"
+    );
+}
