@@ -165,6 +165,12 @@ impl States {
         })
     }
 
+    /// The processes that ran when the recording began, as far as they are in its scope.
+    pub(super) fn processes(&self) -> Vec<u32> {
+        let state = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        state.processes.iter().map(|p| p.pid).collect()
+    }
+
     /// Orders a new reading when the segment nears its end.
     pub(super) fn refresh(&mut self, summary: &Summary, known: impl FnOnce() -> Known) {
         if summary.segments != self.segment.0 {

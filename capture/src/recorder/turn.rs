@@ -37,6 +37,7 @@ impl Recorder {
 
     /// Takes what the sources have; says whether the rings had anything.
     pub(super) fn take(&mut self) -> bool {
+        self.artifacts.tick();
         let polled = match &mut self.sources.syscalls {
             Some(source) => poll(source, &mut self.waiting, &mut self.artifacts, &self.clock),
             None => 0,
