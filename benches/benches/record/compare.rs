@@ -128,29 +128,29 @@ impl Comparison {
     pub(crate) fn shares(&mut self, busy: Duration) {
         println!("\nrecorder CPU with programs started one after the other on every core for {busy:?}");
         for set in ["all", "security"] {
-            let options = ["--sources", "syscalls", "--syscalls", set];
-            let recording = Recording::start(&self.dir, &options);
-            let start = recording.cpu();
+            let recording = Recording::start(&self.dir, &["--syscalls", set]);
+            let start = recording.threads();
             std::thread::sleep(QUIET);
-            let quiet = recording.cpu();
+            let quiet = recording.threads();
             let began = Instant::now();
             fork_load(busy);
             // What waits is written within half a second.
             std::thread::sleep(Duration::from_millis(500));
-            let (busy_for, after) = (began.elapsed(), recording.cpu());
-            let a_second = (quiet - start).div_f64(QUIET.as_secs_f64());
+            let (busy_for, after) = (began.elapsed(), recording.threads());
             let sum = recording.end();
-            let of_events = (after - quiet).saturating_sub(a_second.mul_f64(busy_for.as_secs_f64()));
-            let end = sum.cpu.unwrap_or_default().saturating_sub(after - start);
-            let us = |time: Duration| time.as_secs_f64() * 1e6 / sum.events.max(1) as f64;
+            let a_second = (quiet.recorder - start.recorder).div_f64(QUIET.as_secs_f64());
+            let took = after.recorder - quiet.recorder;
+            let of_events = took.saturating_sub(a_second.mul_f64(busy_for.as_secs_f64()));
+            let before_end = after.all() - start.all();
+            let end = sum.cpu.unwrap_or_default().saturating_sub(before_end);
             println!(
-                "  {:44} start {start:.0?}, idle {a_second:.1?} a second, end {end:.0?}; {:.2} us an event without these, \
-                 {:.2} us with all but the start",
+                "  {:44} start {:.0?}, idle {a_second:.1?} a second, files {:.0?}, end {end:.0?}; {:.2} us an event",
                 format!("ctrace --syscalls {set}"),
-                us(of_events),
-                us(sum.cpu.unwrap_or_default()),
+                start.all(),
+                after.others - start.others,
+                of_events.as_secs_f64() * 1e6 / sum.events.max(1) as f64,
             );
-            println!("  {:44} {sum}", "");
+            println!("  {:44} {sum}, all of it", "");
         }
     }
 
