@@ -185,6 +185,46 @@ fn live_digests_of_programs_answer_sql_and_rules_needs_root() {
     );
 }
 
+/// A daemon executed its file before anybody recorded.
+#[test]
+fn live_programs_that_ran_before_have_digests_needs_root() {
+    if !is_root("live_programs_that_ran_before_have_digests_needs_root") {
+        return;
+    }
+    let folder = folder();
+    let program = folder.path().join("program");
+    fs::copy("/bin/sleep", &program).expect("copies");
+    let said = Command::new("sha256sum").arg(&program).output().expect("sha256sum");
+    let sha256 = String::from_utf8_lossy(&said.stdout[..64]).into_owned();
+    // Another thread of the tests may just have forked with the file open for writing.
+    let started = (0..100).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        Command::new(&program).arg("600").spawn().ok()
+    });
+    let mut daemon = started.expect("runs");
+    let scope = format!("pid={}", daemon.id());
+    let sql = format!(
+        "SELECT exe_sha256 FROM processes WHERE exe_path = '{}'",
+        program.to_str().expect("UTF-8")
+    );
+    // It is read without haste: on a busy host that may take longer than a short recording.
+    let answered = (1..=6).find_map(|round: u32| {
+        let case = folder.path().join(format!("case-{round}"));
+        let seconds = (round * 3).to_string();
+        record(
+            &case,
+            &["--sources", "syscalls", "--scope", &scope],
+            "sleep $1",
+            &[OsStr::new(&seconds)],
+        );
+        let rows = about(&case, "query", &["--format=csv", &sql]).code(0).silent();
+        (rows == format!("exe_sha256\n{sha256}\n")).then_some(())
+    });
+    daemon.kill().expect("a child");
+    daemon.wait().expect("a child");
+    assert!(answered.is_some(), "no digest of {scope}");
+}
+
 #[test]
 fn live_a_duration_ends_a_recording_needs_root() {
     if !is_root("live_a_duration_ends_a_recording_needs_root") {
