@@ -108,7 +108,7 @@ fn tell(outcome: &ImportOutcome) -> u8 {
         tell_damage(&path, file);
     }
     for path in &outcome.twice {
-        let path = escape::text(&path.to_string_lossy()).into_owned();
+        let path = escape::text(&path.to_string_lossy());
         output::note(&format!("{path}: given twice, read once"));
     }
     for (one, other) in same_contents(&outcome.files) {
