@@ -142,10 +142,9 @@ const OTHER_SOURCES: [&str; 7] = ["artifact.", "capture.", "docker.", "jevt.", "
 
 /// Fields that no event of the samples has, though they are of one host with Docker: nothing was captured of what was
 /// read and written, images were built there, no capability was added, and there is no Kubernetes.
-const NOWHERE: [&str; 10] = [
+const NOWHERE: [&str; 9] = [
     "container.cap_add",
     "container.image.digest",
-    "container.image.tag",
     "evt.buffer",
     "k8s.ns.name",
     "k8s.pod.full_sandbox_id",
