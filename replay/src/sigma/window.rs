@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::{Map, Value as Json};
 
-use super::correlation::Measure;
+use super::correlation::{BOUND_UNIT, Measure};
 use crate::alert::Alert;
 use crate::condition::Operator;
 use crate::rules::Priority;
@@ -330,7 +330,7 @@ impl Resolved {
     /// Whether a fraction satisfies the conditions.
     fn takes(&self, value: i128, per: i128) -> bool {
         self.conditions.iter().all(|(op, n)| {
-            let wanted = n * per;
+            let (value, wanted) = (value * BOUND_UNIT, n * per);
             match op {
                 Operator::Gt => value > wanted,
                 Operator::Ge => value >= wanted,

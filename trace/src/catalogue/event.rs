@@ -162,6 +162,17 @@ pub(super) const FIELDS: &[Field] = &[
     .reading(Need::TS)
     .no_column(),
     field(
+        "evt.hostname",
+        "evt_hostname",
+        Str,
+        "Name of the recorded host.",
+        Event(|e, _| match e.block.host.as_str() {
+            "" => Value::Absent,
+            name => Value::Str(name.as_bytes().into()),
+        }),
+    )
+    .no_column(),
+    field(
         "evt.source",
         "source",
         Str,

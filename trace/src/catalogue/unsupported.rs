@@ -8,7 +8,6 @@ pub(super) const FIELDS: &[(&str, &str)] = &[
     ("evt.plugininfo", "there are no plugins"),
     ("evt.is_async", "there are no plugins"),
     ("evt.asynctype", "there are no plugins"),
-    ("evt.hostname", "a case has one host: see ctrace info"),
     ("evt.deltatime", "depends on other events than this one"),
     ("evt.deltatime.s", "depends on other events than this one"),
     ("evt.deltatime.ns", "depends on other events than this one"),
