@@ -77,8 +77,8 @@ impl Importer for JsonFormat {
         }
     }
 
-    fn first_ts(&self, start: &[u8]) -> Option<u64> {
-        documents::first(start).take(JUDGED).find_map(|document| {
+    fn first_ts(&self, input: &mut Input) -> Option<u64> {
+        documents::first(input.start()).take(JUDGED).find_map(|document| {
             let record = serde_json::from_slice(document).ok().filter(self.is_it)?;
             (self.tell)(&record).ok().map(|told| told.ts)
         })

@@ -25,8 +25,8 @@ impl Importer for Laurel {
         }
     }
 
-    fn first_ts(&self, start: &[u8]) -> Option<u64> {
-        let record = serde_json::from_slice(documents::first(start).next()?).ok()?;
+    fn first_ts(&self, input: &mut Input) -> Option<u64> {
+        let record = serde_json::from_slice(documents::first(input.start()).next()?).ok()?;
         stamp(&record).map(|(ts, _)| ts)
     }
 

@@ -26,8 +26,8 @@ impl Importer for Tracee {
         FORMAT.sniff(start)
     }
 
-    fn first_ts(&self, start: &[u8]) -> Option<u64> {
-        FORMAT.first_ts(start)
+    fn first_ts(&self, input: &mut Input) -> Option<u64> {
+        FORMAT.first_ts(input)
     }
 
     fn begin(&self) -> Box<dyn Reading> {

@@ -75,6 +75,9 @@ fn describe(imported: &Imported) -> String {
         for (what, value) in who.into_iter().filter(|(_, v)| !v.is_empty()) {
             write!(out, " {what}={value:?}").expect("written");
         }
+        if let Some((_, offset, line)) = &row.origin {
+            write!(out, " at {offset}, line {line}").expect("written");
+        }
         out.push('\n');
         for (name, value) in &row.args {
             writeln!(out, "    {name}: {value:?}").expect("written");
