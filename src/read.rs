@@ -1,5 +1,6 @@
 //! `ctrace read`: the events of a case, one a line.
 
+mod logs;
 mod questions;
 mod records;
 
@@ -22,6 +23,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::progress::Progress;
 use crate::{diagnosis, exit, output};
+use logs::Logs;
 use questions::Questions;
 use records::Records;
 
@@ -36,12 +38,19 @@ pub(crate) struct Args {
     case: PathBuf,
     /// Show only events for which this condition in Falco's language holds ("proc.name=cat and evt.type=openat")
     filter: Vec<String>,
-    /// What a line shows, with %fields ("%evt.time %proc.name %fd.name"); %12proc.name pads or cuts to 12 characters
+    /// What a line shows, with %fields ("%evt.time %proc.name %fd.name"); %12proc.name pads or cuts to 12 characters;
+    /// `c` (container) and `k` (kubernetes) are sysdig's formats
     #[arg(short = 'p', long = "print", value_name = "FORMAT", conflicts_with = "json")]
     format: Option<String>,
     /// One JSON object a line, with every field that the event has
-    #[arg(long)]
+    #[arg(short, long)]
     json: bool,
+    /// Show what containers wrote as `docker logs` does: the lines alone
+    #[arg(long, conflicts_with_all = ["format", "json", "interpret"])]
+    logs: bool,
+    /// With --logs: begin each line with its time
+    #[arg(short, long, requires = "logs")]
+    timestamps: bool,
     /// Show audit events record by record with what their fields mean, as `ausearch -i` does
     #[arg(long, conflicts_with_all = ["format", "json", "relative"])]
     interpret: bool,
@@ -118,8 +127,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
             .then(|| case.blocks().next().map_or(0, |b| b.head().base_ts)),
         color: args.color.is_wanted(),
     };
-    let mut problems = reading.run(&case, args.resolve)?;
-    while args.follow && reading.left > 0 && case.segments().iter().any(|s| s.is_open()) {
+    let is_open = |case: &Case| args.follow && case.segments().iter().any(|s| s.is_open());
+    let mut problems = reading.run(&case, args.resolve, is_open(&case))?;
+    while is_open(&case) && reading.left > 0 {
         thread::sleep(LOOK_AGAIN);
         let now = files(&args.case);
         if now == seen {
@@ -127,7 +137,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         }
         seen = now;
         case = Case::open(&args.case)?;
-        problems.extend(reading.run(&case, args.resolve)?);
+        problems.extend(reading.run(&case, args.resolve, is_open(&case))?);
     }
     problems.sort();
     problems.dedup();
@@ -148,7 +158,8 @@ fn files(case: &Path) -> Vec<(PathBuf, u64)> {
 impl Args {
     /// The condition, where there is one; `None` when it is wrong, which has then been told.
     fn filter(&self) -> Option<Option<Filter>> {
-        let text = self.questions.condition(&self.filter.join(" "));
+        let lines = self.logs.then_some(logs::CONDITION);
+        let text = self.questions.condition(&self.filter.join(" "), lines);
         if text.trim().is_empty() {
             return Some(None);
         }
@@ -162,12 +173,30 @@ impl Args {
         if self.json {
             return Some(Printer::Json(json_fields(), Records::default()));
         }
-        let text = self.format.as_deref().unwrap_or(DEFAULT_FORMAT);
+        if self.logs {
+            return checked("", Logs::new(self.timestamps)).map(Printer::Logs);
+        }
+        let text = self.format.as_deref().map_or(DEFAULT_FORMAT, known_format);
         let format = checked(text, Format::parse(text))?;
         Some(match self.interpret {
             true => Printer::Records(format, Records::default()),
             false => Printer::Text(format),
         })
+    }
+}
+
+/// sysdig's words for formats.
+fn known_format(text: &str) -> &str {
+    match text {
+        "c" | "container" => {
+            "*%evt.num %evt.outputtime %evt.cpu %container.name (%container.id) %proc.name (%thread.tid) %evt.dir \
+             %evt.type %evt.args"
+        }
+        "k" | "kubernetes" => {
+            "*%evt.num %evt.outputtime %evt.cpu %k8s.pod.name (%container.id) %proc.name (%thread.tid) %evt.dir \
+             %evt.type %evt.args"
+        }
+        other => other,
     }
 }
 
@@ -181,6 +210,8 @@ enum Printer {
     /// Records of audit events; other events as text.
     Records(Format, Records),
     Json(Vec<&'static Field>, Records),
+    /// Lines of containers.
+    Logs(Logs),
 }
 
 struct Reading {
@@ -200,7 +231,7 @@ struct Reading {
 
 impl Reading {
     /// Shows the events that were not looked at before.
-    fn run(&mut self, case: &Case, resolve: Resolve) -> anyhow::Result<Vec<Problem>> {
+    fn run(&mut self, case: &Case, resolve: Resolve, follow: bool) -> anyhow::Result<Vec<Problem>> {
         let mut out = output::stdout();
         let mut reader = BlockReader::new();
         let mut problems = Vec::new();
@@ -223,7 +254,9 @@ impl Reading {
             match self.block(&mut reader, block, late) {
                 Ok(Some((decoded, rows))) => {
                     for row in rows {
-                        let line = self.line(decoded.event(row as usize))?;
+                        let Some(line) = self.line(decoded.event(row as usize))? else {
+                            continue;
+                        };
                         match self.tail {
                             None => progress.line(&mut out, &line)?,
                             Some(n) => {
@@ -238,6 +271,9 @@ impl Reading {
             }
             progress.done(u64::from(block.head().events));
         }
+        if let (Printer::Logs(logs), false) = (&self.printer, follow) {
+            tail.extend(logs.rest());
+        }
         for line in tail {
             progress.line(&mut out, &line)?;
         }
@@ -245,8 +281,10 @@ impl Reading {
         Ok(problems)
     }
 
-    fn line(&self, event: EventView<'_>) -> anyhow::Result<String> {
-        let mut line = self.printer.line(event)?;
+    fn line(&self, event: EventView<'_>) -> anyhow::Result<Option<String>> {
+        let Some(mut line) = self.printer.line(event)? else {
+            return Ok(None);
+        };
         if let Some(begin) = self.begin {
             // What was recorded late, or by another source, may be older than the first event.
             let sign = if event.ts() < begin { '-' } else { '+' };
@@ -256,7 +294,7 @@ impl Reading {
         if let (true, Some(color)) = (self.color, color(event)) {
             line = format!("\x1b[{color}m{line}\x1b[0m");
         }
-        Ok(line)
+        Ok(Some(line))
     }
 
     /// What a line takes.
@@ -330,18 +368,20 @@ impl Printer {
             Printer::Text(format) => format.needs(),
             Printer::Records(format, _) => format.needs() | Need::KIND | Need::ARGS_HOT,
             Printer::Json(..) => Need::ALL,
+            Printer::Logs(logs) => logs.need(),
         }
     }
 
-    fn line(&self, event: EventView<'_>) -> anyhow::Result<String> {
-        Ok(match self {
+    fn line(&self, event: EventView<'_>) -> anyhow::Result<Option<String>> {
+        Ok(Some(match self {
+            Printer::Logs(logs) => return Ok(logs.line(event)),
             Printer::Text(format) => format.render(event),
             Printer::Records(format, records) => records.lines(event).unwrap_or_else(|| format.render(event)),
             Printer::Json(fields, records) => {
                 let object = object(event, fields, records);
                 output::visible_json(&serde_json::to_string(&object)?).into_owned()
             }
-        })
+        }))
     }
 }
 

@@ -201,7 +201,7 @@ fn questions_are_conditions() {
     }
     assert_eq!(numbers(&["--key=a\" or evt.num >= 0 or audit.key=\"\\"]).len(), 0);
     assert!(
-        read(sample(), &["--filter=label=x"])
+        read(sample(), &["--filter=colour=x"])
             .code(2)
             .nothing()
             .contains("type, event")
