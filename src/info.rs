@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         writeln!(
             out,
             "{}",
-            output::visible_json(&serde_json::to_string_pretty(&facts.json())?)
+            escape::json(&serde_json::to_string_pretty(&facts.json())?)
         )?;
     } else {
         facts.text(&mut out, args.types)?;

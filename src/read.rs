@@ -339,7 +339,7 @@ impl Printer {
             Printer::Records(format, records) => records.lines(event).unwrap_or_else(|| format.render(event)),
             Printer::Json(fields, records) => {
                 let object = object(event, fields, records);
-                output::visible_json(&serde_json::to_string(&object)?).into_owned()
+                escape::json(&serde_json::to_string(&object)?).into_owned()
             }
         })
     }

@@ -17,6 +17,7 @@ mod fields;
 mod filter;
 mod output;
 mod rules;
+mod shown;
 mod sigma;
 mod source;
 mod sql;
@@ -26,7 +27,7 @@ mod triage;
 mod typed;
 mod yaml;
 
-pub use alert::{Alert, Extras, Incomplete};
+pub use alert::{Alert, Extras, Incomplete, Shape};
 pub use baseline::Baseline;
 pub use certificate::{AlertDigest, Certificate, CertificateError};
 pub use coverage::{Coverage, Technique};

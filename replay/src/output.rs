@@ -16,12 +16,12 @@ use crate::typed::compile::{self, CompileError, ErrorKind};
 /// A parsed output format: text with `%field` tokens.
 #[derive(Debug)]
 pub struct Format {
-    tokens: Vec<Token>,
+    pub(crate) tokens: Vec<Token>,
 }
 
 /// One piece of a format.
 #[derive(Debug)]
-enum Token {
+pub(crate) enum Token {
     Text(String),
     Field {
         value: Extract,

@@ -31,7 +31,7 @@ use ctrace_trace::event::EventType;
 use ctrace_trace::schema::{EventSpec, Schema};
 use ctrace_trace::segment::{BlockRef, Problem};
 
-use crate::alert::{Alert, Origin};
+use crate::alert::{Alert, Maker, Origin, Shape};
 use crate::rules::{Rule, RuleSet};
 use crate::sigma::Correlator;
 use crate::triage::Inspection;
@@ -148,6 +148,7 @@ pub struct Engine<'a> {
     pub(crate) rules: &'a RuleSet,
     pub(crate) inspection: Option<&'a Inspection>,
     only: Option<usize>,
+    pub(crate) shape: Option<Shape>,
 }
 
 impl<'a> Engine<'a> {
@@ -157,6 +158,7 @@ impl<'a> Engine<'a> {
             rules,
             inspection: None,
             only: None,
+            shape: None,
         }
     }
 
@@ -176,6 +178,14 @@ impl<'a> Engine<'a> {
         }
     }
 
+    /// The same, making lines of a shape where alerts are made, on all threads: [`Alert::print`] copies them then.
+    pub fn printing(self, shape: Shape) -> Engine<'a> {
+        Engine {
+            shape: Some(shape),
+            ..self
+        }
+    }
+
     /// Replays a case; `take` is called for each alert, in the order of events and of rules. Alerts of correlations come
     /// among the others once no earlier event can belong to them.
     pub fn replay(&self, case: &Case, options: &Options, take: &mut dyn FnMut(&Alert)) -> Outcome {
@@ -187,6 +197,7 @@ impl<'a> Engine<'a> {
             late,
             first: options.matching == Matching::First,
             inspection: self.inspection,
+            shape: self.shape,
         };
         // Blocks that cannot be asked are met below too.
         let mut outcome = Outcome {
@@ -250,20 +261,20 @@ impl<'a> Engine<'a> {
         let present = specs.iter().map(|s| s.id).collect();
         let plan = Plan::new(&self.rules.formulas, &self.wanted(), &Schema::new(specs), &present);
         let rules = self.active();
-        let origin = Origin {
-            case_id: b"",
-            hostname: "test",
-        };
+        let origin = Origin::new(b"", "test");
+        let mut maker = Maker::default();
         let mut correlator = Correlator::new(&self.rules.correlations);
         for hit in confirm::matches(&plan, block, matching == Matching::First) {
             let row = Some(hit.row as usize).filter(|row| *row < block.len);
             if let (Some(row), Some(rule)) = (row, rules.get(hit.rule)) {
-                let alert = Alert::new(rule, evaluate::Place::Event(block.event(row)), origin);
-                if !alert.silent {
-                    take(&alert);
-                }
-                correlator.feed(&alert, take);
+                maker.add(rule, evaluate::Place::Event(block.event(row)), &origin, None);
             }
+        }
+        for alert in maker.take() {
+            if !alert.is_silent() {
+                take(&alert);
+            }
+            correlator.feed(&alert, take);
         }
         correlator.finish(take);
     }
