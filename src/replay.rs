@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use ctrace_query::{ClusterAddress, Data, Session};
-use ctrace_replay::{Alert, AlertDigest, Engine, Extras, Fate, Options, RuleSet, Shape, Suppression, Triage, sources_of};
+use ctrace_replay::{
+    Alert, AlertDigest, Engine, Extras, Fate, Options, RuleSet, Shape, Suppression, Triage, sources_of,
+};
 use ctrace_trace::case::Case;
 use ctrace_trace::escape;
 

@@ -36,7 +36,7 @@ pub use diff::{Change, Diff, Difference, diff};
 pub use engine::{Engine, Matching, Options, Outcome, sources_of};
 pub use explain::{Deciding, Explained, Explanation, Finder, Side, Step, responsible};
 pub use filter::Filter;
-pub use output::Format;
+pub use output::{Format, Lines};
 pub use rules::{
     Checked, ENGINE_VERSION, Language, LoadOptions, Priority, Report, Rule, RuleFile, RuleSet, Verdict, check, load,
 };

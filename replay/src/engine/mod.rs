@@ -24,6 +24,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
+use std::thread;
 
 use ctrace_trace::block::decoded::Decoded;
 use ctrace_trace::case::{Case, Loss};
@@ -190,10 +191,17 @@ impl<'a> Engine<'a> {
     /// among the others once no earlier event can belong to them.
     pub fn replay(&self, case: &Case, options: &Options, take: &mut dyn FnMut(&Alert)) -> Outcome {
         let blocks: Vec<&BlockRef> = case.blocks().collect();
+        let plans = thread::scope(|scope| {
+            // What the case learned later is found meanwhile; below it is there.
+            if options.resolve_late && options.threads > 1 {
+                scope.spawn(|| _ = case.late_facts(options.threads));
+            }
+            self.plans(&blocks)
+        });
         let late = options.resolve_late.then(|| case.late_facts(options.threads));
         let run = Run {
             rules: self.active(),
-            plans: self.plans(&blocks),
+            plans,
             late,
             first: options.matching == Matching::First,
             inspection: self.inspection,

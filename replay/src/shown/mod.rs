@@ -124,10 +124,15 @@ impl Page {
 
     fn write_odd(&self, shown: Shown, width: usize, escaping: Escaping, out: &mut String) {
         if width > 0 {
+            // On a terminal the width is that of what is seen; elsewhere that of the value.
+            let (before, after) = match escaping {
+                Escaping::Terminal => (Escaping::Terminal, Escaping::None),
+                other => (Escaping::None, other),
+            };
             let mut whole = String::new();
-            self.write(shown, 0, Escaping::None, &mut whole);
+            self.write(shown, 0, before, &mut whole);
             let cut: String = whole.chars().take(width).collect();
-            escaping.push(&cut, out);
+            after.push(&cut, out);
             out.extend(std::iter::repeat_n(' ', width.saturating_sub(whole.chars().count())));
             return;
         }
