@@ -31,7 +31,8 @@ impl Importer for JsonFile {
         }
     }
 
-    fn first_ts(&self, start: &[u8]) -> Option<u64> {
+    fn first_ts(&self, input: &mut Input) -> Option<u64> {
+        let start = input.start();
         lines::first(start).find_map(|l| parse_json(l).ok()).map(|e| e.ts)
     }
 
@@ -52,7 +53,8 @@ impl Importer for Cri {
         }
     }
 
-    fn first_ts(&self, start: &[u8]) -> Option<u64> {
+    fn first_ts(&self, input: &mut Input) -> Option<u64> {
+        let start = input.start();
         lines::first(start).find_map(|l| parse_cri(l).ok()).map(|e| e.ts)
     }
 

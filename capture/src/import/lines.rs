@@ -28,7 +28,7 @@ pub(super) fn each(
         text.clear();
         let offset = input.offset();
         number += 1;
-        let origin = Origin { offset, line: number };
+        let origin = sink.origin(offset, number);
         match input.line(&mut text, MAX_LINE)? {
             None => break,
             Some(_) if text.trim_ascii().is_empty() => {}

@@ -15,16 +15,22 @@ const SAMPLES: &[(&str, &str)] = &[
     ("docker-events.jsonl", "docker-events"),
     ("docker-events.txt", "docker-events"),
     ("falco.jsonl", "falco"),
+    ("falco-syslog.log", "falco"),
     ("go-audit.jsonl", "go-audit"),
     ("journal.json", "journal"),
+    ("journal-sequence.json", "journal"),
     ("k8s-audit.jsonl", "k8s-audit"),
     ("laurel.jsonl", "laurel"),
+    ("laurel-raw.jsonl", "laurel"),
     ("strace.log", "strace"),
     ("syslog.log", "syslog"),
     ("syslog-5424.log", "syslog"),
     ("sysmon.log", "sysmon"),
+    ("sysmon-unknown.log", "sysmon"),
     ("tracee.jsonl", "tracee"),
+    ("tracee-workload.jsonl", "tracee"),
     ("tetragon.jsonl", "tetragon"),
+    ("tetragon-pretty.json", "tetragon"),
     (
         "c0ffee0123456789abcdef0123456789abcdef0123456789abcdefaabbccddee-json.log",
         "json-file",
@@ -68,6 +74,9 @@ fn describe(imported: &Imported) -> String {
         ];
         for (what, value) in who.into_iter().filter(|(_, v)| !v.is_empty()) {
             write!(out, " {what}={value:?}").expect("written");
+        }
+        if let Some((_, offset, line)) = &row.origin {
+            write!(out, " at {offset}, line {line}").expect("written");
         }
         out.push('\n');
         for (name, value) in &row.args {
