@@ -5,12 +5,13 @@ mod questions;
 mod records;
 
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use ctrace_replay::{Diagnostics, Filter, Format};
+use ctrace_replay::{Diagnostics, Filter, Format, Lines};
 use ctrace_trace::block::Need;
 use ctrace_trace::block::decoded::{Decoded, EventView};
 use ctrace_trace::case::{Case, LateFacts};
@@ -179,8 +180,8 @@ impl Args {
         let text = self.format.as_deref().map_or(DEFAULT_FORMAT, known_format);
         let format = checked(text, Format::parse(text))?;
         Some(match self.interpret {
-            true => Printer::Records(format, Records::default()),
-            false => Printer::Text(format),
+            true => Printer::Records(format.lines(), Records::default()),
+            false => Printer::Text(format.lines()),
         })
     }
 }
@@ -206,9 +207,9 @@ fn checked<T>(text: &str, parsed: Result<T, Diagnostics>) -> Option<T> {
 }
 
 enum Printer {
-    Text(Format),
+    Text(Lines),
     /// Records of audit events; other events as text.
-    Records(Format, Records),
+    Records(Lines, Records),
     Json(Vec<&'static Field>, Records),
     /// Lines of containers.
     Logs(Logs),
@@ -247,20 +248,22 @@ impl Reading {
         let late = (resolve == Resolve::Case).then(|| case.late_facts(output::threads()));
         problems.extend(late.iter().flat_map(|late| late.problems()).cloned());
         let mut tail = VecDeque::new();
+        let mut line = String::new();
         for block in blocks {
             if self.left == 0 {
                 break;
             }
             match self.block(&mut reader, block, late) {
                 Ok(Some((decoded, rows))) => {
+                    self.printer.begin();
                     for row in rows {
-                        let Some(line) = self.line(decoded.event(row as usize))? else {
+                        if !self.line(decoded.event(row as usize), &mut line)? {
                             continue;
-                        };
+                        }
                         match self.tail {
-                            None => progress.line(&mut out, &line)?,
+                            None => progress.line(&mut out, &mut line)?,
                             Some(n) => {
-                                tail.push_back(line);
+                                tail.push_back(std::mem::take(&mut line));
                                 tail.drain(..tail.len().saturating_sub(n));
                             }
                         }
@@ -274,27 +277,31 @@ impl Reading {
         if let (Printer::Logs(logs), false) = (&self.printer, follow) {
             tail.extend(logs.rest());
         }
-        for line in tail {
-            progress.line(&mut out, &line)?;
+        for mut line in tail {
+            progress.line(&mut out, &mut line)?;
         }
         out.flush()?;
         Ok(problems)
     }
 
-    fn line(&self, event: EventView<'_>) -> anyhow::Result<Option<String>> {
-        let Some(mut line) = self.printer.line(event)? else {
-            return Ok(None);
-        };
+    /// Makes the line of an event in place of what is there; false if the event ends no line.
+    fn line(&mut self, event: EventView<'_>, line: &mut String) -> anyhow::Result<bool> {
+        line.clear();
+        let color = color(event).filter(|_| self.color);
+        if let Some(color) = color {
+            write!(line, "\x1b[{color}m")?;
+        }
         if let Some(begin) = self.begin {
             // What was recorded late, or by another source, may be older than the first event.
             let sign = if event.ts() < begin { '-' } else { '+' };
             let ns = event.ts().abs_diff(begin);
-            line = format!("{sign}{}.{:09} {line}", ns / 1_000_000_000, ns % 1_000_000_000);
+            write!(line, "{sign}{}.{:09} ", ns / 1_000_000_000, ns % 1_000_000_000)?;
         }
-        if let (true, Some(color)) = (self.color, color(event)) {
-            line = format!("\x1b[{color}m{line}\x1b[0m");
+        let ended = self.printer.push(event, line)?;
+        if color.is_some() {
+            line.push_str("\x1b[0m");
         }
-        Ok(Some(line))
+        Ok(ended)
     }
 
     /// What a line takes.
@@ -365,23 +372,39 @@ fn resolved<'r>(block: &'r mut Decoded, late: Option<&LateFacts>) -> &'r Decoded
 impl Printer {
     fn need(&self) -> Need {
         match self {
-            Printer::Text(format) => format.needs(),
-            Printer::Records(format, _) => format.needs() | Need::KIND | Need::ARGS_HOT,
+            Printer::Text(lines) => lines.needs(),
+            Printer::Records(lines, _) => lines.needs() | Need::KIND | Need::ARGS_HOT,
             Printer::Json(..) => Need::ALL,
             Printer::Logs(logs) => logs.need(),
         }
     }
 
-    fn line(&self, event: EventView<'_>) -> anyhow::Result<Option<String>> {
-        Ok(Some(match self {
-            Printer::Logs(logs) => return Ok(logs.line(event)),
-            Printer::Text(format) => format.render(event),
-            Printer::Records(format, records) => records.lines(event).unwrap_or_else(|| format.render(event)),
+    /// Begins another block.
+    fn begin(&mut self) {
+        match self {
+            Printer::Text(lines) | Printer::Records(lines, _) => lines.begin(),
+            Printer::Json(..) | Printer::Logs(_) => {}
+        }
+    }
+
+    /// Appends the line of an event; false if the event ends no line.
+    fn push(&mut self, event: EventView<'_>, out: &mut String) -> anyhow::Result<bool> {
+        match self {
+            Printer::Logs(logs) => match logs.line(event) {
+                Some(text) => out.push_str(&text),
+                None => return Ok(false),
+            },
+            Printer::Text(lines) => lines.push(event, out),
+            Printer::Records(lines, records) => match records.lines(event) {
+                Some(text) => out.push_str(&text),
+                None => lines.push(event, out),
+            },
             Printer::Json(fields, records) => {
                 let object = object(event, fields, records);
-                output::visible_json(&serde_json::to_string(&object)?).into_owned()
+                out.push_str(&escape::json(&serde_json::to_string(&object)?));
             }
-        }))
+        }
+        Ok(true)
     }
 }
 

@@ -134,6 +134,6 @@ fn json(session: &Session, tables: &[Table], limit: u32) -> Result<(), QueryErro
         object.insert(table.name.to_owned(), Value::Array(rows.map_err(std::io::Error::from)?));
     }
     let mut out = output::stdout();
-    writeln!(out, "{}", output::visible_json(&Value::Object(object).to_string()))?;
+    writeln!(out, "{}", escape::json(&Value::Object(object).to_string()))?;
     Ok(out.flush()?)
 }

@@ -86,7 +86,7 @@ fn print(tree: &Tree, args: &Args) -> anyhow::Result<()> {
     };
     if args.json {
         for object in tree.objects(which) {
-            writeln!(out, "{}", output::visible_json(&object.to_string()))?;
+            writeln!(out, "{}", escape::json(&object.to_string()))?;
         }
     } else {
         output::table(&mut out, "", &tree.lines(which))?;

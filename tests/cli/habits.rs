@@ -75,7 +75,13 @@ fn formats_print_what_sysdig_prints() {
             return;
         };
         let format = format!("*{}|%evt.type", FIELDS.join("|"));
-        let args = ["-r".as_ref(), path.as_os_str(), "-p".as_ref(), format.as_ref(), "evt.dir=<".as_ref()];
+        let args = [
+            "-r".as_ref(),
+            path.as_os_str(),
+            "-p".as_ref(),
+            format.as_ref(),
+            "evt.dir=<".as_ref(),
+        ];
         let Some(theirs) = other("sysdig", &args) else {
             return skip(name, "sysdig is not installed");
         };
