@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, new_null_array};
-use arrow::compute::cast;
+use arrow::array::{Array, ArrayRef, AsArray, UInt32Array, new_null_array};
+use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
 use datafusion::common::{Result, internal_datafusion_err};
 use datafusion::physical_expr::PhysicalExpr;
@@ -23,7 +23,10 @@ use crate::values::Rows;
 /// Rows that are read at once, at most.
 const ROWS: usize = 1 << 20;
 
-/// The columns of some consecutive rows that were read so far.
+/// Where less than one row of so many passes, other columns are decoded for those that pass alone.
+const FEW: usize = 8;
+
+/// The columns of some rows that were read so far.
 pub(super) struct Columns {
     table: SchemaRef,
     values: Vec<(usize, Values)>,
@@ -62,6 +65,22 @@ impl Columns {
             };
         }
         self.rows = to - from;
+    }
+
+    /// Only these rows.
+    fn pick(&mut self, rows: &[u32]) -> Result<()> {
+        let picked = UInt32Array::from(rows.to_vec());
+        for (_, values) in &mut self.values {
+            *values = match &*values {
+                Values::Text(array) => {
+                    let array = take(array, &picked, None)?;
+                    Values::Text(array.as_dictionary::<UInt32Type>().clone())
+                }
+                Values::Plain(array) => Values::Plain(take(array, &picked, None)?),
+            };
+        }
+        self.rows = rows.len();
+        Ok(())
     }
 }
 
@@ -138,8 +157,12 @@ impl Source {
         (0..rows).step_by(ROWS).map(|at| (at, ROWS.min(rows - at))).collect()
     }
 
-    /// Reads columns of rows of a row group.
-    fn read(&self, columns: &[usize], group: usize, (from, rows): (usize, usize)) -> Result<Vec<(usize, Values)>> {
+    /// Reads columns of some rows of a row group.
+    fn read(&self, columns: &[usize], group: usize, selection: RowSelection) -> Result<Vec<(usize, Values)>> {
+        let rows = selection.row_count();
+        if columns.is_empty() {
+            return Ok(Vec::new());
+        }
         let descr = self.metadata.parquet_schema();
         let schema = self.metadata.schema();
         let name = |column: &usize| self.table.field(*column).name();
@@ -148,10 +171,7 @@ impl Source {
             .with_projection(ProjectionMask::roots(descr, there))
             .with_row_groups(vec![group])
             .with_batch_size(rows)
-            .with_row_selection(RowSelection::from(vec![
-                RowSelector::skip(from),
-                RowSelector::select(rows),
-            ]));
+            .with_row_selection(selection);
         let batches = builder.build()?.collect::<std::result::Result<Vec<_>, _>>()?;
         let batch = match batches.as_slice() {
             [one] if one.num_rows() == rows => one.clone(),
@@ -187,24 +207,49 @@ impl Source {
     ) -> Result<Option<(Columns, Option<Vec<u32>>)>> {
         let mut columns = Columns {
             table: self.table.clone(),
-            values: self.read(first, group, (from, rows))?,
+            values: self.read(first, group, range(from, rows))?,
             rows,
         };
-        let mut passing = passing(request, &columns)?;
-        let mut range = (0, rows);
-        if let Some(rows) = &mut passing {
-            let (Some(low), Some(high)) = (rows.first().copied(), rows.last().copied()) else {
-                return Ok(None);
-            };
-            // What lies outside of all of them is not decoded.
-            range = (low as usize, high as usize + 1);
-            rows.iter_mut().for_each(|row| *row -= low);
-            columns.slice(range.0, range.1);
-        }
-        let more = self.read(rest, group, (from + range.0, range.1 - range.0))?;
-        columns.values.extend(more);
+        let passing = passing(request, &columns)?;
+        let (selection, passing) = match passing {
+            None => (range(from, rows), None),
+            Some(passing) => {
+                let (Some(low), Some(high)) = (passing.first().copied(), passing.last().copied()) else {
+                    return Ok(None);
+                };
+                let between = (high - low) as usize + 1;
+                if passing.len().saturating_mul(FEW) < between {
+                    columns.pick(&passing)?;
+                    (these(from, &passing), None)
+                } else {
+                    // What lies outside of all of them is not decoded.
+                    columns.slice(low as usize, high as usize + 1);
+                    let passing = passing.into_iter().map(|row| row - low).collect();
+                    (range(from + low as usize, between), Some(passing))
+                }
+            }
+        };
+        columns.values.extend(self.read(rest, group, selection)?);
         Ok(Some((columns, passing)))
     }
+}
+
+/// So many rows from one on.
+fn range(from: usize, rows: usize) -> RowSelection {
+    RowSelection::from(vec![RowSelector::skip(from), RowSelector::select(rows)])
+}
+
+/// These rows, counted from one.
+fn these(from: usize, rows: &[u32]) -> RowSelection {
+    let mut selectors = vec![RowSelector::skip(from)];
+    let mut next = 0;
+    for run in rows.chunk_by(|a, b| a + 1 == *b) {
+        let Some(first) = run.first() else { continue };
+        selectors.push(RowSelector::skip((first - next) as usize));
+        selectors.push(RowSelector::select(run.len()));
+        next = first + run.len() as u32;
+    }
+    RowSelection::from(selectors)
 }
 
 fn as_values(array: &ArrayRef, ty: &DataType) -> Result<Values> {
