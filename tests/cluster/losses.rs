@@ -1,7 +1,7 @@
 //! A cluster that is not there, and one that goes away: one message, and an end.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::process::{Child, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -140,6 +140,26 @@ fn a_cancelled_statement_ends() {
     assert!(matches!(session.batches(LONG), Err(QueryError::Cancelled)));
     assert!(begun.elapsed() < PATIENCE / 4, "{:?}", begun.elapsed());
     canceller.join().expect("cancels");
+}
+
+#[test]
+fn ctrl_c_leaves_no_work_to_the_cluster() {
+    let (fleet, nodes) = (Fleet::new(), Nodes::start(1, &[]));
+    let running = started(&nodes, &fleet);
+    let kill = Command::new("sh")
+        .args(["-c", &format!("kill -INT {}", running.id())])
+        .status();
+    assert!(kill.expect("a shell").success());
+    let (code, told) = end(running);
+    assert_eq!((code, told.as_str()), (Some(130), "ctrace: cancelled\n"));
+    // The cluster has time for others.
+    let address = nodes.address();
+    let begun = Instant::now();
+    let count = "SELECT count(*) FROM events";
+    ctrace(["query", "--cluster", &address, fleet.arg(), count])
+        .code(0)
+        .silent();
+    assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
 }
 
 #[test]

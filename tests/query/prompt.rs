@@ -26,6 +26,7 @@ impl Prompt {
             .args(["-qec", &command, "/dev/null"])
             .env("HOME", home.path())
             .env("TERM", "xterm")
+            .env("PAGER", "sed 's/^/through the pager: /'")
             .env_remove("XDG_STATE_HOME")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -111,6 +112,23 @@ fn the_prompt_runs_statements_and_survives_mistakes_and_interrupts() {
     prompt.wait_for("ctrace> ");
     prompt.send("select 'still ' || 'here';\r");
     prompt.wait_for("still here");
+    prompt.wait_for("ctrace> ");
+    // Completion of a table, a column and a function, and a statement from the history.
+    prompt.send("select max(from_t\t) as latest from ga\t;\r");
+    prompt.wait_for("latest from gaps;");
+    prompt.wait_for(" latest");
+    prompt.wait_for("ctrace> ");
+    prompt.send("select is_pri\t('10.0.0.7') as private;\r");
+    prompt.wait_for("true");
+    prompt.wait_for("ctrace> ");
+    prompt.send("\x1b[A\x1b[A\r");
+    prompt.wait_for("latest from gaps;");
+    prompt.wait_for(" latest");
+    prompt.wait_for("ctrace> ");
+    prompt.send("\\pager\r");
+    prompt.wait_for("ctrace> ");
+    prompt.send("select 'long' || ' result';\r");
+    prompt.wait_for("through the pager:  long result");
     prompt.wait_for("ctrace> ");
     prompt.send("\\q\r");
     let start = Instant::now();
