@@ -321,7 +321,8 @@ fn what_a_stopped_recorder_misses_is_a_gap_as_root() {
     thread::sleep(Duration::from_secs(2));
     let after = opened_by(&auid, Path::new("/dev/null"));
     thread::sleep(Duration::from_millis(500));
-    running.signal(libc::SIGINT).expect(0).saying("audit: ");
+    let ended = running.signal(libc::SIGINT);
+    ended.expect(0);
     closed(&case);
     let rows = rows(&case);
     let gaps = rows
@@ -330,6 +331,7 @@ fn what_a_stopped_recorder_misses_is_a_gap_as_root() {
     let number = |row: &Row, name: &str| row.arg(name).parse::<u64>().expect("a number");
     let lost: u64 = gaps.clone().map(|gap| number(gap, "count")).sum();
     assert!(lost > 1000, "{lost} records");
+    ended.saying(&format!("{lost} lost"));
     assert!(gaps.clone().all(|gap| number(gap, "from") < number(gap, "to")));
     assert!(rows.iter().any(|row| asked_for(row, "test-overrun", row.pid)));
     let again = rows.iter().filter(|row| asked_for(row, "ctrace-lab", after));
