@@ -141,11 +141,12 @@ impl Format {
         };
         let start = at + 1 + digits;
         let field = text.get(start..).unwrap_or("");
-        let (operand, len) = condition::parse_field(field, text_id, start)
-            .map_err(|e| CompileError::new(e.loc, format!("after '%' in the output: {}", e.message)))?;
-        // `%fd.name.` ends a sentence: names are tried from the longest on.
-        match compile::extract(&operand, notes) {
-            Ok(value) => Ok((Some(Token::Field { value, width }), start + len)),
+        // `%fd.name.` ends a sentence and `%fd.name[` begins a remark: names are tried from the longest on.
+        let parsed = condition::parse_field(field, text_id, start)
+            .map_err(|e| CompileError::new(e.loc, format!("after '%' in the output: {}", e.message)));
+        let found = parsed.and_then(|(operand, len)| Ok((compile::extract(&operand, notes)?, len)));
+        match found {
+            Ok((value, len)) => Ok((Some(Token::Field { value, width }), start + len)),
             Err(error) => shorter(field, text_id, start, width, error),
         }
     }
@@ -159,7 +160,8 @@ impl Format {
     }
 }
 
-/// Tries the name without its last parts: in `%proc.name.exe` the text after `proc.name` is literal.
+/// Tries the name without what follows it, and without its last parts: in `%proc.name.exe` the text after `proc.name` is
+/// literal, in `%user.name[uid=…` what begins with the bracket.
 fn shorter(
     field: &str,
     text_id: u32,
@@ -171,7 +173,7 @@ fn shorter(
         .bytes()
         .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'))
         .count();
-    for end in (1..name).rev() {
+    for end in (1..=name).rev() {
         let Some(prefix) = field.get(..end) else { continue };
         let Ok((operand, len)) = condition::parse_field(prefix, text_id, start) else {
             continue;

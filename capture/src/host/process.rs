@@ -33,8 +33,6 @@ pub struct HostProcess {
     pub cgroup_id: u64,
     /// Its root folder; empty for the root of its mount namespace.
     pub root: Vec<u8>,
-    /// Saved user and group id.
-    pub saved: (u32, u32),
     /// Its threads' ids, the leader's included, in ascending order.
     pub threads: Vec<u32>,
     /// Whether it is a thread of the kernel.
@@ -113,7 +111,6 @@ pub fn read_process(pid: u32, clock: &Clock, env: &EnvSelection) -> Option<HostP
         ..ProcessImage::default()
     };
     let mut process = HostProcess {
-        saved: (status.uids[2], status.gids[2]),
         is_kernel_thread: stat.flags & KERNEL_THREAD != 0,
         ..HostProcess::default()
     };

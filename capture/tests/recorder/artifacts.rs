@@ -330,6 +330,7 @@ fn nothing_is_read_unless_it_is_wanted_as_root() {
     .expect(0);
     let found = artifacts(&limited);
     assert!(!found.is_empty());
+    // Of what ran before nothing is told where it was not looked at in time.
     for row in &found {
         assert_eq!(
             (row.arg("sha256"), row.arg("reason")),

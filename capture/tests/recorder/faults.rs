@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ctrace_trace::case::{Case, Loss};
 
+use crate::artifacts::{artifacts, of, sha256sum};
 use crate::bounds::cpu_time;
 use crate::case::{closed, cut_off, each_block, open, rows, two_starts, unnamed};
 use crate::run::{Load, folder, output, own, record, recording};
@@ -137,6 +138,50 @@ fn killed_on_a_full_disk_it_has_said_what_is_missing_as_root() {
     drop(load);
     let found = cut_off(&case);
     assert!(unwritten(&found.losses) > 0, "{:?}", found.losses);
+}
+
+/// Copies are what there is room for beside the recording, which goes before them.
+#[test]
+fn copies_leave_the_recording_its_room_as_root() {
+    let name = "copies_leave_the_recording_its_room_as_root";
+    if !is_root(name) {
+        return;
+    }
+    let dir = folder();
+    let Some(disk) = SmallDisk::mount(&dir.path().join("disk"), "72m") else {
+        return skip(name, "cannot mount a tmpfs");
+    };
+    let case = disk.0.join("case");
+    let program = |name: &str, size: u64| {
+        let path = dir.path().join(name);
+        std::fs::copy("/bin/sleep", &path).expect("a program");
+        let file = std::fs::File::options().append(true).open(&path).expect("ours");
+        file.set_len(size).expect("ours");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let (small, large) = (program("small", 1 << 20), program("large", 20 << 20));
+    let scope = format!("pid={}", std::process::id());
+    let running = recording(&case, &["--sources", "syscalls", "--scope", &scope, "--collect"]);
+    let nameless = "exec 3<$0; rm $0; /proc/self/fd/3 4";
+    output("sh", &["-c", nameless, &small]);
+    output("sh", &["-c", nameless, &large]);
+    running.signal(libc::SIGINT).expect(0);
+    closed(&case);
+    let found = artifacts(&case);
+    let (small, large) = (of(&found, &small), of(&found, &large));
+    assert_eq!(
+        sha256sum(&case.join(small.arg("copy"))),
+        small.arg("sha256"),
+        "{small:?}"
+    );
+    let told = (large.arg("sha256").len(), large.arg("copy"), large.arg("copy_reason"));
+    assert_eq!(
+        told,
+        (64, "", "the disk of the case has too little room left"),
+        "{large:?}"
+    );
+    let copies = open(&case).copies();
+    assert_eq!((copies.count, copies.bytes, copies.problems), (1, 1 << 20, Vec::new()));
 }
 
 #[test]
