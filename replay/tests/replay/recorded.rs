@@ -58,7 +58,7 @@ fn replayed(set: &RuleSet, case: &Case, threads: usize) -> Found {
         ..Options::default()
     };
     let outcome = Engine::new(set).replay(case, &options, &mut |alert| {
-        found.entry(alert.rule.clone()).or_default().push(alert.event);
+        found.entry(alert.rule().to_owned()).or_default().push(alert.event);
     });
     assert!(outcome.problems.is_empty(), "{:?}", outcome.problems);
     found

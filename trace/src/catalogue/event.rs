@@ -99,6 +99,15 @@ pub(super) const FIELDS: &[Field] = &[
     .reading(Need::TS)
     .no_column(),
     field(
+        "evt.outputtime",
+        "evt_outputtime",
+        Str,
+        "The same as `evt.time`: what sysdig prints unless told otherwise.",
+        Event(|e, _| Value::owned(clock(e.ts(), false, true))),
+    )
+    .reading(Need::TS)
+    .no_column(),
+    field(
         "evt.time.s",
         "evt_time_s",
         Str,
