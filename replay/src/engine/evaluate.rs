@@ -49,7 +49,7 @@ impl<'a> Place<'a> {
     }
 
     /// The event's source.
-    pub(crate) fn source(self) -> &'a str {
+    pub(crate) fn source(self) -> &'static str {
         let spec = self.event().and_then(|event| event.spec());
         spec.map_or("", |s| s.source.name())
     }
