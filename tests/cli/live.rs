@@ -371,8 +371,8 @@ fn live_alerts_say_how_much_a_bound_left_out_near_them_needs_root() {
     ];
     let ran = record(&case, &options, script, &[]);
     assert!(ran.err.contains("--max-cpu: left out are"), "{}", ran.err);
-    let text = "- {rule: r, desc: d, condition: evt.type = execve and proc.args contains marked, output: '%proc.name', \
-                priority: INFO}\n";
+    let text = "- {rule: r, desc: d, condition: evt.type = execve and proc.name = true and proc.args = marked, \
+                output: '%proc.name', priority: INFO}\n";
     let rules = file(folder.path(), "r.yaml", text);
     let ran = about(&case, "replay", &["--rules", rules.to_str().expect("UTF-8")]).code(1);
     let line = ran.out.trim_end();
