@@ -23,9 +23,9 @@ fn started(nodes: &Nodes, fleet: &Fleet) -> Child {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    let before = nodes.worked();
     let child = command.spawn().expect("the program starts");
-    // It is on its way.
-    thread::sleep(Duration::from_secs(4));
+    nodes.until_busy(before);
     child
 }
 
@@ -46,11 +46,8 @@ fn end(mut child: Child) -> (Option<i32>, String) {
 #[test]
 fn nobody_listens() {
     let fleet = Fleet::new();
-    let port = {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        listener.local_addr().expect("an address").port()
-    };
-    let address = format!("127.0.0.1:{port}");
+    // One that nobody is given.
+    let address = "127.0.0.1:1".to_owned();
     let told = ctrace(["query", "--cluster", &address, fleet.arg(), "SELECT 1"])
         .code(4)
         .nothing();
@@ -132,14 +129,18 @@ fn a_cancelled_statement_ends() {
     };
     let session = Session::folder(fleet.path(), &options).expect("a session");
     let cancel = session.canceller();
-    let canceller = thread::spawn(move || {
-        thread::sleep(Duration::from_secs(6));
-        cancel.cancel();
+    let before = nodes.worked();
+    thread::scope(|scope| {
+        let canceller = scope.spawn(|| {
+            nodes.until_busy(before);
+            let cancelled = Instant::now();
+            cancel.cancel();
+            cancelled
+        });
+        assert!(matches!(session.batches(LONG), Err(QueryError::Cancelled)));
+        let took = canceller.join().expect("cancels").elapsed();
+        assert!(took < PATIENCE / 4, "{took:?}");
     });
-    let begun = Instant::now();
-    assert!(matches!(session.batches(LONG), Err(QueryError::Cancelled)));
-    assert!(begun.elapsed() < PATIENCE / 4, "{:?}", begun.elapsed());
-    canceller.join().expect("cancels");
 }
 
 #[test]

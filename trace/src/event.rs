@@ -197,6 +197,27 @@ impl<'a> Event<'a> {
     }
 }
 
+/// A file that events are imported from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OriginFile {
+    /// Tells the files of an import apart, from 1. Images and objects of events of different files are different ones,
+    /// whatever their ids: each file has its own host.
+    pub id: u64,
+    /// Its name, as its `imported` event has it.
+    pub name: Vec<u8>,
+}
+
+/// Where an imported event stood.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    /// The file.
+    pub file: &'a Arc<OriginFile>,
+    /// Offset of its first byte in what the file decompresses to.
+    pub offset: u64,
+    /// Its line, from 1; 0 where the format has no lines.
+    pub line: u64,
+}
+
 /// One argument of an [`Event`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arg<'a> {

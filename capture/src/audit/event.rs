@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use ctrace_trace::audit::{Field, Record, RecordType, Stamp, fields};
 
+use crate::import::Origin;
+
 /// Longest text of an event; an execve with two megabytes of arguments has more and is cut, at whole records.
 pub const MAX_RAW: usize = 1 << 20;
 
@@ -35,6 +37,8 @@ pub struct AuditEvent {
     pub raw: Vec<u8>,
     /// Records that are missing in `raw`, because the event is longer than [`MAX_RAW`].
     pub cut_records: u32,
+    /// Where its first record stood, in a file.
+    pub origin: Origin,
 }
 
 /// A system call as an audit record names it.

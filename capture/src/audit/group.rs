@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::event::AuditEvent;
+use crate::import::Origin;
 use ctrace_trace::audit::{Record, RecordType, Stamp};
 
 /// How long an event of a log waits for more records: auditd writes what it got in the kernel's order, which may be
@@ -58,13 +59,28 @@ impl Grouper {
 
     /// Takes a record and the line it is kept as; appends the events that are complete to `done`.
     pub fn push(&mut self, record: &Record<'_>, line: &[u8], now_ns: u64, done: &mut Vec<AuditEvent>) {
+        self.push_from(Origin::default(), record, line, now_ns, done);
+    }
+
+    /// Takes a record of a file.
+    pub fn push_from(
+        &mut self,
+        origin: Origin,
+        record: &Record<'_>,
+        line: &[u8],
+        now_ns: u64,
+        done: &mut Vec<AuditEvent>,
+    ) {
         let key = key(&record.stamp);
         if record.kind == RecordType::EOE {
             done.extend(self.close(&key));
             return;
         }
         let open = self.open.entry(key.clone()).or_insert_with(|| Open {
-            event: AuditEvent::new(&record.stamp),
+            event: AuditEvent {
+                origin,
+                ..AuditEvent::new(&record.stamp)
+            },
             touched_ns: now_ns,
         });
         let before = open.event.raw.len();

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::lines::{self, Line};
-use super::processes::{Processes, Seen};
-use super::{Confidence, End, ImportError, Importer, Input, Origin, Reading, Sink};
+use super::processes::{Hosts, Seen};
+use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink};
 use crate::audit::{AuditEvent, Grouper, Record, RecordType, STRAGGLERS_NS, fields};
 
 /// The importer of audit logs.
@@ -27,7 +27,8 @@ impl Importer for AuditLog {
         }
     }
 
-    fn first_ts(&self, start: &[u8]) -> Option<u64> {
+    fn first_ts(&self, input: &mut Input) -> Option<u64> {
+        let start = input.start();
         lines::first(start).find_map(record).map(|r| r.stamp.ts_ns)
     }
 
@@ -60,7 +61,7 @@ struct Log {
     grouper: Grouper,
     done: Vec<AuditEvent>,
     order: Order,
-    processes: Processes,
+    hosts: Hosts,
     /// How much time has passed by the log's stamps; runs forward only.
     clock_ns: u64,
     latest_ns: u64,
@@ -104,7 +105,7 @@ impl Reading for Log {
     fn finish(&mut self, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         self.grouper.finish(&mut self.done);
         self.settle();
-        self.write(u64::MAX, None, Origin::default(), sink)
+        self.write(u64::MAX, None, sink)
     }
 }
 
@@ -119,7 +120,8 @@ impl Log {
             Err(_) => return sink.unknown(line.origin, self.written_ns(), "no audit record", line.text),
         };
         self.tick(record.stamp.ts_ns);
-        self.grouper.push(&record, line.text, self.clock_ns, &mut self.done);
+        self.grouper
+            .push_from(line.origin, &record, line.text, self.clock_ns, &mut self.done);
         if self.clock_ns - self.looked_ns >= LOOK_NS {
             self.looked_ns = self.clock_ns;
             self.grouper.expire(self.clock_ns, &mut self.done);
@@ -128,7 +130,7 @@ impl Log {
             return Ok(());
         }
         self.settle();
-        self.write(self.clock_ns, self.grouper.oldest_open_ns(), line.origin, sink)
+        self.write(self.clock_ns, self.grouper.oldest_open_ns(), sink)
     }
 
     /// Lets the log's clock run to a stamp. One wrong stamp in the future must not hold up all that follow.
@@ -156,15 +158,10 @@ impl Log {
         }
     }
 
-    fn write(
-        &mut self,
-        clock_ns: u64,
-        oldest_open_ns: Option<u64>,
-        origin: Origin,
-        sink: &mut Sink<'_>,
-    ) -> Result<(), ImportError> {
+    fn write(&mut self, clock_ns: u64, oldest_open_ns: Option<u64>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         while let Some(event) = self.order.pop(clock_ns, oldest_open_ns) {
-            let image = seen(&event).map(|seen| self.processes.see(&seen));
+            let origin = event.origin;
+            let image = seen(&event).map(|seen| self.hosts.of(&event.node).see(&seen));
             event.with_event(image.as_ref(), |e| sink.event(origin, e))?;
             if event.cut_records > 0 {
                 let reason = format!(

@@ -25,7 +25,8 @@ impl Importer for DockerEvents {
         }
     }
 
-    fn first_ts(&self, start: &[u8]) -> Option<u64> {
+    fn first_ts(&self, input: &mut Input) -> Option<u64> {
+        let start = input.start();
         lines::first(start).find_map(|l| parse(l).ok()).map(|e| e.ts_ns)
     }
 

@@ -45,6 +45,41 @@ pub(super) fn each(
     Ok(end)
 }
 
+/// A file in which more documents than this do not end is not looked through.
+const MAX_TORN: usize = 16;
+
+/// The documents at the beginning of a file, wherever in a line each begins: some tools print them over many lines,
+/// some log them behind a prefix. Those that do not end are left out.
+pub(super) fn first(start: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut rest, mut torn) = (start, 0);
+    std::iter::from_fn(move || {
+        while torn < MAX_TORN {
+            rest = rest.get(memchr::memchr(b'{', rest)?..)?;
+            let mut scan = Scan::default();
+            let end = rest.iter().position(|byte| {
+                scan.read(std::slice::from_ref(byte));
+                scan.is_closed()
+            });
+            if let Some((document, behind)) = end.and_then(|at| rest.split_at_checked(at + 1)) {
+                rest = behind;
+                return Some(document);
+            }
+            torn += 1;
+            rest = rest.get(memchr::memchr(b'\n', rest)?..)?;
+        }
+        None
+    })
+}
+
+/// The document of a line, which may stand behind a prefix: of syslog, of an event stream (`data:`), of a sequence.
+pub(super) fn within(line: &[u8]) -> &[u8] {
+    if line.trim_ascii_start().starts_with(b"{") {
+        return line;
+    }
+    let behind = memchr::memmem::find(line, b"{\"").and_then(|at| line.get(at..));
+    behind.unwrap_or(line)
+}
+
 /// Whether JSON that is open may be broken after this line: behind a comma, a colon or a bracket, or anywhere in what is
 /// indented. A line of a log that was torn off is neither.
 fn goes_on(line: &[u8]) -> bool {
@@ -109,21 +144,28 @@ struct Scan {
 
 impl Scan {
     fn read(&mut self, text: &[u8]) {
-        for byte in text {
-            if self.in_string {
-                match byte {
-                    _ if self.is_escaped => self.is_escaped = false,
-                    b'\\' => self.is_escaped = true,
-                    b'"' => self.in_string = false,
-                    _ => {}
-                }
-            } else {
+        let mut rest = text;
+        while let Some((byte, after)) = rest.split_first() {
+            if !self.in_string {
                 match byte {
                     b'"' => self.in_string = true,
                     b'{' | b'[' => self.depth += 1,
                     b'}' | b']' => self.depth -= 1,
                     _ => {}
                 }
+                rest = after;
+            } else if self.is_escaped {
+                self.is_escaped = false;
+                rest = after;
+            } else {
+                // Most of a record is text.
+                let at = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+                match rest.get(at) {
+                    Some(b'"') => self.in_string = false,
+                    Some(_) => self.is_escaped = true,
+                    None => {}
+                }
+                rest = rest.get(at + 1..).unwrap_or_default();
             }
         }
     }

@@ -27,7 +27,8 @@ impl Importer for GoAudit {
         }
     }
 
-    fn first_ts(&self, start: &[u8]) -> Option<u64> {
+    fn first_ts(&self, input: &mut Input) -> Option<u64> {
+        let start = input.start();
         read(lines::first(start).next()?).ok()?.stamp()
     }
 

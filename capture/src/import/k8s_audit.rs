@@ -31,7 +31,8 @@ impl Importer for K8sAudit {
         }
     }
 
-    fn first_ts(&self, start: &[u8]) -> Option<u64> {
+    fn first_ts(&self, input: &mut Input) -> Option<u64> {
+        let start = input.start();
         let json: Json<'_> = serde_json::from_slice(lines::first(start).next()?).ok()?;
         json.ts()
     }

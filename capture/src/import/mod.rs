@@ -6,6 +6,7 @@
 //! names one.
 
 mod audit_log;
+mod batch;
 mod container_log;
 mod docker_events;
 mod documents;
@@ -17,8 +18,11 @@ mod json_records;
 mod k8s_audit;
 mod laurel;
 mod lines;
+mod merge;
+mod output;
 mod processes;
 mod scap;
+mod sets;
 mod sink;
 mod strace;
 mod syslog;
@@ -28,11 +32,15 @@ mod tracee;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use ctrace_trace::case::{CaseError, Summary};
 use ctrace_trace::segment::Tool;
 
 pub use input::Input;
+use output::Output;
+use sink::Way;
 pub use sink::{Origin, Sink};
 
 /// How sure an importer is that a file is its own; the highest wins, of equal ones the first in [`IMPORTERS`].
@@ -56,14 +64,19 @@ pub trait Importer: Sync {
     /// Judges a file by its beginning, decompressed: all of it, or the first [`SNIFFED`] bytes.
     fn sniff(&self, start: &[u8]) -> Confidence;
 
-    /// When a file's first event happened, judged by its beginning: files of one format that stand side by side are
-    /// read in this order, so that a rotated log comes out in its own order whatever the shell made of its names. `None`
-    /// keeps the order given.
-    fn first_ts(&self, _start: &[u8]) -> Option<u64> {
+    /// When a file's first event happened, or something before that: the files of a rotated log are read in this order,
+    /// and a file is not begun before its time has come. `None` where that cannot be said: then the order given is kept,
+    /// and the file is read from the beginning.
+    fn first_ts(&self, _input: &mut Input) -> Option<u64> {
         None
     }
 
-    /// Begins to read files that belong together: one, or those of the same format that stand side by side.
+    /// Whether its files say which host they are of and what ran on it.
+    fn tells_host(&self) -> bool {
+        false
+    }
+
+    /// Begins to read files that belong together: one, or those of a log that was rotated.
     fn begin(&self) -> Box<dyn Reading>;
 }
 
@@ -161,7 +174,7 @@ pub fn names() -> String {
 /// What is imported, and where to.
 #[derive(Clone, Debug, Default)]
 pub struct ImportOptions {
-    /// The files, in the order in which their events are written (see [`Importer::first_ts`]).
+    /// The files.
     pub files: Vec<PathBuf>,
     /// Name of the format; `None` to find it out for each file.
     pub format: Option<String>,
@@ -191,6 +204,8 @@ pub struct Progress {
 /// What became of one file.
 #[derive(Clone, Debug)]
 pub struct FileReport {
+    /// Its number, from 1, in the order given.
+    pub id: u64,
     /// The file.
     pub path: PathBuf,
     /// Name of its format.
@@ -221,8 +236,10 @@ impl FileReport {
 /// What an import did.
 #[derive(Debug)]
 pub struct ImportOutcome {
-    /// The files, in order.
+    /// The files, in the order in which each set was read.
     pub files: Vec<FileReport>,
+    /// Files that were given more than once; they were read once.
+    pub twice: Vec<PathBuf>,
     /// What was written.
     pub summary: Summary,
 }
@@ -236,53 +253,28 @@ pub fn import(
     options: &ImportOptions,
     progress: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<ImportOutcome, ImportError> {
-    // Before anything is written: a mistake in the command line must not leave half a case.
-    let mut files = Vec::new();
-    for path in &options.files {
-        let input = Input::open(path)?;
-        let importer = choose(options.format.as_deref(), path, input.start())?;
-        files.push(Chosen {
-            path,
-            importer,
-            size: input.size(),
-            first_ts: importer.first_ts(input.start()),
-        });
-    }
-    let total = files.iter().try_fold(0_u64, |sum, file| file.size.map(|s| sum + s));
-    let mut sink = Sink::new(options, total.unwrap_or(0), progress);
-    for set in files.chunk_by_mut(|a, b| a.importer.name() == b.importer.name()) {
-        read_set(set, &mut sink)?;
-    }
-    sink.finish()
-}
-
-/// A file, and who reads it.
-struct Chosen<'a> {
-    path: &'a Path,
-    importer: &'static dyn Importer,
-    size: Option<u64>,
-    first_ts: Option<u64>,
-}
-
-/// Reads files of one format.
-fn read_set(files: &mut [Chosen<'_>], sink: &mut Sink<'_>) -> Result<(), ImportError> {
-    if files.iter().all(|f| f.first_ts.is_some()) {
-        files.sort_by_key(|f| f.first_ts);
-    }
-    let Some(importer) = files.first().map(|f| f.importer) else {
-        return Ok(());
-    };
-    let mut reading = importer.begin();
-    for (at, file) in files.iter().enumerate() {
-        let mut input = Input::open(file.path)?;
-        sink.begin_file(file.path, importer.name(), &input)?;
-        let end = reading.file(&mut input, sink)?;
-        if at + 1 == files.len() {
-            reading.finish(sink)?;
+    let files = sets::look(&options.files, options.format.as_deref())?;
+    let read: Vec<Arc<AtomicU64>> = files.sets.iter().map(|_| Arc::default()).collect();
+    let mut output = Output::new(options, files.total, read.clone(), files.formats, progress);
+    let reports = match (files.sets.as_slice(), read.first()) {
+        // Without another thread: nothing is to be merged.
+        ([set], Some(read)) => {
+            let mut sink = Sink::new(options, Way::Case(Box::new(output)), Arc::clone(read));
+            set.read(&mut sink)?;
+            let (reports, way) = sink.finish();
+            let Way::Case(written) = way else {
+                return Err(ImportError::NoFile);
+            };
+            output = *written;
+            reports
         }
-        sink.end_file(input, end)?;
-    }
-    Ok(())
+        _ => merge::merge(options, files.sets, &read, &mut output)?,
+    };
+    Ok(ImportOutcome {
+        files: reports,
+        twice: files.twice,
+        summary: output.finish()?,
+    })
 }
 
 fn choose(format: Option<&str>, path: &Path, start: &[u8]) -> Result<&'static dyn Importer, ImportError> {

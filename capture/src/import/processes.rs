@@ -46,6 +46,34 @@ pub(super) struct Processes {
     images: u64,
 }
 
+/// Logs of more machines than this are not kept apart.
+const MAX_HOSTS: usize = 4096;
+/// Each of them makes fewer images than this.
+const IMAGES_OF_HOST: u64 = 1 << 34;
+
+/// The processes of each machine whose events a log collects.
+#[derive(Debug, Default)]
+pub(super) struct Hosts {
+    by_name: HashMap<Vec<u8>, Processes>,
+}
+
+impl Hosts {
+    /// The processes of a machine.
+    pub(super) fn of(&mut self, name: &[u8]) -> &mut Processes {
+        let room = self.by_name.len() < MAX_HOSTS;
+        let name = if room || self.by_name.contains_key(name) {
+            name
+        } else {
+            b""
+        };
+        let images = self.by_name.len() as u64 * IMAGES_OF_HOST;
+        self.by_name.entry_ref(name).or_insert_with(|| Processes {
+            images,
+            ..Processes::default()
+        })
+    }
+}
+
 impl Processes {
     /// Takes over what a line says, and gives the image that holds after it. One that changes nothing gives the same
     /// image as the one before.

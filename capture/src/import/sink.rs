@@ -1,19 +1,22 @@
-//! Where importers put what they read: the case being written, and the account of what could not be read.
+//! Where importers put what they read, and the account of what could not be read.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use ctrace_trace::case::{CaseConfig, CaseError, CaseWriter, Opening, Rotation};
-use ctrace_trace::event::{Arg, Event, EventType};
-use ctrace_trace::schema::Schema;
-use ctrace_trace::segment::{Capture, CaseId, Host};
+use ctrace_trace::event::{Arg, Event, EventType, OriginFile};
+use ctrace_trace::segment::Host;
 use ctrace_trace::snapshot::HostSnapshot;
 
-use super::{End, FileReport, ImportError, ImportOptions, ImportOutcome, Input, Progress};
+use super::batch::Sender;
+use super::output::{Opening, Output, Refused};
+use super::{End, FileReport, ImportError, ImportOptions, Input};
 
-/// Where in a file something stood.
+/// Where something stood.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
+    /// The file: its place among those that are read together.
+    pub file: u32,
     /// Offset of its first byte in the decompressed file.
     pub offset: u64,
     /// Its line, from 1; 0 where the format has no lines.
@@ -24,11 +27,6 @@ pub struct Origin {
 const MAX_PROBLEMS: usize = 20;
 /// So much of a piece that cannot be read is kept.
 const MAX_RAW: usize = 64 << 10;
-/// A segment ends at this size, as one of a recording does by default.
-const SEGMENT: u64 = 256 << 20;
-/// How often progress is told, and after how many events the clock is looked at.
-const TOLD_EVERY: Duration = Duration::from_millis(100);
-const LOOKED_EVERY: u64 = 8192;
 
 /// So many pieces wait for the first event's time.
 const MAX_TIMELESS: usize = 256;
@@ -40,45 +38,36 @@ struct Timeless {
     raw: Vec<u8>,
 }
 
+/// Where events go: into the case, or to the thread that merges them with those of other files.
+pub(super) enum Way<'a> {
+    Case(Box<Output<'a>>),
+    Merge(Sender),
+}
+
 /// Takes what an importer reads.
 pub struct Sink<'a> {
     options: &'a ImportOptions,
-    progress: &'a mut dyn FnMut(Progress) -> bool,
-    told: Instant,
-    total: u64,
-    read: u64,
-    /// Made at the first event, since a case begins with what is known of its host.
-    writer: Option<CaseWriter>,
-    host: Option<Host>,
-    state: Option<HostSnapshot>,
-    missing: Vec<(String, String)>,
-    events: u64,
+    way: Way<'a>,
+    /// How much was read from disk.
+    read: Arc<AtomicU64>,
     latest: u64,
     /// Pieces without a time that stood before the first event: they get that one's.
     timeless: Vec<Timeless>,
+    /// The files that were begun.
+    known: Vec<Arc<OriginFile>>,
     file: Option<FileReport>,
     files: Vec<FileReport>,
 }
 
 impl<'a> Sink<'a> {
-    pub(super) fn new(
-        options: &'a ImportOptions,
-        total: u64,
-        progress: &'a mut dyn FnMut(Progress) -> bool,
-    ) -> Sink<'a> {
+    pub(super) fn new(options: &'a ImportOptions, way: Way<'a>, read: Arc<AtomicU64>) -> Sink<'a> {
         Sink {
             options,
-            progress,
-            told: Instant::now(),
-            total,
-            read: 0,
-            writer: None,
-            host: None,
-            state: None,
-            missing: Vec::new(),
-            events: 0,
+            way,
+            read,
             latest: 0,
             timeless: Vec::new(),
+            known: Vec::new(),
             file: None,
             files: Vec::new(),
         }
@@ -89,19 +78,35 @@ impl<'a> Sink<'a> {
         self.options
     }
 
+    /// A place in the file that is being read.
+    pub fn origin(&self, offset: u64, line: u64) -> Origin {
+        Origin {
+            file: self.known.len().saturating_sub(1) as u32,
+            offset,
+            line,
+        }
+    }
+
     /// Says which host the file is of. Counts until the first event; of several files the first one's host is kept.
     pub fn host(&mut self, host: Host) {
-        self.host.get_or_insert(host);
+        self.opening().host.get_or_insert(host);
     }
 
     /// Says what ran on the host at the beginning. Counts until the first event, as [`Sink::host`].
     pub fn state(&mut self, state: HostSnapshot) {
-        self.state.get_or_insert(state);
+        self.opening().state.get_or_insert(state);
     }
 
     /// Says what the file does not tell, with the reason. Counts until the first event.
     pub fn missing(&mut self, what: &str, why: &str) {
-        self.missing.push((what.to_owned(), why.to_owned()));
+        self.opening().missing.push((what.to_owned(), why.to_owned()));
+    }
+
+    fn opening(&mut self) -> &mut Opening {
+        match &mut self.way {
+            Way::Case(output) => &mut output.opening,
+            Way::Merge(sender) => &mut sender.opening,
+        }
     }
 
     /// Writes an event. Events should come in the order of time.
@@ -112,14 +117,32 @@ impl<'a> Sink<'a> {
         if !self.timeless.is_empty() {
             self.write_timeless(event.ts)?;
         }
-        match self.writer()?.push(event) {
-            Ok(_) => {}
-            // One event that no block can hold costs only itself.
-            Err(CaseError::Event(e)) => self.note_bad(origin, &e.to_string()),
-            Err(e) => return Err(e.into()),
-        }
+        self.write(Some(origin), event)?;
         self.latest = event.ts;
-        self.count()
+        Ok(())
+    }
+
+    fn write(&mut self, origin: Option<Origin>, event: &Event<'_>) -> Result<(), ImportError> {
+        let file = origin.and_then(|o| self.known.get(o.file as usize));
+        let at = origin.zip(file).map(|(at, file)| ctrace_trace::event::Origin {
+            file,
+            offset: at.offset,
+            line: at.line,
+        });
+        let refused = match &mut self.way {
+            Way::Case(output) => output.event(at, event)?,
+            Way::Merge(sender) => {
+                sender.event(at, event)?;
+                None
+            }
+        };
+        if let Some((Refused(reason), origin)) = refused.zip(origin) {
+            self.note_bad(origin, &reason);
+        }
+        if let (Some(file), Some(_)) = (&mut self.file, origin) {
+            file.events += 1;
+        }
+        Ok(())
     }
 
     /// Keeps a piece that is damaged, as it is. `ts` is its time where that is known, else 0 for that of the event
@@ -145,10 +168,7 @@ impl<'a> Sink<'a> {
 
     fn note_bad(&mut self, origin: Origin, reason: &str) {
         if let Some(file) = &mut self.file {
-            file.bad += 1;
-            if file.problems.len() < MAX_PROBLEMS {
-                file.problems.push((origin, reason.to_owned()));
-            }
+            file.note_bad(origin, reason);
         }
     }
 
@@ -186,89 +206,26 @@ impl<'a> Sink<'a> {
             Arg::Str(reason.as_bytes()),
             Arg::Str(raw),
         ];
-        self.own(ts, EventType::IMPORT_RAW, &args)?;
-        self.count()
-    }
-
-    fn own(&mut self, ts: u64, kind: EventType, args: &[Arg<'_>]) -> Result<(), ImportError> {
-        self.writer()?.push(&Event::bare(ts, kind, args))?;
-        Ok(())
-    }
-
-    fn count(&mut self) -> Result<(), ImportError> {
-        self.events += 1;
-        if let Some(file) = &mut self.file {
-            file.events += 1;
-        }
-        if self.events.is_multiple_of(LOOKED_EVERY) && self.told.elapsed() >= TOLD_EVERY {
-            self.told = Instant::now();
-            return self.tell();
-        }
-        Ok(())
-    }
-
-    fn tell(&mut self) -> Result<(), ImportError> {
-        let progress = Progress {
-            read: self.read,
-            total: self.total,
-            events: self.events,
-        };
-        if (self.progress)(progress) {
-            Ok(())
-        } else {
-            Err(ImportError::Interrupted)
-        }
+        self.write(Some(origin), &Event::bare(ts, EventType::IMPORT_RAW, &args))
     }
 
     /// Tells how much of the file was read from disk, for the progress.
     pub fn at(&mut self, input: &Input) {
         let before: u64 = self.files.iter().map(|f| f.bytes).sum();
-        self.read = before + input.disk_bytes();
+        self.read.store(before + input.disk_bytes(), Ordering::Relaxed);
     }
 
-    fn writer(&mut self) -> Result<&mut CaseWriter, ImportError> {
-        if self.writer.is_none() {
-            let writer = self.create()?;
-            self.writer = Some(writer);
-        }
-        self.writer.as_mut().ok_or(ImportError::NoFile)
-    }
-
-    fn create(&mut self) -> Result<CaseWriter, CaseError> {
-        let output = &self.options.output;
-        let id = CaseId::random().map_err(|source| CaseError::Io {
-            path: output.clone(),
-            source,
-        })?;
-        let mut sources: Vec<String> = self.file.iter().map(|f| format!("import {}", f.format)).collect();
-        sources.dedup();
-        let config = CaseConfig {
-            tool: self.options.tool.clone(),
-            host: self.host.take().unwrap_or_default(),
-            capture: Capture {
-                command_line: self.options.command_line.clone(),
-                sources,
-                missing: std::mem::take(&mut self.missing),
-                ..Capture::default()
-            },
-            rotation: Rotation {
-                size: Some(SEGMENT),
-                ..Rotation::default()
-            },
-            block_span_ns: None,
-            ..CaseConfig::new(id, Schema::current())
-        };
-        let mut state = self.state.take();
-        let opener = move || Opening {
-            state: state.take(),
-            ..Opening::default()
-        };
-        CaseWriter::create(output, config, Box::new(opener))
-    }
-
-    pub(super) fn begin_file(&mut self, path: &Path, format: &'static str, input: &Input) -> Result<(), ImportError> {
+    pub(super) fn begin_file(
+        &mut self,
+        (id, path): (u64, &Path),
+        format: &'static str,
+        input: &Input,
+    ) -> Result<(), ImportError> {
         self.at(input);
+        let name = path.to_string_lossy().into_owned().into_bytes();
+        self.known.push(Arc::new(OriginFile { id, name }));
         self.file = Some(FileReport {
+            id,
             path: path.to_owned(),
             format,
             sha256: [0; 32],
@@ -307,18 +264,33 @@ impl<'a> Sink<'a> {
             cut.0,
             cut.1,
         ];
-        self.own(self.latest, EventType::IMPORTED, &args)?;
+        self.write(None, &Event::bare(self.latest, EventType::IMPORTED, &args))?;
         self.files.push(file);
-        self.read = self.files.iter().map(|f| f.bytes).sum();
+        self.read
+            .store(self.files.iter().map(|f| f.bytes).sum(), Ordering::Relaxed);
         self.tell()
     }
 
-    pub(super) fn finish(mut self) -> Result<ImportOutcome, ImportError> {
-        let writer = self.writer.take().ok_or(ImportError::NoFile)?;
-        Ok(ImportOutcome {
-            summary: writer.finish()?,
-            files: self.files,
-        })
+    fn tell(&mut self) -> Result<(), ImportError> {
+        match &mut self.way {
+            Way::Case(output) => output.tell(),
+            Way::Merge(_) => Ok(()),
+        }
+    }
+
+    /// What became of the files, and where their events went.
+    pub(super) fn finish(self) -> (Vec<FileReport>, Way<'a>) {
+        (self.files, self.way)
+    }
+}
+
+impl FileReport {
+    /// Counts a damaged piece, and describes it if it is among the first.
+    pub(super) fn note_bad(&mut self, origin: Origin, reason: &str) {
+        self.bad += 1;
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push((origin, reason.to_owned()));
+        }
     }
 }
 

@@ -36,7 +36,8 @@ impl Importer for Syslog {
         }
     }
 
-    fn first_ts(&self, start: &[u8]) -> Option<u64> {
+    fn first_ts(&self, input: &mut Input) -> Option<u64> {
+        let start = input.start();
         match lines::first(start).find_map(parse)?.time {
             Time::Known(ts) => Some(ts),
             Time::InSomeYear(_) => None,

@@ -10,28 +10,33 @@ use std::time::{Duration, Instant};
 
 use ctrace_trace::artifact::{Artifact, ArtifactKind};
 use ctrace_trace::event::Event;
-use ctrace_trace::process::ProcessImage;
+use ctrace_trace::process::{ProcessImage, exe_flag};
 use ctrace_wire::record::{Exec, FLAG_COMPAT, FLAG_UNSEEN, Header, KIND_EXEC, KIND_SYSCALL, Syscall};
-use ctrace_wire::section::{self, FILE_DELETED, FILE_OVERLAY, FILE_PSEUDO, FILE_UNHASHED, FILE_UPPER};
+use ctrace_wire::section::{self, FILE_DELETED, FILE_OVERLAY, FILE_PSEUDO, FILE_UNHASHED, FILE_UPPER, File};
 use hashbrown::{HashMap, HashSet};
 
 use super::messages::{Message, Queue};
-use crate::artifact::{Answer, Config, Executed, Hasher, Identity, Place, Request};
+use super::scripts::{Script, Scripts};
+use crate::artifact::{Answer, Config, Executed, FUSE, Hasher, How, Identity, Past, Place, Request, Ticks};
 use crate::host::Clock;
-use crate::resolver::file_identity;
+use crate::resolver::{Resolver, file_identity};
 use crate::syscall::{Record, View};
 
 /// Files whose digests are remembered.
 const MAX_KNOWN: usize = 65_536;
 /// What is still to be read when a recording ends is read no longer than this.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// `FUSE_SUPER_MAGIC` (linux/magic.h).
-const FUSE: u32 = 0x6573_5546;
+/// Different files of processes that ran before that are read.
+const MAX_PAST: usize = 4096;
 /// `BPF_PROG_LOAD` of bpf(2).
 const PROG_LOAD: u64 = 5;
 const BPF: i32 = libc::SYS_bpf as i32;
 const INIT_MODULE: i32 = libc::SYS_init_module as i32;
 const FINIT_MODULE: i32 = libc::SYS_finit_module as i32;
+/// What an interpreter opens its script with.
+const OPENS: [i32; 3] = [libc::SYS_open as i32, libc::SYS_openat as i32, libc::SYS_openat2 as i32];
+/// Why nothing is known of a script.
+const UNOPENED: &str = "its interpreter was not seen to open it";
 /// Errors have numbers below this.
 const MAX_ERRNO: i64 = 4096;
 
@@ -55,6 +60,10 @@ pub(super) struct Artifacts {
     awaited: HashMap<Moment, Actor>,
     /// Modules among them: the event tells which file.
     modules: HashMap<Moment, Actor>,
+    scripts: Scripts,
+    ticks: Ticks,
+    /// Files that ran before, for each segment anew.
+    past: Vec<(Artifact, Actor)>,
     /// What was found, for the queue.
     found: VecDeque<(Artifact, Actor)>,
     numbers: u64,
@@ -100,7 +109,9 @@ impl Artifacts {
         };
         match header.kind {
             KIND_EXEC => true,
-            KIND_SYSCALL => number().is_some_and(|nr| [BPF, FINIT_MODULE, INIT_MODULE].contains(&nr)),
+            KIND_SYSCALL => number().is_some_and(|nr| {
+                [BPF, FINIT_MODULE, INIT_MODULE].contains(&nr) || !self.scripts.is_empty() && OPENS.contains(&nr)
+            }),
             _ => false,
         }
     }
@@ -109,58 +120,164 @@ impl Artifacts {
     pub(super) fn seen(&mut self, record: &Record<'_>, clock: &Clock) {
         match record {
             Record::Exec(view) => self.exec(view, clock),
+            Record::Syscall(view) if OPENS.contains(&view.fixed.nr) => self.opened(view, clock),
             Record::Syscall(view) => self.syscall(&view.fixed),
             _ => {}
         }
+    }
+
+    /// Looks at the clock that stamps files: before the records that come next.
+    pub(super) fn tick(&mut self) {
+        if self.hasher.is_some() {
+            self.ticks.read();
+        }
+    }
+
+    /// Has the files read of processes that ran before, each once.
+    pub(super) fn begin(&mut self, processes: Vec<u32>, resolver: &Resolver) {
+        let mut seen = HashSet::new();
+        let mut all = Vec::new();
+        for image in processes.into_iter().filter_map(|pid| resolver.image_of(pid)) {
+            let file = (image.exe_ino, image.exe_ctime, image.exe_mtime, image.exe_path.clone());
+            if image.exe_ino == 0 || image.exec_ts != 0 || all.len() >= MAX_PAST || !seen.insert(file) {
+                continue;
+            }
+            self.numbers += 1;
+            all.push(Past {
+                request: self.numbers,
+                pid: image.pid,
+                path: image.exe_path.clone(),
+                is_memfd: image.exe_flags & exe_flag::MEMFD != 0,
+                is_deleted: image.exe_flags & exe_flag::DELETED != 0,
+            });
+            let about = Artifact {
+                kind: ArtifactKind::Running,
+                ..Artifact::default()
+            };
+            let actor = Arc::new(OnceLock::from(image));
+            let identity = None;
+            self.asked.insert(self.numbers, Asked { identity, actor, about });
+        }
+        if let Some(hasher) = &mut self.hasher
+            && hasher.read_running(all).is_ok()
+        {
+            return;
+        }
+        self.forget_past();
+    }
+
+    /// What ran before is not waited for, and not told where it was not read.
+    fn forget_past(&mut self) {
+        self.asked.retain(|_, asked| asked.about.kind != ArtifactKind::Running);
     }
 
     fn exec(&mut self, view: &View<'_, Exec>, clock: &Clock) {
         let Some(file) = view.section(section::FILE).and_then(|s| s.file()) else {
             return;
         };
-        let identity = file_identity(&file);
         let header = &view.fixed.header;
-        if let Some(known) = self.known.get_mut(&identity).filter(|known| known.is_final) {
-            if known.told != self.segment {
-                known.told = self.segment;
-                let artifact = known.artifact.clone();
-                let actor = self.expect(header);
-                self.found.push_back((artifact, actor));
+        let known = |id: u32| if id == u32::MAX { 0 } else { id };
+        let place = Place {
+            pid: header.tgid,
+            ppid: known(view.fixed.ppid),
+            mnt_ns: known(view.fixed.mnt_ns),
+        };
+        if view.section(section::EXEC_INTERP).is_some() {
+            let actor = self.expect(header);
+            if let Some(script) = self.scripts.expect(view, place, &actor) {
+                self.unopened(script, "too many scripts were waiting for their interpreters");
             }
+        }
+        if self.is_news(&file, How::Program) {
+            let actor = self.expect(header);
+            let executed = self.executed(view, &file, (place, How::Program), At::of(header, clock));
+            self.ask_for(executed, file.fs_magic, actor);
+        } else if let Some(artifact) = self.untold(&file_identity(&file), ArtifactKind::Executable) {
+            let actor = self.expect(header);
+            self.found.push_back((artifact, actor));
+        }
+    }
+
+    /// A process opened a file: perhaps the script that it is to run.
+    fn opened(&mut self, view: &View<'_, Syscall>, clock: &Clock) {
+        let call = &view.fixed;
+        let (Ok(fd), false) = (i32::try_from(call.ret), call.header.flags & FLAG_COMPAT != 0) else {
+            return;
+        };
+        if fd < 0 || self.scripts.is_empty() {
             return;
         }
-        if self.flying.contains(&identity) {
+        let name = view.section(section::STRING).map_or(&[][..], |name| name.data);
+        let Some(script) = self.scripts.opened(call.header.tgid, name) else {
             return;
+        };
+        let Some(file) = view.section(section::FILE).and_then(|s| s.file()) else {
+            return self.unopened(script, "this kernel does not tell which file was opened");
+        };
+        let how = How::Script(fd);
+        if self.is_news(&file, how) {
+            let executed = self.executed(view, &file, (script.place, how), At::of(&call.header, clock));
+            self.ask_for(executed, file.fs_magic, script.actor);
+        } else if let Some(artifact) = self.untold(&file_identity(&file), ArtifactKind::Script) {
+            self.found.push_back((artifact, script.actor));
         }
+    }
+
+    /// A script whose contents are not known.
+    fn unopened(&mut self, script: Script, reason: &str) {
+        let about = Artifact {
+            kind: ArtifactKind::Script,
+            path: script.path,
+            ..Artifact::default()
+        };
+        self.unread(None, about, reason, script.actor);
+    }
+
+    /// Whether a file is to be read: it is neither known for good nor being read.
+    fn is_news(&self, file: &File, how: How) -> bool {
+        let identity = file_identity(file);
+        let known = self.known.get(&identity);
+        // What is the program of a process and what a script are different files, in all that makes sense.
+        let same = |known: &Known| matches!(how, How::Script(_)) == (known.artifact.kind == ArtifactKind::Script);
+        !known.is_some_and(|known| known.is_final && same(known)) && !self.flying.contains(&identity)
+    }
+
+    /// What is known for good of a file and was not told in this segment of such a kind.
+    fn untold(&mut self, identity: &Identity, kind: ArtifactKind) -> Option<Artifact> {
+        let known = self.known.get_mut(identity).filter(|known| known.is_final)?;
+        if known.told == self.segment && known.artifact.kind == kind {
+            return None;
+        }
+        known.told = self.segment;
+        known.artifact.kind = kind;
+        Some(known.artifact.clone())
+    }
+
+    /// A file of a record, which a process at a place executes.
+    fn executed<T>(&self, view: &View<'_, T>, file: &File, (place, how): (Place, How), at: At) -> Executed {
         let mut path = Vec::new();
         let is_memfd = file.flags & FILE_PSEUDO != 0;
         if let Some(section) = view.section(section::FILE_PATH) {
             section.path_into(is_memfd, &mut path);
         }
-        let known = |id: u32| if id == u32::MAX { 0 } else { id };
-        let executed = Executed {
-            place: Place {
-                pid: header.tgid,
-                ppid: known(view.fixed.ppid),
-                mnt_ns: known(view.fixed.mnt_ns),
-            },
-            identity,
+        Executed {
+            place,
+            identity: file_identity(file),
             path,
-            exec_ns: clock.utc(header.ts),
+            how,
+            ticked_ns: self.ticks.by(at.boot_ns, at.utc_ns),
             is_memfd,
             is_overlay: file.flags & FILE_OVERLAY != 0,
             collect: self.collects && file.flags & (FILE_UPPER | FILE_PSEUDO | FILE_DELETED | FILE_UNHASHED) != 0,
-        };
-        let actor = self.expect(header);
-        if file.fs_magic == FUSE {
-            let reason = "on a file system that a program makes, which could keep the recorder waiting";
-            return self.unread(Some(identity), about(&executed), reason, actor);
         }
-        self.ask_for(executed, actor);
     }
 
-    fn ask_for(&mut self, executed: Executed, actor: Actor) {
+    fn ask_for(&mut self, executed: Executed, fs_magic: u32, actor: Actor) {
         let (identity, about) = (executed.identity, about(&executed));
+        if fs_magic == FUSE {
+            let reason = "on a file system that a program makes, which could keep the recorder waiting";
+            return self.unread(Some(identity), about, reason, actor);
+        }
         if self.ask(Request::Executed(executed), Some(identity), about, actor) {
             self.flying.insert(identity);
         }
@@ -268,7 +385,13 @@ impl Artifacts {
 
     /// Puts what was found into the queue, as of now.
     pub(super) fn answer(&mut self, now: u64, segment: u32, queue: &mut Queue) {
-        self.segment = segment;
+        if segment != self.segment {
+            self.segment = segment;
+            self.found.extend(self.past.iter().cloned());
+        }
+        for script in self.scripts.unopened(false) {
+            self.unopened(script, UNOPENED);
+        }
         while let Some(answer) = self.hasher.as_ref().and_then(Hasher::answer) {
             let Answer {
                 request,
@@ -286,12 +409,30 @@ impl Artifacts {
             if let Some(identity) = identity {
                 self.flying.remove(&identity);
             }
-            if let Some(artifact) = artifact {
-                self.learn(identity, artifact, is_final, actor);
+            match artifact {
+                Some(artifact) if artifact.kind == ArtifactKind::Running => self.remember(artifact, is_final, actor),
+                Some(artifact) => self.learn(identity, artifact, is_final, actor),
+                None => {}
             }
         }
         for (artifact, actor) in self.found.drain(..) {
             queue.push(now, Message::Artifact(Box::new(artifact), actor));
+        }
+    }
+
+    /// A file that ran before.
+    fn remember(&mut self, artifact: Artifact, is_final: bool, actor: Actor) {
+        self.past.push((artifact.clone(), actor.clone()));
+        let identity = Identity {
+            dev: artifact.dev,
+            ino: artifact.ino,
+            ctime: artifact.ctime,
+            mtime: artifact.mtime,
+        };
+        if self.known.contains_key(&identity) {
+            self.found.push_back((artifact, actor));
+        } else {
+            self.learn(Some(identity), artifact, is_final, actor);
         }
     }
 
@@ -318,13 +459,18 @@ impl Artifacts {
 
     /// Whether everything that was asked for has been answered, or need not be waited for.
     pub(super) fn is_done(&self, since: Instant) -> bool {
-        self.asked.is_empty() || since.elapsed() >= PATIENCE
+        let is_past = |asked: &Asked| asked.about.kind == ArtifactKind::Running;
+        self.asked.values().all(is_past) || since.elapsed() >= PATIENCE
     }
 
     /// Ends reading; what was not read by then is told as that.
     pub(super) fn end(&mut self) {
         if let Some(hasher) = self.hasher.take() {
             hasher.end();
+        }
+        self.forget_past();
+        for script in self.scripts.unopened(true) {
+            self.unopened(script, UNOPENED);
         }
         let mut left: Vec<(u64, Asked)> = self.asked.drain().collect();
         left.sort_by_key(|(number, _)| *number);
@@ -342,12 +488,29 @@ impl Artifacts {
 /// What is known of a file that is executed.
 fn about(executed: &Executed) -> Artifact {
     Artifact {
+        kind: executed.how.kind(),
         path: executed.path.clone(),
         dev: executed.identity.dev,
         ino: executed.identity.ino,
         ctime: executed.identity.ctime,
         mtime: executed.identity.mtime,
         ..Artifact::default()
+    }
+}
+
+/// When a record was made.
+#[derive(Clone, Copy)]
+struct At {
+    boot_ns: u64,
+    utc_ns: u64,
+}
+
+impl At {
+    fn of(header: &Header, clock: &Clock) -> At {
+        At {
+            boot_ns: header.ts,
+            utc_ns: clock.utc(header.ts),
+        }
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Row {
     pub(crate) fd: String,
     pub(crate) args: Vec<(String, String)>,
     pub(crate) data: Vec<u8>,
+    /// File, offset and line.
+    pub(crate) origin: Option<(String, u64, u64)>,
 }
 
 impl Row {
@@ -130,5 +132,6 @@ fn row(event: EventView<'_>) -> Row {
         fd: event.fd().map_or_else(String::new, |fd| text(&fd.name())),
         args: args.collect(),
         data: event.data().to_vec(),
+        origin: event.origin().map(|o| (text(o.file), o.offset, o.line)),
     }
 }

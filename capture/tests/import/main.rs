@@ -7,6 +7,8 @@ mod docker;
 mod golden;
 mod imported;
 mod k8s_audit;
+mod merged;
+mod origins;
 mod strace;
 mod sysdig;
 mod versions;

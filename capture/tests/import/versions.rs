@@ -103,7 +103,10 @@ fn gzip_is_the_same() {
     let plain = story(false, 0x216, 9).bytes;
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     gzip.write_all(&plain).expect("compressed");
-    let (plain, gzip) = (import_bytes(&plain), import_bytes(&gzip.finish().expect("compressed")));
+    let (mut plain, mut gzip) = (import_bytes(&plain), import_bytes(&gzip.finish().expect("compressed")));
+    for row in plain.rows.iter_mut().chain(&mut gzip.rows) {
+        row.origin.iter_mut().for_each(|(file, ..)| file.clear());
+    }
     let last = plain.rows.len() - 1;
     assert_eq!(
         plain.rows[..last],

@@ -5,12 +5,12 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ctrace_capture::audit::AuditSource;
 
-use crate::case::{Row, closed, rows};
-use crate::run::{RECORDER, folder, output, record, recording, start};
+use crate::case::{Row, closed, rows, until_written};
+use crate::run::{PATIENCE, RECORDER, folder, output, record, recording, start};
 use ctrace_skip::{skip, variable};
 
 const AUDIT: [&str; 2] = ["--sources", "audit"];
@@ -52,7 +52,8 @@ const LEFT: usize = 20;
 /// What somebody else may count meanwhile is left out.
 fn settings() -> Vec<String> {
     let all = output("auditctl", &["-s"]);
-    let counted = |line: &&str| line.starts_with("lost ") || line.starts_with("backlog ");
+    let counted = ["lost ", "backlog ", "backlog_wait_time_actual "];
+    let counted = |line: &&str| counted.iter().any(|name| line.starts_with(name));
     all.lines().filter(|line| !counted(line)).map(str::to_owned).collect()
 }
 
@@ -196,7 +197,9 @@ fn rules_are_those_that_auditctl_loads_and_are_undone_as_root() {
     let running = recording(&case, &[&AUDIT[..], &["--audit-rules", text(&file)]].concat());
     assert!(!listing().contains(&format!("connect,bind -F auid={auid}")));
     let pid = opened_by(&auid, &watched);
-    thread::sleep(Duration::from_millis(300));
+    until_written(&case, "the event of the file that was read", |rows| {
+        rows.iter().any(|row| asked_for(row, key, pid))
+    });
     assert_eq!(capabilities(running.pid()) & CONTROL, CONTROL);
     running.signal(libc::SIGINT).expect(0);
     assert_eq!((listing(), settings()), (before, before_settings));
@@ -255,13 +258,12 @@ fn there_is_one_daemon_and_auto_listens_beside_it_as_root() {
         let of_mode = |mode| [&AUDIT[..], &["--audit-mode", mode]].concat();
         let first = recording(&case("first"), &[&AUDIT[..], mode].concat());
         assert_eq!(setting("pid"), first.pid().to_string());
-        // Once it has given up what it can.
-        thread::sleep(Duration::from_millis(300));
-        assert_eq!(
-            capabilities(first.pid()) & CONTROL,
-            0,
-            "the thread that listens says good-bye"
-        );
+        // Once it has given up what it can: the thread that listens says good-bye.
+        let begun = Instant::now();
+        while capabilities(first.pid()) & CONTROL != 0 {
+            assert!(begun.elapsed() < PATIENCE, "it can still control auditing");
+            thread::sleep(Duration::from_millis(10));
+        }
         let taken = format!("process {} is the audit daemon already", first.pid());
         record(&case("second"), &of_mode("unicast")).expect(4).saying(&taken);
         let beside = recording(
@@ -269,7 +271,12 @@ fn there_is_one_daemon_and_auto_listens_beside_it_as_root() {
             &[&AUDIT[..], mode.get(2..).unwrap_or_default()].concat(),
         );
         let pids: Vec<u32> = (0..20).map(|_| opened_by(&auid, Path::new("/dev/null"))).collect();
-        thread::sleep(Duration::from_millis(300));
+        for name in ["first", "beside"] {
+            until_written(&case(name), "an event of each process", |rows| {
+                let is_there = |pid: &u32| rows.iter().any(|row| asked_for(row, "ctrace-lab", *pid));
+                pids.iter().all(is_there)
+            });
+        }
         beside.signal(libc::SIGTERM).expect(0).saying(", 0 lost");
         first.signal(libc::SIGTERM).expect(0).saying(", 0 lost");
         assert_eq!(setting("pid"), "0");

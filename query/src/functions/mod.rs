@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 mod lineage;
+mod matches;
 mod network;
 mod text;
 

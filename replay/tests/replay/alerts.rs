@@ -86,7 +86,7 @@ fn all_matching_rules_raise_when_asked() {
             ..Options::default()
         },
     );
-    let rules: Vec<(u64, &str)> = found.iter().map(|a| (a.event, a.rule.as_str())).collect();
+    let rules: Vec<(u64, &str)> = found.iter().map(|a| (a.event, a.rule())).collect();
     let names: Vec<&str> = rules.iter().map(|r| r.1).collect();
     assert_eq!(
         names,
@@ -127,15 +127,15 @@ fn ids_are_those_of_event_and_rule() {
             ..Options::default()
         },
     );
-    assert_eq!(first[0].id.len(), 64);
+    assert_eq!(first[0].id().len(), 64);
     for alert in &first {
         assert!(
             again
                 .iter()
-                .any(|a| a.id == alert.id && a.rule == alert.rule && a.event == alert.event)
+                .any(|a| a.id() == alert.id() && a.rule() == alert.rule() && a.event == alert.event)
         );
     }
-    let mut ids: Vec<&str> = again.iter().map(|a| a.id.as_str()).collect();
+    let mut ids: Vec<String> = again.iter().map(|a| a.id()).collect();
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), again.len());

@@ -6,11 +6,11 @@ use super::error::BlockError;
 use super::fd_refs::{self, FdPrediction, FdRefs, Role};
 use super::frame::{self, Column, FamilyColumns, Frames};
 use super::head::{BlockHead, frames_digest};
-use super::plan::{Job, SECTION_COLUMNS};
+use super::plan::{Job, ORIGINS, SECTION_COLUMNS};
 use super::pool::{Pool, SpecCache};
 use super::strings::{self, Refs, Section};
 use super::varint::{Cursor, Malformed};
-use super::{Need, containers, contexts, data, fds, images, kinds, time};
+use super::{Need, containers, contexts, data, fds, images, kinds, origins, time};
 use crate::schema::{ParamKind, Schema};
 
 /// Decodes blocks; keeps its memory between blocks, one per reading thread.
@@ -79,6 +79,7 @@ impl Decoder {
             data::read(&mut lens, &bytes, head.events, &mut out.data_ends, &mut out.data_bytes)
                 .map_err(|m| m.in_column(Column::DataLens))?;
         }
+        self.origins(&job, out)?;
         self.types(&job, schema, out)?;
         self.kinds(&job, out)?;
         self.results(&job, out)?;
@@ -159,6 +160,16 @@ impl Decoder {
         let mut escapes = self.frames.column(Column::TsEscapes);
         time::read(job.head.base_ts, job.head.events, planes, &mut escapes, &mut out.ts)
             .map_err(|m| m.in_column(Column::TsLow))
+    }
+
+    fn origins(&mut self, job: &Job<'_>, out: &mut Decoded) -> Result<(), BlockError> {
+        if !job.need.intersects(Need::ORIGIN) {
+            return Ok(());
+        }
+        let [which, low, middle, high, mut escapes, lines] = ORIGINS.map(|c| self.frames.column(c));
+        let planes = [low, middle, high];
+        origins::read(which, planes, &mut escapes, lines, job.head.events, &mut out.origins)
+            .map_err(|m| m.in_column(Column::Origins))
     }
 
     /// Names the event types.

@@ -331,6 +331,8 @@ pub struct KindColumns {
 pub struct Decoded {
     /// Which columns there are.
     pub(crate) have: Need,
+    /// Name of the host that the events are of; empty where the block belongs to no segment.
+    pub host: String,
     /// How many events there are.
     pub len: usize,
     /// Number of the first event in the recording; events of a block are numbered consecutively.
@@ -363,6 +365,30 @@ pub struct Decoded {
     pub data_ends: Vec<u32>,
     /// Captured bytes of all events.
     pub data_bytes: Vec<u8>,
+    /// Where events were imported from.
+    pub origins: Origins,
+}
+
+/// Where the events of a block were imported from; all empty where none was imported.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins {
+    /// Names of files.
+    pub(crate) names: Vec<Vec<u8>>,
+    /// Per event: index into `names` and 1; 0 for none.
+    pub(crate) file: Vec<u32>,
+    /// Per event: offset.
+    pub(crate) offset: Vec<u64>,
+    /// Per event: line; empty where no file has lines.
+    pub(crate) line: Vec<u64>,
+}
+
+impl Origins {
+    pub(crate) fn clear(&mut self) {
+        self.names.clear();
+        self.file.clear();
+        self.offset.clear();
+        self.line.clear();
+    }
 }
 
 impl Decoded {
@@ -392,6 +418,17 @@ impl Decoded {
     pub fn events(&self) -> impl Iterator<Item = EventView<'_>> {
         (0..self.len).map(|row| self.event(row))
     }
+}
+
+/// Where an event was imported from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OriginView<'a> {
+    /// The file, as its `imported` event names it.
+    pub file: &'a [u8],
+    /// Offset in what the file decompresses to.
+    pub offset: u64,
+    /// Line, from 1; 0 where the format has none.
+    pub line: u64,
 }
 
 /// One event with the block it belongs to.
@@ -498,6 +535,17 @@ impl<'a> EventView<'a> {
         self.spec()
             .and_then(|s| s.param(name))
             .map_or(Arg::None, |slot| self.arg(slot))
+    }
+
+    /// Where it was imported from, where it was.
+    pub fn origin(&self) -> Option<OriginView<'a>> {
+        let origins = &self.block.origins;
+        let file = (*origins.file.get(self.row)? as usize).checked_sub(1)?;
+        Some(OriginView {
+            file: origins.names.get(file)?,
+            offset: origins.offset.get(self.row).copied().unwrap_or(0),
+            line: origins.line.get(self.row).copied().unwrap_or(0),
+        })
     }
 
     /// Captured buffer bytes.

@@ -11,9 +11,10 @@ use super::finish::Coder;
 use super::frame::Compressor;
 use super::head::{BlockHead, Hash};
 use super::images::{ImageCost, ImageTable};
+use super::origins::OriginTable;
 use super::strings::Interner;
 use super::{MAX_EVENTS, MAX_PARAMS, MAX_STRINGS};
-use crate::event::{Event, EventType};
+use crate::event::{Event, EventType, Origin};
 use crate::process::ProcessImage;
 use crate::schema::{EventSpec, Schema};
 
@@ -23,6 +24,11 @@ const SOFT_LIMIT: usize = 16 << 20;
 const HARD_LIMIT: usize = 48 << 20;
 /// What an event without arguments may cost.
 const EVENT_WEIGHT: usize = 64;
+
+/// Where the number of a file stands in the ids of its images and objects, and how many of its bits: importers count
+/// from 1, and from the topmost bit.
+const SPACE_SHIFT: u32 = 48;
+const SPACES: u64 = (1 << 15) - 1;
 
 /// A finished block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +67,7 @@ pub(super) struct Content {
     pub(super) context: Vec<u32>,
     pub(super) data_lens: Vec<u32>,
     pub(super) data: Vec<u8>,
+    pub(super) origins: OriginTable,
     /// Smallest and largest time stamp.
     pub(super) range: Option<(u64, u64)>,
     pub(super) ts_unsorted: bool,
@@ -176,10 +183,22 @@ impl BlockBuilder {
     /// Adds an event. On an error the block is as it was before; after [`PushError::TooLarge`] the event may fit into
     /// the next block.
     pub fn push(&mut self, event: &Event<'_>) -> Result<(), PushError> {
+        self.push_from(event, None)
+    }
+
+    /// Adds an event that stood in a file.
+    ///
+    /// # Errors
+    /// As [`BlockBuilder::push`].
+    pub fn push_from(&mut self, event: &Event<'_>, origin: Option<Origin<'_>>) -> Result<(), PushError> {
         let content = &mut self.content;
         if content.ts.len() >= MAX_EVENTS as usize {
             return Err(PushError::Full);
         }
+        // Who imports counts images and objects anew for each file.
+        let space = origin.as_ref().map_or(0, |o| (o.file.id & SPACES) << SPACE_SHIFT);
+        content.images.enter(space);
+        content.fds.enter(space);
         let slot = content.kinds.slot(&self.schema, event.kind)?;
         let mut weight = content.kinds.list[slot as usize].check(event)?;
         let fd = event.fd.map(|fd| content.fds.find(fd.id).ok_or(fd));
@@ -192,6 +211,9 @@ impl BlockBuilder {
             weight += cost.bytes + cost.container_bytes;
             check_image(content, cost, weight, self.weight)?;
         }
+        if let Some(origin) = &origin {
+            weight += content.origins.weight(origin);
+        }
         if self.weight + weight > HARD_LIMIT {
             return Err(too_large(weight, self.weight));
         }
@@ -202,6 +224,9 @@ impl BlockBuilder {
             Some(Ok(at)) => at,
             Some(Err(fd)) => content.fds.add(fd, &mut content.strings),
         };
+        if let Some(origin) = &origin {
+            content.origins.add(content.ts.len() as u32, origin);
+        }
         content.add(event, slot, image, fd);
         Ok(())
     }
@@ -266,6 +291,7 @@ impl BlockBuilder {
         c.context.clear();
         c.data_lens.clear();
         c.data.clear();
+        c.origins.clear();
         c.range = None;
         c.ts_unsorted = false;
     }

@@ -28,6 +28,8 @@ const CACHE: usize = 256;
 #[derive(Debug)]
 pub(super) struct FdTable {
     hasher: DefaultHashBuilder,
+    /// As in the table of images.
+    space: u64,
     index: HashMap<u64, u32>,
     /// Ids seen lately. Looking up an event's object is the hottest thing that `push` does.
     cache: [(u64, u32); CACHE],
@@ -39,6 +41,7 @@ impl Default for FdTable {
     fn default() -> FdTable {
         FdTable {
             hasher: DefaultHashBuilder::default(),
+            space: 0,
             index: HashMap::default(),
             cache: [(0, 0); CACHE],
             contents: HashTable::new(),
@@ -48,9 +51,15 @@ impl Default for FdTable {
 }
 
 impl FdTable {
+    /// Ids that follow are of this space: bits that they do not have themselves.
+    pub(super) fn enter(&mut self, space: u64) {
+        self.space = space;
+    }
+
     /// The index of an object that is there already.
     #[inline]
     pub(super) fn find(&mut self, id: u64) -> Option<u32> {
+        let id = id ^ self.space;
         let slot = &mut self.cache[id as usize % CACHE];
         if slot.0 == id && slot.1 != 0 {
             return Some(slot.1);
@@ -73,8 +82,9 @@ impl FdTable {
             socket: fd.socket.map(Box::new),
         };
         let at = self.content(record);
-        self.index.insert(fd.id, at);
-        self.cache[fd.id as usize % CACHE] = (fd.id, at);
+        let id = fd.id ^ self.space;
+        self.index.insert(id, at);
+        self.cache[id as usize % CACHE] = (id, at);
         at
     }
 

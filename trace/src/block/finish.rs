@@ -9,6 +9,7 @@ use super::fds;
 use super::frame::{BULK, Column, ColumnBuffers, Compressor, FamilyColumns, HOT};
 use super::head::{BlockHead, DictCounts, KindCount, LAYOUT};
 use super::numbers;
+use super::plan::ORIGINS;
 use super::strings::{Numbering, Section};
 use super::{contexts, data, kinds, time};
 
@@ -145,6 +146,7 @@ impl Coder {
 
         data::write_lens(content.data_lens.iter().copied(), self.columns.get(Column::DataLens));
         self.columns.get(Column::DataBytes).extend_from_slice(&content.data);
+        content.origins.write(content.ts.len(), self.columns.get_many(ORIGINS));
     }
 
     fn images(&mut self, content: &Content, counts: &mut DictCounts) {

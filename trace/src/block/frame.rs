@@ -46,7 +46,7 @@ macro_rules! columns {
 }
 
 /// How many columns there are.
-pub(super) const COLUMNS: usize = 40;
+pub(super) const COLUMNS: usize = 46;
 
 columns! {
     0 Kinds "kinds" Hot,
@@ -89,6 +89,12 @@ columns! {
     37 DataBytes "data" Alone,
     38 HotFdFiles "hot fd files" Bulk,
     39 BulkFdFiles "bulk fd files" Bulk,
+    40 Origins "origins" Alone,
+    41 OriginLow "origins, low byte" Alone,
+    42 OriginMiddle "origins, middle byte" Alone,
+    43 OriginHigh "origins, high byte" Alone,
+    44 OriginEscapes "origins, large steps" Alone,
+    45 OriginLines "origins, lines" Alone,
 }
 
 /// With which columns a small column may share a frame.
@@ -96,7 +102,8 @@ columns! {
 enum Group {
     Hot,
     Bulk,
-    /// With none: captured data can be taken out of a block without touching anything else.
+    /// With none: captured data can be taken out of a block without touching anything else, and readers that are older
+    /// than a column pass its frame over.
     Alone,
 }
 

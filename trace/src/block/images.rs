@@ -94,6 +94,8 @@ mod text_code {
 /// The images of a block under construction, by [`ProcessImage::id`].
 #[derive(Debug)]
 pub(super) struct ImageTable {
+    /// Ids of different spaces are different, see [`ImageTable::enter`].
+    space: u64,
     index: HashMap<u64, u32>,
     entries: Vec<ImageEntry>,
     containers: ContainerTable,
@@ -106,6 +108,7 @@ const CACHE: usize = 64;
 impl Default for ImageTable {
     fn default() -> ImageTable {
         ImageTable {
+            space: 0,
             index: HashMap::new(),
             entries: Vec::new(),
             containers: ContainerTable::default(),
@@ -115,9 +118,15 @@ impl Default for ImageTable {
 }
 
 impl ImageTable {
+    /// Ids that follow are of this space: bits that they do not have themselves.
+    pub(super) fn enter(&mut self, space: u64) {
+        self.space = space;
+    }
+
     /// The index of an image that is there already.
     #[inline]
     pub(super) fn find(&mut self, id: u64) -> Option<u32> {
+        let id = id ^ self.space;
         let cached = &mut self.cache[id as usize % CACHE];
         if let Some((known, at)) = *cached
             && known == id
@@ -132,7 +141,7 @@ impl ImageTable {
     /// What adding an image with its ancestors would cost.
     pub(super) fn cost(&self, image: &ProcessImage) -> ImageCost {
         let mut cost = ImageCost::default();
-        for image in missing(&self.index, image) {
+        for image in missing(&self.index, self.space, image) {
             cost.images += 1;
             cost.bytes += IMAGE_WEIGHT + texts_of(image).iter().map(|s| s.len() + 4).sum::<usize>();
             cost.container_bytes += image.container.as_ref().map_or(0, |c| self.containers.weight(c));
@@ -156,14 +165,17 @@ impl ImageTable {
 
     /// Adds an image that is not there yet, its missing ancestors first.
     pub(super) fn add(&mut self, image: &ProcessImage, strings: &mut Interner) -> u32 {
-        let chain: Vec<&ProcessImage> = missing(&self.index, image).collect();
+        let chain: Vec<&ProcessImage> = missing(&self.index, self.space, image).collect();
         let mut at = 0;
         for image in chain.into_iter().rev() {
-            let parent = image.parent.as_ref().and_then(|p| self.index.get(&p.id).copied());
+            let parent = image
+                .parent
+                .as_ref()
+                .and_then(|p| self.index.get(&(p.id ^ self.space)).copied());
             let container = image.container.as_ref().map(|c| self.containers.id(c));
             at = self.entries.len() as u32;
             self.entries.push(entry(image, parent, container, strings));
-            self.index.insert(image.id, at);
+            self.index.insert(image.id ^ self.space, at);
         }
         at
     }
@@ -199,8 +211,13 @@ impl ImageTable {
 }
 
 /// The image and its ancestors up to the first that is there already.
-fn missing<'a>(index: &HashMap<u64, u32>, image: &'a ProcessImage) -> impl Iterator<Item = &'a ProcessImage> {
-    std::iter::successors(Some(image), |i| i.parent.as_deref()).take_while(|i| !index.contains_key(&i.id))
+fn missing<'a>(
+    index: &HashMap<u64, u32>,
+    space: u64,
+    image: &'a ProcessImage,
+) -> impl Iterator<Item = &'a ProcessImage> {
+    std::iter::successors(Some(image), |i| i.parent.as_deref())
+        .take_while(move |i| !index.contains_key(&(i.id ^ space)))
 }
 
 /// What an image and its ancestors would add to a block.

@@ -16,6 +16,7 @@ pub mod head;
 mod images;
 mod kinds;
 mod numbers;
+mod origins;
 mod plan;
 mod pool;
 mod strings;
@@ -96,8 +97,10 @@ impl Need {
     pub const THREADS: Need = Need(1 << 13);
     /// Which event types each thread has ([`decoded::Decoded::thread_has`]).
     pub const THREAD_KINDS: Need = Need(1 << 14);
+    /// Where imported events stood ([`decoded::Decoded::origins`]).
+    pub const ORIGIN: Need = Need(1 << 15);
     /// Everything.
-    pub const ALL: Need = Need((1 << 15) - 1);
+    pub const ALL: Need = Need((1 << 16) - 1);
 
     /// With what the columns asked for are coded against: arguments need the objects of their family, objects need
     /// types and results, objects of the bulk family those of the hot one; types and CPUs need threads.

@@ -45,6 +45,16 @@ const ASKED_BULK: Asked = Asked {
     args: Need::ARGS_BULK,
 };
 
+/// The columns of origins.
+pub(super) const ORIGINS: [Column; 6] = [
+    Column::Origins,
+    Column::OriginLow,
+    Column::OriginMiddle,
+    Column::OriginHigh,
+    Column::OriginEscapes,
+    Column::OriginLines,
+];
+
 /// The columns of each string section.
 pub(super) const SECTION_COLUMNS: [(Section, Column, Column); SECTIONS] = [
     (Section::Images, Column::ImageLens, Column::ImageText),
@@ -131,6 +141,7 @@ impl<'a> Job<'a> {
             &[Column::TsLow, Column::TsMiddle, Column::TsHigh, Column::TsEscapes],
         );
         when(Need::DATA, &[Column::DataLens, Column::DataBytes]);
+        when(Need::ORIGIN, &ORIGINS);
         for (asked, c, _) in self.families() {
             when(asked.ret, &[c.rets]);
             when(asked.objects, &[c.fd_dict, c.fd_refs]);

@@ -72,6 +72,7 @@ impl Pool {
         out.fd.clear();
         out.data_ends.clear();
         out.data_bytes.clear();
+        out.origins.clear();
     }
 }
 

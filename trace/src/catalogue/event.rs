@@ -99,6 +99,15 @@ pub(super) const FIELDS: &[Field] = &[
     .reading(Need::TS)
     .no_column(),
     field(
+        "evt.outputtime",
+        "evt_outputtime",
+        Str,
+        "The same as `evt.time`: what sysdig prints unless told otherwise.",
+        Event(|e, _| Value::owned(clock(e.ts(), false, true))),
+    )
+    .reading(Need::TS)
+    .no_column(),
+    field(
         "evt.time.s",
         "evt_time_s",
         Str,
@@ -160,6 +169,17 @@ pub(super) const FIELDS: &[Field] = &[
         Event(|e, _| Value::Uint(e.ts() % 1_000_000_000)),
     )
     .reading(Need::TS)
+    .no_column(),
+    field(
+        "evt.hostname",
+        "evt_hostname",
+        Str,
+        "Name of the recorded host.",
+        Event(|e, _| match e.block.host.as_str() {
+            "" => Value::Absent,
+            name => Value::Str(name.as_bytes().into()),
+        }),
+    )
     .no_column(),
     field(
         "evt.source",
@@ -318,6 +338,33 @@ pub(super) const FIELDS: &[Field] = &[
     )
     .reading(Need::FD)
     .no_column(),
+    field(
+        "evt.origin.file",
+        "origin_file",
+        Str,
+        "Of what was imported: the file; its event `imported` has its digest.",
+        Event(|e, _| e.origin().map_or(Value::Absent, |o| Value::text(o.file))),
+    )
+    .reading(Need::ORIGIN),
+    field(
+        "evt.origin.offset",
+        "origin_offset",
+        Uint,
+        "Of what was imported: offset of the event's first byte in the file, of a compressed one in what it decompresses to.",
+        Event(|e, _| e.origin().map_or(Value::Absent, |o| Value::Uint(o.offset))),
+    )
+    .reading(Need::ORIGIN),
+    field(
+        "evt.origin.line",
+        "origin_line",
+        Uint,
+        "Of what was imported: line of the event in the file, from 1; absent where the format has no lines.",
+        Event(|e, _| match e.origin() {
+            Some(origin) if origin.line > 0 => Value::Uint(origin.line),
+            _ => Value::Absent,
+        }),
+    )
+    .reading(Need::ORIGIN),
     field(
         "evt.count",
         "evt_count",

@@ -78,10 +78,7 @@ impl Emitter {
 
     /// Takes an event block.
     pub(super) fn event(&mut self, block: &Block<'_>, layout: Layout, sink: &mut Sink<'_>) -> Result<(), ImportError> {
-        let origin = Origin {
-            offset: block.offset,
-            line: 0,
-        };
+        let origin = sink.origin(block.offset, 0);
         let parsed = parse(block.body, layout, block.big);
         if !self.started || self.world.has_lists() {
             self.start(time(&parsed), sink);

@@ -150,6 +150,11 @@ fn raw<'a>(cpu: u16, ts: u64, tid: u32, kind: u16, body: &'a [u8], count: usize,
     }
 }
 
+/// The time of an event; 0 where it has none.
+pub(super) fn time_of(block: &[u8], layout: Layout, big: bool) -> u64 {
+    header(block, layout, big).map_or(0, |(_, ts, ..)| ts)
+}
+
 type Header<'a> = (u16, u64, u32, u32, u16, Option<u32>, &'a [u8]);
 
 #[inline]

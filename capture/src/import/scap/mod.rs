@@ -19,7 +19,7 @@ mod sockets;
 mod state;
 mod world;
 
-use super::{Confidence, End, ImportError, Importer, Input, Origin, Reading, Sink};
+use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink};
 use blocks::{Block, Blocks, Next};
 use emit::Emitter;
 use event::Layout;
@@ -38,6 +38,25 @@ impl Importer for Scap {
         } else {
             Confidence::No
         }
+    }
+
+    /// The lists at the beginning have no time; what is a pipe cannot be read twice.
+    fn first_ts(&self, input: &mut Input) -> Option<u64> {
+        input.size()?;
+        let mut blocks = Blocks::new(input);
+        loop {
+            match blocks.next() {
+                Ok(Next::Block(block)) => match layout(block.kind) {
+                    Some(layout) => return Some(event::time_of(block.body, layout, block.big)),
+                    None => continue,
+                },
+                _ => return None,
+            }
+        }
+    }
+
+    fn tells_host(&self) -> bool {
+        true
     }
 
     fn begin(&self) -> Box<dyn Reading> {
@@ -71,11 +90,19 @@ impl Reading for Scap {
 }
 
 fn take(block: &Block<'_>, emitter: &mut Emitter, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    match layout(block.kind) {
+        Some(layout) => emitter.event(block, layout, sink),
+        None => list(block, emitter, sink),
+    }
+}
+
+/// How the event of a block is laid out; `None` for blocks that are no events.
+fn layout(kind: u32) -> Option<Layout> {
     const EVENT: Layout = Layout {
         flags: false,
         counted: false,
     };
-    let layout = match block.kind {
+    Some(match kind {
         0x204 | 0x8010_ABCD => EVENT,
         0x208 => Layout { flags: true, ..EVENT },
         0x216 | 0x221 => Layout { counted: true, ..EVENT },
@@ -83,17 +110,13 @@ fn take(block: &Block<'_>, emitter: &mut Emitter, sink: &mut Sink<'_>) -> Result
             flags: true,
             counted: true,
         },
-        _ => return list(block, emitter, sink),
-    };
-    emitter.event(block, layout, sink)
+        _ => return None,
+    })
 }
 
 /// A block that is no event: the file begins with such.
 fn list(block: &Block<'_>, emitter: &mut Emitter, sink: &mut Sink<'_>) -> Result<(), ImportError> {
-    let origin = Origin {
-        offset: block.offset,
-        line: 0,
-    };
+    let origin = sink.origin(block.offset, 0);
     let (body, big) = (block.body, block.big);
     let world = &mut emitter.world;
     let whole = match block.kind {

@@ -32,7 +32,8 @@ impl Importer for Strace {
         }
     }
 
-    fn first_ts(&self, start: &[u8]) -> Option<u64> {
+    fn first_ts(&self, input: &mut Input) -> Option<u64> {
+        let start = input.start();
         lines::first(start).find_map(line::read).map(|l| l.ts)
     }
 

@@ -11,7 +11,7 @@ pub use config::{CaseConfig, Existing, Keep, OnFull, Opening, Rotation, Summary}
 
 use super::error::CaseError;
 use crate::block::{BlockBuilder, Compressor, PushError};
-use crate::event::{Event, EventType};
+use crate::event::{Event, EventType, Origin};
 use crate::segment::{About, CaseId, Previous, Room, SegmentError, SegmentHeader, SegmentWriter, Totals, is_full};
 use folder::{Folder, Start};
 use gaps::Gaps;
@@ -90,9 +90,17 @@ impl CaseWriter {
     /// block before could not be written: this event is then in the next block, and writing can go on. Other errors
     /// come from rotation and lose nothing.
     pub fn push(&mut self, event: &Event<'_>) -> Result<u64, CaseError> {
+        self.push_from(event, None)
+    }
+
+    /// Adds an event that stood in a file.
+    ///
+    /// # Errors
+    /// As [`CaseWriter::push`].
+    pub fn push_from(&mut self, event: &Event<'_>, origin: Option<Origin<'_>>) -> Result<u64, CaseError> {
         let due = self.builder.is_full() || self.spans_too_much(event.ts);
         let written = if due { self.flush() } else { Ok(()) };
-        let added = self.add(event);
+        let added = self.add(event, origin);
         if let Err(error @ CaseError::Event(_)) = &added {
             self.summary.lost += 1;
             self.untold.unwritten(1, (event.ts, event.ts), &error.reason());
@@ -100,15 +108,15 @@ impl CaseWriter {
         added.and_then(|seq| written.map(|()| seq))
     }
 
-    fn add(&mut self, event: &Event<'_>) -> Result<u64, CaseError> {
+    fn add(&mut self, event: &Event<'_>, origin: Option<Origin<'_>>) -> Result<u64, CaseError> {
         if self.builder.is_empty() {
             self.tell_untold();
         }
-        match self.builder.push(event) {
+        match self.builder.push_from(event, origin) {
             // Full before its 64 Ki events are reached: large payloads.
             Err(PushError::Full | PushError::TooLarge { .. }) if !self.builder.is_empty() => {
                 let written = self.flush();
-                self.builder.push(event)?;
+                self.builder.push_from(event, origin)?;
                 written?;
             }
             pushed => pushed?,
