@@ -1,5 +1,7 @@
 //! `ctrace import`: captures and logs of other tools, made into a case.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +17,7 @@ use crate::{exit, output};
 /// Arguments of `ctrace import`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Files to import, plain or gzip; their events are written in this order
+    /// Files to import, plain or gzip; their events are merged by time
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Folder of the case; made if it does not exist, must hold no case yet
@@ -105,6 +107,18 @@ fn tell(outcome: &ImportOutcome) -> u8 {
         output::note(&format!("{path}: {}, {} events{unknown}", file.format, file.events));
         tell_damage(&path, file);
     }
+    for path in &outcome.twice {
+        let path = escape::text(&path.to_string_lossy());
+        output::note(&format!("{path}: given twice, read once"));
+    }
+    for (one, other) in same_contents(&outcome.files) {
+        let (one, other) = (one.path.to_string_lossy(), other.path.to_string_lossy());
+        output::note(&format!(
+            "{} and {} have the same contents: their events are there twice",
+            escape::text(&one),
+            escape::text(&other)
+        ));
+    }
     let summary = &outcome.summary;
     output::note(&format!(
         "{} events in {} blocks, {}",
@@ -117,6 +131,21 @@ fn tell(outcome: &ImportOutcome) -> u8 {
     } else {
         exit::DONE
     }
+}
+
+/// Files that are copies of another one.
+fn same_contents(files: &[FileReport]) -> Vec<(&FileReport, &FileReport)> {
+    let mut known: BTreeMap<[u8; 32], &FileReport> = BTreeMap::new();
+    let mut copies = Vec::new();
+    for file in files.iter().filter(|f| f.bytes > 0) {
+        match known.entry(file.sha256) {
+            Entry::Occupied(first) => copies.push((*first.get(), file)),
+            Entry::Vacant(place) => {
+                place.insert(file);
+            }
+        }
+    }
+    copies
 }
 
 fn tell_damage(path: &str, file: &FileReport) {

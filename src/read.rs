@@ -1,5 +1,6 @@
 //! `ctrace read`: the events of a case, one a line.
 
+mod logs;
 mod questions;
 mod records;
 
@@ -23,6 +24,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::progress::Progress;
 use crate::{diagnosis, exit, output};
+use logs::Logs;
 use questions::Questions;
 use records::Records;
 
@@ -37,12 +39,19 @@ pub(crate) struct Args {
     case: PathBuf,
     /// Show only events for which this condition in Falco's language holds ("proc.name=cat and evt.type=openat")
     filter: Vec<String>,
-    /// What a line shows, with %fields ("%evt.time %proc.name %fd.name"); %12proc.name pads or cuts to 12 characters
+    /// What a line shows, with %fields ("%evt.time %proc.name %fd.name"); %12proc.name pads or cuts to 12 characters;
+    /// `c` (container) and `k` (kubernetes) are sysdig's formats
     #[arg(short = 'p', long = "print", value_name = "FORMAT", conflicts_with = "json")]
     format: Option<String>,
     /// One JSON object a line, with every field that the event has
-    #[arg(long)]
+    #[arg(short, long)]
     json: bool,
+    /// Show what containers wrote as `docker logs` does: the lines alone
+    #[arg(long, conflicts_with_all = ["format", "json", "interpret"])]
+    logs: bool,
+    /// With --logs: begin each line with its time
+    #[arg(short, long, requires = "logs")]
+    timestamps: bool,
     /// Show audit events record by record with what their fields mean, as `ausearch -i` does
     #[arg(long, conflicts_with_all = ["format", "json", "relative"])]
     interpret: bool,
@@ -119,8 +128,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
             .then(|| case.blocks().next().map_or(0, |b| b.head().base_ts)),
         color: args.color.is_wanted(),
     };
-    let mut problems = reading.run(&case, args.resolve)?;
-    while args.follow && reading.left > 0 && case.segments().iter().any(|s| s.is_open()) {
+    let is_open = |case: &Case| args.follow && case.segments().iter().any(|s| s.is_open());
+    let mut problems = reading.run(&case, args.resolve, is_open(&case))?;
+    while is_open(&case) && reading.left > 0 {
         thread::sleep(LOOK_AGAIN);
         let now = files(&args.case);
         if now == seen {
@@ -128,7 +138,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         }
         seen = now;
         case = Case::open(&args.case)?;
-        problems.extend(reading.run(&case, args.resolve)?);
+        problems.extend(reading.run(&case, args.resolve, is_open(&case))?);
     }
     problems.sort();
     problems.dedup();
@@ -149,7 +159,8 @@ fn files(case: &Path) -> Vec<(PathBuf, u64)> {
 impl Args {
     /// The condition, where there is one; `None` when it is wrong, which has then been told.
     fn filter(&self) -> Option<Option<Filter>> {
-        let text = self.questions.condition(&self.filter.join(" "));
+        let lines = self.logs.then_some(logs::CONDITION);
+        let text = self.questions.condition(&self.filter.join(" "), lines);
         if text.trim().is_empty() {
             return Some(None);
         }
@@ -163,12 +174,30 @@ impl Args {
         if self.json {
             return Some(Printer::Json(json_fields(), Records::default()));
         }
-        let text = self.format.as_deref().unwrap_or(DEFAULT_FORMAT);
+        if self.logs {
+            return checked("", Logs::new(self.timestamps)).map(Printer::Logs);
+        }
+        let text = self.format.as_deref().map_or(DEFAULT_FORMAT, known_format);
         let format = checked(text, Format::parse(text))?;
         Some(match self.interpret {
             true => Printer::Records(format.lines(), Records::default()),
             false => Printer::Text(format.lines()),
         })
+    }
+}
+
+/// sysdig's words for formats.
+fn known_format(text: &str) -> &str {
+    match text {
+        "c" | "container" => {
+            "*%evt.num %evt.outputtime %evt.cpu %container.name (%container.id) %proc.name (%thread.tid) %evt.dir \
+             %evt.type %evt.args"
+        }
+        "k" | "kubernetes" => {
+            "*%evt.num %evt.outputtime %evt.cpu %k8s.pod.name (%container.id) %proc.name (%thread.tid) %evt.dir \
+             %evt.type %evt.args"
+        }
+        other => other,
     }
 }
 
@@ -182,6 +211,8 @@ enum Printer {
     /// Records of audit events; other events as text.
     Records(Lines, Records),
     Json(Vec<&'static Field>, Records),
+    /// Lines of containers.
+    Logs(Logs),
 }
 
 struct Reading {
@@ -201,7 +232,7 @@ struct Reading {
 
 impl Reading {
     /// Shows the events that were not looked at before.
-    fn run(&mut self, case: &Case, resolve: Resolve) -> anyhow::Result<Vec<Problem>> {
+    fn run(&mut self, case: &Case, resolve: Resolve, follow: bool) -> anyhow::Result<Vec<Problem>> {
         let mut out = output::stdout();
         let mut reader = BlockReader::new();
         let mut problems = Vec::new();
@@ -226,7 +257,9 @@ impl Reading {
                 Ok(Some((decoded, rows))) => {
                     self.printer.begin();
                     for row in rows {
-                        self.line(decoded.event(row as usize), &mut line)?;
+                        if !self.line(decoded.event(row as usize), &mut line)? {
+                            continue;
+                        }
                         match self.tail {
                             None => progress.line(&mut out, &mut line)?,
                             Some(n) => {
@@ -241,6 +274,9 @@ impl Reading {
             }
             progress.done(u64::from(block.head().events));
         }
+        if let (Printer::Logs(logs), false) = (&self.printer, follow) {
+            tail.extend(logs.rest());
+        }
         for mut line in tail {
             progress.line(&mut out, &mut line)?;
         }
@@ -248,8 +284,8 @@ impl Reading {
         Ok(problems)
     }
 
-    /// Makes the line of an event in place of what is there.
-    fn line(&mut self, event: EventView<'_>, line: &mut String) -> anyhow::Result<()> {
+    /// Makes the line of an event in place of what is there; false if the event ends no line.
+    fn line(&mut self, event: EventView<'_>, line: &mut String) -> anyhow::Result<bool> {
         line.clear();
         let color = color(event).filter(|_| self.color);
         if let Some(color) = color {
@@ -261,11 +297,11 @@ impl Reading {
             let ns = event.ts().abs_diff(begin);
             write!(line, "{sign}{}.{:09} ", ns / 1_000_000_000, ns % 1_000_000_000)?;
         }
-        self.printer.push(event, line)?;
+        let ended = self.printer.push(event, line)?;
         if color.is_some() {
             line.push_str("\x1b[0m");
         }
-        Ok(())
+        Ok(ended)
     }
 
     /// What a line takes.
@@ -339,6 +375,7 @@ impl Printer {
             Printer::Text(lines) => lines.needs(),
             Printer::Records(lines, _) => lines.needs() | Need::KIND | Need::ARGS_HOT,
             Printer::Json(..) => Need::ALL,
+            Printer::Logs(logs) => logs.need(),
         }
     }
 
@@ -346,13 +383,17 @@ impl Printer {
     fn begin(&mut self) {
         match self {
             Printer::Text(lines) | Printer::Records(lines, _) => lines.begin(),
-            Printer::Json(..) => {}
+            Printer::Json(..) | Printer::Logs(_) => {}
         }
     }
 
-    /// Appends the line of an event.
-    fn push(&mut self, event: EventView<'_>, out: &mut String) -> anyhow::Result<()> {
+    /// Appends the line of an event; false if the event ends no line.
+    fn push(&mut self, event: EventView<'_>, out: &mut String) -> anyhow::Result<bool> {
         match self {
+            Printer::Logs(logs) => match logs.line(event) {
+                Some(text) => out.push_str(&text),
+                None => return Ok(false),
+            },
             Printer::Text(lines) => lines.push(event, out),
             Printer::Records(lines, records) => match records.lines(event) {
                 Some(text) => out.push_str(&text),
@@ -363,7 +404,7 @@ impl Printer {
                 out.push_str(&escape::json(&serde_json::to_string(&object)?));
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

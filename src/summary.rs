@@ -1,8 +1,9 @@
 //! `ctrace summary`: what happened how often, in the tables of `strace -c`, `aureport` and `docker events`.
 //!
 //! The tables are SQL over the case, so that they count what `ctrace query` counts; this file holds the statements'
-//! order and how they are printed, [`tables`] the statements.
+//! order and how they are printed, [`tables`] and [`audit`] the statements.
 
+mod audit;
 mod tables;
 
 use std::io::Write;
@@ -16,7 +17,8 @@ use serde_json::{Map, Value};
 use crate::query::{coded, open};
 use crate::read::Resolve;
 use crate::{exit, output};
-use tables::{Audit, By, Table};
+use audit::Audit;
+use tables::{By, Table};
 
 /// Arguments of `ctrace summary`.
 #[derive(clap::Args)]

@@ -21,7 +21,7 @@ pub(crate) struct Args {
     /// Case folder or segment file
     case: PathBuf,
     /// Show the processes that there were at this time (2026-11-21T10:11:12Z, or seconds since 1970)
-    #[arg(long, value_name = "TIME", value_parser = when::time)]
+    #[arg(long, value_name = "TIME", value_parser = when::time, allow_hyphen_values = true)]
     at: Option<u64>,
     /// Show only processes with this id and their descendants
     #[arg(long, value_name = "N")]

@@ -132,7 +132,7 @@ fn spec(schema: &Schema, id: EventType, data: bool) -> SyscallSpec {
 }
 
 fn opens_file(name: &str) -> bool {
-    name.starts_with("open") || matches!(name, "creat" | "memfd_create" | "pidfd_getfd" | "fsmount")
+    name.starts_with("open") || matches!(name, "creat" | "memfd_create" | "pidfd_getfd" | "fsmount" | "mq_open")
 }
 
 /// Of data only plain buffers are read, no vectors and messages.

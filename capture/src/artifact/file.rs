@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 use super::ticks::is_past;
 use super::{Executed, How};
@@ -184,6 +184,7 @@ impl Executed {
         if opened.through_process && self.still_runs(&opened.file) {
             return Proof::Same;
         }
+        wait_for_writer(&opened.file);
         if self.matches(&opened.file) != Some(opened.size) {
             return self.touched(opened);
         }
@@ -256,6 +257,15 @@ pub(super) fn file_system(file: &File) -> Option<u32> {
     let asked = unsafe { libc::fstatfs(file.as_raw_fd(), &raw mut about) };
     // The kernel's numbers have 32 bits.
     (asked == 0).then_some(about.f_type as u32)
+}
+
+/// Waits until nobody is changing a file. Cutting it takes effect before its times show it, and whoever reads in between
+/// finds an empty file that seems to be the old one. Both are done under the inode's lock, which looking for data takes
+/// too (ext4, tmpfs, overlays of them) or reading (XFS); where neither does (btrfs) the times change first.
+fn wait_for_writer(file: &File) {
+    // SAFETY: no pointers are passed.
+    unsafe { libc::lseek(file.as_raw_fd(), 0, libc::SEEK_DATA) };
+    let _ = file.read_at(&mut [0], 0);
 }
 
 /// Whether a link of /proc shows a path, also if that is not there any more.

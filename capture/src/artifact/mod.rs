@@ -10,7 +10,8 @@
 //! written twice within one tick of the kernel's clock has the same times. So either that clock had ticked since the last
 //! change when the file was executed ([`ticks`]), or the file must still be running when it was read, since the kernel
 //! lets nobody write a file that runs. Files in memory (`memfd_create`) are the exception to that last rule, and are
-//! marked. Scripts anybody may write while they run: for them only the first proof holds.
+//! marked. Scripts anybody may write while they run: for them only the first proof holds. It does not see what is written
+//! through a mapping whose pages were written before and are still on their way to the disk.
 
 mod bpf;
 mod file;

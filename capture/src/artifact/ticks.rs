@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 
 use ctrace_trace::artifact::UNSTAMPED_NS;
 
+/// The least that file systems keep of the time of a change.
+const SECOND_NS: u64 = 1_000_000_000;
 /// Readings that are kept; at one for each turn of the recorder they reach back some seconds.
 const KEPT: usize = 512;
 
@@ -55,10 +57,10 @@ pub(super) fn stamp_now() -> u64 {
 /// A file system may keep less of a time than the clock tells: a round number may stand for all times up to the next one.
 pub(super) fn is_past(ctime: u64, stamp: u64) -> bool {
     let mut step = 1_u64;
-    while step < 2_000_000_000 && ctime.is_multiple_of(step * 10) {
+    while step < SECOND_NS && ctime.is_multiple_of(step * 10) {
         step *= 10;
     }
-    ctime.saturating_add(step.min(2_000_000_000)) <= stamp
+    ctime.saturating_add(step) <= stamp
 }
 
 #[cfg(test)]
@@ -76,7 +78,7 @@ mod tests {
         let millisecond = 1_700_000_000_123_000_000;
         assert!(is_past(millisecond, millisecond + 1_000_000) && !is_past(millisecond, millisecond + 999_999));
         let second = 1_700_000_001_000_000_000;
-        assert!(is_past(second, second + 2_000_000_000) && !is_past(second, second + 1_500_000_000));
+        assert!(is_past(second, second + 1_000_000_000) && !is_past(second, second + 900_000_000));
     }
 
     #[test]

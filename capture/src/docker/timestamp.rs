@@ -3,12 +3,7 @@
 /// Reads `2026-11-20T23:16:09.742829608Z` or the same with `+01:00`. `None` when it is not of this form or lies before
 /// 1970, as Go's zero time `0001-01-01T00:00:00Z` ("never") does.
 pub fn parse_rfc3339(text: &str) -> Option<u64> {
-    let (date, rest) = text.split_once('T')?;
-    let zone_at = rest.find(['Z', '+', '-'])?;
-    let (clock, zone) = rest.split_at_checked(zone_at)?;
-    let [year, month, day] = numbers(date, '-')?;
-    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
-    let [hour, minute, second] = numbers(clock, ':')?;
+    let ([year, month, day, hour, minute, second], fraction, zone) = padded(text).or_else(|| split(text))?;
     let in_range = (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60 && second <= 60;
     if !in_range || year > 9999 {
         return None;
@@ -16,6 +11,47 @@ pub fn parse_rfc3339(text: &str) -> Option<u64> {
     let seconds = days_since_epoch(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
     let seconds = u64::try_from(seconds - zone_offset(zone)?).ok()?;
     seconds.checked_mul(1_000_000_000)?.checked_add(nanoseconds(fraction)?)
+}
+
+/// Year to second, fraction, zone.
+type Parts<'a> = ([i64; 6], &'a str, &'a str);
+
+/// A time whose numbers have all their digits: what logs are full of.
+fn padded(text: &str) -> Option<Parts<'_>> {
+    let head: &[u8; 19] = text.as_bytes().first_chunk()?;
+    let separators = [head[4], head[7], head[10], head[13], head[16]];
+    if separators != *b"--T::" {
+        return None;
+    }
+    let number = |at: usize, digits: usize| {
+        let mut all = head.iter().skip(at).take(digits);
+        all.try_fold(0, |n, b| b.is_ascii_digit().then(|| n * 10 + i64::from(b - b'0')))
+    };
+    let numbers = [
+        number(0, 4)?,
+        number(5, 2)?,
+        number(8, 2)?,
+        number(11, 2)?,
+        number(14, 2)?,
+        number(17, 2)?,
+    ];
+    let rest = text.get(19..)?;
+    let (fraction, zone) = match rest.strip_prefix('.') {
+        Some(rest) => rest.split_at_checked(rest.bytes().take_while(u8::is_ascii_digit).count())?,
+        None => ("", rest),
+    };
+    zone.starts_with(['Z', '+', '-']).then_some((numbers, fraction, zone))
+}
+
+/// Any other.
+fn split(text: &str) -> Option<Parts<'_>> {
+    let (date, rest) = text.split_once('T')?;
+    let zone_at = rest.find(['Z', '+', '-'])?;
+    let (clock, zone) = rest.split_at_checked(zone_at)?;
+    let [year, month, day] = numbers(date, '-')?;
+    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
+    let [hour, minute, second] = numbers(clock, ':')?;
+    Some(([year, month, day, hour, minute, second], fraction, zone))
 }
 
 /// Three unsigned decimal numbers.
@@ -83,7 +119,9 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(parse_rfc3339(text), expected, "{text}");
+            assert!(padded(text).is_none_or(|parts| split(text) == Some(parts)), "{text}");
         }
+        assert_eq!(parse_rfc3339("2026-1-2T3:4:5Z"), parse_rfc3339("2026-01-02T03:04:05Z"));
     }
 
     #[test]

@@ -144,21 +144,28 @@ struct Scan {
 
 impl Scan {
     fn read(&mut self, text: &[u8]) {
-        for byte in text {
-            if self.in_string {
-                match byte {
-                    _ if self.is_escaped => self.is_escaped = false,
-                    b'\\' => self.is_escaped = true,
-                    b'"' => self.in_string = false,
-                    _ => {}
-                }
-            } else {
+        let mut rest = text;
+        while let Some((byte, after)) = rest.split_first() {
+            if !self.in_string {
                 match byte {
                     b'"' => self.in_string = true,
                     b'{' | b'[' => self.depth += 1,
                     b'}' | b']' => self.depth -= 1,
                     _ => {}
                 }
+                rest = after;
+            } else if self.is_escaped {
+                self.is_escaped = false;
+                rest = after;
+            } else {
+                // Most of a record is text.
+                let at = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+                match rest.get(at) {
+                    Some(b'"') => self.in_string = false,
+                    Some(_) => self.is_escaped = true,
+                    None => {}
+                }
+                rest = rest.get(at + 1..).unwrap_or_default();
             }
         }
     }

@@ -25,17 +25,32 @@ pub(super) fn each(
     let mut text = Vec::new();
     let mut number = 0;
     loop {
-        text.clear();
-        let offset = input.offset();
         number += 1;
-        let origin = sink.origin(offset, number);
-        match input.line(&mut text, MAX_LINE)? {
-            None => break,
-            Some(_) if text.trim_ascii().is_empty() => {}
-            Some(true) => take(Line { origin, text: &text }, sink)?,
-            Some(false) => {
-                sink.bad(origin, 0, "a line longer than 16 MiB", &text)?;
-                text = Vec::new();
+        let origin = sink.origin(input.offset(), number);
+        // Nearly every line lies whole in what was read, and need not be copied.
+        let piece = input.fill()?;
+        let taken = match memchr::memchr(b'\n', piece).and_then(|end| piece.get(..end)) {
+            Some(line) => {
+                let text = line.strip_suffix(b"\r").unwrap_or(line);
+                if !is_blank(text) {
+                    take(Line { origin, text }, sink)?;
+                }
+                line.len() + 1
+            }
+            None => 0,
+        };
+        if taken > 0 {
+            input.consume(taken);
+        } else {
+            text.clear();
+            match input.line(&mut text, MAX_LINE)? {
+                None => break,
+                Some(_) if is_blank(&text) => {}
+                Some(true) => take(Line { origin, text: &text }, sink)?,
+                Some(false) => {
+                    sink.bad(origin, 0, "a line longer than 16 MiB", &text)?;
+                    text = Vec::new();
+                }
             }
         }
         if number.is_multiple_of(TOLD_EVERY) {
@@ -49,6 +64,10 @@ pub(super) fn each(
             reason: reason.to_owned(),
         },
     })
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(u8::is_ascii_whitespace)
 }
 
 /// The lines at the beginning of a file that are whole and not empty; of a file of one line without an end, that.

@@ -15,7 +15,6 @@ mod messages;
 mod order;
 mod output;
 mod scope;
-mod scripts;
 mod share;
 mod shed;
 mod sources;
@@ -133,13 +132,14 @@ pub struct Outcome {
     pub late: u64,
 }
 
-/// Records until the command ends, the time is over, or `stop` is set.
+/// Records until the command ends, the time is over, or `stop` is set. What records is asked for when the sources are
+/// open.
 ///
 /// # Errors
 /// Where there is nothing to record, or the case cannot be begun. What goes wrong later is in the outcome.
 pub fn record(
     args: &RecordArgs,
-    tool: Tool,
+    tool: impl FnOnce() -> Tool,
     stop: &AtomicBool,
     notice: &mut dyn FnMut(Notice<'_>),
 ) -> Result<Outcome, RecordError> {
@@ -154,7 +154,7 @@ pub fn record(
     }
     let missing = sources.syscalls.as_ref().map_or(&[][..], |s| s.missing());
     missing.iter().for_each(|m| notice(Notice::Missing(&m.to_string())));
-    let mut recorder = Recorder::new(args, tool, sources)?;
+    let mut recorder = Recorder::new(args, tool(), sources)?;
     recorder.start(began);
     notice(Notice::Ready(&recorder.sources.names()));
     let command = match Observed::start(&args.command) {

@@ -135,7 +135,7 @@ fn descriptors(name: &str) -> Option<Action> {
         "userfaultfd" => Anonymous(FdKind::UserFault, "anon_inode:[userfaultfd]", Flags::Arg(0)),
         "io_uring_setup" => Anonymous(FdKind::IoUring, "anon_inode:[io_uring]", CLOEXEC),
         "bpf" => Bpf,
-        "pidfd_getfd" => Opaque(CLOEXEC),
+        "pidfd_getfd" | "mq_open" => Opaque(CLOEXEC),
         "fsmount" => Opaque(Flags::LowBit(1)),
         "perf_event_open" => Anonymous(FdKind::Unknown, "anon_inode:[perf_event]", Flags::Bit3(4)),
         "landlock_create_ruleset" => Anonymous(FdKind::Unknown, "anon_inode:[landlock-ruleset]", CLOEXEC),

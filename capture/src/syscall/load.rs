@@ -89,6 +89,7 @@ pub(super) fn open(config: &Config, meanwhile: impl FnOnce()) -> Result<SyscallS
     let priority = RingBuf::try_from(take(&mut programs, "PRIO")?).map_err(refused)?;
     let bulk = RingBuf::try_from(take(&mut programs, "BULK")?).map_err(refused)?;
     let (others, syscalls) = attach::needed(config, io_uring);
+    attach::load_all(&mut programs, &[&others[..], &syscalls].concat(), &btf);
     attach::attach_all(&mut programs, &others, &btf, &mut missing)?;
     // Between the two: new processes are followed already, and no syscall of an old one is judged too early.
     meanwhile();

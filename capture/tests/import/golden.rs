@@ -2,11 +2,14 @@
 //!
 //! `CTRACE_BLESS=1` writes the expectations anew.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use ctrace_capture::import::IMPORTERS;
 use ctrace_trace::case::{Case, verify};
 
+use crate::capture::story;
 use crate::imported::{Imported, import_file, try_import_as};
 
 /// Samples with the format that they must be taken for.
@@ -22,6 +25,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("k8s-audit.jsonl", "k8s-audit"),
     ("laurel.jsonl", "laurel"),
     ("laurel-raw.jsonl", "laurel"),
+    ("story.scap", "scap"),
     ("strace.log", "strace"),
     ("syslog.log", "syslog"),
     ("syslog-5424.log", "syslog"),
@@ -84,6 +88,50 @@ fn describe(imported: &Imported) -> String {
         }
     }
     out
+}
+
+/// The sample of captures is made by the tests of captures.
+#[test]
+fn the_capture_is_the_story() {
+    let (path, story) = (folder().join("story.scap"), story(false, 0x216, 9).bytes);
+    if std::env::var_os("CTRACE_BLESS").is_some() {
+        std::fs::write(&path, &story).expect("written");
+    }
+    assert!(
+        std::fs::read(&path).expect("sample") == story,
+        "CTRACE_BLESS=1 if this is meant"
+    );
+}
+
+/// Every importer has a sample with what becomes of it, and the page of formats says what it is, what is kept and what is
+/// lost.
+#[test]
+fn every_importer_has_a_sample_and_a_place_in_the_page() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/formats.md");
+    let page = std::fs::read_to_string(page).expect("the page");
+    let rows: Vec<&str> = page
+        .lines()
+        .filter_map(|l| l.strip_prefix("| `")?.split_once('`').map(|(name, _)| name))
+        .collect();
+    let names: Vec<&str> = IMPORTERS.iter().map(|i| i.name()).collect();
+    let sorted = |list: &[&str]| list.iter().map(|n| (*n).to_owned()).collect::<BTreeSet<String>>();
+    assert_eq!(sorted(&rows), sorted(&names), "rows of the table");
+    assert_eq!(rows.len(), names.len());
+    let headings: Vec<&str> = page.lines().filter_map(|l| l.strip_prefix("## ")).collect();
+    for name in names {
+        assert!(
+            SAMPLES.iter().any(|(_, format)| *format == name),
+            "{name} has no sample"
+        );
+        let told = headings
+            .iter()
+            .flat_map(|h| h.split([',', ' ']))
+            .any(|word| word == name);
+        assert!(told, "nothing says what is kept and lost of {name}");
+    }
+    for (name, _) in SAMPLES {
+        assert!(folder().join(format!("{name}.expected")).is_file(), "{name}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ctrace_trace::catalogue::Value;
 
-use super::correlation::Measure;
+use super::correlation::{BOUND_UNIT, Measure};
 use crate::alert::{Alert, Said, Values};
 use crate::condition::Operator;
 use crate::shown::{Page, Shown};
@@ -332,7 +332,7 @@ impl Resolved {
     /// Whether a fraction satisfies the conditions.
     fn takes(&self, value: i128, per: i128) -> bool {
         self.conditions.iter().all(|(op, n)| {
-            let wanted = n * per;
+            let (value, wanted) = (value * BOUND_UNIT, n * per);
             match op {
                 Operator::Gt => value > wanted,
                 Operator::Ge => value >= wanted,

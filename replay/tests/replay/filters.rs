@@ -78,6 +78,10 @@ fn conditions_select_events() {
         ("proc.name regex c{1}at and evt.type=execve", &["execve cat <NA>"]),
         ("fd.name regex \"{1\"", &[]),
         ("evt.buffer = \"a\\x00b\"", &[]),
+        (
+            "evt.hostname exists and evt.type=execve and proc.name=x",
+            &["execve x <NA>"],
+        ),
         // Names that Falco knows and nothing here makes.
         ("evt.type in (fcntl64, send, page_fault_user)", &[]),
         ("syscall.type = nothing_at_all", &[]),

@@ -423,7 +423,7 @@ fn what_is_refused() {
     );
     assert!(wrong(&sel("Image|re|i|cidr: 'a'")).contains("cannot stand together"));
     assert!(wrong(&sel("Image|i: 'a'")).contains("stands only after re"));
-    assert!(wrong(&sel("ProcessId|lt: many")).contains("'many' is no whole number"));
+    assert!(wrong(&sel("ProcessId|lt: many")).contains("'many' is no number"));
     assert!(wrong(&sel("Image|exists: maybe")).contains("exists takes true or false"));
     assert!(wrong(&sel("Image|base64: 'a*'")).contains("wildcards cannot be encoded"));
     let text = rule(

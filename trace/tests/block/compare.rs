@@ -23,6 +23,12 @@ fn assert_event(view: EventView<'_>, event: &OwnedEvent) {
     assert_eq!(view.ret(), event.ret, "{what}");
     assert_eq!(view.fd_num(), event.fd_num.map(i64::from), "{what}");
     assert_eq!(view.data(), event.data, "{what}");
+    let origin = view.origin().map(|o| (o.file, o.offset, o.line));
+    let expected = event
+        .origin
+        .as_ref()
+        .map(|(file, offset, line)| (&file.name[..], *offset, *line));
+    assert_eq!(origin, expected, "{what}");
     for (slot, arg) in event.args.iter().enumerate() {
         assert_eq!(view.arg(slot), arg.borrow(), "argument {slot} of {what}");
     }

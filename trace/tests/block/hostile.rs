@@ -189,6 +189,7 @@ fn look_at_everything(block: &Decoded) {
             event.fd_num(),
             event.data(),
             event.context(),
+            event.origin(),
         ));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ctrace_trace::block::{BlockBuilder, Compressor, EncodedBlock};
 use ctrace_trace::container::{Container, Mount};
-use ctrace_trace::event::{Arg, Event, EventType, Source};
+use ctrace_trace::event::{Arg, Event, EventType, Origin, OriginFile, Source};
 use ctrace_trace::fd::{FdEntry, FdKind, Role, Socket};
 use ctrace_trace::process::{Namespaces, ProcessImage};
 use ctrace_trace::schema::{EventSpec, FdUse, NameSet, Param, ParamKind, Schema};
@@ -94,6 +94,8 @@ pub(crate) fn schema(types: usize, chance: &mut Chance) -> Arc<Schema> {
 pub(crate) struct World {
     pub(crate) images: Vec<Arc<ProcessImage>>,
     pub(crate) fds: Vec<Arc<FdEntry>>,
+    /// Files that events were imported from.
+    files: Vec<Arc<OriginFile>>,
 }
 
 impl World {
@@ -109,7 +111,12 @@ impl World {
         let twin = Arc::new((*containers[0]).clone());
         images.push(Arc::new(image(999, None, Some(twin), chance)));
         let fds = (0..80).map(|id| Arc::new(fd(id + 1, chance))).collect();
-        World { images, fds }
+        let file = |id, chance: &mut Chance| OriginFile {
+            id,
+            name: chance.bytes(),
+        };
+        let files = (1..5).map(|id| Arc::new(file(id, chance))).collect();
+        World { images, fds, files }
     }
 }
 
@@ -246,6 +253,8 @@ pub(crate) struct OwnedEvent {
     pub(crate) fd: Option<Arc<FdEntry>>,
     pub(crate) args: Vec<OwnedArg>,
     pub(crate) data: Vec<u8>,
+    /// File, offset and line.
+    pub(crate) origin: Option<(Arc<OriginFile>, u64, u64)>,
 }
 
 impl OwnedEvent {
@@ -263,7 +272,12 @@ impl OwnedEvent {
             args: &args,
             data: &self.data,
         };
-        builder.push(&event).expect("the event fits its schema");
+        let origin = self.origin.as_ref().map(|(file, offset, line)| Origin {
+            file,
+            offset: *offset,
+            line: *line,
+        });
+        builder.push_from(&event, origin).expect("the event fits its schema");
     }
 }
 
@@ -298,6 +312,17 @@ fn event(schema: &Schema, world: &World, ts: &mut u64, c: &mut Chance) -> OwnedE
         fd,
         args,
         data: if c.below(6) == 0 { c.bytes() } else { Vec::new() },
+        origin: (c.below(4) > 0).then(|| origin(world, *ts, c)),
+    }
+}
+
+/// Mostly a little behind the one before.
+fn origin(world: &World, ts: u64, c: &mut Chance) -> (Arc<OriginFile>, u64, u64) {
+    let file = c.pick(&world.files).clone();
+    match c.below(20) {
+        0 => (file, c.next(), c.next()),
+        1 => (file, 0, 0),
+        _ => (file, ts >> 22, ts >> 30 & 0xFFFF),
     }
 }
 

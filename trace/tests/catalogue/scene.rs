@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ctrace_trace::block::decoded::Decoded;
 use ctrace_trace::block::{BlockBuilder, Compressor, Decoder, EncodedBlock, Need};
 use ctrace_trace::container::{Container, Mount};
-use ctrace_trace::event::{Arg, Event, EventType};
+use ctrace_trace::event::{Arg, Event, EventType, Origin, OriginFile};
 use ctrace_trace::fd::{FdEntry, FdKind, Role, Socket};
 use ctrace_trace::process::{ProcessImage, exe_flag};
 use ctrace_trace::schema::Schema;
@@ -63,6 +63,7 @@ impl Scene {
 
     pub(crate) fn decode(&self, need: Need) -> Decoded {
         let mut out = Decoded::default();
+        out.host.push_str("shop-1");
         Decoder::new()
             .decode(&self.block.head, &self.block.body, &self.schema, need, &mut out)
             .expect("just coded");
@@ -112,7 +113,17 @@ impl Owned<'_> {
             args: &args,
             data: self.data,
         };
-        builder.push(&event).expect("the block has room");
+        let file = Arc::new(OriginFile {
+            id: 1,
+            name: b"audit.log".to_vec(),
+        });
+        // As if what is audit's had been imported.
+        let origin = (self.kind == EventType::AUDIT).then_some(Origin {
+            file: &file,
+            offset: 4096,
+            line: 17,
+        });
+        builder.push_from(&event, origin).expect("the block has room");
     }
 }
 
