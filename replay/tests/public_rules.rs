@@ -113,7 +113,7 @@ fn yaml_files(folder: &Path, out: &mut Vec<PathBuf>) {
     for path in paths {
         if path.is_dir() {
             yaml_files(&path, out);
-        } else if path.extension().is_some_and(|e| e == "yml") {
+        } else if path.extension().is_some_and(|e| e == "yml" || e == "yaml") {
             out.push(path);
         }
     }
