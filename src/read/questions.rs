@@ -169,7 +169,7 @@ impl Questions {
                 .map_or_else(|_| String::new(), |n| format!(" or audit.auid = {n}"));
             format!("({of_process}{of_record})")
         };
-        let docker = DOCKER_KEYS.iter().map(|(key, name)| self.docker(*key, name));
+        let docker = DOCKER_KEYS.iter().map(|(key, _)| self.docker(*key));
         let audit_type = |name: &String| match name.as_str() {
             "ALL" => "evt.type = audit".to_owned(),
             name => format!("audit.type = {}", quoted(name)),
@@ -191,7 +191,7 @@ impl Questions {
         .collect()
     }
 
-    fn docker(&self, key: DockerKey, name: &str) -> Option<String> {
+    fn docker(&self, key: DockerKey) -> Option<String> {
         let values = self.docker.iter().filter(|(k, _)| *k == key);
         if key == DockerKey::Label {
             let labels: Vec<String> = values.map(|(_, value)| label(value)).collect();
@@ -214,10 +214,8 @@ impl Questions {
                     )
                 }
                 DockerKey::Scope => format!("docker.scope = {text}"),
-                // The engine takes the beginning of a name or an id.
-                _ => format!(
-                    "(docker.type = {name} and (docker.name startswith {text} or docker.actor.id startswith {text}))"
-                ),
+                // The engine takes the beginning of a name or an id, of whatever is called so.
+                _ => format!("docker.name startswith {text} or docker.actor.id startswith {text}"),
             }
         }))
     }

@@ -5,8 +5,9 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use ctrace_skip::{shared, skip};
+use ctrace_skip::{is_root, shared, skip, variable};
 use serde_json::Value;
 
 use crate::cases::sample;
@@ -107,6 +108,75 @@ fn audit_log(name: &str, folder: &Path) -> Option<PathBuf> {
     let path = folder.join("audit.log");
     fs::write(&path, text).expect("written");
     Some(path)
+}
+
+/// Numbers of the events that a query of ausearch finds.
+fn ausearch(log: &Path, query: &str) -> Option<BTreeSet<u64>> {
+    let begin = ["-if".as_ref(), log.as_os_str(), "--raw".as_ref()];
+    let args: Vec<&OsStr> = begin.into_iter().chain(query.split(' ').map(OsStr::new)).collect();
+    let text = other("ausearch", &args)?;
+    let serial = |line: &str| {
+        line.split_once("msg=audit(")?
+            .1
+            .split_once(')')?
+            .0
+            .split_once(':')?
+            .1
+            .parse()
+            .ok()
+    };
+    Some(text.lines().filter_map(serial).collect())
+}
+
+#[test]
+fn options_find_what_ausearch_finds() {
+    let name = "options_find_what_ausearch_finds";
+    let folder = folder();
+    let Some(log) = audit_log(name, folder.path()) else {
+        return;
+    };
+    let case = folder.path().join("case");
+    import(&log, &case);
+    let mut found = 0;
+    for (query, args) in [
+        ("-m USER_CMD", &["--audit-type", "USER_CMD"][..]),
+        (
+            "-m USER_CMD,USER_AUTH,ANOM_ABEND",
+            &["--audit-type=USER_CMD,USER_AUTH", "--audit-type=ANOM_ABEND"],
+        ),
+        ("-m ALL", &["--audit-type=ALL"]),
+        ("-a 3177", &["--audit-event=3177"]),
+        ("-k docker-daemon", &["--key=docker-daemon"]),
+        ("-p 18345", &["--pid=18345"]),
+        ("-ul 1000", &["--loginuid=1000"]),
+        ("-ul -1", &["--loginuid=-1"]),
+        ("-f /srv/lab-renamed", &["--file=/srv/lab-renamed"]),
+        ("-sv no", &["--success=no"]),
+        ("-sv yes", &["--success=yes"]),
+        ("-sc connect", &["audit.syscall=connect"]),
+        ("-x /usr/bin/sudo", &["audit.exe contains /usr/bin/sudo"]),
+        ("-tm ssh", &["audit.field[terminal] contains ssh"]),
+        ("-e -13", &["audit.field[exit]=-13"]),
+        ("-hn 203.0.113.9", &["audit.field[addr]=203.0.113.9"]),
+        (
+            "-sv no -k net -ul 1000",
+            &["--success=no", "--key=net", "--loginuid=1000"],
+        ),
+        (
+            "-ts 11/20/26 23:21:20 -te 11/20/26 23:21:21",
+            &["--since=11/20/26 23:21:20", "--until=11/20/26 23:21:21.999"],
+        ),
+    ] {
+        let Some(theirs) = ausearch(&log, query) else {
+            return skip(name, "ausearch is not installed");
+        };
+        let shown = lines(&case, &[&["-p", "%audit.serial"], args].concat());
+        let ours: BTreeSet<u64> = shown.iter().filter_map(|l| l.parse().ok()).collect();
+        assert!(!ours.is_empty(), "{query}");
+        assert_eq!(ours, theirs, "{query}");
+        found += ours.len();
+    }
+    assert!(found > 3000, "{found}");
 }
 
 /// The rows of a summary of aureport: how often, and what.
@@ -305,6 +375,107 @@ fn lines_of_containers_are_whole_and_alone() {
 fn container_log() -> PathBuf {
     let id = "c0ffee0123456789abcdef0123456789abcdef0123456789abcdefaabbccddee";
     project(&format!("capture/tests/import/samples/{id}-json.log"))
+}
+
+/// What docker prints, on both outputs, line by line.
+fn docker(host: &str, args: &[&str]) -> Vec<String> {
+    let out = Command::new("docker")
+        .args(["-H", host])
+        .args(args)
+        .output()
+        .expect("docker starts");
+    assert!(
+        out.status.success(),
+        "{args:?}: {}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    let text = [out.stdout, out.stderr].map(|t| String::from_utf8(t).expect("UTF-8"));
+    let mut lines: Vec<String> = text.iter().flat_map(|t| t.lines()).map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn live_filters_and_lines_are_those_of_docker_needs_root_docker() {
+    const TEST: &str = "live_filters_and_lines_are_those_of_docker_needs_root_docker";
+    let (true, Some(host)) = (is_root(TEST), variable(TEST, "CTRACE_TEST_DOCKER")) else {
+        return;
+    };
+    // Beginnings of names are asked for, which no other test has.
+    let name = format!("habits-{}", std::process::id());
+    let (first, second) = (format!("{name}-1"), format!("{name}-2"));
+    let label = format!("habits={name}");
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs();
+    let since = now().to_string();
+    let image = "ctrace-lab/busybox";
+    let script = "echo out; echo err >&2; printf part";
+    docker(
+        &host,
+        &[
+            "run",
+            "--pull=never",
+            "--name",
+            &first,
+            "--label",
+            &label,
+            image,
+            "sh",
+            "-c",
+            script,
+        ],
+    );
+    docker(&host, &["create", "--pull=never", "--name", &second, image, "true"]);
+    docker(&host, &["volume", "create", &name]);
+    let shown = docker(&host, &["logs", "-t", &first]);
+    let path = docker(&host, &["inspect", "--format", "{{.LogPath}}", &first]);
+    let folder = folder();
+    let logs = folder.path().join("logs");
+    import(Path::new(&path[0]), &logs);
+    docker(&host, &["rm", &first, &second]);
+    docker(&host, &["volume", "rm", &name]);
+    let mut ours = lines(&logs, &["--logs", "-t"]);
+    ours.sort();
+    assert_eq!(ours.len(), 3);
+    assert_eq!(ours, shown);
+
+    let until = (now() + 1).to_string();
+    let span = ["events", "--since", &since, "--until", &until];
+    let mine = format!("container={name}");
+    let filters = [
+        vec![mine.clone()],
+        vec![format!("container={first}")],
+        vec![mine.clone(), format!("image={image}")],
+        vec![mine.clone(), "image=ctrace-lab".to_owned()],
+        vec![mine.clone(), "event=die".to_owned(), "event=create".to_owned()],
+        vec![mine, "type=container".to_owned(), "label=habits".to_owned()],
+        vec![format!("label={label}")],
+        vec![format!("volume={name}")],
+        vec![format!("volume={name}"), "scope=local".to_owned()],
+        vec![format!("network={name}")],
+    ];
+    let asked: Vec<Vec<String>> = filters
+        .iter()
+        .map(|filter| {
+            let filter = filter.iter().flat_map(|f| ["--filter", f]);
+            let form = ["--format", "{{.TimeNano}}"];
+            docker(&host, &span.into_iter().chain(filter).chain(form).collect::<Vec<_>>())
+        })
+        .collect();
+    let all = docker(&host, &[&span[..], &["--format", "json"]].concat());
+    let (dump, case) = (folder.path().join("events.jsonl"), folder.path().join("case"));
+    fs::write(&dump, all.join("\n") + "\n").expect("written");
+    import(&dump, &case);
+    for (filter, theirs) in filters.iter().zip(asked) {
+        let filters: Vec<String> = filter.iter().map(|f| format!("--filter={f}")).collect();
+        let args: Vec<&str> = ["-p", "%evt.rawtime"]
+            .into_iter()
+            .chain(filters.iter().map(String::as_str))
+            .collect();
+        let mut ours = lines(&case, &args);
+        ours.sort();
+        assert_eq!(ours, theirs, "{filter:?}");
+    }
+    assert!(lines(&case, &[&format!("--filter=label={label}")]).len() >= 4);
 }
 
 /// Words of a command as a shell splits them.

@@ -166,6 +166,8 @@ fn questions_are_conditions() {
             &["--audit-type", "SYSCALL", "--audit-type=EXECVE"][..],
             "audit.type in (SYSCALL, EXECVE)",
         ),
+        (&["--audit-type=SYSCALL,EXECVE"], "audit.type in (SYSCALL, EXECVE)"),
+        (&["--audit-type=ALL"], "evt.type=audit"),
         (&["--key=watch"], "audit.key=watch"),
         (&["--success=no"], "evt.failed=true or audit.success=no"),
         (&["--success=yes"], "evt.failed=false or audit.success=yes"),
@@ -186,6 +188,9 @@ fn questions_are_conditions() {
             &["--filter=image=ctrace-lab/hosttools"],
             "docker.image startswith ctrace-lab/hosttools",
         ),
+        (&["--filter=container=we"], "docker.name startswith we"),
+        (&["--filter=label=exitCode=0"], "docker.attributes[exitCode]=0"),
+        (&["--filter=network=backnet"], "docker.name=backnet"),
         (
             &["--file=/etc/shadow"],
             "fd.name contains /etc/shadow or fs.path.name contains /etc/shadow or audit.raw contains /etc/shadow",
@@ -205,6 +210,17 @@ fn questions_are_conditions() {
             .code(2)
             .nothing()
             .contains("type, event")
+    );
+    assert!(
+        read(sample(), &["--filter=label=x]y"])
+            .code(2)
+            .nothing()
+            .contains("label=NAME")
+    );
+    let serial = &lines(&["-p", "%audit.serial", "-n1", "evt.type=audit"])[0];
+    assert_eq!(
+        numbers(&["--audit-event", &format!("{serial},999999999")]),
+        numbers(&[&format!("audit.serial={serial}")])
     );
 }
 
