@@ -20,6 +20,9 @@ pub(crate) const DAMAGED: u8 = 3;
 /// The environment refuses: no privilege, no kernel feature, no such file, disk full, no such store or cluster.
 pub(crate) const REFUSED: u8 = 4;
 
+/// Ctrl-C, as shells tell it of a process that the signal ended.
+pub(crate) const INTERRUPTED: u8 = 130;
+
 /// An error whose exit code is not [`REFUSED`].
 #[derive(Debug)]
 pub(crate) struct Coded {
@@ -48,6 +51,15 @@ pub(crate) fn usage(error: impl Into<anyhow::Error>) -> anyhow::Error {
 pub(crate) fn damaged(error: impl Into<anyhow::Error>) -> anyhow::Error {
     Coded {
         code: DAMAGED,
+        error: error.into(),
+    }
+    .into()
+}
+
+/// Gives an error the exit code of a process that Ctrl-C ended.
+pub(crate) fn interrupted(error: impl Into<anyhow::Error>) -> anyhow::Error {
+    Coded {
+        code: INTERRUPTED,
         error: error.into(),
     }
     .into()

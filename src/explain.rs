@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     };
     let mut out = output::stdout();
     if args.json {
-        writeln!(out, "{}", output::visible_json(&explanation.json().to_string()))?;
+        writeln!(out, "{}", escape::json(&explanation.json().to_string()))?;
     } else {
         for line in explanation.report(Some(&about)) {
             writeln!(out, "{}", escape::text(&line))?;

@@ -56,11 +56,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     };
     let mut out = output::stdout();
     if args.json {
-        writeln!(
-            out,
-            "{}",
-            output::visible_json(&serde_json::to_string_pretty(&facts.json())?)
-        )?;
+        writeln!(out, "{}", escape::json(&serde_json::to_string_pretty(&facts.json())?))?;
     } else {
         facts.text(&mut out, args.types)?;
     }

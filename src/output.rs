@@ -1,7 +1,5 @@
 //! What the subcommands share when they print: opening cases, messages, times, numbers.
 
-use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::io::{self, BufWriter, StdoutLock, Write};
 use std::path::Path;
 
@@ -48,25 +46,6 @@ fn is_no_case(problem: &Problem, path: &Path) -> bool {
     let called_so = path.extension().is_some_and(|e| e == "ctrace" || e == "open");
     let is_device = !path.is_dir() && !path.is_file();
     !called_so && problem.path == path && (problem.kind == ProblemKind::Foreign || is_device)
-}
-
-/// JSON with characters that act on a terminal or hide written as `\u` escapes: it says the same and is safe to show.
-pub(crate) fn visible_json(json: &str) -> Cow<'_, str> {
-    if !json.chars().any(escape::misleads) {
-        return Cow::Borrowed(json);
-    }
-    let mut out = String::with_capacity(json.len() + 16);
-    for c in json.chars() {
-        if escape::misleads(c) {
-            // Writing to a string cannot fail.
-            c.encode_utf16(&mut [0; 2])
-                .iter()
-                .for_each(|unit| _ = write!(out, "\\u{unit:04x}"));
-        } else {
-            out.push(c);
-        }
-    }
-    Cow::Owned(out)
 }
 
 /// One thread per CPU that this process may use.
@@ -150,19 +129,6 @@ pub(crate) fn table(out: &mut impl Write, indent: &str, rows: &[Vec<String>]) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn json_that_is_safe_says_the_same() {
-        let text = "a\u{202e}b\u{9b}\u{7f}\u{e0001}ü\u{1b}";
-        let json = serde_json::to_string(text).expect("serialises");
-        let visible = visible_json(&json);
-        assert!(
-            !visible.chars().any(|c| escape::misleads(c) || c.is_control()),
-            "{visible}"
-        );
-        assert_eq!(serde_json::from_str::<String>(&visible).expect("is JSON"), text);
-        assert!(visible.contains('ü'));
-    }
 
     #[test]
     fn lengths_of_time() {

@@ -31,13 +31,14 @@ impl Progress {
         self.bar.inc(events);
     }
 
-    /// Writes a line of results, with the bar out of its way.
-    pub(crate) fn line(&self, out: &mut impl Write, line: &str) -> io::Result<()> {
+    /// Ends a line of results and writes it, with the bar out of its way.
+    pub(crate) fn line(&self, out: &mut impl Write, line: &mut String) -> io::Result<()> {
+        line.push('\n');
         if !self.shared {
-            return writeln!(out, "{line}");
+            return out.write_all(line.as_bytes());
         }
         self.bar.suspend(|| {
-            writeln!(out, "{line}")?;
+            out.write_all(line.as_bytes())?;
             out.flush()
         })
     }

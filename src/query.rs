@@ -1,6 +1,7 @@
 //! `ctrace query`: SQL over a case or an export; one statement, a file of them, or a prompt.
 
 mod complete;
+mod interrupt;
 mod meta;
 mod pager;
 mod prompt;
@@ -124,6 +125,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     };
     match statements {
         Some(text) => {
+            if args.cluster.is_some() {
+                // Ended at once, this process would leave its work to the cluster.
+                interrupt::cancels(opened.session.canceller())?;
+            }
             for statement in meta::split(&text) {
                 shell.run(statement).map_err(coded)?;
             }
@@ -246,6 +251,7 @@ pub(crate) fn coded(error: QueryError) -> anyhow::Error {
         // Kept whole: a closed pipe is no failure.
         QueryError::Output(error) => error.into(),
         QueryError::Data(_) => exit::damaged(error),
+        QueryError::Cancelled => exit::interrupted(error),
         error if error.is_usage() => exit::usage(error),
         QueryError::NoTables(_) | QueryError::NotEmpty(_) => exit::usage(error),
         _ => error.into(),

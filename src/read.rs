@@ -1,15 +1,17 @@
 //! `ctrace read`: the events of a case, one a line.
 
+mod logs;
 mod questions;
 mod records;
 
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use ctrace_replay::{Diagnostics, Filter, Format};
+use ctrace_replay::{Diagnostics, Filter, Format, Lines};
 use ctrace_trace::block::Need;
 use ctrace_trace::block::decoded::{Decoded, EventView};
 use ctrace_trace::case::{Case, LateFacts};
@@ -22,6 +24,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::progress::Progress;
 use crate::{diagnosis, exit, output};
+use logs::Logs;
 use questions::Questions;
 use records::Records;
 
@@ -36,12 +39,19 @@ pub(crate) struct Args {
     case: PathBuf,
     /// Show only events for which this condition in Falco's language holds ("proc.name=cat and evt.type=openat")
     filter: Vec<String>,
-    /// What a line shows, with %fields ("%evt.time %proc.name %fd.name"); %12proc.name pads or cuts to 12 characters
+    /// What a line shows, with %fields ("%evt.time %proc.name %fd.name"); %12proc.name pads or cuts to 12 characters;
+    /// `c` (container) and `k` (kubernetes) are sysdig's formats
     #[arg(short = 'p', long = "print", value_name = "FORMAT", conflicts_with = "json")]
     format: Option<String>,
     /// One JSON object a line, with every field that the event has
-    #[arg(long)]
+    #[arg(short, long)]
     json: bool,
+    /// Show what containers wrote as `docker logs` does: the lines alone
+    #[arg(long, conflicts_with_all = ["format", "json", "interpret"])]
+    logs: bool,
+    /// With --logs: begin each line with its time
+    #[arg(short, long, requires = "logs")]
+    timestamps: bool,
     /// Show audit events record by record with what their fields mean, as `ausearch -i` does
     #[arg(long, conflicts_with_all = ["format", "json", "relative"])]
     interpret: bool,
@@ -118,8 +128,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
             .then(|| case.blocks().next().map_or(0, |b| b.head().base_ts)),
         color: args.color.is_wanted(),
     };
-    let mut problems = reading.run(&case, args.resolve)?;
-    while args.follow && reading.left > 0 && case.segments().iter().any(|s| s.is_open()) {
+    let is_open = |case: &Case| args.follow && case.segments().iter().any(|s| s.is_open());
+    let mut problems = reading.run(&case, args.resolve, is_open(&case))?;
+    while is_open(&case) && reading.left > 0 {
         thread::sleep(LOOK_AGAIN);
         let now = files(&args.case);
         if now == seen {
@@ -127,7 +138,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         }
         seen = now;
         case = Case::open(&args.case)?;
-        problems.extend(reading.run(&case, args.resolve)?);
+        problems.extend(reading.run(&case, args.resolve, is_open(&case))?);
     }
     problems.sort();
     problems.dedup();
@@ -148,7 +159,8 @@ fn files(case: &Path) -> Vec<(PathBuf, u64)> {
 impl Args {
     /// The condition, where there is one; `None` when it is wrong, which has then been told.
     fn filter(&self) -> Option<Option<Filter>> {
-        let text = self.questions.condition(&self.filter.join(" "));
+        let lines = self.logs.then_some(logs::CONDITION);
+        let text = self.questions.condition(&self.filter.join(" "), lines);
         if text.trim().is_empty() {
             return Some(None);
         }
@@ -162,12 +174,30 @@ impl Args {
         if self.json {
             return Some(Printer::Json(json_fields(), Records::default()));
         }
-        let text = self.format.as_deref().unwrap_or(DEFAULT_FORMAT);
+        if self.logs {
+            return checked("", Logs::new(self.timestamps)).map(Printer::Logs);
+        }
+        let text = self.format.as_deref().map_or(DEFAULT_FORMAT, known_format);
         let format = checked(text, Format::parse(text))?;
         Some(match self.interpret {
-            true => Printer::Records(format, Records::default()),
-            false => Printer::Text(format),
+            true => Printer::Records(format.lines(), Records::default()),
+            false => Printer::Text(format.lines()),
         })
+    }
+}
+
+/// sysdig's words for formats.
+fn known_format(text: &str) -> &str {
+    match text {
+        "c" | "container" => {
+            "*%evt.num %evt.outputtime %evt.cpu %container.name (%container.id) %proc.name (%thread.tid) %evt.dir \
+             %evt.type %evt.args"
+        }
+        "k" | "kubernetes" => {
+            "*%evt.num %evt.outputtime %evt.cpu %k8s.pod.name (%container.id) %proc.name (%thread.tid) %evt.dir \
+             %evt.type %evt.args"
+        }
+        other => other,
     }
 }
 
@@ -177,10 +207,12 @@ fn checked<T>(text: &str, parsed: Result<T, Diagnostics>) -> Option<T> {
 }
 
 enum Printer {
-    Text(Format),
+    Text(Lines),
     /// Records of audit events; other events as text.
-    Records(Format, Records),
+    Records(Lines, Records),
     Json(Vec<&'static Field>, Records),
+    /// Lines of containers.
+    Logs(Logs),
 }
 
 struct Reading {
@@ -200,7 +232,7 @@ struct Reading {
 
 impl Reading {
     /// Shows the events that were not looked at before.
-    fn run(&mut self, case: &Case, resolve: Resolve) -> anyhow::Result<Vec<Problem>> {
+    fn run(&mut self, case: &Case, resolve: Resolve, follow: bool) -> anyhow::Result<Vec<Problem>> {
         let mut out = output::stdout();
         let mut reader = BlockReader::new();
         let mut problems = Vec::new();
@@ -216,18 +248,22 @@ impl Reading {
         let late = (resolve == Resolve::Case).then(|| case.late_facts(output::threads()));
         problems.extend(late.iter().flat_map(|late| late.problems()).cloned());
         let mut tail = VecDeque::new();
+        let mut line = String::new();
         for block in blocks {
             if self.left == 0 {
                 break;
             }
             match self.block(&mut reader, block, late) {
                 Ok(Some((decoded, rows))) => {
+                    self.printer.begin();
                     for row in rows {
-                        let line = self.line(decoded.event(row as usize))?;
+                        if !self.line(decoded.event(row as usize), &mut line)? {
+                            continue;
+                        }
                         match self.tail {
-                            None => progress.line(&mut out, &line)?,
+                            None => progress.line(&mut out, &mut line)?,
                             Some(n) => {
-                                tail.push_back(line);
+                                tail.push_back(std::mem::take(&mut line));
                                 tail.drain(..tail.len().saturating_sub(n));
                             }
                         }
@@ -238,25 +274,34 @@ impl Reading {
             }
             progress.done(u64::from(block.head().events));
         }
-        for line in tail {
-            progress.line(&mut out, &line)?;
+        if let (Printer::Logs(logs), false) = (&self.printer, follow) {
+            tail.extend(logs.rest());
+        }
+        for mut line in tail {
+            progress.line(&mut out, &mut line)?;
         }
         out.flush()?;
         Ok(problems)
     }
 
-    fn line(&self, event: EventView<'_>) -> anyhow::Result<String> {
-        let mut line = self.printer.line(event)?;
+    /// Makes the line of an event in place of what is there; false if the event ends no line.
+    fn line(&mut self, event: EventView<'_>, line: &mut String) -> anyhow::Result<bool> {
+        line.clear();
+        let color = color(event).filter(|_| self.color);
+        if let Some(color) = color {
+            write!(line, "\x1b[{color}m")?;
+        }
         if let Some(begin) = self.begin {
             // What was recorded late, or by another source, may be older than the first event.
             let sign = if event.ts() < begin { '-' } else { '+' };
             let ns = event.ts().abs_diff(begin);
-            line = format!("{sign}{}.{:09} {line}", ns / 1_000_000_000, ns % 1_000_000_000);
+            write!(line, "{sign}{}.{:09} ", ns / 1_000_000_000, ns % 1_000_000_000)?;
         }
-        if let (true, Some(color)) = (self.color, color(event)) {
-            line = format!("\x1b[{color}m{line}\x1b[0m");
+        let ended = self.printer.push(event, line)?;
+        if color.is_some() {
+            line.push_str("\x1b[0m");
         }
-        Ok(line)
+        Ok(ended)
     }
 
     /// What a line takes.
@@ -327,21 +372,39 @@ fn resolved<'r>(block: &'r mut Decoded, late: Option<&LateFacts>) -> &'r Decoded
 impl Printer {
     fn need(&self) -> Need {
         match self {
-            Printer::Text(format) => format.needs(),
-            Printer::Records(format, _) => format.needs() | Need::KIND | Need::ARGS_HOT,
+            Printer::Text(lines) => lines.needs(),
+            Printer::Records(lines, _) => lines.needs() | Need::KIND | Need::ARGS_HOT,
             Printer::Json(..) => Need::ALL,
+            Printer::Logs(logs) => logs.need(),
         }
     }
 
-    fn line(&self, event: EventView<'_>) -> anyhow::Result<String> {
-        Ok(match self {
-            Printer::Text(format) => format.render(event),
-            Printer::Records(format, records) => records.lines(event).unwrap_or_else(|| format.render(event)),
+    /// Begins another block.
+    fn begin(&mut self) {
+        match self {
+            Printer::Text(lines) | Printer::Records(lines, _) => lines.begin(),
+            Printer::Json(..) | Printer::Logs(_) => {}
+        }
+    }
+
+    /// Appends the line of an event; false if the event ends no line.
+    fn push(&mut self, event: EventView<'_>, out: &mut String) -> anyhow::Result<bool> {
+        match self {
+            Printer::Logs(logs) => match logs.line(event) {
+                Some(text) => out.push_str(&text),
+                None => return Ok(false),
+            },
+            Printer::Text(lines) => lines.push(event, out),
+            Printer::Records(lines, records) => match records.lines(event) {
+                Some(text) => out.push_str(&text),
+                None => lines.push(event, out),
+            },
             Printer::Json(fields, records) => {
                 let object = object(event, fields, records);
-                output::visible_json(&serde_json::to_string(&object)?).into_owned()
+                out.push_str(&escape::json(&serde_json::to_string(&object)?));
             }
-        })
+        }
+        Ok(true)
     }
 }
 

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use ctrace_query::{ClusterAddress, Data, Session};
-use ctrace_replay::{Alert, AlertDigest, Engine, Extras, Fate, Options, RuleSet, Suppression, Triage, sources_of};
+use ctrace_replay::{
+    Alert, AlertDigest, Engine, Extras, Fate, Options, RuleSet, Shape, Suppression, Triage, sources_of,
+};
 use ctrace_trace::case::Case;
 use ctrace_trace::escape;
 
@@ -63,6 +65,11 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// How alerts are printed.
+    fn shape(&self) -> Shape {
+        if self.json { Shape::Json } else { Shape::Text }
+    }
+
     /// A session over an export.
     fn export(&self, export: Data, threads: usize) -> anyhow::Result<Session> {
         let only_cases = [
@@ -111,6 +118,7 @@ fn over_table(
         digest: None,
         progress: Progress::new(0),
         out: output::stdout(),
+        line: String::new(),
         written: Ok(()),
     };
     printing.triage.summary.idle = engine.idle(&table::sources(session)?);
@@ -154,9 +162,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         digest: args.certificate.as_ref().map(|_| AlertDigest::default()),
         progress: Progress::new(case.totals().events),
         out: output::stdout(),
+        line: String::new(),
         written: Ok(()),
     };
     printing.triage.summary.idle = engine.idle(&sources_of(&case));
+    let engine = match args.triage.summary {
+        true => engine,
+        false => engine.printing(args.shape()),
+    };
     let outcome = engine.replay(&case, &options, &mut |alert| printing.alert(alert));
     let summary = printing.finish()?;
     output::report(&outcome.problems);
@@ -212,6 +225,8 @@ struct Printing<'a> {
     digest: Option<AlertDigest>,
     progress: Progress,
     out: BufWriter<StdoutLock<'static>>,
+    /// The line that is being made.
+    line: String,
     written: io::Result<()>,
 }
 
@@ -246,22 +261,14 @@ impl<'a> Printing<'a> {
             Fate::Repeated | Fate::Limited => false,
         };
         if shown && !self.args.triage.summary && self.written.is_ok() {
-            let line = self.line(alert, fate);
-            self.written = self.progress.line(&mut self.out, &line);
-        }
-    }
-
-    /// An alert as it is printed. Names in it are hostile.
-    fn line(&self, alert: &Alert, fate: Fate) -> String {
-        let reason = triage::reason(self.suppressions, fate);
-        let extras = Extras {
-            ids: self.args.ids,
-            suppressed: reason.as_ref().map(|(reason, at)| (*reason, at.as_str())),
-        };
-        if self.args.json {
-            output::visible_json(&alert.json_with(extras)).into_owned()
-        } else {
-            escape::text(&alert.text_with(extras))
+            let reason = triage::reason(self.suppressions, fate);
+            let extras = Extras {
+                ids: self.args.ids,
+                suppressed: reason.as_ref().map(|(reason, at)| (*reason, at.as_str())),
+            };
+            self.line.clear();
+            alert.print(self.args.shape(), extras, &mut self.line);
+            self.written = self.progress.line(&mut self.out, &mut self.line);
         }
     }
 
@@ -274,12 +281,13 @@ impl<'a> Printing<'a> {
             digest,
             progress,
             mut out,
+            line: _,
             written,
         } = self;
         drop(progress);
         written?;
         if args.triage.summary && args.json {
-            writeln!(out, "{}", output::visible_json(&triage.summary.json().to_string()))?;
+            writeln!(out, "{}", escape::json(&triage.summary.json().to_string()))?;
         } else if args.triage.summary {
             triage::table(&mut out, &triage.summary)?;
         }

@@ -1,8 +1,9 @@
 //! `ctrace summary`: what happened how often, in the tables of `strace -c`, `aureport` and `docker events`.
 //!
 //! The tables are SQL over the case, so that they count what `ctrace query` counts; this file holds the statements'
-//! order and how they are printed, [`tables`] the statements.
+//! order and how they are printed, [`tables`] and [`audit`] the statements.
 
+mod audit;
 mod tables;
 
 use std::io::Write;
@@ -10,12 +11,14 @@ use std::path::PathBuf;
 
 use ctrace_query::output::{self as results, Format};
 use ctrace_query::{Options, QueryError, Session};
+use ctrace_trace::escape;
 use serde_json::{Map, Value};
 
 use crate::query::{coded, open};
 use crate::read::Resolve;
 use crate::{exit, output};
-use tables::{Audit, By, Table};
+use audit::Audit;
+use tables::{By, Table};
 
 /// Arguments of `ctrace summary`.
 #[derive(clap::Args)]
@@ -132,6 +135,6 @@ fn json(session: &Session, tables: &[Table], limit: u32) -> Result<(), QueryErro
         object.insert(table.name.to_owned(), Value::Array(rows.map_err(std::io::Error::from)?));
     }
     let mut out = output::stdout();
-    writeln!(out, "{}", output::visible_json(&Value::Object(object).to_string()))?;
+    writeln!(out, "{}", escape::json(&Value::Object(object).to_string()))?;
     Ok(out.flush()?)
 }

@@ -8,6 +8,7 @@ use ctrace_query::tree::{Tree, Which};
 use ctrace_query::{Options, Session};
 use ctrace_replay::Engine;
 use ctrace_trace::case::Case;
+use ctrace_trace::escape;
 use ctrace_trace::segment::Problem;
 
 use crate::query::coded;
@@ -20,7 +21,7 @@ pub(crate) struct Args {
     /// Case folder or segment file
     case: PathBuf,
     /// Show the processes that there were at this time (2026-11-21T10:11:12Z, or seconds since 1970)
-    #[arg(long, value_name = "TIME", value_parser = when::time)]
+    #[arg(long, value_name = "TIME", value_parser = when::time, allow_hyphen_values = true)]
     at: Option<u64>,
     /// Show only processes with this id and their descendants
     #[arg(long, value_name = "N")]
@@ -86,7 +87,7 @@ fn print(tree: &Tree, args: &Args) -> anyhow::Result<()> {
     };
     if args.json {
         for object in tree.objects(which) {
-            writeln!(out, "{}", output::visible_json(&object.to_string()))?;
+            writeln!(out, "{}", escape::json(&object.to_string()))?;
         }
     } else {
         output::table(&mut out, "", &tree.lines(which))?;

@@ -88,7 +88,7 @@ fn check(args: &Args) -> anyhow::Result<u8> {
     let mut out = output::stdout();
     if args.json {
         let json = json_of(&case, &found, &rows, &missing);
-        writeln!(out, "{}", output::visible_json(&serde_json::to_string_pretty(&json)?))?;
+        writeln!(out, "{}", escape::json(&serde_json::to_string_pretty(&json)?))?;
     } else {
         text(&mut out, &found, &rows, &missing)?;
     }

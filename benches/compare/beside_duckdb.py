@@ -1,22 +1,22 @@
 #!/usr/bin/env python3
 """SQL of ctrace beside DuckDB: the same twelve questions to a trace, to its Parquet export, and to DuckDB on that export.
 
-    cargo build --release --workspace --bin ctrace
-    cargo build --release -p ctrace-benches --example record
+    cargo build --release -p ctrace-benches --features query --example sql --example record
     pip install duckdb pytz
     benches/compare/beside_duckdb.py [--events N] [--rounds N] [--folder DIR] [--threads N]
 
-Rounds are interleaved, values are compared, medians and ratios printed. A statement of ctrace is timed by its own
-`\\timing`, in a process that has run it once before; DuckDB keeps its connection.
+Rounds are interleaved, values are compared, medians and ratios printed. Each engine is one process that stays open, as in
+a notebook: data are opened and a first round is run before anything is timed. Beside the wall clock there is CPU time,
+which other work on the machine changes less, and the largest memory of each process.
 """
 
 import argparse
 import csv
 import io
-import json
 import math
 import os
 import re
+import resource
 import shutil
 import statistics
 import subprocess
@@ -58,6 +58,16 @@ OURS = {"like": "regexp_like", "timestamp": "TIMESTAMPTZ", "ns": "CAST(ts AS BIG
 THEIRS = {"like": "regexp_matches", "timestamp": "TIMESTAMPTZ_NS", "ns": "epoch_ns(ts)", "cidr": "fd_sip LIKE '10.%'"}
 
 
+def cpu(pid):
+    """Milliseconds of CPU of a process and its threads so far: its clock, as clock_getcpuclockid(3) names it."""
+    return time.clock_gettime_ns((~pid << 3) | 2) / 1e6
+
+
+def peak(pid):
+    """MiB of the largest memory so far."""
+    return int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) / 1024
+
+
 def rows_of(text):
     return [[cell(v) for v in row] for row in csv.reader(io.StringIO(text))][1:]
 
@@ -72,20 +82,20 @@ def cell(value):
 
 class Ctrace:
     def __init__(self, binary, data, threads):
-        self.command = [binary, "query", *map(str, data), "--format", "csv", "--threads", str(threads)]
+        command = [binary, str(threads), *map(str, data)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.pid = self.process.pid
 
     def run(self, sql):
-        """Rows and milliseconds of the second of two runs."""
-        text = f"{sql};\n\\timing\n{sql};\n"
-        with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
-            file.write(text)
-            file.flush()
-            done = subprocess.run([*self.command, "-f", file.name], capture_output=True, text=True)
-        if done.returncode != 0:
-            sys.exit(f"{sql}\n{done.stderr}")
-        found = re.findall(r"Time: ([0-9.]+) ms", done.stderr)
-        half = done.stdout[: len(done.stdout) // 2]
-        return rows_of(half), float(found[-1])
+        """Rows and milliseconds."""
+        self.process.stdin.write(" ".join(sql.split()) + "\n")
+        self.process.stdin.flush()
+        lines = []
+        for line in self.process.stdout:
+            if line.startswith("\x1e"):
+                return rows_of("".join(lines)), float(line[1:])
+            lines.append(line)
+        sys.exit(f"{sql}\nended with {self.process.wait()}")
 
     def value(self, sql):
         return self.run(sql)[0][0]
@@ -93,6 +103,7 @@ class Ctrace:
 
 class Duck:
     def __init__(self, export, alerts, threads):
+        self.pid = os.getpid()
         self.connection = duckdb.connect(config={"threads": threads})
         self.connection.execute("SET TimeZone='UTC'")
         for table in ("events", "processes"):
@@ -115,8 +126,9 @@ def main():
     parser.add_argument("--events", type=int, default=20_000_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=4)
-    parser.add_argument("--ctrace", default=str(target / "ctrace"))
+    parser.add_argument("--sql", default=str(target / "examples" / "sql"))
     parser.add_argument("--record", default=str(target / "examples" / "record"))
+    parser.add_argument("--only", help="queries whose name has this")
     parser.add_argument("--folder", help="keep and reuse the case and its export here")
     args = parser.parse_args()
     folder = Path(args.folder or tempfile.mkdtemp(prefix="ctrace-duckdb-"))
@@ -132,16 +144,18 @@ def prepare(args, folder):
     if not case.exists():
         subprocess.run([args.record, case, str(args.events)], check=True)
     if not (export / "manifest.json").exists():
-        start = time.perf_counter()
-        subprocess.run([args.ctrace, "export", case, "-o", export, "--threads", str(args.threads)], check=True)
-        took = time.perf_counter() - start
-        rows = json.loads((export / "manifest.json").read_text())["tables"]["events"]["rows"]
-        print(f"export: {rows / took / 1e6:.2f} M rows/s")
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        command = [args.sql, str(args.threads), "export", case, export]
+        rows, took = map(float, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        print(f"export: {rows / took / 1e6:.2f} M rows/s, {spent / rows * 1e6:.2f} s of CPU for a million")
     if not alerts.exists():
         alerts.parent.mkdir(parents=True)
-        sql = """SELECT seq, 'secret' AS rule FROM events WHERE fd_name LIKE '/etc/%' UNION ALL
-                 SELECT seq, 'exec' AS rule FROM events WHERE evt_type = 'execve'"""
-        subprocess.run([args.ctrace, "query", case, sql, "--format", "parquet", "-o", alerts], check=True)
+        events = f"read_parquet('{export}/events/*/*/*.parquet')"
+        sql = f"""SELECT seq, 'secret' AS rule FROM {events} WHERE fd_name LIKE '/etc/%' UNION ALL
+                  SELECT seq, 'exec' AS rule FROM {events} WHERE evt_type = 'execve'"""
+        duckdb.execute(f"COPY ({sql}) TO '{alerts}' (FORMAT parquet)")
     return case, export, alerts
 
 
@@ -149,8 +163,8 @@ def compare(args, folder):
     case, export, alerts = prepare(args, folder)
     more = alerts.parent.parent
     engines = {
-        "trace": Ctrace(args.ctrace, [case, more], args.threads),
-        "parquet": Ctrace(args.ctrace, [export, more], args.threads),
+        "trace": Ctrace(args.sql, [case, more], args.threads),
+        "parquet": Ctrace(args.sql, [export, more], args.threads),
         "duckdb": Duck(export, alerts, args.threads),
     }
     middle = engines["trace"].value("SELECT approx_percentile_cont(seq, 0.5) FROM events")[0]
@@ -158,28 +172,37 @@ def compare(args, folder):
     pid, moment = engines["trace"].value(pick)
     after = f"SELECT CAST(TIMESTAMPTZ '{moment}' + INTERVAL '50 milliseconds' AS VARCHAR)"
     names = {"pid": pid, "from_ts": moment, "to_ts": engines["trace"].value(after)[0]}
-    print(f"{'':24}{'trace ms':>10}{'parquet ms':>12}{'duckdb ms':>11}{'trace':>8}{'parquet':>9}")
-    ratios = {"trace": [], "parquet": []}
+    print(f"{'':22}{'wall, ms':^27}{'':2}{'to DuckDB':^16}{'CPU, ms':^27}{'to DuckDB':^16}")
+    print(f"{'':22}" + f"{'trace':>9}{'parquet':>9}{'duckdb':>9}{'trace':>9}{'parquet':>9}" * 2)
+    ratios = {(what, engine): [] for what in ("wall", "CPU") for engine in ("trace", "parquet")}
     differ = []
     for name, template in QUERIES.items():
-        times = {engine: [] for engine in engines}
+        if args.only and args.only not in name:
+            continue
+        spent = {(what, engine): [] for what in ("wall", "CPU") for engine in engines}
         results = {}
-        for _ in range(args.rounds):
+        for number in range(args.rounds + 1):
             for engine, one in engines.items():
                 words = THEIRS if engine == "duckdb" else OURS
+                before = cpu(one.pid)
                 results[engine], took = one.run(template.format(**names, **words))
-                times[engine].append(took)
+                if number > 0:
+                    spent["wall", engine].append(took)
+                    spent["CPU", engine].append(cpu(one.pid) - before)
         if not results["trace"] == results["parquet"] == results["duckdb"]:
             differ.append(name)
-        median = {engine: statistics.median(t) for engine, t in times.items()}
-        line = f"{name:24}{median['trace']:10.1f}{median['parquet']:12.1f}{median['duckdb']:11.1f}"
-        for engine in ratios:
-            ratios[engine].append(median[engine] / median["duckdb"])
-            line += f"{ratios[engine][-1]:{8 if engine == 'trace' else 9}.2f}"
+        line = f"{name:22}"
+        for what in ("wall", "CPU"):
+            median = {engine: statistics.median(spent[what, engine]) for engine in engines}
+            line += "".join(f"{median[engine]:9.1f}" for engine in engines)
+            for engine in ("trace", "parquet"):
+                ratios[what, engine].append(median[engine] / median["duckdb"])
+                line += f"{ratios[what, engine][-1]:9.2f}"
         print(line, flush=True)
-    for engine, all_of in ratios.items():
+    for (what, engine), all_of in ratios.items():
         mean = math.exp(statistics.fmean(map(math.log, all_of)))
-        print(f"{engine}: geometric mean {mean:.2f} of DuckDB's time, worst {max(all_of):.2f}")
+        print(f"{engine}, {what}: geometric mean {mean:.2f} of DuckDB's, worst {max(all_of):.2f}")
+    print("largest memory, MiB: " + ", ".join(f"{engine} {peak(one.pid):.0f}" for engine, one in engines.items()))
     if differ:
         sys.exit(f"values differ: {', '.join(differ)}")
 

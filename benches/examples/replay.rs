@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use ctrace_replay::{Engine, LoadOptions, Options, RuleFile, RuleSet, load};
+use ctrace_replay::{Engine, Extras, LoadOptions, Options, RuleFile, RuleSet, Shape, load};
 use ctrace_trace::case::Case;
 
 fn main() -> ExitCode {
@@ -26,7 +26,8 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let (shape, names) = match names {
-        [shape, names @ ..] if shape == "text" || shape == "json" => (Some(shape.as_str()), names),
+        [shape, names @ ..] if shape == "text" => (Some(Shape::Text), names),
+        [shape, names @ ..] if shape == "json" => (Some(Shape::Json), names),
         names => (None, names),
     };
     let options = Options {
@@ -41,15 +42,19 @@ fn main() -> ExitCode {
         started.elapsed().as_secs_f64()
     );
     let mut out = BufWriter::new(std::io::stderr());
+    let mut line = String::new();
     for _ in 0..times {
         let started = Instant::now();
         let case = Case::open(case).expect("the case opens");
-        let outcome = Engine::new(&rules).replay(&case, &options, &mut |alert| {
-            let line = match shape {
-                Some("json") => alert.json(),
-                Some(_) => alert.text(),
-                None => return,
-            };
+        let engine = Engine::new(&rules);
+        let engine = match shape {
+            Some(shape) => engine.printing(shape),
+            None => engine,
+        };
+        let outcome = engine.replay(&case, &options, &mut |alert| {
+            let Some(shape) = shape else { return };
+            line.clear();
+            alert.print(shape, Extras::default(), &mut line);
             writeln!(out, "{line}").expect("written");
         });
         println!(

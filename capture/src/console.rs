@@ -1,6 +1,6 @@
 //! `record` on a terminal: signals, messages on stderr, exit code. The same for `ctrace record` and `ctrace-recorder`.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -28,10 +28,14 @@ pub fn run(args: &RecordArgs, name: &str, version: &str) -> u8 {
             let _ = writeln!(stderr, "{name}: signal {signal} cannot be caught: {e}");
         }
     }
-    let tool = Tool {
+    // A program of a hundred megabytes takes longer to read than the sources to open.
+    let digest = std::thread::Builder::new()
+        .name("own-digest".to_owned())
+        .spawn(own_digest);
+    let tool = || Tool {
         name: name.to_owned(),
         version: version.to_owned(),
-        digest: own_digest(),
+        digest: digest.ok().and_then(|thread| thread.join().ok()).flatten(),
     };
     let mut console = Console {
         name,
@@ -75,8 +79,16 @@ fn is_ignored(signal: i32) -> bool {
 /// SHA-256 of the running program, so that a case tells which build made it.
 fn own_digest() -> Option<[u8; 32]> {
     use sha2::Digest;
-    let program = std::fs::read("/proc/self/exe").ok()?;
-    Some(sha2::Sha256::digest(program).into())
+    let mut program = std::fs::File::open("/proc/self/exe").ok()?;
+    let (mut hash, mut buffer) = (sha2::Sha256::new(), vec![0; 256 << 10]);
+    loop {
+        match program.read(&mut buffer) {
+            Ok(0) => return Some(hash.finalize().into()),
+            Ok(n) => hash.update(buffer.get(..n)?),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return None,
+        }
+    }
 }
 
 struct Console<'a> {

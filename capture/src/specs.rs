@@ -8,7 +8,7 @@ use crate::syscall_set::SyscallSet;
 use ctrace_trace::event::EventType;
 use ctrace_trace::schema::{FdUse, Schema};
 use ctrace_trace::syscalls::{self, Category, Lane, Length};
-use ctrace_wire::spec::{CAPTURE_COUNT, Capture, IO_OPCODES, PRIORITY, RESULT, SPEC_COUNT, SyscallSpec};
+use ctrace_wire::spec::{CAPTURE_COUNT, Capture, IO_OPCODES, PRIORITY, RESULT, SELECTED, SPEC_COUNT, SyscallSpec};
 
 /// `execve` and `execveat` with the position of `argv`, which a failed call still shows; of 64-bit programs only, as the
 /// kernel programs follow pointers of that size.
@@ -20,16 +20,17 @@ pub(crate) fn recorded(args: &RecordArgs) -> Vec<SyscallSpec> {
 }
 
 /// A table without what is left out at a level. What has room of its own is never left out, nor what tells the directory
-/// of a process.
-pub(crate) fn without(table: &[SyscallSpec], level: Level) -> Vec<SyscallSpec> {
+/// of a process. What was asked for is counted instead, by the level that leaves it out.
+pub(crate) fn without(table: &[SyscallSpec], asked: &SyscallSet, level: Level) -> Vec<SyscallSpec> {
     let schema = Schema::current();
     let numbers = (0..SPEC_COUNT).map(EventType::syscall);
     let ids = numbers.chain((0..SPEC_COUNT).map(EventType::compat_syscall));
     let left = table.iter().zip(ids).map(|(spec, id)| {
-        if spec.flags & PRIORITY == 0 && shed_at(&schema, id).is_some_and(|shed| level >= shed) {
-            SyscallSpec::UNSELECTED
-        } else {
-            *spec
+        let of_mass = spec.flags & SELECTED != 0 && spec.flags & PRIORITY == 0;
+        match shed_at(&schema, id).filter(|shed| of_mass && level >= *shed) {
+            Some(_) if !asked.holds(id) => SyscallSpec::UNSELECTED,
+            Some(shed) => SyscallSpec::left_out(shed.kind()),
+            None => *spec,
         }
     });
     left.collect()
@@ -38,7 +39,7 @@ pub(crate) fn without(table: &[SyscallSpec], level: Level) -> Vec<SyscallSpec> {
 /// The level from which on a call is left out.
 fn shed_at(schema: &Schema, id: EventType) -> Option<Level> {
     let declared = schema.get(id)?;
-    let (lane, keeps) = (syscalls::lane(id), resolver::keeps_tables(declared));
+    let (lane, keeps) = (syscalls::lane(id), resolver::keeps_tables(declared, true));
     match syscalls::category(id) {
         _ if matches!(declared.name.as_str(), "chdir" | "fchdir") || lane == Lane::Priority => None,
         _ if lane == Lane::Bulk && !keeps && declared.name != "mprotect" => Some(Level::Bulk),
@@ -47,26 +48,44 @@ fn shed_at(schema: &Schema, id: EventType) -> Option<Level> {
     }
 }
 
+/// Whether calls that change descriptors are recorded for the sake of others, which name what is behind a descriptor.
+/// Where few calls use one, the kernel side describes it in their records instead, and opening and closing cost nothing.
+pub(crate) fn keeps_descriptors(schema: &Schema, asked: &SyscallSet) -> bool {
+    let declared = schema.specs().iter().filter(|s| s.id.is_syscall() && asked.holds(s.id));
+    let mut needs = declared.map(|s| resolver::only_descriptor(s, syscalls::lane(s.id) == Lane::Bulk).is_err());
+    needs.any(|needs| needs)
+}
+
 /// The whole table: what was asked for, and what the resolver needs to tell processes and descriptors apart, each with
 /// what its declaration needs read through pointers. With `data`, the buffers of what was asked for too.
 pub(crate) fn table(schema: &Schema, asked: &SyscallSet, data: bool) -> Vec<SyscallSpec> {
-    let wanted = |id| asked.holds(id) || schema.get(id).is_some_and(resolver::keeps_tables);
-    let select = |id, spec: &dyn Fn(EventType) -> SyscallSpec| {
-        if wanted(id) { spec(id) } else { SyscallSpec::UNSELECTED }
+    let descriptors = keeps_descriptors(schema, asked);
+    let select = |id| {
+        let declared = schema.get(id);
+        if !asked.holds(id) && !declared.is_some_and(|s| resolver::keeps_tables(s, descriptors)) {
+            return SyscallSpec::UNSELECTED;
+        }
+        let spec = spec(schema, id, data && asked.holds(id));
+        match declared.map(|s| resolver::only_descriptor(s, false)) {
+            Some(Ok(Some(fd))) if !descriptors => spec.file(fd).socket(fd),
+            _ => spec,
+        }
     };
     let native = (0..SPEC_COUNT).map(EventType::syscall);
-    let native = native.map(|id| select(id, &|id| spec(schema, id, data && asked.holds(id))));
-    let compat = (0..SPEC_COUNT).map(EventType::compat_syscall);
-    let compat = compat.map(|id| select(id, &|id| spec(schema, id, data && asked.holds(id))));
-    native.chain(compat).collect()
+    native
+        .chain((0..SPEC_COUNT).map(EventType::compat_syscall))
+        .map(select)
+        .collect()
 }
 
 /// The same of requests of io_uring: those whose syscall is recorded, and with all syscalls all of them.
 pub(crate) fn requests(schema: &Schema, asked: &SyscallSet) -> [u8; IO_OPCODES] {
+    let descriptors = keeps_descriptors(schema, asked);
+    let keeps = |id| schema.get(id).is_some_and(|s| resolver::keeps_tables(s, descriptors));
     let mut opcodes = [0; IO_OPCODES];
     for (opcode, to) in (0u32..).zip(&mut opcodes) {
         *to = match call_of(opcode).map(EventType::syscall) {
-            Some(id) if asked.holds(id) || schema.get(id).is_some_and(resolver::keeps_tables) => plain(id).flags,
+            Some(id) if asked.holds(id) || keeps(id) => plain(id).flags,
             None if asked.is_all() => SyscallSpec::PLAIN.flags,
             _ => 0,
         };
@@ -95,12 +114,11 @@ fn spec(schema: &Schema, id: EventType, data: bool) -> SyscallSpec {
             .filter(|(exec, _)| *exec == id.0)
             .map(|(_, argv)| Capture::string_array(*argv)),
     );
-    if declared.name == "capset" {
-        // Its data: two sets of three 32-bit words, of which the resolver makes the process's capabilities.
-        captures.push(Capture::structure(1, 24));
-    }
     captures.truncate(CAPTURE_COUNT);
-    let spec = plain(id).with(&captures);
+    let mut spec = plain(id).with(&captures);
+    if resolver::changes_ids(declared) {
+        spec = spec.credentials();
+    }
     let category = syscalls::category(id);
     match declared.fd {
         // Its result is a descriptor for some commands only, which the resolver tells apart.
@@ -114,7 +132,7 @@ fn spec(schema: &Schema, id: EventType, data: bool) -> SyscallSpec {
 }
 
 fn opens_file(name: &str) -> bool {
-    name.starts_with("open") || matches!(name, "creat" | "memfd_create" | "pidfd_getfd" | "fsmount")
+    name.starts_with("open") || matches!(name, "creat" | "memfd_create" | "pidfd_getfd" | "fsmount" | "mq_open")
 }
 
 /// Of data only plain buffers are read, no vectors and messages.
@@ -152,7 +170,7 @@ fn capture(declared: &syscalls::Capture, data: bool) -> Option<Capture> {
 
 #[cfg(test)]
 mod tests {
-    use ctrace_wire::spec::{CAPTURE_BUFFER, COMPAT_SPECS, SELECTED, TABLE_SIZE};
+    use ctrace_wire::spec::{CAPTURE_BUFFER, COMPAT_SPECS, FILE, SOCKET, TABLE_SIZE};
 
     use super::*;
 
@@ -191,10 +209,48 @@ mod tests {
     }
 
     #[test]
+    fn where_few_calls_use_descriptors_the_kernel_describes_them() {
+        for set in ["setns", "setns,fchmod,unlinkat", "execve,connect"] {
+            let table = made(set, false);
+            let is = |name: &str| table[number(name, false)];
+            let kept = set.contains("connect");
+            assert_eq!(is("openat").flags & SELECTED != 0, kept, "{set}");
+            assert_eq!(is("close").flags & SELECTED != 0, kept, "{set}");
+            assert!(is("chdir").flags & SELECTED != 0, "{set}");
+            let described = FILE | SOCKET;
+            assert_eq!(
+                is("fchdir").flags & described,
+                if kept { 0 } else { described },
+                "{set}"
+            );
+            if !kept {
+                assert_eq!((is("setns").flags & described, is("setns").fd), (described, 0));
+            }
+        }
+        let keeps = |set: &str| keeps_descriptors(&Schema::current(), &set.parse().expect("a set"));
+        for set in [
+            "all",
+            "security",
+            "files",
+            "net",
+            "read",
+            "close",
+            "renameat",
+            "openat",
+            "setns,write",
+        ] {
+            assert!(keeps(set), "{set}");
+        }
+        for set in ["mount", "kill,ptrace", "open", "memfd_create,pipe2", "process"] {
+            assert!(!keeps(set), "{set}");
+        }
+    }
+
+    #[test]
     fn requests_are_selected_as_the_syscalls_that_do_the_same() {
         let made = |set: &str| requests(&Schema::current(), &set.parse().expect("a set"));
         let (nop, connect, open, read) = (0, 16, 18, 22);
-        let (all, security, only) = (made("all"), made("security"), made("unlinkat"));
+        let (all, security, only) = (made("all"), made("security"), made("unlinkat,close"));
         assert!(all.iter().all(|flags| flags & SELECTED != 0));
         assert_eq!([nop, read].map(|op| security[op]), [0, 0]);
         assert_eq!(security[connect], SyscallSpec::PLAIN.priority().flags);
@@ -207,8 +263,9 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_the_least_important_first() {
-        let all = made("all", false);
-        let selected = |level, name: &str, compat| without(&all, level)[number(name, compat)].flags & SELECTED != 0;
+        let (all, asked) = (made("all", false), SyscallSet::all());
+        let spec_of = |level, name: &str, compat| without(&all, &asked, level)[number(name, compat)];
+        let selected = |level, name: &str, compat| spec_of(level, name, compat).flags & SELECTED != 0;
         for name in [
             "execve",
             "clone",
@@ -234,9 +291,20 @@ mod tests {
             assert!(selected(Level::Bulk, name, false), "{name}");
             assert!(!selected(Level::Files, name, false), "{name}");
         }
-        assert_eq!(without(&all, Level::Nothing), all);
+        assert_eq!(without(&all, &asked, Level::Nothing), all);
         let priority = |table: &[SyscallSpec]| table.iter().filter(|s| s.flags & PRIORITY != 0).count();
-        assert_eq!(priority(&without(&all, Level::Files)), priority(&all));
+        assert_eq!(priority(&without(&all, &asked, Level::Files)), priority(&all));
+        let counted = |name| spec_of(Level::Files, name, false).left_out;
+        assert_eq!(["connect", "read", "openat"].map(counted), [0, 1, 2]);
+    }
+
+    #[test]
+    fn what_only_the_tables_need_is_left_out_uncounted() {
+        let (table, asked) = (made("openat", false), "openat".parse().expect("a set"));
+        let left = without(&table, &asked, Level::Files);
+        let of = |name| left[number(name, false)];
+        assert_eq!((of("openat").left_out, of("openat").flags), (2, 0));
+        assert_eq!([of("close"), of("read")], [SyscallSpec::UNSELECTED; 2]);
     }
 
     #[test]

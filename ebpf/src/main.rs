@@ -9,6 +9,7 @@
 
 mod capture;
 mod cgroup;
+mod credentials;
 mod environment;
 mod exec;
 mod file;

@@ -139,6 +139,22 @@ pub fn count(lane: Lane, stored: bool) {
     }
 }
 
+/// Counts a call that is left out.
+#[inline(always)]
+pub fn count_left_out(kind: u8) {
+    let Some(counters) = COUNTERS.get_ptr_mut(0) else {
+        return;
+    };
+    // SAFETY: as above.
+    unsafe {
+        match kind {
+            1 => (*counters).left_out[0] += 1,
+            2 => (*counters).left_out[1] += 1,
+            _ => {}
+        }
+    }
+}
+
 fn ring(lane: Lane) -> &'static RingBuf {
     match lane {
         Lane::Priority => &PRIO,

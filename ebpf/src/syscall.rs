@@ -3,11 +3,11 @@
 use aya_ebpf::bindings::pt_regs;
 use ctrace_wire::{
     record::{FLAG_COMPAT, FLAG_UNSEEN, KIND_SYSCALL, KIND_SYSCALL_ENTER, Syscall},
-    spec::{CAPTURE_NONE, ENTER, FILE, Lane, PRIORITY, SELECTED, SOCKET, SyscallSpec},
+    spec::{CAPTURE_NONE, CREDENTIALS, ENTER, FILE, Lane, NOT_LEFT_OUT, PRIORITY, SELECTED, SOCKET, SyscallSpec},
 };
 
 use crate::{
-    capture, file,
+    capture, credentials, file,
     maps::{self, ScratchFor},
     read::{self, Ids, member},
     scope,
@@ -34,6 +34,9 @@ pub fn on_exit(regs: *const pt_regs, ret: i64) {
     if let Some(spec) = spec
         && spec.flags & SELECTED == 0
     {
+        if spec.left_out != NOT_LEFT_OUT {
+            count_left_out(spec.left_out);
+        }
         return;
     }
     let ids = read::current_ids();
@@ -48,6 +51,15 @@ pub fn on_exit(regs: *const pt_regs, ret: i64) {
         }
         Some(spec) => plain(who, regs, nr, ret, lane(spec), compat),
         None => plain(who, regs, nr, ret, Lane::Bulk, compat),
+    }
+}
+
+/// A call that was asked for is left out: counted where it would have been recorded.
+#[inline(never)]
+fn count_left_out(kind: u8) {
+    let ids = read::current_ids();
+    if scope::flags(ids.tgid) & FLAG_UNSEEN == 0 && ids.tgid != maps::load(&maps::SELF_TGID) {
+        maps::count_left_out(kind);
     }
 }
 
@@ -73,7 +85,7 @@ pub fn in_compat_call() -> bool {
 }
 
 fn has_sections(spec: &SyscallSpec) -> bool {
-    spec.captures[0].kind != CAPTURE_NONE || spec.flags & (FILE | SOCKET) != 0
+    spec.captures[0].kind != CAPTURE_NONE || spec.flags & (FILE | SOCKET | CREDENTIALS) != 0
 }
 
 fn lane(spec: &SyscallSpec) -> Lane {
@@ -131,6 +143,9 @@ fn with_sections(
     if exit && spec.flags & (FILE | SOCKET) != 0 {
         describe_fd(writer, record, spec);
     }
+    if exit && spec.flags & CREDENTIALS != 0 {
+        credentials::describe(writer, read::current_task());
+    }
     writer.submit(lane(spec));
 }
 
@@ -145,7 +160,8 @@ fn describe_fd(writer: Writer, record: *const Syscall, spec: &SyscallSpec) {
     }
     if spec.flags & FILE != 0 {
         file::describe(writer, file);
-    } else {
+    }
+    if spec.flags & SOCKET != 0 {
         socket::describe(writer, file);
     }
 }

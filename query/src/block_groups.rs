@@ -7,16 +7,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Int64Array, ListArray, TimestampNanosecondArray, UInt64Array};
+use arrow::array::{Array, ArrayRef, Int64Array, ListArray, TimestampNanosecondArray, UInt32Array, UInt64Array};
 use arrow::buffer::OffsetBuffer;
-use arrow::compute::{filter, is_not_null};
+use arrow::compute::{filter, is_not_null, take};
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use ctrace_trace::block::decoded::Decoded;
-use datafusion::common::{Result, internal_datafusion_err};
-use hashbrown::HashMap;
+use datafusion::common::{Result, internal_datafusion_err, internal_err};
+use datafusion::physical_expr::PhysicalExpr;
 
-use crate::column::{Column, Per};
+use crate::column::{self, Column, Per};
+use crate::numbering::{Numbers, numbered, numbers};
 use crate::values::{Rows, entry_count, entry_of, nanos};
 
 /// What is known of the rows of a group, in the form in which DataFusion merges partial results.
@@ -57,11 +58,63 @@ impl fmt::Display for Aggregate {
     }
 }
 
+/// What rows of a group have in common.
+#[derive(Clone, Debug)]
+pub(crate) enum Key {
+    /// A column that belongs to dictionary entries, or to the host.
+    Column(Column),
+    /// A number computed from columns of the row.
+    Computed(Computed),
+}
+
+/// A number that is computed from columns of rows.
+#[derive(Clone, Debug)]
+pub(crate) struct Computed {
+    pub(crate) expr: Arc<dyn PhysicalExpr>,
+    /// What it is computed from, in the order of the expression's columns.
+    pub(crate) columns: Vec<Column>,
+}
+
+impl Computed {
+    fn of(&self, block: &Decoded, host: &str, rows: &Rows<'_>) -> Result<ArrayRef> {
+        let columns = self.columns.iter().map(|c| c.array(block, host, rows));
+        let columns = columns.collect::<Result<_, _>>()?;
+        let schema = Arc::new(column::schema(&self.columns));
+        let batch = RecordBatch::try_new(schema, columns)?;
+        self.expr.evaluate(&batch)?.into_array(batch.num_rows())
+    }
+}
+
+impl Key {
+    fn column(&self) -> Option<&Column> {
+        match self {
+            Key::Column(column) => Some(column),
+            Key::Computed(_) => None,
+        }
+    }
+
+    fn columns(&self) -> &[Column] {
+        match self {
+            Key::Column(column) => std::slice::from_ref(column),
+            Key::Computed(computed) => &computed.columns,
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Key::Column(column) => f.write_str(column.name()),
+            Key::Computed(computed) => computed.expr.fmt(f),
+        }
+    }
+}
+
 /// The groups that a scan gives out instead of rows.
 #[derive(Clone, Debug)]
 pub(crate) struct Groups {
-    /// What rows of a group have in common. Columns that belong to dictionary entries, or to the host.
-    pub(crate) keys: Vec<Column>,
+    /// What rows of a group have in common.
+    pub(crate) keys: Vec<Key>,
     /// What is computed of each group.
     pub(crate) aggregates: Vec<Aggregate>,
     /// Keys and partial results, as DataFusion's final aggregation expects them.
@@ -78,16 +131,25 @@ impl Groups {
     pub(crate) fn columns(&self) -> impl Iterator<Item = &Column> {
         self.keys
             .iter()
+            .flat_map(Key::columns)
             .chain(self.aggregates.iter().filter_map(Aggregate::column))
     }
 
     /// The groups of a block's rows that pass.
     pub(crate) fn batch(&self, block: &Decoded, host: &str, rows: &Rows<'_>) -> Result<RecordBatch> {
-        let found = Found::new(self, block, rows)?;
-        let keys = self
-            .keys
-            .iter()
-            .map(|c| Ok(c.array(block, host, &Rows::Some(&found.first))?));
+        let computed = self.keys.iter().map(|key| match key {
+            Key::Computed(computed) => computed.of(block, host, rows).map(Some),
+            Key::Column(_) => Ok(None),
+        });
+        let computed = computed.collect::<Result<Vec<_>>>()?;
+        let found = Found::new(self, block, rows, computed.iter().flatten())?;
+        let keys = self.keys.iter().zip(&computed).map(|(key, computed)| {
+            Ok(match (key, computed) {
+                (Key::Column(column), _) => column.array(block, host, &Rows::Some(&found.first))?,
+                (_, Some(values)) => take(values, &found.first_at(), None)?,
+                (Key::Computed(_), None) => return internal_err!("a key was not computed"),
+            })
+        });
         let results = self.aggregates.iter().map(|a| found.result(a, block, host, rows));
         let arrays = keys.chain(results).collect::<Result<Vec<_>>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(found.first.len()));
@@ -104,6 +166,8 @@ impl Groups {
 struct Found {
     /// The first row of each: it has the group's entries.
     first: Vec<u32>,
+    /// Its place among the rows that were looked at.
+    place: Vec<u32>,
     last: Vec<u32>,
     count: Vec<i64>,
     /// Smallest and largest time; empty where nobody asks.
@@ -111,16 +175,34 @@ struct Found {
 }
 
 impl Found {
-    fn new(groups: &Groups, block: &Decoded, rows: &Rows<'_>) -> Result<Found> {
+    /// The groups of rows that have these computed keys beside those of entries.
+    fn new<'a>(
+        groups: &Groups,
+        block: &Decoded,
+        rows: &Rows<'_>,
+        computed: impl Iterator<Item = &'a ArrayRef>,
+    ) -> Result<Found> {
+        let too_many = || internal_datafusion_err!("too many groups");
         let places = Places::new(groups, block);
-        let combinations = places.combinations();
-        let mut numbers = Numbers::new(combinations.ok_or_else(|| internal_datafusion_err!("too many groups"))?);
+        let mut combinations = places.combinations().ok_or_else(too_many)?;
+        let mut own: Vec<(Vec<u32>, u64)> = Vec::new();
+        for values in computed {
+            let (codes, size) = numbered(&numbers(values)?, 0..rows.len());
+            combinations = combinations.checked_mul(size).ok_or_else(too_many)?;
+            own.push((codes, size));
+        }
+        let mut numbers = Numbers::new(combinations);
         let timed = groups.aggregates.iter().any(|a| matches!(a.column(), Some(Column::Ts)));
         let mut out = Found::default();
-        for row in rows.iter() {
-            let group = numbers.number(places.of(block, row), out.first.len());
+        for (at, row) in rows.iter().enumerate() {
+            let combination = own.iter().fold(places.of(block, row), |all, (codes, size)| {
+                let code = codes.get(at).copied().unwrap_or(0);
+                all.wrapping_mul(*size).wrapping_add(u64::from(code))
+            });
+            let group = numbers.number(combination, out.first.len());
             if group == out.first.len() {
                 out.first.push(row as u32);
+                out.place.push(at as u32);
                 out.last.push(row as u32);
                 out.count.push(0);
                 if timed {
@@ -136,6 +218,10 @@ impl Found {
             }
         }
         Ok(out)
+    }
+
+    fn first_at(&self) -> UInt32Array {
+        UInt32Array::from(self.place.clone())
     }
 
     /// The partial results of all groups.
@@ -204,7 +290,7 @@ impl Places {
             Aggregate::Present(c) => Some(c.per()),
             _ => None,
         };
-        let keys = groups.keys.iter().map(Column::per);
+        let keys = groups.keys.iter().filter_map(Key::column).map(Column::per);
         for per in keys.chain(groups.aggregates.iter().filter_map(present)) {
             if per != Per::Row && places.iter().all(|(p, _)| *p != per) {
                 // One more for rows without an entry.
@@ -228,41 +314,6 @@ impl Places {
             all.wrapping_mul(*size)
                 .wrapping_add(if entry < *size { entry } else { 0 })
         })
-    }
-}
-
-/// Numbers combinations in the order in which they appear.
-enum Numbers {
-    /// By the combination itself, where there can be few: the group's number and one, or nothing.
-    Dense(Vec<u32>),
-    Sparse(HashMap<u64, u32>),
-}
-
-impl Numbers {
-    /// Tables of up to a mebibyte are faster than hashing.
-    const DENSE: u64 = 1 << 18;
-
-    fn new(combinations: u64) -> Numbers {
-        if combinations <= Numbers::DENSE {
-            Numbers::Dense(vec![0; combinations as usize])
-        } else {
-            Numbers::Sparse(HashMap::new())
-        }
-    }
-
-    /// The number of this combination: `next` where it is new.
-    fn number(&mut self, combination: u64, next: usize) -> usize {
-        match self {
-            Numbers::Dense(table) => match table.get_mut(combination as usize) {
-                Some(slot) if *slot == 0 => {
-                    *slot = next as u32 + 1;
-                    next
-                }
-                Some(slot) => *slot as usize - 1,
-                None => next,
-            },
-            Numbers::Sparse(map) => *map.entry(combination).or_insert(next as u32) as usize,
-        }
     }
 }
 

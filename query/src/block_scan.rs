@@ -180,7 +180,8 @@ impl DisplayAs for BlockScan {
         match &self.scan.groups {
             None => write!(f, " columns=[{}]", names(&self.scan.columns))?,
             Some(groups) => {
-                write!(f, " groups=[{}]", names(&groups.keys))?;
+                let keys: Vec<_> = groups.keys.iter().map(ToString::to_string).collect();
+                write!(f, " groups=[{}]", keys.join(", "))?;
                 list(f, "results", &groups.aggregates)?;
             }
         }

@@ -18,6 +18,8 @@ pub(crate) struct Digests {
     of_processes: BTreeMap<ProcessId, Digest>,
     /// None where a file is said to have several.
     of_files: BTreeMap<Identity, Option<Digest>>,
+    /// Files that ran already when the recording began. Nobody can have written them while they ran.
+    of_running: BTreeMap<Identity, Option<Digest>>,
 }
 
 impl Digests {
@@ -34,7 +36,7 @@ impl Digests {
             let Some(sha256) = artifact.sha256.filter(|_| artifact.reason.is_empty()) else {
                 continue;
             };
-            if artifact.kind != ArtifactKind::Executable {
+            if !matches!(artifact.kind, ArtifactKind::Executable | ArtifactKind::Running) {
                 continue;
             }
             let id = ProcessId {
@@ -43,14 +45,12 @@ impl Digests {
                 exec_ts: *exec_ts,
             };
             digests.of_processes.insert(id, sha256);
-            if is_settled(artifact.ctime, *exec_ts) {
-                let known = digests
-                    .of_files
-                    .entry((artifact.ino, artifact.ctime, artifact.mtime))
-                    .or_insert(Some(sha256));
-                if *known != Some(sha256) {
-                    *known = None;
-                }
+            let identity = (artifact.ino, artifact.ctime, artifact.mtime);
+            if is_settled(artifact.ctime, (*exec_ts).max(*start_ts)) {
+                learn(&mut digests.of_files, identity, sha256);
+            }
+            if artifact.kind == ArtifactKind::Running {
+                learn(&mut digests.of_running, identity, sha256);
             }
         }
         digests
@@ -62,7 +62,18 @@ impl Digests {
         let began = process.id.exec_ts.max(process.id.start_ts);
         let identity = (process.exe_ino, process.exe_ctime, process.exe_mtime);
         let of_file = || self.of_files.get(&identity).copied().flatten();
+        let of_running = || self.of_running.get(&identity).copied().flatten();
+        // It, or the process that it was forked from, executed its file before the recording began.
+        let is_older = process.id.exec_ts == 0;
         own.or_else(|| is_settled(process.exe_ctime, began).then(of_file).flatten())
+            .or_else(|| is_older.then(of_running).flatten())
+    }
+}
+
+fn learn(files: &mut BTreeMap<Identity, Option<Digest>>, identity: Identity, sha256: Digest) {
+    let known = files.entry(identity).or_insert(Some(sha256));
+    if *known != Some(sha256) {
+        *known = None;
     }
 }
 

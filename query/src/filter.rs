@@ -284,8 +284,8 @@ pub(crate) struct Mask {
 }
 
 impl Mask {
-    /// `null` is not true.
-    fn new(result: &BooleanArray) -> Mask {
+    /// What a condition gives for each entry, and at last for rows without one. `null` is not true.
+    pub(crate) fn new(result: &BooleanArray) -> Mask {
         let mut bits: Vec<bool> = result.iter().map(|b| b.unwrap_or(false)).collect();
         let none = bits.pop().unwrap_or(false);
         Mask { bits, none }

@@ -1,4 +1,5 @@
-//! Finds aggregations whose first half a scan of blocks can do on dictionary entries: see [`crate::block_groups`].
+//! Finds aggregations whose first half a scan can do on dictionary entries: see [`crate::block_groups`] and
+//! [`crate::file_groups`].
 
 use std::sync::Arc;
 
@@ -9,15 +10,19 @@ use datafusion::common::{Result, ScalarValue};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::expressions::{Column as ColumnExpr, Literal};
+use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
+use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 
-use crate::block_groups::{self, Aggregate, Groups};
+use crate::block_groups::{self, Aggregate, Computed, Groups, Key};
 use crate::block_scan::BlockScan;
-use crate::column::{Column, Per};
+use crate::column::{self, Column, Per};
+use crate::file_pushdown::of_files;
+use crate::numbering::is_number;
 
 /// The rule.
 #[derive(Debug)]
@@ -47,61 +52,73 @@ impl PhysicalOptimizerRule for GroupPushdown {
 
 /// The same aggregation with its first half done by the scan; `None` where the scan cannot.
 fn pushed(aggregate: &AggregateExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    let whole = match aggregate.mode() {
-        AggregateMode::Partial => false,
-        AggregateMode::Single | AggregateMode::SinglePartitioned => true,
-        _ => return Ok(None),
+    let Some(half) = first_half(aggregate)? else {
+        return Ok(None);
     };
+    let scan = match scan_below(aggregate.input()) {
+        Some(scan) => of_blocks(aggregate, scan, &half)?,
+        None => of_files(aggregate, &half)?,
+    };
+    match scan {
+        Some(scan) => with_last_half(aggregate, scan),
+        None => Ok(None),
+    }
+}
+
+/// What the first half of an aggregation gives out; `None` where it is not a half, or not one that a scan can do.
+fn first_half(aggregate: &AggregateExec) -> Result<Option<SchemaRef>> {
     let by = aggregate.group_expr();
     if by.has_grouping_set() || aggregate.filter_expr().iter().any(Option::is_some) {
         return Ok(None);
     }
-    let input = aggregate.input();
-    let Some(scan) = scan_below(input) else { return Ok(None) };
-    let column = |expr: &Arc<dyn PhysicalExpr>| scan_column(input, expr);
-    let keys: Option<Vec<Column>> = by
-        .expr()
-        .iter()
-        .map(|(expr, _)| column(expr).filter(block_groups::is_key))
-        .collect();
-    let global = by.expr().is_empty();
-    let functions = aggregate.aggr_expr().iter();
-    let aggregates: Option<Vec<Aggregate>> = functions.map(|f| function(f, global, &column)).collect();
-    let (Some(keys), Some(aggregates)) = (keys, aggregates) else {
-        return Ok(None);
-    };
-    let partial = if whole {
-        Some(with_mode(aggregate, AggregateMode::Partial, input.clone())?)
-    } else {
-        None
-    };
-    let schema = partial.as_ref().map_or_else(|| aggregate.schema(), |p| p.schema());
-    if !fits(&keys, &aggregates, &schema) {
-        return Ok(None);
+    Ok(match aggregate.mode() {
+        AggregateMode::Partial => Some(aggregate.schema()),
+        AggregateMode::Single => {
+            let half = with_mode(aggregate, AggregateMode::Partial, aggregate.input().clone())?;
+            Some(half.schema())
+        }
+        _ => None,
+    })
+}
+
+/// Puts the last half over the first one, where the aggregation was whole.
+fn with_last_half(aggregate: &AggregateExec, first: Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    if matches!(aggregate.mode(), AggregateMode::Partial) {
+        return Ok(Some(first));
     }
-    let groups = Groups {
-        keys,
-        aggregates,
-        schema,
-    };
-    let scan: Arc<dyn ExecutionPlan> = Arc::new(scan.grouped(groups));
-    if !whole {
-        return Ok(Some(scan));
-    }
-    let mode = if matches!(aggregate.mode(), AggregateMode::Single) {
-        AggregateMode::Final
-    } else {
-        return Ok(None);
-    };
     let last = AggregateExec::try_new(
-        mode,
-        by.as_final(),
+        AggregateMode::Final,
+        aggregate.group_expr().as_final(),
         aggregate.aggr_expr().to_vec(),
         aggregate.filter_expr().to_vec(),
-        scan,
+        first,
         aggregate.input_schema(),
     )?;
     Ok(Some(Arc::new(last.with_limit_options(aggregate.limit_options()))))
+}
+
+fn of_blocks(aggregate: &AggregateExec, scan: &BlockScan, half: &SchemaRef) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let by = aggregate.group_expr();
+    let column = |expr: &Arc<dyn PhysicalExpr>| scan_column(aggregate.input(), expr);
+    let mut keys = Vec::new();
+    for (expr, _) in by.expr() {
+        match key(aggregate.input(), expr)? {
+            Some(key) => keys.push(key),
+            None => return Ok(None),
+        }
+    }
+    let global = by.expr().is_empty();
+    let functions = aggregate.aggr_expr().iter();
+    let aggregates: Option<Vec<Aggregate>> = functions.map(|f| function(f, global, &column)).collect();
+    let Some(aggregates) = aggregates.filter(|aggregates| fits(&keys, aggregates, half)) else {
+        return Ok(None);
+    };
+    let schema = half.clone();
+    Ok(Some(Arc::new(scan.grouped(Groups {
+        keys,
+        aggregates,
+        schema,
+    }))))
 }
 
 fn with_mode(aggregate: &AggregateExec, mode: AggregateMode, input: Arc<dyn ExecutionPlan>) -> Result<AggregateExec> {
@@ -138,6 +155,51 @@ fn scan_column(plan: &Arc<dyn ExecutionPlan>, expr: &Arc<dyn PhysicalExpr>) -> O
     plan.downcast_ref::<BlockScan>()?.column(index).cloned()
 }
 
+/// What rows are grouped by; `None` where a scan cannot.
+fn key(plan: &Arc<dyn ExecutionPlan>, expr: &Arc<dyn PhysicalExpr>) -> Result<Option<Key>> {
+    if let Some(column) = scan_column(plan, expr) {
+        return Ok(Some(column).filter(block_groups::is_key).map(Key::Column));
+    }
+    let Some(scan) = scan_below(plan).filter(|_| !is_volatile(expr)) else {
+        return Ok(None);
+    };
+    // Over the columns of the scan.
+    let Some(expr) = over_scan(plan, expr)? else {
+        return Ok(None);
+    };
+    let used = collect_columns(&expr);
+    let columns: Option<Vec<Column>> = used.iter().map(|c| scan.column(c.index()).cloned()).collect();
+    let Some(columns) = columns.filter(|c| !c.is_empty()) else {
+        return Ok(None);
+    };
+    let of_rows = |c: &Column| c.per() == Per::Row && is_number(&c.data_type());
+    let schema = column::schema(&columns);
+    if !columns.iter().all(of_rows) || !is_number(&expr.data_type(&scan.schema())?) {
+        return Ok(None);
+    }
+    let expr = reassign_expr_columns(expr, &schema)?;
+    Ok(Some(Key::Computed(Computed { expr, columns })))
+}
+
+/// An expression over a plan's columns as one over those of the scan below.
+fn over_scan(plan: &Arc<dyn ExecutionPlan>, expr: &Arc<dyn PhysicalExpr>) -> Result<Option<Arc<dyn PhysicalExpr>>> {
+    if let Some(cooperative) = plan.downcast_ref::<CooperativeExec>() {
+        return over_scan(cooperative.input(), expr);
+    }
+    let Some(projection) = plan.downcast_ref::<ProjectionExec>() else {
+        return Ok(Some(expr.clone()));
+    };
+    let column = |e: Arc<dyn PhysicalExpr>| {
+        let index = e.downcast_ref::<ColumnExpr>().map(ColumnExpr::index);
+        match index.and_then(|i| projection.expr().get(i)) {
+            Some(below) => Transformed::yes(below.expr.clone()),
+            None => Transformed::no(e),
+        }
+    };
+    let below = expr.clone().transform_up(|e| Ok(column(e))).data()?;
+    over_scan(projection.input(), &below)
+}
+
 /// What a function computes; `None` where a scan cannot.
 fn function(
     function: &AggregateFunctionExpr,
@@ -158,18 +220,21 @@ fn function(
     }
 }
 
-fn is_never_null(expr: &Arc<dyn PhysicalExpr>) -> bool {
+pub(crate) fn is_never_null(expr: &Arc<dyn PhysicalExpr>) -> bool {
     let literal = expr.downcast_ref::<Literal>().map(Literal::value);
     literal.is_some_and(|value: &ScalarValue| !value.is_null())
 }
 
 /// Whether what the scan computes is what the second half of the aggregation reads.
-fn fits(keys: &[Column], aggregates: &[Aggregate], schema: &SchemaRef) -> bool {
+fn fits(keys: &[Key], aggregates: &[Aggregate], schema: &SchemaRef) -> bool {
     let fields = schema.fields();
     let (before, after) = fields.split_at(keys.len().min(fields.len()));
     before.len() == keys.len()
         && after.len() == aggregates.len()
-        && before.iter().zip(keys).all(|(f, c)| *f.data_type() == c.data_type())
+        && before.iter().zip(keys).all(|(f, key)| match key {
+            Key::Column(c) => *f.data_type() == c.data_type(),
+            Key::Computed(_) => is_number(f.data_type()),
+        })
         && after
             .iter()
             .zip(aggregates)

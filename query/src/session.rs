@@ -12,6 +12,7 @@ use datafusion::common::DataFusionError;
 use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
@@ -30,6 +31,7 @@ use crate::functions::{self, FunctionInfo, Lineage};
 use crate::group_pushdown::GroupPushdown;
 use crate::param::{self, Param};
 use crate::pauses::PausingJoins;
+use crate::recursion::KeepForRecursion;
 use crate::source::CaseSource;
 use crate::statement;
 use crate::store::Store;
@@ -79,6 +81,20 @@ pub enum Data {
     Folder(PathBuf),
     /// The same in an S3-compatible store: `s3://BUCKET/PREFIX`.
     Store(Url),
+}
+
+impl Data {
+    /// What `s3://BUCKET/PREFIX` names; `None` for what is no such URL.
+    ///
+    /// # Errors
+    /// Where it begins like one and is none.
+    pub fn store(text: &str) -> Result<Option<Data>, QueryError> {
+        if !text.starts_with("s3://") {
+            return Ok(None);
+        }
+        let url = Url::parse(text).map_err(|e| QueryError::Store(format!("{text}: {e}")))?;
+        Ok(Some(Data::Store(url)))
+    }
 }
 
 /// A table of a session.
@@ -230,10 +246,13 @@ impl Session {
         if let Some(limit) = options.memory_limit {
             environment = environment.with_memory_limit(limit, 1.0);
         }
+        let mut rules = PhysicalOptimizer::new().rules;
+        rules.insert(0, Arc::new(KeepForRecursion));
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(Arc::new(environment.build()?))
             .with_default_features()
+            .with_physical_optimizer_rules(rules)
             .with_physical_optimizer_rule(Arc::new(GroupPushdown))
             .with_physical_optimizer_rule(Arc::new(PausingJoins))
             .build();

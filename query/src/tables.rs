@@ -145,7 +145,12 @@ const ARTIFACTS: KindTable = KindTable {
     kind: EventType::ARTIFACT,
     fields: &["proc.pid", "proc.name", "container.id", "container.name"],
     params: &[
-        ("kind", "kind", None, "`executable`, `module` or `bpf_program`."),
+        (
+            "kind",
+            "kind",
+            None,
+            "`executable`, `script` (`#!`), `running` (executed before the recording began), `module` or `bpf_program`.",
+        ),
         (
             "path",
             "path",

@@ -6,20 +6,46 @@ use crate::typed::clock::civil;
 
 const DAY: u64 = 86_400_000_000_000;
 
-/// `HH:MM:SS.nnnnnnnnn` of nanoseconds since the epoch.
-pub(crate) struct TimeOfDay(pub(crate) u64);
+/// Appends `HH:MM:SS.nnnnnnnnn` of nanoseconds since the epoch.
+pub(crate) fn push_time_of_day(ts: u64, out: &mut String) {
+    let (seconds, ns) = (ts / 1_000_000_000 % 86_400, ts % 1_000_000_000);
+    push_digits(seconds / 3600, 2, out);
+    out.push(':');
+    push_digits(seconds / 60 % 60, 2, out);
+    out.push(':');
+    push_digits(seconds % 60, 2, out);
+    out.push('.');
+    push_digits(ns, 9, out);
+}
 
-impl fmt::Display for TimeOfDay {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seconds, ns) = (self.0 / 1_000_000_000 % 86_400, self.0 % 1_000_000_000);
-        write!(
-            f,
-            "{:02}:{:02}:{:02}.{ns:09}",
-            seconds / 3600,
-            seconds / 60 % 60,
-            seconds % 60
-        )
+/// Appends `YYYY-MM-DDTHH:MM:SS.nnnnnnnnnZ` of nanoseconds since the epoch.
+pub(crate) fn push_iso8601(ts: u64, out: &mut String) {
+    let (year, month, day) = civil(ts / DAY);
+    push_digits(year, 4, out);
+    out.push('-');
+    push_digits(month, 2, out);
+    out.push('-');
+    push_digits(day, 2, out);
+    out.push('T');
+    push_time_of_day(ts, out);
+    out.push('Z');
+}
+
+/// Appends the last `count` digits of a number. Formatting with `{:09}` takes several times as long, and each line has
+/// a time.
+fn push_digits(mut number: u64, count: usize, out: &mut String) {
+    let mut digits = [b'0'; 9];
+    let used = digits.len().min(count);
+    for digit in digits.iter_mut().take(used).rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
     }
+    out.push_str(
+        digits
+            .get(..used)
+            .and_then(|d| std::str::from_utf8(d).ok())
+            .unwrap_or_default(),
+    );
 }
 
 /// `YYYY-MM-DDTHH:MM:SS.nnnnnnnnnZ` of nanoseconds since the epoch.
@@ -27,8 +53,9 @@ pub(crate) struct Iso8601(pub(crate) u64);
 
 impl fmt::Display for Iso8601 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (year, month, day) = civil(self.0 / DAY);
-        write!(f, "{year:04}-{month:02}-{day:02}T{}Z", TimeOfDay(self.0))
+        let mut out = String::new();
+        push_iso8601(self.0, &mut out);
+        f.write_str(&out)
     }
 }
 

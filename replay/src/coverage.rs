@@ -97,7 +97,7 @@ impl<'a> Coverage<'a> {
         };
         let fired = &mut self.fired;
         let outcome = Engine::new(self.rules).replay(case, &options, &mut |alert| {
-            let place = places.get(alert.rule.as_str());
+            let place = places.get(alert.rule());
             place.and_then(|i| fired.get_mut(*i)).into_iter().for_each(|n| *n += 1);
         });
         self.problems.extend(outcome.problems);

@@ -69,10 +69,13 @@ impl fmt::Display for Diagnostics {
 ///
 /// Ties go to the candidate that sorts first, so the answer does not depend on the order of the candidates.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let limit = name.chars().count() / 3 + 1;
+    let length = name.chars().count();
+    let limit = length / 3 + 1;
     let lower = name.to_ascii_lowercase();
     candidates
         .into_iter()
+        // The distance is at least the difference of the lengths.
+        .filter(|c| c.chars().count().abs_diff(length) <= limit)
         .map(|c| (strsim::damerau_levenshtein(&lower, &c.to_ascii_lowercase()), c))
         .filter(|(distance, _)| *distance <= limit)
         .min()

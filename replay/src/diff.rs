@@ -116,9 +116,9 @@ fn alerts(rules: &RuleSet, case: &Case, options: &Options) -> (Alerts, Outcome) 
     let outcome = Engine::new(rules).replay(case, options, &mut |alert| {
         let raised = Raised {
             digest: Sha256::digest(alert.json()).into(),
-            correlation: place(rules, &alert.rule).is_none().then(|| Box::new(alert.clone())),
+            correlation: place(rules, alert.rule()).is_none().then(|| Box::new(alert.clone())),
         };
-        alerts.insert((alert.event, alert.rule.clone()), raised);
+        alerts.insert((alert.event, alert.rule().to_owned()), raised);
     });
     (alerts, outcome)
 }
@@ -145,11 +145,8 @@ impl Comparison<'_> {
             }
             let rule = set.rules().get(place(set, rule)?)?;
             let header = self.case.segments().first()?.header();
-            let origin = Origin {
-                case_id: &header.about.case_id.0,
-                hostname: &header.about.host.name,
-            };
-            Some(Alert::new(rule, Place::Event(event), origin))
+            let origin = Origin::new(&header.about.case_id.0, &header.about.host.name);
+            Alert::new(rule, Place::Event(event), &origin, None)
         };
         let (alert, reasons) = match change {
             Change::Added => (
@@ -227,10 +224,10 @@ fn changes(old: &Alert, new: &Alert) -> Vec<String> {
             out.push(format!("{what}: {old} → {new}"));
         }
     };
-    compare("priority", old.priority.to_string(), new.priority.to_string());
-    compare("source", old.source.clone(), new.source.clone());
-    compare("tags", old.tags.join(", "), new.tags.join(", "));
-    compare("output", old.message.clone(), new.message.clone());
+    compare("priority", old.priority().to_string(), new.priority().to_string());
+    compare("source", old.source().to_owned(), new.source().to_owned());
+    compare("tags", old.tags().join(", "), new.tags().join(", "));
+    compare("output", old.message(), new.message());
     if out.is_empty() {
         out.push("other fields in the output".to_owned());
     }

@@ -481,8 +481,9 @@ fn arity_of(field: &Field, arg: &FieldArg) -> Arity {
     if several { Arity::Any } else { Arity::One }
 }
 
-/// Event types that Falco knows and no source of ctrace makes; rules may name them.
-const FOREIGN_EVENTS: [&str; 15] = [
+/// Event types that Falco knows and no source of ctrace makes, system calls of other machines among them; rules may name
+/// them.
+const FOREIGN_EVENTS: [&str; 62] = [
     "drop",
     "scapevent",
     "procinfo",
@@ -498,6 +499,53 @@ const FOREIGN_EVENTS: [&str; 15] = [
     "tracer",
     "mesos",
     "useradded",
+    "_llseek",
+    "fcntl64",
+    "getegid32",
+    "geteuid32",
+    "getgid32",
+    "getresgid32",
+    "getresuid32",
+    "getuid32",
+    "groupadded",
+    "groupdeleted",
+    "multiplexer",
+    "page_fault_kernel",
+    "page_fault_user",
+    "pciconfig_iobase",
+    "pciconfig_read",
+    "pciconfig_write",
+    "pread64",
+    "prlimit64",
+    "pwrite64",
+    "recv",
+    "riscv_flush_icache",
+    "riscv_hwprobe",
+    "rtas",
+    "s390_guarded_storage",
+    "s390_pci_mmio_read",
+    "s390_pci_mmio_write",
+    "s390_runtime_instr",
+    "s390_sthyi",
+    "sched_process_exit",
+    "sched_switch",
+    "send",
+    "sendfile64",
+    "setgid32",
+    "setresgid32",
+    "setresuid32",
+    "setuid32",
+    "signal_deliver",
+    "spu_create",
+    "spu_run",
+    "subpage_prot",
+    "swapcontext",
+    "switch_endian",
+    "sync_file_range2",
+    "sys_debug_setcontext",
+    "timerfd",
+    "ugetrlimit",
+    "userdeleted",
 ];
 
 /// Refuses names that are no event type, as Falco does.

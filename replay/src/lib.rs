@@ -17,6 +17,7 @@ mod fields;
 mod filter;
 mod output;
 mod rules;
+mod shown;
 mod sigma;
 mod source;
 mod sql;
@@ -26,7 +27,7 @@ mod triage;
 mod typed;
 mod yaml;
 
-pub use alert::{Alert, Extras, Incomplete};
+pub use alert::{Alert, Extras, Incomplete, Shape};
 pub use baseline::Baseline;
 pub use certificate::{AlertDigest, Certificate, CertificateError};
 pub use coverage::{Coverage, Technique};
@@ -35,7 +36,7 @@ pub use diff::{Change, Diff, Difference, diff};
 pub use engine::{Engine, Matching, Options, Outcome, sources_of};
 pub use explain::{Deciding, Explained, Explanation, Finder, Side, Step, responsible};
 pub use filter::Filter;
-pub use output::Format;
+pub use output::{Format, Lines};
 pub use rules::{
     Checked, ENGINE_VERSION, Language, LoadOptions, Priority, Report, Rule, RuleFile, RuleSet, Verdict, check, load,
 };

@@ -3,12 +3,12 @@
 use ctrace_trace::block::Need;
 use ctrace_trace::block::decoded::EventView;
 use ctrace_trace::catalogue::Value;
-use ctrace_trace::escape;
 
 use crate::condition;
 use crate::diagnostics::Diagnostics;
 use crate::engine::evaluate::{self, Place};
 use crate::filter;
+use crate::shown::{Escaping, Memory, Page, Slot};
 use crate::source::Sources;
 use crate::typed::atom::Extract;
 use crate::typed::compile::{self, CompileError, ErrorKind};
@@ -16,18 +16,62 @@ use crate::typed::compile::{self, CompileError, ErrorKind};
 /// A parsed output format: text with `%field` tokens.
 #[derive(Debug)]
 pub struct Format {
-    tokens: Vec<Token>,
+    pub(crate) tokens: Vec<Token>,
 }
 
 /// One piece of a format.
 #[derive(Debug)]
-enum Token {
+pub(crate) enum Token {
     Text(String),
     Field {
         value: Extract,
         /// Pads or cuts to this many characters; 0 leaves the text alone.
         width: usize,
     },
+}
+
+/// Lines of a format, with values escaped so that a terminal shows them and does not obey them. The format's own text is
+/// left as it is: whoever wrote it may want tabs.
+#[derive(Debug)]
+pub struct Lines {
+    format: Format,
+    /// The values of its fields, in their order.
+    slots: Vec<Slot>,
+    memory: Memory,
+    page: Page,
+}
+
+impl Lines {
+    /// Columns that must be decoded.
+    pub fn needs(&self) -> Need {
+        self.format.needs()
+    }
+
+    /// Begins another block: values of its dictionaries are looked up anew.
+    pub fn begin(&mut self) {
+        self.memory.forget();
+        self.page.clear();
+    }
+
+    /// Appends the line of an event of the block, without a line feed.
+    pub fn push(&mut self, event: EventView<'_>, out: &mut String) {
+        if self.page.is_full() {
+            self.begin();
+        }
+        let mut slots = self.slots.iter().enumerate();
+        for token in &self.format.tokens {
+            match token {
+                Token::Text(text) => out.push_str(text),
+                Token::Field { width, .. } => {
+                    if let Some((number, slot)) = slots.next() {
+                        let place = Place::Event(event);
+                        let value = self.memory.value(number, slot, place, &mut self.page);
+                        self.page.write(value, *width, Escaping::Terminal, out);
+                    }
+                }
+            }
+        }
+    }
 }
 
 impl Format {
@@ -66,27 +110,29 @@ impl Format {
 
     /// The same of an event or a row.
     pub(crate) fn text_at(&self, place: Place<'_>) -> String {
-        self.with(place, plain)
-    }
-
-    /// The same with values escaped, so that a terminal shows them and does not obey them. The format's own text is left
-    /// as it is: whoever wrote it may want tabs.
-    pub fn render(&self, event: EventView<'_>) -> String {
-        self.with(Place::Event(event), visible)
-    }
-
-    fn with(&self, place: Place<'_>, show: fn(&Value<'_>) -> String) -> String {
         let mut out = String::new();
         for token in &self.tokens {
             match token {
                 Token::Text(text) => out.push_str(text),
                 Token::Field { value, width } => {
-                    let found = evaluate::value(value, place).unwrap_or(Value::Absent);
-                    push(&mut out, &show(&found), *width);
+                    let mut page = Page::default();
+                    let found = page.add(&evaluate::value(value, place).unwrap_or(Value::Absent));
+                    page.write(found, *width, Escaping::None, &mut out);
                 }
             }
         }
         out
+    }
+
+    /// Prints events one after the other.
+    pub fn lines(self) -> Lines {
+        let slots = self.values().map(|value| Slot::new(value.clone()));
+        Lines {
+            slots: slots.collect(),
+            format: self,
+            memory: Memory::default(),
+            page: Page::default(),
+        }
     }
 
     /// Parses a format; nothing when there were errors.
@@ -141,11 +187,12 @@ impl Format {
         };
         let start = at + 1 + digits;
         let field = text.get(start..).unwrap_or("");
-        let (operand, len) = condition::parse_field(field, text_id, start)
-            .map_err(|e| CompileError::new(e.loc, format!("after '%' in the output: {}", e.message)))?;
-        // `%fd.name.` ends a sentence: names are tried from the longest on.
-        match compile::extract(&operand, notes) {
-            Ok(value) => Ok((Some(Token::Field { value, width }), start + len)),
+        // `%fd.name.` ends a sentence and `%fd.name[` begins a remark: names are tried from the longest on.
+        let parsed = condition::parse_field(field, text_id, start)
+            .map_err(|e| CompileError::new(e.loc, format!("after '%' in the output: {}", e.message)));
+        let found = parsed.and_then(|(operand, len)| Ok((compile::extract(&operand, notes)?, len)));
+        match found {
+            Ok((value, len)) => Ok((Some(Token::Field { value, width }), start + len)),
             Err(error) => shorter(field, text_id, start, width, error),
         }
     }
@@ -159,7 +206,8 @@ impl Format {
     }
 }
 
-/// Tries the name without its last parts: in `%proc.name.exe` the text after `proc.name` is literal.
+/// Tries the name without what follows it, and without its last parts: in `%proc.name.exe` the text after `proc.name` is
+/// literal, in `%user.name[uid=…` what begins with the bracket.
 fn shorter(
     field: &str,
     text_id: u32,
@@ -171,7 +219,7 @@ fn shorter(
         .bytes()
         .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'))
         .count();
-    for end in (1..name).rev() {
+    for end in (1..=name).rev() {
         let Some(prefix) = field.get(..end) else { continue };
         let Ok((operand, len)) = condition::parse_field(prefix, text_id, start) else {
             continue;
@@ -183,32 +231,4 @@ fn shorter(
         }
     }
     Err(error)
-}
-
-/// A value as alerts hold it: what is text is left as it is.
-fn plain(value: &Value<'_>) -> String {
-    match value {
-        Value::Str(s) => escape::lossless(s).into_owned(),
-        Value::List(items) => items.iter().map(|s| escape::lossless(s)).collect::<Vec<_>>().join(" "),
-        other => other.to_string(),
-    }
-}
-
-/// A value as a terminal may show it; bytes that are no text stay told apart.
-fn visible(value: &Value<'_>) -> String {
-    match value {
-        Value::Str(s) => escape::bytes(s),
-        Value::List(items) => items.iter().map(|s| escape::bytes(s)).collect::<Vec<_>>().join(" "),
-        other => other.to_string(),
-    }
-}
-
-/// Appends a value, padded or cut to a width other than 0.
-fn push(out: &mut String, value: &str, width: usize) {
-    if width == 0 {
-        out.push_str(value);
-        return;
-    }
-    out.extend(value.chars().take(width));
-    out.extend(std::iter::repeat_n(' ', width.saturating_sub(value.chars().count())));
 }

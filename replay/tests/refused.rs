@@ -41,6 +41,44 @@ fn names_that_nobody_knows() {
 }
 
 #[test]
+fn changes_that_change_nothing_and_keys_of_the_wrong_type() {
+    let good = rule("evt.type = execve");
+    assert_eq!(
+        errors(&format!("{good}- rule: r\n  append: true\n")),
+        "r.yaml:7:3: error: an appended rule must have a condition or exceptions"
+    );
+    assert_eq!(
+        errors(&format!("{good}  capture_duration: long\n")),
+        "r.yaml:7:21: error: 'capture_duration' must be a number, not 'long'"
+    );
+    assert_eq!(
+        errors(&format!("{good}  capture: maybe\n")),
+        "r.yaml:7:12: error: 'capture' must be true or false, not 'maybe'"
+    );
+}
+
+#[test]
+fn fields_of_unknown_sources_are_nobodys_fault() {
+    let foreign = rule("aws.user = root").replace(
+        "  priority",
+        "  source: aws_cloudtrail\n  exceptions:\n  - name: e\n    fields: [aws.user]\n    values: [[x]]\n  priority",
+    );
+    let set = load(
+        &[RuleFile {
+            name: "r.yaml",
+            text: &foreign,
+        }],
+        &LoadOptions::default(),
+    )
+    .expect("loads");
+    let warnings: Vec<String> = set.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        ["r.yaml:1:9: warning: rule 'r' is left out: unknown source 'aws_cloudtrail'"]
+    );
+}
+
+#[test]
 fn a_key_that_is_given_twice() {
     assert_eq!(
         errors("- rule: r\n  desc: d\n  condition: evt.type = execve\n  output: o\n  condition: evt.type = open\n"),

@@ -3,19 +3,16 @@
 use std::env;
 use std::fs;
 use std::path::PathBuf;
-use std::thread;
 
-use ctrace_query::{Cancel, QueryError};
+use ctrace_query::QueryError;
 use ctrace_trace::escape;
 use rustyline::config::{BellStyle, Config};
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{CompletionType, Editor};
-use signal_hook::consts::SIGINT;
-use signal_hook::iterator::Signals;
 
 use super::complete::Names;
-use super::{Shell, meta};
+use super::{Shell, interrupt, meta};
 use crate::{diagnosis, output};
 
 const HISTORY_LINES: usize = 10_000;
@@ -30,7 +27,8 @@ pub(super) fn run(shell: &mut Shell<'_>) -> anyhow::Result<()> {
         .build();
     let mut editor: Editor<Names, FileHistory> = Editor::with_config(config)?;
     // After the editor, which installs a handler of its own.
-    cancel_on_interrupt(shell.session.canceller())?;
+    // While a line is edited the terminal hands Ctrl-C over as a key; a signal comes only while a statement runs.
+    interrupt::cancels(shell.session.canceller())?;
     editor.set_helper(Some(Names::new(shell.session)));
     let history = history();
     if let Some(path) = &history {
@@ -76,17 +74,6 @@ fn run_line(shell: &mut Shell<'_>, line: &str) -> Result<(), QueryError> {
             }
         }
     }
-    Ok(())
-}
-
-/// While a line is edited the terminal hands Ctrl-C over as a key; a signal comes only while a statement runs.
-fn cancel_on_interrupt(cancel: Cancel) -> std::io::Result<()> {
-    let mut signals = Signals::new([SIGINT])?;
-    thread::Builder::new().name("interrupt".to_owned()).spawn(move || {
-        for _ in signals.forever() {
-            cancel.cancel();
-        }
-    })?;
     Ok(())
 }
 

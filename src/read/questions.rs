@@ -8,18 +8,22 @@ use crate::when;
 /// Which events are shown, beside the filter.
 #[derive(clap::Args)]
 pub(super) struct Questions {
-    /// Show only events from this time on (2026-11-21T10:11:12Z, or seconds since 1970)
-    #[arg(long, value_name = "TIME", value_parser = when::time)]
+    /// Show only events from this time on (2026-11-21T10:11:12Z, seconds since 1970), or from so long before now (10m,
+    /// "2 hours ago", recent, today, yesterday, this-week); times are UTC
+    #[arg(long, value_name = "TIME", value_parser = when::time, allow_hyphen_values = true)]
     since: Option<u64>,
     /// Show only events up to this time
-    #[arg(long, value_name = "TIME", value_parser = when::time)]
+    #[arg(long, value_name = "TIME", value_parser = when::time, allow_hyphen_values = true)]
     until: Option<u64>,
-    /// Show only events of the last 90s, 5m, 2h or 1d of the case
+    /// Show only events of the last 90s, 5m, 1h30m or 1d of the case
     #[arg(long, value_name = "LENGTH", value_parser = when::length, conflicts_with = "since")]
     last: Option<u64>,
-    /// Show only audit events with a record of this type (USER_CMD); may be given several times
-    #[arg(long = "audit-type", value_name = "TYPE")]
+    /// Show only audit events with a record of these types (USER_CMD,USER_AUTH; ALL)
+    #[arg(long = "audit-type", value_name = "TYPE,…", value_delimiter = ',')]
     audit_types: Vec<String>,
+    /// Show only the audit events with these numbers, which `ausearch -a` takes
+    #[arg(long = "audit-event", value_name = "N,…", value_delimiter = ',')]
+    serials: Vec<u64>,
     /// Show only audit events of a rule with this key; may be given several times
     #[arg(long = "key", value_name = "KEY")]
     keys: Vec<String>,
@@ -38,8 +42,8 @@ pub(super) struct Questions {
     /// Show only what succeeded, or only what failed
     #[arg(long, value_enum, value_name = "yes|no")]
     success: Option<Success>,
-    /// Show only Docker events with this type, event, container or image; may be given several times: one value of
-    /// each is enough
+    /// Show only Docker events with this type, event, container, image, label (NAME or NAME=VALUE), scope, network,
+    /// volume and so on; may be given several times: one value of each is enough, and each of the labels
     #[arg(long = "filter", value_name = "KEY=VALUE", value_parser = docker_filter)]
     docker: Vec<(DockerKey, String)>,
     /// Show only events of this container, by name or the beginning of its id; may be given several times
@@ -60,19 +64,47 @@ enum DockerKey {
     Event,
     Container,
     Image,
+    Label,
+    Scope,
+    Daemon,
+    Network,
+    Volume,
+    Plugin,
+    Node,
+    Service,
+    Secret,
+    Config,
 }
 
-const DOCKER_KEYS: [(DockerKey, &str); 4] = [
+const DOCKER_KEYS: [(DockerKey, &str); 14] = [
     (DockerKey::Type, "type"),
     (DockerKey::Event, "event"),
     (DockerKey::Container, "container"),
     (DockerKey::Image, "image"),
+    (DockerKey::Label, "label"),
+    (DockerKey::Scope, "scope"),
+    (DockerKey::Daemon, "daemon"),
+    (DockerKey::Network, "network"),
+    (DockerKey::Volume, "volume"),
+    (DockerKey::Plugin, "plugin"),
+    (DockerKey::Node, "node"),
+    (DockerKey::Service, "service"),
+    (DockerKey::Secret, "secret"),
+    (DockerKey::Config, "config"),
 ];
 
 fn docker_filter(text: &str) -> Result<(DockerKey, String), String> {
     let (name, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
     let known = DOCKER_KEYS.iter().find(|(_, n)| *n == name);
-    let (key, _) = known.ok_or("the key is one of type, event, container, image")?;
+    let (key, _) = known.ok_or_else(|| {
+        let names: Vec<&str> = DOCKER_KEYS.iter().map(|(_, n)| *n).collect();
+        format!("the key is one of {}", names.join(", "))
+    })?;
+    // A label's name stands in brackets of a field.
+    let name = value.split_once('=').map_or(value, |(name, _)| name);
+    if *key == DockerKey::Label && (name.is_empty() || name.contains([']', '"', '\''])) {
+        return Err("write label=NAME or label=NAME=VALUE".to_owned());
+    }
     Ok((*key, value.to_owned()))
 }
 
@@ -94,10 +126,19 @@ fn named(name: &str) -> String {
     )
 }
 
+/// A label of what an event is about: the engine has it among the attributes.
+fn label(text: &str) -> String {
+    match text.split_once('=') {
+        Some((name, value)) => format!("docker.attributes[{name}] = {}", quoted(value)),
+        None => format!("docker.attributes[{text}] exists"),
+    }
+}
+
 impl Questions {
-    /// The condition that these and a filter make; empty where there is none.
-    pub(super) fn condition(&self, filter: &str) -> String {
+    /// The condition that these, a filter and one more make; empty where there is none.
+    pub(super) fn condition(&self, filter: &str, more: Option<&str>) -> String {
         let mut all = self.conditions();
+        all.extend(more.map(str::to_owned));
         if all.is_empty() {
             return filter.to_owned();
         }
@@ -128,9 +169,14 @@ impl Questions {
                 .map_or_else(|_| String::new(), |n| format!(" or audit.auid = {n}"));
             format!("({of_process}{of_record})")
         };
-        let docker = DOCKER_KEYS.iter().map(|(key, _)| self.docker(*key));
+        let docker = DOCKER_KEYS.iter().map(|(key, name)| self.docker(*key, name));
+        let audit_type = |name: &String| match name.as_str() {
+            "ALL" => "evt.type = audit".to_owned(),
+            name => format!("audit.type = {}", quoted(name)),
+        };
         [
-            any(self.audit_types.iter().map(|t| format!("audit.type = {}", quoted(t)))),
+            any(self.audit_types.iter().map(audit_type)),
+            any(self.serials.iter().map(|n| format!("audit.serial = {n}"))),
             any(self.keys.iter().map(|k| format!("audit.key = {}", quoted(k)))),
             self.pid.map(|n| format!("(proc.pid = {n} or audit.pid = {n})")),
             self.user.as_ref().map(|u| id_or_name(u, "user.uid", "user.name")),
@@ -145,8 +191,12 @@ impl Questions {
         .collect()
     }
 
-    fn docker(&self, key: DockerKey) -> Option<String> {
+    fn docker(&self, key: DockerKey, name: &str) -> Option<String> {
         let values = self.docker.iter().filter(|(k, _)| *k == key);
+        if key == DockerKey::Label {
+            let labels: Vec<String> = values.map(|(_, value)| label(value)).collect();
+            return (!labels.is_empty()).then(|| labels.join(" and "));
+        }
         any(values.map(|(_, value)| {
             let text = quoted(value);
             match key {
@@ -156,10 +206,17 @@ impl Questions {
                     let begin = quoted(&format!("{value}:"));
                     format!("docker.action = {text} or docker.action startswith {begin}")
                 }
-                DockerKey::Container => format!("docker.name = {text} or docker.actor.id startswith {text}"),
-                DockerKey::Image => format!(
-                    "docker.image = {text} or docker.image startswith {}",
-                    quoted(&format!("{value}:"))
+                DockerKey::Image => {
+                    let begin = quoted(&format!("{value}:"));
+                    format!(
+                        "docker.image = {text} or docker.image startswith {begin} or (docker.type = image and \
+                         (docker.actor.id = {text} or docker.name = {text} or docker.name startswith {begin}))"
+                    )
+                }
+                DockerKey::Scope => format!("docker.scope = {text}"),
+                // The engine takes the beginning of a name or an id.
+                _ => format!(
+                    "(docker.type = {name} and (docker.name startswith {text} or docker.actor.id startswith {text}))"
                 ),
             }
         }))

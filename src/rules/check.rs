@@ -99,5 +99,5 @@ fn as_json(rule: &Checked) -> String {
     if let (Some(object), serde_json::Value::Object(more)) = (object.as_object_mut(), more) {
         object.extend(more);
     }
-    output::visible_json(&object.to_string()).into_owned()
+    escape::json(&object.to_string()).into_owned()
 }

@@ -47,7 +47,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     }
     let mut out = output::stdout();
     if args.json {
-        writeln!(out, "{}", output::visible_json(&coverage.json().to_string()))?;
+        writeln!(out, "{}", escape::json(&coverage.json().to_string()))?;
     } else {
         text(&mut out, &coverage, !args.cases.is_empty())?;
     }

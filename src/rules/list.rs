@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
                 "tags": rule.tags,
                 "active": rule.active,
             });
-            writeln!(out, "{}", output::visible_json(&line.to_string()))?;
+            writeln!(out, "{}", escape::json(&line.to_string()))?;
         }
     } else {
         let row = |rule: &&Rule| {

@@ -3,6 +3,7 @@
 mod cases;
 mod corpus;
 mod damage;
+mod habits;
 mod import;
 mod info;
 mod live;

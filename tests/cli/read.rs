@@ -201,7 +201,7 @@ fn questions_are_conditions() {
     }
     assert_eq!(numbers(&["--key=a\" or evt.num >= 0 or audit.key=\"\\"]).len(), 0);
     assert!(
-        read(sample(), &["--filter=label=x"])
+        read(sample(), &["--filter=colour=x"])
             .code(2)
             .nothing()
             .contains("type, event")
@@ -287,7 +287,7 @@ fn a_case_is_followed_until_it_is_closed() {
         .expect("the program starts");
     let shown = || fs::read_to_string(folder.path().join("out")).expect("reads");
     let wait = |text: &str| {
-        for _ in 0..400 {
+        for _ in 0..6000 {
             if shown() == text {
                 return;
             }

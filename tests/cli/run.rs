@@ -14,7 +14,7 @@ use serde_json::Value;
 pub(crate) const CTRACE: &str = env!("CARGO_BIN_EXE_ctrace");
 
 /// Longer than anything here takes, even on a busy machine: what takes this long hangs.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What a run of the program left behind.
 #[derive(Debug, PartialEq, Eq)]

@@ -141,7 +141,7 @@ fn docker_and_network_are_told() {
     };
     assert_eq!(keys(&[]), ["syscalls"]);
     assert_eq!(keys(&["--talkers", "--by=host"]).len(), 2);
-    assert_eq!(keys(&["--audit"]).len(), 9);
+    assert_eq!(keys(&["--audit"]).len(), 24);
 }
 
 #[test]

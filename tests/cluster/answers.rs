@@ -63,6 +63,22 @@ fn query(place: &[&str], statement: &str) -> Ran {
 }
 
 #[test]
+fn values_that_cannot_be_computed_are_told_as_here() {
+    let (fleet, nodes) = (Fleet::new(), Nodes::start(1, &[]));
+    let address = nodes.address();
+    for statement in [
+        "SELECT count(*) FROM (SELECT 1 / (seq - seq) AS x FROM events) WHERE x = 3",
+        "SELECT sum(CAST(proc_name AS BIGINT)) FROM events",
+    ] {
+        let here = query(&[fleet.arg()], statement).code(2).nothing();
+        let there = query(&["--cluster", &address, fleet.arg()], statement)
+            .code(2)
+            .nothing();
+        assert_eq!(there, here, "{statement}");
+    }
+}
+
+#[test]
 fn a_cluster_answers_as_one_machine_does() {
     let (fleet, nodes) = (Fleet::new(), Nodes::start(2, &[]));
     let address = nodes.address();

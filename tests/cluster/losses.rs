@@ -1,7 +1,7 @@
 //! A cluster that is not there, and one that goes away: one message, and an end.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::process::{Child, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,9 +23,9 @@ fn started(nodes: &Nodes, fleet: &Fleet) -> Child {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    let before = nodes.worked();
     let child = command.spawn().expect("the program starts");
-    // It is on its way.
-    thread::sleep(Duration::from_secs(4));
+    nodes.until_busy(before);
     child
 }
 
@@ -46,11 +46,8 @@ fn end(mut child: Child) -> (Option<i32>, String) {
 #[test]
 fn nobody_listens() {
     let fleet = Fleet::new();
-    let port = {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        listener.local_addr().expect("an address").port()
-    };
-    let address = format!("127.0.0.1:{port}");
+    // One that nobody is given.
+    let address = "127.0.0.1:1".to_owned();
     let told = ctrace(["query", "--cluster", &address, fleet.arg(), "SELECT 1"])
         .code(4)
         .nothing();
@@ -132,14 +129,38 @@ fn a_cancelled_statement_ends() {
     };
     let session = Session::folder(fleet.path(), &options).expect("a session");
     let cancel = session.canceller();
-    let canceller = thread::spawn(move || {
-        thread::sleep(Duration::from_secs(6));
-        cancel.cancel();
+    let before = nodes.worked();
+    thread::scope(|scope| {
+        let canceller = scope.spawn(|| {
+            nodes.until_busy(before);
+            let cancelled = Instant::now();
+            cancel.cancel();
+            cancelled
+        });
+        assert!(matches!(session.batches(LONG), Err(QueryError::Cancelled)));
+        let took = canceller.join().expect("cancels").elapsed();
+        assert!(took < PATIENCE / 4, "{took:?}");
     });
+}
+
+#[test]
+fn ctrl_c_leaves_no_work_to_the_cluster() {
+    let (fleet, nodes) = (Fleet::new(), Nodes::start(1, &[]));
+    let running = started(&nodes, &fleet);
+    let kill = Command::new("sh")
+        .args(["-c", &format!("kill -INT {}", running.id())])
+        .status();
+    assert!(kill.expect("a shell").success());
+    let (code, told) = end(running);
+    assert_eq!((code, told.as_str()), (Some(130), "ctrace: cancelled\n"));
+    // The cluster has time for others.
+    let address = nodes.address();
     let begun = Instant::now();
-    assert!(matches!(session.batches(LONG), Err(QueryError::Cancelled)));
-    assert!(begun.elapsed() < PATIENCE / 4, "{:?}", begun.elapsed());
-    canceller.join().expect("cancels");
+    let count = "SELECT count(*) FROM events";
+    ctrace(["query", "--cluster", &address, fleet.arg(), count])
+        .code(0)
+        .silent();
+    assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! A scheduler and executors, each a process of its own: this test program, run again as a node.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,7 +15,7 @@ use tempfile::TempDir;
 const ROLE: &str = "CTRACE_TEST_NODE";
 
 /// Longer than a node needs to start, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Tasks that an executor runs at once.
 const VCORES: usize = 2;
@@ -95,6 +97,21 @@ impl Nodes {
         }
     }
 
+    /// Processor time that the executors used so far.
+    pub(crate) fn worked(&self) -> u64 {
+        self.executors.iter().map(|node| cpu_ticks(node.0.id())).sum()
+    }
+
+    /// Waits until the executors are at work on what was asked after a time: idle ones use less.
+    pub(crate) fn until_busy(&self, before: u64) {
+        const TICKS: u64 = 200;
+        let deadline = Instant::now() + PATIENCE;
+        while self.worked() < before + TICKS {
+            assert!(Instant::now() < deadline, "nobody takes up work");
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// What `--cluster` takes.
     pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
@@ -119,6 +136,26 @@ fn listening(start: impl Fn([u16; 2]) -> Node) -> (Node, u16) {
 
 /// Two ports that nobody listens on.
 fn free_ports() -> [u16; 2] {
-    let listeners = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port"));
-    listeners.map(|l| l.local_addr().expect("an address").port())
+    [(); 2].map(|()| free_port())
+}
+
+/// A port that nobody listens on, and no test of this program will: two that are given the same one would both find that
+/// somebody listens, and one of them not the process that it started.
+pub(crate) fn free_port() -> u16 {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        if GIVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(port) {
+            return port;
+        }
+    }
+}
+
+/// Processor time that a process used so far, in the kernel's ticks.
+fn cpu_ticks(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+    let after = stat.rsplit_once(')').expect("a name").1;
+    let ticks = after.split_whitespace().skip(11).take(2);
+    ticks.map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
 }

@@ -2,18 +2,17 @@
 //!
 //! The store is moto's server, which pip installs into the folder of compiled files where it can.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::fleet::{self, Fleet};
-use crate::nodes::Nodes;
+use crate::nodes::{Nodes, PATIENCE, free_port};
 use crate::run::{Ran, command, run};
 use ctrace_skip::skip;
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the tests put into the store.
 const UPLOAD: &str = "
@@ -37,6 +36,12 @@ fn python(arguments: &[&str]) -> Command {
         .env("PYTHONPATH", packages())
         .stdin(Stdio::null());
     command
+}
+
+/// Whether moto is there. One test installs it, and the others wait: pip puts file after file into the same folder.
+fn installed() -> &'static Result<(), String> {
+    static INSTALLED: LazyLock<Result<(), String>> = LazyLock::new(install);
+    &INSTALLED
 }
 
 /// Installs moto unless it is there.
@@ -72,15 +77,13 @@ struct Server {
 impl Server {
     /// Starts it with these variables; `None`, after a report, where it cannot be had.
     fn start(test: &str, variables: &[(&str, &str)]) -> Option<Server> {
-        if let Err(reason) = install() {
-            skip(test, &reason);
+        if let Err(reason) = installed() {
+            skip(test, reason);
             return None;
         }
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-            let port = listener.local_addr().expect("an address").port();
-            drop(listener);
+            let port = free_port();
             let mut command = python(&["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]);
             command
                 .envs(variables.iter().copied())

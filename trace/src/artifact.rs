@@ -19,6 +19,11 @@ pub enum ArtifactKind {
     /// A file that was executed.
     #[default]
     Executable,
+    /// A script that was executed: the file that its interpreter opened by the name that the kernel gave it. The
+    /// interpreter is an executable of its own.
+    Script,
+    /// The file of a process that ran already when the recording began.
+    Running,
     /// A kernel module, or what was to become one: the call may have failed.
     Module,
     /// The instructions of a BPF program, as the verifier left them (`bpftool prog dump xlated`).
@@ -26,12 +31,20 @@ pub enum ArtifactKind {
 }
 
 impl ArtifactKind {
-    const ALL: [ArtifactKind; 3] = [ArtifactKind::Executable, ArtifactKind::Module, ArtifactKind::BpfProgram];
+    const ALL: [ArtifactKind; 5] = [
+        ArtifactKind::Executable,
+        ArtifactKind::Script,
+        ArtifactKind::Running,
+        ArtifactKind::Module,
+        ArtifactKind::BpfProgram,
+    ];
 
     /// The name in events.
     pub const fn name(self) -> &'static str {
         match self {
             ArtifactKind::Executable => "executable",
+            ArtifactKind::Script => "script",
+            ArtifactKind::Running => "running",
             ArtifactKind::Module => "module",
             ArtifactKind::BpfProgram => "bpf_program",
         }

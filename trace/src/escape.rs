@@ -1,6 +1,7 @@
 //! Making recorded bytes safe to show: terminals must not be driven by what a recorded process wrote.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 /// Recorded text with everything that could drive a terminal or mislead its reader written as `\xNN` or `\u{NNNN}`:
 /// control characters, direction overrides, invisible characters.
@@ -42,7 +43,8 @@ pub fn lossless(s: &[u8]) -> Cow<'_, str> {
     }
 }
 
-fn push(out: &mut String, c: char) {
+/// Appends a character as [`text`] writes it.
+pub fn push(out: &mut String, c: char) {
     match c {
         '\n' => out.push_str("\\n"),
         '\r' => out.push_str("\\r"),
@@ -50,6 +52,28 @@ fn push(out: &mut String, c: char) {
         c if c.is_ascii_control() => out.push_str(&format!("\\x{:02x}", u32::from(c))),
         c if misleads(c) => out.push_str(&format!("\\u{{{:x}}}", u32::from(c))),
         c => out.push(c),
+    }
+}
+
+/// JSON with the characters that [`misleads`] names written as `\u` escapes: it says the same and is safe to show.
+pub fn json(json: &str) -> Cow<'_, str> {
+    if !json.chars().any(misleads) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    json.chars().for_each(|c| push_json(&mut out, c));
+    Cow::Owned(out)
+}
+
+/// Appends a character of a JSON text as [`json`] writes it.
+pub fn push_json(out: &mut String, c: char) {
+    if misleads(c) {
+        // Writing to a string cannot fail.
+        c.encode_utf16(&mut [0; 2])
+            .iter()
+            .for_each(|unit| _ = write!(out, "\\u{unit:04x}"));
+    } else {
+        out.push(c);
     }
 }
 
@@ -72,5 +96,14 @@ mod tests {
         assert_eq!(text("exe\u{202e}gpj.sh \u{9b}31m"), "exe\\u{202e}gpj.sh \\u{9b}31m");
         assert_eq!(text("Grüße 日本"), "Grüße 日本");
         assert_eq!(lossless(b"\x1b\xfe"), "\u{1b}\\xfe");
+    }
+
+    #[test]
+    fn json_that_is_safe_says_the_same() {
+        let quoted = "\"a\u{202e}b\u{9b}\u{7f}\u{e0001}ü\\u001b\"";
+        let visible = json(quoted);
+        assert!(!visible.chars().any(|c| misleads(c) || c.is_control()), "{visible}");
+        assert_eq!(visible, "\"a\\u202eb\\u009b\\u007f\\udb40\\udc01ü\\u001b\"");
+        assert!(matches!(json("\"ü\""), Cow::Borrowed(_)));
     }
 }

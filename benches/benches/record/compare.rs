@@ -2,10 +2,14 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::ctrace::Recording;
 use crate::tool::{Running, Sum, Tool};
+
+/// How long nothing is done, to see what the recorder takes by itself.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// The loads with and without the tools that are there.
 pub(crate) struct Comparison {
@@ -45,6 +49,16 @@ impl Comparison {
         }
         comparison.groups.retain(|group| group.len() > 1);
         comparison
+    }
+
+    /// Without other tools.
+    pub(crate) fn only_ctrace(dir: &Path) -> Comparison {
+        Comparison {
+            dir: dir.to_owned(),
+            rounds: 1,
+            groups: Vec::new(),
+            ready: Vec::new(),
+        }
     }
 
     fn start(&mut self, tool: Tool) -> Running {
@@ -109,6 +123,37 @@ impl Comparison {
         }
     }
 
+    /// Where the recorder's CPU time goes: what it takes once, what it takes every second, and what an event costs where
+    /// processes come and go all the time.
+    pub(crate) fn shares(&mut self, busy: Duration) {
+        println!("\nrecorder CPU with programs started one after the other on every core for {busy:?}");
+        for set in ["all", "security"] {
+            let recording = Recording::start(&self.dir, &["--syscalls", set]);
+            let start = recording.threads();
+            std::thread::sleep(QUIET);
+            let quiet = recording.threads();
+            let began = Instant::now();
+            fork_load(busy);
+            // What waits is written within half a second.
+            std::thread::sleep(Duration::from_millis(500));
+            let (busy_for, after) = (began.elapsed(), recording.threads());
+            let sum = recording.end();
+            let a_second = (quiet.recorder - start.recorder).div_f64(QUIET.as_secs_f64());
+            let took = after.recorder - quiet.recorder;
+            let of_events = took.saturating_sub(a_second.mul_f64(busy_for.as_secs_f64()));
+            let before_end = after.all() - start.all();
+            let end = sum.cpu.unwrap_or_default().saturating_sub(before_end);
+            println!(
+                "  {:44} start {:.0?}, idle {a_second:.1?} a second, files {:.0?}, end {end:.0?}; {:.2} us an event",
+                format!("ctrace --syscalls {set}"),
+                start.all(),
+                after.others - start.others,
+                of_events.as_secs_f64() * 1e6 / sum.events.max(1) as f64,
+            );
+            println!("  {:44} {sum}, all of it", "");
+        }
+    }
+
     /// How long the tools took until they recorded.
     pub(crate) fn ready(&self) {
         println!(
@@ -167,6 +212,16 @@ fn busy_load(running: &Running, load: &str, busy: Duration) -> u64 {
     let words: Vec<&OsStr> = std::iter::once(myself.as_os_str()).chain(load).collect();
     let out = running.wrap(&words).output().expect("runs");
     number(&out.stdout).expect("a number of calls") as u64
+}
+
+/// Starts programs one after the other on every core.
+fn fork_load(busy: Duration) {
+    let seconds = busy.as_secs().max(1).to_string();
+    let out = Command::new(this_program())
+        .args(["load", "every-core", "busy-forks", &seconds])
+        .stdout(Stdio::null())
+        .status();
+    assert!(out.expect("runs").success());
 }
 
 const WORKLOAD: &str = "find /usr/share >/dev/null; grep -r ctrace /usr/include >/dev/null; \

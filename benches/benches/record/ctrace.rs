@@ -7,7 +7,7 @@ use std::process::{ChildStderr, Command, ExitCode, Stdio};
 use clap::Parser;
 use ctrace_trace::case::Case;
 
-use crate::process::Process;
+use crate::process::{Process, Threads};
 use crate::tool::Sum;
 
 /// The recorder, as its small program runs it.
@@ -51,6 +51,11 @@ impl Recording {
         }
         process.is_ready();
         Recording { process, stderr, case }
+    }
+
+    /// CPU time that it took so far, by thread.
+    pub(crate) fn threads(&self) -> Threads {
+        Threads::of(self.process.id())
     }
 
     /// Ends it and reads what it wrote.

@@ -34,6 +34,11 @@ fn main() -> ExitCode {
                 return ExitCode::SUCCESS;
             }
             let asked = |option: &str| args.iter().any(|a| a == option);
+            if asked("--shares") {
+                let dir = tempfile::tempdir_in("/var/tmp").expect("a folder in /var/tmp");
+                Comparison::only_ctrace(dir.path()).shares(Scale::QUICK.busy);
+                return ExitCode::SUCCESS;
+            }
             measure(if !asked("--bench") {
                 Scale::TRIAL
             } else if asked("--quick") {
@@ -100,6 +105,7 @@ fn measure(scale: Scale) {
             compare::shell_load(running)
         });
     }
+    comparison.shares(busy);
     comparison.loss(busy);
     comparison.ready();
 }

@@ -92,6 +92,39 @@ pub(crate) fn cpu_of(pid: u32) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
+/// CPU time of a recorder's threads that live.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Threads {
+    /// The first, which records.
+    pub(crate) recorder: Duration,
+    /// The others, which read files.
+    pub(crate) others: Duration,
+}
+
+impl Threads {
+    /// As the scheduler counts it (`/proc/PID/task/TID/schedstat`).
+    pub(crate) fn of(pid: u32) -> Threads {
+        let mut threads = Threads {
+            recorder: Duration::ZERO,
+            others: Duration::ZERO,
+        };
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("a process that runs");
+        for task in tasks.flatten() {
+            let text = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+            let ran = text.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0);
+            match task.file_name().to_str() == Some(&pid.to_string()) {
+                true => threads.recorder += Duration::from_nanos(ran),
+                false => threads.others += Duration::from_nanos(ran),
+            }
+        }
+        threads
+    }
+
+    pub(crate) fn all(self) -> Duration {
+        self.recorder + self.others
+    }
+}
+
 /// Where a program is found, as a shell and as root's shell would.
 pub(crate) fn is_installed(program: &str) -> bool {
     let path = std::env::var("PATH").unwrap_or_default();

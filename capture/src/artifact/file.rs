@@ -5,12 +5,11 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
-use ctrace_trace::artifact::UNSTAMPED_NS;
-
-use super::Executed;
-use crate::host::mount_namespace;
+use super::ticks::is_past;
+use super::{Executed, How};
+use crate::host::{mount_namespace, numbers};
 
 /// Which file it is. Equal identities at different times are the same contents, but for changes within one tick.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -50,6 +49,8 @@ pub(super) enum Proof {
     Memory,
     /// It may have been written again since.
     None,
+    /// Only what the inode says beside times and size of the contents has changed, as it does when a name is removed.
+    Touched,
     /// It was written while it was read.
     Changed,
 }
@@ -88,11 +89,15 @@ impl Executed {
         if self.identity.ino == 0 || self.identity.ctime == 0 {
             return Err("this kernel does not tell which file it is".to_owned());
         }
-        if let Some((file, size)) = self.running() {
+        let (found, through_process) = match self.how {
+            How::Script(fd) => (self.held(fd), false),
+            How::Program | How::Before => (self.running(), true),
+        };
+        if let Some((file, size)) = found {
             return Ok(Opened {
                 file,
                 size,
-                through_process: true,
+                through_process,
             });
         }
         if self.is_memfd || !self.path.starts_with(b"/") {
@@ -127,6 +132,26 @@ impl Executed {
         (same && (self.is_memfd || self.identity.mtime == found.mtime)).then_some((file, size))
     }
 
+    /// What an interpreter holds open, where that is still this file. It may have moved its descriptor out of the way of
+    /// those that the script uses. The inode may have changed since: see [`Proof::Touched`].
+    fn held(&self, fd: i32) -> Option<(File, u64)> {
+        /// Descriptors of an interpreter that are looked at: it has just begun.
+        const MOST: usize = 64;
+        let pid = self.place.pid;
+        let others = numbers(format!("/proc/{pid}/fd")).into_iter().take(MOST);
+        let all = std::iter::once(fd).chain(others.filter_map(|other| i32::try_from(other).ok()));
+        all.into_iter().find_map(|fd| {
+            let (file, found, size) = of_descriptor(pid, fd)?;
+            let is_it = self.is_inode(&file, &found) && self.identity.mtime == found.mtime;
+            (is_it && (!self.is_overlay || self.is_held_as(fd))).then_some((file, size))
+        })
+    }
+
+    /// Whether a descriptor's path is that of the file: for where device and inode do not tell.
+    fn is_held_as(&self, fd: i32) -> bool {
+        leads_to(&format!("/proc/{}/fd/{fd}", self.place.pid), &self.path)
+    }
+
     /// The size, where it is the file and nothing about it has changed.
     fn matches(&self, file: &File) -> Option<u64> {
         let (found, size) = Identity::of(file).ok()?;
@@ -143,11 +168,7 @@ impl Executed {
 
     /// Whether the path of what the process runs is that of the exec: for where device and inode do not tell.
     fn runs_from_path(&self) -> bool {
-        let Ok(target) = std::fs::read_link(self.link()) else {
-            return false;
-        };
-        let target = target.as_os_str().as_bytes();
-        target == self.path || target.strip_suffix(b" (deleted)") == Some(&self.path)
+        leads_to(&self.link(), &self.path)
     }
 
     /// What it means that the file was read to its end.
@@ -163,11 +184,26 @@ impl Executed {
         if opened.through_process && self.still_runs(&opened.file) {
             return Proof::Same;
         }
+        wait_for_writer(&opened.file);
         if self.matches(&opened.file) != Some(opened.size) {
-            return Proof::Changed;
+            return self.touched(opened);
         }
-        let left_alone = self.identity.ctime.saturating_add(UNSTAMPED_NS) <= self.exec_ns;
-        if left_alone { Proof::Same } else { Proof::None }
+        if is_past(self.identity.ctime, self.ticked_ns) {
+            Proof::Same
+        } else {
+            Proof::None
+        }
+    }
+
+    fn touched(&self, opened: &Opened) -> Proof {
+        let is_it = |(found, size): (Identity, u64)| {
+            self.is_inode(&opened.file, &found) && found.mtime == self.identity.mtime && size == opened.size
+        };
+        if Identity::of(&opened.file).is_ok_and(is_it) {
+            Proof::Touched
+        } else {
+            Proof::Changed
+        }
     }
 
     /// Whether the process runs this file now, as it did when the file was opened: nobody could write it in between.
@@ -210,11 +246,35 @@ pub(super) fn is_inode(file: &File, found: &Identity, dev: u64, ino: u64) -> boo
 }
 
 fn is_btrfs(file: &File) -> bool {
+    file_system(file) == u32::try_from(libc::BTRFS_SUPER_MAGIC).ok()
+}
+
+/// The magic number of the file system that an open file is in.
+pub(super) fn file_system(file: &File) -> Option<u32> {
     // SAFETY: all zeros is a valid statfs.
     let mut about: libc::statfs = unsafe { std::mem::zeroed() };
     // SAFETY: the descriptor is open, and the structure lives through the call.
     let asked = unsafe { libc::fstatfs(file.as_raw_fd(), &raw mut about) };
-    asked == 0 && about.f_type == libc::BTRFS_SUPER_MAGIC
+    // The kernel's numbers have 32 bits.
+    (asked == 0).then_some(about.f_type as u32)
+}
+
+/// Waits until nobody is changing a file. Cutting it takes effect before its times show it, and whoever reads in between
+/// finds an empty file that seems to be the old one. Both are done under the inode's lock, which looking for data takes
+/// too (ext4, tmpfs, overlays of them) or reading (XFS); where neither does (btrfs) the times change first.
+fn wait_for_writer(file: &File) {
+    // SAFETY: no pointers are passed.
+    unsafe { libc::lseek(file.as_raw_fd(), 0, libc::SEEK_DATA) };
+    let _ = file.read_at(&mut [0], 0);
+}
+
+/// Whether a link of /proc shows a path, also if that is not there any more.
+fn leads_to(link: &str, path: &[u8]) -> bool {
+    let Ok(target) = std::fs::read_link(link) else {
+        return false;
+    };
+    let target = target.as_os_str().as_bytes();
+    target == path || target.strip_suffix(b" (deleted)") == Some(path)
 }
 
 /// Opens what a descriptor of a process refers to, where it is a regular file.
@@ -235,7 +295,7 @@ fn below(root: &str, path: &[u8]) -> io::Result<File> {
 
 /// A descriptor that only names a file: opening it so does nothing to it. Below a folder no links are followed, and no
 /// file system is asked: one that is made by a program could keep this thread waiting.
-fn path_only(folder: Option<&OwnedFd>, path: &[u8], flags: i32) -> io::Result<OwnedFd> {
+pub(super) fn path_only(folder: Option<&OwnedFd>, path: &[u8], flags: i32) -> io::Result<OwnedFd> {
     // SAFETY: all zeros is a valid open_how.
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };
     how.flags = (libc::O_PATH | libc::O_CLOEXEC | flags) as u64;

@@ -67,7 +67,7 @@ impl Opener {
     fn executed(&self, request: u64, executed: Executed) {
         let identity = executed.identity;
         let mut artifact = Artifact {
-            kind: ArtifactKind::Executable,
+            kind: executed.how.kind(),
             path: executed.path.clone(),
             ..described(&identity)
         };
@@ -189,7 +189,7 @@ impl Opener {
     }
 }
 
-fn described(identity: &Identity) -> Artifact {
+pub(super) fn described(identity: &Identity) -> Artifact {
     Artifact {
         dev: identity.dev,
         ino: identity.ino,

@@ -5,26 +5,31 @@ use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use ctrace_trace::artifact::{Artifact, UNSTAMPED_NS};
+use ctrace_trace::artifact::Artifact;
 use ctrace_trace::segment::{Digest, Hex};
 use sha2::{Digest as _, Sha256};
 
 use super::file::{Identity, Opened, Proof};
 use super::store::{Copy, Store};
 use super::threads::{Contents, Job};
+use super::ticks::{is_past, stamp_now};
 use super::{Answer, Executed};
-use crate::host::utc_ns;
 
 /// Bytes that are read at a time.
 const CHUNK: usize = 256 << 10;
 
 /// The thread's state.
+#[derive(Debug)]
 pub(super) struct Reader {
     answers: Sender<Answer>,
     store: Option<Arc<Mutex<Store>>>,
     stop: Arc<AtomicBool>,
     buffer: Vec<u8>,
+    /// The share of a processor that reading may take, where there is time enough.
+    share: Option<f64>,
 }
 
 /// What came of reading.
@@ -42,6 +47,15 @@ impl Reader {
             store,
             stop,
             buffer: vec![0; CHUNK],
+            share: None,
+        }
+    }
+
+    /// The same, which takes its time.
+    pub(super) fn with_share(self, share: f64) -> Reader {
+        Reader {
+            share: Some(share),
+            ..self
         }
     }
 
@@ -59,7 +73,7 @@ impl Reader {
         self.tell(request, Some(artifact), is_final);
     }
 
-    fn tell(&self, request: u64, artifact: Option<Artifact>, is_final: bool) {
+    pub(super) fn tell(&self, request: u64, artifact: Option<Artifact>, is_final: bool) {
         let _ = self.answers.send(Answer {
             request,
             artifact,
@@ -74,10 +88,10 @@ impl Reader {
         mut opened: Opened,
         collect: bool,
     ) -> (Artifact, bool) {
+        // Until the clock has ticked it may be written again and have the same identity.
+        let is_old = is_past(executed.identity.ctime, stamp_now());
         let outcome = self.read(&mut opened.file, opened.size, collect);
         let proof = executed.proof(&opened);
-        // Until then it may be written again and have the same identity.
-        let is_old = executed.identity.ctime.saturating_add(UNSTAMPED_NS) <= utc_ns();
         let is_final = is_old && matches!(proof, Proof::Same) && matches!(outcome, Outcome::Whole(..));
         (self.settle(artifact, outcome, proof), is_final)
     }
@@ -117,19 +131,35 @@ impl Reader {
     fn each_chunk(&mut self, from: &mut dyn Read, size: u64, each: &mut dyn FnMut(&[u8])) -> Result<(), String> {
         let mut left = size;
         loop {
-            if self.stop.load(Ordering::Relaxed) {
+            if self.is_stopped() {
                 return Err("the recording ended before it was read".to_owned());
             }
+            let begun = Instant::now();
             match from.read(&mut self.buffer) {
                 Ok(0) if left == 0 => return Ok(()),
                 Ok(n) if n > 0 && n as u64 <= left => {
                     each(self.buffer.get(..n).unwrap_or_default());
                     left -= n as u64;
+                    self.rest(begun.elapsed());
                 }
                 Ok(_) => return Err("its size changed while it was read".to_owned()),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(format!("it could not be read: {e}")),
             }
+        }
+    }
+
+    /// Whether nothing is to be read any more.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Lets the processor alone for what a piece of work took of it.
+    fn rest(&self, took: Duration) {
+        /// A disk that is slow, or a processor that others have, is no reason to wait for long.
+        const LONGEST: Duration = Duration::from_millis(200);
+        if let Some(share) = self.share {
+            thread::sleep(took.mul_f64(1.0 / share - 1.0).min(LONGEST));
         }
     }
 
@@ -155,6 +185,12 @@ impl Reader {
                 let found = Hex(&sha256);
                 artifact.reason = format!(
                     "written just before it ran, and the process had ended: what was found then, {found}, may be newer"
+                );
+            }
+            Proof::Touched => {
+                let found = Hex(&sha256);
+                artifact.reason = format!(
+                    "its inode was changed after it was opened, as it is when a name is removed: its contents were {found}, if its times are true"
                 );
             }
             Proof::Changed => artifact.reason = "it was changed while it was read".to_owned(),

@@ -207,6 +207,61 @@ mod tests {
         assert_eq!(left, 2, "two groups and nothing unfinished");
     }
 
+    /// The room for the recording itself is not the copies', and one that finds no room leaves nothing behind.
+    #[test]
+    fn a_full_disk_has_no_part_of_a_copy_as_root() {
+        let name = "a_full_disk_has_no_part_of_a_copy_as_root";
+        if !ctrace_skip::is_root(name) {
+            return;
+        }
+        let Some(disk) = Disk::mount(RESERVE + (8 << 20)) else {
+            return ctrace_skip::skip(name, "cannot mount a tmpfs");
+        };
+        let at = disk.0.path();
+        let limits = Limits {
+            total: 1 << 30,
+            file: 1 << 30,
+        };
+        let mut store = Store::create(at, limits).expect("a store");
+        let error = store.begin(9 << 20).expect_err("too large");
+        assert!(error.contains("too little room"), "{error}");
+        put(&mut store, &[1; 4096], &[1; 32]).expect("fits");
+        let mut copy = store.begin(4 << 20).expect("has room");
+        copy.write(&[2; 1 << 20]).expect("has room");
+        let mut ballast = File::create(at.join("ballast")).expect("room");
+        while ballast.write_all(&[0; 4096]).is_ok() {}
+        let error = copy.write(&[2; 3 << 20]).expect_err("no room");
+        assert!(error.contains("No space left"), "{error}");
+        copy.discard();
+        drop(ballast);
+        std::fs::remove_file(at.join("ballast")).expect("there");
+        let path = at.join(ctrace_trace::artifact::copy_name(&[1; 32]));
+        assert_eq!(std::fs::read(path).expect("there"), [1; 4096]);
+        let left = std::fs::read_dir(at.join(COPIES)).expect("the folder").count();
+        assert_eq!(left, 1);
+        put(&mut store, &[3; 4096], &[3; 32]).expect("has room again");
+    }
+
+    /// A small file system in memory, unmounted when dropped.
+    struct Disk(tempfile::TempDir);
+
+    impl Disk {
+        fn mount(bytes: u64) -> Option<Disk> {
+            let dir = tempfile::tempdir().expect("a folder");
+            let mounted = std::process::Command::new("mount")
+                .args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"])
+                .arg(dir.path())
+                .status();
+            mounted.is_ok_and(|s| s.success()).then(|| Disk(dir))
+        }
+    }
+
+    impl Drop for Disk {
+        fn drop(&mut self) {
+            let _ = std::process::Command::new("umount").arg(self.0.path()).status();
+        }
+    }
+
     #[test]
     fn what_is_in_the_way_is_not_followed() {
         let case = tempfile::tempdir().expect("a folder");

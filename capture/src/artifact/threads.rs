@@ -15,6 +15,7 @@ use super::bpf::Programs;
 use super::file::{Identity, Opened};
 use super::opener::Opener;
 use super::reader::Reader;
+use super::running::{self, Past};
 use super::store::{Limits, Store};
 use super::{Answer, Executed, Request};
 use crate::host::stand_back;
@@ -37,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) collect: Option<(PathBuf, Limits)>,
     /// Whether the folder of the case belongs to somebody else.
     pub(crate) writes_anywhere: bool,
+    /// The share of a processor that may be spent on what ran before.
+    pub(crate) share: f64,
 }
 
 /// The running threads. Dropped, they leave what is still to do.
@@ -46,6 +49,16 @@ pub(crate) struct Hasher {
     answers: Receiver<Answer>,
     stop: Arc<AtomicBool>,
     readers: Vec<JoinHandle<()>>,
+    /// For the thread that reads what ran before; it has them then.
+    leisure: Option<(Reader, Leisure)>,
+}
+
+/// How what ran before is read.
+#[derive(Debug)]
+struct Leisure {
+    collects: bool,
+    limit: u64,
+    writes_anywhere: bool,
 }
 
 /// A request that was not taken: too many wait.
@@ -101,22 +114,25 @@ impl Hasher {
                 .into_iter()
                 .for_each(|(number, request)| opener.take(number, request));
         })?;
+        let reader = || Reader::new(sender.clone(), store.clone(), stop.clone());
+        let leisure = Leisure {
+            collects,
+            limit: config.hash_limit,
+            writes_anywhere: config.writes_anywhere,
+        };
+        let leisure = Some((reader().with_share(config.share), leisure));
         let mut readers = Vec::new();
         for (name, jobs, is_patient) in [
             ("artifact-read", small_jobs, false),
             ("artifact-large", large_jobs, true),
         ] {
-            let mut reader = Reader::new(sender.clone(), store.clone(), stop.clone());
+            let mut reader = reader();
             let writes_anywhere = config.writes_anywhere;
             let run = move || {
                 if is_patient {
                     stand_back();
                 }
-                let mut keep = privileges::SEE_PROCESSES | privileges::READ_ALL;
-                if writes_anywhere {
-                    keep |= privileges::WRITE_ALL;
-                }
-                let _ = privileges::keep_only(keep);
+                keep_reading(writes_anywhere);
                 jobs.into_iter().for_each(|job| reader.take(job));
             };
             readers.push(thread::Builder::new().name(name.to_owned()).spawn(run)?);
@@ -126,7 +142,26 @@ impl Hasher {
             answers,
             stop,
             readers,
+            leisure,
         })
+    }
+
+    /// Reads the files of processes that ran before; once. Answers come as they do to requests.
+    ///
+    /// # Errors
+    /// Where there can be no thread for it.
+    pub(crate) fn read_running(&mut self, all: Vec<Past>) -> io::Result<()> {
+        let Some((mut reader, leisure)) = self.leisure.take() else {
+            return Ok(());
+        };
+        let run = move || {
+            stand_back();
+            keep_reading(leisure.writes_anywhere);
+            running::read(all, &mut reader, leisure.collects, leisure.limit);
+        };
+        let thread = thread::Builder::new().name("artifact-past".to_owned()).spawn(run)?;
+        self.readers.push(thread);
+        Ok(())
     }
 
     /// Asks.
@@ -149,12 +184,23 @@ impl Hasher {
             answers,
             stop,
             readers,
+            leisure,
         } = self;
         stop.store(true, Ordering::Relaxed);
-        drop((requests, answers));
+        drop((requests, answers, leisure));
         let begun = Instant::now();
         while !readers.iter().all(JoinHandle::is_finished) && begun.elapsed() < PATIENCE {
             thread::sleep(Duration::from_millis(1));
         }
     }
+}
+
+/// Gives up all privileges of this thread but those that reading files takes. Where that is refused it goes on with what
+/// it has.
+fn keep_reading(writes_anywhere: bool) {
+    let mut keep = privileges::SEE_PROCESSES | privileges::READ_ALL;
+    if writes_anywhere {
+        keep |= privileges::WRITE_ALL;
+    }
+    let _ = privileges::keep_only(keep);
 }

@@ -137,6 +137,42 @@ mod tests {
     }
 
     #[test]
+    fn kubernetes_without_a_class_and_in_containers() {
+        let pod = "pod5f8d9a3e-1b2c-4d5e-8f90-123456789abc";
+        // Guaranteed pods have no class of their own.
+        for class in ["", "-burstable", "-besteffort"] {
+            let folder = if class.is_empty() {
+                String::new()
+            } else {
+                format!("/kubepods{class}.slice")
+            };
+            let slices = format!(
+                "/kubepods.slice{folder}/kubepods{class}-{}.slice",
+                pod.replace('-', "_")
+            );
+            check(&format!("{slices}/cri-containerd-$A.scope"), Some(("containerd", A)));
+            check(&format!("{slices}/crio-$A.scope/container"), Some(("cri-o", A)));
+            let folders = format!("/kubepods/{}/{pod}", class.trim_start_matches('-'));
+            check(&format!("{folders}/$A"), Some(("containerd", A)));
+            check(&format!("{folders}/crio-$A"), Some(("cri-o", A)));
+            // A node that is a container itself.
+            let inner = slices.replace("kubepods", "kubelet-kubepods");
+            check(
+                &format!("/docker/$A/kubelet.slice{inner}/cri-containerd-$B.scope"),
+                Some(("containerd", B)),
+            );
+            check(
+                &format!("/system.slice/docker-$A.scope/kubelet.slice{inner}/cri-containerd-$B.scope"),
+                Some(("containerd", B)),
+            );
+        }
+        check(
+            "/user.slice/user-1000.slice/user@1000.service/user.slice/user-libpod_pod_$A.slice/libpod-$B.scope/container",
+            Some(("podman", B)),
+        );
+    }
+
+    #[test]
     fn containerd_alone() {
         check("/default/$A", Some(("containerd", A)));
         check("/system.slice/nerdctl-$A.scope", Some(("containerd", A)));

@@ -26,13 +26,26 @@ pub(crate) struct Slept(u64);
 impl Slept {
     /// Until now.
     pub(crate) fn now() -> Slept {
-        let awake = read(libc::CLOCK_MONOTONIC);
-        Slept(boot_time_ns().saturating_sub(awake))
+        // A thread that loses its processor between the readings of the two clocks would take that for a sleep: the
+        // reading between the two nearest others is the best.
+        const NEAR_NS: u64 = 1_000_000;
+        const TRIES: usize = 20;
+        let mut best = (u64::MAX, 0);
+        for _ in 0..TRIES {
+            let awake = read(libc::CLOCK_MONOTONIC);
+            let boot = boot_time_ns();
+            let between = read(libc::CLOCK_MONOTONIC).saturating_sub(awake);
+            best = best.min((between, boot.saturating_sub(awake)));
+            if between < NEAR_NS {
+                break;
+            }
+        }
+        Slept(best.1)
     }
 
     /// How long the machine slept since the last question; `None` where it did not. `now` is a new reading.
     pub(crate) fn since(&mut self, now: Slept) -> Option<u64> {
-        // Between the readings of the two clocks a thread may lose its processor.
+        // Less is what the readings of the two clocks are apart.
         const NOTHING_NS: u64 = 100_000_000;
         let slept = now.0.saturating_sub(self.0);
         if slept < NOTHING_NS {
@@ -229,9 +242,16 @@ mod tests {
 
     #[test]
     fn utc_of_now_is_now() {
+        const NEAR_NS: u64 = 50_000_000;
         let clock = Clock::new();
-        let difference = clock.utc(boot_time_ns()).abs_diff(utc_ns());
-        assert!(difference < 50_000_000, "{difference} ns");
+        // Any of the readings may take long on a busy machine.
+        let before = utc_ns();
+        let now = clock.utc(boot_time_ns());
+        let after = utc_ns();
+        assert!(
+            (before - NEAR_NS..after + NEAR_NS).contains(&now),
+            "{before} {now} {after}"
+        );
     }
 
     #[test]

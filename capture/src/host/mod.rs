@@ -33,6 +33,7 @@ pub use names::{Group, Names, User};
 pub(crate) use priority::{hurry, stand_back};
 pub use process::{EnvSelection, HostProcess, read_cgroup, read_process};
 pub(crate) use process::{TRUNCATED, process_ids, read_parent_and_name};
+pub(crate) use procfs::numbers;
 pub use snapshot::{HostState, read_processes};
 pub use sockets::{SocketState, Sockets};
 pub use systemd::Units;

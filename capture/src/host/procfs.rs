@@ -56,7 +56,7 @@ pub(super) fn link(path: impl AsRef<Path>) -> Option<Vec<u8>> {
 }
 
 /// The names in a folder that are decimal numbers, in ascending order.
-pub(super) fn numbers(folder: impl AsRef<Path>) -> Vec<u32> {
+pub(crate) fn numbers(folder: impl AsRef<Path>) -> Vec<u32> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut all: Vec<u32> = entries.filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
     all.sort_unstable();

@@ -45,6 +45,41 @@ pub(super) fn each(
     Ok(end)
 }
 
+/// A file in which more documents than this do not end is not looked through.
+const MAX_TORN: usize = 16;
+
+/// The documents at the beginning of a file, wherever in a line each begins: some tools print them over many lines,
+/// some log them behind a prefix. Those that do not end are left out.
+pub(super) fn first(start: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut rest, mut torn) = (start, 0);
+    std::iter::from_fn(move || {
+        while torn < MAX_TORN {
+            rest = rest.get(memchr::memchr(b'{', rest)?..)?;
+            let mut scan = Scan::default();
+            let end = rest.iter().position(|byte| {
+                scan.read(std::slice::from_ref(byte));
+                scan.is_closed()
+            });
+            if let Some((document, behind)) = end.and_then(|at| rest.split_at_checked(at + 1)) {
+                rest = behind;
+                return Some(document);
+            }
+            torn += 1;
+            rest = rest.get(memchr::memchr(b'\n', rest)?..)?;
+        }
+        None
+    })
+}
+
+/// The document of a line, which may stand behind a prefix: of syslog, of an event stream (`data:`), of a sequence.
+pub(super) fn within(line: &[u8]) -> &[u8] {
+    if line.trim_ascii_start().starts_with(b"{") {
+        return line;
+    }
+    let behind = memchr::memmem::find(line, b"{\"").and_then(|at| line.get(at..));
+    behind.unwrap_or(line)
+}
+
 /// Whether JSON that is open may be broken after this line: behind a comma, a colon or a bracket, or anywhere in what is
 /// indented. A line of a log that was torn off is neither.
 fn goes_on(line: &[u8]) -> bool {

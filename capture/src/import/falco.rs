@@ -3,7 +3,7 @@
 use ctrace_trace::container::Container;
 use serde_json::Value;
 
-use super::json_records::{JsonFormat, Told, bytes, id, number, text};
+use super::json_records::{JsonFormat, Told, bytes, command_line, id, number, text};
 use super::processes::Seen;
 use crate::docker::parse_rfc3339;
 
@@ -14,10 +14,11 @@ pub(super) static FALCO: JsonFormat = JsonFormat {
     tell,
 };
 
+/// `output` can be switched off.
 fn is_it(record: &Value) -> bool {
-    ["rule", "priority", "output", "time"]
-        .iter()
-        .all(|k| record.get(k).is_some_and(Value::is_string))
+    let is_text = |name: &&str| record.get(name).is_some_and(Value::is_string);
+    ["rule", "priority", "time"].iter().all(is_text)
+        && (is_text(&"output") || record.get("output_fields").is_some_and(Value::is_object))
 }
 
 fn tell(record: &Value) -> Result<Told<'_>, &'static str> {
@@ -32,7 +33,17 @@ fn tell(record: &Value) -> Result<Told<'_>, &'static str> {
         user: bytes(record, &field("user.name")),
         name: bytes(record, &field("proc.name")),
         exe_path: bytes(record, &field("proc.exepath")),
+        argv: bytes(record, &field("proc.cmdline"))
+            .map(|line| command_line(line, bytes(record, &field("proc.name")).as_deref())),
         cwd: bytes(record, &field("proc.cwd")),
+        ..Seen::default()
+    });
+    let parent = id(record, &field("proc.ppid")).map(|pid| Seen {
+        pid,
+        name: bytes(record, &field("proc.pname")),
+        exe_path: bytes(record, &field("proc.pexepath")),
+        argv: bytes(record, &field("proc.pcmdline"))
+            .map(|line| command_line(line, bytes(record, &field("proc.pname")).as_deref())),
         ..Seen::default()
     });
     let id = text(record, &field("container.id"));
@@ -54,6 +65,7 @@ fn tell(record: &Value) -> Result<Told<'_>, &'static str> {
         kind: text(record, &["rule"]).into(),
         severity: text(record, &["priority"]).into(),
         message: text(record, &["output"]).as_bytes().into(),
+        parent,
         seen,
         container,
     })

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ctrace_trace::container::Container;
 use serde_json::Value;
 
-use super::json_records::{JsonFormat, Told, bytes, id, number, text};
+use super::json_records::{JsonFormat, Told, command_line};
 use super::processes::Seen;
 
 /// The importer of journals.
@@ -25,42 +25,67 @@ fn is_it(record: &Value) -> bool {
 fn tell(record: &Value) -> Result<Told<'_>, &'static str> {
     // The sender's own time where it gave one: the journal's is that of arrival.
     let stamp = ["_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP"];
-    let micros = stamp.iter().find_map(|name| number(record, &[name]));
+    let micros = stamp.iter().find_map(|name| number(record, name));
     let ts = micros
         .and_then(|us| us.checked_mul(1000))
         .ok_or("an entry without a time")?;
-    let seen = id(record, &["_PID"]).map(|pid| Seen {
+    let seen = id(record, "_PID").map(|pid| Seen {
         pid,
-        uid: id(record, &["_UID"]),
-        gid: id(record, &["_GID"]),
-        loginuid: id(record, &["_AUDIT_LOGINUID"]),
-        name: bytes(record, &["_COMM"]),
-        exe_path: bytes(record, &["_EXE"]),
+        uid: id(record, "_UID"),
+        gid: id(record, "_GID"),
+        loginuid: id(record, "_AUDIT_LOGINUID"),
+        name: bytes(record, "_COMM"),
+        exe_path: bytes(record, "_EXE"),
         // Arguments are joined by blanks there.
-        argv: bytes(record, &["_CMDLINE"]),
+        argv: bytes(record, "_CMDLINE").map(|line| command_line(line, bytes(record, "_EXE").as_deref())),
         ..Seen::default()
     });
     // Docker's journald driver.
-    let id = text(record, &["CONTAINER_ID_FULL"]);
+    let id = text(record, "CONTAINER_ID_FULL");
     let container = (!id.is_empty()).then(|| Container {
         id: id.to_owned(),
         engine: "docker".to_owned(),
-        name: text(record, &["CONTAINER_NAME"]).to_owned(),
-        image: text(record, &["IMAGE_NAME"]).to_owned(),
+        name: text(record, "CONTAINER_NAME").to_owned(),
+        image: text(record, "IMAGE_NAME").to_owned(),
         ..Container::default()
     });
     let names = ["SYSLOG_IDENTIFIER", "_COMM", "_TRANSPORT"];
-    let kind = names.iter().map(|name| text(record, &[name])).find(|n| !n.is_empty());
-    let severity = number(record, &["PRIORITY"]).and_then(|p| SEVERITIES.get(usize::try_from(p).ok()?));
+    let kind = names.iter().map(|name| text(record, name)).find(|n| !n.is_empty());
+    let severity = number(record, "PRIORITY").and_then(|p| SEVERITIES.get(usize::try_from(p).ok()?));
     Ok(Told {
         ts,
         kind: kind.unwrap_or_default().into(),
         severity: severity.copied().unwrap_or_default().into(),
-        message: message(record.get("MESSAGE")),
+        message: message(field(record, "MESSAGE")),
         // The daemon that writes for a container is not in it.
         seen: seen.filter(|_| container.is_none()),
         container,
+        ..Told::default()
     })
+}
+
+/// A field. One that was given several times is a list; the first one counts.
+fn field<'v>(record: &'v Value, name: &str) -> Option<&'v Value> {
+    let value = record.get(name)?;
+    Some(value.get(0).filter(|v| v.is_string()).unwrap_or(value))
+}
+
+fn text<'v>(record: &'v Value, name: &str) -> &'v str {
+    field(record, name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// What is no text is a list of its bytes.
+fn bytes<'v>(record: &'v Value, name: &str) -> Option<Cow<'v, [u8]>> {
+    Some(message(field(record, name))).filter(|b| !b.is_empty())
+}
+
+fn number(record: &Value, name: &str) -> Option<u64> {
+    let value = field(record, name)?;
+    value.as_u64().or_else(|| value.as_str()?.parse().ok())
+}
+
+fn id(record: &Value, name: &str) -> Option<u32> {
+    number(record, name).and_then(|n| u32::try_from(n).ok())
 }
 
 /// A message that is no text is a list of its bytes.

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::lines::{self, Line};
 use super::processes::{Processes, Seen};
+use super::syslog::Syslog;
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, documents};
 use crate::docker::ContainerImages;
 
@@ -37,10 +38,21 @@ pub(super) struct Told<'v> {
     pub(super) severity: Cow<'v, str>,
     /// For people to read.
     pub(super) message: Cow<'v, [u8]>,
+    /// Who started the one that acted.
+    pub(super) parent: Option<Seen<'v>>,
     /// Who acted.
     pub(super) seen: Option<Seen<'v>>,
     /// In which container.
     pub(super) container: Option<Container>,
+}
+
+/// So many documents of a file are judged.
+const JUDGED: usize = 32;
+
+impl JsonFormat {
+    fn is_record(&self, document: &[u8]) -> bool {
+        serde_json::from_slice::<Value>(document).is_ok_and(|record| record.is_object() && (self.is_it)(&record))
+    }
 }
 
 impl Importer for JsonFormat {
@@ -49,17 +61,27 @@ impl Importer for JsonFormat {
     }
 
     fn sniff(&self, start: &[u8]) -> Confidence {
-        let first = lines::first(start).next().unwrap_or_default();
-        match serde_json::from_slice::<Value>(first) {
-            Ok(record) if record.is_object() && (self.is_it)(&record) => Confidence::Likely,
+        let mut records = documents::first(start)
+            .take(JUDGED)
+            .map(|document| self.is_record(document));
+        let is_first = lines::first(start)
+            .next()
+            .is_some_and(|l| memchr::memchr(b'{', l).is_some());
+        match records.next() {
+            Some(true) if is_first => Confidence::Likely,
+            // What a program says to people at its start. A log of many programs is one of syslog.
+            Some(first) if (first || records.any(|r| r)) && Syslog.sniff(start) == Confidence::No => {
+                Confidence::Possible
+            }
             _ => Confidence::No,
         }
     }
 
     fn first_ts(&self, input: &mut Input) -> Option<u64> {
-        let start = input.start();
-        let record = serde_json::from_slice(lines::first(start).next()?).ok()?;
-        (self.tell)(&record).ok().map(|told| told.ts)
+        documents::first(input.start()).take(JUDGED).find_map(|document| {
+            let record = serde_json::from_slice(document).ok().filter(self.is_it)?;
+            (self.tell)(&record).ok().map(|told| told.ts)
+        })
     }
 
     fn begin(&self) -> Box<dyn Reading> {
@@ -87,9 +109,15 @@ impl Records {
         }
     }
 
-    fn line(&mut self, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
-        let record: Value = match serde_json::from_slice(line.text) {
+    /// Reads a line, or lines that are one document.
+    pub(super) fn line(&mut self, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+        let document = documents::within(line.text);
+        let record: Value = match serde_json::from_slice(document) {
             Ok(record) => record,
+            // What is said to people in between.
+            Err(_) if !document.starts_with(b"{") => {
+                return sink.unknown(line.origin, 0, "not a record of this format", line.text);
+            }
             Err(error) => return sink.bad(line.origin, 0, &error.to_string(), line.text),
         };
         self.record(&record, line, sink)
@@ -104,6 +132,9 @@ impl Records {
             Ok(told) => told,
             Err(reason) => return sink.bad(line.origin, 0, reason, line.text),
         };
+        if let Some(parent) = told.parent {
+            self.world.processes.see(&parent);
+        }
         let image = self.world.image(told.seen, told.container);
         let args = [
             Arg::Str(self.format.name.as_bytes()),
@@ -161,6 +192,23 @@ impl World {
         let container = Arc::new(container);
         self.containers.insert(container.id.clone(), container.clone());
         container
+    }
+}
+
+/// The arguments of a command line that was told as one text: the program, which is `exe` or ends at the first blank,
+/// and the rest as one.
+pub(super) fn command_line<'v>(line: Cow<'v, [u8]>, exe: Option<&[u8]>) -> Cow<'v, [u8]> {
+    let known = exe.filter(|exe| line.starts_with(exe) && line.get(exe.len()) == Some(&b' '));
+    match known.map(<[u8]>::len).or_else(|| memchr::memchr(b' ', &line)) {
+        None => line,
+        Some(at) => {
+            let mut argv = line.into_owned();
+            argv.get_mut(at..)
+                .and_then(<[u8]>::first_mut)
+                .into_iter()
+                .for_each(|blank| *blank = 0);
+            argv.into()
+        }
     }
 }
 

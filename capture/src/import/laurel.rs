@@ -1,10 +1,11 @@
 //! LAUREL's JSON: one object for each audit event, with a member for each type of record.
 
+use ctrace_trace::audit::syscall_name;
 use ctrace_trace::event::{Arg, Event, EventType};
 use serde_json::Value;
 
 use super::json_records::{World, bytes, id, text};
-use super::lines::{self, Line};
+use super::lines::Line;
 use super::processes::Seen;
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, documents};
 use crate::audit::Record;
@@ -18,16 +19,14 @@ impl Importer for Laurel {
     }
 
     fn sniff(&self, start: &[u8]) -> Confidence {
-        let first = lines::first(start).next().unwrap_or_default();
-        match serde_json::from_slice::<Value>(first) {
+        match serde_json::from_slice::<Value>(documents::first(start).next().unwrap_or_default()) {
             Ok(record) if stamp(&record).is_some() => Confidence::Likely,
             _ => Confidence::No,
         }
     }
 
     fn first_ts(&self, input: &mut Input) -> Option<u64> {
-        let start = input.start();
-        let record = serde_json::from_slice(lines::first(start).next()?).ok()?;
+        let record = serde_json::from_slice(documents::first(input.start()).next()?).ok()?;
         stamp(&record).map(|(ts, _)| ts)
     }
 
@@ -74,8 +73,8 @@ impl Log {
         let main = types.iter().find(|t| **t == "SYSCALL").or(types.first());
         let main = main.and_then(|t| record.get(t)).unwrap_or(&Value::Null);
         let main = main.get(0).unwrap_or(main);
-        let key = text(main, &["key"]);
-        let syscall = text(main, &["SYSCALL"]);
+        let key = key(main);
+        let syscall = syscall(main);
         let success = match (text(main, &["success"]), text(main, &["res"])) {
             ("", "success" | "1") => "yes",
             ("", "failed" | "0") => "no",
@@ -103,6 +102,27 @@ impl Log {
         };
         sink.event(line.origin, &event)
     }
+}
+
+/// The keys of a record: one text, or a list.
+fn key(record: &Value) -> String {
+    match record.get("key").and_then(Value::as_array) {
+        None => text(record, &["key"]).to_owned(),
+        Some(keys) => keys.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
+    }
+}
+
+/// The name of the call, which LAUREL only tells where it translates; else what its number means.
+fn syscall(record: &Value) -> String {
+    let told = text(record, &["SYSCALL"]);
+    let Some(number) = id(record, &["syscall"]).filter(|_| told.is_empty()) else {
+        return told.to_owned();
+    };
+    let arch = text(record, &["arch"]).trim_start_matches("0x");
+    let name = u32::from_str_radix(arch, 16)
+        .ok()
+        .and_then(|arch| syscall_name(arch, number));
+    name.map_or_else(|| number.to_string(), str::to_owned)
 }
 
 fn seen<'v>(pid: u32, main: &'v Value, record: &'v Value) -> Seen<'v> {

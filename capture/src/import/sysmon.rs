@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use ctrace_trace::event::{Arg, Event, EventType};
 
-use super::json_records::World;
+use super::json_records::{World, command_line};
 use super::lines::{self, Line};
 use super::processes::Seen;
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink};
@@ -87,6 +87,9 @@ impl Log {
         let seen = data(xml, "ProcessId")
             .and_then(|p| decimal(&p))
             .map(|pid| seen(xml, pid, ts, executes));
+        if let Some(parent) = parent(xml) {
+            self.world.processes.see(&parent);
+        }
         let image = self.world.image(seen, None);
         let message = data(xml, "CommandLine")
             .or_else(|| data(xml, "TargetFilename"))
@@ -116,24 +119,48 @@ impl Log {
 
 fn seen(xml: &[u8], pid: u32, ts: u64, executes: bool) -> Seen<'_> {
     let exe = data(xml, "Image");
-    // The name is not told; the kernel makes it of the file's.
-    let name = exe.as_ref().map(|exe| {
-        let name = exe.rsplit(|b| *b == b'/').next().unwrap_or_default();
-        Cow::Owned(name.get(..15).unwrap_or(name).to_vec())
-    });
     Seen {
         pid,
-        ppid: data(xml, "ParentProcessId").and_then(|p| decimal(&p)),
-        user: data(xml, "User").filter(|u| **u != *b"-"),
-        name,
-        exe_path: exe,
+        ppid: parent_pid(xml),
+        user: data(xml, "User"),
+        name: exe.as_deref().map(name),
         // Arguments are joined by blanks there.
-        argv: data(xml, "CommandLine"),
+        argv: data(xml, "CommandLine").map(|line| command_line(line, exe.as_deref())),
+        exe_path: exe,
         cwd: data(xml, "CurrentDirectory"),
         exec_ts: executes.then_some(ts),
         ..Seen::default()
     }
 }
+
+/// The name is not told; the kernel makes it of the file's.
+fn name<'a>(exe: &[u8]) -> Cow<'a, [u8]> {
+    let name = exe.rsplit(|b| *b == b'/').next().unwrap_or_default();
+    Cow::Owned(name.get(..15).unwrap_or(name).to_vec())
+}
+
+/// 0 where Sysmon does not know it.
+fn parent_pid(xml: &[u8]) -> Option<u32> {
+    data(xml, "ParentProcessId")
+        .and_then(|p| decimal(&p))
+        .filter(|p| *p != 0)
+}
+
+fn parent(xml: &[u8]) -> Option<Seen<'_>> {
+    let exe = data(xml, "ParentImage");
+    Some(Seen {
+        pid: parent_pid(xml)?,
+        user: data(xml, "ParentUser"),
+        name: exe.as_deref().map(name),
+        argv: data(xml, "ParentCommandLine").map(|line| command_line(line, exe.as_deref())),
+        exe_path: exe,
+        ..Seen::default()
+    })
+}
+
+/// Sysmon reckons `UtcTime` from the time since boot, which stands still while a machine sleeps: hours and days were seen
+/// between it and the time of writing. Further away than this it is not believed.
+const BELIEVED_NS: u64 = 10_000_000_000;
 
 /// When it happened; the time in `System` is that of writing.
 fn time(xml: &[u8]) -> Option<u64> {
@@ -144,7 +171,11 @@ fn time(xml: &[u8]) -> Option<u64> {
     };
     let happened = data(xml, "UtcTime").and_then(|t| String::from_utf8(t.into_owned()).ok());
     let happened = happened.and_then(|t| parse_rfc3339(&format!("{}Z", t.replacen(' ', "T", 1))));
-    happened.or_else(|| parse_rfc3339(written()?))
+    let written = written().and_then(parse_rfc3339);
+    match (happened, written) {
+        (Some(happened), Some(written)) if happened.abs_diff(written) > BELIEVED_NS => Some(written),
+        (happened, written) => happened.or(written),
+    }
 }
 
 /// What stands between an opening and the next tag.
@@ -153,10 +184,13 @@ fn between<'a>(xml: &'a [u8], opening: &[u8]) -> Option<&'a [u8]> {
     rest.get(..memchr::memchr(b'<', rest)?)
 }
 
-/// The text of `<Data Name="…">`.
+/// What Sysmon writes for what it does not know.
+const NOTHING: [&[u8]; 4] = [b"", b"-", b"(null)", b"&lt;unknown process&gt;"];
+
+/// The text of `<Data Name="…">`, where one is known.
 fn data<'a>(xml: &'a [u8], name: &str) -> Option<Cow<'a, [u8]>> {
     let text = between(xml, format!("<Data Name=\"{name}\">").as_bytes())?;
-    (!text.is_empty()).then(|| unescape(text))
+    (!NOTHING.contains(&text)).then(|| unescape(text))
 }
 
 /// The entities of XML.

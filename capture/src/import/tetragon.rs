@@ -28,23 +28,10 @@ fn tell(record: &Value) -> Result<Told<'_>, &'static str> {
     let (kind, event) = event(record).ok_or("no event")?;
     let process = |name: &'static str| ["process", name];
     let ts = parse_rfc3339(text(record, &["time"])).ok_or("an event without a time")?;
-    let binary = text(event, &process("binary"));
-    let arguments = text(event, &process("arguments"));
-    let seen = id(event, &process("pid")).map(|pid| Seen {
-        pid,
+    let seen = event.get("process").and_then(seen).map(|process| Seen {
         ppid: id(event, &["parent", "pid"]),
-        uid: id(event, &process("uid")),
-        loginuid: id(event, &process("auid")),
-        name: binary
-            .rsplit('/')
-            .next()
-            .map(|n| n.as_bytes().get(..15).unwrap_or(n.as_bytes()).into()),
-        exe_path: bytes(event, &process("binary")),
-        // Arguments are one text there: where one ends is not told.
-        argv: Some([binary, arguments].join("\0").into_bytes().into()),
-        cwd: bytes(event, &process("cwd")),
         exec_ts: (kind == "process_exec").then_some(ts),
-        ..Seen::default()
+        ..process
     });
     let pod = |name: &'static str| text(event, &["process", "pod", name]);
     let inside = |name: &'static str| text(event, &["process", "pod", "container", name]);
@@ -74,15 +61,69 @@ fn tell(record: &Value) -> Result<Told<'_>, &'static str> {
         ts,
         kind: kind.into(),
         severity: "".into(),
-        message: match text(event, &["function_name"]) {
-            "" => format!("{binary} {arguments}")
-                .trim_end()
-                .to_owned()
-                .into_bytes()
-                .into(),
-            function => function.as_bytes().into(),
-        },
+        message: message(event).into_bytes().into(),
+        parent: event.get("parent").and_then(self::seen),
         seen,
         container,
     })
+}
+
+/// What is told of a process in each event.
+fn seen(process: &Value) -> Option<Seen<'_>> {
+    let binary = text(process, &["binary"]);
+    let name = binary.rsplit('/').next().unwrap_or_default().as_bytes();
+    // Arguments are one text there: where one ends is not told.
+    let argv = match text(process, &["arguments"]) {
+        "" => binary.to_owned(),
+        arguments => format!("{binary}\0{arguments}"),
+    };
+    Some(Seen {
+        pid: id(process, &["pid"])?,
+        uid: id(process, &["uid"]),
+        loginuid: id(process, &["auid"]),
+        name: Some(name.get(..15).unwrap_or(name).into()),
+        exe_path: bytes(process, &["binary"]),
+        argv: Some(argv.into_bytes().into()),
+        cwd: bytes(process, &["cwd"]),
+        ..Seen::default()
+    })
+}
+
+/// The function or tracepoint with its arguments, else the command.
+fn message(event: &Value) -> String {
+    let what = match (text(event, &["function_name"]), text(event, &["subsys"])) {
+        ("", "") => {
+            let command = [
+                text(event, &["process", "binary"]),
+                text(event, &["process", "arguments"]),
+            ];
+            return command.join(" ").trim_end().to_owned();
+        }
+        ("", subsystem) => format!("{subsystem}/{}", text(event, &["event"])),
+        (function, _) => function.to_owned(),
+    };
+    let args = event.get("args").and_then(Value::as_array);
+    let args: Vec<String> = args.into_iter().flatten().map(argument).collect();
+    format!("{what}({})", args.join(", "))
+}
+
+/// An argument is an object with a member that is named for its type: `{"file_arg":{"path":"/etc/passwd"}}`.
+fn argument(arg: &Value) -> String {
+    let typed = arg.as_object().into_iter().flatten();
+    let mut typed = typed.filter(|(name, _)| name.ends_with("_arg"));
+    match typed.next() {
+        Some((_, Value::String(text))) => text.clone(),
+        Some((_, value @ Value::Object(_))) => {
+            let part = |name: &'static str| text(value, &[name]);
+            let port = |name: &'static str| id(value, &[name]).unwrap_or(0);
+            match [part("path"), part("name"), part("saddr")] {
+                ["", "", ""] => value.to_string(),
+                ["", "", from] => format!("{from}:{}->{}:{}", port("sport"), part("daddr"), port("dport")),
+                ["", name, _] => name.to_owned(),
+                [path, ..] => path.to_owned(),
+            }
+        }
+        Some((_, value)) => value.to_string(),
+        None => arg.to_string(),
+    }
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use ctrace_trace::container::Container;
 use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::schema::{EventSpec, FdUse, Param, ParamKind, Schema};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::json_records::{JsonFormat, Records, Told, bytes, id, number, text};
 use super::lines::Line;
 use super::processes::Seen;
 use super::strace::arguments::{self, Told as Argument};
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, documents};
+use crate::docker::parse_rfc3339;
 
 /// The importer of Tracee's events.
 pub(super) struct Tracee;
@@ -51,10 +52,10 @@ impl Reading for Events {
 
 impl Events {
     fn line(&mut self, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
-        let record: Value = match serde_json::from_slice(line.text) {
-            Ok(record) => record,
-            Err(error) => return sink.bad(line.origin, 0, &error.to_string(), line.text),
+        let Ok(record) = serde_json::from_slice::<Value>(documents::within(line.text)) else {
+            return self.others.line(line, sink);
         };
+        let record = flat(&record).unwrap_or(record);
         let schema = self.schema.clone();
         match (call(&schema, &record), tell(&record)) {
             (Some(spec), Ok(told)) => self.call(spec, &record, told, line, sink),
@@ -103,9 +104,14 @@ impl Events {
 fn call<'s>(schema: &'s Schema, record: &Value) -> Option<&'s EventSpec> {
     /// Numbers of Tracee's own events begin here.
     const OWN: u32 = 700;
-    let nr = id(record, &["eventId"]).filter(|nr| *nr < OWN)?;
-    let spec = schema.get(EventType::syscall(nr))?;
     let name = text(record, &["eventName"]);
+    let Some(nr) = id(record, &["eventId"]) else {
+        // Only calls have a result.
+        record.get("returnValue").filter(|v| v.is_number())?;
+        let is_it = |spec: &&EventSpec| spec.name == name && spec.id.is_syscall() && !spec.id.is_compat();
+        return schema.specs().iter().find(is_it);
+    };
+    let spec = schema.get(EventType::syscall(Some(nr).filter(|nr| *nr < OWN)?))?;
     (spec.name == name || name.strip_suffix("64") == Some(&spec.name)).then_some(spec)
 }
 
@@ -153,9 +159,83 @@ const FORMAT: JsonFormat = JsonFormat {
 };
 
 fn is_it(record: &Value) -> bool {
-    ["eventName", "timestamp", "processName"]
-        .iter()
-        .all(|k| record.get(k).is_some())
+    let has = |names: [&str; 3]| names.iter().all(|k| record.get(k).is_some());
+    has(["eventName", "timestamp", "processName"]) || has(["name", "timestamp", "workload"])
+}
+
+/// An event as newer versions print it (`Event` of their `event.proto`), in the form of those before. Its number is left
+/// out: they count calls in an order of their own.
+fn flat(record: &Value) -> Option<Value> {
+    let (process, container) = (
+        record.pointer("/workload/process")?,
+        record.pointer("/workload/container"),
+    );
+    let container = container.unwrap_or(&Value::Null);
+    let count = |name: &str| process.pointer(name).and_then(unwrapped);
+    let given: Vec<Value> = record
+        .get("data")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .map(given)
+        .collect();
+    let (result, args): (Vec<Value>, Vec<Value>) = given.into_iter().partition(|a| a["name"] == "returnValue");
+    let pod = record.pointer("/workload/k8s").unwrap_or(&Value::Null);
+    Some(json!({
+        "timestamp": instant(record.get("timestamp")?)?,
+        "eventName": record.get("name")?,
+        "processName": text(process, &["thread", "name"]),
+        "executable": process.get("executable").unwrap_or(&Value::Null),
+        "processId": count("/pid"),
+        "hostProcessId": count("/host_pid"),
+        "threadId": count("/thread/tid"),
+        "hostThreadId": count("/thread/host_tid"),
+        "hostParentProcessId": process.pointer("/ancestors/0/host_pid").and_then(unwrapped),
+        "userId": count("/real_user/id"),
+        "container": {
+            "id": text(container, &["id"]),
+            "name": text(container, &["name"]),
+            "image": text(container, &["image", "name"]),
+            "imageDigest": container.pointer("/image/repo_digests/0").unwrap_or(&Value::Null),
+        },
+        "kubernetes": {
+            "podName": text(pod, &["pod", "name"]),
+            "podNamespace": text(pod, &["namespace", "name"]),
+            "podUID": text(pod, &["pod", "uid"]),
+        },
+        "metadata": {"Properties": {"Severity": record.pointer("/threat/severity").unwrap_or(&Value::Null)}},
+        "returnValue": result.first().map_or(&Value::Null, |r| &r["value"]),
+        "args": args,
+    }))
+}
+
+/// A number, which protobuf's JSON may have written as text and in an object of its own.
+fn unwrapped(value: &Value) -> Option<u64> {
+    number(value.get("value").unwrap_or(value), &[])
+}
+
+/// Nanoseconds since the epoch: `2026-11-22T22:26:40.5Z`, or `{"seconds":"1795386400","nanos":500000000}`.
+fn instant(time: &Value) -> Option<u64> {
+    match time.as_str() {
+        Some(text) => parse_rfc3339(text),
+        None => number(time, &["seconds"])?
+            .checked_mul(1_000_000_000)?
+            .checked_add(number(time, &["nanos"]).unwrap_or(0)),
+    }
+}
+
+/// An argument: its value is the member that is named for its type. Numbers of 64 bits are written as text.
+fn given(arg: &Value) -> Value {
+    let members = arg.as_object().into_iter().flatten();
+    let typed = members.into_iter().find(|(name, _)| *name != "name");
+    let value = match typed {
+        Some((name, Value::String(text))) if name.contains("int64") || name == "pointer" => {
+            text.parse::<i64>().map_or_else(|_| json!(text), |n| json!(n))
+        }
+        Some((_, value)) => value.get("value").unwrap_or(value).clone(),
+        None => Value::Null,
+    };
+    json!({"name": text(arg, &["name"]), "value": value})
 }
 
 fn tell(record: &Value) -> Result<Told<'_>, &'static str> {
@@ -198,12 +278,14 @@ fn tell(record: &Value) -> Result<Told<'_>, &'static str> {
         ts: number(record, &["timestamp"]).ok_or("an event without a time")?,
         kind: text(record, &["eventName"]).into(),
         severity: match record.pointer("/metadata/Properties/Severity") {
+            None | Some(Value::Null) => "".into(),
+            Some(Value::String(severity)) => severity.as_str().into(),
             Some(severity) => severity.to_string().into(),
-            None => "".into(),
         },
         message: message(record).into_bytes().into(),
         seen,
         container,
+        ..Told::default()
     })
 }
 
@@ -228,6 +310,7 @@ fn message(record: &Value) -> String {
             )
         })
         .collect();
-    let result = record.get("returnValue").map(|v| format!(" = {v}")).unwrap_or_default();
+    let result = record.get("returnValue").filter(|v| !v.is_null());
+    let result = result.map(|v| format!(" = {v}")).unwrap_or_default();
     format!("{}({}){result}", text(record, &["eventName"]), args.join(", "))
 }

@@ -32,9 +32,7 @@ impl Recorder {
         for late in self.output.lateness().take() {
             self.queue.push(now, Message::Late(late));
         }
-        for gap in self.shedding.gaps(now, true) {
-            self.queue.push(now, Message::Gap(gap));
-        }
+        self.tell_left_out(now, true);
         self.release(u64::MAX >> 1);
         let args = [Arg::Str(reason.as_bytes())];
         self.output

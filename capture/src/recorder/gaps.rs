@@ -22,7 +22,7 @@ pub(super) enum Class {
     Away = 4,
     /// A record could not be understood.
     Malformed = 5,
-    /// What the mass of calls was left out for a bound; see [`super::share::Level`].
+    /// The mass of calls was left out for a bound; see [`super::share::Level`].
     ShedBulk = 7,
     /// The same of files.
     ShedFiles = 8,

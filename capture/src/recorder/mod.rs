@@ -57,6 +57,8 @@ const TICK: Duration = Duration::from_millis(5);
 /// How often losses and the clock are looked at, and what was taken is written: with what waits for its place in the
 /// order of time, a recorder that is killed loses no more than a second.
 const CHECK: Duration = Duration::from_millis(600);
+/// The share of a processor that is spent on files that ran before the recording began; and of `--max-cpu` a quarter.
+const LEISURE: f64 = 0.25;
 /// No logs of containers are taken while more than this waits.
 const MAX_QUEUED: usize = 32 << 20;
 /// What is left is drained no longer than this after the programs are detached.
@@ -130,13 +132,14 @@ pub struct Outcome {
     pub late: u64,
 }
 
-/// Records until the command ends, the time is over, or `stop` is set.
+/// Records until the command ends, the time is over, or `stop` is set. What records is asked for when the sources are
+/// open.
 ///
 /// # Errors
 /// Where there is nothing to record, or the case cannot be begun. What goes wrong later is in the outcome.
 pub fn record(
     args: &RecordArgs,
-    tool: Tool,
+    tool: impl FnOnce() -> Tool,
     stop: &AtomicBool,
     notice: &mut dyn FnMut(Notice<'_>),
 ) -> Result<Outcome, RecordError> {
@@ -151,7 +154,7 @@ pub fn record(
     }
     let missing = sources.syscalls.as_ref().map_or(&[][..], |s| s.missing());
     missing.iter().for_each(|m| notice(Notice::Missing(&m.to_string())));
-    let mut recorder = Recorder::new(args, tool, sources)?;
+    let mut recorder = Recorder::new(args, tool(), sources)?;
     recorder.start(began);
     notice(Notice::Ready(&recorder.sources.names()));
     let command = match Observed::start(&args.command) {
@@ -199,7 +202,7 @@ impl Recorder {
             None => Artifacts::default(),
         };
         Ok(Recorder {
-            resolver: beginning.resolver(&sources),
+            resolver: beginning.resolver(&sources, &args.syscalls),
             output: Output::new(
                 writer,
                 Selection::new(args.scope.clone(), &args.syscalls, args.snaplen.clone()),
@@ -244,6 +247,7 @@ impl Recorder {
         // Not before: the command would inherit both.
         hurry();
         self.give_up(args, notice);
+        self.artifacts.begin(self.states.processes(), &self.resolver);
         let until = args.duration.map(|d| Instant::now() + d);
         let mut checked = Instant::now();
         let mut status = None;
@@ -305,6 +309,7 @@ fn hashing(args: &RecordArgs, sources: &Sources) -> Option<artifact::Config> {
         hash_limit: args.hash_limit,
         collect: args.collect.then(|| (args.output.clone(), args.collect_limit)),
         writes_anywhere: is_of_others(&args.output),
+        share: args.max_cpu.map_or(LEISURE, |percent| LEISURE.min(percent / 400.0)),
     })
 }
 

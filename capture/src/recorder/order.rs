@@ -107,9 +107,13 @@ impl Waiting {
         let Some(oldest) = self.fresh.iter().map(|entry| entry.ts).min() else {
             return;
         };
-        self.sorted.drain(..self.released);
-        self.released = 0;
-        let from = self.sorted.partition_point(|entry| entry.ts <= oldest);
+        // What left is only moved away when it is the larger part: all that waits is moved with it.
+        if self.released >= self.sorted.len() / 2 {
+            self.sorted.drain(..self.released);
+            self.released = 0;
+        }
+        let waiting = self.sorted.get(self.released..).unwrap_or_default();
+        let from = self.released + waiting.partition_point(|entry| entry.ts <= oldest);
         self.sorted.append(&mut self.fresh);
         if let Some(unsorted) = self.sorted.get_mut(from..) {
             unsorted.sort_by_key(|entry| entry.ts);

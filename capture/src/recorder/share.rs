@@ -25,6 +25,16 @@ pub(crate) enum Level {
     Files,
 }
 
+impl Level {
+    /// The number by which the kernel side counts what this level leaves out and the ones before it do not.
+    pub(crate) fn kind(self) -> u8 {
+        match self {
+            Level::Nothing | Level::Bulk => 0,
+            Level::Files => 1,
+        }
+    }
+}
+
 /// A bound on the share of one core.
 #[derive(Debug)]
 pub(super) struct CpuBound {

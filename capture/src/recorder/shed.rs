@@ -1,6 +1,8 @@
 //! Staying within `--max-cpu` and `--max-disk`: what is left out for them, least important first, told to the kernel side
 //! and recorded as gaps.
 
+use std::collections::BTreeMap;
+
 use ctrace_trace::case::Summary;
 use ctrace_wire::spec::SyscallSpec;
 
@@ -9,7 +11,8 @@ use super::share::{CpuBound, Level};
 use crate::host::{boot_time_ns, cpu_time_ns, utc_ns};
 use crate::record_args::RecordArgs;
 use crate::specs;
-use crate::syscall::SyscallSource;
+use crate::syscall::{LeftOut, SyscallSource};
+use crate::syscall_set::SyscallSet;
 
 /// Parts of the space that a case may have, from which on the mass and then files are left out: the rest is for what
 /// matters most.
@@ -26,12 +29,15 @@ pub(super) struct Shedding {
     cpu: Option<CpuBound>,
     /// Where a case that has this many bytes ends.
     max_bytes: Option<u64>,
+    asked: SyscallSet,
     /// What is recorded when nothing is left out.
     specs: Vec<SyscallSpec>,
     level: Level,
-    windows: [Option<Window>; 2],
-    /// Windows that are over and not recorded yet.
-    over: Vec<Gap>,
+    windows: [Option<Window>; CLASSES.len()],
+    /// Windows that are over and not recorded yet, with their ends.
+    over: Vec<(Level, Window, u64)>,
+    /// What was recorded so far of what the kernel side counted, by kind and CPU.
+    told: BTreeMap<(usize, u32), u64>,
 }
 
 /// What is left out from which level on.
@@ -64,9 +70,21 @@ impl Shedding {
             // Where old segments make room for new ones there always is some.
             max_bytes: args.max_disk.filter(|_| args.keep.is_none()),
             specs: specs::recorded(args),
+            ..Shedding::of(args.syscalls.clone())
+        }
+    }
+
+    /// Without bounds.
+    fn of(asked: SyscallSet) -> Shedding {
+        Shedding {
+            cpu: None,
+            max_bytes: None,
+            asked,
+            specs: Vec::new(),
             level: Level::Nothing,
-            windows: [None; 2],
+            windows: [None; CLASSES.len()],
             over: Vec::new(),
+            told: BTreeMap::new(),
         }
     }
 
@@ -84,7 +102,7 @@ impl Shedding {
             return None;
         }
         // Where the kernel refuses, all goes on as it was.
-        source.select(&specs::without(&self.specs, level)).ok()?;
+        source.select(&specs::without(&self.specs, &self.asked, level)).ok()?;
         // The kernel side changes in between.
         self.change(level, reason, now, utc_ns());
         Some(Change { level, reason })
@@ -93,7 +111,7 @@ impl Shedding {
     /// What is left out anew is so at the earlier time at the soonest, what is not any more at the later one at the latest.
     fn change(&mut self, level: Level, reason: &'static str, from: u64, to: u64) {
         self.level = level;
-        for ((class, gap), slot) in CLASSES.into_iter().zip(&mut self.windows) {
+        for ((class, _), slot) in CLASSES.into_iter().zip(&mut self.windows) {
             match slot {
                 None if level >= class => {
                     *slot = Some(Window {
@@ -104,7 +122,7 @@ impl Shedding {
                 }
                 // From now on they are recorded, whenever that is told.
                 Some(window) if level < class => {
-                    self.over.push(window.gap(gap, to));
+                    self.over.push((class, *window, to));
                     *slot = None;
                 }
                 _ => {}
@@ -112,31 +130,54 @@ impl Shedding {
         }
     }
 
-    /// What was left out and is not recorded yet; all of it at the end.
-    pub(super) fn gaps(&mut self, now: u64, end: bool) -> Vec<Gap> {
-        let mut gaps = std::mem::take(&mut self.over);
-        for ((_, class), slot) in CLASSES.into_iter().zip(&mut self.windows) {
+    /// What was left out and is not recorded yet; all of it at the end. `counted` is what the kernel side has counted by
+    /// now, where that could be asked.
+    pub(super) fn gaps(&mut self, now: u64, end: bool, counted: Option<&[LeftOut]>) -> Vec<Gap> {
+        let mut windows = std::mem::take(&mut self.over);
+        for ((level, _), slot) in CLASSES.into_iter().zip(&mut self.windows) {
             let Some(window) = slot else { continue };
             if end || now >= window.told.saturating_add(window.wait) {
-                gaps.push(window.gap(class, now));
+                windows.push((level, *window, now));
                 (window.told, window.wait) = (now, (2 * window.wait).min(TELL_NS.1));
             }
         }
-        gaps
+        let gaps = windows.into_iter().flat_map(|(level, window, to)| {
+            let counted = counted.map(|counted| self.untold(level, counted));
+            window.gaps(level, to, counted)
+        });
+        gaps.collect()
+    }
+
+    /// What was counted of a level on each CPU and not recorded yet. It is when this is asked.
+    fn untold(&mut self, level: Level, counted: &[LeftOut]) -> Vec<(u32, u64)> {
+        let of_level = counted.iter().filter(|c| c.kind == usize::from(level.kind()));
+        let new = of_level.map(|LeftOut { kind, cpu, count }| {
+            let told = self.told.entry((*kind, *cpu)).or_default();
+            (*cpu, count.saturating_sub(std::mem::replace(told, *count)))
+        });
+        new.filter(|(_, new)| *new > 0).collect()
     }
 }
 
 impl Window {
-    /// What was left out of a class since it was told last.
-    fn gap(&self, class: Class, now: u64) -> Gap {
-        Gap {
+    /// What was left out since it was told last, by CPU; one gap without a number where nobody counted.
+    fn gaps(&self, level: Level, to: u64, counted: Option<Vec<(u32, u64)>>) -> Vec<Gap> {
+        let class = CLASSES.into_iter().find(|(of, _)| *of == level);
+        let gap = |cpu, count| Gap {
             source: "syscalls",
-            class,
-            count: 0,
-            cpu: -1,
-            from: self.told.min(now),
-            to: now,
+            class: class.map_or(Class::ShedBulk, |(_, class)| class),
+            count,
+            cpu,
+            from: self.told.min(to),
+            to,
             reason: self.reason,
+        };
+        match counted {
+            None => vec![gap(-1, 0)],
+            Some(counted) => counted
+                .into_iter()
+                .map(|(cpu, count)| gap(i64::from(cpu), count))
+                .collect(),
         }
     }
 }
@@ -159,14 +200,7 @@ mod tests {
     #[test]
     fn what_is_left_out_is_told_bit_by_bit_and_to_its_end() {
         let second = TELL_NS.0;
-        let mut shedding = Shedding {
-            cpu: None,
-            max_bytes: None,
-            specs: Vec::new(),
-            level: Level::Nothing,
-            windows: [None; 2],
-            over: Vec::new(),
-        };
+        let mut shedding = Shedding::of(SyscallSet::all());
         shedding.change(Level::Bulk, MAX_CPU, 0, second / 2);
         let mut told = Vec::new();
         for now in 0..100 {
@@ -179,7 +213,7 @@ mod tests {
                     now * second - second / 2,
                 );
             }
-            for gap in shedding.gaps(now * second, false) {
+            for gap in shedding.gaps(now * second, false, None) {
                 assert_eq!((gap.class, gap.reason, gap.count), (Class::ShedBulk, MAX_CPU, 0));
                 told.push((gap.from / second, gap.to.div_ceil(second)));
             }
@@ -196,12 +230,35 @@ mod tests {
             (79, 90),
         ];
         assert_eq!(told, expected);
-        assert_eq!(shedding.gaps(200 * second, true), []);
+        assert_eq!(shedding.gaps(200 * second, true, None), []);
         shedding.change(Level::Files, MAX_CPU, 300 * second, 300 * second);
         shedding.change(Level::Bulk, MAX_CPU, 300 * second, 301 * second);
-        let told = shedding.gaps(302 * second, true);
+        let told = shedding.gaps(302 * second, true, None);
         let classes: Vec<_> = told.iter().map(|gap| (gap.class, gap.to / second)).collect();
         assert_eq!(classes, [(Class::ShedFiles, 301), (Class::ShedBulk, 302)]);
+    }
+
+    #[test]
+    fn what_is_left_out_is_told_with_its_number_on_each_cpu() {
+        let mut shedding = Shedding::of(SyscallSet::all());
+        let counted = |bulk: [u64; 2], files: u64| {
+            let of = |kind, cpu, count| LeftOut { kind, cpu, count };
+            [of(0, 0, bulk[0]), of(0, 1, bulk[1]), of(1, 0, files), of(1, 1, 0)]
+        };
+        let told = |gaps: Vec<Gap>| {
+            let number = |gap: &Gap| (gap.class, gap.cpu, gap.count, gap.from, gap.to);
+            gaps.iter().map(number).collect::<Vec<_>>()
+        };
+        use Class::{ShedBulk, ShedFiles};
+        shedding.change(Level::Files, MAX_CPU, 10, 11);
+        let first = shedding.gaps(20, true, Some(&counted([5, 0], 7)));
+        assert_eq!(told(first), [(ShedBulk, 0, 5, 10, 20), (ShedFiles, 0, 7, 10, 20)]);
+        // Files are recorded again; what was left out of them until then is told now, and not a second time.
+        shedding.change(Level::Bulk, MAX_CPU, 29, 30);
+        let second = shedding.gaps(40, true, Some(&counted([5, 2], 9)));
+        assert_eq!(told(second), [(ShedFiles, 0, 2, 20, 30), (ShedBulk, 1, 2, 20, 40)]);
+        // Nothing was there to be left out: nothing is missing.
+        assert_eq!(shedding.gaps(50, true, Some(&counted([5, 2], 9))), []);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Opening the sources that were asked for. One that is absent is no error as long as another one is there.
 
 use std::fmt;
+use std::thread::{self, ScopedJoinHandle};
 
 use ctrace_trace::container::Container;
 use ctrace_trace::schema::Schema;
@@ -76,20 +77,20 @@ impl Sources {
         } else if args.audit_rules.is_some() {
             sources.absent.push(without_rules("the source audit is not recorded"));
         }
-        if wants(SourceArg::Docker) {
-            sources.docker = sources.keep_all("docker", each_engine(args, open_docker));
-        }
-        if wants(SourceArg::ContainerLogs) {
-            let opened = each_engine(args, |endpoint| open_logs(args, endpoint));
-            sources.logs = sources.keep_all(SourceArg::ContainerLogs.name(), opened);
-        }
-        // Last, so that the others' own start does not fill its rings.
-        if wants(SourceArg::Syscalls) {
-            let mut earlier = Vec::new();
-            let read = || earlier = read_processes(&Clock::new(), &args.kept_env());
-            sources.syscalls = sources.keep("syscalls", open_syscalls(args, read));
-            sources.earlier = earlier;
-        }
+        let mut earlier = Vec::new();
+        let read = || earlier = read_processes(&Clock::new(), &args.kept_env());
+        // Engines think about their answers while the kernel checks the programs.
+        let (engines, logs, syscalls) = thread::scope(|scope| {
+            let engines = wants(SourceArg::Docker).then(|| scope.spawn(|| each_engine(args, open_docker)));
+            let logs = wants(SourceArg::ContainerLogs)
+                .then(|| scope.spawn(|| each_engine(args, |endpoint| open_logs(args, endpoint))));
+            let syscalls = wants(SourceArg::Syscalls).then(|| open_syscalls(args, read));
+            (opened(engines), opened(logs), syscalls)
+        });
+        sources.docker = sources.keep_all("docker", engines);
+        sources.logs = sources.keep_all(SourceArg::ContainerLogs.name(), logs);
+        sources.syscalls = syscalls.and_then(|syscalls| sources.keep("syscalls", syscalls));
+        sources.earlier = earlier;
         sources
     }
 
@@ -162,6 +163,12 @@ fn open_logs(args: &RecordArgs, endpoint: Endpoint) -> Result<LogFollower, Strin
     source
         .follow_logs(utc_ns(), Box::new(wanted))
         .map_err(|e| e.to_string())
+}
+
+/// What a thread opened, if there is one.
+fn opened<T>(thread: Option<ScopedJoinHandle<'_, Vec<Result<T, String>>>>) -> Vec<Result<T, String>> {
+    let failed = || vec![Err("the thread that opened it failed".to_owned())];
+    thread.map_or_else(Vec::new, |thread| thread.join().unwrap_or_else(|_| failed()))
 }
 
 /// Opens something of each engine that is to be asked.

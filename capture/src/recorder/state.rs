@@ -23,6 +23,8 @@ use crate::privileges;
 use crate::record_args::{self, RecordArgs};
 use crate::resolver::{self, ProcHost, Resolver, Snapshot, same_start};
 use crate::scope::{self, Scope};
+use crate::specs;
+use crate::syscall_set::SyscallSet;
 
 /// Records wait for less than this before they are known.
 const YOUNG_NS: u64 = 2_000_000_000;
@@ -66,10 +68,11 @@ impl Beginning {
     }
 
     /// A resolver that knows it, and the processes that had ended by then.
-    pub(super) fn resolver(&self, sources: &Sources) -> Resolver {
+    pub(super) fn resolver(&self, sources: &Sources, asked: &SyscallSet) -> Resolver {
         let host = ProcHost::new(self.env.clone());
         let config = resolver::Config {
             env: self.env.names().map(<[u8]>::to_vec).collect(),
+            sees_descriptors: specs::keeps_descriptors(&Schema::current(), asked),
             ..resolver::Config::default()
         };
         let containers = sources.containers().into_iter().map(Arc::new).collect();
@@ -160,6 +163,12 @@ impl States {
             clock: reading(),
             state: Some(latest.lock().unwrap_or_else(PoisonError::into_inner).clone()),
         })
+    }
+
+    /// The processes that ran when the recording began, as far as they are in its scope.
+    pub(super) fn processes(&self) -> Vec<u32> {
+        let state = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        state.processes.iter().map(|p| p.pid).collect()
     }
 
     /// Orders a new reading when the segment nears its end.

@@ -37,6 +37,7 @@ impl Recorder {
 
     /// Takes what the sources have; says whether the rings had anything.
     pub(super) fn take(&mut self) -> bool {
+        self.artifacts.tick();
         let polled = match &mut self.sources.syscalls {
             Some(source) => poll(source, &mut self.waiting, &mut self.artifacts, &self.clock),
             None => 0,
@@ -152,9 +153,7 @@ impl Recorder {
         for gap in gaps {
             self.tell(gap, now, notice);
         }
-        for gap in self.shedding.gaps(now, false) {
-            self.queue.push(now, Message::Gap(gap));
-        }
+        self.tell_left_out(now, false);
         self.tell_unwritten(notice);
         for late in self.output.lateness().take() {
             self.queue.push(now, Message::Late(late));
@@ -162,6 +161,14 @@ impl Recorder {
         // A quiet host must not leave its last events in memory for long.
         self.output.flush();
         notice(Notice::Progress(self.output.summary()));
+    }
+
+    /// Records what was left out for a bound; all of it at the end.
+    pub(super) fn tell_left_out(&mut self, now: u64, end: bool) {
+        let counted = self.sources.syscalls.as_ref().and_then(|s| s.left_out().ok());
+        for gap in self.shedding.gaps(now, end, counted.as_deref()) {
+            self.queue.push(now, Message::Gap(gap));
+        }
     }
 
     /// The case says it by itself.

@@ -41,26 +41,13 @@ pub(super) enum Action {
     PivotRoot,
     SetNamespace,
     Unshare,
-    SetId(SetId),
-    /// `setfsuid`, which decides on capabilities too.
-    SetFsUid,
+    /// `set*id`, `capset`: the ids and capabilities of the calling thread.
+    SetIds,
     Prctl,
-    Capset,
     SetSession,
     SetGroup,
     /// `execve`, `execveat`.
     Exec,
-}
-
-/// Which ids a call sets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SetId {
-    Uid,
-    Reuid,
-    Resuid,
-    Gid,
-    Regid,
-    Resgid,
 }
 
 /// Where the flags of a new descriptor are.
@@ -83,6 +70,27 @@ const CLOEXEC: Flags = Flags::Const(libc::O_CLOEXEC as u32);
 const NO_FLAGS: Flags = Flags::Const(0);
 
 impl Action {
+    /// Whether it only keeps the table of descriptors.
+    pub(super) fn is_about_descriptors(self) -> bool {
+        use Action::*;
+        match self {
+            Open(_) | Anonymous(..) | Memfd | Opaque(_) | Bpf | Close | CloseRange | Dup(_) | Fcntl | Pipe(_)
+            | SocketPair | Socket | Bind | Connect | Listen | Accept(_) | Send | Receive | LocalName | PeerName => true,
+            None | Chdir | Fchdir | Chroot | PivotRoot | SetNamespace | Unshare | SetIds | Prctl | SetSession
+            | SetGroup | Exec => false,
+        }
+    }
+
+    /// Whether it can be told without knowing any descriptor that was there before.
+    pub(super) fn needs_no_descriptor(self) -> bool {
+        use Action::*;
+        let makes = matches!(
+            self,
+            Open(_) | Anonymous(..) | Memfd | Opaque(_) | Bpf | Pipe(_) | SocketPair | Socket
+        );
+        makes || !self.is_about_descriptors()
+    }
+
     /// What a syscall does.
     pub(super) fn of(spec: &EventSpec) -> Action {
         let known = descriptors(&spec.name)
@@ -127,7 +135,7 @@ fn descriptors(name: &str) -> Option<Action> {
         "userfaultfd" => Anonymous(FdKind::UserFault, "anon_inode:[userfaultfd]", Flags::Arg(0)),
         "io_uring_setup" => Anonymous(FdKind::IoUring, "anon_inode:[io_uring]", CLOEXEC),
         "bpf" => Bpf,
-        "pidfd_getfd" => Opaque(CLOEXEC),
+        "pidfd_getfd" | "mq_open" => Opaque(CLOEXEC),
         "fsmount" => Opaque(Flags::LowBit(1)),
         "perf_event_open" => Anonymous(FdKind::Unknown, "anon_inode:[perf_event]", Flags::Bit3(4)),
         "landlock_create_ruleset" => Anonymous(FdKind::Unknown, "anon_inode:[landlock-ruleset]", CLOEXEC),
@@ -164,15 +172,9 @@ fn identity(name: &str) -> Option<Action> {
         "pivot_root" => PivotRoot,
         "setns" => SetNamespace,
         "unshare" => Unshare,
-        "setuid" | "setuid32" => SetId(self::SetId::Uid),
-        "setreuid" | "setreuid32" => SetId(self::SetId::Reuid),
-        "setresuid" | "setresuid32" => SetId(self::SetId::Resuid),
-        "setgid" | "setgid32" => SetId(self::SetId::Gid),
-        "setregid" | "setregid32" => SetId(self::SetId::Regid),
-        "setresgid" | "setresgid32" => SetId(self::SetId::Resgid),
-        "setfsuid" | "setfsuid32" => SetFsUid,
+        "setuid" | "setuid32" | "setreuid" | "setreuid32" | "setresuid" | "setresuid32" | "setfsuid" | "setfsuid32"
+        | "setgid" | "setgid32" | "setregid" | "setregid32" | "setresgid" | "setresgid32" | "capset" => SetIds,
         "prctl" => Prctl,
-        "capset" => Capset,
         "setsid" => SetSession,
         "setpgid" => SetGroup,
         "execve" | "execveat" => Exec,

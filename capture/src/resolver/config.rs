@@ -13,6 +13,9 @@ pub struct Config {
     /// Most questions to the host about processes in a second of the records' time, and as many about all else; 0 asks
     /// nothing. Default 2,000.
     pub lookups_per_s: u32,
+    /// Whether all calls that change descriptors are recorded. Where not, only what a record itself describes of a
+    /// descriptor counts. Default true.
+    pub sees_descriptors: bool,
     /// Environment variables that are kept beside `LD_PRELOAD` and `LD_LIBRARY_PATH`.
     pub env: Vec<Vec<u8>>,
 }
@@ -24,6 +27,7 @@ impl Default for Config {
             max_fds: 1 << 20,
             linger_ns: 2_000_000_000,
             lookups_per_s: 2_000,
+            sees_descriptors: true,
             env: Vec::new(),
         }
     }

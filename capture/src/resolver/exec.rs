@@ -10,7 +10,7 @@ use super::clock::Clock;
 use super::files::{nanoseconds, stat_device};
 use super::life::{comm, known, known64, trimmed};
 use super::paths;
-use super::process::{Attempt, Process, SavedIds};
+use super::process::{Attempt, Process};
 use super::state::State;
 use crate::host::TRUNCATED;
 use crate::syscall::{Section, View};
@@ -34,7 +34,7 @@ impl State {
         self.replace_if_other(exec);
         let (old, attempt, root, parent) = match self.table.at(pid, ts) {
             Some(p) => (
-                p.image.clone(),
+                p.image_of(exec.old_tid).clone(),
                 p.take_attempt(exec.old_tid),
                 p.root_of(exec.old_tid).to_vec(),
                 p.parent,
@@ -128,12 +128,6 @@ impl State {
 
     /// The calling thread is now the only one, under the process's id.
     fn become_image(&mut self, exec: &Exec, image: ProcessImage, root: Vec<u8>) {
-        let saved = SavedIds {
-            suid: known(exec.suid, image.euid),
-            sgid: known(exec.sgid, image.egid),
-            fsuid: None,
-            keep_caps: false,
-        };
         let ppid = image.ppid;
         let found_parent = self.table.latest(ppid).map_or(0, |p| p.serial);
         let Some(process) = self.table.at(exec.header.tgid, exec.header.ts) else {
@@ -147,9 +141,8 @@ impl State {
             process.start = known64(exec.start, 0).min(exec.header.ts);
         }
         process.fds.exec();
-        process.saved = saved;
         process.root = root;
-        process.threads = 1;
+        (process.threads, process.living) = (1, 1);
         process.leader_status = None;
         process.exec_reported = true;
         process.attempts.clear();

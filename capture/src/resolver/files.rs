@@ -7,6 +7,7 @@ use ctrace_wire::section::{self, FILE_PSEUDO, dev_major, dev_minor};
 
 use super::action::Flags;
 use super::call::{Call, Scratch};
+use super::sockets;
 use super::state::State;
 use crate::artifact::Identity;
 use crate::host::anonymous;
@@ -118,6 +119,16 @@ impl State {
         if let Some(entry) = described(call, scratch) {
             let entry = self.entry(entry);
             self.put_fd(call.pid, call.ts, fd, entry, cloexec);
+        } else if let Some(process) = self.table.at(call.pid, call.ts) {
+            process.fds.remove(fd);
+        }
+    }
+
+    /// Puts behind a descriptor what the kernel says of it, and nothing where it says nothing.
+    pub(super) fn describe(&mut self, call: &Call<'_>, fd: i32, scratch: &Scratch) {
+        if let Some(entry) = described(call, scratch).or_else(|| sockets::described(call)) {
+            let entry = self.entry(entry);
+            self.put_fd(call.pid, call.ts, fd, entry, false);
         } else if let Some(process) = self.table.at(call.pid, call.ts) {
             process.fds.remove(fd);
         }

@@ -1,135 +1,51 @@
 //! What calls do to who a process is: ids, capabilities, name, session, directory, namespaces.
 //!
-//! Ids and capabilities are a thread's own to the kernel; here a process has one set. The C library sets them in all
-//! threads of a process, and programs that do otherwise are shown with what one of their threads set last.
+//! Ids and capabilities are the calling thread's own: the kernel tells them when a call that sets them returns, so that what
+//! the call does to them by its arguments, by user namespaces and by `PR_SET_KEEPCAPS` needs not be known here.
 
 use ctrace_trace::process::ProcessImage;
+use ctrace_wire::section::{self, Credentials};
 
-use super::action::SetId;
 use super::call::Call;
-use super::process::SavedIds;
-use super::snapshot::SnapshotProcess;
+use super::life::{known, known64};
 use super::state::State;
 
-/// Inode numbers of the initial namespaces (`PROC_USER_INIT_INO`, `PROC_PID_INIT_INO` in linux/proc_ns.h).
-const INITIAL_USER_NS: u32 = 0xEFFF_FFFD;
-const CAP_SETGID: u32 = 6;
-const CAP_SETUID: u32 = 7;
-/// CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID, LINUX_IMMUTABLE, MKNOD, MAC_OVERRIDE (`CAP_FS_SET` in
-/// linux/capability.h).
-const CAPS_OF_FILES: u64 = 0x1F | 1 << 9 | 1 << 27 | 1 << 32;
-/// `struct __user_cap_data_struct` × 2: effective, permitted, inheritable, each low and high half.
-const CAP_WORDS: usize = 6;
-/// "Leave as it is" in `set*id` calls.
-const KEEP: u32 = u32::MAX;
-
 impl State {
-    pub(super) fn set_id(&mut self, call: &Call<'_>, which: SetId) {
-        if call.ret != 0 {
+    /// Takes the ids and capabilities that the calling thread has now.
+    pub(super) fn set_ids(&mut self, call: &Call<'_>) {
+        if !call.succeeded() {
             return;
         }
-        let Some(process) = self.table.at(call.pid, call.ts) else {
-            return;
-        };
-        // In a user namespace of its own a process names ids that mean others here.
-        if !matches!(process.image.namespaces.user, 0 | INITIAL_USER_NS) {
-            return self.refresh_ids(call);
-        }
-        let (mut ids, mut saved) = (Ids::of(&process.image), process.saved);
-        let args = [call.arg32(0), call.arg32(1), call.arg32(2)];
-        ids.set(which, args, &mut saved);
-        process.saved = saved;
-        if ids != Ids::of(&process.image) {
-            self.take_ids(call, &ids);
-        }
-    }
-
-    /// `setfsuid`: takes the capabilities over files with it (`cap_task_fix_setuid` in security/commoncap.c). The result
-    /// is the id before, whether or not it changed.
-    pub(super) fn set_fs_uid(&mut self, call: &Call<'_>) {
-        let Some(process) = self.table.at(call.pid, call.ts) else {
+        let Some(old) = self.table.at(call.pid, call.ts).map(|p| p.image_of(call.tid).clone()) else {
             return;
         };
-        let (mut ids, saved, new) = (Ids::of(&process.image), &mut process.saved, call.arg32(0));
-        let old = saved.fsuid.unwrap_or(ids.euid);
-        let mine = [ids.uid, ids.euid, saved.suid, old].contains(&new);
-        if new == KEEP || new == old || !mine && !ids.can(CAP_SETUID) {
-            return;
-        }
-        saved.fsuid = Some(new);
-        if old == 0 {
-            ids.effective &= !CAPS_OF_FILES;
-        } else if new == 0 {
-            ids.effective |= ids.permitted & CAPS_OF_FILES;
-        }
-        if ids != Ids::of(&process.image) {
-            self.take_ids(call, &ids);
-        }
-    }
-
-    /// Asks the host for the ids of a process.
-    fn refresh_ids(&mut self, call: &Call<'_>) {
-        if let Some(found) = self.ask_for_process(call.pid, call.ts) {
-            let ids = Ids::of(&found.image);
-            self.take_ids(call, &ids);
-        }
-    }
-
-    fn take_ids(&mut self, call: &Call<'_>, ids: &Ids) {
-        let Some(process) = self.table.at(call.pid, call.ts) else {
-            return;
+        let ids = match call.section(section::CREDENTIALS).and_then(|s| s.credentials()) {
+            Some(told) => Ids::told(&told, &old),
+            // What /proc tells is the leader's, and later.
+            None => match self.ask_for_process(call.pid, call.ts) {
+                Some(found) => Ids::of(&found.image),
+                None => return,
+            },
         };
-        let mut named = (*process.image).clone();
+        if ids == Ids::of(&old) {
+            return;
+        }
+        let mut named = (*old).clone();
         ids.write(&mut named);
         self.name_ids(&mut named, call.ts);
-        self.change(call.pid, call.ts, |image| {
+        self.change_ids(call, &ids, &|image| {
             ids.write(image);
             image.user.clone_from(&named.user);
             image.group.clone_from(&named.group);
         });
     }
 
-    /// `capset`, where its data was captured.
-    pub(super) fn capset(&mut self, call: &Call<'_>) {
-        let words: Vec<u32> = (0..CAP_WORDS as u8)
-            .filter_map(|i| Some(call.field(i * 4, 4)? as u32))
-            .collect();
-        if call.ret != 0 {
-            return;
-        }
-        let sets = match words[..] {
-            [e0, p0, i0, e1, p1, i1] => {
-                [(e0, e1), (p0, p1), (i0, i1)].map(|(lo, hi)| u64::from(hi) << 32 | u64::from(lo))
-            }
-            _ => match self.ask_for_process(call.pid, call.ts) {
-                Some(SnapshotProcess { image, .. }) => {
-                    [image.cap_effective, image.cap_permitted, image.cap_inheritable]
-                }
-                None => return,
-            },
-        };
-        self.change(call.pid, call.ts, |image| {
-            [image.cap_effective, image.cap_permitted, image.cap_inheritable] = sets;
-        });
-    }
-
     pub(super) fn prctl(&mut self, call: &Call<'_>) {
-        if call.ret != 0 {
-            return;
-        }
-        match call.arg32(0) as i32 {
-            // The leader's name is the process's; other threads name only themselves.
-            libc::PR_SET_NAME if call.pid == call.tid => {
-                let name = call.text(1).unwrap_or_default();
-                let name = name.get(..15).unwrap_or(name);
-                self.change(call.pid, call.ts, |image| image.name = name.to_vec());
-            }
-            libc::PR_SET_KEEPCAPS => {
-                if let Some(process) = self.table.at(call.pid, call.ts) {
-                    process.saved.keep_caps = call.arg(1) != 0;
-                }
-            }
-            _ => {}
+        // The leader's name is the process's; other threads name only themselves.
+        if call.ret == 0 && call.arg32(0) as i32 == libc::PR_SET_NAME && call.pid == call.tid {
+            let name = call.text(1).unwrap_or_default();
+            let name = name.get(..15).unwrap_or(name);
+            self.change(call.pid, call.ts, |image| image.name = name.to_vec());
         }
     }
 
@@ -262,7 +178,9 @@ impl State {
     /// Namespaces that were left for others whose numbers only the host (or the next exec) tells. The pid namespace
     /// changes for children only.
     fn left_namespaces(&mut self, call: &Call<'_>, kinds: i32) {
-        let left = libc::CLONE_NEWNS | libc::CLONE_NEWNET | libc::CLONE_NEWUSER;
+        // In another user namespace the caller has other capabilities.
+        self.set_ids(call);
+        let left = libc::CLONE_NEWNS | libc::CLONE_NEWNET;
         let alone = self.table.at(call.pid, call.ts).is_some_and(|p| p.threads == 1);
         if kinds & left == 0 || !alone {
             return;
@@ -281,28 +199,25 @@ impl State {
             } else {
                 ns.net
             };
-            ns.user = if kinds & libc::CLONE_NEWUSER != 0 {
-                now.user
-            } else {
-                ns.user
-            };
         });
     }
 }
 
-/// The ids that `set*id` calls change, and the capabilities that follow them.
+/// The ids and capabilities by which a thread acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Ids {
+pub(super) struct Ids {
     uid: u32,
     euid: u32,
     gid: u32,
     egid: u32,
     permitted: u64,
     effective: u64,
+    inheritable: u64,
+    user_ns: u32,
 }
 
 impl Ids {
-    fn of(image: &ProcessImage) -> Ids {
+    pub(super) fn of(image: &ProcessImage) -> Ids {
         Ids {
             uid: image.uid,
             euid: image.euid,
@@ -310,6 +225,22 @@ impl Ids {
             egid: image.egid,
             permitted: image.cap_permitted,
             effective: image.cap_effective,
+            inheritable: image.cap_inheritable,
+            user_ns: image.namespaces.user,
+        }
+    }
+
+    /// As the kernel told them, and as they were where the host does not tell.
+    fn told(told: &Credentials, old: &ProcessImage) -> Ids {
+        Ids {
+            uid: known(told.uid, old.uid),
+            euid: known(told.euid, old.euid),
+            gid: known(told.gid, old.gid),
+            egid: known(told.egid, old.egid),
+            permitted: known64(told.cap_permitted, old.cap_permitted),
+            effective: known64(told.cap_effective, old.cap_effective),
+            inheritable: known64(told.cap_inheritable, old.cap_inheritable),
+            user_ns: known(told.user_ns, old.namespaces.user),
         }
     }
 
@@ -317,85 +248,7 @@ impl Ids {
         (image.uid, image.euid) = (self.uid, self.euid);
         (image.gid, image.egid) = (self.gid, self.egid);
         (image.cap_permitted, image.cap_effective) = (self.permitted, self.effective);
-    }
-
-    /// What a successful call makes of the ids (kernel/sys.c).
-    fn set(&mut self, which: SetId, args: [u32; 3], saved: &mut SavedIds) {
-        let before = (self.uid, self.euid, saved.suid);
-        match which {
-            // The file system's id follows the effective one.
-            SetId::Uid | SetId::Reuid | SetId::Resuid => saved.fsuid = None,
-            SetId::Gid | SetId::Regid | SetId::Resgid => {}
-        }
-        match which {
-            SetId::Uid => set_one(
-                args[0],
-                self.can(CAP_SETUID),
-                &mut self.uid,
-                &mut self.euid,
-                &mut saved.suid,
-            ),
-            SetId::Reuid => set_two(args, &mut self.uid, &mut self.euid, &mut saved.suid),
-            SetId::Resuid => set_three(args, &mut self.uid, &mut self.euid, &mut saved.suid),
-            SetId::Gid => set_one(
-                args[0],
-                self.can(CAP_SETGID),
-                &mut self.gid,
-                &mut self.egid,
-                &mut saved.sgid,
-            ),
-            SetId::Regid => set_two(args, &mut self.gid, &mut self.egid, &mut saved.sgid),
-            SetId::Resgid => set_three(args, &mut self.gid, &mut self.egid, &mut saved.sgid),
-        }
-        self.adjust_capabilities(before, saved);
-    }
-
-    /// Giving up root gives up its capabilities (`cap_emulate_setxuid` in security/commoncap.c).
-    fn adjust_capabilities(&mut self, before: (u32, u32, u32), saved: &SavedIds) {
-        let was_root = before.0 == 0 || before.1 == 0 || before.2 == 0;
-        let is_root = self.uid == 0 || self.euid == 0 || saved.suid == 0;
-        if was_root && !is_root && !saved.keep_caps {
-            self.permitted = 0;
-            self.effective = 0;
-        }
-        if before.1 == 0 && self.euid != 0 {
-            self.effective = 0;
-        }
-        if before.1 != 0 && self.euid == 0 {
-            self.effective = self.permitted;
-        }
-    }
-
-    fn can(&self, capability: u32) -> bool {
-        self.effective >> capability & 1 == 1
-    }
-}
-
-fn set_one(id: u32, privileged: bool, real: &mut u32, effective: &mut u32, saved: &mut u32) {
-    *effective = id;
-    if privileged {
-        (*real, *saved) = (id, id);
-    }
-}
-
-fn set_two(args: [u32; 3], real: &mut u32, effective: &mut u32, saved: &mut u32) {
-    let [new_real, new_effective, _] = args;
-    let old_real = *real;
-    if new_real != KEEP {
-        *real = new_real;
-    }
-    if new_effective != KEEP {
-        *effective = new_effective;
-    }
-    if new_real != KEEP || new_effective != KEEP && new_effective != old_real {
-        *saved = *effective;
-    }
-}
-
-fn set_three(args: [u32; 3], real: &mut u32, effective: &mut u32, saved: &mut u32) {
-    for (id, new) in [real, effective, saved].into_iter().zip(args) {
-        if new != KEEP {
-            *id = new;
-        }
+        image.cap_inheritable = self.inheritable;
+        image.namespaces.user = self.user_ns;
     }
 }

@@ -7,6 +7,9 @@ use std::sync::Arc;
 
 use ctrace_trace::process::ProcessImage;
 
+use super::call::Call;
+use super::identity::Ids;
+use super::process::Private;
 use super::state::State;
 
 /// Longest chain of images, the first one included.
@@ -48,28 +51,81 @@ impl State {
         parent.unwrap_or_else(|| image.clone())
     }
 
-    /// Gives a process a new image that differs from the old one.
+    /// Gives a process and all of its threads new images that differ from the old ones.
     pub(super) fn change(&mut self, pid: u32, ts: u64, with: impl Fn(&mut ProcessImage)) {
+        self.change_shared(pid, ts, &with, |_| true);
+    }
+
+    /// The same where threads may have for themselves what changes: of these only some.
+    fn change_shared(
+        &mut self,
+        pid: u32,
+        ts: u64,
+        with: &impl Fn(&mut ProcessImage),
+        thread: impl Fn(&Private) -> bool,
+    ) {
         let Some(process) = self.table.at(pid, ts) else {
             return;
         };
-        let (old, private) = (process.image.clone(), process.private.len());
-        let image = self.changed(&old, &with);
-        // Threads with a directory of their own are the same process in all else.
-        let mut threads = Vec::new();
-        for at in 0..private {
-            let of_thread = self
-                .table
-                .at(pid, ts)
-                .and_then(|p| Some(p.private.get(at)?.image.clone()));
-            threads.extend(of_thread.map(|old| self.changed(&old, &with)));
-        }
-        if let Some(process) = self.table.at(pid, ts) {
-            process.image = image;
-            for (private, image) in process.private.iter_mut().zip(threads) {
-                private.image = image;
+        let olds = process.private.iter().filter(|p| thread(p)).map(|p| &p.image);
+        // Threads that were alike stay so.
+        let mut olds: Vec<_> = olds.chain([&process.image]).cloned().collect();
+        olds.sort_by_key(|image| image.id);
+        olds.dedup_by_key(|image| image.id);
+        let news: Vec<_> = olds.iter().map(|old| (old.id, self.changed(old, with))).collect();
+        let Some(process) = self.table.at(pid, ts) else {
+            return;
+        };
+        let threads = process.private.iter_mut().filter(|p| thread(p)).map(|p| &mut p.image);
+        for image in threads.chain([&mut process.image]) {
+            if let Some((_, new)) = news.iter().find(|(old, _)| *old == image.id) {
+                *image = new.clone();
             }
         }
+    }
+
+    /// Gives a thread other ids. Its process has them too when no thread of it has others.
+    pub(super) fn change_ids(&mut self, call: &Call<'_>, ids: &Ids, with: &impl Fn(&mut ProcessImage)) {
+        let (pid, tid, ts) = (call.pid, call.tid, call.ts);
+        let Some(process) = self.table.at(pid, ts) else {
+            return;
+        };
+        if process.living <= 1 {
+            return self.change(pid, ts, with);
+        }
+        let old = process.image_of(tid).clone();
+        // The C library has one thread after the other make the same call.
+        let images = process.private.iter().map(|p| &p.image).chain([&process.image]);
+        let alike = images.filter(|image| Ids::of(image) == *ids && image.cwd == old.cwd);
+        let alike = alike.max_by_key(|image| image.id).cloned();
+        let image = alike.unwrap_or_else(|| self.changed(&old, with));
+        let Some(process) = self.table.at(pid, ts) else {
+            return;
+        };
+        match process.own_mut(tid) {
+            Some(own) => (own.image, own.ids) = (image.clone(), true),
+            None => process.image = image.clone(),
+        }
+        let own = || process.private.iter().filter(|p| p.ids);
+        if own().count() >= process.living as usize && own().all(|p| Ids::of(&p.image) == *ids) {
+            match process.image.cwd == image.cwd {
+                true => process.image = image,
+                false => self.change_shared(pid, ts, with, |_| false),
+            }
+        }
+        self.unite(pid, ts);
+    }
+
+    /// Threads with the ids of their process have none of their own.
+    fn unite(&mut self, pid: u32, ts: u64) {
+        let Some(process) = self.table.at(pid, ts) else {
+            return;
+        };
+        let of_process = Ids::of(&process.image);
+        for own in &mut process.private {
+            own.ids &= Ids::of(&own.image) != of_process;
+        }
+        process.private.retain(|own| own.ids || own.root.is_some());
     }
 
     /// Names a process of which nothing is known after one of its threads.
@@ -85,23 +141,24 @@ impl State {
             return;
         };
         let old = process.image_of(tid).clone();
-        let image = match cwd {
-            Some(cwd) if old.cwd != cwd => self.changed(&old, &|image: &mut ProcessImage| image.cwd = cwd.to_vec()),
-            _ => old,
-        };
-        let Some(process) = self.table.at(pid, ts) else {
+        let alone = process.private.iter_mut().find(|p| p.tid == tid && p.root.is_some());
+        let is_alone = alone.is_some();
+        if let Some(root) = root {
+            match alone.and_then(|own| own.root.as_mut()) {
+                Some(of_thread) => *of_thread = root.to_vec(),
+                None => process.root = root.to_vec(),
+            }
+        }
+        let Some(cwd) = cwd.filter(|cwd| old.cwd != *cwd) else {
             return;
         };
-        let (of_image, of_root) = match process.private.iter().position(|p| p.tid == tid) {
-            Some(at) => match process.private.get_mut(at) {
-                Some(private) => (&mut private.image, &mut private.root),
-                None => return,
-            },
-            None => (&mut process.image, &mut process.root),
-        };
-        *of_image = image;
-        if let Some(root) = root {
-            *of_root = root.to_vec();
+        let with = |image: &mut ProcessImage| image.cwd = cwd.to_vec();
+        if !is_alone {
+            return self.change_shared(pid, ts, &with, |own| own.root.is_none());
+        }
+        let image = self.changed(&old, &with);
+        if let Some(own) = self.table.at(pid, ts).and_then(|p| p.own_mut(tid)) {
+            own.image = image;
         }
     }
 

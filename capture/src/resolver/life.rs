@@ -28,7 +28,7 @@ impl State {
         let Some(forker) = self.table.at(header.tgid, header.ts) else {
             return;
         };
-        let (forker_serial, root, saved) = (forker.serial, forker.root_of(header.tid).to_vec(), forker.saved);
+        let (forker_serial, root) = (forker.serial, forker.root_of(header.tid).to_vec());
         let (template, mut fds) = (forker.image_of(header.tid).clone(), forker.fds.clone());
         if header.flags & FLAG_UNSEEN != 0 {
             // What the forker did to its descriptors was not recorded: better none than wrong ones.
@@ -54,20 +54,12 @@ impl State {
         process.start = known64(fork.child_start, 0);
         process.cgroup = cgroup;
         process.root = root;
-        process.saved = saved;
         self.table.insert(process);
     }
 
     fn new_thread(&mut self, header: &Header, tid: u32) {
         if let Some(process) = self.table.at(header.tgid, header.ts) {
-            process.threads += 1;
-            // A thread shares the directory of the one that made it.
-            if let Some(own) = process.private_fs_mut(header.tid).cloned() {
-                process.unshare_fs(tid);
-                if let Some(private) = process.private_fs_mut(tid) {
-                    (private.image, private.root) = (own.image, own.root);
-                }
-            }
+            process.add_thread(header.tid, tid);
         }
     }
 
@@ -126,6 +118,10 @@ impl State {
         self.name_unknown(header.tgid, header.ts, comm(&exit.comm));
         let process = self.table.at(header.tgid, header.ts)?;
         process.end_thread(header.tid);
+        process.living = match exit.threads_left {
+            u32::MAX => process.living.saturating_sub(1),
+            left => left,
+        };
         let is_leader = header.tid == header.tgid;
         let ended = match exit.threads_left {
             u32::MAX => is_leader,

@@ -10,8 +10,8 @@
 //!   that could not be made absolute does not begin with a slash.
 //! - A parent is the process that forked, also after it ended and the kernel handed the child on. Chains of parents
 //!   are cut to at most 32 images.
-//! - Threads of a process share one descriptor table, one set of ids and, until they `unshare(CLONE_FS)`, one directory.
-//!   Processes that share tables without being threads (`clone(CLONE_FILES)` alone) are taken for separate ones.
+//! - Threads of a process share one descriptor table and, until they `unshare(CLONE_FS)`, one directory. Ids and
+//!   capabilities are a thread's own; those that differ before the recording begins are seen as the leader's. Processes that share tables without being threads (`clone(CLONE_FILES)` alone) are taken for separate ones.
 //! - Descriptors received through `recvmsg` are announced by no record: the host is asked at their first use.
 //! - A request of io_uring is two events at the time of its completion: itself, and the syscall that does the same, with
 //!   the thread that submitted it. Those on the ring's own files, which have no descriptors, are the first one only.
@@ -47,7 +47,7 @@ use std::sync::Arc;
 use ctrace_trace::container::Container;
 use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::process::ProcessImage;
-use ctrace_trace::schema::{EventSpec, Schema};
+use ctrace_trace::schema::{EventSpec, FdUse, Schema};
 use ctrace_wire::record::{Cgroup, Exit, Fork, Header};
 use ctrace_wire::section;
 
@@ -60,6 +60,7 @@ pub use proc::ProcHost;
 pub use snapshot::{Host, NoHost, ProcessState, Snapshot, SnapshotFd, SnapshotProcess};
 
 use crate::syscall::{Record, View};
+use action::Action;
 use call::Scratch;
 use io_uring::Requests;
 use plan::Plans;
@@ -195,12 +196,43 @@ impl Resolver {
 }
 
 /// Whether a syscall has to be seen for processes and descriptors not to be taken for others. What is sent and received
-/// only names the ends of sockets, which are also found out otherwise.
-pub(crate) fn keeps_tables(spec: &EventSpec) -> bool {
-    use action::Action;
-    !matches!(
-        Action::of(spec),
+/// only names the ends of sockets, which are also found out otherwise. Without `descriptors` it is processes only.
+pub(crate) fn keeps_tables(spec: &EventSpec, descriptors: bool) -> bool {
+    let action = Action::of(spec);
+    let named = matches!(
+        action,
         Action::None | Action::Send | Action::Receive | Action::LocalName | Action::PeerName
+    );
+    !named && (descriptors || !action.is_about_descriptors())
+}
+
+/// The one descriptor that the kernel side can describe in the record of a syscall, so that no table of descriptors is
+/// needed for it: `Ok(None)` where it uses none that was there before, an error where it takes a table. With many calls
+/// a table costs less than describing.
+pub(crate) fn only_descriptor(spec: &EventSpec, is_mass: bool) -> Result<Option<u8>, NeedsTable> {
+    let plan = plan::Plan::new(spec);
+    let own = match plan.fd {
+        FdUse::Arg(at) => Some(at),
+        FdUse::Ret | FdUse::None => None,
+    };
+    let mut used: Vec<u8> = plan.paths.iter().filter_map(|path| path.dirfd).chain(own).collect();
+    used.dedup();
+    match used[..] {
+        [] if plan.action.needs_no_descriptor() => Ok(None),
+        [at] if plan.fd != FdUse::Ret && !is_mass && !plan.action.is_about_descriptors() => Ok(Some(at)),
+        _ => Err(NeedsTable),
+    }
+}
+
+/// A syscall cannot be told without a table of descriptors.
+#[derive(Debug)]
+pub(crate) struct NeedsTable;
+
+/// Whether a syscall may change the ids or capabilities of its caller.
+pub(crate) fn changes_ids(spec: &EventSpec) -> bool {
+    matches!(
+        Action::of(spec),
+        Action::SetIds | Action::SetNamespace | Action::Unshare
     )
 }
 

@@ -137,7 +137,7 @@ fn unknown(schema: &Schema) -> Plan {
 }
 
 impl Plan {
-    fn new(spec: &EventSpec) -> Plan {
+    pub(super) fn new(spec: &EventSpec) -> Plan {
         let (widths, reads) = (syscalls::widths(spec.id), syscalls::captures(spec.id));
         let mut paths = Vec::new();
         let mut values = Vec::new();

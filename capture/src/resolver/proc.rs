@@ -45,7 +45,6 @@ impl From<&HostProcess> for SnapshotProcess {
             image: process.image.clone(),
             cgroup: process.cgroup_id,
             root: process.root.clone(),
-            saved: process.saved,
             threads: u32::try_from(process.threads.len()).unwrap_or(u32::MAX),
             fds: process.fds.iter().map(SnapshotFd::from).collect(),
         }

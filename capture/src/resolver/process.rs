@@ -9,7 +9,7 @@ use super::fds::FdTable;
 /// Exec attempts of one process that are remembered between entry and result; only threads that call `exec` at the
 /// same moment need more than one.
 const MAX_ATTEMPTS: usize = 8;
-/// Threads with a working directory of their own that are remembered per process.
+/// Threads with a working directory or ids of their own that are remembered per process.
 const MAX_PRIVATE: usize = 256;
 
 /// A process, from its fork (or the first record of it) until its records can no longer come.
@@ -30,9 +30,10 @@ pub(super) struct Process {
     pub(super) cgroup: u64,
     /// Directory of its `chroot`; empty for none.
     pub(super) root: Vec<u8>,
-    pub(super) saved: SavedIds,
     /// Threads it ever had since its last exec, the leader included.
     pub(super) threads: u32,
+    /// Threads that it has now, as far as is known.
+    pub(super) living: u32,
     /// Status with which the leader ended, while other threads went on.
     pub(super) leader_status: Option<u32>,
     /// Made from a record that came before any that says where it comes from.
@@ -45,19 +46,8 @@ pub(super) struct Process {
     pub(super) sigreturn: Option<u32>,
     /// Exec calls that were entered and have not returned.
     pub(super) attempts: Vec<Attempt>,
-    /// Threads that left the process's working directory and root behind (`unshare(CLONE_FS)`).
-    pub(super) private: Vec<PrivateFs>,
-}
-
-/// Ids that decide what `set*id` calls do but that no image carries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct SavedIds {
-    pub(super) suid: u32,
-    pub(super) sgid: u32,
-    /// The id that counts for files, where `setfsuid` made it another one than the effective.
-    pub(super) fsuid: Option<u32>,
-    /// `PR_SET_KEEPCAPS`.
-    pub(super) keep_caps: bool,
+    /// Threads that are not in all what their process is.
+    pub(super) private: Vec<Private>,
 }
 
 /// An exec call between its entry and its result.
@@ -78,24 +68,21 @@ impl Attempt {
     }
 }
 
-/// Working directory and root of one thread.
+/// A thread that is not in all what its process is.
 #[derive(Clone, Debug)]
-pub(super) struct PrivateFs {
+pub(super) struct Private {
     pub(super) tid: u32,
     pub(super) image: Arc<ProcessImage>,
-    pub(super) root: Vec<u8>,
+    /// Its root directory, where its working directory and root are its own (`unshare(CLONE_FS)`).
+    pub(super) root: Option<Vec<u8>>,
+    /// Its ids and capabilities are its own: the kernel sets those of the calling thread only.
+    pub(super) ids: bool,
 }
 
 impl Process {
     /// A living process of which nothing but its image and descriptors is known.
     pub(super) fn new(serial: u64, image: Arc<ProcessImage>, fds: FdTable) -> Process {
         Process {
-            saved: SavedIds {
-                suid: image.euid,
-                sgid: image.egid,
-                fsuid: None,
-                keep_caps: false,
-            },
             image,
             fds,
             serial,
@@ -105,6 +92,7 @@ impl Process {
             cgroup: 0,
             root: Vec::new(),
             threads: 1,
+            living: 1,
             leader_status: None,
             provisional: false,
             touched: true,
@@ -121,31 +109,54 @@ impl Process {
         if self.private.is_empty() {
             return &self.image;
         }
-        self.private_fs(tid).map_or(&self.image, |p| &p.image)
+        self.own(tid).map_or(&self.image, |p| &p.image)
     }
 
     /// The directory of the `chroot` that a thread is in.
     pub(super) fn root_of(&self, tid: u32) -> &[u8] {
-        self.private_fs(tid).map_or(&self.root, |p| &p.root)
+        self.own(tid).and_then(|p| p.root.as_ref()).unwrap_or(&self.root)
     }
 
-    fn private_fs(&self, tid: u32) -> Option<&PrivateFs> {
+    fn own(&self, tid: u32) -> Option<&Private> {
         self.private.iter().find(|p| p.tid == tid)
     }
 
-    /// Working directory and root of a thread, where it has its own.
-    pub(super) fn private_fs_mut(&mut self, tid: u32) -> Option<&mut PrivateFs> {
-        self.private.iter_mut().find(|p| p.tid == tid)
+    /// What a thread has for itself: begins as what its process is. `None` where there is no room for more.
+    pub(super) fn own_mut(&mut self, tid: u32) -> Option<&mut Private> {
+        if let Some(at) = self.private.iter().position(|p| p.tid == tid) {
+            return self.private.get_mut(at);
+        }
+        if self.private.len() >= MAX_PRIVATE {
+            return None;
+        }
+        self.private.push(Private {
+            tid,
+            image: self.image.clone(),
+            root: None,
+            ids: false,
+        });
+        self.private.last_mut()
     }
 
     /// Gives a thread a working directory and root of its own, as `unshare(CLONE_FS)` does.
     pub(super) fn unshare_fs(&mut self, tid: u32) {
-        if self.threads > 1 && self.private_fs(tid).is_none() && self.private.len() < MAX_PRIVATE {
-            self.private.push(PrivateFs {
-                tid,
-                image: self.image.clone(),
-                root: self.root.clone(),
-            });
+        let root = self.root_of(tid).to_vec();
+        if self.threads > 1
+            && let Some(own) = self.own_mut(tid)
+        {
+            own.root = Some(root);
+        }
+    }
+
+    /// A thread made another one, which is in all what the first is.
+    pub(super) fn add_thread(&mut self, by: u32, tid: u32) {
+        self.threads += 1;
+        self.living += 1;
+        self.private.retain(|p| p.tid != tid);
+        if let Some(of_maker) = self.own(by).cloned()
+            && self.private.len() < MAX_PRIVATE
+        {
+            self.private.push(Private { tid, ..of_maker });
         }
     }
 

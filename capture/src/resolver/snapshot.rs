@@ -32,8 +32,6 @@ pub struct SnapshotProcess {
     pub cgroup: u64,
     /// Its root directory, empty for the root of its mount namespace.
     pub root: Vec<u8>,
-    /// Saved user and group id.
-    pub saved: (u32, u32),
     /// How many threads it has.
     pub threads: u32,
     /// Its descriptors.

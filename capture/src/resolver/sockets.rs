@@ -194,6 +194,18 @@ impl TakeName for FdEntry {
     }
 }
 
+/// What the kernel says of the socket behind a descriptor.
+pub(super) fn described(call: &Call<'_>) -> Option<FdEntry> {
+    let socket = call.section(section::SOCKET)?.socket()?;
+    let mut entry = new_socket(
+        u32::from(socket.family),
+        u32::from(socket.kind),
+        u32::from(socket.protocol),
+    );
+    apply_kernel(&mut entry, call, Trust::Both);
+    Some(entry)
+}
+
 /// A socket that was just made.
 fn new_socket(family: u32, kind: u32, protocol: u32) -> FdEntry {
     let fd_kind = match family as i32 {

@@ -221,8 +221,9 @@ impl State {
             process.provisional = false;
             process.image = found.image;
             (process.parent, process.cgroup) = (found.parent, found.cgroup);
-            (process.root, process.saved) = (found.root, found.saved);
+            process.root = found.root;
             process.threads = process.threads.max(found.threads);
+            process.living = process.living.max(found.living);
         }
         true
     }
@@ -249,7 +250,7 @@ impl State {
         process.cgroup = known.cgroup;
         process.root = known.root;
         process.threads = known.threads.max(1);
-        (process.saved.suid, process.saved.sgid) = known.saved;
+        process.living = process.threads;
         process
     }
 

@@ -30,6 +30,10 @@ impl Resolver {
         let plan = self
             .plans
             .get(self.state.number(&call), header.flags & FLAG_COMPAT != 0);
+        if !self.state.config.sees_descriptors {
+            kernel_path(&call, &mut self.scratch);
+            self.state.take_described(&call, plan, &self.scratch);
+        }
         if plan.simple {
             self.state.simple(&call, plan, header, clock, &self.scratch, sink);
         } else if plan.action == Action::Exec {
@@ -131,6 +135,18 @@ fn exec_number(started: &Started) -> i32 {
 }
 
 impl State {
+    /// What a record says of a descriptor that the call uses is all that is known of it.
+    fn take_described(&mut self, call: &Call<'_>, plan: &Plan, scratch: &Scratch) {
+        let used = match plan.fd {
+            FdUse::Arg(at) => Some(at),
+            FdUse::None => plan.paths.iter().find_map(|path| path.dirfd),
+            FdUse::Ret => None,
+        };
+        if let Some(fd) = used.map(|at| call.fd(at)).filter(|fd| *fd >= 0) {
+            self.describe(call, fd, scratch);
+        }
+    }
+
     /// A call that needs no path and changes nothing.
     #[inline]
     fn simple(
@@ -344,10 +360,8 @@ impl State {
             Action::PivotRoot => self.pivot_root(call),
             Action::SetNamespace => self.set_namespace(call),
             Action::Unshare => self.unshare(call),
-            Action::SetId(which) => self.set_id(call, which),
-            Action::SetFsUid => self.set_fs_uid(call),
+            Action::SetIds => self.set_ids(call),
             Action::Prctl => self.prctl(call),
-            Action::Capset => self.capset(call),
             Action::SetSession => self.set_session(call),
             Action::SetGroup => self.set_group(call),
         }

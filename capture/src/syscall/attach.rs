@@ -146,8 +146,27 @@ pub(super) fn attach_all(
     Ok(())
 }
 
+/// Loads programs side by side: the kernel walks through each of their instructions, and does so on as many CPUs as it is
+/// asked on. One that it refuses is refused again, and told of, when it is attached.
+pub(super) fn load_all(programs: &mut Ebpf, attachments: &[Attachment], btf: &Btf) {
+    std::thread::scope(|scope| {
+        for (name, program) in programs.programs_mut() {
+            if let Some(attachment) = attachments.iter().find(|a| a.program == name) {
+                scope.spawn(move || load(program, attachment, btf).is_ok());
+            }
+        }
+    });
+}
+
 pub(super) fn load_program(programs: &mut Ebpf, attachment: &Attachment, btf: &Btf) -> Result<(), Box<dyn Error>> {
     let program = programs.program_mut(attachment.program).ok_or("not in the object")?;
+    load(program, attachment, btf)
+}
+
+fn load(program: &mut Program, attachment: &Attachment, btf: &Btf) -> Result<(), Box<dyn Error>> {
+    if program.fd().is_ok() {
+        return Ok(());
+    }
     match (program, &attachment.hook) {
         (Program::BtfTracePoint(program), Hook::Typed) => program.load(attachment.tracepoint, btf)?,
         (Program::RawTracePoint(program), Hook::Raw) => program.load()?,

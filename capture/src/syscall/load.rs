@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{
-    Config, LaneTotals, SyscallSource, attach,
+    Config, LaneTotals, LeftOut, SyscallSource, attach,
     host::{self, Described},
     refusal::{OpenError, refused},
     scope::{self, ProcessTable},
@@ -18,7 +18,7 @@ use ctrace_wire::{
     offsets::Offsets,
     scope::{PAGE, PIDS},
     section::SNAPLEN_MAX,
-    spec::{Lane, SCRATCH_PER_CPU, SyscallSpec, TABLE_SIZE},
+    spec::{LEFT_OUT_KINDS, Lane, SCRATCH_PER_CPU, SyscallSpec, TABLE_SIZE},
 };
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../ebpf/ctrace.bpf.o");
@@ -89,6 +89,7 @@ pub(super) fn open(config: &Config, meanwhile: impl FnOnce()) -> Result<SyscallS
     let priority = RingBuf::try_from(take(&mut programs, "PRIO")?).map_err(refused)?;
     let bulk = RingBuf::try_from(take(&mut programs, "BULK")?).map_err(refused)?;
     let (others, syscalls) = attach::needed(config, io_uring);
+    attach::load_all(&mut programs, &[&others[..], &syscalls].concat(), &btf);
     attach::attach_all(&mut programs, &others, &btf, &mut missing)?;
     // Between the two: new processes are followed already, and no syscall of an old one is judged too early.
     meanwhile();
@@ -188,6 +189,21 @@ pub(super) fn totals(counters: &PerCpuArray<MapData, CountersValue>) -> io::Resu
         })
     };
     Ok(lane(Lane::Priority).chain(lane(Lane::Bulk)).collect())
+}
+
+pub(super) fn left_out(counters: &PerCpuArray<MapData, CountersValue>) -> io::Result<Vec<LeftOut>> {
+    let per_cpu = counters.get(&0, 0).map_err(io::Error::other)?;
+    let of_kind = |kind: usize| {
+        per_cpu
+            .iter()
+            .zip(0u32..)
+            .map(move |(CountersValue(value), cpu)| LeftOut {
+                kind,
+                cpu,
+                count: value.left_out.get(kind).copied().unwrap_or(0),
+            })
+    };
+    Ok((0..LEFT_OUT_KINDS).flat_map(of_kind).collect())
 }
 
 pub(super) fn costs(programs: &Ebpf) -> Vec<ProgramCost> {

@@ -85,6 +85,17 @@ pub struct LaneTotals {
     pub lost: u64,
 }
 
+/// Calls that were asked for and left out on one CPU since [`SyscallSource::open`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// As [`SyscallSpec::left_out`] has it, from 0 on.
+    pub kind: usize,
+    /// The CPU, as the kernel numbers it.
+    pub cpu: u32,
+    /// How many.
+    pub count: u64,
+}
+
 /// Attached kernel programs and their rings.
 pub struct SyscallSource {
     // Programs and links; gone after `detach`. The maps below live on.
@@ -170,6 +181,11 @@ impl SyscallSource {
     /// They may grow for a moment after [`SyscallSource::detach`]: see there.
     pub fn totals(&self) -> std::io::Result<Vec<LaneTotals>> {
         load::totals(&self.counters)
+    }
+
+    /// What was left out per kind and CPU, ordered by kind, then CPU.
+    pub fn left_out(&self) -> std::io::Result<Vec<LeftOut>> {
+        load::left_out(&self.counters)
     }
 
     /// Times that the kernel did not run a program because the same program was already running on that CPU.

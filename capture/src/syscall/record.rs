@@ -9,7 +9,7 @@ use ctrace_wire::{
         Cgroup, Exec, Exit, Fork, Header, IoComplete, IoSubmit, KIND_CGROUP_MKDIR, KIND_CGROUP_RMDIR, KIND_EXEC,
         KIND_EXIT, KIND_FORK, KIND_IO_COMPLETE, KIND_IO_SUBMIT, KIND_SYSCALL, KIND_SYSCALL_ENTER, Syscall,
     },
-    section::{self, ARG_FAULT, ARG_MASK, ARG_TRUNCATED, FULL_LEN_UNKNOWN, File, Socket},
+    section::{self, ARG_FAULT, ARG_MASK, ARG_TRUNCATED, Credentials, FULL_LEN_UNKNOWN, File, Socket},
 };
 
 /// The bytes are no record: too short, a wrong length, or an unknown kind.
@@ -200,6 +200,15 @@ impl<'a> Section<'a> {
     /// The content as a socket's state.
     pub fn socket(&self) -> Option<Socket> {
         if self.kind == section::SOCKET {
+            read(self.data)
+        } else {
+            None
+        }
+    }
+
+    /// The content as a thread's credentials.
+    pub fn credentials(&self) -> Option<Credentials> {
+        if self.kind == section::CREDENTIALS {
             read(self.data)
         } else {
             None

@@ -28,7 +28,7 @@ const CALLS: &[&str] = &[
 ];
 
 pub(crate) fn scene() {
-    let steps: [&dyn Fn(); 9] = [
+    let steps: [&dyn Fn(); 11] = [
         &|| assert_eq!(sys!(SYS_setuid, 1000), 0),
         &|| assert_eq!(sys!(SYS_setgid, 1001), 0),
         &|| {
@@ -67,6 +67,32 @@ pub(crate) fn scene() {
             ok(sys!(SYS_setgroups, 0, 0));
         },
         &capabilities,
+        // The kernel changes the thread that calls, and no other.
+        &|| {
+            let other = std::thread::spawn(|| {
+                ok(sys!(SYS_setresgid, 1001, 1002, 1003));
+                ok(sys!(SYS_setresuid, 1001, 1002, 1003));
+                tell();
+                assert_eq!(wait(fork(tell)), 0);
+                std::thread::spawn(tell).join().unwrap();
+            });
+            other.join().unwrap();
+            tell();
+        },
+        // The C library has all threads make the call.
+        &|| {
+            let (go, waits) = std::sync::mpsc::channel::<()>();
+            let other = std::thread::spawn(move || {
+                tell();
+                waits.recv().unwrap();
+                tell();
+            });
+            // SAFETY: takes a number.
+            assert_eq!(unsafe { setuid(1000) }, 0);
+            tell();
+            go.send(()).unwrap();
+            other.join().unwrap();
+        },
     ];
     for step in steps {
         let child = fork(|| {

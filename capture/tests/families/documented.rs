@@ -250,6 +250,26 @@ pub(crate) fn address(text: &str) -> Option<String> {
             let groups = strace::number(&strace::field(text, "nl_groups")?)?;
             format!("netlink:{pid}:{groups:#x}")
         }
+        "AF_PACKET" => {
+            // What is shorter or longer than the structure is printed as bytes.
+            let (protocol, index) = match strace::field(text, "sa_data") {
+                Some(data) => {
+                    let data = strace::string(&data)?;
+                    (
+                        data.get(..2)?.to_vec(),
+                        i32::from_ne_bytes(data.get(2..6)?.try_into().ok()?),
+                    )
+                }
+                None => {
+                    let protocol = strace::field(text, "sll_protocol")?;
+                    let index = strace::number(&strace::field(text, "sll_ifindex")?)?;
+                    let bytes = protocol.split(" /*").next().and_then(strace::string)?;
+                    (bytes, i32::try_from(index).ok()?)
+                }
+            };
+            let protocol = u16::from_be_bytes(protocol.try_into().ok()?);
+            format!("packet:{protocol:#06x}:{index}")
+        }
         "AF_UNSPEC" => return None,
         other => panic!("{other} in {text}"),
     })

@@ -15,6 +15,8 @@ pub(crate) const SCENES: &[(&str, fn())] = &[
     ("credentials", crate::credentials::scene),
     ("kernel", crate::kernel::scene),
     ("memory", crate::memory::scene),
+    ("ipc", crate::ipc::scene),
+    ("tasks", crate::tasks::scene),
     ("odd", crate::odd::scene),
 ];
 

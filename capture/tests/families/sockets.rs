@@ -254,6 +254,14 @@ fn others() {
     sys!(SYS_setsockopt, raw, SOL_SOCKET, SO_BROADCAST, &[1_i32], 4);
     let packet = sys!(SYS_socket, AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
     sys!(SYS_getsockopt, packet, SOL_SOCKET, SO_TYPE, &mut [0_i32], &mut [4_u32]);
+    // struct sockaddr_ll: family, protocol (ETH_P_ALL), interface (the loop), hardware, kind, length, address.
+    let mut link = [0_u8; 20];
+    link[..2].copy_from_slice(&(AF_PACKET as u16).to_ne_bytes());
+    link[3] = 3;
+    link[4] = 1;
+    sys!(SYS_bind, packet, &link, 20);
+    sys!(SYS_getsockname, packet, &mut [0_u8; 20], &mut [20_u32]);
+    sys!(SYS_bind, packet, &link, 9);
 }
 
 #[test]

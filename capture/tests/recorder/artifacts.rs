@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use crate::case::{Row, closed, open, rows};
-use crate::run::{folder, output, record, recording};
+use crate::case::{Row, closed, open, rows, until_written};
+use crate::run::{folder, output, own, record, recording};
 use ctrace_skip::is_root;
 
 /// What `sha256sum` says of a file.
@@ -55,8 +55,10 @@ fn digests_are_those_of_sha256sum_as_root() {
     program("/bin/sleep", &replaced);
     program("/bin/false", &other);
     let (is_short, is_deleted, is_other) = (sha256sum(&short), sha256sum(&deleted), sha256sum(&other));
+    // A program that is to lose its name must have been executed first.
     let script = format!(
-        "{short}; {deleted} 1 & sleep 0.02; rm {deleted}; {replaced} 1 & sleep 0.02; mv {other} {replaced}; sleep 1.5; {replaced}; wait",
+        "runs() {{ until [ /proc/$!/exe -ef $1 ]; do sleep 0.01; done; }}; {short}; {deleted} 3 & runs {deleted}; rm {deleted}; \
+         {replaced} 3 & runs {replaced}; mv {other} {replaced}; sleep 1.5; {replaced}; wait",
         short = text(&short),
         deleted = text(&deleted),
         replaced = text(&replaced),
@@ -190,7 +192,7 @@ fn files_in_memory_are_collected_as_root() {
     for _ in 0..3 {
         assert!(
             Command::new(&path)
-                .arg("1")
+                .arg("2")
                 .stdin(Stdio::null())
                 .status()
                 .expect("runs")
@@ -205,7 +207,7 @@ fn files_in_memory_are_collected_as_root() {
     drop(file);
     let is_gone = sha256sum(&gone);
     // It has no name any more when it is executed.
-    let script = format!("exec 3<{0}; rm {0}; /proc/self/fd/3 2", text(&gone));
+    let script = format!("exec 3<{0}; rm {0}; /proc/self/fd/3 4", text(&gone));
     assert!(
         Command::new("sh")
             .args(["-c", &script])
@@ -258,7 +260,7 @@ fn copies_stay_within_their_limits_as_root() {
     let script = |name: &str, size: u32| {
         let file = text(&folder.path().join(name)).to_owned();
         format!(
-            "cp /bin/sleep {file}; truncate -s {size} {file}; sleep 0.05; exec 3<{file}; rm {file}; /proc/self/fd/3 1.5; exec 3<&-;"
+            "cp /bin/sleep {file}; truncate -s {size} {file}; sleep 0.05; exec 3<{file}; rm {file}; /proc/self/fd/3 3; exec 3<&-;"
         )
     };
     let script = format!(
@@ -321,13 +323,22 @@ fn nothing_is_read_unless_it_is_wanted_as_root() {
     record(&case, &["--sources", "syscalls", "--no-hash", "--", "true"]).expect(0);
     assert_eq!(artifacts(&case).len(), 0);
     let limited = folder.path().join("limited");
-    record(
-        &limited,
-        &["--sources", "syscalls", "--hash-limit", "1KB", "--", "true"],
-    )
-    .expect(0);
+    // What others on this host run may be gone, or in memory.
+    let own = own();
+    let args = [
+        "--sources",
+        "syscalls",
+        "--scope",
+        &own,
+        "--hash-limit",
+        "1KB",
+        "--",
+        "true",
+    ];
+    record(&limited, &args).expect(0);
     let found = artifacts(&limited);
     assert!(!found.is_empty());
+    // Of what ran before nothing is told where it was not looked at in time.
     for row in &found {
         assert_eq!(
             (row.arg("sha256"), row.arg("reason")),
@@ -365,15 +376,16 @@ fn modules_and_programs_are_collected_as_root() {
     let loaded = unsafe { libc::syscall(libc::SYS_init_module, b"no module".as_ptr(), 9, name.as_ptr()) };
     assert_eq!(loaded, -1);
     let program = load_program();
-    thread::sleep(Duration::from_millis(1500));
+    let me = std::process::id();
+    let is_of = |row: &&Row, kind: &str| row.kind == "artifact" && row.pid == me && row.arg("kind") == kind;
+    until_written(&case, "two modules and a program", |rows| {
+        let count = |kind: &str| rows.iter().filter(|row| is_of(row, kind)).count();
+        count("module") >= 2 && count("bpf_program") >= 1
+    });
     drop((file, program));
     running.signal(libc::SIGINT).expect(0);
     let found = artifacts(&case);
-    let me = std::process::id();
-    let of_kind = |kind: &str| {
-        let all = found.iter().filter(|row| row.pid == me && row.arg("kind") == kind);
-        all.collect::<Vec<&Row>>()
-    };
+    let of_kind = |kind: &str| found.iter().filter(|row| is_of(row, kind)).collect::<Vec<&Row>>();
     let modules = of_kind("module");
     assert_eq!(modules.len(), 2, "{found:?}");
     let of_file = of(&found, text(&module));

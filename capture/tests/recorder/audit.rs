@@ -5,12 +5,12 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ctrace_capture::audit::AuditSource;
 
-use crate::case::{Row, closed, rows};
-use crate::run::{RECORDER, folder, output, record, recording, start};
+use crate::case::{Row, closed, rows, until_written};
+use crate::run::{PATIENCE, RECORDER, folder, output, record, recording, start};
 use ctrace_skip::{skip, variable};
 
 const AUDIT: [&str; 2] = ["--sources", "audit"];
@@ -52,7 +52,8 @@ const LEFT: usize = 20;
 /// What somebody else may count meanwhile is left out.
 fn settings() -> Vec<String> {
     let all = output("auditctl", &["-s"]);
-    let counted = |line: &&str| line.starts_with("lost ") || line.starts_with("backlog ");
+    let counted = ["lost ", "backlog ", "backlog_wait_time_actual "];
+    let counted = |line: &&str| counted.iter().any(|name| line.starts_with(name));
     all.lines().filter(|line| !counted(line)).map(str::to_owned).collect()
 }
 
@@ -196,7 +197,9 @@ fn rules_are_those_that_auditctl_loads_and_are_undone_as_root() {
     let running = recording(&case, &[&AUDIT[..], &["--audit-rules", text(&file)]].concat());
     assert!(!listing().contains(&format!("connect,bind -F auid={auid}")));
     let pid = opened_by(&auid, &watched);
-    thread::sleep(Duration::from_millis(300));
+    until_written(&case, "the event of the file that was read", |rows| {
+        rows.iter().any(|row| asked_for(row, key, pid))
+    });
     assert_eq!(capabilities(running.pid()) & CONTROL, CONTROL);
     running.signal(libc::SIGINT).expect(0);
     assert_eq!((listing(), settings()), (before, before_settings));
@@ -255,13 +258,12 @@ fn there_is_one_daemon_and_auto_listens_beside_it_as_root() {
         let of_mode = |mode| [&AUDIT[..], &["--audit-mode", mode]].concat();
         let first = recording(&case("first"), &[&AUDIT[..], mode].concat());
         assert_eq!(setting("pid"), first.pid().to_string());
-        // Once it has given up what it can.
-        thread::sleep(Duration::from_millis(300));
-        assert_eq!(
-            capabilities(first.pid()) & CONTROL,
-            0,
-            "the thread that listens says good-bye"
-        );
+        // Once it has given up what it can: the thread that listens says good-bye.
+        let begun = Instant::now();
+        while capabilities(first.pid()) & CONTROL != 0 {
+            assert!(begun.elapsed() < PATIENCE, "it can still control auditing");
+            thread::sleep(Duration::from_millis(10));
+        }
         let taken = format!("process {} is the audit daemon already", first.pid());
         record(&case("second"), &of_mode("unicast")).expect(4).saying(&taken);
         let beside = recording(
@@ -269,7 +271,12 @@ fn there_is_one_daemon_and_auto_listens_beside_it_as_root() {
             &[&AUDIT[..], mode.get(2..).unwrap_or_default()].concat(),
         );
         let pids: Vec<u32> = (0..20).map(|_| opened_by(&auid, Path::new("/dev/null"))).collect();
-        thread::sleep(Duration::from_millis(300));
+        for name in ["first", "beside"] {
+            until_written(&case(name), "an event of each process", |rows| {
+                let is_there = |pid: &u32| rows.iter().any(|row| asked_for(row, "ctrace-lab", *pid));
+                pids.iter().all(is_there)
+            });
+        }
         beside.signal(libc::SIGTERM).expect(0).saying(", 0 lost");
         first.signal(libc::SIGTERM).expect(0).saying(", 0 lost");
         assert_eq!(setting("pid"), "0");
@@ -282,6 +289,51 @@ fn there_is_one_daemon_and_auto_listens_beside_it_as_root() {
             }
         }
     }
+}
+
+/// What the kernel throws away because nobody reads is in the case, and what comes afterwards is recorded again.
+#[test]
+fn what_a_stopped_recorder_misses_is_a_gap_as_root() {
+    let test = "what_a_stopped_recorder_misses_is_a_gap_as_root";
+    let Some(auid) = variable(test, "CTRACE_TEST_AUID") else {
+        return;
+    };
+    let dir = folder();
+    let (file, case) = (dir.path().join("test.rules"), dir.path().join("case"));
+    let rule = format!("-a always,exit -F arch=b64 -S getppid -F auid={auid} -k test-overrun\n");
+    fs::write(&file, rule).expect("room");
+    let args = [&AUDIT[..], &["--audit-mode", "multicast", "--audit-rules", text(&file)]].concat();
+    let running = recording(&case, &args);
+    let signal = |signal| {
+        let pid = i32::try_from(running.pid()).expect("a pid");
+        // SAFETY: the pid is that of a child that was not waited for.
+        assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+    };
+    signal(libc::SIGSTOP);
+    // Three records each, of which the socket holds some thirty thousand.
+    let mut command = Command::new("perl");
+    let uid = auid.clone();
+    command.args(["-e", "getppid for 1..40_000"]);
+    // SAFETY: between fork and exec only a file is written; the string was made before.
+    unsafe { command.pre_exec(move || fs::write("/proc/self/loginuid", &uid)) };
+    assert!(command.status().expect("perl runs").success());
+    signal(libc::SIGCONT);
+    thread::sleep(Duration::from_secs(2));
+    let after = opened_by(&auid, Path::new("/dev/null"));
+    thread::sleep(Duration::from_millis(500));
+    running.signal(libc::SIGINT).expect(0).saying("audit: ");
+    closed(&case);
+    let rows = rows(&case);
+    let gaps = rows
+        .iter()
+        .filter(|row| row.kind == "gap" && row.arg("source") == "audit");
+    let number = |row: &Row, name: &str| row.arg(name).parse::<u64>().expect("a number");
+    let lost: u64 = gaps.clone().map(|gap| number(gap, "count")).sum();
+    assert!(lost > 1000, "{lost} records");
+    assert!(gaps.clone().all(|gap| number(gap, "from") < number(gap, "to")));
+    assert!(rows.iter().any(|row| asked_for(row, "test-overrun", row.pid)));
+    let again = rows.iter().filter(|row| asked_for(row, "ctrace-lab", after));
+    assert!(again.count() >= 1, "what came afterwards");
 }
 
 #[test]

@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use ctrace_trace::block::Need;
 use ctrace_trace::block::decoded::{Decoded, EventView};
 use ctrace_trace::case::{Case, Verification, verify};
 use ctrace_trace::event::Arg;
 use ctrace_trace::segment::{BlockReader, ProblemKind};
+
+use crate::run::PATIENCE;
 
 /// An event as tests look at it.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +47,29 @@ pub(crate) fn rows(path: &Path) -> Vec<Row> {
     let mut rows = Vec::new();
     each_block(&open(path), |block| rows.extend(block.events().map(row)));
     rows
+}
+
+/// Waits until a recording that goes on has written what is waited for, which is no system call: what sources tell comes
+/// when the machine has time for them.
+pub(crate) fn until_written(path: &Path, what: &str, is_there: impl Fn(&[Row]) -> bool) {
+    let begun = Instant::now();
+    let mut reader = BlockReader::new();
+    let (mut rows, mut seen) = (Vec::new(), 0);
+    loop {
+        for block in Case::open(path).iter().flat_map(Case::blocks).skip(seen) {
+            // One that is being written is for the next time.
+            let Ok(block) = reader.read(block, Need::ALL) else {
+                break;
+            };
+            rows.extend(block.events().filter(|e| e.ret().is_none()).map(row));
+            seen += 1;
+        }
+        if is_there(&rows) {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "never written: {what}");
+        thread::sleep(Duration::from_millis(200));
+    }
 }
 
 /// Decodes every block.

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use crate::artifacts::{artifacts, of, sha256sum};
-use crate::case::{Row, closed, each_block, open, rows};
-use crate::run::{Running, folder, output, project, recording};
+use crate::case::{Row, closed, each_block, open, rows, until_written};
+use crate::run::{PATIENCE, Running, folder, output, project, recording};
 use ctrace_skip::variable;
 
 pub(crate) const IMAGE: &str = "ctrace-lab/busybox";
@@ -50,7 +50,7 @@ impl Engine {
         output("kill", &[pid.trim()]);
         let begun = Instant::now();
         while self.dir.join("dockerd.pid").exists() {
-            assert!(begun.elapsed() < Duration::from_secs(30), "dockerd does not stop");
+            assert!(begun.elapsed() < PATIENCE, "dockerd does not stop");
             thread::sleep(Duration::from_millis(50));
         }
     }
@@ -74,7 +74,7 @@ impl Engine {
         let begun = Instant::now();
         let answers = || Command::new("docker").args(["-H", &self.host, "version"]).output();
         while !answers().expect("docker").status.success() {
-            assert!(begun.elapsed() < Duration::from_secs(30), "dockerd does not answer");
+            assert!(begun.elapsed() < PATIENCE, "dockerd does not answer");
             thread::sleep(Duration::from_millis(50));
         }
     }
@@ -121,7 +121,12 @@ fn a_scope_of_containers_keeps_theirs_and_nothing_else_as_root() {
             "run", "--rm", "--pull", "never", "--name", name, IMAGE, "cat", "/bin/sh",
         ]);
     }
-    thread::sleep(Duration::from_millis(300));
+    for (case, containers) in [(&all, 2), (&one, 1), (&host, 2)] {
+        until_written(case, "the end of each container", |rows| {
+            let gone = |r: &&Row| r.kind == "docker" && r.arg("action") == "destroy";
+            rows.iter().filter(gone).count() >= containers
+        });
+    }
     for running in [all_running, one_running, host_running] {
         running.signal(libc::SIGTERM).expect(0);
     }
@@ -196,7 +201,10 @@ fn a_daemon_that_goes_and_comes_is_recorded_as_root() {
     let again = Engine::up(engine.dir.clone());
     assert_eq!(again.host, engine.host);
     // The source asks again after at most ten seconds.
-    thread::sleep(Duration::from_secs(11));
+    until_written(&case, "that the engine is back", |rows| {
+        rows.iter()
+            .any(|r| r.kind == "source_found" && r.arg("source") == "docker")
+    });
     running.signal(libc::SIGTERM).expect(0);
     closed(&case);
     let rows = rows(&case);
@@ -233,7 +241,7 @@ fn files_of_a_containers_upper_layer_are_collected_as_root() {
             "--collect",
         ],
     );
-    let script = "cat /bin/busybox /etc/passwd >/evil 2>/dev/null; chmod +x /evil; sleep 2; /evil sleep 1; cat /evil";
+    let script = "cat /bin/busybox /etc/passwd >/evil 2>/dev/null; chmod +x /evil; sleep 2; /evil sleep 3; cat /evil";
     let out = Command::new("docker")
         .args([
             "-H",
@@ -249,7 +257,9 @@ fn files_of_a_containers_upper_layer_are_collected_as_root() {
         ])
         .output()
         .expect("docker");
-    thread::sleep(Duration::from_millis(500));
+    until_written(&case, "the digest of /evil", |rows| {
+        rows.iter().any(|r| r.kind == "artifact" && r.arg("path") == "/evil")
+    });
     running.signal(libc::SIGTERM).expect(0);
     let evil = dir.path().join("evil");
     fs::write(&evil, &out.stdout).expect("room");

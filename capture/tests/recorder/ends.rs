@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::case::{closed, open, rows};
-use crate::run::{RECORDER, Running, folder, record, recorder, recording, start};
+use crate::run::{RECORDER, Running, folder, own, record, recorder, recording, start};
 use ctrace_skip::{is_root, skip};
 
 const SYSCALLS: [&str; 2] = ["--sources", "syscalls"];
@@ -16,7 +16,8 @@ const SYSCALLS: [&str; 2] = ["--sources", "syscalls"];
 fn ends_in_order(reason: &str, args: &[&str], end: impl FnOnce(Running) -> crate::run::Ended) {
     let dir = folder();
     let case = dir.path().join("case");
-    let running = recording(&case, &[&SYSCALLS, args].concat());
+    let own = own();
+    let running = recording(&case, &[&SYSCALLS[..], &["--scope", &own], args].concat());
     fs::read("/etc/hostname").expect("readable");
     end(running).expect(0).saying(", 0 lost");
     let found = closed(&case);

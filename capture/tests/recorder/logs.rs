@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::case::{Row, closed, rows};
+use crate::case::{Row, closed, rows, until_written};
 use crate::docker::{Engine, IMAGE, engine};
-use crate::run::{Running, folder, recording};
+use crate::run::{PATIENCE, Running, folder, recording};
 
 fn record(engine: &Engine, case: &Path, more: &[&str]) -> Running {
     let args = ["--docker-host", &engine.host, "--sources"];
@@ -66,6 +66,15 @@ fn assert_same(rows: &[Row], engine: &Engine, name: &str, more: &[&str]) -> usiz
     ours.len()
 }
 
+/// Waits until the engine shows so many lines.
+fn until_said(engine: &Engine, name: &str, lines: usize) {
+    let begun = Instant::now();
+    while text(&truth(engine, name, &[]).0).lines().count() < lines {
+        assert!(begun.elapsed() < PATIENCE, "{name} does not say {lines} lines");
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
 fn wait_for_end(engine: &Engine, name: &str) {
     engine.docker(&["wait", name]);
 }
@@ -81,8 +90,12 @@ fn logs_are_those_that_the_engine_shows_as_root() {
         let before = ["run", "-d", "--pull", "never"];
         engine.docker(&[&before[..], args, &[IMAGE, "sh", "-c", script]].concat())
     };
-    run(&["--name", "older"], "echo before; sleep 4; echo after");
-    thread::sleep(Duration::from_secs(1));
+    // It says the rest when it is told to.
+    run(
+        &["--name", "older"],
+        "trap 'echo after; exit' USR1; echo before; while :; do sleep 0.1; done",
+    );
+    until_said(&engine, "older", 1);
     let case = dir.path().join("case");
     let running = record(
         &engine,
@@ -100,6 +113,7 @@ fn logs_are_those_that_the_engine_shows_as_root() {
     run(&["--name", "terminal", "-t"], long);
     let silent = run(&["--name", "unread", "--log-driver", "none"], "echo lost; sleep 1");
     let brief = engine.docker(&["run", "-d", "--rm", "--pull", "never", IMAGE, "sh", "-c", "echo brief"]);
+    engine.docker(&["kill", "-s", "USR1", "older"]);
     let names = [
         "older",
         "both",
@@ -169,13 +183,16 @@ fn logs_go_on_where_they_were_when_the_daemon_is_back_as_root() {
         "run", "-d", "--pull", "never", "--name", "talker", IMAGE, "sh", "-c", script,
     ];
     engine.docker(&run);
-    thread::sleep(Duration::from_secs(1));
+    until_said(&engine, "talker", 30);
     engine.restart();
+    let before = truth(&engine, "talker", &[]).0.split(|b| *b == b'\n').count();
     engine.docker(&["start", "talker"]);
-    thread::sleep(Duration::from_secs(1));
-    engine.docker(&["stop", "-t", "3", "talker"]);
+    until_said(&engine, "talker", before + 30);
+    engine.docker(&["stop", "-t", "30", "talker"]);
     // The source asks again after at most five seconds.
-    thread::sleep(Duration::from_secs(7));
+    let id = engine.docker(&["inspect", "-f", "{{.Id}}", "talker"]);
+    let all = text(&truth(&engine, "talker", &[]).0).lines().count();
+    until_written(&case, "all lines", |rows| lines(rows, &id).len() >= all);
     running.signal(libc::SIGTERM).expect(0);
     closed(&case);
     let rows = rows(&case);

@@ -1,10 +1,10 @@
 //! Every event names its process, however short its life and whenever it began.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::case::{closed, open, rows, unnamed};
-use crate::run::{Load, folder, record, recording};
+use crate::run::{Load, PATIENCE, folder, own, record, recording};
 use ctrace_skip::is_root;
 
 /// Processes that fork and end all the time, most of them without an exec.
@@ -16,11 +16,21 @@ fn in_a_storm_of_processes_from_the_first_event_to_the_last_as_root() {
         return;
     }
     let dir = folder();
-    let _storm: Vec<Load> = (0..6).map(|_| Load::shell(STORM)).collect();
+    let rounds = dir.path().join("rounds");
+    let storm = format!("{STORM}; echo >>{}", rounds.display());
+    let _storm: Vec<Load> = (0..6).map(|_| Load::shell(&storm)).collect();
+    let stormed = || std::fs::metadata(&rounds).map_or(0, |rounds| rounds.len());
     for round in 0..4 {
         let case = dir.path().join(format!("case{round}"));
-        let running = recording(&case, &["--sources", "syscalls", "--syscalls", "all"]);
+        let args = ["--sources", "syscalls", "--syscalls", "all", "--scope", &own()];
+        let running = recording(&case, &args);
         thread::sleep(Duration::from_millis(400));
+        // Each time around is ten processes; on a busy machine it may take longer than that.
+        let (begun, before) = (Instant::now(), stormed());
+        while stormed() < before + 20 {
+            assert!(begun.elapsed() < PATIENCE, "the storm does not go on");
+            thread::sleep(Duration::from_millis(5));
+        }
         running.signal(libc::SIGINT).expect(0).saying(", 0 lost");
         closed(&case);
         let rows = rows(&case);
@@ -78,7 +88,9 @@ fn of_threads_that_end_with_their_process_as_root() {
     let me = std::env::current_exe().expect("this program");
     let me = me.to_str().expect("an ordinary path");
     let script = format!("{RACE}=1 {me} --ignored --exact names::racing_threads --test-threads 1");
-    let args = ["--sources", "syscalls", "--syscalls", "all", "--", "sh", "-c", &script];
+    let own = own();
+    let of_own = ["--sources", "syscalls", "--syscalls", "all", "--scope", &own];
+    let args = [&of_own[..], &["--", "sh", "-c", &script]].concat();
     record(&case, &args).expect(0).saying(", 0 lost");
     let rows = rows(&case);
     let exits = rows.iter().filter(|r| r.kind == "exit").count();

@@ -2,13 +2,11 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::thread;
-use std::time::Duration;
 
 use ctrace_trace::case::Case;
 use ctrace_trace::container::Container;
 
-use crate::case::{Row, closed, open, rows};
+use crate::case::{Row, closed, open, rows, until_written};
 use crate::run::{folder, output, project, recording};
 use ctrace_skip::{is_root, skip};
 
@@ -83,7 +81,7 @@ fn containers_of_podman_are_named_and_their_logs_recorded_as_root() {
     let Some(podman) = Podman::up(test, dir.path().join("podman")) else {
         return;
     };
-    let before = podman.run(&["run", "-d", "--name", "before", IMAGE, "sleep", "60"]);
+    let before = podman.run(&["run", "-d", "--name", "before", IMAGE, "sleep", "1000"]);
     let case = dir.path().join("case");
     let args = [
         "--sources",
@@ -109,7 +107,11 @@ fn containers_of_podman_are_named_and_their_logs_recorded_as_root() {
     let short = podman.run(&["run", "-d", "--name", "short", IMAGE, "true"]);
     podman.run(&["wait", "long"]);
     podman.run(&["rm", "-f", "-t", "0", "before"]);
-    thread::sleep(Duration::from_secs(1));
+    until_written(&case, "the ends of all three, and what was said", |rows| {
+        let told = |id: &str, action: &str| of(rows, id).any(|r| r.kind == "docker" && r.arg("action") == action);
+        let lines = of(rows, &long).filter(|r| r.kind == "container_log").count();
+        told(&long, "die") && told(&short, "die") && told(&before, "remove") && lines >= 2
+    });
     running.signal(libc::SIGINT).expect(0);
     closed(&case);
     let (rows, opened) = (rows(&case), open(&case));
@@ -158,8 +160,8 @@ fn a_container_that_is_named_is_in_the_first_state_of_the_host_as_root() {
     let Some(podman) = Podman::up(test, dir.path().join("podman")) else {
         return;
     };
-    let wanted = podman.run(&["run", "-d", "--name", "wanted", IMAGE, "sleep", "60"]);
-    let other = podman.run(&["run", "-d", "--name", "other", IMAGE, "sleep", "60"]);
+    let wanted = podman.run(&["run", "-d", "--name", "wanted", IMAGE, "sleep", "1000"]);
+    let other = podman.run(&["run", "-d", "--name", "other", IMAGE, "sleep", "1000"]);
     let case = dir.path().join("case");
     let args = [
         "--sources",
@@ -198,7 +200,10 @@ fn each_engine_is_a_source_of_its_own_as_root() {
     let ids: Vec<String> = [(&first, "one"), (&second, "two")]
         .map(|(podman, name)| podman.run(&["run", "-d", "--name", name, IMAGE, "sleep", "1"]))
         .to_vec();
-    thread::sleep(Duration::from_secs(2));
+    until_written(&case, "an event of each", |rows| {
+        ids.iter()
+            .all(|id| of(rows, id).any(|r| r.kind == "docker" && r.arg("action") == "die"))
+    });
     running.signal(libc::SIGINT).expect(0);
     let opened = open(&case);
     for (id, name) in ids.iter().zip(["one", "two"]) {
@@ -246,7 +251,11 @@ fn containers_with_cgroups_of_version_1_only_are_named_as_root() {
         "cat /bin/sh >/dev/null; sleep 1",
     ]);
     let short = without(&["run", "-d", "--name", "short", IMAGE, "true"]);
-    thread::sleep(Duration::from_secs(2));
+    until_written(&case, "the end of both", |rows| {
+        [&long, &short]
+            .iter()
+            .all(|id| of(rows, id).any(|r| r.kind == "docker" && r.arg("action") == "die"))
+    });
     running.signal(libc::SIGINT).expect(0);
     let rows = rows(&case);
     let opened = open(&case);

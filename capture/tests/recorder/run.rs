@@ -14,7 +14,12 @@ use std::time::{Duration, Instant};
 /// The program under test.
 pub(crate) const RECORDER: &str = env!("CARGO_BIN_EXE_ctrace-recorder");
 
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than anything here takes, even on a busy machine: what takes this long hangs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
+
+/// What a recorder is run with: on a machine that has other work it would wait for its turn, and so would what it records.
+/// A test about a busy host takes [`ordinary`].
+const PRIORITY: i32 = -15;
 
 /// A folder of its own, and the host to itself: recordings see all that runs, the loads of other tests too.
 pub(crate) struct Folder {
@@ -53,12 +58,32 @@ pub(crate) struct Running {
 /// How a recorder ended and what it said.
 #[derive(Debug)]
 pub(crate) struct Ended {
+    /// Its process id while it ran, and the parent's of the command that it ran.
+    pub(crate) pid: u32,
     pub(crate) status: ExitStatus,
     pub(crate) said: String,
 }
 
 /// The recorder writing to a case, with arguments; of all system calls unless they name others.
 pub(crate) fn recorder<S: AsRef<OsStr>>(case: &Path, args: &[S]) -> Command {
+    let mut command = ordinary(case, args);
+    prefer(&mut command);
+    command
+}
+
+/// Gives a command [`PRIORITY`]. Where that is not allowed the machine had better be quiet.
+fn prefer(command: &mut Command) {
+    // SAFETY: `setpriority` is safe between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            libc::setpriority(libc::PRIO_PROCESS, 0, PRIORITY);
+            Ok(())
+        });
+    }
+}
+
+/// The same with no more than anyone's share of the machine.
+pub(crate) fn ordinary<S: AsRef<OsStr>>(case: &Path, args: &[S]) -> Command {
     let mut command = unhindered(RECORDER);
     command.arg("-o").arg(case);
     if !args.iter().any(|arg| arg.as_ref() == "--syscalls") {
@@ -82,6 +107,11 @@ fn unhindered(program: &str) -> Command {
         });
     }
     command
+}
+
+/// The scope of this program, the recorders that it starts and what they run: a busy host does more than rings hold.
+pub(crate) fn own() -> String {
+    format!("pid={}", std::process::id())
 }
 
 /// Records to the end.
@@ -162,10 +192,11 @@ impl Running {
         // A program that the recorder left running may hold the pipe: what it says later is not waited for.
         let begun = Instant::now();
         let reader = self.reader.take().expect("not waited for");
-        while !reader.is_finished() && begun.elapsed() < Duration::from_secs(2) {
+        while !reader.is_finished() && begun.elapsed() < Duration::from_secs(10) {
             thread::sleep(Duration::from_millis(5));
         }
         Ended {
+            pid: self.child.id(),
             status,
             said: self.said(),
         }
@@ -199,9 +230,23 @@ pub(crate) struct Load(Child);
 impl Load {
     /// A shell that runs a script over and over.
     pub(crate) fn shell(script: &str) -> Load {
-        let looped = format!("while :; do {script}; done");
-        let child = Command::new("sh").arg("-c").arg(looped).stdout(Stdio::null()).spawn();
-        Load(child.expect("sh runs"))
+        let mut command = Load::command(script);
+        prefer(&mut command);
+        Load(command.spawn().expect("sh runs"))
+    }
+
+    /// The same with no more than anyone's share of the machine.
+    pub(crate) fn ordinary(script: &str) -> Load {
+        Load(Load::command(script).spawn().expect("sh runs"))
+    }
+
+    fn command(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command
+            .arg("-c")
+            .arg(format!("while :; do {script}; done"))
+            .stdout(Stdio::null());
+        command
     }
 }
 

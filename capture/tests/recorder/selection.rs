@@ -46,6 +46,43 @@ fn only_the_syscalls_that_were_asked_for_as_root() {
 }
 
 #[test]
+fn descriptors_are_named_where_opening_is_not_recorded_as_root() {
+    if !is_root("descriptors_are_named_where_opening_is_not_recorded_as_root") {
+        return;
+    }
+    let dir = folder();
+    let case = dir.path().join("case");
+    let inner = dir.path().join("inner");
+    std::fs::create_dir(&inner).expect("own folder");
+    for name in ["one", "two", "inner/three"] {
+        std::fs::write(dir.path().join(name), "").expect("own folder");
+    }
+    // The second file gets the number of the first; the third is named by its folder's descriptor.
+    let script = "cd \"$1\"; perl -e 'for (qw(one two)) { open $f, q(<), $_; chmod 0600, $f; close $f }'; rm -r inner";
+    let mut args = vec!["--sources", "syscalls", "--syscalls", "fchmod,unlinkat"];
+    args.extend([
+        "--",
+        "sh",
+        "-ec",
+        script,
+        "sh",
+        dir.path().to_str().expect("plain characters"),
+    ]);
+    record(&case, &args).expect(0);
+    let rows = rows(&case);
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let changed = rows.iter().filter(|r| r.name == "perl" && r.kind == "fchmod");
+    let fds: Vec<&str> = changed.map(|r| &*r.fd).collect();
+    assert_eq!(fds, [path("one"), path("two")]);
+    let removed = rows
+        .iter()
+        .filter(|r| r.name == "rm" && r.kind == "unlinkat" && r.ret == Some(0));
+    let names: Vec<&str> = removed.map(|r| r.arg("name")).collect();
+    assert_eq!(names, [path("inner/three"), path("inner")]);
+    assert!(rows.iter().all(|r| !r.kind.starts_with("open") && r.kind != "close"));
+}
+
+#[test]
 fn the_first_bytes_of_buffers_as_root() {
     if !is_root("the_first_bytes_of_buffers_as_root") {
         return;

@@ -21,13 +21,35 @@ fn audited(auid: &str, program: &str, args: &[&str]) -> u32 {
     child.id()
 }
 
+/// Waits until the kernel has sent all that waits to be sent: on a busy machine its thread has to wait for its turn.
+fn sent() {
+    let begun = Instant::now();
+    loop {
+        let said = Command::new("auditctl")
+            .arg("-s")
+            .output()
+            .expect("auditctl runs")
+            .stdout;
+        if String::from_utf8_lossy(&said).lines().any(|line| line == "backlog 0") {
+            break;
+        }
+        assert!(
+            begun.elapsed() < Duration::from_secs(300),
+            "the kernel's queue stays full"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // The last one was taken from the queue, and may be on its way.
+    std::thread::sleep(Duration::from_millis(200));
+}
+
 /// Stops the source and returns all it had to say.
-fn all(follower: &AuditFollower, settle: Duration) -> Vec<AuditMessage> {
+fn all(follower: &AuditFollower) -> Vec<AuditMessage> {
+    sent();
     let mut messages = Vec::new();
-    let until = Instant::now() + settle;
-    while let Ok(message) = follower
-        .messages()
-        .recv_timeout(until.saturating_duration_since(Instant::now()))
+    let until = Instant::now() + Duration::from_secs(5);
+    while let Ok(message) = follower.messages().recv_timeout(Duration::from_millis(300))
+        && Instant::now() < until
     {
         messages.push(message);
     }
@@ -55,7 +77,7 @@ fn live_each_audited_exec_is_one_event_with_all_its_records() {
     let pids: Vec<u32> = (0..50)
         .map(|n| audited(&auid, "/bin/true", &[&format!("a b {n}"), "second"]))
         .collect();
-    let messages = all(&follower, Duration::from_millis(300));
+    let messages = all(&follower);
     assert!(
         !messages
             .iter()
@@ -97,8 +119,9 @@ fn live_what_a_slow_reader_misses_is_counted() {
     };
     let source = AuditSource::open_with_buffer(4096).expect("auditing is on");
     let pids: Vec<u32> = (0..50).map(|_| audited(&auid, "/bin/true", &[])).collect();
+    sent();
     let follower = source.follow().expect("starts");
-    let messages = all(&follower, Duration::from_millis(300));
+    let messages = all(&follower);
     let lost: u64 = messages
         .iter()
         .map(|m| match m {

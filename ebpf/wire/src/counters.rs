@@ -1,6 +1,6 @@
-//! What each CPU submitted and lost, per lane.
+//! What each CPU submitted, lost and left out.
 
-use crate::Pod;
+use crate::{Pod, spec::LEFT_OUT_KINDS};
 
 /// Totals since the programs were loaded, kept once per CPU.
 #[repr(C)]
@@ -10,9 +10,11 @@ pub struct Counters {
     pub submitted: [u64; 2],
     /// Records that did not fit into each lane's ring, indexed by [`crate::spec::Lane`].
     pub lost: [u64; 2],
+    /// Calls that were asked for and left out, indexed by kind: see [`crate::spec::SyscallSpec::left_out`].
+    pub left_out: [u64; LEFT_OUT_KINDS],
 }
 
-// SAFETY: four u64 in C layout.
+// SAFETY: six u64 in C layout.
 unsafe impl Pod for Counters {}
 
-const _: () = assert!(size_of::<Counters>() == 32);
+const _: () = assert!(size_of::<Counters>() == 48);

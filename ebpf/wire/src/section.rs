@@ -46,6 +46,9 @@ pub const CGROUP_PATH: u8 = 17;
 /// A name on the way from the root to the program's cgroup of version 1, where `arg` is the distance from its end.
 pub const CGROUP_NAME: u8 = 18;
 
+/// [`Credentials`]: those of the caller when the call returned.
+pub const CREDENTIALS: u8 = 19;
+
 /// Names of a cgroup of version 1 that are kept, from its own upwards.
 pub const CGROUP_NAMES: u8 = 6;
 /// Longest name of a cgroup (NAME_MAX), its NUL included.
@@ -136,6 +139,31 @@ pub struct File {
     pub uid: u32,
 }
 
+/// Credentials of a thread, its ids as the initial user namespace has them. Fields the host cannot give hold [`u32::MAX`]
+/// or [`u64::MAX`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Credentials {
+    /// Real user id.
+    pub uid: u32,
+    /// Real group id.
+    pub gid: u32,
+    /// Effective user id.
+    pub euid: u32,
+    /// Effective group id.
+    pub egid: u32,
+    /// Permitted capabilities.
+    pub cap_permitted: u64,
+    /// Effective capabilities.
+    pub cap_effective: u64,
+    /// Inheritable capabilities.
+    pub cap_inheritable: u64,
+    /// Inode number of the user namespace.
+    pub user_ns: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
 /// State of a socket. Addresses in network byte order, IPv4 in the first four bytes; ports in host byte order.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -168,9 +196,12 @@ unsafe impl Pod for Section {}
 unsafe impl Pod for File {}
 // SAFETY: as above.
 unsafe impl Pod for Socket {}
+// SAFETY: as above.
+unsafe impl Pod for Credentials {}
 
 const _: () = assert!(size_of::<Section>() == 8);
 const _: () = assert!(size_of::<File>() == 24 + 32);
+const _: () = assert!(size_of::<Credentials>() == 16 + 24 + 8);
 const _: () = assert!(size_of::<Socket>() == 12 + 4 + 8 + 32);
 
 /// Major number of a device as records carry it (the kernel's own `dev_t`: 12 bits major, 20 bits minor).

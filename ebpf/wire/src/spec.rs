@@ -31,6 +31,14 @@ pub const SOCKET: u8 = 1 << 3;
 /// every syscall of the host a few tens of nanoseconds.
 pub const ENTER: u8 = 1 << 4;
 
+/// The credentials that the caller has now are described.
+pub const CREDENTIALS: u8 = 1 << 5;
+
+/// In [`SyscallSpec::left_out`]: nothing is left out of what was asked for.
+pub const NOT_LEFT_OUT: u8 = 0;
+/// Kinds of calls that are counted where they are left out: see [`SyscallSpec::left_out`].
+pub const LEFT_OUT_KINDS: usize = 2;
+
 /// Opcodes of io_uring that have an entry in the table of what to record of each: [`SELECTED`] and [`PRIORITY`]. One that
 /// is higher is not recorded.
 pub const IO_OPCODES: usize = 64;
@@ -172,17 +180,20 @@ impl Capture {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SyscallSpec {
-    /// [`SELECTED`], [`PRIORITY`], [`FILE`], [`SOCKET`], [`ENTER`].
+    /// [`SELECTED`], [`PRIORITY`], [`FILE`], [`SOCKET`], [`ENTER`], [`CREDENTIALS`].
     pub flags: u8,
     /// The file descriptor to describe: an argument index, [`RESULT`] or [`NO_FD`].
     pub fd: u8,
+    /// Of a call that was asked for and is not [`SELECTED`] now: from 1 on the number of the counter in
+    /// [`Counters::left_out`](crate::counters::Counters::left_out) that counts it.
+    pub left_out: u8,
     /// Zero.
-    pub reserved: u16,
+    pub reserved: u8,
     /// Pointers to follow, in order; the first [`CAPTURE_NONE`] ends the list.
     pub captures: [Capture; CAPTURE_COUNT],
 }
 
-// SAFETY: two u8, a u16 and an array of four-byte structs, without a gap.
+// SAFETY: four u8 and an array of four-byte structs, without a gap.
 unsafe impl Pod for SyscallSpec {}
 
 impl SyscallSpec {
@@ -190,6 +201,7 @@ impl SyscallSpec {
     pub const UNSELECTED: Self = Self {
         flags: 0,
         fd: NO_FD,
+        left_out: NOT_LEFT_OUT,
         reserved: 0,
         captures: [Capture {
             kind: 0,
@@ -233,6 +245,20 @@ impl SyscallSpec {
         self.flags |= SOCKET;
         self.fd = fd;
         self
+    }
+
+    /// The same, describing the caller's credentials.
+    pub const fn credentials(mut self) -> Self {
+        self.flags |= CREDENTIALS;
+        self
+    }
+
+    /// Not recorded, but counted: `kind` is below [`LEFT_OUT_KINDS`].
+    pub const fn left_out(kind: u8) -> Self {
+        Self {
+            left_out: kind + 1,
+            ..Self::UNSELECTED
+        }
     }
 
     /// The same, with a record at entry too.

@@ -32,13 +32,13 @@ pub fn function(
 /// An alert as a row.
 pub fn row(alert: &Alert) -> AlertRow {
     AlertRow {
-        id: alert.id.clone(),
+        id: alert.id(),
         seq: alert.event,
         ts: alert.ts,
-        rule: alert.rule.clone(),
-        priority: alert.priority.to_string(),
-        tags: alert.tags.clone(),
-        output: alert.message.clone(),
-        fields: serde_json::Value::Object(alert.fields.clone()).to_string(),
+        rule: alert.rule().to_owned(),
+        priority: alert.priority().to_string(),
+        tags: alert.tags().to_vec(),
+        output: alert.message(),
+        fields: alert.fields_json(),
     }
 }

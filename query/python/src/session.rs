@@ -174,6 +174,11 @@ fn open(paths: &[PathBuf], options: Options) -> PyResult<Session> {
     let mut opening = Vec::new();
     let mut lost = 0u64;
     for path in paths {
+        let store = path.to_str().map_or(Ok(None), Data::store);
+        if let Some(store) = store.map_err(|e| error::of_query(&e))? {
+            data.push(store);
+            continue;
+        }
         if is_export(path).map_err(|e| error::of_path(path, &e))? {
             data.push(Data::Folder(path.clone()));
             continue;

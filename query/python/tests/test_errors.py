@@ -1,6 +1,7 @@
 """Errors, warnings and Ctrl-C."""
 
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -34,6 +35,25 @@ def test_statements(case, sql, error, message):
     with pytest.raises(error, match=f"(?s){message}") as caught:
         case.sql(sql)
     assert isinstance(caught.value, ctrace.Error)
+
+
+def test_a_store_that_is_not_there(monkeypatch):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        for name, value in {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+        }.items():
+            monkeypatch.setenv(name, value)
+        # Not taken for a path.
+        with pytest.raises(ctrace.Error, match="s3://fleet/tables: ") as caught:
+            ctrace.open("s3://fleet/tables")
+        assert "No such file" not in str(caught.value)
+    with pytest.raises(ctrace.Error, match="no bucket"):
+        ctrace.open("s3://")
 
 
 def test_other_errors(case, export, tmp_path):

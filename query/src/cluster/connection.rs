@@ -36,6 +36,23 @@ pub(crate) struct Connection {
     address: ClusterAddress,
 }
 
+/// What an executor tells where values of a statement cannot be computed. It would be no better anywhere else: the
+/// statement is wrong, not the cluster.
+fn of_values(message: &str) -> Option<&str> {
+    /// How Arrow begins what it says of values.
+    const BEGINNINGS: [&str; 4] = [
+        "Divide by zero error",
+        "Arithmetic overflow: ",
+        "Cast error: ",
+        "Parser error: ",
+    ];
+    let at = BEGINNINGS.iter().filter_map(|b| message.find(b)).min()?;
+    let mistake = message.get(at..)?;
+    // Ballista puts words of its own behind it, and quotes around it.
+    let mistake = mistake.split(['\n', '"']).next()?;
+    Some(mistake.trim_end_matches([')', '}', ' ', ',', '.', '\\']))
+}
+
 impl Connection {
     /// Asks whether a scheduler is there.
     pub(crate) async fn open(address: ClusterAddress) -> Result<Connection, QueryError> {
@@ -119,7 +136,10 @@ impl Connection {
             return self.error(&format!("went away while the statement ran: {why}"));
         }
         match QueryError::from(error) {
-            QueryError::Statement(message) | QueryError::Internal(message) => self.error(&message),
+            QueryError::Statement(message) | QueryError::Internal(message) => match of_values(&message) {
+                Some(mistake) => QueryError::Statement(mistake.to_owned()),
+                None => self.error(&message),
+            },
             other => other,
         }
     }

@@ -12,10 +12,10 @@ use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use datafusion::prelude::SessionContext;
 
-use super::{name_of, texts};
+use super::{matches, name_of, texts};
 use crate::source::CaseSource;
 
-pub(super) const DOCS: [(&str, &str); 3] = [
+pub(super) const DOCS: [(&str, &str); 4] = [
     (
         "audit_field(record, field)",
         "A field of an audit record as it stands there; null where it has none of that name.",
@@ -23,6 +23,11 @@ pub(super) const DOCS: [(&str, &str); 3] = [
     (
         "audit_interpret(record, host)",
         "An audit record as `ausearch -i` shows it, with the host's names of users and groups.",
+    ),
+    (
+        "audit_matches(records, syscall, field, pattern)",
+        "The numbers, from 1, of the records of an audit event with a value of the field that a regular expression \
+         matches; where the field is '', with any text that it matches.",
     ),
     (
         "audit_value(record, field, host)",
@@ -36,7 +41,9 @@ pub(crate) fn register(context: &SessionContext, cases: &[Arc<CaseSource>]) {
         cases: cases.to_vec(),
         names: OnceLock::new(),
     });
-    for (what, (usage, _)) in [What::Field, What::Record, What::Value].into_iter().zip(DOCS) {
+    matches::register(context);
+    let [field, interpret, _, value] = DOCS;
+    for (what, (usage, _)) in [(What::Field, field), (What::Record, interpret), (What::Value, value)] {
         let arguments = vec![DataType::Utf8View; usage.split(',').count()];
         context.register_udf(ScalarUDF::from(Function {
             what,

@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 mod lineage;
+mod matches;
 mod network;
 mod text;
 
@@ -10,7 +11,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanBuilder, Float64Builder, StringViewBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, Float64Builder, StringViewBuilder};
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
@@ -62,20 +63,25 @@ enum Eval {
     Number(fn(&str) -> f64),
     Truth(fn(&str) -> Option<bool>),
     TruthOfTwo(fn(&str, &str) -> Option<bool>),
+    /// Whether the first argument, which most statements write once, has the second; null where it is none of its kind.
+    Contained(fn(&str) -> Option<Contains>),
 }
+
+/// Whether something has what a text stands for.
+type Contains = Box<dyn Fn(&str) -> Option<bool>>;
 
 impl Eval {
     fn returns(self) -> DataType {
         match self {
             Eval::Text(_) => DataType::Utf8View,
             Eval::Number(_) => DataType::Float64,
-            Eval::Truth(_) | Eval::TruthOfTwo(_) => DataType::Boolean,
+            Eval::Truth(_) | Eval::TruthOfTwo(_) | Eval::Contained(_) => DataType::Boolean,
         }
     }
 
     fn arguments(self) -> usize {
         match self {
-            Eval::TruthOfTwo(_) => 2,
+            Eval::TruthOfTwo(_) | Eval::Contained(_) => 2,
             Eval::Text(_) | Eval::Number(_) | Eval::Truth(_) => 1,
         }
     }
@@ -163,9 +169,30 @@ impl ScalarUDFImpl for TextFunction {
                 pairs.for_each(|(a, b)| out.append_option(a.zip(b).and_then(|(a, b)| eval(a, b))));
                 Arc::new(out.finish())
             }
+            Eval::Contained(eval) => Arc::new(contained(eval, &first, &one(1)?)),
         };
         Ok(ColumnarValue::Array(result))
     }
+}
+
+/// Makes of an equal first argument what holds others only once, and looks only once at what neighbours have in common.
+fn contained(eval: fn(&str) -> Option<Contains>, first: &dyn Array, second: &dyn Array) -> BooleanArray {
+    let mut holder: Option<(&str, Option<Contains>)> = None;
+    let mut last: Option<(&str, Option<bool>)> = None;
+    let mut truth = |a, b| {
+        if holder.as_ref().is_none_or(|(text, _)| *text != a) {
+            holder = Some((a, eval(a)));
+            last = None;
+        }
+        if let Some((_, known)) = last.filter(|(text, _)| *text == b) {
+            return known;
+        }
+        let found = holder.as_ref().and_then(|(_, contains)| contains.as_ref()?(b));
+        last = Some((b, found));
+        found
+    };
+    let pairs = texts(first).zip(texts(second));
+    pairs.map(|(a, b)| a.zip(b).and_then(|(a, b)| truth(a, b))).collect()
 }
 
 fn texts(array: &dyn Array) -> impl Iterator<Item = Option<&str>> {

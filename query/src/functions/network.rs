@@ -2,13 +2,13 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::{Declared, Eval};
+use super::{Contains, Declared, Eval};
 
 pub(super) const FUNCTIONS: &[Declared] = &[
     Declared {
         usage: "cidr_contains(network, address)",
         doc: "Whether a network (`10.0.0.0/8`, `fe80::/10`, a single address) has an address; null where one of them is none.",
-        eval: Eval::TruthOfTwo(cidr_contains),
+        eval: Eval::Contained(network),
     },
     Declared {
         usage: "is_private_ip(address)",
@@ -29,22 +29,40 @@ fn bits(address: IpAddr) -> (u128, u32) {
     }
 }
 
-fn cidr_contains(network: &str, address: &str) -> Option<bool> {
-    let (base, len) = match network.split_once('/') {
-        Some((base, len)) => (
-            base.trim().parse::<IpAddr>().ok()?,
-            Some(len.trim().parse::<u32>().ok()?),
-        ),
-        None => (network.trim().parse().ok()?, None),
-    };
-    let ((base, width), (address, of_address)) = (bits(base), bits(parse(address)?));
-    let len = len.unwrap_or(width);
-    if len > width {
-        return None;
+/// The addresses of a network.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Network {
+    prefix: u128,
+    /// Bits of an address, and how many of them stand behind the prefix.
+    width: u32,
+    shift: u32,
+}
+
+impl Network {
+    fn of(text: &str) -> Option<Network> {
+        let (base, len) = match text.split_once('/') {
+            Some((base, len)) => (base.trim().parse().ok()?, Some(len.trim().parse::<u32>().ok()?)),
+            None => (text.trim().parse().ok()?, None),
+        };
+        let (base, width) = bits(base);
+        let shift = width.checked_sub(len.unwrap_or(width))?;
+        Some(Network {
+            prefix: base.checked_shr(shift).unwrap_or(0),
+            width,
+            shift,
+        })
     }
-    let shift = width - len;
-    let prefix = |bits: u128| bits.checked_shr(shift).unwrap_or(0);
-    Some(width == of_address && prefix(base) == prefix(address))
+
+    fn has(self, address: &str) -> Option<bool> {
+        let (address, width) = bits(parse(address)?);
+        Some(width == self.width && address.checked_shr(self.shift).unwrap_or(0) == self.prefix)
+    }
+}
+
+/// What tells whether an address is in a network; `None` where the text is no network.
+fn network(text: &str) -> Option<Contains> {
+    let network = Network::of(text)?;
+    Some(Box::new(move |address| network.has(address)))
 }
 
 fn is_private(address: IpAddr) -> bool {
@@ -63,6 +81,10 @@ fn is_private(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn cidr_contains(network: &str, address: &str) -> Option<bool> {
+        Network::of(network)?.has(address)
+    }
 
     #[test]
     fn networks_have_their_addresses() {

@@ -1,9 +1,13 @@
-//! Groups that the scan makes on dictionary entries are those that DataFusion makes of plain rows.
+//! Groups that a scan makes on dictionary entries, of blocks or of Parquet files, are those that DataFusion makes of plain
+//! rows.
 
+use std::path::PathBuf;
+
+use ctrace_query::export::export;
 use ctrace_query::{Options, Session};
 
 use super::world::{Dice, World};
-use super::{csv, recorded_world};
+use super::{Recorded, csv, options, recorded_world};
 
 /// Rows of the case as a table in memory: nothing is pushed into it.
 const COPY: &str = "CREATE TABLE plain AS SELECT * FROM events";
@@ -40,6 +44,12 @@ fn is_pushed(session: &Session, statement: &str) -> bool {
     plan.contains("groups=[")
 }
 
+fn exported(recorded: &Recorded) -> PathBuf {
+    let dir = recorded.folder.path().join("export");
+    export(&recorded.session, &dir, &|_, _| ()).expect("the export");
+    dir
+}
+
 #[test]
 fn groups_are_those_of_plain_rows() {
     let recorded = recorded_world(World::new());
@@ -48,8 +58,13 @@ fn groups_are_those_of_plain_rows() {
         ..Options::default()
     };
     let case = ctrace_trace::case::Case::open(&recorded.folder.path().join("case")).expect("the case");
-    let one_thread = Session::case(case, &one_thread).expect("a session");
-    let sessions = [&recorded.session, &one_thread];
+    let files = exported(&recorded);
+    let others = [
+        Session::case(case, &one_thread).expect("a session"),
+        Session::folder(&files, &options()).expect("a session"),
+        Session::folder(&files, &one_thread).expect("a session"),
+    ];
+    let sessions = [&recorded.session, &others[0], &others[1], &others[2]];
     sessions.iter().for_each(|s| drop(s.batches(COPY).expect("the copy")));
     let columns = recorded.session.table("events").expect("the table").columns.clone();
     let mut dice = Dice::new(11);
@@ -66,7 +81,7 @@ fn groups_are_those_of_plain_rows() {
                 1 => (format!("{name} AS a, proc_name AS b, evt_type AS c"), "1, 2, 3"),
                 _ => (name.clone(), "1"),
             };
-            let session = sessions[dice.roll(2)];
+            let session = sessions[dice.roll(4)];
             let grouped = format!("SELECT {keys}, {results} FROM {{table}} WHERE {condition} GROUP BY {places}");
             let global = format!("SELECT {results} FROM {{table}} WHERE {condition}");
             let distinct = format!("SELECT DISTINCT {keys} FROM {{table}} WHERE {condition}");
@@ -87,6 +102,7 @@ fn groups_are_those_of_plain_rows() {
 #[test]
 fn what_belongs_to_dictionary_entries_is_grouped_in_the_scan() {
     let recorded = recorded_world(World::new());
+    let files = Session::folder(&exported(&recorded), &options()).expect("a session");
     for statement in [
         "SELECT proc_name, count(*) AS n FROM {table} GROUP BY proc_name ORDER BY n DESC LIMIT 10",
         "SELECT container_id, count(DISTINCT fd_name) FROM {table} GROUP BY container_id",
@@ -95,13 +111,18 @@ fn what_belongs_to_dictionary_entries_is_grouped_in_the_scan() {
         "SELECT evt_type, count(*) FROM {table} WHERE ts > '2026-11-21T00:00:00Z' GROUP BY 1",
     ] {
         assert!(is_pushed(&recorded.session, statement), "{statement}");
+        assert!(is_pushed(&files, statement), "{statement}");
     }
     for statement in [
-        "SELECT evt_args, count(*) FROM {table} GROUP BY 1",
         "SELECT proc_name, sum(evt_rawres) FROM {table} GROUP BY 1",
         "SELECT proc_name, count(*) FROM (SELECT * FROM {table} LIMIT 100) GROUP BY 1",
         "SELECT proc_name, count(*) FILTER (WHERE evt_rawres < 0) FROM {table} GROUP BY 1",
     ] {
         assert!(!is_pushed(&recorded.session, statement), "{statement}");
+        assert!(!is_pushed(&files, statement), "{statement}");
     }
+    // What rows have of their own is no dictionary.
+    let own = "SELECT evt_args, count(*) FROM {table} GROUP BY 1";
+    assert!(!is_pushed(&recorded.session, own) && !is_pushed(&files, own));
+    assert!(!is_pushed(&files, "SELECT seq, count(*) FROM {table} GROUP BY 1"));
 }

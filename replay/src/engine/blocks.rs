@@ -1,5 +1,6 @@
 //! From a block in a file to its alerts: decoded step by step, the cheap columns first, and no further than needed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ctrace_trace::block::Need;
@@ -13,7 +14,7 @@ use super::evaluate::Place;
 use super::plan::{Plan, without_bulk, without_hot};
 use super::same;
 use super::scan::Scan;
-use crate::alert::{Alert, Origin};
+use crate::alert::{Alert, Maker, Origin, Shape};
 use crate::rules::Rule;
 use crate::triage::Inspection;
 
@@ -24,12 +25,16 @@ pub(super) struct Run<'a> {
     pub(super) late: Option<&'a LateFacts>,
     pub(super) first: bool,
     pub(super) inspection: Option<&'a Inspection>,
+    pub(super) shape: Option<Shape>,
 }
 
 /// What one thread works with: it keeps what it learned about values from block to block.
 pub(super) struct Worker<'p> {
     reader: BlockReader,
     scans: Vec<Scan<'p>>,
+    maker: Maker,
+    /// The recording of the last block with alerts.
+    origin: Option<Arc<Origin>>,
 }
 
 impl Run<'_> {
@@ -38,6 +43,8 @@ impl Run<'_> {
         Worker {
             reader: BlockReader::new(),
             scans,
+            maker: Maker::printing(self.shape),
+            origin: None,
         }
     }
 
@@ -51,7 +58,7 @@ impl Run<'_> {
         match self.hits(scan, &mut worker.reader, block)? {
             None => Ok(None),
             Some(hits) if hits.is_empty() => Ok(Some(Vec::new())),
-            Some(hits) => self.alerts(&mut worker.reader, block, &hits).map(Some),
+            Some(hits) => self.alerts(worker, block, &hits).map(Some),
         }
     }
 
@@ -89,28 +96,30 @@ impl Run<'_> {
     }
 
     /// The alerts of hits. Outputs show more than conditions read.
-    fn alerts(&self, reader: &mut BlockReader, block: &BlockRef, hits: &[Hit]) -> Result<Vec<Alert>, Problem> {
-        let rules = hits.iter().filter_map(|hit| self.rules.get(hit.rule));
+    fn alerts(&self, worker: &mut Worker<'_>, block: &BlockRef, hits: &[Hit]) -> Result<Vec<Alert>, Problem> {
+        let raised: BTreeSet<usize> = hits.iter().map(|hit| hit.rule).collect();
+        let rules = raised.iter().filter_map(|rule| self.rules.get(*rule));
         let asked = self.inspection.map_or(Need::NOTHING, Inspection::needs);
         let need = rules.fold(asked | Need::TS | Need::KIND, |need, rule| {
             need | rule.output.needs() | rule.captured_needs()
         });
-        let decoded = self.add(reader, block, narrowed(need, hits.iter().map(|h| h.bulk)))?;
+        let need = narrowed(need, hits.iter().map(|h| h.bulk));
+        let decoded = self.add(&mut worker.reader, block, need)?;
         let about = &block.header().about;
-        let origin = Origin {
-            case_id: &about.case_id.0,
-            hostname: &about.host.name,
+        let (case_id, hostname) = (&about.case_id.0, &about.host.name);
+        let origin = match worker.origin.take().filter(|o| o.is(case_id, hostname)) {
+            Some(origin) => origin,
+            None => Origin::new(case_id, hostname),
         };
-        let alert = |hit: &Hit| {
-            let row = Some(hit.row as usize).filter(|row| *row < decoded.len)?;
-            let (rule, event) = (self.rules.get(hit.rule)?, decoded.event(row));
-            let mut alert = Alert::new(rule, Place::Event(event), origin);
-            if let Some(inspection) = self.inspection {
-                alert.seen = inspection.look(rule, Place::Event(event));
+        for hit in hits {
+            let row = Some(hit.row as usize).filter(|row| *row < decoded.len);
+            if let (Some(rule), Some(row)) = (self.rules.get(hit.rule), row) {
+                let place = Place::Event(decoded.event(row));
+                worker.maker.add(rule, place, &origin, self.inspection);
             }
-            Some(alert)
-        };
-        Ok(hits.iter().filter_map(alert).collect())
+        }
+        worker.origin = Some(origin);
+        Ok(worker.maker.take())
     }
 
     fn read<'r>(&self, reader: &'r mut BlockReader, block: &BlockRef, need: Need) -> Result<&'r Decoded, Problem> {

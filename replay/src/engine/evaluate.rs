@@ -10,6 +10,7 @@ use crate::condition::Operator;
 use crate::fields::{Arity, FieldRef};
 use crate::table::Row;
 use crate::typed::atom::{Atom, Extract, Right};
+use crate::typed::getopt;
 use crate::typed::record;
 use crate::typed::test::{self, Test};
 
@@ -48,7 +49,7 @@ impl<'a> Place<'a> {
     }
 
     /// The event's source.
-    pub(crate) fn source(self) -> &'a str {
+    pub(crate) fn source(self) -> &'static str {
         let spec = self.event().and_then(|event| event.spec());
         spec.map_or("", |s| s.source.name())
     }
@@ -135,7 +136,7 @@ fn fields_hold(left: &Extract, op: Operator, right: &Extract, place: Place<'_>) 
 
 /// The value of a field as outputs show it: for the fields that mean either end of a socket, both ends.
 pub(crate) fn field_value<'a>(field: &FieldRef, place: Place<'a>) -> Value<'a> {
-    match field.parts.as_slice() {
+    let value = match field.parts.as_slice() {
         [(f, arg)] => place.value(f, arg),
         parts => {
             let present = parts
@@ -144,6 +145,10 @@ pub(crate) fn field_value<'a>(field: &FieldRef, place: Place<'a>) -> Value<'a> {
                 .filter(|v| *v != Value::Absent);
             Value::List(present.map(text).collect())
         }
+    };
+    match value {
+        Value::List(items) if items.is_empty() => Value::Absent,
+        value => value,
     }
 }
 
@@ -172,13 +177,26 @@ pub(crate) fn value<'a>(extract: &'a Extract, place: Place<'a>) -> Option<Value<
             Some(Value::Str(Cow::Owned(items.join(separator.as_ref()))))
         }
         Extract::First(parts) => parts.iter().find_map(|part| value(part, place)),
-        Extract::List(_) => None,
+        Extract::GetOpt(args, options, Some(letter)) => {
+            let args: Vec<_> = list(args, place).into_iter().map(text).collect();
+            let args: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
+            let found = getopt::selected(&args, &text(value(options, place)?), *letter)?;
+            Some(Value::Str(Cow::Owned(found)))
+        }
+        Extract::List(_) | Extract::GetOpt(.., None) => None,
     }
 }
 
 fn list<'a>(extract: &'a Extract, place: Place<'a>) -> Vec<Value<'a>> {
     match extract {
         Extract::List(parts) => parts.iter().filter_map(|p| value(p, place)).collect(),
+        Extract::GetOpt(args, options, None) => {
+            let args: Vec<_> = list(args, place).into_iter().map(text).collect();
+            let args: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
+            let options = value(options, place).map(text).unwrap_or_default();
+            let found = getopt::listed(&args, &options).into_iter();
+            found.map(|f| Value::Str(Cow::Owned(f))).collect()
+        }
         Extract::Apply(transform, inner) => list(inner, place)
             .into_iter()
             .filter_map(|v| transform.apply(v))

@@ -90,11 +90,13 @@ impl Losses {
         let before_end = self.sorted.partition_point(|m| m.from <= end);
         let near = self.sorted.get(..before_end).unwrap_or(&[]).iter().rev();
         for missing in near.take_while(|m| m.latest >= begin).filter(|m| m.to >= begin) {
-            let found = alert.incomplete.get_or_insert_with(|| Incomplete {
-                lost: 0,
-                from_ts: missing.from,
-                to_ts: missing.to,
-                sources: Vec::new(),
+            let found = alert.incomplete.get_or_insert_with(|| {
+                Box::new(Incomplete {
+                    lost: 0,
+                    from_ts: missing.from,
+                    to_ts: missing.to,
+                    sources: Vec::new(),
+                })
             });
             found.lost = found.lost.saturating_add(missing.count);
             found.from_ts = found.from_ts.min(missing.from);

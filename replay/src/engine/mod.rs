@@ -24,6 +24,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
+use std::thread;
 
 use ctrace_trace::block::decoded::Decoded;
 use ctrace_trace::case::{Case, Loss};
@@ -31,7 +32,7 @@ use ctrace_trace::event::EventType;
 use ctrace_trace::schema::{EventSpec, Schema};
 use ctrace_trace::segment::{BlockRef, Problem};
 
-use crate::alert::{Alert, Origin};
+use crate::alert::{Alert, Maker, Origin, Shape};
 use crate::rules::{Rule, RuleSet};
 use crate::sigma::Correlator;
 use crate::triage::Inspection;
@@ -148,6 +149,7 @@ pub struct Engine<'a> {
     pub(crate) rules: &'a RuleSet,
     pub(crate) inspection: Option<&'a Inspection>,
     only: Option<usize>,
+    pub(crate) shape: Option<Shape>,
 }
 
 impl<'a> Engine<'a> {
@@ -157,6 +159,7 @@ impl<'a> Engine<'a> {
             rules,
             inspection: None,
             only: None,
+            shape: None,
         }
     }
 
@@ -176,17 +179,33 @@ impl<'a> Engine<'a> {
         }
     }
 
+    /// The same, making lines of a shape where alerts are made, on all threads: [`Alert::print`] copies them then.
+    pub fn printing(self, shape: Shape) -> Engine<'a> {
+        Engine {
+            shape: Some(shape),
+            ..self
+        }
+    }
+
     /// Replays a case; `take` is called for each alert, in the order of events and of rules. Alerts of correlations come
     /// among the others once no earlier event can belong to them.
     pub fn replay(&self, case: &Case, options: &Options, take: &mut dyn FnMut(&Alert)) -> Outcome {
         let blocks: Vec<&BlockRef> = case.blocks().collect();
+        let plans = thread::scope(|scope| {
+            // What the case learned later is found meanwhile; below it is there.
+            if options.resolve_late && options.threads > 1 {
+                scope.spawn(|| _ = case.late_facts(options.threads));
+            }
+            self.plans(&blocks)
+        });
         let late = options.resolve_late.then(|| case.late_facts(options.threads));
         let run = Run {
             rules: self.active(),
-            plans: self.plans(&blocks),
+            plans,
             late,
             first: options.matching == Matching::First,
             inspection: self.inspection,
+            shape: self.shape,
         };
         // Blocks that cannot be asked are met below too.
         let mut outcome = Outcome {
@@ -250,20 +269,20 @@ impl<'a> Engine<'a> {
         let present = specs.iter().map(|s| s.id).collect();
         let plan = Plan::new(&self.rules.formulas, &self.wanted(), &Schema::new(specs), &present);
         let rules = self.active();
-        let origin = Origin {
-            case_id: b"",
-            hostname: "test",
-        };
+        let origin = Origin::new(b"", "test");
+        let mut maker = Maker::default();
         let mut correlator = Correlator::new(&self.rules.correlations);
         for hit in confirm::matches(&plan, block, matching == Matching::First) {
             let row = Some(hit.row as usize).filter(|row| *row < block.len);
             if let (Some(row), Some(rule)) = (row, rules.get(hit.rule)) {
-                let alert = Alert::new(rule, evaluate::Place::Event(block.event(row)), origin);
-                if !alert.silent {
-                    take(&alert);
-                }
-                correlator.feed(&alert, take);
+                maker.add(rule, evaluate::Place::Event(block.event(row)), &origin, None);
             }
+        }
+        for alert in maker.take() {
+            if !alert.is_silent() {
+                take(&alert);
+            }
+            correlator.feed(&alert, take);
         }
         correlator.finish(take);
     }

@@ -77,7 +77,7 @@ impl<'a, 't> Teller<'a, 't> {
                 break;
             };
             self.losses.mark(&mut alert);
-            if !alert.silent {
+            if !alert.is_silent() {
                 self.told.tell(&alert);
             }
             self.correlator.feed(&alert, &mut |alert| self.told.tell(alert));

@@ -165,7 +165,7 @@ impl Collection {
 
     fn define_rule(&mut self, mut rule: RuleItem, loader: &mut Loader) {
         for exception in &mut rule.exceptions {
-            exception::check(exception, loader);
+            exception::check(exception, &rule.source, loader);
         }
         let Some(&index) = self.by_name.get(&rule.name) else {
             self.by_name.insert(rule.name.clone(), self.rules.len());
@@ -251,7 +251,7 @@ fn apply_append(rule: &mut RuleItem, patch: RulePatch, loader: &mut Loader) {
                 loader.error(new.origin, format!("new exception '{}' has no values", new.name));
             }
             None => {
-                exception::check(&mut new, loader);
+                exception::check(&mut new, &rule.source, loader);
                 rule.exceptions.push(new);
             }
         }
@@ -272,7 +272,9 @@ fn apply_replace(rule: &mut RuleItem, patch: RulePatch, loader: &mut Loader) {
     set(&mut rule.enabled, patch.enabled);
     set(&mut rule.skip_if_unknown, patch.skip_if_unknown);
     if let Some(mut exceptions) = patch.exceptions {
-        exceptions.iter_mut().for_each(|e| exception::check(e, loader));
+        exceptions
+            .iter_mut()
+            .for_each(|e| exception::check(e, &rule.source, loader));
         rule.exceptions = exceptions;
     }
 }

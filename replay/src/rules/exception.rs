@@ -4,12 +4,14 @@
 //! quoted, name lists, or hold lists in brackets.
 
 use super::item::{Entry, Exception, RuleItem};
-use super::{Loader, check_field};
+use super::{Loader, check_field, is_source};
 use crate::condition::{Operator, operator_of};
 use crate::source::{Origin, Text};
 
-/// Fills in the default operators and reports what does not fit together.
-pub(super) fn check(exception: &mut Exception, loader: &mut Loader) {
+/// Fills in the default operators and reports what does not fit together. Of a source that is not known nobody knows
+/// the fields either.
+pub(super) fn check(exception: &mut Exception, source: &str, loader: &mut Loader) {
+    let known = is_source(source);
     let Some(fields) = &exception.fields else { return };
     let origin = exception.origin;
     match fields {
@@ -25,7 +27,7 @@ pub(super) fn check(exception: &mut Exception, loader: &mut Loader) {
             for comp in comps.iter() {
                 check_operator(comp, loader);
             }
-            list.iter().for_each(|f| check_field_entry(f, loader));
+            list.iter().filter(|_| known).for_each(|f| check_field_entry(f, loader));
         }
         Entry::Item(_, at) => {
             let comps = exception.comps.get_or_insert_with(|| Entry::Item("in".to_owned(), *at));
@@ -36,7 +38,9 @@ pub(super) fn check(exception: &mut Exception, loader: &mut Loader) {
             if !operator_of(&comp).is_some_and(|(op, modifier)| takes_list(op, modifier.is_some())) {
                 loader.error(comp_at, format!("'{comp}' is no operator for one field: use in, pmatch, intersects or one with oneof, anyof, allof"));
             }
-            check_field_entry(fields, loader);
+            if known {
+                check_field_entry(fields, loader);
+            }
         }
     }
 }

@@ -14,10 +14,12 @@ mod read;
 mod resolve;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
 
 use ctrace_trace::block::Need;
 use ctrace_trace::block::decoded::EventView;
 
+use crate::alert::Said;
 use crate::condition::ast::Expr;
 use crate::diagnostics::{Diagnostic, Diagnostics, Severity};
 use crate::engine::evaluate::{self, Place};
@@ -100,6 +102,8 @@ pub struct Rule {
     pub(crate) silent: bool,
     /// Values that correlations want of each match; `None` for the name of the host.
     pub(crate) capture: Vec<Option<Extract>>,
+    /// What its alerts have in common; made for the first.
+    pub(crate) said: OnceLock<Arc<Said>>,
 }
 
 impl Rule {
@@ -107,6 +111,11 @@ impl Rule {
     pub(crate) fn captured_needs(&self) -> Need {
         let values = self.capture.iter().flatten();
         values.fold(Need::NOTHING, |need, value| need | value.needs())
+    }
+
+    /// What its alerts have in common.
+    pub(crate) fn said(&self) -> &Arc<Said> {
+        self.said.get_or_init(|| Arc::new(Said::of(self)))
     }
 
     /// Whether its matches serve correlations alone: there are no alerts of it.
@@ -339,6 +348,7 @@ impl Loader {
             independent: false,
             silent: false,
             capture: Vec::new(),
+            said: OnceLock::new(),
         })
     }
 

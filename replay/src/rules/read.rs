@@ -275,6 +275,9 @@ fn read_rule(node: &Node<'_>, loader: &mut Loader) -> Read<Option<Item>> {
                 .transpose()?,
             ..RulePatch::default()
         };
+        if patch.condition.is_none() && patch.exceptions.is_none() {
+            return node.bad("an appended rule must have a condition or exceptions");
+        }
         return Ok(Some(update(node, name, origin, patch, RulePatch::default())?));
     }
     if ["condition", "output", "desc", "priority"]
@@ -296,11 +299,12 @@ fn read_rule(node: &Node<'_>, loader: &mut Loader) -> Read<Option<Item>> {
 fn read_definition(node: &Node<'_>, name: &str, origin: Origin, loader: &mut Loader) -> Read<Item> {
     let (output, at) = node.required("output")?;
     node.boolean("warn_evttypes")?;
+    check_capture(node)?;
     Ok(Item::Rule(Box::new(RuleItem {
         name: name.to_owned(),
         origin,
         condition: node.text("condition")?,
-        output: Text::scalar(output.trim_end(), at),
+        output: Text::scalar(output.trim(), at),
         desc: node.required("desc")?.0.to_owned(),
         priority: node.priority()?,
         tags: node.tags()?.unwrap_or_default(),
@@ -309,6 +313,18 @@ fn read_definition(node: &Node<'_>, name: &str, origin: Origin, loader: &mut Loa
         skip_if_unknown: node.boolean("skip-if-unknown-filter")?.unwrap_or(false),
         exceptions: read_exceptions(node, false, loader)?,
     })))
+}
+
+/// Nothing is captured here, but rules may ask for it.
+fn check_capture(node: &Node<'_>) -> Read<()> {
+    node.boolean("capture")?;
+    match node.optional("capture_duration")? {
+        Some((text, origin)) if text.parse::<u32>().is_err() => Err(Bad(
+            origin,
+            format!("'capture_duration' must be a number, not '{text}'"),
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn update(node: &Node<'_>, name: &str, origin: Origin, append: RulePatch, replace: RulePatch) -> Read<Item> {
@@ -350,6 +366,8 @@ fn read_override(
             ));
         }
     }
+    node.boolean("warn_evttypes")?;
+    check_capture(node)?;
     let append = read_patch(node, &overrides.append, true, loader)?;
     let replace = read_patch(node, &overrides.replace, false, loader)?;
     update(node, name, origin, append, replace)

@@ -1,12 +1,14 @@
 //! From documents to rules and correlations.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use super::correlation::Correlation;
 use super::detection::{self, Tree};
 use super::document::{Body, Detection, Document, Logsource};
 use super::logsource::{self, Mapping, Read};
 use super::window::{Member, Of, Resolved};
+use crate::alert::Said;
 use crate::output::Format;
 use crate::rules::{Checked, Language, LoadOptions, Loader, MAX_DEPTH, MAX_SIZE, Priority, Rule, Verdict};
 use crate::source::Origin;
@@ -180,6 +182,7 @@ impl Compiler<'_> {
                 independent: true,
                 silent: false,
                 capture: Vec::new(),
+                said: OnceLock::new(),
             });
         }
         Ok(mapping)
@@ -336,10 +339,12 @@ impl Compiler<'_> {
         }
         let sources = self.sources(&members);
         self.made.insert(index, vec![Of::Correlation(self.correlations.len())]);
+        let tags: Vec<String> = document.tags.iter().cloned().collect();
+        let group_by = correlation.group_by.iter().map(String::as_str);
+        let shown: Vec<&str> = group_by.chain([correlation.measure.name()]).collect();
         self.correlations.push(Resolved {
+            said: Arc::new(Said::of_correlation((&name, priority, &tags), &shown)),
             name,
-            priority,
-            tags: document.tags.iter().cloned().collect(),
             measure: correlation.measure,
             members,
             group_by: correlation.group_by.clone(),

@@ -54,7 +54,10 @@ impl Measure {
     }
 }
 
-/// What a measured number is compared with.
+/// Bounds are counted in millionths: averages are compared with numbers that are not whole.
+pub(crate) const BOUND_UNIT: i128 = 1_000_000;
+
+/// What a measured number is compared with, in [`BOUND_UNIT`]s.
 pub(super) type Bounds = Vec<(Operator, i128)>;
 
 /// A correlation.
@@ -131,9 +134,23 @@ fn timespan(text: &str) -> Option<u64> {
     number.checked_mul(seconds)?.checked_mul(1_000_000_000)
 }
 
+/// A decimal number as a bound.
+fn bound(text: &str) -> Option<i128> {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+    let unsigned = whole.strip_prefix('-').unwrap_or(whole);
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if !digits(unsigned) || !digits(decimals) || decimals.len() > 6 {
+        return None;
+    }
+    let whole_units = i128::from(unsigned.parse::<i64>().ok()?) * BOUND_UNIT;
+    let rest: i128 = format!("{decimals:0<6}").parse().ok()?;
+    let units = whole_units + rest;
+    Some(if whole.starts_with('-') { -units } else { units })
+}
+
 /// The bounds and the fields whose values are counted.
 fn condition(node: &Node<'_>, measure: Measure, rules: usize) -> Read<(Bounds, Vec<String>)> {
-    let all = || vec![(Operator::Ge, rules as i128)];
+    let all = || vec![(Operator::Ge, rules as i128 * BOUND_UNIT)];
     let Some(inner) = node.get("condition") else {
         if measure.is_temporal() {
             return Ok((all(), Vec::new()));
@@ -155,10 +172,9 @@ fn condition(node: &Node<'_>, measure: Measure, rules: usize) -> Read<(Bounds, V
             Some("field") => continue,
             _ => return inner.bad("'condition' takes gt, gte, lt, lte, eq, neq and field"),
         };
-        let number = node.yaml.scalar(*value).and_then(|(text, _)| text.parse::<i64>().ok());
-        match number {
-            Some(number) => out.push((op, i128::from(number))),
-            None => return inner.bad("the numbers of a condition are whole"),
+        match node.yaml.scalar(*value).and_then(|(text, _)| bound(text)) {
+            Some(number) => out.push((op, number)),
+            None => return inner.bad("the numbers of a condition have six decimals at most"),
         }
     }
     let values = scalars(&inner, "field")?;
@@ -203,6 +219,16 @@ fn aliases(node: &Node<'_>) -> Read<BTreeMap<String, BTreeMap<String, String>>> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bounds_of_decimals() {
+        assert_eq!(bound("3"), Some(3_000_000));
+        assert_eq!(bound("-0.25"), Some(-250_000));
+        assert_eq!(bound("1.000001"), Some(1_000_001));
+        for bad in ["", ".5", "1.", "1.0000001", "1e3", "+1", "99999999999999999999"] {
+            assert_eq!(bound(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn time_spans() {

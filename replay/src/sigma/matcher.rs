@@ -139,16 +139,36 @@ fn number_operator(item: &Item) -> Option<Operator> {
     item.modifiers.iter().find_map(op)
 }
 
+/// The whole number that says the same of whole numbers as this one, which may have decimals.
+fn bound(op: Operator, text: &str) -> Option<i128> {
+    let fits = |n: &i128| n.unsigned_abs() <= u128::from(u64::MAX);
+    let Some((whole, decimals)) = text.split_once('.') else {
+        return text.parse().ok().filter(fits);
+    };
+    if decimals.is_empty() || !decimals.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let toward_zero: i128 = whole.parse().ok().filter(fits)?;
+    if decimals.bytes().all(|b| b == b'0') {
+        return Some(toward_zero);
+    }
+    let below = if whole.starts_with('-') {
+        toward_zero - 1
+    } else {
+        toward_zero
+    };
+    match op {
+        Operator::Gt | Operator::Le => Some(below),
+        Operator::Ge | Operator::Lt => Some(below + 1),
+        _ => None,
+    }
+}
+
 /// What one value wants.
 fn one(item: &Item, text: &str, at: Origin, part: Option<TimePart>, out: &mut Vec<Want>) -> Result<(), Refusal> {
     let has = |name: &str| item.modifiers.iter().any(|m| m == name);
     let number = |op| {
-        let n = text
-            .trim()
-            .parse()
-            .ok()
-            .filter(|n: &i128| n.unsigned_abs() <= u128::from(u64::MAX));
-        let n = n.ok_or_else(|| Refusal::wrong(at, format!("'{text}' is no whole number")))?;
+        let n = bound(op, text.trim()).ok_or_else(|| Refusal::wrong(at, format!("'{text}' is no number")))?;
         Ok(Want::Test(Test::Number(op, n)))
     };
     out.push(if has("exists") {
@@ -229,4 +249,28 @@ fn network(text: &str) -> Option<Network> {
     let most = if address.is_ipv4() { 32 } else { 128 };
     let prefix = prefix.map_or(Some(most), |p| p.parse().ok())?;
     (prefix <= most).then_some(Network { address, prefix })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_bound_whole_numbers() {
+        for (op, text, wanted) in [
+            (Operator::Gt, "1.5", Some(1)),
+            (Operator::Ge, "1.5", Some(2)),
+            (Operator::Lt, "1.5", Some(2)),
+            (Operator::Le, "1.5", Some(1)),
+            (Operator::Gt, "-1.5", Some(-2)),
+            (Operator::Ge, "-1.5", Some(-1)),
+            (Operator::Ge, "3.00", Some(3)),
+            (Operator::Ne, "3", Some(3)),
+            (Operator::Ne, "3.5", None),
+            (Operator::Gt, "1.", None),
+            (Operator::Gt, "many", None),
+        ] {
+            assert_eq!(bound(op, text), wanted, "{op:?} {text}");
+        }
+    }
 }

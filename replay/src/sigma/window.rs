@@ -3,14 +3,16 @@
 //! Matches come in the order of recording, in which times can run backwards a little. They wait until nothing earlier
 //! can come, so that what correlates depends on the times of events alone.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
-use serde_json::{Map, Value as Json};
+use ctrace_trace::catalogue::Value;
 
-use super::correlation::Measure;
-use crate::alert::Alert;
+use super::correlation::{BOUND_UNIT, Measure};
+use crate::alert::{Alert, Said, Values};
 use crate::condition::Operator;
-use crate::rules::Priority;
+use crate::shown::{Page, Shown};
 
 /// How much later than its time an event may be recorded: audit events are up to two seconds late.
 const SLACK_NS: u64 = 5_000_000_000;
@@ -25,8 +27,8 @@ const MAX_GROUPS: usize = 1 << 16;
 #[derive(Debug)]
 pub(crate) struct Resolved {
     pub(crate) name: String,
-    pub(crate) priority: Priority,
-    pub(crate) tags: Vec<String>,
+    /// What its alerts have in common: the grouping fields and the measure are their values.
+    pub(crate) said: Arc<Said>,
     pub(crate) measure: Measure,
     pub(crate) members: Vec<Member>,
     /// Names of the grouping fields.
@@ -112,7 +114,7 @@ impl<'a> Correlator<'a> {
 
     /// Takes the next match; `emit` gets what correlates.
     pub(crate) fn feed(&mut self, alert: &Alert, emit: &mut dyn FnMut(&Alert)) {
-        let wanted = |m: &Member| m.of == Of::Rule(alert.index);
+        let wanted = |m: &Member| m.of == Of::Rule(alert.index());
         if !self.definitions.iter().any(|d| d.members.iter().any(wanted)) {
             return;
         }
@@ -139,7 +141,7 @@ impl<'a> Correlator<'a> {
 
     fn process(&mut self, alert: &Alert, emit: &mut dyn FnMut(&Alert)) {
         self.close(alert.ts, emit);
-        self.member(Of::Rule(alert.index), alert, emit);
+        self.member(Of::Rule(alert.index()), alert, emit);
     }
 
     /// Looks at the windows that are over before a time.
@@ -330,7 +332,7 @@ impl Resolved {
     /// Whether a fraction satisfies the conditions.
     fn takes(&self, value: i128, per: i128) -> bool {
         self.conditions.iter().all(|(op, n)| {
-            let wanted = n * per;
+            let (value, wanted) = (value * BOUND_UNIT, n * per);
             match op {
                 Operator::Gt => value > wanted,
                 Operator::Ge => value >= wanted,
@@ -345,28 +347,20 @@ impl Resolved {
     /// The alert of a window, at its last match.
     fn alert(&self, key: &[String], window: &Window) -> Alert {
         let (value, per) = self.measured(window);
-        let mut fields = Map::new();
-        let mut message = format!("{} (", self.name);
-        for (name, value) in self.group_by.iter().zip(key) {
-            fields.insert(name.clone(), Json::from(value.as_str()));
-            message.push_str(&format!("{name}={value} "));
-        }
-        let value = i64::try_from(value / per).unwrap_or(i64::MAX);
-        message.push_str(&format!("{}={value})", self.measure.name()));
-        fields.insert(self.measure.name().to_owned(), value.into());
-        fields.insert("evt.time".to_owned(), window.last.ts.into());
-        fields.sort_keys();
-        Alert {
-            id: window.last.id_for(&self.name),
-            rule: self.name.clone(),
-            priority: self.priority,
-            tags: self.tags.clone(),
-            message,
-            fields,
-            captured: key.iter().map(|v| Some(v.clone())).collect(),
-            index: usize::MAX,
-            silent: false,
-            ..window.last.clone()
-        }
+        let measured = i64::try_from(value / per).unwrap_or(i64::MAX);
+        let mut page = Page::default();
+        let group = key.iter().map(|v| page.add(&Value::Str(Cow::Borrowed(v.as_bytes()))));
+        let mut list: Vec<Shown> = group.collect();
+        list.push(page.add(&Value::Int(measured)));
+        let captured = key.iter().map(|v| Some(v.clone())).collect();
+        window.last.correlation(
+            &self.said,
+            Values {
+                page,
+                list,
+                lines: String::new(),
+            },
+            captured,
+        )
     }
 }

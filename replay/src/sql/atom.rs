@@ -24,7 +24,7 @@ pub(super) fn sql(atom: &Atom) -> Result<Sql, NotExpressible> {
             _ => beyond(&what, "SQL does not test every element of a list"),
         },
         Right::Field(op, right) => of_fields(&shape(&atom.left)?, *op, &shape(right)?, &what),
-        Right::Record(_) => beyond("audit record", "SQL does not look at single records"),
+        Right::Record(test) => super::record::sql(test),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Formulas in SQL.
 
 use super::{NotExpressible, atom};
+use crate::typed::atom::Right;
 use crate::typed::formula::{AtomId, Formulas, Node, NodeId};
 
 /// What to do about a comparison that SQL has no words for.
@@ -134,7 +135,9 @@ impl<'a> Writer<'a> {
         let Some(atom) = self.formulas.atom_of(id) else {
             return Ok(Sql::Const(false));
         };
+        let own_function = matches!(atom.right, Right::Record(_));
         match (atom::sql(atom), self.mode) {
+            (_, Mode::Bound) if own_function => Ok(Sql::Const(upper)),
             (Err(_), Mode::Bound) => Ok(Sql::Const(upper)),
             (sql, _) => sql,
         }

@@ -1,6 +1,7 @@
 //! Conditions as SQL over table `events`, as cases and their exports have it.
 //!
-//! Only functions that DataFusion itself has are used, so that executors of a cluster need none of ctrace's own. A
+//! Only functions that DataFusion itself has are used, so that executors of a cluster need none of ctrace's own; except for
+//! conditions on single audit records, which take `audit_matches` (a statement that selects candidates does without). A
 //! comparison with an absent field does not hold, `!=` included: SQL says "unknown" there, and below a `not` that must
 //! become true. `X IS NOT TRUE` does that; `and` and `or` over unknowns need nothing, since a condition counts only where
 //! it is true.
@@ -11,6 +12,7 @@ mod atom;
 mod condition;
 mod literal;
 mod pattern;
+mod record;
 mod text;
 mod value;
 

@@ -64,7 +64,7 @@ fn flush(out: &mut String, run: &mut Vec<u8>, fold: Fold) -> Option<()> {
 }
 
 /// Matches no character.
-const NOTHING: &str = r"[^\x00-\x{10FFFF}]";
+pub(super) const NOTHING: &str = r"[^\x00-\x{10FFFF}]";
 
 /// The ASCII characters that a token takes once they have changed.
 fn class(token: &Token, fold: Fold) -> String {

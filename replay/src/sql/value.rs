@@ -104,6 +104,7 @@ pub(super) fn shape(extract: &Extract) -> Result<Shape, NotExpressible> {
             let texts: Vec<String> = parts.iter().map(unfolded).collect::<Result<_, _>>()?;
             Ok(Shape::plain(format!("coalesce({})", texts.join(", "))))
         }
+        Extract::GetOpt(..) => beyond(&extract.text(), "SQL does not look for options"),
         Extract::List(parts) => parts.iter().map(shape).collect::<Result<_, _>>().map(Shape::Each),
         Extract::Join(separator, items) => match (separator.as_ref(), items.as_ref()) {
             (Extract::Constant(separator), Extract::List(parts)) => {

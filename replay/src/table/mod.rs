@@ -8,10 +8,11 @@ mod row;
 mod selection;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ctrace_trace::case::Loss;
 
-use crate::alert::{Alert, Origin};
+use crate::alert::{Alert, Maker, Origin};
 use crate::engine::evaluate::{self, Place};
 use crate::engine::{Engine, Matching, Outcome, Teller};
 use crate::rules::Rule;
@@ -38,7 +39,8 @@ const AT_ONCE: usize = 4096;
 pub struct TableReplay<'a, 't> {
     engine: Engine<'a>,
     rules: Vec<&'a Rule>,
-    recording: &'t Recording,
+    origin: Arc<Origin>,
+    maker: Maker,
     first: bool,
     teller: Teller<'a, 't>,
     outcome: Outcome,
@@ -63,7 +65,8 @@ impl<'a> Engine<'a> {
         TableReplay {
             engine: *self,
             rules: self.active().into_iter().filter(whole).collect(),
-            recording,
+            origin: Origin::new(&recording.case_id, &recording.hostname),
+            maker: Maker::default(),
             first: matching == Matching::First,
             teller: Teller::new(self, &recording.losses, &[], take),
             outcome: Outcome {
@@ -98,29 +101,16 @@ impl TableReplay<'_, '_> {
             })
         };
         let mut taken = false;
-        let mut alerts = Vec::new();
         for rule in self.rules.iter().filter(|r| r.concerns(row.source())) {
             let free = !self.first || rule.independent;
             if (free || !taken) && formulas.eval(rule.condition, &mut ask) {
                 taken |= !free;
-                alerts.push(self.alert(rule, row));
+                self.maker
+                    .add(rule, Place::Row(row), &self.origin, self.engine.inspection);
             }
         }
-        self.teller.wait(alerts);
+        self.teller.wait(self.maker.take());
         self.teller.release(row.event.ts());
-    }
-
-    fn alert(&self, rule: &Rule, row: Row<'_>) -> Alert {
-        let origin = Origin {
-            case_id: &self.recording.case_id,
-            hostname: &self.recording.hostname,
-        };
-        let place = Place::Row(row);
-        let mut alert = Alert::new(rule, place, origin);
-        if let Some(inspection) = self.engine.inspection {
-            alert.seen = inspection.look(rule, place);
-        }
-        alert
     }
 
     /// Tells the alerts that waited. The outcome's events are the rows; the number beside it is of rows whose event type

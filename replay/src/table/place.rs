@@ -72,6 +72,7 @@ pub(crate) fn find(field: &Field, arg: &FieldArg) -> InTable {
     }
     match (field.name, arg) {
         ("evt.num", _) => InTable::Column("seq"),
+        ("evt.hostname", _) => InTable::Column("host"),
         ("evt.arg", FieldArg::Key(name)) if name == "raw" => InTable::Nowhere,
         ("evt.arg", FieldArg::Key(name)) => InTable::Packed("evt_arg", name.clone()),
         ("proc.env", FieldArg::Key(name)) => InTable::Packed("proc_env_variables", name.clone()),
@@ -82,6 +83,13 @@ pub(crate) fn find(field: &Field, arg: &FieldArg) -> InTable {
             InTable::Rebuilt(&[])
         }
         ("evt.buflen", _) => made_of_result(|s| is_true("evt.is_io", s), "evt_rawres >= 0", "evt_rawres"),
+        ("evt.is_syslog", _) => InTable::Made(
+            format!(
+                "source = 'syscall' AND evt_type IN ({}) AND coalesce(contains(fd_name, '/dev/log'), false)",
+                names(|s| is_true("evt.is_io_write", s))
+            ),
+            &["fd_name"],
+        ),
         ("evt.count.error", _) => InTable::Made("CASE WHEN evt_rawres < 0 THEN 1 END".to_owned(), &["evt_rawres"]),
         (name, _) if field.domain() == Domain::Kind => of_kind(name, field),
         (name, _) if name.starts_with("docker.") => {

@@ -8,6 +8,7 @@ use ctrace_trace::block::{BlockBuilder, Compressor, Decoder, Need};
 use ctrace_trace::catalogue::{Field, FieldArg, FieldType, Value, packed};
 use ctrace_trace::container::{Container, Mount};
 use ctrace_trace::event::{Arg, Event};
+use ctrace_trace::fd::{FdEntry, FdKind};
 use ctrace_trace::process::ProcessImage;
 use ctrace_trace::schema::{EventSpec, Schema};
 
@@ -189,6 +190,7 @@ fn push(builder: &mut BlockBuilder, schema: &Schema, columns: &dyn Columns, row:
         Value::Int(ret) if spec.has_ret => Some(ret),
         _ => None,
     };
+    let fd = fd(columns, row, ids);
     let event = Event {
         ts: uint(columns.value(row, "ts")),
         kind: spec.id,
@@ -197,7 +199,7 @@ fn push(builder: &mut BlockBuilder, schema: &Schema, columns: &dyn Columns, row:
         image: image.as_ref(),
         ret,
         fd_num: None,
-        fd: None,
+        fd: fd.as_ref(),
         args: &args,
         data: b"",
     };
@@ -209,6 +211,24 @@ fn spec<'s>(schema: &'s Schema, name: &[u8], source: &[u8], compat: Value<'_>) -
         s.name.as_bytes() == name && s.source.name().as_bytes() == source && Value::Bool(s.id.is_compat()) == compat
     };
     schema.specs().iter().find(fits)
+}
+
+/// An open object of the name, where it was selected.
+fn fd(columns: &dyn Columns, row: usize, ids: &mut u64) -> Option<Arc<FdEntry>> {
+    let Value::Str(name) = columns.value(row, "fd_name") else {
+        return None;
+    };
+    *ids += 1;
+    Some(Arc::new(FdEntry {
+        id: *ids,
+        kind: FdKind::File,
+        name: name.into_owned(),
+        name_raw: Vec::new(),
+        open_flags: 0,
+        dev: 0,
+        ino: 0,
+        socket: None,
+    }))
 }
 
 /// An image that carries the container's labels and mounts, where they were selected.

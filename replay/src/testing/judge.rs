@@ -42,9 +42,9 @@ impl<'t> Judge<'t> {
         for (wanted, found) in self.test.expect.iter().zip(&mut self.found) {
             *found += u64::from(wanted.is_met_by(alert));
         }
-        match self.by_rule.get_mut(&alert.rule) {
+        match self.by_rule.get_mut(alert.rule()) {
             Some((count, _)) => *count += 1,
-            None => _ = self.by_rule.insert(alert.rule.clone(), (1, alert.clone())),
+            None => _ = self.by_rule.insert(alert.rule().to_owned(), (1, alert.clone())),
         }
     }
 
@@ -100,23 +100,23 @@ impl<'t> Judge<'t> {
 
 impl Expectation {
     fn is_met_by(&self, alert: &Alert) -> bool {
-        alert.rule == self.rule && self.differs(alert).is_empty()
+        alert.rule() == self.rule && self.differs(alert).is_empty()
     }
 
     /// In which fields an alert is another than the one that is expected; empty where in none.
     fn differs(&self, alert: &Alert) -> String {
         let mut out = Vec::new();
         for (name, wanted) in &self.fields {
-            match alert.fields.get(name) {
+            match alert.field(name) {
                 None => out.push(format!("{name} is not in the output")),
-                Some(value) if text(value) != *wanted => out.push(format!("{name} is {}", text(value))),
+                Some(value) if text(&value) != *wanted => out.push(format!("{name} is {}", text(&value))),
                 Some(_) => {}
             }
         }
         if let Some(part) = self
             .output
             .as_ref()
-            .filter(|part| !alert.message.contains(part.as_str()))
+            .filter(|part| !alert.message().contains(part.as_str()))
         {
             out.push(format!("the output lacks '{part}'"));
         }

@@ -34,14 +34,14 @@ impl Rewriter {
             let before = || test.expect.iter().filter(|e| e.rule == *rule);
             let names = before().take(1).flat_map(|e| &e.fields).map(|(name, _)| name);
             let fields: Vec<String> = names
-                .filter_map(|name| Some(format!("{name}: {}", quoted(&text(first.fields.get(name)?)))))
+                .filter_map(|name| Some(format!("{name}: {}", quoted(&text(&first.field(name)?)))))
                 .collect();
             // What is wanted is wanted of all alerts: values of one only where there is one.
             if !fields.is_empty() && *count == 1 {
                 lines.push_str(&format!("{pad}    fields: {{{}}}\n", fields.join(", ")));
             }
             let output = before().find_map(|e| e.output.as_deref());
-            if let Some(output) = output.filter(|o| *count == 1 && first.message.contains(o)) {
+            if let Some(output) = output.filter(|o| *count == 1 && first.message().contains(o)) {
                 lines.push_str(&format!("{pad}    output: {}\n", quoted(output)));
             }
             rules.push(((*rule).to_string(), lines));

@@ -28,7 +28,10 @@ impl Dedupe {
     }
 
     pub(super) fn repeats(&mut self, alert: &Alert) -> bool {
-        let key = (alert.rule.clone(), alert.seen.values.clone());
+        let key = (
+            alert.rule().to_owned(),
+            alert.seen().map_or_else(Vec::new, |seen| seen.values.clone()),
+        );
         if let Some(last) = self.shown.get(&key)
             // Events may be written a little out of order.
             && alert.ts.abs_diff(*last) < self.window_ns

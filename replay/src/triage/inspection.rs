@@ -77,10 +77,12 @@ impl Inspection {
     /// A correlation's alert with answers of its own: what covers its last event does not cover it, and suppressions
     /// with a condition, which is about one event, never do.
     pub(crate) fn of_correlation(&self, alert: &Alert) -> Alert {
-        let (suppressed, expired) = self.suppressions.find_named(&alert.rule, alert.ts);
-        let mut out = alert.clone();
-        out.seen.suppressed = suppressed;
-        out.seen.expired = expired.filter(|_| suppressed.is_none());
-        out
+        let (suppressed, expired) = self.suppressions.find_named(alert.rule(), alert.ts);
+        let seen = alert.seen().cloned().unwrap_or_default();
+        alert.with_seen(Seen {
+            suppressed,
+            expired: expired.filter(|_| suppressed.is_none()),
+            ..seen
+        })
     }
 }

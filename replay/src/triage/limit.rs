@@ -29,10 +29,10 @@ impl RateLimit {
     }
 
     pub(super) fn exceeds(&mut self, alert: &Alert) -> bool {
-        if !self.shown.contains_key(&alert.rule) {
-            self.shown.insert(alert.rule.clone(), VecDeque::new());
+        if !self.shown.contains_key(alert.rule()) {
+            self.shown.insert(alert.rule().to_owned(), VecDeque::new());
         }
-        let Some(shown) = self.shown.get_mut(&alert.rule) else {
+        let Some(shown) = self.shown.get_mut(alert.rule()) else {
             return false;
         };
         while shown

@@ -52,7 +52,7 @@ impl Triage {
     }
 
     fn decide(&mut self, alert: &Alert) -> Fate {
-        if let Some(by) = alert.seen.suppressed {
+        if let Some(by) = alert.seen().and_then(|seen| seen.suppressed) {
             return Fate::Suppressed(by);
         }
         if self.dedupe.as_mut().is_some_and(|d| d.repeats(alert)) {

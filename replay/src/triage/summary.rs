@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{Fate, techniques};
+use super::Fate;
 use crate::alert::Alert;
 use crate::rules::Priority;
 
@@ -69,21 +69,29 @@ pub struct Summary {
     pub range: Option<(u64, u64)>,
 }
 
+/// Counts under a name, which is copied the first time only.
+fn count(counts: &mut BTreeMap<String, Counts>, name: &str, fate: Fate) {
+    match counts.get_mut(name) {
+        Some(known) => known.add(fate),
+        None => counts.entry(name.to_owned()).or_default().add(fate),
+    }
+}
+
 impl Summary {
     pub(super) fn count(&mut self, alert: &Alert, fate: Fate) {
         self.total.add(fate);
-        self.rules.entry(alert.rule.clone()).or_default().add(fate);
-        self.priorities.entry(alert.priority).or_default().add(fate);
-        let known = self.containers.len() < MAX_CONTAINERS || self.containers.contains_key(&alert.seen.container);
-        let container = if known { &alert.seen.container } else { "(others)" };
-        self.containers.entry(container.to_owned()).or_default().add(fate);
-        for technique in techniques(&alert.tags) {
-            self.techniques.entry(technique).or_default().add(fate);
+        count(&mut self.rules, alert.rule(), fate);
+        self.priorities.entry(alert.priority()).or_default().add(fate);
+        let container = alert.seen().map_or("", |seen| &seen.container);
+        let known = self.containers.len() < MAX_CONTAINERS || self.containers.contains_key(container);
+        count(&mut self.containers, if known { container } else { "(others)" }, fate);
+        for technique in alert.techniques() {
+            count(&mut self.techniques, technique, fate);
         }
-        if let Some(by) = alert.seen.suppressed {
+        if let Some(by) = alert.seen().and_then(|seen| seen.suppressed) {
             self.suppressions.entry(by).or_default().0 += 1;
         }
-        if let Some(by) = alert.seen.expired {
+        if let Some(by) = alert.seen().and_then(|seen| seen.expired) {
             self.suppressions.entry(by).or_default().1 += 1;
         }
         self.incomplete += u64::from(alert.incomplete.is_some());

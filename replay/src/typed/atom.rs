@@ -23,6 +23,8 @@ pub(crate) enum Extract {
     /// The elements of the second with the first between them.
     Join(Box<Extract>, Box<Extract>),
     List(Vec<Extract>),
+    /// The options among the elements of a list, by an option string; with a letter only that option.
+    GetOpt(Box<Extract>, Box<Extract>, Option<u8>),
     /// The first that is there.
     First(Vec<Extract>),
 }
@@ -41,7 +43,7 @@ impl Extract {
             Extract::Field(f) => f.arity,
             Extract::Apply(Transform::Len, _) => Arity::One,
             Extract::Apply(_, inner) => inner.arity(),
-            Extract::List(_) => Arity::List,
+            Extract::List(_) | Extract::GetOpt(.., None) => Arity::List,
             _ => Arity::One,
         }
     }
@@ -55,7 +57,7 @@ impl Extract {
             Extract::Concat(parts) | Extract::List(parts) | Extract::First(parts) => {
                 parts.iter().for_each(|p| p.fields(each))
             }
-            Extract::Join(a, b) => {
+            Extract::Join(a, b) | Extract::GetOpt(a, b, _) => {
                 a.fields(each);
                 b.fields(each);
             }
@@ -86,6 +88,10 @@ impl Extract {
             Extract::Concat(parts) => format!("concat({})", list(parts)),
             Extract::Join(a, b) => format!("join({},{})", a.text(), b.text()),
             Extract::List(parts) => format!("({})", list(parts)),
+            Extract::GetOpt(args, options, None) => format!("getopt({},{})", args.text(), options.text()),
+            Extract::GetOpt(args, options, Some(letter)) => {
+                format!("getopt({},{})[{}]", args.text(), options.text(), char::from(*letter))
+            }
             Extract::First(parts) => format!("first({})", list(parts)),
         }
     }

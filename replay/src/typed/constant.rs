@@ -13,7 +13,7 @@ use crate::fields::Type;
 
 /// The test of one operator with one constant.
 pub(crate) fn single(ty: Type, op: Operator, value: &[u8]) -> Result<Test, String> {
-    if value.contains(&0) {
+    if value.contains(&0) && ty != Type::Bytes {
         return Err("a constant cannot hold a NUL byte".to_owned());
     }
     Ok(match ty {

@@ -6,6 +6,7 @@ pub(crate) mod clock;
 pub(crate) mod compile;
 mod constant;
 pub(crate) mod formula;
+pub(crate) mod getopt;
 pub(crate) mod glob;
 pub(crate) mod path_prefix;
 pub(crate) mod record;

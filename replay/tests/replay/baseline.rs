@@ -17,7 +17,9 @@ fn departures(rules: &str, case: &Case) -> Vec<String> {
         ..Options::default()
     };
     let mut out = Vec::new();
-    let outcome = Engine::new(&set).replay(case, &options, &mut |a| out.push(format!("{}: {}", a.rule, a.message)));
+    let outcome = Engine::new(&set).replay(case, &options, &mut |a| {
+        out.push(format!("{}: {}", a.rule(), a.message()))
+    });
     assert!(outcome.is_complete());
     out
 }

@@ -61,7 +61,7 @@ fn all(starts: &[(&str, &str, u64)], text: &str) -> Vec<String> {
             ..Options::default()
         };
         let outcome = Engine::new(&set).replay(&case, &options, &mut |a| {
-            out.push(format!("{} {}", a.event, a.message));
+            out.push(format!("{} {}", a.event, a.message()));
         });
         assert_eq!(outcome.alerts, out.len() as u64);
         out

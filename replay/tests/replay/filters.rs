@@ -65,7 +65,26 @@ fn conditions_select_events() {
             "toupper((proc.name, proc.pname)) intersects (X, BASH) and evt.type=execve",
             &["execve bash <NA>", "execve x <NA>"],
         ),
+        (
+            "getopt((\"-n\", \"-c\", proc.name), \"nc:\") intersects (cat, dog) and evt.type=execve",
+            &["execve cat <NA>"],
+        ),
+        (
+            "getopt((\"-n\", \"-c\", proc.name), \"nc:\")[c] = x and evt.type=execve",
+            &["execve x <NA>"],
+        ),
+        ("getopt((proc.name, \"-n\"), \"n\") intersects (n)", &[]),
         ("proc.name regex c.t and evt.type=execve", &["execve cat <NA>"]),
+        ("proc.name regex c{1}at and evt.type=execve", &["execve cat <NA>"]),
+        ("fd.name regex \"{1\"", &[]),
+        ("evt.buffer = \"a\\x00b\"", &[]),
+        (
+            "evt.hostname exists and evt.type=execve and proc.name=x",
+            &["execve x <NA>"],
+        ),
+        // Names that Falco knows and nothing here makes.
+        ("evt.type in (fcntl64, send, page_fault_user)", &[]),
+        ("syscall.type = nothing_at_all", &[]),
         ("proc.exepath iglob /BIN/C* and evt.type=execve", &["execve cat <NA>"]),
         ("evt.num = 0", &[]),
         // What is absent satisfies no comparison, `!=` included, and so satisfies its negation.
@@ -82,6 +101,28 @@ fn conditions_select_events() {
     ];
     for (filter, expected) in cases {
         assert_eq!(matching(filter), *expected, "{filter}");
+    }
+}
+
+#[test]
+fn text_after_a_field_is_text() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let case = attack(dir.path(), 1);
+    let filter = Filter::parse("evt.type=execve and proc.name=cat").expect("a filter");
+    for (format, wanted) in [
+        ("%proc.name[pid=%proc.name]", "cat[pid=cat]"),
+        ("[%proc.name[ %proc.name.", "[cat[ cat."),
+        ("%proc.name.exe %5proc.name|", "cat.exe cat  |"),
+        ("%fd.ip %fd.net %tolower(proc.name))", "<NA> <NA> cat)"),
+    ] {
+        let format = Format::parse(format).expect("a format");
+        let mut reader = BlockReader::new();
+        for block in case.blocks() {
+            let decoded = reader.read(block, filter.needs() | format.needs()).expect("decodes");
+            for row in filter.rows(decoded) {
+                assert_eq!(format.text(decoded.event(row as usize)), wanted);
+            }
+        }
     }
 }
 

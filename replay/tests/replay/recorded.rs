@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ctrace_replay::{Engine, LoadOptions, Matching, Options, RuleFile, RuleSet, load};
+use ctrace_trace::block::Need;
 use ctrace_trace::case::Case;
+use ctrace_trace::catalogue::{self, Field, FieldArg, Value};
 use ctrace_trace::segment::BlockReader;
 
 use ctrace_skip::shared;
@@ -56,7 +58,7 @@ fn replayed(set: &RuleSet, case: &Case, threads: usize) -> Found {
         ..Options::default()
     };
     let outcome = Engine::new(set).replay(case, &options, &mut |alert| {
-        found.entry(alert.rule.clone()).or_default().push(alert.event);
+        found.entry(alert.rule().to_owned()).or_default().push(alert.event);
     });
     assert!(outcome.problems.is_empty(), "{:?}", outcome.problems);
     found
@@ -117,4 +119,82 @@ fn public_rules_find_what_asking_every_event_finds() {
         return;
     };
     agree(&rules(&path).expect("rules load"));
+}
+
+/// Fields with an argument, and one that some event of the samples has.
+const ARGUMENTS: [(&str, &str); 12] = [
+    ("evt.arg", "res"),
+    ("evt.rawarg", "res"),
+    ("proc.aenv", "1"),
+    ("audit.field", "exe"),
+    ("container.mount", "0"),
+    ("container.mount.source", "0"),
+    ("container.mount.dest", "0"),
+    ("container.mount.mode", "0"),
+    ("container.mount.rdwr", "0"),
+    ("container.mount.propagation", "0"),
+    ("container.label", "app"),
+    ("k8s.pod.label", "app"),
+];
+
+/// Fields of sources that the samples do not have.
+const OTHER_SOURCES: [&str; 7] = ["artifact.", "capture.", "docker.", "jevt.", "json.", "ka.", "log."];
+
+/// Fields that no event of the samples has, though they are of one host with Docker: nothing was captured of what was
+/// read and written or imported, images were built there, no capability was added, and there is no Kubernetes.
+const NOWHERE: [&str; 12] = [
+    "container.cap_add",
+    "container.image.digest",
+    "evt.buffer",
+    "evt.origin.file",
+    "evt.origin.line",
+    "evt.origin.offset",
+    "k8s.ns.name",
+    "k8s.pod.full_sandbox_id",
+    "k8s.pod.id",
+    "k8s.pod.name",
+    "k8s.pod.sandbox_id",
+    "k8s.pod.uid",
+];
+
+/// A field that loads and is silently false everywhere would make rules that never fire.
+#[test]
+fn every_field_has_a_value_at_some_event() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples");
+    let attacks = fs::read_dir(root.join("attacks")).expect("samples");
+    let mut cases: Vec<PathBuf> = attacks.map(|e| e.expect("an entry").path().join("case")).collect();
+    cases.retain(|path| path.is_dir());
+    cases.push(root.join("attack/case"));
+    cases.sort();
+    let here = |field: &&Field| OTHER_SOURCES.iter().all(|source| !field.name.starts_with(source));
+    let fields = catalogue::all().filter(here);
+    let mut missing: Vec<(&Field, FieldArg)> = fields.map(|field| (field, argument(field))).collect();
+    let mut reader = BlockReader::new();
+    for path in cases {
+        let case = Case::open(&path).expect("the case opens");
+        for block in case.blocks() {
+            let decoded = reader.read(block, Need::ALL).expect("the block is whole");
+            case.late_facts(1).resolve(decoded);
+            missing.retain(|(field, arg)| decoded.events().all(|e| is_nothing(&field.of(e, arg))));
+        }
+    }
+    let mut missing: Vec<&str> = missing.iter().map(|(field, _)| field.name).collect();
+    missing.sort_unstable();
+    assert_eq!(missing, NOWHERE);
+}
+
+fn argument(field: &Field) -> FieldArg {
+    let known = ARGUMENTS.iter().find(|(name, _)| *name == field.name);
+    known.map_or(FieldArg::None, |(_, text)| match text.parse() {
+        Ok(index) => FieldArg::Index(index),
+        Err(_) => FieldArg::Key((*text).to_owned()),
+    })
+}
+
+fn is_nothing(value: &Value<'_>) -> bool {
+    match value {
+        Value::Absent => true,
+        Value::List(items) => items.is_empty(),
+        _ => false,
+    }
 }

@@ -80,3 +80,24 @@ fn what_has_no_words_is_named() {
         assert_eq!(sql(condition), Err(wanted.to_owned()), "{condition}");
     }
 }
+
+/// One record satisfies the whole condition: numbers of records are what is joined.
+#[test]
+fn conditions_on_single_records_use_a_function_of_our_own() {
+    let rule = "title: r\nlogsource: {product: linux, service: auditd}\ndetection:\n  s: {type: PATH, name|startswith: /etc}\n  \
+                f: {name|contains: tmp}\n  condition: s and not f\n";
+    let file = RuleFile {
+        name: "r.yml",
+        text: rule,
+    };
+    let set = load(&[file], &LoadOptions::default()).expect("loads");
+    let of = |field: &str, pattern: &str| format!("audit_matches(audit_raw, audit_syscall, '{field}', '{pattern}')");
+    let wanted = format!(
+        "source = 'audit' AND (cardinality(array_intersect(array_intersect({}, {}), array_except({}, {}))) > 0)",
+        of("type", "^[pP][aA][tT][hH]$"),
+        of("name", "^/[eE][tT][cC]"),
+        of("", ""),
+        of("name", "[tT][mM][pP]"),
+    );
+    assert_eq!(set.sql(0), Ok(wanted));
+}

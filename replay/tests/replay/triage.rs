@@ -42,9 +42,9 @@ fn judged(fields: &[&str], suppressed: &str, triage: &mut Triage) -> Vec<(Alert,
     out
 }
 
-fn shown(judged: &[(Alert, Fate)]) -> Vec<&str> {
+fn shown(judged: &[(Alert, Fate)]) -> Vec<String> {
     let shown = judged.iter().filter(|j| j.1 == Fate::Shown);
-    shown.map(|j| j.0.message.as_str()).collect()
+    shown.map(|j| j.0.message()).collect()
 }
 
 #[test]
@@ -111,10 +111,10 @@ fn suppressed_alerts_are_marked_and_counted() {
 ";
     let mut triage = Triage::default();
     let found = judged(&[], text, &mut triage);
-    let hidden: Vec<&str> = found
+    let hidden: Vec<String> = found
         .iter()
         .filter(|j| j.1 == Fate::Suppressed(0))
-        .map(|j| j.0.message.as_str())
+        .map(|j| j.0.message())
         .collect();
     assert_eq!(hidden.len(), 6, "{hidden:?}");
     assert_eq!(triage.summary.suppressions[&0], (6, 0));
@@ -260,7 +260,7 @@ fn correlations_are_suppressed_by_name_alone() {
         let engine = Engine::new(&set).inspecting(&inspection);
         engine.replay(&case, &Options::default(), &mut |a| {
             let fate = triage.judge(a);
-            if a.rule == "Many" {
+            if a.rule() == "Many" {
                 out.push(fate);
             }
         });

@@ -331,6 +331,8 @@ pub struct KindColumns {
 pub struct Decoded {
     /// Which columns there are.
     pub(crate) have: Need,
+    /// Name of the host that the events are of; empty where the block belongs to no segment.
+    pub host: String,
     /// How many events there are.
     pub len: usize,
     /// Number of the first event in the recording; events of a block are numbered consecutively.

@@ -30,7 +30,7 @@ pub(super) const FIELDS: &[Field] = &[
         "artifact.kind",
         "artifact_kind",
         Str,
-        "`executable`, `module` or `bpf_program`.",
+        "`executable`, `script` (`#!`), `running` (executed before the recording began), `module` or `bpf_program`.",
         Event(|e, _| of(e, |e| str_arg(e, "kind"))),
     )
     .reading(ARGS)

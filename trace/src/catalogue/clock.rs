@@ -2,22 +2,48 @@
 
 /// UTC as `HH:MM:SS` and nanoseconds; date in front where wanted.
 pub(super) fn clock(ts: u64, date: bool, nanoseconds: bool) -> String {
+    separated(ts, date.then_some(' '), nanoseconds)
+}
+
+/// The same with what stands between date and time.
+fn separated(ts: u64, date: Option<char>, nanoseconds: bool) -> String {
     let (days, seconds) = (ts / 86_400_000_000_000, ts / 1_000_000_000 % 86_400);
-    let mut text = String::new();
-    if date {
+    let mut text = String::with_capacity(32);
+    if let Some(between) = date {
         let (y, m, d) = civil(days);
-        text.push_str(&format!("{y:04}-{m:02}-{d:02} "));
+        push(y, 4, &mut text);
+        text.push('-');
+        push(m, 2, &mut text);
+        text.push('-');
+        push(d, 2, &mut text);
+        text.push(between);
     }
-    text.push_str(&format!(
-        "{:02}:{:02}:{:02}",
-        seconds / 3600,
-        seconds / 60 % 60,
-        seconds % 60
-    ));
+    push(seconds / 3600, 2, &mut text);
+    text.push(':');
+    push(seconds / 60 % 60, 2, &mut text);
+    text.push(':');
+    push(seconds % 60, 2, &mut text);
     if nanoseconds {
-        text.push_str(&format!(".{:09}", ts % 1_000_000_000));
+        text.push('.');
+        push(ts % 1_000_000_000, 9, &mut text);
     }
     text
+}
+
+/// The last digits of a number. Formatting them takes several times as long, and each line has a time.
+fn push(mut number: u64, count: usize, out: &mut String) {
+    let mut digits = [b'0'; 9];
+    let used = digits.len().min(count);
+    for digit in digits.iter_mut().take(used).rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    out.push_str(
+        digits
+            .get(..used)
+            .and_then(|d| std::str::from_utf8(d).ok())
+            .unwrap_or_default(),
+    );
 }
 
 /// The date of a day since 1970-01-01 in the proleptic Gregorian calendar. Eras of 400 years begin on a first of March,
@@ -34,7 +60,9 @@ fn civil(days: u64) -> (u64, u64, u64) {
 }
 
 pub(crate) fn iso8601(ts: u64) -> String {
-    format!("{}Z", clock(ts, true, true).replacen(' ', "T", 1))
+    let mut text = separated(ts, Some('T'), true);
+    text.push('Z');
+    text
 }
 
 #[cfg(test)]

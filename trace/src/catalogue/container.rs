@@ -34,8 +34,15 @@ fn image(c: &Container) -> (&str, &str, &str) {
     let last = name.rfind('/').map_or(0, |at| at + 1);
     match name[last..].find(':') {
         Some(colon) => (&name[..last + colon], &name[last + colon + 1..], digest),
+        // Engines start the image of this tag where the name has none.
+        None if digest.is_empty() && !name.is_empty() && !is_image_id(name) => (name, "latest", ""),
         None => (name, "", digest),
     }
+}
+
+/// Whether an image was named by (the beginning of) its id.
+fn is_image_id(name: &str) -> bool {
+    name.len() >= 12 && name.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 fn digest(c: &Container) -> &str {
@@ -396,3 +403,27 @@ pub(super) const FIELDS: &[Field] = &[
     )
     .no_column(),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_image_names() {
+        for (name, parts) in [
+            ("busybox", ("busybox", "latest", "")),
+            ("registry:5000/shop/web:1.2", ("registry:5000/shop/web", "1.2", "")),
+            ("registry:5000/shop/web", ("registry:5000/shop/web", "latest", "")),
+            ("web@sha256:77af", ("web", "", "sha256:77af")),
+            ("web:1@sha256:77af", ("web", "1", "sha256:77af")),
+            ("1cd4b12e5d2f", ("1cd4b12e5d2f", "", "")),
+            ("", ("", "", "")),
+        ] {
+            let container = Container {
+                image: name.to_owned(),
+                ..Container::default()
+            };
+            assert_eq!(image(&container), parts, "{name}");
+        }
+    }
+}

@@ -99,6 +99,15 @@ pub(super) const FIELDS: &[Field] = &[
     .reading(Need::TS)
     .no_column(),
     field(
+        "evt.outputtime",
+        "evt_outputtime",
+        Str,
+        "The same as `evt.time`: what sysdig prints unless told otherwise.",
+        Event(|e, _| Value::owned(clock(e.ts(), false, true))),
+    )
+    .reading(Need::TS)
+    .no_column(),
+    field(
         "evt.time.s",
         "evt_time_s",
         Str,
@@ -160,6 +169,17 @@ pub(super) const FIELDS: &[Field] = &[
         Event(|e, _| Value::Uint(e.ts() % 1_000_000_000)),
     )
     .reading(Need::TS)
+    .no_column(),
+    field(
+        "evt.hostname",
+        "evt_hostname",
+        Str,
+        "Name of the recorded host.",
+        Event(|e, _| match e.block.host.as_str() {
+            "" => Value::Absent,
+            name => Value::Str(name.as_bytes().into()),
+        }),
+    )
     .no_column(),
     field(
         "evt.source",

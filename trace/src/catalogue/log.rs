@@ -46,17 +46,25 @@ fn member<'a>(e: EventView<'a>, key: &FieldArg) -> Value<'a> {
     let (Some(EventType::LOG), Arg::Str(raw), FieldArg::Key(key)) = (e.kind(), e.arg_named("raw"), key) else {
         return Value::Absent;
     };
-    if !raw.trim_ascii_start().starts_with(b"{") {
+    let Some(json) = document(raw) else {
         return xml_member(raw, key);
-    }
-    let Ok(json) = serde_json::from_slice::<Json>(raw) else {
-        return Value::Absent;
     };
     match find(&json, key) {
         None | Some(Json::Null) => Value::Absent,
         Some(Json::String(text)) => Value::owned(text.as_bytes()),
         Some(other) => Value::owned(other.to_string()),
     }
+}
+
+/// The JSON of a record, which may stand behind a prefix of syslog.
+fn document(raw: &[u8]) -> Option<Json> {
+    let behind = || {
+        let (prefix, json) = raw.split_at_checked(memchr::memmem::find(raw, b"{\"")?)?;
+        // A `<` after the priority begins XML.
+        let is_prefix = memchr::memrchr(b'<', prefix).is_none_or(|at| at == 0);
+        is_prefix.then(|| serde_json::from_slice(json).ok())?
+    };
+    serde_json::from_slice(raw).ok().or_else(behind)
 }
 
 fn find<'j>(json: &'j Json, key: &str) -> Option<&'j Json> {

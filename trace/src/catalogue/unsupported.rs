@@ -1,17 +1,34 @@
 //! Falco's fields that ctrace cannot know, with the reason: a rule that uses one gets an error that says so.
 
 pub(super) const FIELDS: &[(&str, &str)] = &[
-    ("evt.reltime", "depends on other events than this one"),
-    ("evt.reltime.s", "depends on other events than this one"),
-    ("evt.reltime.ns", "depends on other events than this one"),
+    (
+        "evt.reltime",
+        "depends on other events than this one: ctrace read --relative shows such times",
+    ),
+    (
+        "evt.reltime.s",
+        "depends on other events than this one: ctrace read --relative shows such times",
+    ),
+    (
+        "evt.reltime.ns",
+        "depends on other events than this one: ctrace read --relative shows such times",
+    ),
     ("evt.pluginname", "there are no plugins"),
     ("evt.plugininfo", "there are no plugins"),
     ("evt.is_async", "there are no plugins"),
     ("evt.asynctype", "there are no plugins"),
-    ("evt.hostname", "a case has one host: see ctrace info"),
-    ("evt.deltatime", "depends on other events than this one"),
-    ("evt.deltatime.s", "depends on other events than this one"),
-    ("evt.deltatime.ns", "depends on other events than this one"),
+    (
+        "evt.deltatime",
+        "depends on other events than this one: ctrace read --relative shows such times",
+    ),
+    (
+        "evt.deltatime.s",
+        "depends on other events than this one: ctrace read --relative shows such times",
+    ),
+    (
+        "evt.deltatime.ns",
+        "depends on other events than this one: ctrace read --relative shows such times",
+    ),
     ("evt.type.is", "use evt.type = NAME"),
     ("evt.count.error.file", "use evt.failed with evt.category"),
     ("evt.count.error.net", "use evt.failed with evt.category"),

@@ -129,6 +129,8 @@ impl BlockRef {
     }
 
     fn decode_body(&self, decoder: &mut Decoder, need: Need, body: &[u8], out: &mut Decoded) -> Result<(), Problem> {
+        out.host.clear();
+        out.host.push_str(&self.header().about.host.name);
         decoder
             .decode(self.head(), body, self.schema(), need, out)
             .map_err(|e| self.block_problem(&e))

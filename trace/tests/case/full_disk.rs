@@ -38,7 +38,8 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        let done = Command::new("umount").arg(self.path()).status();
+        // Lazily: a child that another test is just starting may still hold a descriptor of a file on it.
+        let done = Command::new("umount").arg("--lazy").arg(self.path()).status();
         assert!(done.is_ok_and(|s| s.success()), "umount {}", self.path().display());
     }
 }

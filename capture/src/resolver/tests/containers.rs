@@ -87,7 +87,12 @@ fn ids_in_a_container_are_not_named_by_the_host() {
     w.cgroup = 500;
     let seen = w.exec(11, "/bin/sh", "sh");
     assert_eq!(seen.image().user, b"root");
-    w.plain(11, "setuid", 0, &[1000]);
+    let user = ctrace_wire::section::Credentials {
+        uid: 1000,
+        euid: 1000,
+        ..Default::default()
+    };
+    w.call(11, "setuid", 0, &[1000]).credentials(&user).go();
     assert_eq!(w.image(11).user, b"", "1000 is `u` on the host only");
 }
 

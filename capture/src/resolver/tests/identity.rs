@@ -2,6 +2,7 @@
 
 use super::world::World;
 use ctrace_trace::process::ProcessImage;
+use ctrace_wire::section::Credentials;
 
 const CAPS: u64 = 0xff;
 
@@ -9,38 +10,39 @@ fn ids(i: &ProcessImage) -> (u32, u32, u64, u64) {
     (i.uid, i.euid, i.cap_permitted, i.cap_effective)
 }
 
+/// Credentials as the kernel tells them.
+fn told(uid: u32, euid: u32, permitted: u64, effective: u64) -> Credentials {
+    Credentials {
+        uid,
+        euid,
+        cap_permitted: permitted,
+        cap_effective: effective,
+        user_ns: u32::MAX,
+        ..Credentials::default()
+    }
+}
+
 #[test]
-fn ids_follow_the_rules_of_the_kernel() {
-    for (calls, want) in [
-        (vec![("setuid", vec![1000])], (1000, 1000, 0, 0)),
-        (vec![("setresuid", vec![-1, 1000, -1])], (0, 1000, CAPS, 0)),
-        (
-            vec![("setresuid", vec![-1, 1000, -1]), ("setresuid", vec![-1, 0, -1])],
-            (0, 0, CAPS, CAPS),
-        ),
-        (vec![("setresuid", vec![1000, 1000, 1000])], (1000, 1000, 0, 0)),
-        (vec![("setreuid", vec![-1, 1000])], (0, 1000, CAPS, 0)),
-        (vec![("setreuid", vec![1000, 1000])], (1000, 1000, 0, 0)),
-        (
-            vec![("prctl", vec![8, 1]), ("setuid", vec![1000])],
-            (1000, 1000, CAPS, 0),
-        ),
-        // Without the capability only the effective id changes.
-        (
-            vec![("setresuid", vec![1000, 1000, 0]), ("setuid", vec![0])],
-            (1000, 0, CAPS, CAPS),
-        ),
-        (vec![("setgid", vec![5])], (0, 0, CAPS, CAPS)),
+fn ids_are_what_the_kernel_says_after_the_call() {
+    for name in [
+        "setuid",
+        "setresuid",
+        "setreuid",
+        "setgid",
+        "setfsuid",
+        "capset",
+        "unshare",
+        "setns",
     ] {
         let mut w = World::new();
         w.fork(10, 11);
         let before = w.image(11);
-        for (name, args) in &calls {
-            w.plain(11, name, 0, args);
-        }
-        let image = w.image(11);
-        assert_eq!(ids(&image), want, "{calls:?}");
-        assert_ne!(image.id, before.id);
+        // The arguments say something else: in a user namespace they name other ids.
+        let call = w.call(11, name, 0, &[7, 7, 7]);
+        let seen = call.credentials(&told(1000, 1001, 3, 1)).go();
+        assert_eq!(ids(seen.image()), (1000, 1001, 3, 1), "{name}");
+        assert_ne!(seen.image().id, before.id);
+        assert_eq!(ids(&w.image(11)), (1000, 1001, 3, 1));
         assert_eq!(ids(&w.image(10)), (0, 0, CAPS, CAPS));
     }
 }
@@ -49,14 +51,17 @@ fn ids_follow_the_rules_of_the_kernel() {
 fn a_call_that_failed_or_changed_nothing_makes_no_image() {
     let mut w = World::new();
     let before = w.image(10).id;
-    for (name, ret, args) in [
-        ("setuid", -1, vec![1000]),
-        ("setuid", 0, vec![0]),
-        ("setresgid", 0, vec![-1, -1, -1]),
-        ("setsid", -1, vec![]),
-        ("setpgid", -3, vec![0, 0]),
+    for (name, ret, args, uid) in [
+        ("setuid", -1, vec![1000], 1000),
+        ("setuid", 0, vec![0], 0),
+        ("setresgid", 0, vec![-1, -1, -1], 0),
+        // Its result is the id before.
+        ("setfsuid", 0, vec![1000], 0),
+        ("setsid", -1, vec![], 0),
+        ("setpgid", -3, vec![0, 0], 0),
     ] {
-        w.plain(10, name, ret, &args);
+        let call = w.call(10, name, ret, &args);
+        call.credentials(&told(uid, uid, CAPS, CAPS)).go();
         assert_eq!(w.image(10).id, before, "{name} {args:?}");
     }
 }
@@ -64,11 +69,87 @@ fn a_call_that_failed_or_changed_nothing_makes_no_image() {
 #[test]
 fn names_change_with_the_ids() {
     let mut w = World::new();
-    let seen = w.plain(10, "setuid", 0, &[1000]);
+    let seen = w
+        .call(10, "setuid", 0, &[1000])
+        .credentials(&told(1000, 1000, 0, 0))
+        .go();
     assert_eq!((&seen.image().user[..], seen.arg("uid")), (&b"u"[..], "1000"));
-    w.plain(10, "setgid", 0, &[7]);
+    let of_group = Credentials {
+        egid: 7,
+        ..told(1000, 1000, 0, 0)
+    };
+    w.call(10, "setgid", 0, &[7]).credentials(&of_group).go();
     assert_eq!(w.image(10).egid, 7);
     assert_eq!(w.image(10).group, b"", "a group that the host has no name for");
+}
+
+#[test]
+fn a_thread_has_ids_of_its_own_until_all_have_the_same() {
+    let mut w = World::new();
+    w.thread(10, 10, 12);
+    w.thread(10, 10, 13);
+    let uid = |w: &mut World, tid| w.call(10, "getppid", 1, &[]).by(tid).go().image().uid;
+    let user = told(1000, 1000, 0, 0);
+    w.call(10, "setresuid", 0, &[]).by(12).credentials(&user).go();
+    assert_eq!([10, 12, 13].map(|tid| uid(&mut w, tid)), [0, 1000, 0]);
+    // A thread begins as the one that made it, and so does a process.
+    w.thread(10, 12, 14);
+    assert_eq!(uid(&mut w, 14), 1000);
+    let fork = w.fork_record_by(10, 12, 20);
+    w.feed(&fork);
+    assert_eq!(w.image(20).uid, 1000);
+    assert_eq!(w.image(10).uid, 0);
+    // What is the process's changes for all, and leaves ids alone.
+    w.call(10, "chdir", 0, &[1]).text(0, "/tmp").go();
+    assert_eq!(w.call(10, "getppid", 1, &[]).by(12).go().image().cwd, b"/tmp");
+    assert_eq!([10, 12, 13, 14].map(|tid| uid(&mut w, tid)), [0, 1000, 0, 1000]);
+    // The rest follows, as the C library has them do.
+    for tid in [13, 10] {
+        w.call(10, "setresuid", 0, &[]).by(tid).credentials(&user).go();
+    }
+    assert_eq!(w.image(10).uid, 1000);
+    let images = [10, 12, 13, 14].map(|tid| w.call(10, "getppid", 1, &[]).by(tid).go().image().id);
+    assert_eq!(images, [images[0]; 4], "one image for all");
+}
+
+#[test]
+fn a_thread_takes_back_what_it_gave_up_and_ends() {
+    let mut w = World::new();
+    w.thread(10, 10, 12);
+    let uid = |w: &mut World, tid| w.call(10, "getppid", 1, &[]).by(tid).go().image().uid;
+    for (euid, leader) in [(1000, 0), (0, 0)] {
+        w.call(10, "setresuid", 0, &[])
+            .by(12)
+            .credentials(&told(euid, euid, CAPS, CAPS))
+            .go();
+        assert_eq!((uid(&mut w, 12), uid(&mut w, 10)), (euid, leader));
+    }
+    w.call(10, "setresuid", 0, &[])
+        .by(12)
+        .credentials(&told(1000, 1000, 0, 0))
+        .go();
+    w.exit_thread(10, 12, 0, 1, 0);
+    // Its id may be another thread's now; the one that is left speaks for the process.
+    w.thread(10, 10, 12);
+    assert_eq!(uid(&mut w, 12), 0);
+    w.exit_thread(10, 12, 0, 1, 0);
+    w.call(10, "setuid", 0, &[]).credentials(&told(5, 5, 0, 0)).go();
+    assert_eq!(w.image(10).uid, 5);
+}
+
+#[test]
+fn more_threads_than_are_remembered_share_what_one_set_last() {
+    let mut w = World::new();
+    (0..300).for_each(|at| w.thread(10, 10, 1000 + at));
+    for at in 0..300 {
+        let call = w.call(10, "setresuid", 0, &[]).by(1000 + at);
+        call.credentials(&told(1000, 1000, 0, 0)).go();
+    }
+    w.call(10, "setresuid", 0, &[])
+        .credentials(&told(1000, 1000, 0, 0))
+        .go();
+    let uid = |w: &mut World, tid| w.call(10, "getppid", 1, &[]).by(tid).go().image().uid;
+    assert_eq!([10, 1000, 1299].map(|tid| uid(&mut w, tid)), [1000; 3]);
 }
 
 #[test]
@@ -103,18 +184,4 @@ fn sessions_and_groups() {
     w.fork(11, 13);
     w.plain(13, "setsid", 13, &[]);
     assert_eq!((w.image(13).sid, w.image(13).pgid), (13, 13));
-}
-
-#[test]
-fn capabilities_follow_capset_where_its_data_is_captured() {
-    let mut w = World::new();
-    let sets: Vec<u8> = [1u32, 3, 0, 4, 5, 6].iter().flat_map(|w| w.to_ne_bytes()).collect();
-    w.call(10, "capset", 0, &[1, 2])
-        .part(ctrace_wire::section::STRUCT, 1, &sets)
-        .go();
-    let image = w.image(10);
-    assert_eq!(
-        (image.cap_effective, image.cap_permitted, image.cap_inheritable),
-        (4 << 32 | 1, 5 << 32 | 3, 6 << 32)
-    );
 }

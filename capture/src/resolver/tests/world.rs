@@ -141,7 +141,12 @@ impl World {
     }
 
     pub(super) fn fork_record(&mut self, parent: u32, child: u32) -> Vec<u8> {
-        let header = self.header(parent, parent);
+        self.fork_record_by(parent, parent, child)
+    }
+
+    /// The same by another thread than the first.
+    pub(super) fn fork_record_by(&mut self, parent: u32, tid: u32, child: u32) -> Vec<u8> {
+        let header = self.header(parent, tid);
         bytes(
             record::KIND_FORK,
             &Fork {
@@ -393,6 +398,11 @@ impl CallBuilder<'_> {
 
     pub(super) fn socket(self, socket: &section::Socket) -> Self {
         self.part(section::SOCKET, 0, raw(socket))
+    }
+
+    /// Who the calling thread is when the call returns.
+    pub(super) fn credentials(self, credentials: &section::Credentials) -> Self {
+        self.part(section::CREDENTIALS, 0, raw(credentials))
     }
 
     pub(super) fn record(self) -> Vec<u8> {

@@ -240,6 +240,9 @@ def open(
 
         ctrace.open("case")
         ctrace.open(["monday", "tuesday", "tables"])
+        ctrace.open("s3://bucket/tables")
+
+    A store is found by the usual variables of the environment (``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID``, …).
 
     ``memory`` bounds the bytes of sorts, joins and groups; what needs more goes to temporary files. ``threads`` is one
     per CPU unless given. ``resolve="event"`` uses what was known when an event was recorded, not what the case learned

@@ -3,37 +3,39 @@
 //! Requests are made when a record comes, long before its event leaves the waiting room: a short-lived process is still
 //! there then. Answers are told at the time at which they come, with the process as it was in the event.
 
+mod executed;
+mod loaded;
+mod past;
+mod scripts;
+
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use ctrace_trace::artifact::{Artifact, ArtifactKind};
-use ctrace_trace::event::Event;
 use ctrace_trace::process::ProcessImage;
-use ctrace_wire::record::{Exec, FLAG_COMPAT, FLAG_UNSEEN, Header, KIND_EXEC, KIND_SYSCALL, Syscall};
-use ctrace_wire::section::{self, FILE_DELETED, FILE_OVERLAY, FILE_PSEUDO, FILE_UNHASHED, FILE_UPPER};
+use ctrace_wire::record::{FLAG_UNSEEN, Header, KIND_EXEC, KIND_SYSCALL, Syscall};
 use hashbrown::{HashMap, HashSet};
 
 use super::messages::{Message, Queue};
-use crate::artifact::{Answer, Config, Executed, Hasher, Identity, Place, Request};
+use crate::artifact::{Answer, Config, Hasher, Identity, Request, Ticks};
 use crate::host::Clock;
-use crate::resolver::file_identity;
-use crate::syscall::{Record, View};
+use crate::syscall::Record;
+
+use scripts::Scripts;
 
 /// Files whose digests are remembered.
 const MAX_KNOWN: usize = 65_536;
 /// What is still to be read when a recording ends is read no longer than this.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// `FUSE_SUPER_MAGIC` (linux/magic.h).
-const FUSE: u32 = 0x6573_5546;
-/// `BPF_PROG_LOAD` of bpf(2).
-const PROG_LOAD: u64 = 5;
 const BPF: i32 = libc::SYS_bpf as i32;
 const INIT_MODULE: i32 = libc::SYS_init_module as i32;
 const FINIT_MODULE: i32 = libc::SYS_finit_module as i32;
-/// Errors have numbers below this.
-const MAX_ERRNO: i64 = 4096;
+/// What an interpreter opens its script with.
+const OPENS: [i32; 3] = [libc::SYS_open as i32, libc::SYS_openat as i32, libc::SYS_openat2 as i32];
+/// Why nothing is known of a script.
+const UNOPENED: &str = "its interpreter was not seen to open it";
 
 /// The process that an artifact is told with; known once its event was written, and only if it was.
 pub(super) type Actor = Arc<OnceLock<Arc<ProcessImage>>>;
@@ -55,6 +57,10 @@ pub(super) struct Artifacts {
     awaited: HashMap<Moment, Actor>,
     /// Modules among them: the event tells which file.
     modules: HashMap<Moment, Actor>,
+    scripts: Scripts,
+    ticks: Ticks,
+    /// Files that ran before, for each segment anew.
+    past: Vec<(Artifact, Actor)>,
     /// What was found, for the queue.
     found: VecDeque<(Artifact, Actor)>,
     numbers: u64,
@@ -100,7 +106,9 @@ impl Artifacts {
         };
         match header.kind {
             KIND_EXEC => true,
-            KIND_SYSCALL => number().is_some_and(|nr| [BPF, FINIT_MODULE, INIT_MODULE].contains(&nr)),
+            KIND_SYSCALL => number().is_some_and(|nr| {
+                [BPF, FINIT_MODULE, INIT_MODULE].contains(&nr) || !self.scripts.is_empty() && OPENS.contains(&nr)
+            }),
             _ => false,
         }
     }
@@ -109,60 +117,16 @@ impl Artifacts {
     pub(super) fn seen(&mut self, record: &Record<'_>, clock: &Clock) {
         match record {
             Record::Exec(view) => self.exec(view, clock),
+            Record::Syscall(view) if OPENS.contains(&view.fixed.nr) => self.opened(view, clock),
             Record::Syscall(view) => self.syscall(&view.fixed),
             _ => {}
         }
     }
 
-    fn exec(&mut self, view: &View<'_, Exec>, clock: &Clock) {
-        let Some(file) = view.section(section::FILE).and_then(|s| s.file()) else {
-            return;
-        };
-        let identity = file_identity(&file);
-        let header = &view.fixed.header;
-        if let Some(known) = self.known.get_mut(&identity).filter(|known| known.is_final) {
-            if known.told != self.segment {
-                known.told = self.segment;
-                let artifact = known.artifact.clone();
-                let actor = self.expect(header);
-                self.found.push_back((artifact, actor));
-            }
-            return;
-        }
-        if self.flying.contains(&identity) {
-            return;
-        }
-        let mut path = Vec::new();
-        let is_memfd = file.flags & FILE_PSEUDO != 0;
-        if let Some(section) = view.section(section::FILE_PATH) {
-            section.path_into(is_memfd, &mut path);
-        }
-        let known = |id: u32| if id == u32::MAX { 0 } else { id };
-        let executed = Executed {
-            place: Place {
-                pid: header.tgid,
-                ppid: known(view.fixed.ppid),
-                mnt_ns: known(view.fixed.mnt_ns),
-            },
-            identity,
-            path,
-            exec_ns: clock.utc(header.ts),
-            is_memfd,
-            is_overlay: file.flags & FILE_OVERLAY != 0,
-            collect: self.collects && file.flags & (FILE_UPPER | FILE_PSEUDO | FILE_DELETED | FILE_UNHASHED) != 0,
-        };
-        let actor = self.expect(header);
-        if file.fs_magic == FUSE {
-            let reason = "on a file system that a program makes, which could keep the recorder waiting";
-            return self.unread(Some(identity), about(&executed), reason, actor);
-        }
-        self.ask_for(executed, actor);
-    }
-
-    fn ask_for(&mut self, executed: Executed, actor: Actor) {
-        let (identity, about) = (executed.identity, about(&executed));
-        if self.ask(Request::Executed(executed), Some(identity), about, actor) {
-            self.flying.insert(identity);
+    /// Looks at the clock that stamps files: before the records that come next.
+    pub(super) fn tick(&mut self) {
+        if self.hasher.is_some() {
+            self.ticks.read();
         }
     }
 
@@ -185,42 +149,6 @@ impl Artifacts {
         self.learn(identity, Artifact { reason, ..about }, false, actor);
     }
 
-    fn syscall(&mut self, call: &Syscall) {
-        let header = &call.header;
-        if header.flags & FLAG_COMPAT != 0 || ![BPF, FINIT_MODULE, INIT_MODULE].contains(&call.nr) {
-            return;
-        }
-        let failed = (-MAX_ERRNO..0).contains(&call.ret);
-        match call.nr {
-            BPF if !failed && call.args[0] == PROG_LOAD && self.collects => {
-                let actor = self.expect(header);
-                let about = Artifact {
-                    kind: ArtifactKind::BpfProgram,
-                    ..Artifact::default()
-                };
-                self.ask(Request::Programs { until_ns: header.ts }, None, about, actor);
-            }
-            FINIT_MODULE => {
-                if let (Some(hasher), Ok(fd)) = (&self.hasher, i32::try_from(call.args[0])) {
-                    let _ = hasher.ask(0, Request::Hold { pid: header.tgid, fd });
-                }
-                let actor = self.expect(header);
-                self.modules.insert(moment(header), actor);
-            }
-            INIT_MODULE => {
-                let actor = self.expect(header);
-                let artifact = Artifact {
-                    kind: ArtifactKind::Module,
-                    size: Some(call.args[1]),
-                    reason: "loaded from the memory of the process: its file is not known".to_owned(),
-                    ..Artifact::default()
-                };
-                self.found.push_back((artifact, actor));
-            }
-            _ => {}
-        }
-    }
-
     /// The actor of a record, who will be known when its event is written.
     fn expect(&mut self, header: &Header) -> Actor {
         self.awaited.entry(moment(header)).or_default().clone()
@@ -231,35 +159,6 @@ impl Artifacts {
         !self.awaited.is_empty() && self.awaited.contains_key(&moment(header))
     }
 
-    /// The event of a record that is awaited; nothing is told of what is not in the scope.
-    pub(super) fn told(&mut self, header: &Header, event: &Event<'_>) {
-        let Some(image) = event.image else { return };
-        if let Some(actor) = self.awaited.get(&moment(header)) {
-            let _ = actor.set(image.clone());
-        }
-        let (Some(actor), Some(file)) = (self.modules.remove(&moment(header)), event.fd) else {
-            return;
-        };
-        let request = Request::Module {
-            place: Place {
-                pid: image.pid,
-                ppid: image.ppid,
-                mnt_ns: image.namespaces.mnt,
-            },
-            path: file.name.clone(),
-            dev: file.dev,
-            ino: file.ino,
-        };
-        let about = Artifact {
-            kind: ArtifactKind::Module,
-            path: file.name.clone(),
-            dev: file.dev,
-            ino: file.ino,
-            ..Artifact::default()
-        };
-        self.ask(request, None, about, actor);
-    }
-
     /// Nothing more comes of a record.
     pub(super) fn passed(&mut self, header: &Header) {
         self.awaited.remove(&moment(header));
@@ -268,7 +167,13 @@ impl Artifacts {
 
     /// Puts what was found into the queue, as of now.
     pub(super) fn answer(&mut self, now: u64, segment: u32, queue: &mut Queue) {
-        self.segment = segment;
+        if segment != self.segment {
+            self.segment = segment;
+            self.found.extend(self.past.iter().cloned());
+        }
+        for script in self.scripts.unopened(false) {
+            self.unopened(script, UNOPENED);
+        }
         while let Some(answer) = self.hasher.as_ref().and_then(Hasher::answer) {
             let Answer {
                 request,
@@ -286,8 +191,10 @@ impl Artifacts {
             if let Some(identity) = identity {
                 self.flying.remove(&identity);
             }
-            if let Some(artifact) = artifact {
-                self.learn(identity, artifact, is_final, actor);
+            match artifact {
+                Some(artifact) if artifact.kind == ArtifactKind::Running => self.remember(artifact, is_final, actor),
+                Some(artifact) => self.learn(identity, artifact, is_final, actor),
+                None => {}
             }
         }
         for (artifact, actor) in self.found.drain(..) {
@@ -318,13 +225,18 @@ impl Artifacts {
 
     /// Whether everything that was asked for has been answered, or need not be waited for.
     pub(super) fn is_done(&self, since: Instant) -> bool {
-        self.asked.is_empty() || since.elapsed() >= PATIENCE
+        let is_past = |asked: &Asked| asked.about.kind == ArtifactKind::Running;
+        self.asked.values().all(is_past) || since.elapsed() >= PATIENCE
     }
 
     /// Ends reading; what was not read by then is told as that.
     pub(super) fn end(&mut self) {
         if let Some(hasher) = self.hasher.take() {
             hasher.end();
+        }
+        self.forget_past();
+        for script in self.scripts.unopened(true) {
+            self.unopened(script, UNOPENED);
         }
         let mut left: Vec<(u64, Asked)> = self.asked.drain().collect();
         left.sort_by_key(|(number, _)| *number);
@@ -336,18 +248,6 @@ impl Artifacts {
                 asked.actor,
             );
         }
-    }
-}
-
-/// What is known of a file that is executed.
-fn about(executed: &Executed) -> Artifact {
-    Artifact {
-        path: executed.path.clone(),
-        dev: executed.identity.dev,
-        ino: executed.identity.ino,
-        ctime: executed.identity.ctime,
-        mtime: executed.identity.mtime,
-        ..Artifact::default()
     }
 }
 
