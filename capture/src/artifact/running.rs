@@ -46,7 +46,7 @@ pub(super) fn read(all: Vec<Past>, reader: &mut Reader, collects: bool, limit: u
         let job = match job(&past, collects, limit) {
             Ok(job) => job,
             Err((artifact, reason)) => {
-                let known = artifact.unwrap_or(about);
+                let known = artifact.map_or(about, |known| *known);
                 let artifact = Artifact { reason, ..known };
                 reader.tell(past.request, Some(artifact), false);
                 continue;
@@ -57,7 +57,7 @@ pub(super) fn read(all: Vec<Past>, reader: &mut Reader, collects: bool, limit: u
 }
 
 /// What is to be read of a process; or what is known of it, and why it is not read.
-fn job(past: &Past, collects: bool, limit: u64) -> Result<Job, (Option<Artifact>, String)> {
+fn job(past: &Past, collects: bool, limit: u64) -> Result<Job, (Option<Box<Artifact>>, String)> {
     let ended = || (None, "the process had ended".to_owned());
     let link = format!("/proc/{}/exe", past.pid);
     // Naming a file asks no file system, opening it would.
@@ -72,10 +72,13 @@ fn job(past: &Past, collects: bool, limit: u64) -> Result<Job, (Option<Artifact>
     };
     if is_fuse(&named) {
         let reason = "on a file system that a program makes, which could keep the recorder waiting";
-        return Err((Some(artifact), reason.to_owned()));
+        return Err((Some(Box::new(artifact)), reason.to_owned()));
     }
     if size > limit {
-        return Err((Some(artifact), format!("larger than the limit of {limit} bytes")));
+        return Err((
+            Some(Box::new(artifact)),
+            format!("larger than the limit of {limit} bytes"),
+        ));
     }
     let collect = collects && (past.is_memfd || past.is_deleted || is_upper(past.pid, &past.path, identity.ino));
     let executed = Executed {
@@ -92,7 +95,9 @@ fn job(past: &Past, collects: bool, limit: u64) -> Result<Job, (Option<Artifact>
         is_overlay: false,
         collect,
     };
-    let opened = executed.open().map_err(|reason| (Some(artifact.clone()), reason))?;
+    let opened = executed
+        .open()
+        .map_err(|reason| (Some(Box::new(artifact.clone())), reason))?;
     Ok(Job {
         request: past.request,
         artifact,

@@ -18,7 +18,7 @@ const MAX_BYTES: usize = 128 << 10;
 /// What a reader sends.
 pub(super) enum Message {
     /// What was told before the first event. Comes once, before everything else.
-    Opening(Opening),
+    Opening(Box<Opening>),
     Batch(Batch),
     /// The last one: what became of the files.
     End(Result<Vec<FileReport>, ImportError>),
@@ -179,7 +179,7 @@ impl Sender {
         if !self.has_opened {
             self.has_opened = true;
             let opening = std::mem::take(&mut self.opening);
-            self.send(Message::Opening(opening))?;
+            self.send(Message::Opening(Box::new(opening)))?;
         }
         let batch = std::mem::take(&mut self.batch);
         self.send(Message::Batch(batch))

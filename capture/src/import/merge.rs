@@ -113,7 +113,7 @@ impl<'a> Merging<'a> {
         begun.sort_by_key(|(at, _)| *at);
         for (at, channel) in begun {
             if let Ok(Message::Opening(opening)) = channel.recv() {
-                output.open_with(opening);
+                output.open_with(*opening);
             }
             let lane = Lane {
                 channel,
@@ -188,7 +188,7 @@ impl<'a> Merging<'a> {
 
 /// Reads a set on a thread of its own.
 fn read_apart(options: &ImportOptions, set: Set, read: Arc<AtomicU64>, sender: Sender) {
-    let mut sink = Sink::new(options, Way::Merge(sender), read);
+    let mut sink = Sink::new(options, Way::Merge(Box::new(sender)), read);
     let done = set.read(&mut sink);
     let (files, way) = sink.finish();
     if let Way::Merge(sender) = way {

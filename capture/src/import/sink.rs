@@ -41,7 +41,7 @@ struct Timeless {
 /// Where events go: into the case, or to the thread that merges them with those of other files.
 pub(super) enum Way<'a> {
     Case(Box<Output<'a>>),
-    Merge(Sender),
+    Merge(Box<Sender>),
 }
 
 /// Takes what an importer reads.
