@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use ctrace_query::output::{self as results, Format};
 use ctrace_query::{Options, QueryError, Session};
+use ctrace_trace::escape;
 use serde_json::{Map, Value};
 
 use crate::query::{coded, open};

@@ -1,6 +1,7 @@
 //! The public rule set and Falco's own test rules: what Falco loads must load, what it refuses must be refused.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use ctrace_replay::{Filter, LoadOptions, RuleFile, Verdict, check, load};
 use ctrace_skip::shared;
@@ -154,4 +155,31 @@ fn public_sigma_rules_load_or_say_what_they_need() {
     let set = load(&files, &LoadOptions::default()).expect("loads");
     assert_eq!(set.rules().len(), loaded);
     assert_eq!(set.warnings().len(), files.len() - loaded);
+}
+
+/// More than a hundred rules are ready in 50 ms on a quiet machine (bench `load`); here the best of some tries may take
+/// twenty times as long, so that only work of another order fails.
+#[test]
+fn a_hundred_rules_load_at_once() {
+    let name = "a_hundred_rules_load_at_once";
+    let mut paths = Vec::new();
+    yaml_files(Path::new("../samples/rules/falco"), &mut paths);
+    yaml_files(Path::new("../samples/rules/sigma"), &mut paths);
+    paths.extend(shared(name, "data/falco/falco_rules.yaml"));
+    if let Some(folder) = shared(name, "data/sigma") {
+        yaml_files(&folder, &mut paths);
+    }
+    let texts: Vec<(String, String)> = paths
+        .iter()
+        .map(|p| (p.display().to_string(), std::fs::read_to_string(p).expect("a file")))
+        .collect();
+    let files: Vec<RuleFile<'_>> = texts.iter().map(|(name, text)| RuleFile { name, text }).collect();
+    let mut best = Duration::MAX;
+    for _ in 0..5 {
+        let begun = Instant::now();
+        let report = check(&files, &LoadOptions::default());
+        best = best.min(begun.elapsed());
+        assert!(report.rules.len() >= 55, "{}", report.rules.len());
+    }
+    assert!(best < Duration::from_secs(1), "{best:?}");
 }

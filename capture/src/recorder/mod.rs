@@ -15,7 +15,6 @@ mod messages;
 mod order;
 mod output;
 mod scope;
-mod scripts;
 mod share;
 mod shed;
 mod sources;

@@ -291,6 +291,51 @@ fn there_is_one_daemon_and_auto_listens_beside_it_as_root() {
     }
 }
 
+/// What the kernel throws away because nobody reads is in the case, and what comes afterwards is recorded again.
+#[test]
+fn what_a_stopped_recorder_misses_is_a_gap_as_root() {
+    let test = "what_a_stopped_recorder_misses_is_a_gap_as_root";
+    let Some(auid) = variable(test, "CTRACE_TEST_AUID") else {
+        return;
+    };
+    let dir = folder();
+    let (file, case) = (dir.path().join("test.rules"), dir.path().join("case"));
+    let rule = format!("-a always,exit -F arch=b64 -S getppid -F auid={auid} -k test-overrun\n");
+    fs::write(&file, rule).expect("room");
+    let args = [&AUDIT[..], &["--audit-mode", "multicast", "--audit-rules", text(&file)]].concat();
+    let running = recording(&case, &args);
+    let signal = |signal| {
+        let pid = i32::try_from(running.pid()).expect("a pid");
+        // SAFETY: the pid is that of a child that was not waited for.
+        assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+    };
+    signal(libc::SIGSTOP);
+    // Three records each, of which the socket holds some thirty thousand.
+    let mut command = Command::new("perl");
+    let uid = auid.clone();
+    command.args(["-e", "getppid for 1..40_000"]);
+    // SAFETY: between fork and exec only a file is written; the string was made before.
+    unsafe { command.pre_exec(move || fs::write("/proc/self/loginuid", &uid)) };
+    assert!(command.status().expect("perl runs").success());
+    signal(libc::SIGCONT);
+    thread::sleep(Duration::from_secs(2));
+    let after = opened_by(&auid, Path::new("/dev/null"));
+    thread::sleep(Duration::from_millis(500));
+    running.signal(libc::SIGINT).expect(0).saying("audit: ");
+    closed(&case);
+    let rows = rows(&case);
+    let gaps = rows
+        .iter()
+        .filter(|row| row.kind == "gap" && row.arg("source") == "audit");
+    let number = |row: &Row, name: &str| row.arg(name).parse::<u64>().expect("a number");
+    let lost: u64 = gaps.clone().map(|gap| number(gap, "count")).sum();
+    assert!(lost > 1000, "{lost} records");
+    assert!(gaps.clone().all(|gap| number(gap, "from") < number(gap, "to")));
+    assert!(rows.iter().any(|row| asked_for(row, "test-overrun", row.pid)));
+    let again = rows.iter().filter(|row| asked_for(row, "ctrace-lab", after));
+    assert!(again.count() >= 1, "what came afterwards");
+}
+
 #[test]
 fn wrong_rules_are_exit_code_2() {
     let dir = folder();

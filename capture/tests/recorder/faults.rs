@@ -162,7 +162,7 @@ fn copies_leave_the_recording_its_room_as_root() {
     let (small, large) = (program("small", 1 << 20), program("large", 20 << 20));
     let scope = format!("pid={}", std::process::id());
     let running = recording(&case, &["--sources", "syscalls", "--scope", &scope, "--collect"]);
-    let nameless = "exec 3<$0; rm $0; /proc/self/fd/3 2";
+    let nameless = "exec 3<$0; rm $0; /proc/self/fd/3 4";
     output("sh", &["-c", nameless, &small]);
     output("sh", &["-c", nameless, &large]);
     running.signal(libc::SIGINT).expect(0);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::artifacts::{artifacts, of, sha256sum};
 use crate::case::{Row, closed, open};
 use crate::docker::{IMAGE, engine};
-use crate::run::{folder, recording};
+use crate::run::{PATIENCE, folder, recording};
 use ctrace_skip::is_root;
 
 /// A process that is ended when dropped.
@@ -46,7 +46,7 @@ fn past(case: &Path, wanted: &[&str]) -> Vec<Row> {
         if wanted.iter().all(is_there) {
             return found;
         }
-        assert!(begun.elapsed() < Duration::from_secs(120), "{wanted:?} of {found:?}");
+        assert!(begun.elapsed() < PATIENCE, "{wanted:?} of {found:?}");
         thread::sleep(Duration::from_millis(200));
     }
 }
@@ -105,7 +105,7 @@ fn files_that_ran_before_have_digests_as_root() {
     // Each segment tells of them: older ones may be deleted.
     let begun = Instant::now();
     while open(&case).segments().len() < 3 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "no new segment");
+        assert!(begun.elapsed() < PATIENCE, "no new segment");
         thread::sleep(Duration::from_millis(100));
     }
     running.signal(libc::SIGINT).expect(0);
@@ -132,10 +132,7 @@ fn what_a_container_ran_before_is_collected_as_root_docker() {
     ]);
     let begun = Instant::now();
     while !engine.docker(&["top", "old"]).contains("/busybox") {
-        assert!(
-            begun.elapsed() < Duration::from_secs(60),
-            "the container does not come so far"
-        );
+        assert!(begun.elapsed() < PATIENCE, "the container does not come so far");
         thread::sleep(Duration::from_millis(50));
     }
     let case = dir.path().join("case");

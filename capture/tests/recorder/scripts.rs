@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::artifacts::{artifacts, of, sha256sum};
-use crate::case::{Row, closed};
+use crate::case::{Row, closed, until_written};
 use crate::docker::{IMAGE, engine};
 use crate::run::{folder, output, record, recording};
 use ctrace_skip::is_root;
@@ -153,7 +153,9 @@ fn scripts_are_collected_as_root_docker() {
     output("sh", &["-c", "exec 3<$0; rm $0; /proc/self/fd/3", &nameless]);
     let inside = "printf '#!/bin/sh\ntrue # evil\n' >/evil; chmod +x /evil; sleep 2; /evil; cat /evil";
     let evil = engine.docker(&["run", "--rm", "--pull", "never", IMAGE, "sh", "-c", inside]);
-    thread::sleep(Duration::from_millis(500));
+    until_written(&case, "the digest of /evil", |rows| {
+        rows.iter().any(|r| r.kind == "artifact" && r.arg("path") == "/evil")
+    });
     running.signal(libc::SIGTERM).expect(0);
     let found = scripts(&case);
     let copied = |row: &Row, sha256: &str| {

@@ -36,6 +36,7 @@ pub(crate) use chunk::compression;
 use journal::Journal;
 use manifest::Manifest;
 use part::{Parts, Place};
+pub(crate) use row_group::DISTINCT;
 
 /// Rows of a file of events, and of a row group: what one thread writes at a time.
 const ROWS_PER_FILE: u64 = 1 << 20;

@@ -14,6 +14,7 @@ use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 use datafusion::physical_expr::{PhysicalExpr, split_conjunction};
 use datafusion::physical_expr_common::physical_expr::is_volatile;
 
+use crate::export::DISTINCT;
 use crate::filter::Mask;
 
 /// What rows of a group have in common.
@@ -141,8 +142,18 @@ impl Request {
         }))
     }
 
-    /// Whether dictionaries make it faster, or keys that many neighbours have in common.
+    /// Whether dictionaries make it faster, or keys that many neighbours have in common. Texts that exports have without
+    /// a dictionary would have to get one first: DataFusion is faster then (4.5 times DuckDB's CPU time, where
+    /// conditions let few rows pass).
     pub(crate) fn gains(&self) -> bool {
+        let (first, rest) = self.columns();
+        let without = |c: &usize| {
+            let field = self.table.field(*c);
+            is_text(field.data_type()) && DISTINCT.contains(&field.name().as_str())
+        };
+        if first.iter().chain(&rest).any(without) {
+            return false;
+        }
         let key = |key: &Key| match key {
             Key::Column(c) => is_text(self.table.field(*c).data_type()),
             Key::Computed(_) => true,

@@ -1,6 +1,7 @@
 //! Which alerts there are, and their text and JSON.
 
-use ctrace_replay::{Engine, LoadOptions, Matching, Options, RuleFile, load};
+use ctrace_replay::{Engine, Extras, LoadOptions, Matching, Options, RuleFile, Shape, load};
+use ctrace_trace::escape;
 
 use crate::recording::attack;
 
@@ -160,4 +161,65 @@ fn control_characters_are_escaped_and_blocks_without_candidates_are_not_read() {
     let set = load(&[RuleFile { name: "r", text }], &LoadOptions::default()).expect("rules load");
     let outcome = Engine::new(&set).replay(&case, &Options::default(), &mut |_| ());
     assert_eq!((outcome.alerts, outcome.blocks_read, outcome.blocks_skipped), (0, 0, 1));
+}
+
+/// A line is the same whether it was made beforehand, on however many threads, or when it is printed; and it is the
+/// escaped form of what the alert says. The names, the text and a tag would mislead on a terminal.
+#[test]
+fn printed_lines_are_the_escaped_text_and_json() {
+    let odd = RULES
+        .replace("Secret read (file", "Secret \"read\" \\ \u{202e}\t\u{7f}(file")
+        .replace("tags: [b, a]", "tags: [\"b\u{200b}\", a]")
+        .replace("- rule: Dropped binary", "- rule: \"Dropped \u{202e}binary\"");
+    let dir = tempfile::tempdir().expect("tempdir");
+    let case = attack(dir.path(), 3);
+    let file = RuleFile {
+        name: "rules.yaml",
+        text: &odd,
+    };
+    let set = load(&[file], &LoadOptions::default()).expect("rules load");
+    let suppressed = Some(("known \u{202e}", "file:1"));
+    let mut seen = 0;
+    for extras in [Extras::default(), Extras { ids: true, suppressed }] {
+        for shape in [Shape::Text, Shape::Json] {
+            let engine = Engine::new(&set);
+            for engine in [engine, engine.printing(shape), engine.printing(Shape::Text)] {
+                for threads in [1, 3] {
+                    let options = Options {
+                        threads,
+                        ..Options::default()
+                    };
+                    engine.replay(&case, &options, &mut |alert| {
+                        let mut line = "before ".to_owned();
+                        alert.print(shape, extras, &mut line);
+                        let wanted = match shape {
+                            Shape::Text => escape::text(&alert.text_with(extras)),
+                            Shape::Json => escape::json(&alert.json_with(extras)).into_owned(),
+                        };
+                        assert_eq!(line, format!("before {wanted}"));
+                        seen += u64::from(wanted.contains("\\u202e") || wanted.contains("\\u{202e}"));
+                    });
+                }
+            }
+        }
+    }
+    assert!(seen > 0, "no line had what is escaped");
+}
+
+/// The parts of an alert that are asked for singly are those of its JSON.
+#[test]
+fn parts_of_an_alert_are_those_of_its_json() {
+    for alert in alerts(RULES, &Options::default()) {
+        let json: serde_json::Value = serde_json::from_str(&alert.json()).expect("is JSON");
+        assert_eq!(json["output_fields"], serde_json::Value::Object(alert.fields()));
+        assert_eq!(json["output_fields"].to_string(), alert.fields_json());
+        for (name, value) in alert.fields() {
+            assert_eq!(alert.field(&name), Some(value));
+        }
+        assert_eq!(alert.field("no.field"), None);
+        let output = json["output"].as_str().expect("text");
+        assert!(output.ends_with(&format!(": {} {}", alert.priority(), alert.message())));
+        assert_eq!(json["rule"], alert.rule());
+        assert_eq!(json["source"], alert.source());
+    }
 }

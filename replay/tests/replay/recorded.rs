@@ -141,11 +141,14 @@ const ARGUMENTS: [(&str, &str); 12] = [
 const OTHER_SOURCES: [&str; 7] = ["artifact.", "capture.", "docker.", "jevt.", "json.", "ka.", "log."];
 
 /// Fields that no event of the samples has, though they are of one host with Docker: nothing was captured of what was
-/// read and written, images were built there, no capability was added, and there is no Kubernetes.
-const NOWHERE: [&str; 9] = [
+/// read and written or imported, images were built there, no capability was added, and there is no Kubernetes.
+const NOWHERE: [&str; 12] = [
     "container.cap_add",
     "container.image.digest",
     "evt.buffer",
+    "evt.origin.file",
+    "evt.origin.line",
+    "evt.origin.offset",
     "k8s.ns.name",
     "k8s.pod.full_sandbox_id",
     "k8s.pod.id",

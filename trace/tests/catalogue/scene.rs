@@ -63,6 +63,7 @@ impl Scene {
 
     pub(crate) fn decode(&self, need: Need) -> Decoded {
         let mut out = Decoded::default();
+        out.host.push_str("shop-1");
         Decoder::new()
             .decode(&self.block.head, &self.block.body, &self.schema, need, &mut out)
             .expect("just coded");

@@ -11,7 +11,7 @@ use ctrace_wire::record::Exec;
 use ctrace_wire::section;
 use hashbrown::HashMap;
 
-use super::artifacts::Actor;
+use super::Actor;
 use crate::artifact::Place;
 use crate::resolver::resolve_path;
 use crate::syscall::View;
