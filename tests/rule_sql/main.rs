@@ -127,7 +127,7 @@ fn replayed(set: &RuleSet, case: &Case) -> BTreeMap<String, BTreeSet<u64>> {
     let mut out: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
     Engine::new(set).replay(case, &options, &mut |alert| {
         if !alert.is_correlation() {
-            out.entry(alert.rule.clone()).or_default().insert(alert.event);
+            out.entry(alert.rule().to_owned()).or_default().insert(alert.event);
         }
     });
     out
