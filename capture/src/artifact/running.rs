@@ -38,17 +38,10 @@ pub(super) fn read(all: Vec<Past>, reader: &mut Reader, collects: bool, limit: u
         if reader.is_stopped() {
             return;
         }
-        let about = Artifact {
-            kind: How::Before.kind(),
-            path: past.path.clone(),
-            ..Artifact::default()
-        };
         let job = match job(&past, collects, limit) {
             Ok(job) => job,
-            Err((artifact, reason)) => {
-                let known = artifact.unwrap_or(about);
-                let artifact = Artifact { reason, ..known };
-                reader.tell(past.request, Some(artifact), false);
+            Err(artifact) => {
+                reader.tell(past.request, Some(*artifact), false);
                 continue;
             }
         };
@@ -57,8 +50,21 @@ pub(super) fn read(all: Vec<Past>, reader: &mut Reader, collects: bool, limit: u
 }
 
 /// What is to be read of a process; or what is known of it, and why it is not read.
-fn job(past: &Past, collects: bool, limit: u64) -> Result<Job, (Option<Artifact>, String)> {
-    let ended = || (None, "the process had ended".to_owned());
+fn job(past: &Past, collects: bool, limit: u64) -> Result<Job, Box<Artifact>> {
+    let unread = |artifact: &Artifact, reason: String| {
+        Box::new(Artifact {
+            reason,
+            ..artifact.clone()
+        })
+    };
+    let ended = || {
+        let artifact = Artifact {
+            kind: How::Before.kind(),
+            path: past.path.clone(),
+            ..Artifact::default()
+        };
+        unread(&artifact, "the process had ended".to_owned())
+    };
     let link = format!("/proc/{}/exe", past.pid);
     // Naming a file asks no file system, opening it would.
     let named = path_only(None, link.as_bytes(), 0).map_err(|_| ended())?;
@@ -72,10 +78,10 @@ fn job(past: &Past, collects: bool, limit: u64) -> Result<Job, (Option<Artifact>
     };
     if is_fuse(&named) {
         let reason = "on a file system that a program makes, which could keep the recorder waiting";
-        return Err((Some(artifact), reason.to_owned()));
+        return Err(unread(&artifact, reason.to_owned()));
     }
     if size > limit {
-        return Err((Some(artifact), format!("larger than the limit of {limit} bytes")));
+        return Err(unread(&artifact, format!("larger than the limit of {limit} bytes")));
     }
     let collect = collects && (past.is_memfd || past.is_deleted || is_upper(past.pid, &past.path, identity.ino));
     let executed = Executed {
@@ -92,7 +98,7 @@ fn job(past: &Past, collects: bool, limit: u64) -> Result<Job, (Option<Artifact>
         is_overlay: false,
         collect,
     };
-    let opened = executed.open().map_err(|reason| (Some(artifact.clone()), reason))?;
+    let opened = executed.open().map_err(|reason| unread(&artifact, reason))?;
     Ok(Job {
         request: past.request,
         artifact,

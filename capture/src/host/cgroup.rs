@@ -11,18 +11,20 @@
 /// | `containerd` | `…/cri-containerd-ID.scope`, `…/kubepods…:cri-containerd:ID`, `/kubepods/…/ID`, `/NAMESPACE/ID` |
 pub fn container_of(path: &[u8]) -> Option<(&'static str, &str)> {
     let path = std::str::from_utf8(path).ok()?;
-    let mut parents = "";
+    // The parts since the last container: only they say what a bare id is.
+    let mut above: Vec<&str> = Vec::new();
     // The innermost container counts: one that runs in another is the nearer truth.
     let mut found = None;
     for part in path.split('/').filter(|p| !p.is_empty()) {
-        if let Some((prefix, id)) = split_id(part)
-            && let Some(engine) = engine_of(prefix, parents)
-        {
-            found = Some((engine, id));
+        let container = split_id(part).and_then(|(prefix, id)| Some((engine_of(prefix, &above)?, id)));
+        if container.is_some() {
+            found = container;
+            above.clear();
+        } else {
+            above.push(part);
         }
-        parents = part;
     }
-    found.map(|(engine, id)| (refine(engine, path), id))
+    found
 }
 
 /// The prefix of a path's part and the id that ends it.
@@ -37,8 +39,9 @@ fn split_id(part: &str) -> Option<(&str, &str)> {
         .then_some((prefix, id))
 }
 
-/// The engine that names cgroups so; `parent` is the part above.
-fn engine_of(prefix: &str, parent: &str) -> Option<&'static str> {
+/// The engine that names cgroups so, below these parts. A bare id says little: Docker with a parent of its own choice looks
+/// like containerd, except in Kubernetes.
+fn engine_of(prefix: &str, above: &[&str]) -> Option<&'static str> {
     let word = prefix.trim_end_matches(['-', ':']);
     match word.rsplit(':').next().unwrap_or(word) {
         "docker" => Some("docker"),
@@ -47,19 +50,10 @@ fn engine_of(prefix: &str, parent: &str) -> Option<&'static str> {
         "libpod-conmon" | "crio-conmon" => None,
         "crio" => Some("cri-o"),
         "cri-containerd" | "nerdctl" | "containerd" => Some("containerd"),
-        "" if parent == "docker" => Some("docker"),
+        "" if above.contains(&"libpod_parent") => Some("podman"),
+        "" if above.contains(&"docker") => Some("docker"),
         "" => Some("containerd"),
         _ => None,
-    }
-}
-
-/// A bare id says little: Docker with a parent of its own choice looks like containerd, except in Kubernetes.
-fn refine(engine: &'static str, path: &str) -> &'static str {
-    let below = |part: &str| path.split('/').any(|p| p == part);
-    match engine {
-        "containerd" if below("libpod_parent") => "podman",
-        "containerd" if below("docker") => "docker",
-        other => other,
     }
 }
 
@@ -155,6 +149,7 @@ mod tests {
             let folders = format!("/kubepods/{}/{pod}", class.trim_start_matches('-'));
             check(&format!("{folders}/$A"), Some(("containerd", A)));
             check(&format!("{folders}/crio-$A"), Some(("cri-o", A)));
+            check(&format!("/docker/$A{folders}/$B"), Some(("containerd", B)));
             // A node that is a container itself.
             let inner = slices.replace("kubepods", "kubelet-kubepods");
             check(

@@ -5,6 +5,7 @@ use super::hold::{self, Settled};
 use super::order::Waiting;
 use super::state::Known;
 use super::{Gap, Level, MAX_QUEUED, Message, Notice, Recorder, messages};
+use crate::audit::AuditMessage;
 use crate::host::{Clock, Slept, boot_time_ns, utc_ns};
 use crate::resolver;
 use crate::syscall::{Record, SyscallSource};
@@ -57,6 +58,9 @@ impl Recorder {
         }
         if let Some(audit) = &self.sources.audit {
             while let Ok(message) = audit.follower.messages().try_recv() {
+                if let AuditMessage::Gap { records, .. } = &message {
+                    self.lost += records;
+                }
                 messages::take_audit(message, &mut self.queue);
             }
         }

@@ -323,7 +323,8 @@ fn what_a_stopped_recorder_misses_is_a_gap_as_root() {
     until_written(&case, "what came afterwards", |rows| {
         rows.iter().any(|row| asked_for(row, "ctrace-lab", after))
     });
-    running.signal(libc::SIGINT).expect(0).saying("audit: ");
+    let ended = running.signal(libc::SIGINT);
+    ended.expect(0);
     closed(&case);
     let rows = rows(&case);
     let gaps = rows
@@ -332,6 +333,7 @@ fn what_a_stopped_recorder_misses_is_a_gap_as_root() {
     let number = |row: &Row, name: &str| row.arg(name).parse::<u64>().expect("a number");
     let lost: u64 = gaps.clone().map(|gap| number(gap, "count")).sum();
     assert!(lost > 1000, "{lost} records");
+    ended.saying(&format!("{lost} lost"));
     assert!(gaps.clone().all(|gap| number(gap, "from") < number(gap, "to")));
     assert!(rows.iter().any(|row| asked_for(row, "test-overrun", row.pid)));
     let again = rows.iter().filter(|row| asked_for(row, "ctrace-lab", after));
