@@ -103,7 +103,7 @@ fn text(out: &mut impl Write, case: &str, diff: &Diff) -> io::Result<()> {
             "{} {alert} (event {}, rule '{}')",
             mark(d.change),
             d.alert.event,
-            escape::text(&d.alert.rule())
+            escape::text(d.alert.rule())
         )?;
         for reason in &d.reasons {
             writeln!(out, "    {}", escape::text(reason))?;
@@ -158,7 +158,7 @@ fn row(out: &mut impl Write, d: &Difference) -> io::Result<()> {
     writeln!(
         out,
         "| {word} | {} | {} | {} | {} |",
-        code(&d.alert.rule()),
+        code(d.alert.rule()),
         d.alert.event,
         code(&d.alert.text()),
         reasons.join("<br>"),

@@ -1,7 +1,6 @@
 //! The public rule set and Falco's own test rules: what Falco loads must load, what it refuses must be refused.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use ctrace_replay::{Filter, LoadOptions, RuleFile, Verdict, check, load};
 use ctrace_skip::shared;
@@ -157,8 +156,16 @@ fn public_sigma_rules_load_or_say_what_they_need() {
     assert_eq!(set.warnings().len(), files.len() - loaded);
 }
 
+/// Processor time of this thread so far, in the kernel's ticks of 10 ms: what others do meanwhile does not count.
+fn cpu_ticks() -> u64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/stat").expect("Linux");
+    let after = stat.rsplit_once(')').expect("a name").1;
+    let ticks = after.split_whitespace().skip(11).take(2);
+    ticks.map(|n| n.parse::<u64>().expect("a number")).sum()
+}
+
 /// More than a hundred rules are ready in 50 ms on a quiet machine (bench `load`); here the best of some tries may take
-/// twenty times as long, so that only work of another order fails.
+/// twenty times as much of a processor, so that only work of another order fails.
 #[test]
 fn a_hundred_rules_load_at_once() {
     let name = "a_hundred_rules_load_at_once";
@@ -174,12 +181,12 @@ fn a_hundred_rules_load_at_once() {
         .map(|p| (p.display().to_string(), std::fs::read_to_string(p).expect("a file")))
         .collect();
     let files: Vec<RuleFile<'_>> = texts.iter().map(|(name, text)| RuleFile { name, text }).collect();
-    let mut best = Duration::MAX;
+    let mut best = u64::MAX;
     for _ in 0..5 {
-        let begun = Instant::now();
+        let before = cpu_ticks();
         let report = check(&files, &LoadOptions::default());
-        best = best.min(begun.elapsed());
+        best = best.min(cpu_ticks() - before);
         assert!(report.rules.len() >= 55, "{}", report.rules.len());
     }
-    assert!(best < Duration::from_secs(1), "{best:?}");
+    assert!(best < 100, "{best} ticks");
 }

@@ -320,7 +320,9 @@ fn what_a_stopped_recorder_misses_is_a_gap_as_root() {
     signal(libc::SIGCONT);
     thread::sleep(Duration::from_secs(2));
     let after = opened_by(&auid, Path::new("/dev/null"));
-    thread::sleep(Duration::from_millis(500));
+    until_written(&case, "what came afterwards", |rows| {
+        rows.iter().any(|row| asked_for(row, "ctrace-lab", after))
+    });
     let ended = running.signal(libc::SIGINT);
     ended.expect(0);
     closed(&case);

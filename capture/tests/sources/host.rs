@@ -174,7 +174,7 @@ fn a_process_with_all_that_belongs_to_it() {
 fn cpu_time() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: a valid place for the time.
-    let told = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    let told = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
     assert_eq!(told, 0);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
