@@ -9,6 +9,7 @@ use ctrace_query::{Options, Session};
 use ctrace_replay::Engine;
 use ctrace_trace::case::Case;
 use ctrace_trace::escape;
+use ctrace_trace::escape;
 use ctrace_trace::segment::Problem;
 
 use crate::query::coded;
