@@ -9,7 +9,6 @@ use ctrace_query::{Options, Session};
 use ctrace_replay::Engine;
 use ctrace_trace::case::Case;
 use ctrace_trace::escape;
-use ctrace_trace::escape;
 use ctrace_trace::segment::Problem;
 
 use crate::query::coded;
@@ -72,7 +71,7 @@ fn alerts(case: &Case, loaded: &Loaded, selection: &Selection, problems: &mut Ve
     };
     let mut matched: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
     let outcome = Engine::new(&loaded.set).replay(case, &options, &mut |alert| {
-        let shown = format!("{} {}", alert.priority.name(), alert.rule);
+        let shown = format!("{} {}", alert.priority().name(), alert.rule());
         matched.entry(shown).or_default().insert(alert.event);
     });
     output::report(&outcome.problems);
