@@ -174,9 +174,9 @@ fn from_shared(error: &DataFusionError) -> QueryError {
         E::ParquetError(inner) => match inner.as_ref() {
             ParquetError::External(cause) => match cause.downcast_ref::<object_store::Error>() {
                 Some(cause) => from_store(cause),
-                None => QueryError::Data(line(inner)),
+                None => from_file(&line(inner)),
             },
-            _ => QueryError::Data(line(inner)),
+            _ => from_file(&line(inner)),
         },
         E::ObjectStore(inner) => from_store(inner),
         E::IoError(inner) => QueryError::Data(line(inner)),
@@ -198,6 +198,41 @@ fn from_store(error: &object_store::Error) -> QueryError {
         }
         _ => QueryError::Data(line(error)),
     }
+}
+
+/// What reading a file says is damage, unless a condition of the statement could not be computed on its rows.
+fn from_file(message: &str) -> QueryError {
+    match of_values(message).filter(|_| message.contains("evaluating filter predicate")) {
+        Some(mistake) => QueryError::Statement(mistake),
+        None => QueryError::Data(message.to_owned()),
+    }
+}
+
+/// What could not be computed, out of a message that has Arrow's words in it: as they are shown, or (where DataFusion
+/// filters rows of a file, and where an executor tells a scheduler) as programmers see them.
+pub(crate) fn of_values(message: &str) -> Option<String> {
+    /// How Arrow begins what it says of values, and the names of these errors.
+    const BEGINNINGS: [(&str, &str); 4] = [
+        ("Divide by zero error", "DivideByZero"),
+        ("Arithmetic overflow: ", "ArithmeticOverflow(\""),
+        ("Cast error: ", "CastError(\""),
+        ("Parser error: ", "ParseError(\""),
+    ];
+    let found = BEGINNINGS.iter().filter_map(|(shown, name)| {
+        let shown_at = message.find(shown).map(|at| (at, at + shown.len(), shown));
+        let named_at = message.find(name).map(|at| (at, at + name.len(), shown));
+        shown_at.into_iter().chain(named_at).min()
+    });
+    let (_, end, shown) = found.min()?;
+    if shown.ends_with("error") {
+        return Some((*shown).to_owned());
+    }
+    // What stands around it puts words of its own behind it, and quotes.
+    let rest = message.get(end..)?.split(['\n', '"']).next()?;
+    Some(format!(
+        "{shown}{}",
+        rest.trim_end_matches([')', '}', ' ', ',', '.', '\\'])
+    ))
 }
 
 fn from_arrow(error: &ArrowError) -> QueryError {

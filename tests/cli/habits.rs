@@ -248,6 +248,11 @@ fn summaries_count_what_aureport_counts() {
             return skip(name, "aureport is not installed");
         };
         let mut ours = counted(&summary(&case, table), count, what);
+        if table == "syscalls" {
+            // Two calls that seccomp stopped: their records have the number, and auditd wrote beside it that it is unknown.
+            assert_eq!(theirs.remove("unknown-syscall(-1)"), Some(2));
+            theirs.insert("getppid".to_owned(), 2);
+        }
         if table == "files" {
             // Names that are escaped, and those that aureport puts behind the working directory.
             let plain = |path: &String| {

@@ -127,14 +127,15 @@ fn live_digests_of_programs_answer_sql_and_rules_needs_root() {
         .stdout;
     let sha256 = String::from_utf8_lossy(&said[..64]).into_owned();
     // Its times tell it apart only when it is a second old. It runs twice and is told of once.
-    let script = "sleep 1.5; exec 3<$1; $1 4; rm $1; /proc/self/fd/3 4";
-    // Of this program alone: whatever else the host runs from files that are gone would be copied too.
-    let scope = format!("pid={}", std::process::id());
+    let run = "sleep 1.5; exec 3<$1; $1 4; rm $1; /proc/self/fd/3 4";
+    // Of this command alone: whatever else the host, or another test, runs from files that are gone would be copied too.
+    let shell = folder.path().join("digests");
+    std::os::unix::fs::symlink("/bin/sh", &shell).expect("a link");
     record(
         &case,
-        &["--sources", "syscalls", "--collect", "--scope", &scope],
-        script,
-        &[program.as_os_str()],
+        &["--sources", "syscalls", "--collect", "--scope", "comm=digests"],
+        "exec \"$1\" -ec \"$2\" digests \"$3\"",
+        &[shell.as_os_str(), OsStr::new(run), program.as_os_str()],
     );
 
     let path = program.to_str().expect("UTF-8");
@@ -163,7 +164,7 @@ fn live_digests_of_programs_answer_sql_and_rules_needs_root() {
     let replay = ["-q", "--rules", rules.to_str().expect("UTF-8")];
     let alerts = about(&case, "replay", &replay).code(1).silent();
     assert!(
-        alerts.lines().count() == 1 && alerts.ends_with(&format!(": Notice {path} by sh\n")),
+        alerts.lines().count() == 1 && alerts.ends_with(&format!(": Notice {path} by digests\n")),
         "{alerts}"
     );
 

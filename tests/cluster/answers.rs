@@ -70,11 +70,10 @@ fn values_that_cannot_be_computed_are_told_as_here() {
         "SELECT count(*) FROM (SELECT 1 / (seq - seq) AS x FROM events) WHERE x = 3",
         "SELECT sum(CAST(proc_name AS BIGINT)) FROM events",
     ] {
-        let here = query(&[fleet.arg()], statement).code(2).nothing();
-        let there = query(&["--cluster", &address, fleet.arg()], statement)
-            .code(2)
-            .nothing();
-        assert_eq!(there, here, "{statement}");
+        // The names of columns may have been printed before.
+        let here = query(&[fleet.arg()], statement).code(2);
+        let there = query(&["--cluster", &address, fleet.arg()], statement).code(2);
+        assert_eq!(there.err, here.err, "{statement}");
     }
 }
 

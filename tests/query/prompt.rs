@@ -129,15 +129,14 @@ fn the_prompt_runs_statements_and_survives_mistakes_and_interrupts() {
     prompt.wait_for("ctrace> ");
     // Completion of a table, a column and a function, and a statement from the history.
     prompt.send("select max(from_t\t) as latest from ga\t;\r");
-    prompt.wait_for("latest from gaps;");
-    prompt.wait_for(" latest");
+    // How the line is drawn depends on how quickly keys come; a wrong completion is an unknown name.
+    prompt.wait_for(" latest\r\n");
     prompt.wait_for("ctrace> ");
     prompt.send("select is_pri\t('10.0.0.7') as private;\r");
-    prompt.wait_for("true");
+    prompt.wait_for(" true\r\n");
     prompt.wait_for("ctrace> ");
     prompt.send("\x1b[A\x1b[A\r");
-    prompt.wait_for("latest from gaps;");
-    prompt.wait_for(" latest");
+    prompt.wait_for(" latest\r\n");
     prompt.wait_for("ctrace> ");
     prompt.send("\\pager\r");
     prompt.wait_for("ctrace> ");

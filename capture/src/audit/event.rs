@@ -74,8 +74,10 @@ impl AuditEvent {
         }
         self.raw.extend_from_slice(line);
         self.types.push(record.kind);
-        if record.kind == RecordType::SYSCALL {
+        // What seccomp stopped is a call too, which its own record tells of where rules do not.
+        if record.kind == RecordType::SYSCALL || record.kind == RecordType::SECCOMP && self.syscall.is_none() {
             self.syscall = Some(named_call(record));
+            fields(record.body).for_each(|field| self.learn_call(field));
         }
         if record.kind.is_detail() {
             return;
@@ -97,7 +99,6 @@ impl AuditEvent {
             b"auid" => prefer(&mut self.auid, number(), best),
             b"success" | b"res" | b"result" => prefer(&mut self.success, truth(value.text()), best),
             b"exe" if best || self.exe.is_empty() => self.exe = value.decoded().into_owned(),
-            b"arch" | b"syscall" if best => self.learn_call(field),
             _ => {}
         }
     }
@@ -105,10 +106,10 @@ impl AuditEvent {
     fn learn_call(&mut self, field: Field<'_>) {
         let Some(call) = &mut self.syscall else { return };
         let value = field.value;
-        if field.name == b"arch" {
-            call.arch = value.hex_number().and_then(|n| n.try_into().ok()).unwrap_or(0);
-        } else {
-            call.number = value.number().and_then(|n| n.try_into().ok()).unwrap_or(u32::MAX);
+        match field.name {
+            b"arch" => call.arch = value.hex_number().and_then(|n| n.try_into().ok()).unwrap_or(0),
+            b"syscall" => call.number = value.number().and_then(|n| n.try_into().ok()).unwrap_or(u32::MAX),
+            _ => {}
         }
     }
 

@@ -191,12 +191,9 @@ pub(super) fn seen(event: &AuditEvent) -> Option<Seen<'_>> {
         seen.exec_ts = Some(event.ts_ns);
         seen.argv = Some(event.exec_args().join(&0).into());
     }
-    // Without a system call the first record says who it was.
-    let who = if event.syscall.is_some() {
-        Some(RecordType::SYSCALL)
-    } else {
-        event.types.first().copied()
-    };
+    // Without the record of a system call the first record says who it was.
+    let called = event.types.iter().find(|kind| **kind == RecordType::SYSCALL);
+    let who = called.or(event.types.first()).copied();
     let wanted = |kind| Some(kind) == who || kind == RecordType::CWD;
     for record in event.records_of(wanted) {
         if record.kind == RecordType::CWD {

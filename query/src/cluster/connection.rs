@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use super::ClusterAddress;
 use super::planner::Planner;
-use crate::error::{QueryError, line};
+use crate::error::{QueryError, line, of_values};
 
 /// A scheduler that does not answer within this time is not there. Longer than a busy one needs.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -34,23 +34,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Connection {
     address: ClusterAddress,
-}
-
-/// What an executor tells where values of a statement cannot be computed. It would be no better anywhere else: the
-/// statement is wrong, not the cluster.
-fn of_values(message: &str) -> Option<&str> {
-    /// How Arrow begins what it says of values.
-    const BEGINNINGS: [&str; 4] = [
-        "Divide by zero error",
-        "Arithmetic overflow: ",
-        "Cast error: ",
-        "Parser error: ",
-    ];
-    let at = BEGINNINGS.iter().filter_map(|b| message.find(b)).min()?;
-    let mistake = message.get(at..)?;
-    // Ballista puts words of its own behind it, and quotes around it.
-    let mistake = mistake.split(['\n', '"']).next()?;
-    Some(mistake.trim_end_matches([')', '}', ' ', ',', '.', '\\']))
 }
 
 impl Connection {
@@ -137,7 +120,8 @@ impl Connection {
         }
         match QueryError::from(error) {
             QueryError::Statement(message) | QueryError::Internal(message) => match of_values(&message) {
-                Some(mistake) => QueryError::Statement(mistake.to_owned()),
+                // It would be no better anywhere else: the statement is wrong, not the cluster.
+                Some(mistake) => QueryError::Statement(mistake),
                 None => self.error(&message),
             },
             other => other,
