@@ -24,7 +24,7 @@ fn at(text: &str, now: u64) -> Result<u64, String> {
     };
     zoned().or_else(local).or_else(|| distance(text, now)).ok_or_else(|| {
         "write 2026-11-21T10:11:12Z, \"2026-11-21 10:11:12\" (UTC), 2026-11-21, 10:11, seconds since 1970, now, recent, \
-         this-hour, today, yesterday, this-week, week-ago, this-month, this-year, or how long ago: 10m, 1h30m, \
+         this-hour, today, yesterday, this-week, week-ago, this-month, last-month, this-year, or how long ago: 10m, 1h30m, \
          \"2 days ago\""
             .to_owned()
     })
@@ -86,7 +86,8 @@ fn word(text: &str, now: u64) -> Option<NaiveDateTime> {
 fn distance(text: &str, now: u64) -> Option<u64> {
     let text = text.strip_prefix('-').unwrap_or(text);
     let text = text.strip_suffix("ago").unwrap_or(text);
-    now.checked_sub(length(text).ok()?)
+    // Before the epoch nothing happened: a length that reaches beyond it means everything.
+    Some(now.saturating_sub(length(text).ok()?))
 }
 
 /// Seconds since the epoch, with or without a fraction.
@@ -170,7 +171,7 @@ mod tests {
             "21/11/2026",
             "ago",
             "2026-13-01T00:00:00Z",
-            "99999w",
+            "99999999999999w",
             "NaN",
             "1e300",
             "1900-01-01T00:00:00Z",
@@ -206,6 +207,7 @@ mod tests {
             ("-1h30m", Ok(back(90 * minute))),
             ("1.5h", Ok(back(90 * minute))),
             ("2 days ago", Ok(back(2880 * minute))),
+            ("99999 days ago", Ok(0)),
             ("@1795255872", Ok(back(second / 2))),
         ] {
             assert_eq!(at(text, now), expected, "{text}");

@@ -94,7 +94,15 @@ impl TableFunctionImpl for AsOf {
             return plan_err!("{} takes one time: '2026-11-21 10:00:00'", self.moment.info.usage);
         };
         let ty = crate::column::timestamp_type();
-        let Ok(ScalarValue::TimestampNanosecond(Some(ns), _)) = moment.cast_to(&ty) else {
+        // Arrow wants seconds in a time of day.
+        let minutes = match moment {
+            ScalarValue::Utf8(Some(text)) if text.len() == "2026-11-21 10:00".len() => {
+                ScalarValue::Utf8(Some(format!("{text}:00")))
+            }
+            _ => moment.clone(),
+        };
+        let Ok(ScalarValue::TimestampNanosecond(Some(ns), _)) = moment.cast_to(&ty).or_else(|_| minutes.cast_to(&ty))
+        else {
             return plan_err!("{}: {moment} is no time", self.moment.info.usage);
         };
         let ts = format!("arrow_cast({ns}, 'Timestamp(ns, \"UTC\")')");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -173,5 +174,26 @@ fn wrong_usage_makes_nothing() {
     assert!(ran.err.contains("no format \"nonsense\""), "{}", ran.err);
     let absent = made.path().join("absent");
     ctrace(["import".as_ref(), absent.as_os_str(), "-o".as_ref(), case.as_os_str()]).code(4);
+    assert!(!case.exists());
+}
+
+/// Files are read twice: a pipe would be empty the second time, and opening one waits for its writer.
+#[test]
+fn a_pipe_is_refused_and_not_waited_for() {
+    let made = folder();
+    let pipe = made.path().join("pipe");
+    let status = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
+    assert!(status.success(), "{status}");
+    let case = made.path().join("case");
+    let good = file(made.path(), "trace", "1 1763760000.000100 close(3) = 0\n");
+    let args = [
+        "import".as_ref(),
+        good.as_os_str(),
+        pipe.as_os_str(),
+        "-o".as_ref(),
+        case.as_os_str(),
+    ];
+    let ran = ctrace(args).code(4);
+    assert!(ran.err.contains("not a regular file"), "{}", ran.err);
     assert!(!case.exists());
 }

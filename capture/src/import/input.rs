@@ -1,8 +1,9 @@
 //! A file to import: decompressed on the way, its digest taken of what lies on disk, and every position known.
 
 use std::cell::RefCell;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::SystemTime;
@@ -71,14 +72,25 @@ impl Input {
     /// Opens a file and reads its beginning.
     ///
     /// # Errors
-    /// Where it cannot be opened or read.
+    /// Where it cannot be opened or read, or is a pipe or a device: files are read twice, once for their format and first
+    /// time, and a pipe would be empty then.
     pub fn open(path: &Path) -> Result<Input, ImportError> {
         let failed = |source| ImportError::Read {
             path: path.to_owned(),
             source,
         };
-        let file = File::open(path).map_err(failed)?;
+        // Otherwise opening a pipe waits for its writer.
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(path)
+            .map_err(failed)?;
         let meta = file.metadata().map_err(failed)?;
+        if !meta.is_file() && !meta.is_dir() {
+            return Err(failed(io::Error::other(
+                "not a regular file; write what it gives to a file first",
+            )));
+        }
         let disk = Rc::new(RefCell::new(Disk {
             sha256: Sha256::new(),
             bytes: 0,

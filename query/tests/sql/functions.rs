@@ -125,8 +125,15 @@ fn a_moment_has_its_processes_containers_and_files() {
     assert!(files.ends_with(",true"), "{files}");
     let none = csv(session, "SELECT count(*) FROM open_files_as_of('2026-11-20 00:00:01')");
     assert_eq!(none, "0");
+    let minutes = csv(
+        session,
+        "SELECT (SELECT count(*) FROM processes_as_of('2026-11-21 00:01')) = (SELECT count(*) FROM \
+         processes_as_of('2026-11-21 00:01:00'))",
+    );
+    assert_eq!(minutes, "true", "a time without seconds");
     for wrong in [
         "processes_as_of('yesterday')",
+        "processes_as_of('2026-11-21 0:x')",
         "processes_as_of()",
         "open_files_as_of(1, 2)",
     ] {
