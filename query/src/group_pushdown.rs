@@ -17,6 +17,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::sorts::sort::SortExec;
 
 use crate::block_groups::{self, Aggregate, Computed, Groups, Key};
 use crate::block_scan::BlockScan;
@@ -59,10 +60,15 @@ fn pushed(aggregate: &AggregateExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         Some(scan) => of_blocks(aggregate, scan, &half)?,
         None => of_files(aggregate, &half)?,
     };
-    match scan {
-        Some(scan) => with_last_half(aggregate, scan),
-        None => Ok(None),
-    }
+    let Some(scan) = scan else {
+        return Ok(None);
+    };
+    let whole = with_last_half(aggregate, scan)?;
+    // What is above may rely on the order of rows that came in order of time: groups of a scan have none.
+    Ok(Some(match aggregate.properties().output_ordering() {
+        Some(order) => Arc::new(SortExec::new(order.clone(), whole).with_preserve_partitioning(true)),
+        None => whole,
+    }))
 }
 
 /// What the first half of an aggregation gives out; `None` where it is not a half, or not one that a scan can do.
@@ -82,9 +88,9 @@ fn first_half(aggregate: &AggregateExec) -> Result<Option<SchemaRef>> {
 }
 
 /// Puts the last half over the first one, where the aggregation was whole.
-fn with_last_half(aggregate: &AggregateExec, first: Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+fn with_last_half(aggregate: &AggregateExec, first: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     if matches!(aggregate.mode(), AggregateMode::Partial) {
-        return Ok(Some(first));
+        return Ok(first);
     }
     let last = AggregateExec::try_new(
         AggregateMode::Final,
@@ -94,7 +100,7 @@ fn with_last_half(aggregate: &AggregateExec, first: Arc<dyn ExecutionPlan>) -> R
         first,
         aggregate.input_schema(),
     )?;
-    Ok(Some(Arc::new(last.with_limit_options(aggregate.limit_options()))))
+    Ok(Arc::new(last.with_limit_options(aggregate.limit_options())))
 }
 
 fn of_blocks(aggregate: &AggregateExec, scan: &BlockScan, half: &SchemaRef) -> Result<Option<Arc<dyn ExecutionPlan>>> {

@@ -16,6 +16,7 @@ use ctrace_skip::skip;
 const QUERIES: [&str; 14] = [
     "SELECT count(*) FROM events",
     "SELECT * FROM events ORDER BY seq LIMIT 300",
+    "SELECT date_trunc('second', ts) AS s, count(*) AS n, min(seq) FROM events GROUP BY s ORDER BY s",
     "SELECT proc_name, count(*) AS n FROM events GROUP BY proc_name ORDER BY n DESC, proc_name",
     "SELECT seq, fd_name FROM events WHERE evt_type = 'openat' AND fd_name LIKE '/etc/%' ORDER BY seq",
     "SELECT evt_type, container_id, min(ts), max(ts), count(*) FROM events GROUP BY 1, 2 ORDER BY 1, 2",
