@@ -96,6 +96,27 @@ fn addresses_rule_blocks_out_before_references_are_decoded() {
 }
 
 #[test]
+fn threads_are_counted_without_their_rows() {
+    // Parts of a file that lie close together are read along: small blocks would be read whole.
+    let recorded = recorded_world(World::new().with_blocks_of(20_000));
+    let session = &recorded.session;
+    let results = "count(*), count(proc_exepath), count(container_id)";
+    for keys in ["proc_name", "thread_tid", "proc_exepath, thread_tid, container_id"] {
+        let sql = |condition: &str| {
+            format!("SELECT {keys}, {results} FROM events {condition} GROUP BY {keys} ORDER BY {keys}")
+        };
+        // All rows pass, but each has to be looked at.
+        let (threads, rows) = (sql(""), sql("WHERE seq < 1000000000"));
+        assert_eq!(csv(session, &threads), csv(session, &rows), "{threads}");
+        let (few, many) = (
+            metric(session, &threads, "bytes_read"),
+            metric(session, &rows, "bytes_read"),
+        );
+        assert!(few < many, "{threads}: {few} of {many} bytes");
+    }
+}
+
+#[test]
 fn only_the_columns_asked_for_are_read() {
     // Parts of a file that lie close together are read along: small blocks would be read whole.
     let recorded = recorded_world(World::new().with_blocks_of(20_000));
