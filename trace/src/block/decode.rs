@@ -250,9 +250,12 @@ impl Decoder {
             // Entries may be there without their names, and those of the other family behind them.
             let mut behind = fds.split_off(fds.len().min(1 + before as usize));
             let count = job.head.counts.fds[i];
-            fds::read(&mut dict, count, &mut refs, strings, fds)
-                .and_then(|()| refs.finish())
-                .map_err(|m| m.in_column(columns.fd_dict))?;
+            let read = if job.need.intersects(asked.objects) {
+                fds::read(&mut dict, count, &mut refs, strings, fds).and_then(|()| refs.finish())
+            } else {
+                fds::read_nameless(&mut dict, count, fds)
+            };
+            read.map_err(|m| m.in_column(columns.fd_dict))?;
             fds.extend(behind.drain(behind.len().min(count as usize)..));
         }
         if job.need.intersects(Need::OBJECTS_HOT) {

@@ -99,8 +99,8 @@ impl Need {
     pub const THREAD_KINDS: Need = Need(1 << 14);
     /// Where imported events stood ([`decoded::Decoded::origins`]).
     pub const ORIGIN: Need = Need(1 << 15);
-    /// Open objects of both families without their names: kind, flags and socket of each entry of
-    /// [`decoded::Dictionaries::fds`], but not which event uses which. Entries get names where their objects are asked for.
+    /// Open objects of both families without names and flags: kind and socket of each entry of
+    /// [`decoded::Dictionaries::fds`], but not which event uses which. The rest comes where objects are asked for.
     pub const SOCKETS: Need = Need(1 << 16);
     /// Everything.
     pub const ALL: Need = Need((1 << 17) - 1);
