@@ -151,7 +151,8 @@ fn scripts_are_collected_as_root_docker() {
         ],
     );
     output("sh", &["-c", "exec 3<$0; rm $0; /proc/self/fd/3", &nameless]);
-    let inside = "printf '#!/bin/sh\ntrue # evil\n' >/evil; chmod +x /evil; sleep 2; /evil; cat /evil";
+    // It is read as long as the container is there.
+    let inside = "printf '#!/bin/sh\ntrue # evil\n' >/evil; chmod +x /evil; sleep 2; /evil; cat /evil; sleep 10";
     let evil = engine.docker(&["run", "--rm", "--pull", "never", IMAGE, "sh", "-c", inside]);
     until_written(&case, "the digest of /evil", |rows| {
         rows.iter().any(|r| r.kind == "artifact" && r.arg("path") == "/evil")
