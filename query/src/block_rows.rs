@@ -13,6 +13,7 @@ use crate::block_scan::Scan;
 use crate::column::Column;
 use crate::prune::Candidate;
 use crate::source::host_name;
+use crate::thread_groups;
 use crate::values::Rows;
 
 /// About so many values are in a batch: what a wide query keeps in memory stays bounded.
@@ -39,6 +40,8 @@ pub(crate) struct BlockRows {
 /// Where in a block the next batch begins.
 struct Open {
     at: BlockRef,
+    /// Whether only the threads were decoded, for groups of these.
+    threads: bool,
     /// The rows that pass; `None` for all.
     rows: Option<Vec<u32>>,
     next: usize,
@@ -109,6 +112,18 @@ impl BlockRows {
     /// without a match costs no more.
     fn open(&mut self, candidate: &Candidate) -> Result<bool> {
         let block = &candidate.block;
+        if let Some(need) = self.needs_of_threads(candidate) {
+            if !self.read(block, need) {
+                return Ok(false);
+            }
+            self.open = Some(Open {
+                at: block.clone(),
+                threads: true,
+                rows: None,
+                next: 0,
+            });
+            return Ok(true);
+        }
         let conditions = &self.scan.conditions;
         let (dictionaries, rows) = (conditions.dictionaries(), candidate.narrow(conditions.needs()));
         if !self.read(block, dictionaries) || self.scan.conditions.rule_out(self.reader.decoded())? {
@@ -124,10 +139,18 @@ impl BlockRows {
         }
         self.open = Some(Open {
             at: block.clone(),
+            threads: false,
             rows,
             next: 0,
         });
         Ok(true)
+    }
+
+    /// What groups of threads are made of; `None` where rows have to be looked at.
+    fn needs_of_threads(&self, candidate: &Candidate) -> Option<Need> {
+        let groups = self.scan.groups.as_ref().filter(|groups| thread_groups::fits(groups))?;
+        let all = candidate.kinds.is_none() && self.scan.conditions.pass_all_rows();
+        all.then(|| thread_groups::needs(groups))
     }
 
     /// What the output is made of.
@@ -177,7 +200,10 @@ impl BlockRows {
         };
         let host = host_name(&open.at.header().about.host);
         if let Some(groups) = &self.scan.groups {
-            return groups.batch(block, host, &rows).map(Some);
+            return match open.threads {
+                true => thread_groups::batch(groups, block).map(Some),
+                false => groups.batch(block, host, &rows).map(Some),
+            };
         }
         let array = |c: &Column| c.array(block, host, &rows);
         let arrays = self.scan.columns.iter().map(array).collect::<Result<Vec<_>, _>>()?;

@@ -44,10 +44,7 @@ pub(crate) struct Scan {
 impl Scan {
     /// Whether every row of the candidates' wanted event types passes and is given out.
     fn is_whole(&self) -> bool {
-        self.conditions.entries.is_empty()
-            && self.conditions.rows.is_empty()
-            && self.limit.is_none()
-            && self.groups.is_none()
+        self.conditions.pass_all_rows() && self.limit.is_none() && self.groups.is_none()
     }
 
     /// The columns that the output is made of.

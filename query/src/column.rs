@@ -186,8 +186,14 @@ impl Column {
         match self {
             Column::ProcessKey => Need::IMAGES,
             Column::Field(f) if f.domain() == Domain::Process => Need::IMAGES | f.reads,
+            Column::Field(f) if f.of_socket => Need::SOCKETS,
             _ => Need::NOTHING,
         }
+    }
+
+    /// Whether open objects that are no sockets have no value.
+    pub(crate) fn of_socket(&self) -> bool {
+        matches!(self, Column::Field(f) if f.of_socket)
     }
 
     /// The only event type with values, where there is one.

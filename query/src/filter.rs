@@ -121,6 +121,11 @@ impl Conditions {
         Ok(out)
     }
 
+    /// Whether all rows of the wanted event types pass.
+    pub(crate) fn pass_all_rows(&self) -> bool {
+        self.entries.is_empty() && self.rows.is_empty()
+    }
+
     /// The dictionaries that can be had without the rows that refer to them, of those that [`Self::passing`] looks at.
     pub(crate) fn dictionaries(&self) -> Need {
         let columns = self.entries.iter().map(|e| &e.column);
@@ -203,8 +208,18 @@ impl EntryFilter {
     }
 
     fn of_block(&self, block: &Decoded) -> Result<Mask> {
-        let entries = 0..entry_count(self.column.per(), block) as u32;
-        self.mask(self.column.entries(block, entries)?)
+        let count = entry_count(self.column.per(), block);
+        if !self.column.of_socket() {
+            return self.mask(self.column.entries(block, 0..count as u32)?);
+        }
+        // Most open objects are files: they need not be asked one by one for what they do not have.
+        let objects = block.dict.fds.iter().zip(0u32..);
+        let sockets: Vec<u32> = objects
+            .filter(|(fd, _)| fd.socket.is_some())
+            .map(|(_, at)| at)
+            .collect();
+        let mask = self.mask(self.column.entries(block, sockets.iter().copied())?)?;
+        Ok(mask.spread(&sockets, count))
     }
 
     /// Evaluates the condition on the values of entries.
@@ -289,6 +304,17 @@ impl Mask {
         let mut bits: Vec<bool> = result.iter().map(|b| b.unwrap_or(false)).collect();
         let none = bits.pop().unwrap_or(false);
         Mask { bits, none }
+    }
+
+    /// The same for all entries, where it was made for some of them and the others have no value.
+    fn spread(self, made_for: &[u32], count: usize) -> Mask {
+        let mut bits = vec![self.none; count];
+        for (at, passes) in made_for.iter().zip(self.bits) {
+            if let Some(bit) = bits.get_mut(*at as usize) {
+                *bit = passes;
+            }
+        }
+        Mask { bits, none: self.none }
     }
 
     /// Whether a row with this entry passes.

@@ -45,6 +45,7 @@ mod statement;
 mod store;
 mod tables;
 mod text_table;
+mod thread_groups;
 pub mod tree;
 mod type_name;
 mod union;

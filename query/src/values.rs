@@ -105,16 +105,17 @@ impl Column {
             Column::Field(f) if self.per() == Per::Row => {
                 collect(f.ty, rows.iter().map(|r| f.of(block.event(r), &FieldArg::None)))?
             }
-            Column::ProcessKey | Column::Field(_) => self.by_entry(block, rows)?,
+            Column::ProcessKey | Column::Field(_) => {
+                let per = self.per();
+                self.by_entry(block, rows.iter().map(|row| entry_of(per, block, row)).collect())?
+            }
         })
     }
 
-    /// Values that belong to dictionary entries: computed for the entries that the rows use, where these are few.
-    fn by_entry(&self, block: &Decoded, rows: &Rows<'_>) -> Result<ArrayRef, ArrowError> {
-        let per = self.per();
-        let mut keys: Vec<Option<u32>> = rows.iter().map(|row| entry_of(per, block, row)).collect();
-        let count = entry_count(per, block);
-        let values = if rows.len() < count {
+    /// The values of these dictionary entries: computed for those in use, where they are few.
+    pub(crate) fn by_entry(&self, block: &Decoded, mut keys: Vec<Option<u32>>) -> Result<ArrayRef, ArrowError> {
+        let count = entry_count(self.per(), block);
+        let values = if keys.len() < count {
             let used = compact(&mut keys, count);
             self.entries(block, used.into_iter())?
         } else {

@@ -93,23 +93,73 @@ pub(super) fn batch(request: &Request, columns: &Columns, rows: &Rows<'_>) -> Re
         Key::Computed(computed) => Ok(Values::Plain(columns.compute(computed)?)),
     });
     let keys = keys.collect::<Result<Vec<_>>>()?;
-    let found = Found::new(&keys, rows)?;
+    let (first, results) = match Tally::of(request, &keys, rows) {
+        Some(tally) => (tally.first, vec![tally.count; request.wanted.len()]),
+        None => {
+            let found = Found::new(&keys, rows)?;
+            let wanted = request.wanted.iter();
+            let results = wanted.map(|wanted| found.result(*wanted, request, columns, rows));
+            let results = results.collect::<Result<Vec<_>>>()?;
+            (found.first, results)
+        }
+    };
     let fields = request.schema.fields();
-    let firsts = keys
-        .iter()
-        .zip(fields)
-        .map(|(key, f)| key.pick(&found.first, f.data_type()));
-    let results = request
-        .wanted
-        .iter()
-        .map(|wanted| found.result(*wanted, request, columns, rows));
-    let arrays = firsts.chain(results).collect::<Result<Vec<_>>>()?;
-    let options = RecordBatchOptions::new().with_row_count(Some(found.first.len()));
+    let firsts = keys.iter().zip(fields).map(|(key, f)| key.pick(&first, f.data_type()));
+    let arrays = firsts.chain(results.into_iter().map(Ok)).collect::<Result<Vec<_>>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(first.len()));
     Ok(RecordBatch::try_new_with_options(
         request.schema.clone(),
         arrays,
         &options,
     )?)
+}
+
+/// The groups by one text where only their rows are counted: each row is looked at once, and nothing is kept of it.
+struct Tally {
+    /// The first row of each group.
+    first: Vec<u32>,
+    count: ArrayRef,
+}
+
+impl Tally {
+    fn of(request: &Request, keys: &[Values], rows: &Rows<'_>) -> Option<Tally> {
+        let [Values::Text(array)] = keys else { return None };
+        let counted = request.wanted.iter().all(|wanted| matches!(wanted, Wanted::Rows));
+        if !counted || array.values().len() > rows.len() {
+            return None;
+        }
+        // By entry of the dictionary: rows so far, and the first of them. At last the rows without a text.
+        let none = array.values().len();
+        let mut entries = vec![(0i64, 0u32); none + 1];
+        let texts = array.keys().values();
+        let mut add = |entry: usize, row: usize| {
+            if let Some((count, first)) = entries.get_mut(entry) {
+                if *count == 0 {
+                    *first = row as u32;
+                }
+                *count += 1;
+            }
+        };
+        match (rows, array.null_count()) {
+            (Rows::All(range), 0) => {
+                let texts = texts.get(range.clone()).unwrap_or_default();
+                range
+                    .clone()
+                    .zip(texts)
+                    .for_each(|(row, text)| add(*text as usize, row));
+            }
+            _ => rows.iter().for_each(|row| {
+                let text = texts.get(row).filter(|_| array.is_valid(row));
+                add(text.map_or(none, |text| *text as usize), row);
+            }),
+        }
+        let found = entries.into_iter().filter(|(count, _)| *count != 0);
+        let (counts, first): (Vec<i64>, Vec<u32>) = found.unzip();
+        Some(Tally {
+            first,
+            count: Arc::new(Int64Array::from(counts)),
+        })
+    }
 }
 
 struct Found {

@@ -64,6 +64,59 @@ fn dictionaries_rule_blocks_out_before_rows_are_decoded() {
 }
 
 #[test]
+fn addresses_rule_blocks_out_before_references_are_decoded() {
+    // Parts of a file that lie close together are read along: small blocks would be read whole.
+    let recorded = recorded_world(World::new().with_blocks_of(20_000));
+    let session = &recorded.session;
+    let sql = |condition: &str| format!("SELECT count(*), count(DISTINCT fd_name) FROM events WHERE {condition}");
+    let fd = metric(session, "SELECT fd_name FROM events", "bytes_read");
+    for condition in [
+        "cidr_contains('203.0.113.0/24', fd_sip)",
+        "fd_sport = 1",
+        "fd_cip = '203.0.113.1'",
+    ] {
+        let sql = sql(condition);
+        assert_eq!(metric(session, &sql, "blocks_without_match"), BLOCKS, "{condition}");
+        let bytes = metric(session, &sql, "bytes_read");
+        assert!(bytes * 2 < fd, "{condition}: {bytes} of {fd} bytes");
+        assert_eq!(csv(session, &sql), "0,0", "{condition}");
+    }
+    // What has no address may pass, and then every block is looked at.
+    let none = "fd_sip IS NULL OR cidr_contains('203.0.113.0/24', fd_sip)";
+    assert_eq!(metric(session, &sql(none), "blocks_without_match"), 0);
+    let all = csv(session, "SELECT count(*) FROM events");
+    let with: u64 = csv(session, "SELECT count(*) FROM events WHERE fd_sip IS NOT NULL")
+        .parse()
+        .expect("a number");
+    let without: u64 = csv(session, &format!("SELECT count(*) FROM events WHERE {none}"))
+        .parse()
+        .expect("a number");
+    assert!(with > 0 && without > 0, "{with} and {without}");
+    assert_eq!((with + without).to_string(), all);
+}
+
+#[test]
+fn threads_are_counted_without_their_rows() {
+    // Parts of a file that lie close together are read along: small blocks would be read whole.
+    let recorded = recorded_world(World::new().with_blocks_of(20_000));
+    let session = &recorded.session;
+    let results = "count(*), count(proc_exepath), count(container_id)";
+    for keys in ["proc_name", "thread_tid", "proc_exepath, thread_tid, container_id"] {
+        let sql = |condition: &str| {
+            format!("SELECT {keys}, {results} FROM events {condition} GROUP BY {keys} ORDER BY {keys}")
+        };
+        // All rows pass, but each has to be looked at.
+        let (threads, rows) = (sql(""), sql("WHERE seq < 1000000000"));
+        assert_eq!(csv(session, &threads), csv(session, &rows), "{threads}");
+        let (few, many) = (
+            metric(session, &threads, "bytes_read"),
+            metric(session, &rows, "bytes_read"),
+        );
+        assert!(few < many, "{threads}: {few} of {many} bytes");
+    }
+}
+
+#[test]
 fn only_the_columns_asked_for_are_read() {
     // Parts of a file that lie close together are read along: small blocks would be read whole.
     let recorded = recorded_world(World::new().with_blocks_of(20_000));

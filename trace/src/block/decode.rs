@@ -236,8 +236,9 @@ impl Decoder {
 
     /// Open objects, and which of them the events of the hot family use, type by type.
     fn objects(&mut self, job: &Job<'_>, out: &mut Decoded) -> Result<(), BlockError> {
-        for (i, (asked, columns, _)) in job.families().into_iter().enumerate() {
-            if !job.need.intersects(asked.objects) {
+        let befores = [0, job.head.counts.fds[0]];
+        for (i, ((asked, columns, _), before)) in job.families().into_iter().zip(befores).enumerate() {
+            if !job.reads_objects(asked) {
                 continue;
             }
             if out.dict.fds.is_empty() {
@@ -246,9 +247,16 @@ impl Decoder {
             let mut refs = job.refs([Section::HotFds, Section::BulkFds][i]);
             let mut dict = self.frames.column(columns.fd_dict);
             let Dictionaries { strings, fds, .. } = &mut out.dict;
-            fds::read(&mut dict, job.head.counts.fds[i], &mut refs, strings, fds)
-                .and_then(|()| refs.finish())
-                .map_err(|m| m.in_column(columns.fd_dict))?;
+            // Entries may be there without their names, and those of the other family behind them.
+            let mut behind = fds.split_off(fds.len().min(1 + before as usize));
+            let count = job.head.counts.fds[i];
+            let read = if job.need.intersects(asked.objects) {
+                fds::read(&mut dict, count, &mut refs, strings, fds).and_then(|()| refs.finish())
+            } else {
+                fds::read_nameless(&mut dict, count, fds)
+            };
+            read.map_err(|m| m.in_column(columns.fd_dict))?;
+            fds.extend(behind.drain(behind.len().min(count as usize)..));
         }
         if job.need.intersects(Need::OBJECTS_HOT) {
             self.hot_refs(job, out).map_err(|m| m.in_column(Column::HotFdRefs))?;

@@ -414,6 +414,13 @@ impl Decoded {
         }
     }
 
+    /// How many events each thread has, by index into `dict.contexts`.
+    pub fn events_of_threads(&self) -> impl Iterator<Item = u32> + '_ {
+        let starts = std::iter::once(0).chain(self.thread_ends.iter().copied());
+        let ends = self.thread_ends.iter();
+        ends.zip(starts).map(|(end, start)| end.saturating_sub(start))
+    }
+
     /// Views of all events, in order.
     pub fn events(&self) -> impl Iterator<Item = EventView<'_>> {
         (0..self.len).map(|row| self.event(row))

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::decoded::{FdRecord, RawPath, StrId};
-use super::strings::{Interner, Numbering, Refs, StrRef, raw_code, raw_path, read_raw, write_raw};
+use super::strings::{Interner, Numbering, Refs, StrRef, raw_code, raw_path, read_raw, skip_raw, write_raw};
 use super::varint::{Cursor, Malformed, WORD, put, unzigzag, zigzag};
 use crate::fd::{FdEntry, FdKind, Role, Socket};
 
@@ -236,6 +236,31 @@ pub(super) fn read(
         fd.open_flags = u32::try_from(cursor.get_any()?).map_err(|_| Malformed::OutOfRange)?;
     }
     read_sockets(cursor, new)?;
+    cursor.finish()
+}
+
+/// Reads `count` entries of a family without names and flags.
+pub(super) fn read_nameless(cursor: &mut Cursor<'_>, count: u32, out: &mut Vec<FdRecord>) -> Result<(), Malformed> {
+    let kinds = cursor.take(count as usize)?;
+    let start = out.len();
+    out.extend(kinds.iter().map(|kind| FdRecord {
+        kind: FdKind::from_u8(*kind),
+        ..NONE
+    }));
+    cursor.skip(count as usize)?;
+    let mut left = count as usize;
+    while left > 0 {
+        // Most paths are written as they are.
+        if left >= WORD && cursor.peek_eight() == Some([raw_code::PREDICTED as u8; WORD]) {
+            cursor.take(WORD)?;
+            left -= WORD;
+        } else {
+            skip_raw(cursor)?;
+            left -= 1;
+        }
+    }
+    cursor.skip(count as usize)?;
+    read_sockets(cursor, out.get_mut(start..).unwrap_or_default())?;
     cursor.finish()
 }
 

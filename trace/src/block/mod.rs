@@ -99,8 +99,11 @@ impl Need {
     pub const THREAD_KINDS: Need = Need(1 << 14);
     /// Where imported events stood ([`decoded::Decoded::origins`]).
     pub const ORIGIN: Need = Need(1 << 15);
+    /// Open objects of both families without names and flags: kind and socket of each entry of
+    /// [`decoded::Dictionaries::fds`], but not which event uses which. The rest comes where objects are asked for.
+    pub const SOCKETS: Need = Need(1 << 16);
     /// Everything.
-    pub const ALL: Need = Need((1 << 16) - 1);
+    pub const ALL: Need = Need((1 << 17) - 1);
 
     /// With what the columns asked for are coded against: arguments need the objects of their family, objects need
     /// types and results, objects of the bulk family those of the hot one; types and CPUs need threads.

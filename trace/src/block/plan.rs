@@ -95,6 +95,12 @@ impl<'a> Job<'a> {
         })
     }
 
+    /// Whether the open objects of a family are to be read: with their names, or as long as they are not there at all.
+    pub(super) fn reads_objects(&self, asked: Asked) -> bool {
+        let sockets = self.need.intersects(Need::SOCKETS) && !self.have.intersects(asked.objects);
+        self.need.intersects(asked.objects) || sockets
+    }
+
     /// Whether the strings of a section are to be read.
     pub(super) fn reads(&self, section: Section) -> bool {
         let readers = readers_of(section);
@@ -142,6 +148,7 @@ impl<'a> Job<'a> {
         );
         when(Need::DATA, &[Column::DataLens, Column::DataBytes]);
         when(Need::ORIGIN, &ORIGINS);
+        when(Need::SOCKETS, &[HOT.fd_dict, BULK.fd_dict]);
         for (asked, c, _) in self.families() {
             when(asked.ret, &[c.rets]);
             when(asked.objects, &[c.fd_dict, c.fd_refs]);

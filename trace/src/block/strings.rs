@@ -456,6 +456,14 @@ pub(super) fn read_raw<'a>(
     })
 }
 
+/// Passes over a caller's form.
+pub(super) fn skip_raw(cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
+    match cursor.get()? {
+        raw_code::KNOWN => cursor.skip(1),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

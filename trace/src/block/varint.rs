@@ -158,6 +158,23 @@ impl<'a> Cursor<'a> {
         Ok(v)
     }
 
+    /// Passes over so many numbers without looking at them.
+    pub(super) fn skip(&mut self, mut numbers: usize) -> Result<(), Malformed> {
+        while let Some((bytes, rest)) = self.rest.split_first_chunk::<WORD>() {
+            let ends = (!u64::from_le_bytes(*bytes) & HIGH_BITS).count_ones() as usize;
+            // The last of them may end before the word does.
+            if ends >= numbers {
+                break;
+            }
+            numbers -= ends;
+            self.rest = rest;
+        }
+        while numbers > 0 {
+            numbers -= usize::from(self.byte()? < 0x80);
+        }
+        Ok(())
+    }
+
     /// The next numbers, if there are at least eight and each of them is one byte.
     #[inline(always)]
     pub(super) fn eight(&mut self) -> Option<[u8; WORD]> {

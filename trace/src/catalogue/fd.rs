@@ -195,28 +195,32 @@ pub(super) const FIELDS: &[Field] = &[
         Ip,
         "Client's address.",
         Fd(|f, _| ip(f, Socket::client)),
-    ),
+    )
+    .of_socket(),
     field(
         "fd.sip",
         "fd_sip",
         Ip,
         "Server's address.",
         Fd(|f, _| ip(f, Socket::server)),
-    ),
+    )
+    .of_socket(),
     field(
         "fd.lip",
         "fd_lip",
         Ip,
         "Address of this end.",
         Fd(|f, _| ip(f, |s| s.local)),
-    ),
+    )
+    .of_socket(),
     field(
         "fd.rip",
         "fd_rip",
         Ip,
         "Address of the other end.",
         Fd(|f, _| ip(f, |s| s.remote)),
-    ),
+    )
+    .of_socket(),
     field(
         "fd.net",
         "fd_net",
@@ -232,6 +236,7 @@ pub(super) const FIELDS: &[Field] = &[
         "Like `fd.cip`, to be compared with networks.",
         Fd(|f, _| ip(f, Socket::client)),
     )
+    .of_socket()
     .no_column(),
     field(
         "fd.snet",
@@ -240,6 +245,7 @@ pub(super) const FIELDS: &[Field] = &[
         "Like `fd.sip`, to be compared with networks.",
         Fd(|f, _| ip(f, Socket::server)),
     )
+    .of_socket()
     .no_column(),
     field(
         "fd.lnet",
@@ -248,6 +254,7 @@ pub(super) const FIELDS: &[Field] = &[
         "Like `fd.lip`, to be compared with networks.",
         Fd(|f, _| ip(f, |s| s.local)),
     )
+    .of_socket()
     .no_column(),
     field(
         "fd.rnet",
@@ -256,6 +263,7 @@ pub(super) const FIELDS: &[Field] = &[
         "Like `fd.rip`, to be compared with networks.",
         Fd(|f, _| ip(f, |s| s.remote)),
     )
+    .of_socket()
     .no_column(),
     field(
         "fd.port",
@@ -270,28 +278,32 @@ pub(super) const FIELDS: &[Field] = &[
         Uint,
         "Client's port.",
         Fd(|f, _| port(f, Socket::client)),
-    ),
+    )
+    .of_socket(),
     field(
         "fd.sport",
         "fd_sport",
         Uint,
         "Server's port.",
         Fd(|f, _| port(f, Socket::server)),
-    ),
+    )
+    .of_socket(),
     field(
         "fd.lport",
         "fd_lport",
         Uint,
         "Port of this end.",
         Fd(|f, _| port(f, |s| s.local)),
-    ),
+    )
+    .of_socket(),
     field(
         "fd.rport",
         "fd_rport",
         Uint,
         "Port of the other end.",
         Fd(|f, _| port(f, |s| s.remote)),
-    ),
+    )
+    .of_socket(),
     field(
         "fd.proto",
         "fd_proto",
@@ -307,6 +319,7 @@ pub(super) const FIELDS: &[Field] = &[
         "Client's port as text.",
         Fd(|f, _| proto(f, Socket::client)),
     )
+    .of_socket()
     .no_column(),
     field(
         "fd.sproto",
@@ -315,6 +328,7 @@ pub(super) const FIELDS: &[Field] = &[
         "Server's port as text.",
         Fd(|f, _| proto(f, Socket::server)),
     )
+    .of_socket()
     .no_column(),
     field(
         "fd.lproto",
@@ -323,6 +337,7 @@ pub(super) const FIELDS: &[Field] = &[
         "Port of this end as text.",
         Fd(|f, _| proto(f, |s| s.local)),
     )
+    .of_socket()
     .no_column(),
     field(
         "fd.rproto",
@@ -331,6 +346,7 @@ pub(super) const FIELDS: &[Field] = &[
         "Port of the other end as text.",
         Fd(|f, _| proto(f, |s| s.remote)),
     )
+    .of_socket()
     .no_column(),
     field(
         "fd.l4proto",

@@ -179,6 +179,8 @@ pub struct Field {
     pub get: Getter,
     /// Columns that the accessor reads (beside what its domain implies).
     pub reads: Need,
+    /// Whether the accessor looks at an open object's socket alone: objects without one have no value.
+    pub of_socket: bool,
 }
 
 impl Field {
@@ -285,6 +287,7 @@ const fn field(name: &'static str, column: &'static str, ty: FieldType, doc: &'s
         doc,
         get,
         reads: Need::NOTHING,
+        of_socket: false,
     }
 }
 
@@ -301,6 +304,12 @@ impl Field {
     /// Reads these columns.
     const fn reading(mut self, need: Need) -> Field {
         self.reads = need;
+        self
+    }
+
+    /// Looks at an open object's socket alone.
+    const fn of_socket(mut self) -> Field {
+        self.of_socket = true;
         self
     }
 

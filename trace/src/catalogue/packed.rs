@@ -116,6 +116,7 @@ const fn packed(name: &'static str, column: &'static str, doc: &'static str, get
         doc,
         get,
         reads,
+        of_socket: false,
     }
 }
 

@@ -7,9 +7,10 @@ use ctrace_trace::block::{Decoder, Need};
 
 use crate::random::{Chance, World, block, events, schema};
 
-const SINGLE: [Need; 15] = [
+const SINGLE: [Need; 16] = [
     Need::THREAD_KINDS,
     Need::OBJECTS_HOT,
+    Need::SOCKETS,
     Need::THREADS,
     Need::KIND,
     Need::CONTEXT,
@@ -121,10 +122,26 @@ fn assert_same_columns(one: &Decoded, all: &Decoded, need: Need, hot: usize) {
             assert_eq!((&a.spec, &a.fds), (&b.spec, &b.fds));
         }
     }
-    if has(Need::FD) {
-        assert_eq!(one.dict.fds, all.dict.fds[..one.dict.fds.len()]);
+    let hot_objects = hot_objects(all, hot);
+    let named = match (has(Need::FD_BULK), has(Need::FD_HOT)) {
+        (true, _) => all.dict.fds.len(),
+        (false, true) => hot_objects,
+        (false, false) => 0,
+    };
+    assert_eq!(one.dict.fds.get(..named), all.dict.fds.get(..named));
+    if has(Need::SOCKETS) {
+        let nameless = |block: &Decoded| -> Vec<_> {
+            let objects = block.dict.fds.iter();
+            objects.map(|fd| (fd.kind, fd.socket.clone())).collect()
+        };
+        assert_eq!(nameless(one), nameless(all));
     }
-    assert_strings(one, all, need);
+    let with_strings = if has(Need::OBJECTS_HOT) {
+        named.max(hot_objects)
+    } else {
+        0
+    };
+    assert_strings(one, all, with_strings, need);
 }
 
 fn assert_column<T: PartialEq + std::fmt::Debug>(one: &[T], all: &[T], asked: bool) {
@@ -152,11 +169,17 @@ fn assert_args(one: &Decoded, all: &Decoded, kinds: Range<usize>, asked: bool) {
     }
 }
 
-/// Whatever ids the decoded columns hold, their strings are there.
-fn assert_strings(one: &Decoded, all: &Decoded, need: Need) {
+/// How many objects events of the hot family use, with the one that stands for none: these come first.
+fn hot_objects(all: &Decoded, hot: usize) -> usize {
+    let used = all.kinds[..hot].iter().flat_map(|k| &k.fds).max();
+    used.map_or(0, |last| *last as usize) + 1
+}
+
+/// Whatever ids the decoded columns hold, their strings are there; of open objects those of the first few.
+fn assert_strings(one: &Decoded, all: &Decoded, objects: usize, need: Need) {
     let (mine, theirs) = (&one.dict.strings, &all.dict.strings);
     assert_eq!(mine.len(), theirs.len());
-    for fd in one.dict.fds.iter().skip(1) {
+    for fd in one.dict.fds.iter().take(objects).skip(1) {
         assert_eq!(mine.get(fd.name), theirs.get(fd.name));
     }
     for image in &one.dict.images {
