@@ -13,7 +13,7 @@ use super::{Recorded, csv, options, recorded};
 use ctrace_skip::skip;
 
 /// Statements whose result does not depend on the order of rows.
-const QUERIES: [&str; 14] = [
+const QUERIES: [&str; 15] = [
     "SELECT count(*) FROM events",
     "SELECT * FROM events ORDER BY seq LIMIT 300",
     "SELECT date_trunc('second', ts) AS s, count(*) AS n, min(seq) FROM events GROUP BY s ORDER BY s",
