@@ -51,7 +51,7 @@ pub(crate) fn rows(path: &Path) -> Vec<Row> {
 
 /// Waits until a recording that goes on has written what is waited for, which is no system call: what sources tell comes
 /// when the machine has time for them.
-pub(crate) fn until_written(path: &Path, what: &str, is_there: impl Fn(&[Row]) -> bool) {
+pub(crate) fn until_written(path: &Path, what: &str, mut is_there: impl FnMut(&[Row]) -> bool) {
     let begun = Instant::now();
     let mut reader = BlockReader::new();
     let (mut rows, mut seen) = (Vec::new(), 0);

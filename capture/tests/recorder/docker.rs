@@ -241,25 +241,22 @@ fn files_of_a_containers_upper_layer_are_collected_as_root() {
             "--collect",
         ],
     );
-    let script = "cat /bin/busybox /etc/passwd >/evil 2>/dev/null; chmod +x /evil; sleep 2; /evil sleep 3; cat /evil";
+    // It is read as long as its process is there.
+    let script = "cat /bin/busybox /etc/passwd >/evil 2>/dev/null; chmod +x /evil; sleep 2; /evil sleep 600; true";
+    engine.docker(&[
+        "run", "-d", "--pull", "never", "--name", "evil", IMAGE, "sh", "-c", script,
+    ]);
+    until_written(&case, "the digests of /evil and of busybox", |rows| {
+        let told = |path: &str| {
+            let mut found = rows.iter().filter(|r| r.kind == "artifact" && r.arg("path") == path);
+            found.any(|r| r.container.is_some())
+        };
+        told("/evil") && told("/bin/busybox")
+    });
     let out = Command::new("docker")
-        .args([
-            "-H",
-            &engine.host,
-            "run",
-            "--rm",
-            "--pull",
-            "never",
-            IMAGE,
-            "sh",
-            "-c",
-            script,
-        ])
+        .args(["-H", &engine.host, "exec", "evil", "cat", "/evil"])
         .output()
         .expect("docker");
-    until_written(&case, "the digest of /evil", |rows| {
-        rows.iter().any(|r| r.kind == "artifact" && r.arg("path") == "/evil")
-    });
     running.signal(libc::SIGTERM).expect(0);
     let evil = dir.path().join("evil");
     fs::write(&evil, &out.stdout).expect("room");

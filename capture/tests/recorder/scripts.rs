@@ -152,11 +152,14 @@ fn scripts_are_collected_as_root_docker() {
     );
     output("sh", &["-c", "exec 3<$0; rm $0; /proc/self/fd/3", &nameless]);
     // It is read as long as the container is there.
-    let inside = "printf '#!/bin/sh\ntrue # evil\n' >/evil; chmod +x /evil; sleep 2; /evil; cat /evil; sleep 10";
-    let evil = engine.docker(&["run", "--rm", "--pull", "never", IMAGE, "sh", "-c", inside]);
+    let inside = "printf '#!/bin/sh\ntrue # evil\n' >/evil; chmod +x /evil; sleep 2; /evil; sleep 600";
+    engine.docker(&[
+        "run", "-d", "--pull", "never", "--name", "evil", IMAGE, "sh", "-c", inside,
+    ]);
     until_written(&case, "the digest of /evil", |rows| {
         rows.iter().any(|r| r.kind == "artifact" && r.arg("path") == "/evil")
     });
+    let evil = engine.docker(&["exec", "evil", "cat", "/evil"]);
     running.signal(libc::SIGTERM).expect(0);
     let found = scripts(&case);
     let copied = |row: &Row, sha256: &str| {
