@@ -1,17 +1,19 @@
 //! Tables over folders of Parquet files: DIR/TABLE/KEY=VALUE/…/part-N.parquet, on a file system or in an object store.
 
 use std::fs;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::slice;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
-use datafusion::common::TableReference;
+use datafusion::common::{DataFusionError, TableReference};
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::prelude::SessionContext;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
+use parquet::errors::ParquetError;
 use url::Url;
 
 use crate::error::QueryError;
@@ -103,7 +105,7 @@ pub(crate) async fn open(context: &SessionContext, table: &TableFolder) -> Resul
     let options = ListingOptions::new(Arc::new(ParquetFormat::default()))
         .with_file_extension(".parquet")
         .with_table_partition_cols(table.keys.iter().map(key_type).collect());
-    let schema = match options.infer_schema(&context.state(), &url).await {
+    let schema = match whole(options.infer_schema(&context.state(), &url)).await {
         Ok(schema) => schema,
         Err(error) => {
             return Err(unreadable(context, &options, &url)
@@ -117,6 +119,13 @@ pub(crate) async fn open(context: &SessionContext, table: &TableFolder) -> Resul
     Ok(Arc::new(ListingTable::try_new(config)?))
 }
 
+/// What reading a schema gives. The reader of the schema that Arrow keeps in a footer panics where it is damaged.
+async fn whole<T>(read: impl Future<Output = datafusion::common::Result<T>>) -> datafusion::common::Result<T> {
+    let damaged = || ParquetError::General("the schema in the footer is damaged".to_owned());
+    let read = AssertUnwindSafe(read).catch_unwind().await;
+    read.unwrap_or_else(|_| Err(DataFusionError::ParquetError(Box::new(damaged()))))
+}
+
 /// Which file it is that cannot be read: the error does not say.
 async fn unreadable(context: &SessionContext, options: &ListingOptions, url: &ListingTableUrl) -> Option<QueryError> {
     let state = context.state();
@@ -125,11 +134,8 @@ async fn unreadable(context: &SessionContext, options: &ListingOptions, url: &Li
     let mut files = files.await.ok()?;
     while let Some(file) = files.next().await {
         let file = file.ok()?;
-        if let Err(error) = options
-            .format
-            .infer_schema(&state, &store, slice::from_ref(&file))
-            .await
-        {
+        let schema = options.format.infer_schema(&state, &store, slice::from_ref(&file));
+        if let Err(error) = whole(schema).await {
             let root = url.object_store();
             let root = root.as_str().trim_start_matches("file://").trim_end_matches('/');
             return Some(QueryError::from(error).of_file(&format!("{root}/{}", file.location)));

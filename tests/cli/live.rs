@@ -362,18 +362,21 @@ fn live_alerts_say_how_much_a_bound_left_out_near_them_needs_root() {
     let folder = folder();
     let case = folder.path().join("case");
     // Calls that cost the recorder more than it may use, until some of them were left out; then a program.
-    let script =
-        "perl -e '$end = time + 8; while (time < $end) { getppid for 1..50_000 } system q(/bin/true), q(marked)'";
+    let mark = format!("marked-{}", std::process::id());
+    let perl = "$end = time + 8; while (time < $end) { getppid for 1..50_000 } system q(/bin/true), @ARGV";
+    let script = "perl -e \"$1\" \"$2\"";
     let options = [
         "--sources=syscalls",
         "--syscalls=all",
         "--scope=comm=perl",
         "--max-cpu=2",
     ];
-    let ran = record(&case, &options, script, &[]);
+    let ran = record(&case, &options, script, &[OsStr::new(perl), OsStr::new(&mark)]);
     assert!(ran.err.contains("--max-cpu: left out are"), "{}", ran.err);
-    let text = "- {rule: r, desc: d, condition: evt.type = execve and proc.name = true and proc.args = marked, \
-                output: '%proc.name', priority: INFO}\n";
+    let text = format!(
+        "- {{rule: r, desc: d, condition: evt.type = execve and proc.name = true and proc.args = {mark}, \
+         output: '%proc.name', priority: INFO}}\n"
+    );
     let rules = file(folder.path(), "r.yaml", text);
     let ran = about(&case, "replay", &["--rules", rules.to_str().expect("UTF-8")]).code(1);
     let line = ran.out.trim_end();

@@ -189,6 +189,33 @@ fn a_damaged_file_is_no_result() {
     );
 }
 
+/// Wherever a bit of a footer is wrong: an error or the same rows.
+#[test]
+fn damaged_footers_are_told() {
+    let recorded = recorded();
+    let dir = exported(&recorded);
+    let file = dir.join("events/host=lab%20host/date=2026-11-21/part-00001.parquet");
+    let rows = || {
+        let session = Session::folder(&dir, &options())?;
+        session.batches("SELECT seq, proc_name, evt_args FROM events ORDER BY seq")
+    };
+    let right = rows().expect("rows");
+    let whole = fs::read(&file).expect("the file");
+    let names = whole.windows(12).position(|w| w == b"ARROW:schema").expect("a schema");
+    let mut told = 0;
+    for at in (names..whole.len()).step_by(97) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x40;
+        fs::write(&file, bytes).expect("written");
+        match rows() {
+            Ok(rows) => assert_eq!(rows, right, "byte {at}"),
+            Err(QueryError::Data(_) | QueryError::Statement(_)) => told += 1,
+            Err(other) => panic!("byte {at}: {other:?}"),
+        }
+    }
+    assert!(told > 10, "{told}");
+}
+
 /// Runs a script with DuckDB, which pip installs where it can.
 fn duckdb(script: &str) -> Result<String, String> {
     let packages = Path::new(env!("CARGO_TARGET_TMPDIR")).join("duckdb");
