@@ -241,28 +241,34 @@ fn files_of_a_containers_upper_layer_are_collected_as_root() {
             "--collect",
         ],
     );
-    // It is read as long as its process is there.
-    let script = "cat /bin/busybox /etc/passwd >/evil 2>/dev/null; chmod +x /evil; sleep 2; /evil sleep 600; true";
-    engine.docker(&[
-        "run", "-d", "--pull", "never", "--name", "evil", IMAGE, "sh", "-c", script,
-    ]);
-    until_written(&case, "the digests of /evil and of busybox", |rows| {
-        let told = |path: &str| {
-            let mut found = rows.iter().filter(|r| r.kind == "artifact" && r.arg("path") == path);
-            found.any(|r| r.container.is_some())
-        };
-        told("/evil") && told("/bin/busybox")
-    });
+    // It is read as long as its process is there: busybox is what its name says.
+    let script = "mkdir /evil; cat /bin/busybox /etc/passwd >/evil/sleep; chmod +x /evil/sleep; \
+                  sleep 2; /evil/sleep 10; cat /evil/sleep";
     let out = Command::new("docker")
-        .args(["-H", &engine.host, "exec", "evil", "cat", "/evil"])
+        .args([
+            "-H",
+            &engine.host,
+            "run",
+            "--rm",
+            "--pull",
+            "never",
+            IMAGE,
+            "sh",
+            "-c",
+            script,
+        ])
         .output()
         .expect("docker");
+    until_written(&case, "the digest of /evil/sleep", |rows| {
+        rows.iter()
+            .any(|r| r.kind == "artifact" && r.arg("path") == "/evil/sleep")
+    });
     running.signal(libc::SIGTERM).expect(0);
     let evil = dir.path().join("evil");
     fs::write(&evil, &out.stdout).expect("room");
     assert!(out.stdout.len() > 100_000, "{}", String::from_utf8_lossy(&out.stderr));
     let found = artifacts(&case);
-    let row = of(&found, "/evil");
+    let row = of(&found, "/evil/sleep");
     assert_eq!((row.arg("sha256"), row.arg("reason")), (sha256sum(&evil).as_str(), ""));
     assert!(row.container.is_some(), "{row:?}");
     assert_eq!(sha256sum(&case.join(row.arg("copy"))), row.arg("sha256"));
