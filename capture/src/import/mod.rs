@@ -6,6 +6,7 @@
 //! names one.
 
 mod audit_log;
+mod auditbeat;
 mod batch;
 mod container_log;
 mod docker_events;
@@ -29,6 +30,7 @@ mod syslog;
 mod sysmon;
 mod tetragon;
 mod tracee;
+mod xml_events;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -112,6 +114,7 @@ pub static IMPORTERS: &[&dyn Importer] = &[
     &journal::JOURNAL,
     &sysmon::Sysmon,
     &laurel::Laurel,
+    &auditbeat::Auditbeat,
     &go_audit::GoAudit,
     &strace::Strace,
     &syslog::Syslog,
