@@ -158,10 +158,12 @@ pub enum ImportError {
     #[error("no format {0:?}; there are {names}", names = names())]
     NoSuchFormat(String),
     /// Nothing stands in any of the files.
-    #[error("{}: the file is empty{}; there is nothing to import", path.display(), others(*.count))]
+    #[error("{}: {reason}{}; there is nothing to import", path.display(), others(*.count))]
     Empty {
         /// The first of them.
         path: PathBuf,
+        /// Why nothing stands in it.
+        reason: String,
         /// How many there are.
         count: usize,
     },
@@ -180,6 +182,7 @@ pub enum ImportError {
 fn others(count: usize) -> String {
     match count {
         0 | 1 => String::new(),
+        2 => ", and so is the other".to_owned(),
         more => format!(", and so are the other {}", more - 1),
     }
 }

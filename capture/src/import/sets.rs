@@ -94,6 +94,10 @@ pub(super) fn look(paths: &[PathBuf], format: Option<&str>) -> Result<Files, Imp
     if let ([], Some(file)) = (sets.as_slice(), empty.first()) {
         return Err(ImportError::Empty {
             path: file.path.clone(),
+            reason: match &file.end {
+                End::Whole => "the file is empty".to_owned(),
+                End::Cut { reason, .. } => reason.clone(),
+            },
             count: empty.len(),
         });
     }

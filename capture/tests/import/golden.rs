@@ -28,6 +28,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("laurel-raw.jsonl", "laurel"),
     ("story.scap", "scap"),
     ("strace.log", "strace"),
+    ("strace-vfork.log", "strace"),
     ("syslog.log", "syslog"),
     ("syslog-5424.log", "syslog"),
     ("sysmon.log", "sysmon"),
