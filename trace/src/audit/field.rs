@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2, memchr3};
+use memchr::{memchr, memchr2};
 
 use super::record::{decimal, split_at_byte};
 
@@ -46,11 +46,11 @@ impl<'a> Iterator for Fields<'a> {
 
     fn next(&mut self) -> Option<Field<'a>> {
         loop {
-            self.rest = self.rest.trim_ascii_start();
-            if self.rest.is_empty() {
-                return None;
-            }
-            let (name, after) = self.rest.split_at_checked(memchr3(b'=', b' ', b'\t', self.rest)?)?;
+            // Byte by byte: names are a few characters, which a search of many bytes at once does not pay for.
+            let word = self.rest.iter().position(|b| !b.is_ascii_whitespace())?;
+            self.rest = self.rest.get(word..)?;
+            let stop = self.rest.iter().position(|b| matches!(b, b'=' | b' ' | b'\t'))?;
+            let (name, after) = self.rest.split_at_checked(stop)?;
             let Some(value) = after.strip_prefix(b"=") else {
                 self.rest = after;
                 continue;
@@ -87,13 +87,23 @@ fn take_value(text: &[u8]) -> (Value<'_>, &[u8]) {
     {
         return (Value::Bare(value), rest);
     }
-    let end = memchr2(b' ', b'\t', text).unwrap_or(text.len());
+    let end = blank(text).unwrap_or(text.len());
     let value = text.get(..end).unwrap_or(text);
     // The end of a list of fields is no part of its last value.
     let value = value.strip_suffix(b"'").unwrap_or(value);
     // Old programs separate fields with commas.
     let value = value.strip_suffix(b",").unwrap_or(value);
     (Value::Bare(value), text.get(value.len()..).unwrap_or_default())
+}
+
+/// Most bare values are numbers; those that are longer are mostly long.
+const SHORT: usize = 16;
+
+/// Where the first blank or tabulator is.
+fn blank(text: &[u8]) -> Option<usize> {
+    let is_blank = |b: &u8| matches!(b, b' ' | b'\t');
+    let long = || Some(SHORT + memchr2(b' ', b'\t', text.get(SHORT..)?)?);
+    text.iter().take(SHORT).position(is_blank).or_else(long)
 }
 
 impl<'a> Value<'a> {
@@ -136,15 +146,16 @@ impl<'a> Value<'a> {
 
 /// Pairs of hexadecimal digits to bytes; `None` when there is anything else, or nothing.
 pub fn unhex(text: &[u8]) -> Option<Vec<u8>> {
-    let digit = |b: &u8| char::from(*b).to_digit(16).and_then(|d| u8::try_from(d).ok());
-    if text.is_empty() || !text.len().is_multiple_of(2) {
+    let (pairs, odd) = text.as_chunks::<2>();
+    if text.is_empty() || !odd.is_empty() || !text.iter().all(u8::is_ascii_hexdigit) {
         return None;
     }
-    let pair = |pair: &[u8]| match pair {
-        [high, low] => Some(digit(high)? << 4 | digit(low)?),
-        _ => None,
-    };
-    text.chunks(2).map(pair).collect()
+    Some(pairs.iter().map(|[high, low]| nibble(*high) << 4 | nibble(*low)).collect())
+}
+
+/// The value of a hexadecimal digit.
+fn nibble(digit: u8) -> u8 {
+    (digit & 0xF) + 9 * (digit >> 6)
 }
 
 #[cfg(test)]
