@@ -73,7 +73,8 @@ impl AuditEvent {
             return;
         }
         if self.types.is_empty() {
-            self.raw.reserve(if record.kind.is_single() { line.len() } else { USUAL_RAW });
+            self.raw
+                .reserve(if record.kind.is_single() { line.len() } else { USUAL_RAW });
         } else {
             self.raw.push(b'\n');
         }
@@ -83,7 +84,8 @@ impl AuditEvent {
             return;
         }
         // What seccomp stopped is a call too, which its own record tells of where rules do not.
-        let is_call = record.kind == RecordType::SYSCALL || record.kind == RecordType::SECCOMP && self.syscall.is_none();
+        let is_call =
+            record.kind == RecordType::SYSCALL || record.kind == RecordType::SECCOMP && self.syscall.is_none();
         if is_call {
             self.syscall = Some(named_call(record));
         }
