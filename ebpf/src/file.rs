@@ -155,7 +155,7 @@ pub fn path(writer: Writer, path: usize, kind: u8) {
     let Some(start) = writer.strings_begin() else { return };
     let mut whole = false;
     for _ in 0..PATH_DEPTH_MAX {
-        let (parent, name) = parent_and_name(dentry);
+        let parent = pointer!(dentry, dentry_parent);
         if dentry == root {
             let above = pointer!(mount, mount_parent);
             if above == mount || above == 0 {
@@ -167,7 +167,7 @@ pub fn path(writer: Writer, path: usize, kind: u8) {
             root = pointer!(embedded(mount, mnt_offset), vfsmount_root);
             continue;
         }
-        if !writer.strings_add::<COMPONENT_MAX>(start, PATH_MAX, name as u64, false) {
+        if !writer.strings_add::<COMPONENT_MAX>(start, PATH_MAX, pointer!(dentry, dentry_name) as u64, false) {
             break;
         }
         if dentry == parent {
@@ -178,15 +178,4 @@ pub fn path(writer: Writer, path: usize, kind: u8) {
         dentry = parent;
     }
     writer.strings_end(start, kind, 0, whole);
-}
-
-/// What a dentry hangs below and where its name is: one read where both lie as they do everywhere.
-#[inline(always)]
-fn parent_and_name(dentry: usize) -> (usize, usize) {
-    if offset!(dentry_name) == offset!(dentry_parent) + 16 {
-        let [parent, _, name]: [usize; 3] = read::at(dentry, offset!(dentry_parent), [0; 3]);
-        (parent, name)
-    } else {
-        (pointer!(dentry, dentry_parent), pointer!(dentry, dentry_name))
-    }
 }
