@@ -57,9 +57,11 @@ const TICK: Duration = Duration::from_millis(5);
 /// The same at most, where the last turn found fewer records than [`FEW`] and no program is started.
 const LONG_TICK: Duration = Duration::from_millis(20);
 const FEW: usize = 512;
+/// How often what has waited long enough is written, where a turn finds fewer records than that.
+const RELEASE_NS: u64 = 50_000_000;
 /// How often losses and the clock are looked at, and what was taken is written: with what waits for its place in the
 /// order of time, a recorder that is killed loses no more than a second.
-const CHECK: Duration = Duration::from_millis(600);
+const CHECK: Duration = Duration::from_millis(550);
 /// The share of a processor that is spent on files that ran before the recording began; and of `--max-cpu` a quarter.
 const LEISURE: f64 = 0.25;
 /// No logs of containers are taken while more than this waits.
@@ -177,6 +179,8 @@ struct Recorder {
     /// Events lost between kernel and case.
     lost: u64,
     waiting: Waiting,
+    /// When something was written last; boot clock.
+    released: u64,
     queue: Queue,
     images: ContainerImages,
     artifacts: Artifacts,
@@ -213,6 +217,7 @@ impl Recorder {
             ),
             lost: 0,
             waiting: Waiting::default(),
+            released: 0,
             queue: Queue::default(),
             images: ContainerImages::default(),
             artifacts,

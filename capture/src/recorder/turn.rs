@@ -6,19 +6,25 @@ use super::artifacts::Artifacts;
 use super::hold::{self, Settled};
 use super::order::Waiting;
 use super::state::Known;
-use super::{Gap, Level, MAX_QUEUED, Message, Notice, Recorder, TICK, messages};
+use super::{FEW, Gap, Level, MAX_QUEUED, Message, Notice, RELEASE_NS, Recorder, TICK, messages};
 use crate::audit::AuditMessage;
 use crate::host::{Clock, Slept, boot_time_ns, utc_ns};
 use crate::resolver;
 use crate::syscall::{Record, SyscallSource};
 
 impl Recorder {
-    /// Takes what the sources have and writes what has waited long enough. Says how many records the rings had.
+    /// Takes what the sources have and, not each time where that is little, writes what has waited long enough. Says how many records the rings had.
     pub(super) fn turn(&mut self) -> usize {
         let now = boot_time_ns();
         // Asked first: what comes while the channels are emptied is not part of the answer.
         let audit = self.sources.audit.as_ref().map(|a| a.follower.progress());
         let taken = self.take();
+        // Little by little each record would find the caches cold.
+        let may_wait = taken < FEW && self.waiting.bytes() < hold::MAX_BYTES / 4;
+        if may_wait && now.saturating_sub(self.released) < RELEASE_NS {
+            return taken;
+        }
+        self.released = now;
         let settled = audit.map_or(Settled::ALL, |audit| Settled {
             drained: audit.drained_ns,
             open: audit.open_ns.map_or(u64::MAX, |utc| self.clock.boot(utc)),

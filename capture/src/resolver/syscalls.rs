@@ -41,12 +41,14 @@ impl Resolver {
             Action::Exec => self.exec_returned(&call, plan.kind, header, clock, sink),
             Action::Open(flags) if self.state.opened_again(&call, plan, flags) => {
                 let scratch = &self.scratch;
-                self.state.emit(&call, plan, header, clock, scratch, Shown::Opened, sink);
+                self.state
+                    .emit(&call, plan, header, clock, scratch, Shown::Opened, sink);
             }
             Action::Close => {
                 // What is closed is gone afterwards.
                 let scratch = &self.scratch;
-                self.state.emit(&call, plan, header, clock, scratch, Shown::Behind, sink);
+                self.state
+                    .emit(&call, plan, header, clock, scratch, Shown::Behind, sink);
                 self.state.close(&call);
             }
             _ => {
