@@ -54,11 +54,12 @@ use state::{Beginning, States};
 
 /// How often the rings are emptied.
 const TICK: Duration = Duration::from_millis(5);
-/// The same at most, where the last turn found fewer records than [`FEW`] and no program is started.
+/// The same at most, where the last turn found fewer records than [`LITTLE`] and no program is started.
 const LONG_TICK: Duration = Duration::from_millis(20);
-const FEW: usize = 512;
-/// How often what has waited long enough is written, where a turn finds fewer records than that.
+const LITTLE: usize = 32;
+/// How often what has waited long enough is written, where a turn finds fewer records than [`FEW`].
 const RELEASE_NS: u64 = 50_000_000;
+const FEW: usize = 512;
 /// How often losses and the clock are looked at, and what was taken is written: with what waits for its place in the
 /// order of time, a recorder that is killed loses no more than a second.
 const CHECK: Duration = Duration::from_millis(550);
@@ -285,7 +286,7 @@ impl Recorder {
             if stop.load(Ordering::Relaxed) {
                 break "signal";
             }
-            woken = self.pause(if taken < FEW && !woken { patience } else { TICK });
+            woken = self.pause(if taken < LITTLE && !woken { patience } else { TICK });
         };
         self.finish(reason, status, notice)
     }
