@@ -109,6 +109,7 @@ pub(super) fn open(config: &Config, meanwhile: impl FnOnce()) -> Result<SyscallS
         counters,
         processes,
         missing,
+        smallest_ring: config.bulk_ring_bytes.min(config.priority_ring_bytes),
         malformed: 0,
         polled: 0,
         skipped: 0,

@@ -1,7 +1,7 @@
 //! The live syscall source: kernel programs, their rings, and the records that come out of them.
 //!
 //! Order: [`SyscallSource::open`] loads and attaches; [`SyscallSource::poll`] is called on a timer (a few
-//! milliseconds); [`SyscallSource::detach`] stops the kernel side, after which polling until nothing is
+//! milliseconds, more where little comes: see [`SyscallSource::wait`]); [`SyscallSource::detach`] stops the kernel side, after which polling until nothing is
 //! [`SyscallSource::pending`] drains the rest. Dropping detaches.
 //!
 //! Records come lane by lane, and within a lane nearly but not exactly in time order, since the CPUs fill one
@@ -16,6 +16,9 @@ mod load;
 mod record;
 mod refusal;
 mod scope;
+
+use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use aya::{
     Ebpf,
@@ -105,6 +108,7 @@ pub struct SyscallSource {
     counters: PerCpuArray<MapData, load::CountersValue>,
     processes: Option<scope::ProcessTable>,
     missing: Vec<Missing>,
+    smallest_ring: u32,
     malformed: u64,
     polled: u64,
     skipped: u64,
@@ -151,6 +155,28 @@ impl SyscallSource {
         count += drain(&mut self.bulk, now, &mut self.malformed, each);
         self.polled += count as u64 + (self.malformed - before);
         count
+    }
+
+    /// For how long the rings can be left alone, whatever begins meanwhile.
+    pub fn patience(&self) -> Duration {
+        /// More than the records of one processor come to.
+        const BYTES_A_MS: u64 = 200_000;
+        let cpus = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+        Duration::from_millis(u64::from(self.smallest_ring) / (BYTES_A_MS * cpus))
+    }
+
+    /// Waits until a program was started, and says so; no longer than `at_most`, and not at all where something of
+    /// importance was not polled. Other records do not end the wait, a signal does.
+    pub fn wait(&self, at_most: Duration) -> bool {
+        let mut ring = libc::pollfd {
+            fd: self.priority.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        let ms = i32::try_from(at_most.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: one pollfd, which lives through the call.
+        let ready = unsafe { libc::poll(&raw mut ring, 1, ms) };
+        ready > 0
     }
 
     /// Says of a process in a container whether that is one whose syscalls are to be recorded. Its later children follow
