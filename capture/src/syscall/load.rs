@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{
-    Config, LaneTotals, LeftOut, SyscallSource, attach,
+    Config, LaneTotals, LeftOut, Progress, SyscallSource, attach,
     host::{self, Described},
     refusal::{OpenError, refused},
     scope::{self, ProcessTable},
@@ -110,7 +110,7 @@ pub(super) fn open(config: &Config, meanwhile: impl FnOnce()) -> Result<SyscallS
         processes,
         missing,
         malformed: 0,
-        polled: 0,
+        progress: Progress::default(),
         skipped: 0,
     })
 }
