@@ -30,6 +30,7 @@ mod numbering;
 pub mod output;
 mod param;
 mod pauses;
+mod plan_node;
 mod process_id;
 mod process_table;
 mod processes;
