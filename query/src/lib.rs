@@ -52,6 +52,7 @@ mod type_name;
 mod union;
 mod values;
 mod views;
+mod window_sort;
 
 pub use alerts::{AlertRow, ReplayRules};
 pub use cancel::Cancel;
