@@ -141,7 +141,11 @@ pub fn each(event: EventView<'_>, out: &mut Vec<u8>, mut end: impl FnMut(&mut Ve
             return;
         }
         // Several parameters may have a name; which one it means `find` knows.
-        let shown = if is_ambiguous(spec, name) { find(event, name) } else { Some(rendered) };
+        let shown = if is_ambiguous(spec, name) {
+            find(event, name)
+        } else {
+            Some(rendered)
+        };
         if let Some(shown) = shown {
             let start = out.len();
             out.extend_from_slice(name.as_bytes());
