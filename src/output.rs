@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, StdoutLock, Write};
 use std::path::Path;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use ctrace_trace::calendar::Iso8601;
 use ctrace_trace::case::{Case, CaseError};
 use ctrace_trace::escape;
 use ctrace_trace::segment::{Problem, ProblemKind};
@@ -71,8 +71,7 @@ pub(crate) fn exit_code<'a>(problems: impl IntoIterator<Item = &'a Problem>, oth
 
 /// A time as `2026-11-21T10:11:12.123456789Z`.
 pub(crate) fn time(ns: u64) -> String {
-    DateTime::<Utc>::from_timestamp((ns / 1_000_000_000) as i64, (ns % 1_000_000_000) as u32)
-        .map_or_else(|| ns.to_string(), |t| t.to_rfc3339_opts(SecondsFormat::Nanos, true))
+    Iso8601(ns).to_string()
 }
 
 /// A length of time as `1h 2m 3.456s`.

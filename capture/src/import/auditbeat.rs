@@ -5,9 +5,10 @@ use std::borrow::Cow;
 
 use ctrace_trace::container::Container;
 use ctrace_trace::event::{Arg, Event, EventType};
-use serde_json::Value;
 
-use super::json_records::{JsonFormat, Records, Told, bytes, id, number, text};
+use super::documents::Whole;
+use super::json::Json;
+use super::json_records::{JsonFormat, Records, Told, bytes, id, number, text, unreadable};
 use super::lines::Line;
 use super::processes::Seen;
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, audit_log, documents};
@@ -44,14 +45,14 @@ impl Importer for Auditbeat {
 }
 
 /// The event of a document: of a search's hit, what was found.
-fn source(document: &Value) -> &Value {
+fn source<'v, 'a>(document: &'v Json<'a>) -> &'v Json<'a> {
     document.get("_source").filter(|s| s.is_object()).unwrap_or(document)
 }
 
 /// Modules of Auditbeat, and what they are called as integrations of Elastic's agent.
 const MODULES: [&str; 5] = ["auditd", "auditd_manager", "file_integrity", "fim", "system"];
 
-fn is_it(document: &Value) -> bool {
+fn is_it(document: &Json<'_>) -> bool {
     let record = source(document);
     let module = text(record, &["event", "module"]);
     // Other shippers have modules of the same names.
@@ -68,7 +69,7 @@ fn is_it(document: &Value) -> bool {
     is_own && MODULES.contains(&module) && record.get("@timestamp").is_some()
 }
 
-fn tell(document: &Value) -> Result<Told<'_>, &'static str> {
+fn tell<'v>(document: &'v Json<'_>) -> Result<Told<'v>, &'static str> {
     let record = source(document);
     let messages = [&["message"][..], &["event", "summary"], &["file", "path"]];
     let message = messages.iter().map(|path| text(record, path)).find(|m| !m.is_empty());
@@ -83,26 +84,26 @@ fn tell(document: &Value) -> Result<Told<'_>, &'static str> {
 }
 
 /// One text, or a list of them put together.
-fn texts(record: &Value, path: &[&str]) -> String {
+fn texts(record: &Json<'_>, path: &[&str]) -> String {
     let at = path.iter().try_fold(record, |at, key| at.get(key));
-    let list = at.and_then(Value::as_array).into_iter().flatten();
-    let list: Vec<&str> = list.filter_map(Value::as_str).collect();
-    let one = at.and_then(Value::as_str);
+    let list = at.and_then(Json::as_array).into_iter().flatten();
+    let list: Vec<&str> = list.filter_map(Json::as_str).collect();
+    let one = at.and_then(Json::as_str);
     one.map_or_else(|| list.join(","), str::to_owned)
 }
 
 /// The first of some paths that leads to a number of 32 bits; versions before 7 had names of their own.
-fn either(record: &Value, now: &[&str], before: &[&str]) -> Option<u32> {
+fn either(record: &Json<'_>, now: &[&str], before: &[&str]) -> Option<u32> {
     id(record, now).or_else(|| id(record, before))
 }
 
-fn either_text<'v>(record: &'v Value, now: &[&str], before: &[&str]) -> Option<Cow<'v, [u8]>> {
+fn either_text<'v>(record: &'v Json<'_>, now: &[&str], before: &[&str]) -> Option<Cow<'v, [u8]>> {
     bytes(record, now).or_else(|| bytes(record, before))
 }
 
-fn seen(record: &Value) -> Option<Seen<'_>> {
-    let argv = record.pointer("/process/args").and_then(Value::as_array);
-    let argv = argv.map(|list| list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("\0"));
+fn seen<'v>(record: &'v Json<'_>) -> Option<Seen<'v>> {
+    let argv = record.pointer("/process/args").and_then(Json::as_array);
+    let argv = argv.map(|list| list.iter().filter_map(Json::as_str).collect::<Vec<_>>().join("\0"));
     let uid = either(record, &["user", "id"], &["user", "uid"]);
     let gid = either(record, &["user", "group", "id"], &["user", "gid"]);
     let name = either_text(record, &["user", "name"], &["user", "name_map", "uid"]);
@@ -135,7 +136,7 @@ fn seen(record: &Value) -> Option<Seen<'_>> {
 }
 
 /// Where a processor added it.
-fn container(record: &Value) -> Option<Container> {
+fn container(record: &Json<'_>) -> Option<Container> {
     let part = |path: &[&str]| text(record, path).to_owned();
     Some(Container {
         id: part(&["container", "id"]),
@@ -154,26 +155,32 @@ struct Log {
 
 impl Reading for Log {
     fn file(&mut self, input: &mut Input, sink: &mut Sink<'_>) -> Result<End, ImportError> {
-        documents::each(input, sink, |line, sink| self.line(line, sink))
+        documents::each(input, sink, |line, is_whole, sink| self.line(line, is_whole, sink))
     }
 }
 
 impl Log {
-    fn line(&mut self, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
-        let Ok(document) = serde_json::from_slice::<Value>(documents::within(line.text)) else {
-            return self.records.line(line, sink);
-        };
-        let record = source(&document);
+    fn line(&mut self, line: Line<'_>, is_whole: Whole, sink: &mut Sink<'_>) -> Result<bool, ImportError> {
+        match Json::parse(documents::within(line.text)) {
+            Ok(document) => self.document(&document, line, sink)?,
+            Err(_) if is_whole == Whole::Unknown => return Ok(false),
+            Err(error) => unreadable(&error, line, sink)?,
+        }
+        Ok(true)
+    }
+
+    fn document(&mut self, document: &Json<'_>, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+        let record = source(document);
         let kind = text(record, &["auditd", "message_type"]);
-        match tell(&document) {
-            Ok(told) if is_it(&document) && !kind.is_empty() => {
+        match tell(document) {
+            Ok(told) if is_it(document) && !kind.is_empty() => {
                 let original = texts_of_records(record);
                 if original.is_empty() || !self.original(&original, &told, line, sink)? {
                     self.audit(record, told, line, sink)?;
                 }
                 Ok(())
             }
-            _ => self.records.record(&document, line, sink),
+            _ => self.records.record(document, line, sink),
         }
     }
 
@@ -206,7 +213,7 @@ impl Log {
     /// The event from what the document makes of its records.
     fn audit(
         &mut self,
-        record: &Value,
+        record: &Json<'_>,
         told: Told<'_>,
         line: Line<'_>,
         sink: &mut Sink<'_>,
@@ -245,12 +252,12 @@ impl Log {
 }
 
 /// The records as the kernel wrote them, where Auditbeat was told to keep them (`include_raw_message`).
-fn texts_of_records(record: &Value) -> Vec<&str> {
+fn texts_of_records<'v>(record: &'v Json<'_>) -> Vec<&'v str> {
     let now = record.pointer("/event/original");
     let told = now.or_else(|| record.pointer("/auditd/messages"));
     match told {
-        Some(Value::String(text)) => text.lines().filter(|l| !l.is_empty()).collect(),
-        Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).collect(),
+        Some(Json::String(text)) => text.lines().filter(|l| !l.is_empty()).collect(),
+        Some(Json::Array(list)) => list.iter().filter_map(Json::as_str).collect(),
         _ => Vec::new(),
     }
 }

@@ -15,6 +15,7 @@ mod falco;
 mod go_audit;
 mod input;
 mod journal;
+mod json;
 mod json_records;
 mod k8s_audit;
 mod laurel;
