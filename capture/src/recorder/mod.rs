@@ -115,6 +115,8 @@ pub enum Notice<'a> {
         /// The option that asked for it.
         reason: &'static str,
     },
+    /// Something that the recording changed on the host stays changed; a `source_lost` event says the same.
+    Stays(&'a str),
     /// How much was recorded so far; about once a second.
     Progress(Summary),
 }

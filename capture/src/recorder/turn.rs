@@ -25,10 +25,13 @@ impl Recorder {
             return taken;
         }
         self.released = now;
-        let settled = audit.map_or(Settled::ALL, |audit| Settled {
+        let mut settled = audit.map_or(Settled::ALL, |audit| Settled {
             drained: audit.drained_ns,
             open: audit.open_ns.map_or(u64::MAX, |utc| self.clock.boot(utc)),
         });
+        if let Some(source) = &self.sources.syscalls {
+            settled.drained = settled.drained.min(source.settled_ns());
+        }
         let bytes = self.waiting.bytes() + self.queue.bytes();
         let horizon = hold::horizon(now, settled, bytes);
         let horizon = match bytes > hold::MAX_BYTES {
