@@ -78,3 +78,20 @@ pub struct Stats {
     /// Questions that were not asked, because there were too many.
     pub lookups_refused: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_kept_by_their_whole_name() {
+        let config = Config {
+            env: vec![b"Z".to_vec()],
+            ..Config::default()
+        };
+        let environment = b"A=1\0LD_PRELOAD=x\0LD_PRELOADED=2\0\0LD_LIBRARY_PATH\0ZZ=3\0Z=\0";
+        let kept: Vec<&[u8]> = config.kept(environment).collect();
+        assert_eq!(kept, [&b"LD_PRELOAD=x"[..], b"LD_LIBRARY_PATH", b"Z="]);
+        assert_eq!(config.kept(b"").count(), 0);
+    }
+}
