@@ -32,6 +32,7 @@ use std::sync::LazyLock;
 
 use crate::block::Need;
 use crate::block::decoded::{Context, Dictionaries, EventView, FdView, ImageView};
+use crate::render;
 use crate::schema::EventSpec;
 
 /// What a field's value depends on.
@@ -204,6 +205,13 @@ impl Field {
             Domain::Event => Need::KIND,
         };
         domain | self.reads
+    }
+
+    /// Every column that must be decoded to read it with an argument.
+    pub fn needs_with(&self, arg: &FieldArg) -> Need {
+        let bytes =
+            matches!(self.name, "evt.arg" | "evt.rawarg") && matches!(arg, FieldArg::Key(key) if key == render::DATA);
+        if bytes { self.needs() | Need::DATA } else { self.needs() }
     }
 
     /// The field's value for an event; its columns must have been decoded ([`Field::needs`]).

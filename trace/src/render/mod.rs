@@ -13,6 +13,7 @@ use crate::block::decoded::EventView;
 use crate::event::{Arg, Source};
 use crate::names;
 use crate::schema::{EventSpec, FdUse, Param, ParamKind};
+use crate::syscalls;
 
 /// One parameter as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +71,7 @@ pub fn nth<'a>(event: EventView<'a>, position: usize) -> Option<Cow<'a, [u8]>> {
 pub fn args(event: EventView<'_>) -> Vec<u8> {
     let mut all = parameters(event);
     if let Some(data) = data(event) {
-        all.insert(all.len().min(1), ("data", data));
+        all.insert(all.len().min(1), (DATA, data));
     }
     let mut out = Vec::new();
     for (name, rendered) in all {
@@ -92,10 +93,11 @@ pub fn args(event: EventView<'_>) -> Vec<u8> {
 /// Whether events of a type can have a parameter of that name for [`named`].
 pub fn knows(spec: &EventSpec, name: &str) -> bool {
     let declared = || spec.param(name).is_some() || image::names(spec).contains(&name);
-    declared() || spec.has_ret && name == result_name(spec) || name == "tuple"
+    declared() || spec.has_ret && name == result_name(spec) || name == "tuple" || name == DATA && moves_data(spec)
 }
 
-/// What [`named`] gives for each name that the event has, in Falco's order; without the source's own text.
+/// What [`named`] gives for each name that the event has, in Falco's order; without the source's own text and bytes that
+/// were read or written.
 pub fn each(event: EventView<'_>) -> Vec<(String, Cow<'_, [u8]>)> {
     let mut out: Vec<(String, Cow<'_, [u8]>)> = Vec::new();
     for (name, _) in parameters(event) {
@@ -148,8 +150,17 @@ fn find<'a>(event: EventView<'a>, name: &str) -> Option<Rendered<'a>> {
     match name {
         _ if spec.has_ret && name == result_name(spec) => returned(event, spec),
         "tuple" => tuple(event, spec),
+        DATA if moves_data(spec) => data(event),
         _ => None,
     }
+}
+
+/// What Falco calls the bytes that were read or written.
+pub const DATA: &str = "data";
+
+/// Whether events of a type read or write.
+fn moves_data(spec: &EventSpec) -> bool {
+    syscalls::io(spec).is_some()
 }
 
 /// Falco's name of the result.
