@@ -101,6 +101,12 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
+/// A number of things: `1 segment`, `2 segments`; what is counted is given as for one.
+pub(crate) fn count(n: u64, thing: &str) -> String {
+    let s = if n == 1 { "" } else { "s" };
+    format!("{n} {thing}{s}")
+}
+
 /// Right-aligned first columns and a left-aligned last one.
 pub(crate) fn table(out: &mut impl Write, indent: &str, rows: &[Vec<String>]) -> io::Result<()> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -135,5 +141,12 @@ mod tests {
         assert_eq!(span(3_723_000_000_000), "1h 2m 3.000s");
         assert_eq!(size(1023), "1023 B");
         assert_eq!(size(1 << 20), "1.0 MiB");
+    }
+
+    #[test]
+    fn one_and_several() {
+        assert_eq!(count(1_u64, "event"), "1 event");
+        assert_eq!(count(0_u64, "event"), "0 events");
+        assert_eq!(count(2_u64, "event"), "2 events");
     }
 }

@@ -6,13 +6,24 @@ use ctrace_trace::calendar;
 /// 1970, as Go's zero time `0001-01-01T00:00:00Z` ("never") does.
 pub fn parse_rfc3339(text: &str) -> Option<u64> {
     let ([year, month, day, hour, minute, second], fraction, zone) = padded(text).or_else(|| split(text))?;
+    let seconds = seconds_utc([year, month, day], [hour, minute, second])?;
+    let seconds = u64::try_from(seconds - zone_offset(zone)?).ok()?;
+    seconds.checked_mul(1_000_000_000)?.checked_add(nanoseconds(fraction)?)
+}
+
+/// Nanoseconds since the Unix epoch of a year, month and day and an hour, minute and second in UTC. `None` before 1970.
+pub(crate) fn utc_ns(date: [i64; 3], clock: [i64; 3]) -> Option<u64> {
+    u64::try_from(seconds_utc(date, clock)?)
+        .ok()?
+        .checked_mul(1_000_000_000)
+}
+
+fn seconds_utc([year, month, day]: [i64; 3], [hour, minute, second]: [i64; 3]) -> Option<i64> {
     let in_range = (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60 && second <= 60;
     if !in_range || year > 9999 {
         return None;
     }
-    let seconds = calendar::days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
-    let seconds = u64::try_from(seconds - zone_offset(zone)?).ok()?;
-    seconds.checked_mul(1_000_000_000)?.checked_add(nanoseconds(fraction)?)
+    Some(calendar::days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second)
 }
 
 /// Year to second, fraction, zone.
@@ -25,17 +36,17 @@ fn padded(text: &str) -> Option<Parts<'_>> {
     if separators != *b"--T::" {
         return None;
     }
-    let number = |at: usize, digits: usize| {
-        let mut all = head.iter().skip(at).take(digits);
-        all.try_fold(0, |n, b| b.is_ascii_digit().then(|| n * 10 + i64::from(b - b'0')))
+    let two = |tens: u8, ones: u8| {
+        let is_number = tens.is_ascii_digit() && ones.is_ascii_digit();
+        is_number.then(|| i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
     };
     let numbers = [
-        number(0, 4)?,
-        number(5, 2)?,
-        number(8, 2)?,
-        number(11, 2)?,
-        number(14, 2)?,
-        number(17, 2)?,
+        two(head[0], head[1])? * 100 + two(head[2], head[3])?,
+        two(head[5], head[6])?,
+        two(head[8], head[9])?,
+        two(head[11], head[12])?,
+        two(head[14], head[15])?,
+        two(head[17], head[18])?,
     ];
     let rest = text.get(19..)?;
     let (fraction, zone) = match rest.strip_prefix('.') {
