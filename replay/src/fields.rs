@@ -142,7 +142,8 @@ impl FieldRef {
 
     /// Columns that must be decoded to read it.
     pub(crate) fn needs(&self) -> Need {
-        self.parts.iter().fold(Need::NOTHING, |n, (f, _)| n | f.needs())
+        let parts = self.parts.iter();
+        parts.fold(Need::NOTHING, |n, (f, arg)| n | f.needs_with(arg))
     }
 
     /// What of an open object it reads.

@@ -1,6 +1,7 @@
 //! The questions of `ausearch`, `docker events` and `docker logs` as options: each becomes a condition in Falco's
 //! language, and all of them and the filter must hold.
 
+use ctrace_replay::quoted;
 use ctrace_trace::case::Case;
 
 use crate::when;
@@ -106,11 +107,6 @@ fn docker_filter(text: &str) -> Result<(DockerKey, String), String> {
         return Err("write label=NAME or label=NAME=VALUE".to_owned());
     }
     Ok((*key, value.to_owned()))
-}
-
-/// A text as the condition language quotes it.
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// A condition that holds where one of several does; nothing where there is none.

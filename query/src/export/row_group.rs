@@ -22,13 +22,14 @@ use crate::source::{CaseSource, host_name};
 use crate::values::{self, Rows, entry_count, entry_of};
 
 /// The columns of rows whose values are mostly their own: nothing is gained by looking for equal ones.
-pub(crate) const DISTINCT: [&str; 6] = [
+pub(crate) const DISTINCT: [&str; 7] = [
     "seq",
     "ts",
     "proc_duration",
     "proc_ppid_duration",
     "evt_args",
     "evt_arg",
+    "evt_buffer",
 ];
 
 /// What the values of a row may belong to beside the row itself.

@@ -72,19 +72,6 @@ fn category_of<'a>(e: EventView<'a>) -> Value<'a> {
     })
 }
 
-/// Whether it moves bytes from or to its descriptor, and which way.
-fn io(s: &EventSpec) -> Option<&'static str> {
-    match s.name.as_str() {
-        "read" | "pread" | "readv" | "preadv" | "preadv2" | "recv" | "recvfrom" | "recvmsg" | "recvmmsg" => {
-            Some("read")
-        }
-        "write" | "pwrite" | "writev" | "pwritev" | "pwritev2" | "send" | "sendto" | "sendmsg" | "sendmmsg" => {
-            Some("write")
-        }
-        _ => None,
-    }
-}
-
 fn res(e: EventView<'_>) -> Value<'_> {
     match e.ret() {
         None => Value::Absent,
@@ -284,15 +271,14 @@ pub(super) const FIELDS: &[Field] = &[
         "Captured bytes of the buffer that was read or written.",
         Event(|e, _| Value::text(e.data())),
     )
-    .reading(Need::DATA)
-    .no_column(),
+    .reading(Need::DATA),
     field(
         "evt.buflen",
         "evt_buflen",
         Uint,
         "How many bytes were read or written, whether they were captured or not.",
         Event(|e, _| {
-            let moved = e.spec().and_then(io).and_then(|_| e.ret());
+            let moved = e.spec().and_then(syscalls::io).and_then(|_| e.ret());
             let moved = moved.and_then(|ret| u64::try_from(ret).ok());
             moved.map_or(Value::Absent, Value::Uint)
         }),
@@ -304,7 +290,7 @@ pub(super) const FIELDS: &[Field] = &[
         "evt_is_io",
         Bool,
         "Whether it reads or writes a descriptor.",
-        Kind(|s| Value::Bool(io(s).is_some())),
+        Kind(|s| Value::Bool(syscalls::io(s).is_some())),
     )
     .no_column(),
     field(
@@ -312,7 +298,7 @@ pub(super) const FIELDS: &[Field] = &[
         "evt_is_io_read",
         Bool,
         "Whether it reads a descriptor.",
-        Kind(|s| Value::Bool(io(s) == Some("read"))),
+        Kind(|s| Value::Bool(syscalls::io(s) == Some("read"))),
     )
     .no_column(),
     field(
@@ -320,7 +306,7 @@ pub(super) const FIELDS: &[Field] = &[
         "evt_is_io_write",
         Bool,
         "Whether it writes a descriptor.",
-        Kind(|s| Value::Bool(io(s) == Some("write"))),
+        Kind(|s| Value::Bool(syscalls::io(s) == Some("write"))),
     )
     .no_column(),
     field(
@@ -328,7 +314,7 @@ pub(super) const FIELDS: &[Field] = &[
         "evt_io_dir",
         Str,
         "`read`, `write`, or absent where it does neither.",
-        Kind(|s| io(s).map_or(Value::Absent, bytes)),
+        Kind(|s| syscalls::io(s).map_or(Value::Absent, bytes)),
     )
     .no_column(),
     field(
@@ -346,7 +332,7 @@ pub(super) const FIELDS: &[Field] = &[
         "Whether it writes to `/dev/log`.",
         Event(|e, _| {
             let log = e.fd().is_some_and(|f| f.path().windows(8).any(|w| w == b"/dev/log"));
-            Value::Bool(log && e.spec().and_then(io) == Some("write"))
+            Value::Bool(log && e.spec().and_then(syscalls::io) == Some("write"))
         }),
     )
     .reading(Need::FD)

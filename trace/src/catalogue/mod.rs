@@ -33,6 +33,7 @@ use std::sync::LazyLock;
 use crate::block::Need;
 use crate::block::decoded::{Context, Dictionaries, EventView, FdView, ImageView};
 use crate::event::EventType;
+use crate::render;
 use crate::schema::EventSpec;
 
 /// What a field's value depends on.
@@ -205,6 +206,13 @@ impl Field {
             Domain::Event => Need::KIND,
         };
         domain | self.reads
+    }
+
+    /// Every column that must be decoded to read it with an argument.
+    pub fn needs_with(&self, arg: &FieldArg) -> Need {
+        let bytes =
+            matches!(self.name, "evt.arg" | "evt.rawarg") && matches!(arg, FieldArg::Key(key) if key == render::DATA);
+        if bytes { self.needs() | Need::DATA } else { self.needs() }
     }
 
     /// Whether an event of a type may have a value. Certain only where the answer is no.

@@ -14,6 +14,7 @@ use crate::block::decoded::EventView;
 use crate::event::{Arg, Source};
 use crate::names;
 use crate::schema::{EventSpec, FdUse, Param, ParamKind};
+use crate::syscalls;
 use text::Text;
 
 /// One parameter.
@@ -116,11 +117,11 @@ pub fn args(event: EventView<'_>) -> Vec<u8> {
         write(name, rendered);
         // Behind the first one.
         if let Some(data) = data.take() {
-            write("data", data);
+            write(DATA, data);
         }
     });
     if let Some(data) = data {
-        write("data", data);
+        write(DATA, data);
     }
     out
 }
@@ -128,10 +129,11 @@ pub fn args(event: EventView<'_>) -> Vec<u8> {
 /// Whether events of a type can have a parameter of that name for [`named`].
 pub fn knows(spec: &EventSpec, name: &str) -> bool {
     let declared = || spec.param(name).is_some() || image::names(spec).contains(&name);
-    declared() || spec.has_ret && name == result_name(spec) || name == "tuple"
+    declared() || spec.has_ret && name == result_name(spec) || name == "tuple" || name == DATA && moves_data(spec)
 }
 
-/// Appends what [`named`] gives for each name that the event has, in Falco's order, without the source's own text:
+/// Appends what [`named`] gives for each name that the event has, in Falco's order, without the source's own text and
+/// bytes that were read or written:
 /// `NAME=VALUE`, each followed by a call of `end` with the place where it began.
 pub fn each(event: EventView<'_>, out: &mut Vec<u8>, mut end: impl FnMut(&mut Vec<u8>, usize)) {
     let Some(spec) = event.spec() else { return };
@@ -234,8 +236,17 @@ fn find<'a>(event: EventView<'a>, name: &str) -> Option<Rendered<'a>> {
     match name {
         _ if spec.has_ret && name == result_name(spec) => returned(event, spec),
         "tuple" => tuple(event, spec),
+        DATA if moves_data(spec) => data(event),
         _ => None,
     }
+}
+
+/// What Falco calls the bytes that were read or written.
+pub const DATA: &str = "data";
+
+/// Whether events of a type read or write.
+fn moves_data(spec: &EventSpec) -> bool {
+    syscalls::io(spec).is_some()
 }
 
 /// Falco's name of the result.
