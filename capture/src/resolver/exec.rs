@@ -117,6 +117,7 @@ impl State {
                 legacy.place(&mut image);
             }
         }
+        self.containers.place_by_namespace(&mut image);
         image
     }
 

@@ -308,6 +308,11 @@ impl State {
         self.names.fill(image, host);
     }
 
+    /// The pid namespace of a process, where that is not the host's.
+    pub(super) fn pid_namespace(&mut self, pid: u32) -> Option<u32> {
+        self.host.pid_namespace(pid)
+    }
+
     /// What the host says now of a process that is known.
     pub(super) fn ask_for_process(&mut self, pid: u32, ts: u64) -> Option<SnapshotProcess> {
         self.may_ask_for_process(ts).then(|| self.host.process(pid)).flatten()

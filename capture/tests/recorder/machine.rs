@@ -1,5 +1,5 @@
-//! What can be done to a machine that is the test's own only: it is suspended, and its audit rules are locked until a
-//! reboot. `tests/kernels` boots one and sets `CTRACE_TEST_MACHINE`; who runs it wakes it.
+//! What can be done to a machine that is the test's own only: it is suspended, its clock is set, and its audit rules are
+//! locked until a reboot. `tests/kernels` boots one and sets `CTRACE_TEST_MACHINE`; who runs it wakes it.
 
 use std::fs;
 use std::path::Path;
@@ -74,8 +74,84 @@ fn a_machine_that_sleeps_is_recorded_and_goes_on_as_root() {
     assert!(!rows.iter().any(|r| r.kind == "gap"), "nothing was lost");
 }
 
+/// Sets the wall clock.
+fn set_clock(to: Duration) {
+    let ts = libc::timespec {
+        tv_sec: i64::try_from(to.as_secs()).expect("a time"),
+        tv_nsec: to.subsec_nanos().into(),
+    };
+    // SAFETY: the pointer is to a timespec of this frame.
+    assert_eq!(unsafe { libc::clock_settime(libc::CLOCK_REALTIME, &ts) }, 0);
+}
+
+#[test]
+fn a_clock_that_is_set_is_recorded_as_root() {
+    if variable("a_clock_that_is_set_is_recorded_as_root", "CTRACE_TEST_MACHINE").is_none() {
+        return;
+    }
+    const HOUR: Duration = Duration::from_hours(1);
+    let dir = folder();
+    let case = dir.path().join("case");
+    let running = recording(&case, &["--sources", "syscalls"]);
+    let opens = || fs::read("/etc/hostname").expect("readable");
+    let steps = |wanted| {
+        until_written(&case, "that the clock was set", |rows| {
+            rows.iter().filter(|r| r.kind == "clock_step").count() == wanted
+        });
+    };
+    opens();
+    set_clock(clock(libc::CLOCK_REALTIME) + HOUR);
+    steps(1);
+    opens();
+    set_clock(clock(libc::CLOCK_REALTIME) - HOUR);
+    steps(2);
+    opens();
+    running.signal(libc::SIGINT).expect(0).saying(", 0 lost");
+    closed(&case);
+    let rows = rows(&case);
+    let deltas = rows.iter().filter(|r| r.kind == "clock_step");
+    let deltas: Vec<i64> = deltas.map(|r| r.arg("delta_ns").parse().expect("a number")).collect();
+    let hour = i64::try_from(HOUR.as_nanos()).expect("small");
+    // Between reading the clock and setting it time passes.
+    let near = |delta: i64, wanted: i64| (delta - wanted).abs() < 1_000_000_000;
+    assert!(
+        matches!(deltas[..], [on, back] if near(on, hour) && near(back, -hour)),
+        "{deltas:?}"
+    );
+    let own = |r: &&Row| r.pid == std::process::id() && r.kind == "openat" && r.arg("name") == "/etc/hostname";
+    let opened: Vec<i64> = rows
+        .iter()
+        .filter(own)
+        .map(|r| r.ts.try_into().expect("a time"))
+        .collect();
+    let [first, second, third] = opened[..] else {
+        panic!("{opened:?}")
+    };
+    assert!(second - first >= hour && third - first < hour, "{opened:?}");
+    assert!(
+        !rows.iter().any(|r| r.kind == "gap" || r.kind == "late"),
+        "nothing was lost, nothing late"
+    );
+}
+
 fn audited(case: &Path, more: &[&str]) -> Running {
     recording(case, &[&AUDIT[..], more].concat())
+}
+
+/// Another recorder is the kernel's daemon for a while.
+fn daemon_comes_and_goes(dir: &Path, case: &Path) {
+    let daemon = audited(&dir.join("daemon"), &["--audit-mode", "unicast"]);
+    let pid = daemon.pid();
+    let told = |pid: u32| {
+        let status = format!("enabled=1 pid={pid} ");
+        until_written(case, &status, |rows| {
+            let last = rows.iter().rfind(|r| r.kind == "source_found");
+            last.is_some_and(|r| r.arg("detail").starts_with(&status))
+        });
+    };
+    told(pid);
+    daemon.signal(libc::SIGINT).expect(0);
+    told(0);
 }
 
 /// One after another, since there is no way back: switched off and on, then locked while rules are loaded, then locked
@@ -96,7 +172,8 @@ fn auditing_that_is_switched_off_and_locked_is_recorded_as_root() {
     output("auditctl", &["-e", "1"]);
     output("auditctl", &["-w", "/etc/passwd", "-p", "r", "-k", "test-own"]);
     let own = listing();
-    let running = audited(&case, &["--audit-rules", text(&rules)]);
+    let running = audited(&case, &["--audit-mode", "multicast", "--audit-rules", text(&rules)]);
+    daemon_comes_and_goes(dir.path(), &case);
     // Each change is seen by the question that is asked each second, too.
     let switched = |value: &str, words: &[&str]| {
         output("auditctl", &["-e", value]);
