@@ -178,12 +178,15 @@ fn nearest<'a>(candidates: impl Iterator<Item = &'a [u8]>, s: &[u8]) -> (u8, usi
 }
 
 fn common_prefix(a: &[u8], b: &[u8]) -> usize {
-    let words = a
-        .chunks_exact(8)
-        .zip(b.chunks_exact(8))
-        .take_while(|(a, b)| a == b)
-        .count();
-    let at = words * 8;
+    let (a_words, _) = a.as_chunks::<8>();
+    let (b_words, _) = b.as_chunks::<8>();
+    for (at, (a, b)) in a_words.iter().zip(b_words).enumerate() {
+        let differs = u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
+        if differs != 0 {
+            return at * 8 + differs.trailing_zeros() as usize / 8;
+        }
+    }
+    let at = a_words.len().min(b_words.len()) * 8;
     at + a[at..].iter().zip(&b[at..]).take_while(|(a, b)| a == b).count()
 }
 
@@ -244,7 +247,8 @@ pub(super) fn read(
             return Err(Malformed::TooLarge);
         }
         if bytes.len() < at + len + 2 * SHORT {
-            bytes.resize(2 * (at + len) + MIN_GROWTH, 0);
+            let rest = TEXT_GROWS * text.len();
+            bytes.resize((2 * (at + len)).max(at + len + rest) + MIN_GROWTH, 0);
         }
         copy_within(bytes, start as usize, at, same);
         copy(text, bytes, at + same, more)?;
@@ -296,6 +300,9 @@ fn behind_slash(string: &[u8], from: usize, to: usize) -> u32 {
         _ => from as u32 + slashes.ilog2() / 8 + 1,
     }
 }
+
+/// Strings have so many times the bytes of the text that they are coded in: what programs do in few folders has more.
+const TEXT_GROWS: usize = 3;
 
 /// The bytes of strings grow by at least so many.
 const MIN_GROWTH: usize = 4096;

@@ -7,7 +7,6 @@
 mod arguments;
 mod artifact;
 mod audit;
-pub(crate) mod clock;
 mod container;
 mod docker;
 mod event;
