@@ -126,7 +126,11 @@ impl BlockRows {
         }
         let conditions = &self.scan.conditions;
         let (dictionaries, rows) = (conditions.dictionaries(), candidate.narrow(conditions.needs()));
-        if !self.read(block, dictionaries) || self.scan.conditions.rule_out(self.reader.decoded())? {
+        if !self.read(block, dictionaries) {
+            return Ok(false);
+        }
+        let sockets = self.scan.case.socket_values();
+        if self.scan.conditions.rule_out(self.reader.decoded(), block, sockets)? {
             return Ok(false);
         }
         if !self.read(block, rows | kinds_of(candidate)) {

@@ -75,7 +75,8 @@ impl TableProvider for BlockTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let conditions = Conditions::new(filters, &self.columns, state)?;
-        let candidates = candidates(&self.blocks, self.only, &conditions, &self.schema, state)?;
+        let sockets = self.case.socket_values();
+        let candidates = candidates(&self.blocks, self.only, &conditions, sockets, &self.schema, state)?;
         let columns = match projection {
             Some(projection) => projection
                 .iter()

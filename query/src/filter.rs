@@ -11,6 +11,7 @@ use arrow::compute::concat;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use ctrace_trace::block::Need;
 use ctrace_trace::block::decoded::Decoded;
+use ctrace_trace::segment::BlockRef;
 use datafusion::catalog::Session;
 use datafusion::common::cast::as_boolean_array;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -19,6 +20,7 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_expr::PhysicalExpr;
 
 use crate::column::{self, Column, Per};
+use crate::socket_values::SocketValues;
 use crate::values::{Rows, entry_count, entry_of};
 
 /// How a condition is handled.
@@ -132,10 +134,23 @@ impl Conditions {
         columns.fold(Need::NOTHING, |need, c| need | c.dictionary())
     }
 
-    /// Whether no entry of such a dictionary passes.
-    pub(crate) fn rule_out(&self, block: &Decoded) -> Result<bool> {
+    /// Whether no entry of such a dictionary passes. What sockets have is noted.
+    pub(crate) fn rule_out(&self, block: &Decoded, at: &BlockRef, sockets: &SocketValues) -> Result<bool> {
         for filter in self.entries.iter().filter(|e| e.column.dictionary() != Need::NOTHING) {
-            if filter.of_block(block)?.none_pass() {
+            let note = |values: &ArrayRef| sockets.note(at, filter.column.name(), values);
+            if filter.noting(block, note)?.none_pass() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether nothing passes of what sockets of a block are known to have.
+    pub(crate) fn known_to_rule_out(&self, block: &BlockRef, sockets: &SocketValues) -> Result<bool> {
+        for filter in self.entries.iter().filter(|e| e.column.of_socket()) {
+            if let Some(values) = sockets.get(block, filter.column.name())
+                && filter.mask(values)?.none_pass()
+            {
                 return Ok(true);
             }
         }
@@ -208,6 +223,11 @@ impl EntryFilter {
     }
 
     fn of_block(&self, block: &Decoded) -> Result<Mask> {
+        self.noting(block, |_| ())
+    }
+
+    /// Which entries of a block pass. The values of its sockets are told, where they alone are looked at.
+    fn noting(&self, block: &Decoded, note: impl FnOnce(&ArrayRef)) -> Result<Mask> {
         let count = entry_count(self.column.per(), block);
         if !self.column.of_socket() {
             return self.mask(self.column.entries(block, 0..count as u32)?);
@@ -218,8 +238,9 @@ impl EntryFilter {
             .filter(|(fd, _)| fd.socket.is_some())
             .map(|(_, at)| at)
             .collect();
-        let mask = self.mask(self.column.entries(block, sockets.iter().copied())?)?;
-        Ok(mask.spread(&sockets, count))
+        let values = self.column.entries(block, sockets.iter().copied())?;
+        note(&values);
+        Ok(self.mask(values)?.spread(&sockets, count))
     }
 
     /// Evaluates the condition on the values of entries.

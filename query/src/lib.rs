@@ -39,6 +39,7 @@ mod recursion;
 mod rows;
 mod segment_table;
 mod session;
+mod socket_values;
 mod source;
 mod split;
 mod state_table;

@@ -19,6 +19,7 @@ use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 
 use crate::column::Column;
 use crate::filter::{Conditions, EntryFilter};
+use crate::socket_values::SocketValues;
 use crate::values;
 
 /// A block that has to be read.
@@ -86,6 +87,7 @@ pub(crate) fn candidates(
     blocks: &[BlockRef],
     only: Option<EventType>,
     conditions: &Conditions,
+    sockets: &SocketValues,
     table: &SchemaRef,
     state: &dyn Session,
 ) -> Result<Vec<Candidate>> {
@@ -95,6 +97,9 @@ pub(crate) fn candidates(
     let mut out = Vec::new();
     for (block, in_range) in blocks.iter().zip(in_range) {
         if !in_range || block.head().events == 0 || !in_container.may_match(block.head()) {
+            continue;
+        }
+        if conditions.known_to_rule_out(block, sockets)? {
             continue;
         }
         out.extend(kinds.candidate(block)?);

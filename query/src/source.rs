@@ -7,6 +7,8 @@ use ctrace_trace::block::decoded::Decoded;
 use ctrace_trace::case::{Case, LateFacts};
 use ctrace_trace::segment::{BlockRef, Host, Problem};
 
+use crate::socket_values::SocketValues;
+
 /// A case that several tables and threads read.
 #[derive(Debug)]
 pub(crate) struct CaseSource {
@@ -17,6 +19,7 @@ pub(crate) struct CaseSource {
     problems: Mutex<BTreeSet<Problem>>,
     /// Done when the problems of the late facts are among the others.
     late_noted: OnceLock<()>,
+    socket_values: SocketValues,
 }
 
 impl CaseSource {
@@ -30,12 +33,18 @@ impl CaseSource {
             threads,
             problems: Mutex::default(),
             late_noted: OnceLock::new(),
+            socket_values: SocketValues::default(),
         }
     }
 
     /// The case.
     pub(crate) fn case(&self) -> &Case {
         &self.case
+    }
+
+    /// What is known of the sockets of blocks.
+    pub(crate) fn socket_values(&self) -> &SocketValues {
+        &self.socket_values
     }
 
     /// All blocks in recording order.

@@ -16,6 +16,7 @@ use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
+    RowSelectionPolicy,
 };
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
@@ -25,6 +26,9 @@ use super::request::{Computed, is_text};
 
 /// Rows that are read at once: what is made of them stays in the processor's caches, and the next use its memory again.
 const ROWS: usize = 1 << 15;
+
+/// Where less than one row of so many is wanted, the others are not decoded.
+const FEW: usize = 8;
 
 /// Values of a column of some rows.
 #[derive(Clone, Debug)]
@@ -235,7 +239,12 @@ impl Source {
     /// Reads columns of some rows of a row group, or of all of them.
     pub(super) fn read(&self, columns: &[usize], group: usize, rows: Option<RowSelection>) -> Result<Chunks> {
         let builder = self.builder(columns).with_row_groups(vec![group]).with_batch_size(ROWS);
+        let all = self.metadata().row_groups().get(group).map_or(0, |g| g.num_rows());
         let builder = match rows {
+            // What lies between few rows is passed over: texts that have no dictionary would get one first.
+            Some(rows) if (rows.row_count() * FEW) as i64 <= all => builder
+                .with_row_selection_policy(RowSelectionPolicy::Selectors)
+                .with_row_selection(rows),
             Some(rows) => builder.with_row_selection(rows),
             None => builder,
         };

@@ -247,6 +247,7 @@ impl Sorting {
         rest: SendableRecordBatchStream,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
+        self.left.add(1);
         let Sorting {
             by, schema, columns, ..
         } = self;

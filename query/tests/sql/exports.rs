@@ -60,6 +60,44 @@ fn the_same_statements_give_the_same_rows() {
 }
 
 #[test]
+fn what_a_file_says_of_itself_rules_row_groups_out() {
+    let recorded = recorded();
+    let folder = Session::folder(&exported(&recorded), &options()).expect("a session");
+    let pids = csv(
+        &folder,
+        "SELECT DISTINCT proc_pid FROM events WHERE proc_pid IS NOT NULL",
+    );
+    let pids: Vec<u64> = pids.lines().filter_map(|pid| pid.trim().parse().ok()).collect();
+    let (low, high) = (pids.iter().min(), pids.iter().max());
+    let between = *low.expect("a pid")..*high.expect("a pid");
+    let nobody = between.into_iter().find(|pid| !pids.contains(pid)).expect("no pid");
+    let sql = |condition: &str| format!("SELECT count(*), count(DISTINCT fd_name) FROM events WHERE {condition}");
+    // Statistics know texts and not what a network is.
+    let network = sql("cidr_contains('203.0.113.0/24', fd_sip)");
+    let process = sql(&format!("proc_pid = {nobody}"));
+    for (sql, by) in [(&network, "statistics"), (&process, "bloom_filter")] {
+        let plan = csv(&folder, &format!("EXPLAIN ANALYZE {sql}"));
+        let told = plan
+            .split(&format!("row_groups_pruned_{by}="))
+            .nth(1)
+            .unwrap_or_default();
+        let kept = told.split(',').next().unwrap_or_default();
+        assert!(
+            plan.contains("FileGroups") && kept.ends_with("\u{2192} 0 matched"),
+            "{sql}: {kept} in {plan}"
+        );
+        assert_eq!(csv(&folder, sql), "0,0");
+    }
+    // What passes without being looked at is counted all the same.
+    let all = "SELECT count(*) FROM events WHERE evt_type <> ''";
+    assert!(csv(&folder, &format!("EXPLAIN {all}")).contains("FileGroups"));
+    assert_eq!(csv(&folder, all), csv(&recorded.session, all));
+    let ours = "SELECT count(*), count(DISTINCT fd_name) FROM events WHERE cidr_contains('10.0.0.0/8', fd_sip)";
+    assert_eq!(csv(&folder, ours), csv(&recorded.session, ours));
+    assert_ne!(csv(&folder, ours), "0,0");
+}
+
+#[test]
 fn files_lie_by_host_and_day_and_the_manifest_names_the_evidence() {
     let recorded = recorded();
     let dir = exported(&recorded);
