@@ -56,7 +56,7 @@ pub(crate) enum Arity {
 }
 
 /// The narrowest thing that a value depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Scope {
     /// Nothing: constants.
     Constant,
@@ -102,7 +102,7 @@ pub(crate) enum FdPart {
 
 /// The fields that read the kind of an object, and those that read the ends of a socket.
 const OF_FD_KIND: [&str; 3] = ["fd.type", "fd.typechar", "fd.sockfamily"];
-const OF_SOCKET: [&str; 14] = [
+const OF_SOCKET: [&str; 16] = [
     "fd.ip",
     "fd.cip",
     "fd.sip",
@@ -117,6 +117,8 @@ const OF_SOCKET: [&str; 14] = [
     "fd.lport",
     "fd.rport",
     "fd.l4proto",
+    "fd.is_server",
+    "fd.connected",
 ];
 
 /// A field as a condition or format names it.

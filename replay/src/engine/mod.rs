@@ -219,7 +219,7 @@ impl<'a> Engine<'a> {
         ordered::run(
             blocks.len(),
             options.threads.max(1),
-            || run.worker(),
+            || run.worker(case),
             work,
             |done| {
                 let block = blocks.get(at);

@@ -250,7 +250,8 @@ pub(super) fn read(
             return Err(Malformed::TooLarge);
         }
         if bytes.len() < at + len + 2 * SHORT {
-            bytes.resize(2 * (at + len) + MIN_GROWTH, 0);
+            let rest = TEXT_GROWS * text.len();
+            bytes.resize((2 * (at + len)).max(at + len + rest) + MIN_GROWTH, 0);
         }
         copy_within(bytes, start as usize, at, same);
         copy(text, bytes, at + same, more)?;
@@ -301,6 +302,9 @@ fn behind_slash(string: &[u8], from: usize, to: usize) -> u32 {
         _ => from as u32 + slashes.ilog2() / 8 + 1,
     }
 }
+
+/// Strings have so many times the bytes of the text that they are coded in: what programs do in few folders has more.
+const TEXT_GROWS: usize = 3;
 
 /// The bytes of strings grow by at least so many.
 const MIN_GROWTH: usize = 4096;
