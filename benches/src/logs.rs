@@ -37,6 +37,7 @@ pub const SAMPLES: &[Sample] = &[
     own("tetragon", "tetragon.jsonl"),
     own("laurel", "laurel.jsonl"),
     own("go-audit", "go-audit.jsonl"),
+    own("auditbeat", "auditbeat.jsonl"),
     own("journal", "journal.json"),
     own("syslog", "syslog.log"),
     own("syslog-5424", "syslog-5424.log"),

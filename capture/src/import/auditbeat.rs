@@ -7,13 +7,13 @@ use ctrace_trace::container::Container;
 use ctrace_trace::event::{Arg, Event, EventType};
 
 use super::documents::Whole;
-use super::json::Json;
 use super::json_records::{JsonFormat, Records, Told, bytes, id, number, text, unreadable};
 use super::lines::Line;
 use super::processes::Seen;
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, audit_log, documents};
 use crate::audit::{Grouper, Record};
 use crate::docker::parse_rfc3339;
+use crate::json::Json;
 
 /// The importer of Auditbeat's events.
 pub(super) struct Auditbeat;

@@ -2,10 +2,10 @@
 
 use ctrace_trace::container::Container;
 
-use super::json::Json;
 use super::json_records::{JsonFormat, Told, bytes, command_line, id, number, text};
 use super::processes::Seen;
 use crate::docker::parse_rfc3339;
+use crate::json::Json;
 
 /// The importer of alerts.
 pub(super) static FALCO: JsonFormat = JsonFormat {

@@ -12,6 +12,7 @@ use super::lines::{self, Line};
 use super::processes::Processes;
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, audit_log, documents};
 use crate::audit::{Grouper, Record, RecordType, fields};
+use crate::json::Json;
 
 /// The importer of go-audit's logs.
 pub(super) struct GoAudit;
@@ -79,7 +80,67 @@ fn read(line: &[u8]) -> Result<Group<'_>, String> {
         true => Some(line),
         false => memchr::memmem::find(line, GROUP).and_then(|at| line.get(at..)),
     };
-    serde_json::from_slice(json.unwrap_or(line)).map_err(|e| e.to_string())
+    let json = json.unwrap_or(line);
+    // Of what is not as it should be serde says what is wrong.
+    match Json::parse_usual(json).and_then(Group::of) {
+        Some(group) => Ok(group),
+        None => serde_json::from_slice(json).map_err(|e| e.to_string()),
+    }
+}
+
+impl<'a> Group<'a> {
+    fn of(json: Json<'a>) -> Option<Group<'a>> {
+        let (mut sequence, mut timestamp, mut messages) = (None, None, None);
+        let mut uid_map = BTreeMap::new();
+        for (name, value) in members(json)? {
+            match (&*name, value) {
+                ("sequence", value) => sequence = Some(value.as_u64()?),
+                ("timestamp", Json::String(text)) => timestamp = Some(text),
+                ("messages", Json::Array(list)) => {
+                    messages = Some(list.into_iter().map(Message::of).collect::<Option<_>>()?);
+                }
+                ("uid_map", users) => {
+                    for (id, name) in members(users)? {
+                        let Json::String(name) = name else { return None };
+                        uid_map.insert(Text(id), Text(name));
+                    }
+                }
+                ("timestamp" | "messages", _) => return None,
+                _ => {}
+            }
+        }
+        Some(Group {
+            sequence: sequence?,
+            timestamp: timestamp?,
+            messages: messages?,
+            uid_map,
+        })
+    }
+}
+
+impl<'a> Message<'a> {
+    fn of(json: Json<'a>) -> Option<Message<'a>> {
+        let (mut kind, mut data) = (None, None);
+        for (name, value) in members(json)? {
+            match (&*name, value) {
+                ("type", value) => kind = Some(u16::try_from(value.as_u64()?).ok()?),
+                ("data", Json::String(text)) => data = Some(text),
+                ("data", _) => return None,
+                _ => {}
+            }
+        }
+        Some(Message {
+            kind: kind?,
+            data: data?,
+        })
+    }
+}
+
+fn members<'a>(json: Json<'a>) -> Option<Vec<(Cow<'a, str>, Json<'a>)>> {
+    match json {
+        Json::Object(members) => Some(members),
+        _ => None,
+    }
 }
 
 impl Group<'_> {

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use ctrace_trace::container::Container;
 
-use super::json::Json;
 use super::json_records::{JsonFormat, Told, command_line};
 use super::processes::Seen;
+use crate::json::Json;
 
 /// The importer of journals.
 pub(super) static JOURNAL: JsonFormat = JsonFormat {

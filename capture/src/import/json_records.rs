@@ -10,12 +10,12 @@ use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::process::ProcessImage;
 
 use super::documents::Whole;
-use super::json::Json;
 use super::lines::{self, Line};
 use super::processes::{Processes, Seen};
 use super::syslog::Syslog;
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, documents};
 use crate::docker::ContainerImages;
+use crate::json::Json;
 
 /// A format of records.
 #[derive(Clone, Copy)]

@@ -4,12 +4,12 @@ use ctrace_trace::audit::syscall_name;
 use ctrace_trace::event::{Arg, Event, EventType};
 
 use super::documents::Whole;
-use super::json::Json;
 use super::json_records::{World, bytes, id, text};
 use super::lines::Line;
 use super::processes::Seen;
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, documents};
 use crate::audit::Record;
+use crate::json::Json;
 
 /// The importer of LAUREL's logs.
 pub(super) struct Laurel;

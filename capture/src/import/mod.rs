@@ -15,7 +15,6 @@ mod falco;
 mod go_audit;
 mod input;
 mod journal;
-mod json;
 mod json_records;
 mod k8s_audit;
 mod laurel;

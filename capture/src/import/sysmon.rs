@@ -2,8 +2,10 @@
 //! lines.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use ctrace_trace::event::{Arg, Event, EventType};
+use memchr::memmem::Finder;
 
 use super::json_records::{World, command_line};
 use super::lines::{self, Line};
@@ -190,7 +192,10 @@ const NOTHING: [&[u8]; 4] = [b"", b"-", b"(null)", b"&lt;unknown process&gt;"];
 
 /// The text of `<Data Name="…">`, where one is known.
 fn data<'a>(xml: &'a [u8], name: &str) -> Option<Cow<'a, [u8]>> {
-    let text = between(xml, format!("<Data Name=\"{name}\">").as_bytes())?;
+    static DATA: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("<Data Name=\""));
+    let mut all = DATA.find_iter(xml).filter_map(|at| xml.get(at + DATA.needle().len()..));
+    let rest = all.find_map(|rest| rest.strip_prefix(name.as_bytes())?.strip_prefix(b"\">"))?;
+    let text = rest.get(..memchr::memchr(b'<', rest)?)?;
     (!NOTHING.contains(&text)).then(|| unescape(text))
 }
 

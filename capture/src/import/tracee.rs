@@ -8,13 +8,13 @@ use ctrace_trace::schema::{EventSpec, FdUse, Param, ParamKind, Schema};
 use serde_json::{Value, json};
 
 use super::documents::Whole;
-use super::json::Json;
 use super::json_records::{JsonFormat, Records, Told, bytes, id, number, text, unreadable};
 use super::lines::Line;
 use super::processes::Seen;
 use super::strace::arguments::{self, Told as Argument};
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, documents};
 use crate::docker::parse_rfc3339;
+use crate::json::Json;
 
 /// The importer of Tracee's events.
 pub(super) struct Tracee;

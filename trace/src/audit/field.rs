@@ -76,7 +76,9 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// The value at the beginning of a text, and what follows.
+/// The value at the beginning of a text, and what follows. What it gives would be stored and read again at once, which
+/// the processor waits for, if this were a call.
+#[inline(always)]
 fn take_value(text: &[u8]) -> (Value<'_>, &[u8]) {
     if let Some((value, rest)) = text.strip_prefix(b"\"").and_then(|t| split_at_byte(t, b'"')) {
         return (Value::Quoted(value), rest);
@@ -100,7 +102,7 @@ const ONES: u64 = u64::MAX / 255;
 
 /// Where the first of some characters is. Names and most values are a few characters, eight of which are looked at at
 /// once: a search with larger registers does not pay for that.
-#[inline]
+#[inline(always)]
 fn first_of<const N: usize>(wanted: [u8; N], text: &[u8]) -> Option<usize> {
     let (words, rest) = text.as_chunks::<8>();
     for (at, word) in words.iter().enumerate() {

@@ -140,9 +140,23 @@ fn parse_stamp<'a>(node: &'a [u8], text: &'a [u8]) -> Option<(Stamp<'a>, &'a [u8
 
 /// The unsigned decimal number at the beginning, and what follows.
 fn leading_decimal(text: &[u8]) -> Option<(u64, &[u8])> {
-    let end = text.iter().position(|b| !b.is_ascii_digit())?;
-    let (digits, rest) = text.split_at_checked(end)?;
-    Some((decimal(digits)?, rest))
+    let (mut number, mut len) = (0_u64, 0);
+    for byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        number = number.wrapping_mul(10).wrapping_add(digit.into());
+        len += 1;
+    }
+    let (digits, rest) = text.split_at_checked(len)?;
+    // More digits may be too large a number.
+    let number = if (1..20).contains(&len) {
+        number
+    } else {
+        decimal(digits)?
+    };
+    Some((number, rest))
 }
 
 fn number_or_name(kind: &[u8]) -> Option<RecordType> {

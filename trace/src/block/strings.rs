@@ -177,16 +177,19 @@ fn nearest<'a>(candidates: impl Iterator<Item = &'a [u8]>, s: &[u8]) -> (u8, usi
     (back, best)
 }
 
+/// So many bytes are compared at once.
+const WIDE: usize = 16;
+
 fn common_prefix(a: &[u8], b: &[u8]) -> usize {
-    let (a_words, _) = a.as_chunks::<8>();
-    let (b_words, _) = b.as_chunks::<8>();
+    let (a_words, _) = a.as_chunks::<WIDE>();
+    let (b_words, _) = b.as_chunks::<WIDE>();
     for (at, (a, b)) in a_words.iter().zip(b_words).enumerate() {
-        let differs = u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
+        let differs = u128::from_le_bytes(*a) ^ u128::from_le_bytes(*b);
         if differs != 0 {
-            return at * 8 + differs.trailing_zeros() as usize / 8;
+            return at * WIDE + differs.trailing_zeros() as usize / 8;
         }
     }
-    let at = a_words.len().min(b_words.len()) * 8;
+    let at = a_words.len().min(b_words.len()) * WIDE;
     at + a[at..].iter().zip(&b[at..]).take_while(|(a, b)| a == b).count()
 }
 
@@ -281,7 +284,6 @@ fn cut_of(id: StrId, base: Option<Cut>, string: &[u8], [same, len]: [usize; 2]) 
 /// Where the part behind the last slash within some bytes begins; 0 where there is none.
 #[inline(always)]
 fn behind_slash(string: &[u8], from: usize, to: usize) -> u32 {
-    const WIDE: usize = 16;
     const LOW_BITS: u128 = u128::MAX / 255 * 0x7F;
     let part = match string.get(from..).and_then(|part| part.first_chunk::<WIDE>()) {
         Some(part) if to - from < WIDE => u128::from_le_bytes(*part),

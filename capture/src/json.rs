@@ -11,7 +11,7 @@ use serde_json::{Number, Value};
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Json<'a> {
+pub(crate) enum Json<'a> {
     Null,
     Bool(bool),
     Number(Number),
@@ -23,26 +23,31 @@ pub(super) enum Json<'a> {
 
 impl<'a> Json<'a> {
     /// Reads a document.
-    pub(super) fn parse(text: &'a [u8]) -> Result<Json<'a>, serde_json::Error> {
-        match std::str::from_utf8(text).ok().and_then(read) {
+    pub(crate) fn parse(text: &'a [u8]) -> Result<Json<'a>, serde_json::Error> {
+        match Json::parse_usual(text) {
             Some(json) => Ok(json),
             None => serde_json::from_slice::<Value>(text).map(Json::from),
         }
     }
 
+    /// Reads a document that has nothing rare in it. `None` says nothing of whether it is JSON.
+    pub(crate) fn parse_usual(text: &'a [u8]) -> Option<Json<'a>> {
+        read(std::str::from_utf8(text).ok()?)
+    }
+
     /// A member, of an object.
-    pub(super) fn get(&self, name: &str) -> Option<&Json<'a>> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Json<'a>> {
         let mut members = self.as_object()?.iter();
         members.find_map(|(n, value)| (n == name).then_some(value))
     }
 
     /// An element, of a list.
-    pub(super) fn at(&self, index: usize) -> Option<&Json<'a>> {
+    pub(crate) fn at(&self, index: usize) -> Option<&Json<'a>> {
         self.as_array()?.get(index)
     }
 
     /// What is below names and, of lists, numbers: `/spec/containers/0`.
-    pub(super) fn pointer(&self, path: &str) -> Option<&Json<'a>> {
+    pub(crate) fn pointer(&self, path: &str) -> Option<&Json<'a>> {
         let mut names = path.split('/').skip(1);
         names.try_fold(self, |value, name| match value {
             Json::Array(list) => list.get(name.parse::<usize>().ok()?),
@@ -50,28 +55,28 @@ impl<'a> Json<'a> {
         })
     }
 
-    pub(super) fn as_str(&self) -> Option<&str> {
+    pub(crate) fn as_str(&self) -> Option<&str> {
         match self {
             Json::String(text) => Some(text),
             _ => None,
         }
     }
 
-    pub(super) fn as_u64(&self) -> Option<u64> {
+    pub(crate) fn as_u64(&self) -> Option<u64> {
         match self {
             Json::Number(number) => number.as_u64(),
             _ => None,
         }
     }
 
-    pub(super) fn as_i64(&self) -> Option<i64> {
+    pub(crate) fn as_i64(&self) -> Option<i64> {
         match self {
             Json::Number(number) => number.as_i64(),
             _ => None,
         }
     }
 
-    pub(super) fn as_array(&self) -> Option<&[Json<'a>]> {
+    pub(crate) fn as_array(&self) -> Option<&[Json<'a>]> {
         match self {
             Json::Array(list) => Some(list),
             _ => None,
@@ -79,26 +84,26 @@ impl<'a> Json<'a> {
     }
 
     /// Members in their order.
-    pub(super) fn as_object(&self) -> Option<&[(Cow<'a, str>, Json<'a>)]> {
+    pub(crate) fn as_object(&self) -> Option<&[(Cow<'a, str>, Json<'a>)]> {
         match self {
             Json::Object(members) => Some(members),
             _ => None,
         }
     }
 
-    pub(super) fn is_string(&self) -> bool {
+    pub(crate) fn is_string(&self) -> bool {
         matches!(self, Json::String(_))
     }
 
-    pub(super) fn is_number(&self) -> bool {
+    pub(crate) fn is_number(&self) -> bool {
         matches!(self, Json::Number(_))
     }
 
-    pub(super) fn is_object(&self) -> bool {
+    pub(crate) fn is_object(&self) -> bool {
         matches!(self, Json::Object(_))
     }
 
-    pub(super) fn is_null(&self) -> bool {
+    pub(crate) fn is_null(&self) -> bool {
         matches!(self, Json::Null)
     }
 }
@@ -143,23 +148,39 @@ impl fmt::Display for Json<'_> {
 fn read(text: &str) -> Option<Json<'_>> {
     let mut reader = Reader { text, at: 0 };
     let value = reader.value(0)?;
-    reader.skip_blanks();
-    (reader.at == text.len()).then_some(value)
+    reader.end().map(|()| value)
 }
 
 /// What is nested deeper is rare.
 const MAX_DEPTH: u32 = 64;
-/// More members are rare, and comparing their names with each other would take long.
+/// Most objects have no more, or many more.
+const USUAL_MEMBERS: usize = 8;
+/// More members are rare, and comparing their names would take long.
 const MAX_MEMBERS: usize = 64;
-/// Digits of which every number fits into 63 bits.
-const MAX_DIGITS: usize = 18;
+/// Digits of which every number fits into 64 bits: nanoseconds since 1970 have as many.
+const MAX_DIGITS: usize = 19;
 
-struct Reader<'a> {
+/// Reads what it is asked for, one after the other; `None` for what is rare, and for what is no JSON.
+pub(crate) struct Reader<'a> {
     text: &'a str,
     at: usize,
 }
 
 impl<'a> Reader<'a> {
+    /// Begins a document.
+    pub(crate) fn new(text: &'a [u8]) -> Option<Reader<'a>> {
+        let text = std::str::from_utf8(text).ok()?;
+        let mut reader = Reader { text, at: 0 };
+        reader.skip_blanks();
+        Some(reader)
+    }
+
+    /// Nothing but blanks may follow.
+    pub(crate) fn end(&mut self) -> Option<()> {
+        self.skip_blanks();
+        (self.at == self.text.len()).then_some(())
+    }
+
     fn rest(&self) -> &'a [u8] {
         self.text.as_bytes().get(self.at..).unwrap_or_default()
     }
@@ -220,10 +241,10 @@ impl<'a> Reader<'a> {
             return None;
         }
         self.at += rest.len() - after.len();
-        let number = digits.iter().fold(0, |n, digit| n * 10 + i64::from(digit - b'0'));
+        let number = digits.iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0'));
         Some(match is_negative {
-            true => Number::from(-number),
-            false => Number::from(number.unsigned_abs()),
+            true => Number::from(-i64::try_from(number).ok()?),
+            false => Number::from(number),
         })
     }
 
@@ -243,27 +264,61 @@ impl<'a> Reader<'a> {
     }
 
     fn object(&mut self, depth: u32) -> Option<Json<'a>> {
-        self.take(b'{').filter(|()| depth < MAX_DEPTH)?;
-        let mut members = Vec::new();
+        let mut members = Vec::with_capacity(USUAL_MEMBERS);
+        let mut names = Names::default();
+        self.members(|name, reader| {
+            names.is_new(&name, &members).filter(|()| depth < MAX_DEPTH)?;
+            members.push((name, reader.value(depth + 1)?));
+            Some(())
+        })?;
+        Some(Json::Object(members))
+    }
+
+    /// Hands the members of an object to `take`, which reads their values. Names may come twice.
+    #[inline]
+    pub(crate) fn members(&mut self, mut take: impl FnMut(Cow<'a, str>, &mut Reader<'a>) -> Option<()>) -> Option<()> {
+        self.take(b'{')?;
         if self.take(b'}').is_some() {
-            return Some(Json::Object(members));
+            return Some(());
         }
-        let mut seen = Names::default();
         loop {
             self.skip_blanks();
             let name = self.string()?;
-            seen.is_new(&name, &members)?;
             self.take(b':')?;
-            members.push((name, self.value(depth + 1)?));
+            self.skip_blanks();
+            take(name, self)?;
             if self.take(b',').is_none() {
-                self.take(b'}')?;
-                return Some(Json::Object(members));
+                return self.take(b'}');
             }
         }
     }
 
+    /// A whole number; 0 for `null`.
+    pub(crate) fn number_or_null(&mut self) -> Option<u64> {
+        match self.peek()? {
+            b'n' => self.word("null", Json::Null).map(|_| 0),
+            _ => self.number()?.as_u64(),
+        }
+    }
+
+    /// A text with its quotes; the empty one for `null`.
+    pub(crate) fn string_or_null(&mut self) -> Option<Cow<'a, str>> {
+        match self.peek()? {
+            b'n' => self.word("null", Json::Null).map(|_| Cow::default()),
+            _ => self.string(),
+        }
+    }
+
+    /// Reads over a value.
+    pub(crate) fn skip(&mut self) -> Option<()> {
+        match self.peek()? {
+            b'"' => self.string().map(drop),
+            _ => self.value(0).map(drop),
+        }
+    }
+
     /// A text with its quotes.
-    fn string(&mut self) -> Option<Cow<'a, str>> {
+    pub(crate) fn string(&mut self) -> Option<Cow<'a, str>> {
         (self.peek()? == b'"').then(|| self.at += 1)?;
         let start = self.at;
         let mut unescaped: Option<String> = None;
@@ -320,33 +375,20 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What is quickly compared of the names of an object: length, first and last character.
-struct Names {
-    marks: [u32; MAX_MEMBERS],
-    len: usize,
-}
-
-impl Default for Names {
-    fn default() -> Names {
-        Names {
-            marks: [0; MAX_MEMBERS],
-            len: 0,
-        }
-    }
-}
+/// Which names an object has, nearly: those that share a bit are compared with each other.
+#[derive(Default)]
+struct Names(u64);
 
 impl Names {
     /// Takes a name that is not among those before it.
     fn is_new(&mut self, name: &str, members: &[(Cow<'_, str>, Json<'_>)]) -> Option<()> {
-        let bytes = name.as_bytes();
-        let (first, last) = (bytes.first().copied().unwrap_or(0), bytes.last().copied().unwrap_or(0));
-        let mark = (bytes.len() as u32) << 16 | u32::from(first) << 8 | u32::from(last);
-        let known = self.marks.get(..self.len)?;
-        if known.contains(&mark) && members.iter().any(|(known, _)| known == name) {
-            return None;
+        let [first, last] = [name.as_bytes().first(), name.as_bytes().last()].map(|b| b.copied().unwrap_or(0));
+        let bit = 1 << ((usize::from(first) ^ usize::from(last) << 2 ^ name.len() << 1) % 64);
+        if self.0 & bit != 0 {
+            let is_known = members.len() >= MAX_MEMBERS || members.iter().any(|(known, _)| known == name);
+            (!is_known).then_some(())?;
         }
-        *self.marks.get_mut(self.len)? = mark;
-        self.len += 1;
+        self.0 |= bit;
         Some(())
     }
 }
@@ -382,7 +424,7 @@ mod tests {
         " [ 1 , { \"a\" : \"b\" } ]\r\n\t",
         r#""text with é and more than eight bytes""#,
         "123456789012345678",
-        r#"{"long":18446744073709551615,"big":1e400}"#,
+        r#"{"long":[18446744073709551615,9999999999999999999,-9999999999999999999],"big":1e400}"#,
         r#"{"numbers":[1.5,-0,1e3,1234567890123456789,-9223372036854775808]}"#,
         r#"{"twice":1,"other":2,"twice":{"last":true}}"#,
         r#""\ud83d\ude00 and \ud83d alone""#,
