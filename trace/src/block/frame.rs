@@ -9,8 +9,8 @@ use std::ops::Range;
 use zstd::zstd_safe::{CCtx, CParameter, DCtx, compress_bound};
 
 use super::error::BlockError;
-use super::pool::emptied_for;
 use super::head::{Codec, FrameEntry, Hash, frames_digest};
+use super::pool::emptied_for;
 use super::varint::{Cursor, Malformed, put};
 
 /// A column with a frame of its own has at least so many bytes.

@@ -183,11 +183,7 @@ fn rows_of(decoded: &Decoded, kind: EventType) -> impl Iterator<Item = EventView
 }
 
 /// Works on consecutive parts of a list on at most so many threads; results in order.
-fn in_parallel<T: Send>(
-    blocks: &[&BlockRef],
-    threads: usize,
-    work: impl Fn(&[&BlockRef]) -> T + Sync,
-) -> Vec<T> {
+fn in_parallel<T: Send>(blocks: &[&BlockRef], threads: usize, work: impl Fn(&[&BlockRef]) -> T + Sync) -> Vec<T> {
     let work = &work;
     let threads = threads.min(blocks.len() / BLOCKS_PER_THREAD);
     if threads < 2 {
