@@ -30,6 +30,7 @@ mod numbering;
 pub mod output;
 mod param;
 mod pauses;
+mod plan_node;
 mod process_id;
 mod process_table;
 mod processes;
@@ -51,6 +52,7 @@ mod type_name;
 mod union;
 mod values;
 mod views;
+mod window_sort;
 
 pub use alerts::{AlertRow, ReplayRules};
 pub use cancel::Cancel;

@@ -44,6 +44,130 @@ impl Numbers {
     }
 }
 
+/// Of each row the number of its value, 0 for none, and how many numbers there are.
+pub(crate) fn numbered(array: &Int64Array, rows: impl Iterator<Item = usize>) -> (Vec<u32>, u64) {
+    let mut known = Known::default();
+    let codes = rows.map(|row| known.code(array, row)).collect();
+    (codes, known.values.len() as u64 + 1)
+}
+
+/// The different values so far.
+#[derive(Default)]
+pub(crate) struct Known {
+    codes: HashMap<i64, u32>,
+    values: Vec<i64>,
+    /// The last value and its number: neighbours are often equal.
+    last: (i64, u32),
+}
+
+impl Known {
+    /// The number of a row's value, 0 for none.
+    pub(crate) fn code(&mut self, array: &Int64Array, row: usize) -> u32 {
+        if array.is_null(row) {
+            return 0;
+        }
+        let value = array.values().get(row).copied().unwrap_or_default();
+        if self.last.1 == 0 || self.last.0 != value {
+            let next = self.values.len() as u32 + 1;
+            let code = *self.codes.entry(value).or_insert(next);
+            if code == next {
+                self.values.push(value);
+            }
+            self.last = (value, code);
+        }
+        self.last.1
+    }
+
+    /// The value with a number; `None` for 0.
+    pub(crate) fn value(&self, code: u32) -> Option<i64> {
+        let at = code.checked_sub(1)?;
+        self.values.get(at as usize).copied()
+    }
+
+    /// How many numbers there are, with that of none.
+    pub(crate) fn count(&self) -> usize {
+        self.values.len() + 1
+    }
+
+    /// Bytes.
+    pub(crate) fn size(&self) -> usize {
+        self.codes.allocation_size() + self.values.capacity() * size_of::<i64>()
+    }
+}
+
+/// Numbers pairs of numbers in the order in which they appear.
+#[derive(Default)]
+pub(crate) struct Pairs {
+    /// The pairs, by number.
+    pairs: Vec<(u32, u32)>,
+    /// By the first: by the second: the number and one, or nothing. While there are few.
+    table: Vec<Vec<u32>>,
+    cells: usize,
+    /// By the pair, where there are more.
+    map: HashMap<(u32, u32), u32>,
+}
+
+impl Pairs {
+    /// The number of this pair.
+    pub(crate) fn number(&mut self, pair: (u32, u32)) -> u32 {
+        let next = self.pairs.len() as u32;
+        if self.map.is_empty() {
+            match self.slot(pair) {
+                Some(slot) if *slot == 0 => {
+                    *slot = next + 1;
+                    self.pairs.push(pair);
+                    return next;
+                }
+                Some(slot) => return *slot - 1,
+                None => self.use_map(),
+            }
+        }
+        let number = *self.map.entry(pair).or_insert(next);
+        if number == next {
+            self.pairs.push(pair);
+        }
+        number
+    }
+
+    /// Where a pair's number stands in the table; `None` where that would become too large.
+    fn slot(&mut self, (first, second): (u32, u32)) -> Option<&mut u32> {
+        let (first, second) = (first as usize, second as usize);
+        let there = self.table.get(first).map_or(0, Vec::len);
+        if there <= second {
+            let wanted = (second + 1).next_power_of_two();
+            let rows = self.table.len().max(first + 1);
+            if (Numbers::DENSE as usize) < self.cells + wanted - there + rows {
+                return None;
+            }
+            self.cells += wanted - there;
+            self.table.resize_with(rows, Vec::new);
+            self.table.get_mut(first)?.resize(wanted, 0);
+        }
+        self.table.get_mut(first)?.get_mut(second)
+    }
+
+    fn use_map(&mut self) {
+        self.table = Vec::new();
+        self.map = self.pairs.iter().copied().zip(0..).collect();
+    }
+
+    /// The pair with a number.
+    pub(crate) fn pair(&self, number: u32) -> Option<(u32, u32)> {
+        self.pairs.get(number as usize).copied()
+    }
+
+    /// How many pairs there are.
+    pub(crate) fn count(&self) -> usize {
+        self.pairs.len()
+    }
+
+    /// Bytes.
+    pub(crate) fn size(&self) -> usize {
+        let table = self.cells * size_of::<u32>() + self.table.capacity() * size_of::<Vec<u32>>();
+        self.map.allocation_size() + self.pairs.capacity() * size_of::<(u32, u32)>() + table
+    }
+}
+
 /// Whether values of this type are numbers of eight bytes.
 pub(crate) fn is_number(ty: &DataType) -> bool {
     matches!(
@@ -53,26 +177,6 @@ pub(crate) fn is_number(ty: &DataType) -> bool {
             | DataType::Timestamp(TimeUnit::Nanosecond, _)
             | DataType::Duration(TimeUnit::Nanosecond)
     )
-}
-
-/// Of each row the number of its value, 0 for none, and how many numbers there are.
-pub(crate) fn numbered(array: &Int64Array, rows: impl Iterator<Item = usize>) -> (Vec<u32>, u64) {
-    let mut known: HashMap<i64, u32> = HashMap::new();
-    // Neighbours are often equal.
-    let mut last = (0, 0);
-    let codes = rows.map(|row| {
-        if array.is_null(row) {
-            return 0;
-        }
-        let value = array.values().get(row).copied().unwrap_or_default();
-        if last.1 == 0 || last.0 != value {
-            let next = known.len() as u32 + 1;
-            last = (value, *known.entry(value).or_insert(next));
-        }
-        last.1
-    });
-    let codes = codes.collect();
-    (codes, known.len() as u64 + 1)
 }
 
 /// The bits of numbers of eight bytes.

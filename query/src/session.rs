@@ -39,6 +39,7 @@ use crate::tables::{ColumnInfo, Table};
 use crate::type_name::type_name;
 use crate::union;
 use crate::views::{VIEWS, View};
+use crate::window_sort::SortForWindows;
 
 /// How statements run.
 #[derive(Clone, Debug)]
@@ -255,6 +256,7 @@ impl Session {
             .with_physical_optimizer_rules(rules)
             .with_physical_optimizer_rule(Arc::new(GroupPushdown))
             .with_physical_optimizer_rule(Arc::new(PausingJoins))
+            .with_physical_optimizer_rule(Arc::new(SortForWindows))
             .build();
         let mut context = SessionContext::new_with_state(state);
         let handle = runtime.handle().clone();

@@ -48,6 +48,7 @@ pub use event::DockerEvent;
 pub use http::HttpError;
 pub(crate) use images::ContainerImages;
 pub use timestamp::parse_rfc3339;
+pub(crate) use timestamp::utc_ns;
 
 use crate::privileges;
 use follow::Follower;

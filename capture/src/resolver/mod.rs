@@ -32,6 +32,7 @@ mod image;
 mod io_uring;
 mod life;
 mod names;
+mod opened;
 mod paths;
 mod plan;
 mod proc;

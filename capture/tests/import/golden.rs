@@ -15,6 +15,7 @@ use crate::imported::{Imported, import_file, try_import_as};
 /// Samples with the format that they must be taken for.
 const SAMPLES: &[(&str, &str)] = &[
     ("audit.log", "audit"),
+    ("auditbeat.jsonl", "auditbeat"),
     ("docker-events.jsonl", "docker-events"),
     ("docker-events.txt", "docker-events"),
     ("falco.jsonl", "falco"),
@@ -30,6 +31,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("syslog.log", "syslog"),
     ("syslog-5424.log", "syslog"),
     ("sysmon.log", "sysmon"),
+    ("sysmon-pretty.xml", "sysmon"),
     ("sysmon-unknown.log", "sysmon"),
     ("tracee.jsonl", "tracee"),
     ("tracee-workload.jsonl", "tracee"),

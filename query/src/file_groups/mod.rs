@@ -5,9 +5,12 @@
 //! each combination leaves a row group. What a file does not have as a dictionary costs more and gives the same.
 
 mod groups;
+mod passing;
 mod plan;
+mod prune;
 mod read;
 mod request;
+mod row_group;
 
 pub(crate) use plan::FileGroups;
 pub(crate) use request::{Computed, Key, Request, Wanted, is_text};

@@ -7,29 +7,27 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::FileGroup;
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::datasource::physical_plan::parquet::{ParquetAccessPlan, ParquetFileMetrics, RowGroupAccessPlanFilter};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
-use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
+use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use object_store::local::LocalFileSystem;
 use parquet::file::metadata::PageIndexPolicy;
 
-use super::groups;
-use super::read::Source;
+use super::prune::{self, Kept};
+use super::read::{Source, Stored};
 use super::request::Request;
-use crate::values::Rows;
+use super::row_group::RowGroup;
+use crate::plan_node::reads_data;
 
 /// Reads files of this machine, each partition some of them or parts of them.
 #[derive(Debug)]
@@ -76,44 +74,17 @@ impl ExecutionPlan for FileGroups {
         "FileGroups"
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        _: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
-
-    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
+    reads_data!();
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let Some(files) = self.files.get(partition) else {
             return internal_err!("partition {partition} of {}", self.files.len());
         };
-        let (first, rest) = self.request.columns();
         let reading = Reading {
             request: self.request.clone(),
-            first,
-            rest,
             files: files.iter().cloned().collect(),
             open: None,
+            reservation: MemoryConsumer::new("groups of files").register(context.memory_pool()),
             context,
             partition,
             metrics: self.metrics.clone(),
@@ -128,10 +99,6 @@ impl ExecutionPlan for FileGroups {
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
     }
 
-    fn metrics(&self) -> Option<MetricsSet> {
-        Some(self.metrics.clone_inner())
-    }
-
     fn schema(&self) -> SchemaRef {
         self.request.schema.clone()
     }
@@ -140,12 +107,9 @@ impl ExecutionPlan for FileGroups {
 /// A partition while it is read.
 struct Reading {
     request: Arc<Request>,
-    /// Columns that conditions look at.
-    first: Vec<usize>,
-    /// Columns that only groups look at.
-    rest: Vec<usize>,
     files: VecDeque<PartitionedFile>,
     open: Option<Open>,
+    reservation: MemoryReservation,
     context: Arc<TaskContext>,
     partition: usize,
     metrics: ExecutionPlanMetricsSet,
@@ -155,19 +119,21 @@ struct Reading {
 /// The file that is being read.
 struct Open {
     source: Source,
-    /// Row group, first row and number of rows of what is left of it.
-    parts: VecDeque<(usize, (usize, usize))>,
+    /// What is left of it.
+    kept: VecDeque<Kept>,
+    /// The row group that is being read.
+    group: Option<RowGroup>,
 }
 
 impl Reading {
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
-            let part = self.open.as_mut().and_then(|open| open.parts.pop_front());
-            if let Some((group, rows)) = part {
-                if let Some(batch) = self.part(group, rows)? {
-                    self.baseline.record_output(batch.num_rows());
-                    return Ok(Some(batch));
-                }
+            if let Some(batch) = self.batch()? {
+                self.baseline.record_output(batch.num_rows());
+                return Ok(Some(batch));
+            }
+            let left = self.open.as_ref().is_some_and(|open| !open.kept.is_empty());
+            if left {
                 tokio::task::yield_now().await;
                 continue;
             }
@@ -178,22 +144,26 @@ impl Reading {
         }
     }
 
-    fn part(&self, group: usize, rows: (usize, usize)) -> Result<Option<RecordBatch>> {
+    /// The next groups of the row group that is being read, or of the one after it; `None` where it has no more.
+    fn batch(&mut self) -> Result<Option<RecordBatch>> {
         let _timer = self.baseline.elapsed_compute().timer();
-        let Some(open) = &self.open else { return Ok(None) };
-        let columns = (self.first.as_slice(), self.rest.as_slice());
-        let Some((columns, passing)) = open.source.passing(&self.request, columns, group, rows)? else {
-            return Ok(None);
-        };
-        let rows = match &passing {
-            Some(rows) => Rows::Some(rows),
-            None => Rows::All(0..columns.rows),
-        };
-        groups::batch(&self.request, &columns, &rows).map(Some)
+        let Some(open) = &mut self.open else { return Ok(None) };
+        if open.group.is_none() {
+            open.group = match open.kept.pop_front() {
+                Some(kept) => RowGroup::open(&open.source, &self.request, kept)?,
+                None => None,
+            };
+        }
+        let Some(group) = &mut open.group else { return Ok(None) };
+        let batch = group.next(&self.reservation)?;
+        if batch.is_none() {
+            open.group = None;
+        }
+        Ok(batch)
     }
 
-    /// Opens a file and finds the row groups that statistics do not rule out.
-    async fn open(&self, file: &PartitionedFile) -> Result<Open> {
+    /// Opens a file and finds what has to be read of it.
+    async fn open(&mut self, file: &PartitionedFile) -> Result<Open> {
         let environment = self.context.runtime_env();
         let store = environment.object_store(ObjectStoreUrl::local_filesystem())?;
         let metadata = DFParquetMetadata::new(store.as_ref(), &file.object_meta)
@@ -202,27 +172,20 @@ impl Reading {
             .fetch_metadata()
             .await?;
         let path = LocalFileSystem::new().path_to_filesystem(&file.object_meta.location)?;
-        let columns = [self.first.as_slice(), self.rest.as_slice()].concat();
-        let source = Source::new(File::open(path)?, metadata.clone(), &self.request.table, &columns)?;
-        let groups = metadata.row_groups();
-        let mut kept = RowGroupAccessPlanFilter::new(ParquetAccessPlan::new_all(groups.len()));
+        let stored = Stored::new(File::open(path)?)?;
+        let source = Source::new(stored, metadata, &self.request.table, &self.request.columns())?;
+        let groups = source.metadata().row_groups();
+        let mut filter = RowGroupAccessPlanFilter::new(ParquetAccessPlan::new_all(groups.len()));
         if let Some(range) = &file.range {
-            kept.prune_by_range(groups, range);
+            filter.prune_by_range(groups, range);
         }
-        if let Some(predicate) = source.predicate(self.request.predicate.as_ref())? {
-            let metrics = ParquetFileMetrics::new(self.partition, file.object_meta.location.as_ref(), &self.metrics);
-            let builder = PruningPredicateBuilder::new().with_file_schema(source.stored().clone());
-            // What statistics cannot tell is read.
-            if let Ok(predicate) = builder.try_build(predicate) {
-                let descr = metadata.file_metadata().schema_descr();
-                kept.prune_by_statistics(source.stored(), descr, groups, &predicate, &metrics);
-            }
-        }
-        let parts = kept.row_group_indexes().flat_map(|group| {
-            let parts = source.parts(group);
-            parts.into_iter().map(move |part| (group, part))
-        });
-        let parts = parts.collect();
-        Ok(Open { source, parts })
+        let condition = source.predicate(self.request.predicate.as_ref())?;
+        let metrics = ParquetFileMetrics::new(self.partition, file.object_meta.location.as_ref(), &self.metrics);
+        let kept = prune::kept(&source, filter, condition, &metrics).into();
+        Ok(Open {
+            source,
+            kept,
+            group: None,
+        })
     }
 }

@@ -1,32 +1,60 @@
-//! Row groups of Parquet files, with texts as their dictionaries.
+//! Row groups of Parquet files, some thousand rows at a time, with texts as their dictionaries.
 
 use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, UInt32Array, new_null_array};
-use arrow::compute::{cast, take};
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, RecordBatch, new_null_array};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
+use bytes::Bytes;
 use datafusion::common::{Result, internal_datafusion_err};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
 };
+use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
+use parquet::file::reader::{ChunkReader, Length};
 
-use super::groups::Values;
-use super::request::{Computed, Request, is_text};
-use crate::values::Rows;
+use super::request::{Computed, is_text};
 
-/// Rows that are read at once, at most.
-const ROWS: usize = 1 << 20;
+/// Rows that are read at once: what is made of them stays in the processor's caches, and the next use its memory again.
+const ROWS: usize = 1 << 15;
 
-/// Where less than one row of so many passes, other columns are decoded for those that pass alone.
-const FEW: usize = 8;
+/// Values of a column of some rows.
+#[derive(Clone, Debug)]
+pub(super) enum Values {
+    /// Texts: entries of a dictionary, not all of them different.
+    Text(DictionaryArray<UInt32Type>),
+    /// Others.
+    Plain(ArrayRef),
+}
 
-/// The columns of some rows that were read so far.
+impl Values {
+    fn new(array: &ArrayRef, ty: &DataType) -> Result<Values> {
+        if !is_text(ty) {
+            return Ok(Values::Plain(cast(array, ty)?));
+        }
+        let dictionary = DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8));
+        let array = cast(array, &dictionary)?;
+        Ok(Values::Text(array.as_dictionary::<UInt32Type>().clone()))
+    }
+
+    /// Bytes of the rows, without those of a dictionary.
+    fn size(&self) -> usize {
+        match self {
+            Values::Text(array) => array.keys().get_array_memory_size(),
+            Values::Plain(array) => array.get_array_memory_size(),
+        }
+    }
+}
+
+/// The columns of some rows.
 pub(super) struct Columns {
     table: SchemaRef,
     values: Vec<(usize, Values)>,
@@ -56,37 +84,77 @@ impl Columns {
         computed.of(columns.collect::<Result<_>>()?, self.rows)
     }
 
-    /// Only the rows from one to before another.
-    fn slice(&mut self, from: usize, to: usize) {
-        for (_, values) in &mut self.values {
-            *values = match &*values {
-                Values::Text(array) => Values::Text(array.slice(from, to - from)),
-                Values::Plain(array) => Values::Plain(array.slice(from, to - from)),
-            };
-        }
-        self.rows = to - from;
+    /// Bytes of the rows.
+    pub(super) fn size(&self) -> usize {
+        self.values.iter().map(|(_, values)| values.size()).sum()
+    }
+}
+
+/// A file of which many parts are read, each by one call of the kernel.
+#[derive(Clone)]
+pub(super) struct Stored {
+    file: Arc<File>,
+    bytes: u64,
+}
+
+impl Stored {
+    pub(super) fn new(file: File) -> io::Result<Stored> {
+        let bytes = file.metadata()?.len();
+        Ok(Stored {
+            file: Arc::new(file),
+            bytes,
+        })
+    }
+}
+
+impl Length for Stored {
+    fn len(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl ChunkReader for Stored {
+    type T = BufReader<From>;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<BufReader<From>> {
+        let file = self.file.clone();
+        Ok(BufReader::new(From { file, at: start }))
     }
 
-    /// Only these rows.
-    fn pick(&mut self, rows: &[u32]) -> Result<()> {
-        let picked = UInt32Array::from(rows.to_vec());
-        for (_, values) in &mut self.values {
-            *values = match &*values {
-                Values::Text(array) => {
-                    let array = take(array, &picked, None)?;
-                    Values::Text(array.as_dictionary::<UInt32Type>().clone())
-                }
-                Values::Plain(array) => Values::Plain(take(array, &picked, None)?),
-            };
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        let end = start.checked_add(length as u64);
+        // What a damaged footer says of a length must not be asked of memory.
+        if end.is_none_or(|end| self.bytes < end) {
+            let told = format!("{length} bytes at {start} of {}", self.bytes);
+            return Err(ParquetError::EOF(told));
         }
-        self.rows = rows.len();
-        Ok(())
+        let mut out = Vec::with_capacity(length);
+        let file = self.file.clone();
+        From { file, at: start }.take(length as u64).read_to_end(&mut out)?;
+        if out.len() != length {
+            return Err(ParquetError::EOF(format!("{} bytes of {length} at {start}", out.len())));
+        }
+        Ok(out.into())
+    }
+}
+
+/// What a file has from a place on.
+pub(super) struct From {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl Read for From {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(out, self.at)?;
+        self.at += read as u64;
+        Ok(read)
     }
 }
 
 /// A file whose row groups are read.
 pub(super) struct Source {
-    file: File,
+    file: Stored,
     metadata: ArrowReaderMetadata,
     table: SchemaRef,
     /// The file's columns in its order, texts of the type that they have in the table.
@@ -96,7 +164,7 @@ pub(super) struct Source {
 impl Source {
     /// A file with these columns among others.
     pub(super) fn new(
-        file: File,
+        file: Stored,
         metadata: Arc<ParquetMetaData>,
         table: &SchemaRef,
         columns: &[usize],
@@ -150,154 +218,63 @@ impl Source {
         reassign_expr_columns(condition.clone(), &self.stored).map(Some)
     }
 
-    /// The parts in which a row group is read: where each begins and how many rows it has.
-    pub(super) fn parts(&self, group: usize) -> Vec<(usize, usize)> {
-        let groups = self.metadata.metadata().row_groups();
-        let rows = groups.get(group).map_or(0, |g| g.num_rows().max(0) as usize);
-        (0..rows).step_by(ROWS).map(|at| (at, ROWS.min(rows - at))).collect()
+    /// What the file's footer says.
+    pub(super) fn metadata(&self) -> &ParquetMetaData {
+        self.metadata.metadata()
     }
 
-    /// Reads columns of some rows of a row group.
-    fn read(&self, columns: &[usize], group: usize, selection: RowSelection) -> Result<Vec<(usize, Values)>> {
-        let rows = selection.row_count();
-        if columns.is_empty() {
-            return Ok(Vec::new());
-        }
-        let descr = self.metadata.parquet_schema();
+    /// What reads some of the file's columns.
+    pub(super) fn builder(&self, columns: &[usize]) -> ParquetRecordBatchReaderBuilder<Stored> {
         let schema = self.metadata.schema();
         let name = |column: &usize| self.table.field(*column).name();
         let there = columns.iter().filter_map(|c| schema.index_of(name(c)).ok());
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.try_clone()?, self.metadata.clone())
-            .with_projection(ProjectionMask::roots(descr, there))
-            .with_row_groups(vec![group])
-            .with_batch_size(rows)
-            .with_row_selection(selection);
-        let batches = builder.build()?.collect::<std::result::Result<Vec<_>, _>>()?;
-        let batch = match batches.as_slice() {
-            [one] if one.num_rows() == rows => one.clone(),
-            _ => {
-                let schema = batches
-                    .first()
-                    .map_or_else(|| Arc::new(Schema::empty()), |b| b.schema());
-                arrow::compute::concat_batches(&schema, &batches)?
-            }
-        };
-        let values = columns.iter().map(|column| {
-            let ty = self.table.field(*column).data_type();
-            let array = match batch.column_by_name(name(column)) {
-                Some(array) => array.clone(),
-                // A column that this file lacks.
-                None => new_null_array(ty, rows),
-            };
-            if array.len() != rows {
-                return Err(internal_datafusion_err!("{} rows of {rows}", array.len()));
-            }
-            Ok((*column, as_values(&array, ty)?))
-        });
-        values.collect()
+        ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), self.metadata.clone())
+            .with_projection(ProjectionMask::roots(self.metadata.parquet_schema(), there))
     }
 
-    /// The rows of a part that pass, with all columns; `None` where there are none.
-    pub(super) fn passing(
-        &self,
-        request: &Request,
-        (first, rest): (&[usize], &[usize]),
-        group: usize,
-        (from, rows): (usize, usize),
-    ) -> Result<Option<(Columns, Option<Vec<u32>>)>> {
-        let mut columns = Columns {
+    /// Reads columns of some rows of a row group, or of all of them.
+    pub(super) fn read(&self, columns: &[usize], group: usize, rows: Option<RowSelection>) -> Result<Chunks> {
+        let builder = self.builder(columns).with_row_groups(vec![group]).with_batch_size(ROWS);
+        let builder = match rows {
+            Some(rows) => builder.with_row_selection(rows),
+            None => builder,
+        };
+        Ok(Chunks {
+            reader: builder.build()?,
+            columns: columns.to_vec(),
             table: self.table.clone(),
-            values: self.read(first, group, range(from, rows))?,
-            rows,
+        })
+    }
+}
+
+/// Rows that are being read.
+pub(super) struct Chunks {
+    reader: ParquetRecordBatchReader,
+    columns: Vec<usize>,
+    table: SchemaRef,
+}
+
+impl Chunks {
+    /// The next rows; `None` at the end.
+    pub(super) fn next(&mut self) -> Result<Option<Columns>> {
+        let Some(batch) = self.reader.next().transpose()? else {
+            return Ok(None);
         };
-        let passing = passing(request, &columns)?;
-        let (selection, passing) = match passing {
-            None => (range(from, rows), None),
-            Some(passing) => {
-                let (Some(low), Some(high)) = (passing.first().copied(), passing.last().copied()) else {
-                    return Ok(None);
-                };
-                let between = (high - low) as usize + 1;
-                if passing.len().saturating_mul(FEW) < between {
-                    columns.pick(&passing)?;
-                    (these(from, &passing), None)
-                } else {
-                    // What lies outside of all of them is not decoded.
-                    columns.slice(low as usize, high as usize + 1);
-                    let passing = passing.into_iter().map(|row| row - low).collect();
-                    (range(from + low as usize, between), Some(passing))
-                }
-            }
+        let values = self.columns.iter().map(|column| self.values(*column, &batch));
+        Ok(Some(Columns {
+            table: self.table.clone(),
+            values: values.collect::<Result<_>>()?,
+            rows: batch.num_rows(),
+        }))
+    }
+
+    fn values(&self, column: usize, batch: &RecordBatch) -> Result<(usize, Values)> {
+        let field = self.table.field(column);
+        let array = match batch.column_by_name(field.name()) {
+            Some(array) => array.clone(),
+            // A column that this file lacks.
+            None => new_null_array(field.data_type(), batch.num_rows()),
         };
-        columns.values.extend(self.read(rest, group, selection)?);
-        Ok(Some((columns, passing)))
-    }
-}
-
-/// So many rows from one on.
-fn range(from: usize, rows: usize) -> RowSelection {
-    RowSelection::from(vec![RowSelector::skip(from), RowSelector::select(rows)])
-}
-
-/// These rows, counted from one.
-fn these(from: usize, rows: &[u32]) -> RowSelection {
-    let mut selectors = vec![RowSelector::skip(from)];
-    let mut next = 0;
-    for run in rows.chunk_by(|a, b| a + 1 == *b) {
-        let Some(first) = run.first() else { continue };
-        selectors.push(RowSelector::skip((first - next) as usize));
-        selectors.push(RowSelector::select(run.len()));
-        next = first + run.len() as u32;
-    }
-    RowSelection::from(selectors)
-}
-
-fn as_values(array: &ArrayRef, ty: &DataType) -> Result<Values> {
-    if !is_text(ty) {
-        return Ok(Values::Plain(cast(array, ty)?));
-    }
-    let dictionary = DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8));
-    let array = cast(array, &dictionary)?;
-    Ok(Values::Text(array.as_dictionary::<UInt32Type>().clone()))
-}
-
-/// Of all rows those that pass; `None` stands for all.
-fn passing(request: &Request, columns: &Columns) -> Result<Option<Vec<u32>>> {
-    let mut out: Option<Vec<u32>> = None;
-    for condition in &request.entries {
-        let [column] = condition.columns.as_slice() else {
-            continue;
-        };
-        let Values::Text(array) = columns.get(*column)? else {
-            continue;
-        };
-        let mask = condition.mask(array.values())?;
-        let keys = array.keys().values();
-        let passes = |row: usize| mask.has(keys.get(row).copied().filter(|_| array.is_valid(row)));
-        keep(&mut out, columns.rows, passes);
-    }
-    for condition in &request.rows {
-        if out.as_ref().is_some_and(Vec::is_empty) {
-            break;
-        }
-        let result = columns.compute(condition)?;
-        let truths = datafusion::common::cast::as_boolean_array(&result)?;
-        keep(&mut out, columns.rows, |row| truths.is_valid(row) && truths.value(row));
-    }
-    Ok(out.filter(|rows| rows.len() < columns.rows))
-}
-
-fn keep(rows: &mut Option<Vec<u32>>, all: usize, passes: impl Fn(usize) -> bool) {
-    match rows {
-        Some(rows) => rows.retain(|row| passes(*row as usize)),
-        None => {
-            *rows = Some(
-                Rows::All(0..all)
-                    .iter()
-                    .filter(|r| passes(*r))
-                    .map(|r| r as u32)
-                    .collect(),
-            )
-        }
+        Ok((column, Values::new(&array, field.data_type())?))
     }
 }

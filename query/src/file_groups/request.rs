@@ -146,12 +146,11 @@ impl Request {
     /// a dictionary would have to get one first: DataFusion is faster then (4.5 times DuckDB's CPU time, where
     /// conditions let few rows pass).
     pub(crate) fn gains(&self) -> bool {
-        let (first, rest) = self.columns();
         let without = |c: &usize| {
             let field = self.table.field(*c);
             is_text(field.data_type()) && DISTINCT.contains(&field.name().as_str())
         };
-        if first.iter().chain(&rest).any(without) {
+        if self.columns().iter().any(without) {
             return false;
         }
         let key = |key: &Key| match key {
@@ -162,23 +161,33 @@ impl Request {
         !self.entries.is_empty() || self.keys.iter().any(key) || self.wanted.iter().any(distinct)
     }
 
-    /// The columns that conditions look at, and those that only groups do; ascending.
-    pub(super) fn columns(&self) -> (Vec<usize>, Vec<usize>) {
+    /// The columns that conditions look at; ascending.
+    pub(super) fn tested(&self) -> Vec<usize> {
         let conditions = self.entries.iter().chain(&self.rows);
-        let mut first: Vec<usize> = conditions.flat_map(|c| c.columns.iter().copied()).collect();
+        ascending(conditions.flat_map(|c| c.columns.iter().copied()))
+    }
+
+    /// The columns that groups look at; ascending.
+    pub(super) fn grouped(&self) -> Vec<usize> {
         let keys = self.keys.iter().flat_map(|k| match k {
             Key::Column(c) => std::slice::from_ref(c),
             Key::Computed(c) => c.columns.as_slice(),
         });
         let wanted = self.wanted.iter().filter_map(|w| w.column());
-        let mut rest: Vec<usize> = keys.copied().chain(wanted).collect();
-        for columns in [&mut first, &mut rest] {
-            columns.sort_unstable();
-            columns.dedup();
-        }
-        rest.retain(|c| !first.contains(c));
-        (first, rest)
+        ascending(keys.copied().chain(wanted))
     }
+
+    /// All columns that it looks at.
+    pub(super) fn columns(&self) -> Vec<usize> {
+        ascending(self.tested().into_iter().chain(self.grouped()))
+    }
+}
+
+fn ascending(columns: impl Iterator<Item = usize>) -> Vec<usize> {
+    let mut columns: Vec<usize> = columns.collect();
+    columns.sort_unstable();
+    columns.dedup();
+    columns
 }
 
 /// Whether an expression learns while a statement runs.

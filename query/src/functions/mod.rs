@@ -18,6 +18,7 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Sca
 use datafusion::prelude::SessionContext;
 
 pub(crate) use lineage::Lineage;
+pub(crate) use network::{CIDR_CONTAINS, beginning};
 
 /// A function as others may know it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,6 +17,9 @@ pub(super) const FUNCTIONS: &[Declared] = &[
     },
 ];
 
+/// The name of the function that tells whether a network has an address.
+pub(crate) const CIDR_CONTAINS: &str = "cidr_contains";
+
 /// IPv4 addresses in the form of IPv6 are IPv4 addresses.
 fn parse(address: &str) -> Option<IpAddr> {
     Some(address.trim().parse::<IpAddr>().ok()?.to_canonical())
@@ -56,6 +59,18 @@ impl Network {
     fn has(self, address: &str) -> Option<bool> {
         let (address, width) = bits(parse(address)?);
         Some(width == self.width && address.checked_shr(self.shift).unwrap_or(0) == self.prefix)
+    }
+}
+
+/// With what an address of a network of IPv4 begins where it is written in the ordinary way; `None` where nothing is known.
+pub(crate) fn beginning(network: &str) -> Option<String> {
+    let network = Network::of(network).filter(|n| n.width == 32)?;
+    let octets = (network.prefix << network.shift) as u32;
+    let texts = octets.to_be_bytes().map(|octet| octet.to_string());
+    match (network.width - network.shift) / 8 {
+        0 => None,
+        4 => Some(texts.join(".")),
+        known => Some(format!("{}.", texts.get(..known as usize)?.join("."))),
     }
 }
 
@@ -104,6 +119,24 @@ mod tests {
             (cidr_contains("10.0.0.0/33", "10.0.0.1"), cidr_contains("x", "10.0.0.1")),
             (None, None)
         );
+    }
+
+    #[test]
+    fn addresses_begin_as_their_network() {
+        assert_eq!(CIDR_CONTAINS, super::super::name_of(FUNCTIONS[0].usage));
+        for (network, text) in [
+            ("10.0.0.0/8", Some("10.")),
+            ("172.16.0.0/12", Some("172.")),
+            ("192.168.7.9/16", Some("192.168.")),
+            ("10.1.2.128/25", Some("10.1.2.")),
+            ("10.1.2.3", Some("10.1.2.3")),
+            ("10.0.0.0/7", None),
+            ("0.0.0.0/0", None),
+            ("fe80::/10", None),
+            ("nothing", None),
+        ] {
+            assert_eq!(beginning(network).as_deref(), text, "{network}");
+        }
     }
 
     #[test]

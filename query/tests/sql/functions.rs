@@ -222,6 +222,35 @@ fn little_memory_is_enough_for_what_spills() {
 }
 
 #[test]
+fn parts_of_windows_are_sorted_by_numbers_and_spill() {
+    let recorded = recorded();
+    let rows = |more: &str| {
+        format!(
+            "SELECT count(*), sum(n * seq % 1000), min(n), max(n) FROM (
+                 SELECT a.seq, row_number() OVER (PARTITION BY a.proc_pid ORDER BY a.fd_num{more} DESC, a.ts, a.seq DESC, b.pid) AS n
+                 FROM events a, (SELECT DISTINCT seq % 40 AS pid FROM events) b)"
+        )
+    };
+    let (numbers, otherwise) = (rows(""), rows(" + 0"));
+    let plan = csv(&recorded.session, &format!("EXPLAIN {numbers}"));
+    assert!(plan.contains("WindowSort"), "{plan}");
+    let plan = csv(&recorded.session, &format!("EXPLAIN {otherwise}"));
+    assert!(!plan.contains("WindowSort"), "{plan}");
+    let expected = csv(&recorded.session, &otherwise);
+    assert_eq!(csv(&recorded.session, &numbers), expected);
+    let little = Options {
+        memory_limit: Some(14 << 20),
+        threads: 1,
+        ..Options::default()
+    };
+    let case = Case::open(&recorded.folder.path().join("case")).expect("opens");
+    let session = Session::case(case, &little).expect("a session");
+    assert_eq!(csv(&session, &numbers), expected);
+    let analyzed = csv(&session, &format!("EXPLAIN ANALYZE {numbers}"));
+    assert!(analyzed.contains("left_to_spill=1"), "{analyzed}");
+}
+
+#[test]
 fn the_evidence_is_not_dropped_and_own_tables_are() {
     let recorded = recorded();
     let session = &recorded.session;

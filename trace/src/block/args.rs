@@ -71,7 +71,7 @@ impl ArgBuffer {
                 _ => StrId::NONE,
             }),
             ArgBuffer::Path(values) => values.push(match arg {
-                Arg::Path { resolved, raw } if !resolved.is_empty() && *resolved == fd_name => {
+                Arg::Path { resolved, raw } if !resolved.is_empty() && is_same(resolved, fd_name) => {
                     PathValue::OfFd(raw_path(strings, resolved, raw))
                 }
                 Arg::Path { resolved, raw } => {
@@ -90,6 +90,12 @@ impl ArgBuffer {
             ArgBuffer::Path(values) => values.clear(),
         }
     }
+}
+
+/// Whether two texts are the same; mostly they are one.
+#[inline]
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    std::ptr::eq(a, b) || a == b
 }
 
 /// First byte of a column of strings or paths: no event has one, or codes follow.

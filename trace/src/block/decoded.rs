@@ -279,26 +279,44 @@ impl<'a> FdView<'a> {
 
     /// Falco's `fd.name`: the path, or the tuple `client->server` of an internet socket.
     pub fn name(&self) -> std::borrow::Cow<'a, [u8]> {
+        if self.entry.socket.is_none() {
+            return self.path().into();
+        }
+        let mut out = Vec::new();
+        self.write_name(&mut out);
+        out.into()
+    }
+
+    /// Appends what [`FdView::name`] gives.
+    pub fn write_name(&self, out: &mut Vec<u8>) {
         match &self.entry.socket {
-            Some(s) if s.is_connected() => format!("{}->{}", Tuple(s.client()), Tuple(s.server()))
-                .into_bytes()
-                .into(),
-            Some(s) => Tuple(s.local).to_string().into_bytes().into(),
-            None => self.path().into(),
+            Some(s) if s.is_connected() => {
+                write_address(s.client(), out);
+                out.extend_from_slice(b"->");
+                write_address(s.server(), out);
+            }
+            Some(s) => write_address(s.local, out),
+            None => out.extend_from_slice(self.path()),
         }
     }
 }
 
-/// An address as Falco prints it: `1.2.3.4:80`, `::1:80`.
-struct Tuple(SocketAddr);
-
-impl std::fmt::Display for Tuple {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0.ip() {
-            IpAddr::V4(ip) => write!(f, "{ip}:{}", self.0.port()),
-            IpAddr::V6(ip) => write!(f, "{ip}:{}", self.0.port()),
+/// Appends an address as Falco prints it: `1.2.3.4:80`, `::1:80`.
+fn write_address(address: SocketAddr, out: &mut Vec<u8>) {
+    let mut number = itoa::Buffer::new();
+    match address.ip() {
+        IpAddr::V4(ip) => {
+            for (at, octet) in ip.octets().into_iter().enumerate() {
+                if at > 0 {
+                    out.push(b'.');
+                }
+                out.extend_from_slice(number.format(octet).as_bytes());
+            }
         }
+        IpAddr::V6(ip) => out.extend_from_slice(ip.to_string().as_bytes()),
     }
+    out.push(b':');
+    out.extend_from_slice(number.format(address.port()).as_bytes());
 }
 
 /// The values of one parameter of one event type, in the order of the events of that type.

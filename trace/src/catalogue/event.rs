@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::clock::{clock, iso8601};
 use super::{Field, FieldType, Getter, Value, field};
 use crate::block::Need;
 use crate::block::decoded::EventView;
+use crate::calendar::{push_date, push_iso8601, push_seconds, push_time_of_day};
 use crate::event::{Arg, EventType, Source};
 use crate::fd::FdKind;
 use crate::names;
@@ -18,6 +18,19 @@ const RET: Need = Need(Need::RET.0 | Need::FD.0);
 
 fn bytes(s: &str) -> Value<'_> {
     Value::Str(s.as_bytes().into())
+}
+
+/// The time of an event, as these write it one after the other.
+fn time<'a>(event: EventView<'_>, parts: &[fn(u64, &mut String)]) -> Value<'a> {
+    let mut out = String::with_capacity(32);
+    for push in parts {
+        push(event.ts(), &mut out);
+    }
+    Value::owned(out)
+}
+
+fn push_blank(_: u64, out: &mut String) {
+    out.push(' ');
 }
 
 fn category(s: &EventSpec) -> &'static str {
@@ -94,7 +107,7 @@ pub(super) const FIELDS: &[Field] = &[
         "evt_time",
         Str,
         "Time of day, UTC, with nanoseconds.",
-        Event(|e, _| Value::owned(clock(e.ts(), false, true))),
+        Event(|e, _| time(e, &[push_time_of_day])),
     )
     .reading(Need::TS)
     .no_column(),
@@ -103,7 +116,7 @@ pub(super) const FIELDS: &[Field] = &[
         "evt_outputtime",
         Str,
         "The same as `evt.time`: what sysdig prints unless told otherwise.",
-        Event(|e, _| Value::owned(clock(e.ts(), false, true))),
+        Event(|e, _| time(e, &[push_time_of_day])),
     )
     .reading(Need::TS)
     .no_column(),
@@ -112,7 +125,7 @@ pub(super) const FIELDS: &[Field] = &[
         "evt_time_s",
         Str,
         "Time of day, UTC, to the second.",
-        Event(|e, _| Value::owned(clock(e.ts(), false, false))),
+        Event(|e, _| time(e, &[push_seconds])),
     )
     .reading(Need::TS)
     .no_column(),
@@ -121,7 +134,7 @@ pub(super) const FIELDS: &[Field] = &[
         "evt_time_iso8601",
         Str,
         "Time as ISO 8601, UTC, with nanoseconds.",
-        Event(|e, _| Value::owned(iso8601(e.ts()))),
+        Event(|e, _| time(e, &[push_iso8601])),
     )
     .reading(Need::TS)
     .no_column(),
@@ -130,7 +143,7 @@ pub(super) const FIELDS: &[Field] = &[
         "evt_datetime",
         Str,
         "Date and time of day, UTC, with nanoseconds.",
-        Event(|e, _| Value::owned(clock(e.ts(), true, true))),
+        Event(|e, _| time(e, &[push_date, push_blank, push_time_of_day])),
     )
     .reading(Need::TS)
     .no_column(),
@@ -139,7 +152,7 @@ pub(super) const FIELDS: &[Field] = &[
         "evt_datetime_s",
         Str,
         "Date and time of day, UTC, to the second.",
-        Event(|e, _| Value::owned(clock(e.ts(), true, false))),
+        Event(|e, _| time(e, &[push_date, push_blank, push_seconds])),
     )
     .reading(Need::TS)
     .no_column(),
