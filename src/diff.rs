@@ -80,7 +80,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
 }
 
 fn counts([added, removed, changed]: [u64; 3]) -> String {
-    format!("{added} alerts added, {removed} removed, {changed} changed")
+    let added = output::count(added, "alert");
+    format!("{added} added, {removed} removed, {changed} changed")
 }
 
 fn mark(change: Change) -> char {

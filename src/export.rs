@@ -63,9 +63,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
             output::span(start.elapsed().as_nanos() as u64),
         );
         output::note(&format!(
-            "{}; {} files, {size}, {time}",
+            "{}; {}, {size}, {time}",
             rows.join(", "),
-            exported.files
+            output::count(exported.files as u64, "file")
         ));
     }
     Ok(output::exit_code(&exported.problems, exit::DONE))

@@ -82,7 +82,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
 /// Gives an error its exit code.
 fn coded(error: ImportError) -> anyhow::Error {
     match error {
-        ImportError::Unknown { .. } | ImportError::NoSuchFormat(_) | ImportError::NoFile => exit::usage(error),
+        ImportError::Unknown { .. }
+        | ImportError::Empty { .. }
+        | ImportError::NoSuchFormat(_)
+        | ImportError::NoFile => exit::usage(error),
         other => other.into(),
     }
 }
@@ -96,7 +99,10 @@ fn bar() -> ProgressBar {
     }
 }
 
-/// Says on stderr what became of each file.
+/// Of more files only those are named of which there is something to say.
+const NAMED: usize = 10;
+
+/// Says on stderr what became of the files.
 fn tell(outcome: &ImportOutcome) -> u8 {
     for file in &outcome.files {
         let path = escape::text(&file.path.to_string_lossy());
@@ -104,8 +110,19 @@ fn tell(outcome: &ImportOutcome) -> u8 {
             0 => String::new(),
             n => format!(", {n} of unknown kind kept as they are"),
         };
-        output::note(&format!("{path}: {}, {} events{unknown}", file.format, file.events));
+        if outcome.files.len() <= NAMED || file.is_damaged() || file.unknown > 0 || file.events == 0 {
+            let events = output::count(file.events, "event");
+            output::note(&format!("{path}: {}, {events}{unknown}", file.format));
+        }
         tell_damage(&path, file);
+    }
+    for file in &outcome.empty {
+        let path = escape::text(&file.path.to_string_lossy());
+        output::note(&format!("{path}: empty, left out"));
+        tell_damage(&path, file);
+    }
+    if outcome.files.len() > NAMED {
+        output::note(&formats(&outcome.files));
     }
     for path in &outcome.twice {
         let path = escape::text(&path.to_string_lossy());
@@ -121,16 +138,36 @@ fn tell(outcome: &ImportOutcome) -> u8 {
     }
     let summary = &outcome.summary;
     output::note(&format!(
-        "{} events in {} blocks, {}",
-        summary.events,
-        summary.blocks,
+        "{} in {}, {}",
+        output::count(summary.events, "event"),
+        output::count(summary.blocks, "block"),
         output::size(summary.bytes)
     ));
-    if outcome.files.iter().any(FileReport::is_damaged) {
+    if outcome.files.iter().chain(&outcome.empty).any(FileReport::is_damaged) {
         exit::DAMAGED
     } else {
         exit::DONE
     }
+}
+
+/// Many files in a line: how many of each format.
+fn formats(files: &[FileReport]) -> String {
+    let mut formats: BTreeMap<&str, u64> = BTreeMap::new();
+    for file in files {
+        *formats.entry(file.format).or_default() += 1;
+    }
+    let formats: Vec<String> = formats.iter().map(|(name, n)| format!("{n} {name}")).collect();
+    let events: u64 = files.iter().map(|f| f.events).sum();
+    let damaged = match files.iter().filter(|f| f.is_damaged()).count() {
+        0 => String::new(),
+        n => format!(", {n} damaged"),
+    };
+    let files = output::count(files.len() as u64, "file");
+    format!(
+        "{files} ({}){damaged}: {}",
+        formats.join(", "),
+        output::count(events, "event")
+    )
 }
 
 /// Files that are copies of another one.

@@ -10,6 +10,8 @@ use ctrace_trace::event::{Arg, EventType};
 use ctrace_trace::segment::{BlockReader, Problem};
 use serde_json::{Value, json};
 
+use crate::output;
+
 /// A file that was imported.
 pub(crate) struct ImportedFile {
     file: String,
@@ -65,7 +67,11 @@ impl ImportedFile {
         writeln!(out, "  sha256 {}", escape::text(&self.sha256))?;
         let kept = |n: i64, what: &str| if n == 0 { String::new() } else { format!(", {n} {what}") };
         let (unknown, bad) = (kept(self.unknown, "of unknown kind"), kept(self.bad, "damaged"));
-        writeln!(out, "  {} events{unknown}{bad}", self.events)?;
+        writeln!(
+            out,
+            "  {}{unknown}{bad}",
+            output::count(self.events.unsigned_abs(), "event")
+        )?;
         match &self.cut {
             Some((at, reason)) => writeln!(out, "  cut at offset {at}: {}", escape::text(reason)),
             None => Ok(()),

@@ -109,7 +109,7 @@ impl Facts<'_> {
 
     fn text(&self, out: &mut impl Write, types: usize) -> io::Result<()> {
         if let Some(about) = self.about {
-            origin(out, about)?;
+            origin(out, about, !self.imported.is_empty())?;
         }
         for file in &self.imported {
             file.text(out)?;
@@ -205,7 +205,8 @@ impl Facts<'_> {
             1 => "on",
             _ => "on and immutable",
         };
-        writeln!(out, "audit      {state}, {} rules", audit.rules.len())
+        let rules = output::count(audit.rules.len() as u64, "rule");
+        writeln!(out, "audit      {state}, {rules}")
     }
 
     fn loss_text(&self, out: &mut impl Write) -> io::Result<()> {
@@ -213,7 +214,8 @@ impl Facts<'_> {
             return writeln!(out, "losses     none");
         }
         let total = losses::total(&self.losses);
-        writeln!(out, "losses     {total} in {} gaps", self.losses.len())?;
+        let gaps = output::count(self.losses.len() as u64, "gap");
+        writeln!(out, "losses     {total} in {gaps}")?;
         for window in losses::windows(&self.losses) {
             writeln!(out, "  {}", losses::line(&window))?;
         }
@@ -224,8 +226,9 @@ impl Facts<'_> {
         let blocks = self.case.blocks().count();
         writeln!(
             out,
-            "segments   {} with {blocks} blocks, {}, {:.2} bytes per event",
+            "segments   {} with {}, {}, {:.2} bytes per event",
             self.case.segments().len(),
+            output::count(blocks as u64, "block"),
             size(self.bytes()),
             self.bytes_per_event()
         )?;
@@ -234,10 +237,10 @@ impl Facts<'_> {
             let state = if s.is_open() { "unfinished" } else { "closed" };
             writeln!(
                 out,
-                "  {}  {}, {} blocks, {state}",
+                "  {}  {}, {}, {state}",
                 escape::text(&name),
                 size(s.len()),
-                s.blocks().len()
+                output::count(s.blocks().len() as u64, "block")
             )?;
         }
         Ok(())
@@ -295,26 +298,36 @@ impl Facts<'_> {
     }
 }
 
-fn origin(out: &mut impl Write, about: &About) -> io::Result<()> {
+fn origin(out: &mut impl Write, about: &About, imported: bool) -> io::Result<()> {
     let host = &about.host;
     writeln!(out, "case       {}", about.case_id)?;
+    // What was imported may be silent about its host, or about all but its name.
+    match (host.name.is_empty(), host.os.is_empty()) {
+        (true, true) => writeln!(out, "host       not known")?,
+        (_, true) => writeln!(out, "host       {}", escape::text(&host.name))?,
+        _ => writeln!(
+            out,
+            "host       {} ({})",
+            escape::text(&host.name),
+            escape::text(&host.os)
+        )?,
+    }
+    let kernel = [&host.kernel_release, &host.arch, &host.kernel_version];
+    let kernel: Vec<String> = kernel
+        .iter()
+        .filter(|t| !t.is_empty())
+        .map(|t| escape::text(t))
+        .collect();
+    if !kernel.is_empty() {
+        writeln!(out, "kernel     {}", kernel.join(" "))?;
+    }
+    if !host.boot_id.is_empty() {
+        writeln!(out, "boot id    {}", escape::text(&host.boot_id))?;
+    }
+    let made = if imported { "imported" } else { "recorded" };
     writeln!(
         out,
-        "host       {} ({})",
-        escape::text(&host.name),
-        escape::text(&host.os)
-    )?;
-    writeln!(
-        out,
-        "kernel     {} {} {}",
-        host.kernel_release,
-        host.arch,
-        escape::text(&host.kernel_version)
-    )?;
-    writeln!(out, "boot id    {}", escape::text(&host.boot_id))?;
-    writeln!(
-        out,
-        "recorded   by {} {}: {}",
+        "{made}   by {} {}: {}",
         about.tool.name,
         about.tool.version,
         escape::text(&about.capture.command_line.join(" "))

@@ -6,7 +6,7 @@ use ctrace_trace::names;
 use ctrace_trace::schema::NameSet;
 use serde_json::{Value, json};
 
-use crate::output::time;
+use crate::output::{self, time};
 
 /// Losses of a kind whose windows touch, as one; in the order in which they began.
 pub(crate) fn windows(losses: &[Loss]) -> Vec<Loss> {
@@ -56,7 +56,7 @@ pub(crate) fn total(losses: &[Loss]) -> String {
     match losses.iter().any(|l| l.count == 0) {
         true if lost == 0 => "uncounted events".to_owned(),
         true => format!("more than {lost} events"),
-        false => format!("{lost} events"),
+        false => output::count(lost, "event"),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, StdoutLock, Write};
 use std::path::Path;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use ctrace_trace::calendar::Iso8601;
 use ctrace_trace::case::{Case, CaseError};
 use ctrace_trace::escape;
 use ctrace_trace::segment::{Problem, ProblemKind};
@@ -71,8 +71,7 @@ pub(crate) fn exit_code<'a>(problems: impl IntoIterator<Item = &'a Problem>, oth
 
 /// A time as `2026-11-21T10:11:12.123456789Z`.
 pub(crate) fn time(ns: u64) -> String {
-    DateTime::<Utc>::from_timestamp((ns / 1_000_000_000) as i64, (ns % 1_000_000_000) as u32)
-        .map_or_else(|| ns.to_string(), |t| t.to_rfc3339_opts(SecondsFormat::Nanos, true))
+    Iso8601(ns).to_string()
 }
 
 /// A length of time as `1h 2m 3.456s`.
@@ -100,6 +99,12 @@ pub(crate) fn size(bytes: u64) -> String {
     } else {
         format!("{value:.1} {}", UNITS[unit])
     }
+}
+
+/// A number of things: `1 segment`, `2 segments`; what is counted is given as for one.
+pub(crate) fn count(n: u64, thing: &str) -> String {
+    let s = if n == 1 { "" } else { "s" };
+    format!("{n} {thing}{s}")
 }
 
 /// Right-aligned first columns and a left-aligned last one.
@@ -136,5 +141,12 @@ mod tests {
         assert_eq!(span(3_723_000_000_000), "1h 2m 3.000s");
         assert_eq!(size(1023), "1023 B");
         assert_eq!(size(1 << 20), "1.0 MiB");
+    }
+
+    #[test]
+    fn one_and_several() {
+        assert_eq!(count(1_u64, "event"), "1 event");
+        assert_eq!(count(0_u64, "event"), "0 events");
+        assert_eq!(count(2_u64, "event"), "2 events");
     }
 }

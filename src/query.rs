@@ -287,7 +287,8 @@ impl Shell<'_> {
         match &self.file {
             Some((path, format)) => {
                 let rows = file_output::write(answer, *format, path)?;
-                output::note(&format!("{}: {rows} rows", escape::text(&path.display().to_string())));
+                let path = escape::text(&path.display().to_string());
+                output::note(&format!("{path}: {}", output::count(rows, "row")));
             }
             None if self.pager => pager::through(|out| results::write(answer, self.format, terminal, out))?,
             None => {

@@ -408,11 +408,10 @@ impl Printer {
     }
 }
 
-/// The fields that make sense for any event: those with a column, but for the text of all arguments; and what was
-/// captured of buffers, and what Docker and audit said, whole, for what no other field shows.
+/// The fields that make sense for any event: those with a column, but for the text of all arguments.
 fn json_fields() -> Vec<&'static Field> {
-    let wanted = |f: &&Field| f.column.is_some() || matches!(f.name, "evt.buffer" | "docker.raw" | "audit.raw");
-    catalogue::all().filter(|f| wanted(f) && f.name != "evt.args").collect()
+    let wanted = |f: &&Field| f.column.is_some() && f.name != "evt.args";
+    catalogue::all().filter(wanted).collect()
 }
 
 fn object(event: EventView<'_>, fields: &[&'static Field], records: &Records) -> Json {

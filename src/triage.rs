@@ -92,15 +92,12 @@ impl Options {
 /// What was left out, for stderr; nothing where nothing was.
 pub(crate) fn left_out(counts: Counts) -> Option<String> {
     let parts = [
-        (counts.suppressed, "suppressed"),
-        (counts.repeated, "repetitions"),
-        (counts.limited, "beyond the rate limit"),
+        (counts.suppressed, format!("{} suppressed", counts.suppressed)),
+        (counts.repeated, output::count(counts.repeated, "repetition")),
+        (counts.limited, format!("{} beyond the rate limit", counts.limited)),
     ];
-    let told: Vec<String> = parts
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{count} {what}"))
-        .collect();
+    let told = parts.into_iter().filter(|(count, _)| *count > 0);
+    let told: Vec<String> = told.map(|(_, text)| text).collect();
     (!told.is_empty()).then(|| format!("of the alerts {}", told.join(", ")))
 }
 
@@ -113,7 +110,8 @@ pub(crate) fn remarks(suppressions: &[Suppression], summary: &Summary) -> Vec<St
             None => out.push(format!("{place}: this suppression covers no alert")),
             Some((_, 0)) => {}
             Some((_, expired)) => out.push(format!(
-                "{place}: this suppression expired before {expired} alerts it would cover"
+                "{place}: this suppression expired before {} it would cover",
+                output::count(*expired, "alert")
             )),
         }
     }
@@ -132,8 +130,8 @@ pub(crate) fn table(out: &mut impl Write, summary: &Summary) -> io::Result<()> {
     let total = &summary.total;
     writeln!(
         out,
-        "{} alerts: {} shown, {} suppressed, {} repeated, {} limited",
-        total.all(),
+        "{}: {} shown, {} suppressed, {} repeated, {} limited",
+        output::count(total.all(), "alert"),
         total.shown,
         total.suppressed,
         total.repeated,
@@ -142,7 +140,8 @@ pub(crate) fn table(out: &mut impl Write, summary: &Summary) -> io::Result<()> {
     for (source, rules) in &summary.idle {
         writeln!(
             out,
-            "{rules} rules had no events of {} to look at",
+            "{} had no events of {} to look at",
+            output::count(*rules, "rule"),
             escape::text(source)
         )?;
     }

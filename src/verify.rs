@@ -135,9 +135,9 @@ fn text(out: &mut impl Write, found: &Verification, rows: &[Row<'_>], missing: &
             let size = output::size(s.bytes);
             write!(
                 out,
-                ", {} blocks, {} events, {size}, SHA-256 {}",
-                s.blocks,
-                s.events,
+                ", {}, {}, {size}, SHA-256 {}",
+                output::count(s.blocks, "block"),
+                output::count(s.events, "event"),
                 Hex(&s.sha256)
             )?;
         }
@@ -152,14 +152,11 @@ fn text(out: &mut impl Write, found: &Verification, rows: &[Row<'_>], missing: &
     for window in losses::windows(&found.losses) {
         writeln!(out, "incomplete: {}", losses::line(&window))?;
     }
-    let events = found.totals.events;
+    let events = output::count(found.totals.events, "event");
+    let readable = output::count(found.segments.len() as u64, "segment");
     match found.is_intact() {
-        true => writeln!(out, "intact: {events} events in {} segments", rows.len()),
-        false => writeln!(
-            out,
-            "damaged: {events} events in {} segments can be read",
-            found.segments.len()
-        ),
+        true => writeln!(out, "intact: {events} in {readable}"),
+        false => writeln!(out, "damaged: {events} in {readable} can be read"),
     }
 }
 
@@ -213,8 +210,8 @@ fn compare(args: &Args, certificate: &Path) -> anyhow::Result<u8> {
         None => {
             writeln!(
                 out,
-                "the same: case, rules, engine, options and {} alerts",
-                outcome.alerts
+                "the same: case, rules, engine, options and {}",
+                output::count(outcome.alerts, "alert")
             )?;
             exit::DONE
         }

@@ -128,7 +128,7 @@ def main():
     parser.add_argument("--threads", type=int, default=4)
     parser.add_argument("--sql", default=str(target / "examples" / "sql"))
     parser.add_argument("--record", default=str(target / "examples" / "record"))
-    parser.add_argument("--only", help="queries whose name has this")
+    parser.add_argument("--only", help="queries whose name has this, or export")
     parser.add_argument("--folder", help="keep and reuse the case and its export here")
     args = parser.parse_args()
     folder = Path(args.folder or tempfile.mkdtemp(prefix="ctrace-duckdb-"))
@@ -144,12 +144,7 @@ def prepare(args, folder):
     if not case.exists():
         subprocess.run([args.record, case, str(args.events)], check=True)
     if not (export / "manifest.json").exists():
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        command = [args.sql, str(args.threads), "export", case, export]
-        rows, took = map(float, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        print(f"export: {rows / took / 1e6:.2f} M rows/s, {spent / rows * 1e6:.2f} s of CPU for a million")
+        write_export(args, case, export)
     if not alerts.exists():
         alerts.parent.mkdir(parents=True)
         events = f"read_parquet('{export}/events/*/*/*.parquet')"
@@ -159,8 +154,51 @@ def prepare(args, folder):
     return case, export, alerts
 
 
+def write_export(args, case, target):
+    """Rows of all tables, seconds, seconds of CPU."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [args.sql, str(args.threads), "export", case, target]
+    rows, took = map(float, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return rows, took, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def copy(args, export, target):
+    """The same rows by DuckDB, which reads them from the export. It sorts nothing: they come in order of time."""
+    connection = duckdb.connect(config={"threads": args.threads})
+    target.mkdir()
+    rows, before, start = 0, time.process_time(), time.perf_counter()
+    for table in sorted(path.name for path in export.iterdir() if path.is_dir()):
+        files = f"read_parquet('{export}/{table}/*/*/*.parquet')"
+        options = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 1048576"
+        done = connection.execute(f"COPY (FROM {files}) TO '{target}/{table}.parquet' ({options})")
+        rows += done.fetchone()[0]
+    return rows, time.perf_counter() - start, time.process_time() - before
+
+
+def size(path):
+    return sum(file.stat().st_size for file in path.rglob("*.parquet"))
+
+
+def exports(args, folder, case, export):
+    """`ctrace export` of the case beside DuckDB's COPY of that export, in turns. Rows are those of all tables."""
+    writers = {"ctrace": (write_export, case), "duckdb": (copy, export)}
+    runs = {name: [] for name in writers}
+    for _ in range(args.rounds):
+        for name, (write, source) in writers.items():
+            target = folder / f"written-{name}"
+            rows, took, spent = write(args, source, target)
+            runs[name].append((rows / took / 1e6, spent / rows * 1e6, size(target) / rows))
+            shutil.rmtree(target)
+    for name, of_engine in runs.items():
+        rate, spent, bytes_of = (statistics.median(values) for values in zip(*of_engine))
+        print(f"export, {name}: {rate:.2f} M rows/s, {spent:.2f} s of CPU for a million, {bytes_of:.1f} bytes a row")
+
+
 def compare(args, folder):
     case, export, alerts = prepare(args, folder)
+    if not args.only or args.only in "export":
+        exports(args, folder, case, export)
     more = alerts.parent.parent
     engines = {
         "trace": Ctrace(args.sql, [case, more], args.threads),
@@ -200,6 +238,8 @@ def compare(args, folder):
                 line += f"{ratios[what, engine][-1]:9.2f}"
         print(line, flush=True)
     for (what, engine), all_of in ratios.items():
+        if not all_of:
+            continue
         mean = math.exp(statistics.fmean(map(math.log, all_of)))
         print(f"{engine}, {what}: geometric mean {mean:.2f} of DuckDB's, worst {max(all_of):.2f}")
     print("largest memory, MiB: " + ", ".join(f"{engine} {peak(one.pid):.0f}" for engine, one in engines.items()))

@@ -2,6 +2,7 @@
 
 pub mod blocks;
 pub mod captures;
+pub mod logs;
 pub mod recording;
 pub mod shared;
 pub mod workload;

@@ -118,6 +118,7 @@ impl Console<'_> {
             Notice::Ready(sources) => self.line(&format!("recording {}", sources.join(", "))),
             Notice::Shed { what: "", reason } => self.line(&format!("{reason}: all is recorded again")),
             Notice::Shed { what, reason } => self.line(&format!("{reason}: left out are {what}")),
+            Notice::Stays(what) => self.line(what),
             Notice::Lost { source, count: 0 } => self.line(&format!("{source}: events were lost")),
             Notice::Lost { source, count } => self.line(&format!("{source}: {count} events were lost")),
         }

@@ -6,6 +6,7 @@ mod console;
 pub mod docker;
 pub mod host;
 pub mod import;
+mod json;
 mod privileges;
 mod record_args;
 mod recorder;

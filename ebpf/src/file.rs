@@ -1,5 +1,6 @@
 //! File objects: who they are and where they hang in the mount tree.
 
+use aya_ebpf::{cty::c_void, helpers::generated as helper};
 use ctrace_wire::{
     offsets::MISSING,
     section::{
@@ -15,6 +16,8 @@ use crate::{
 
 // include/uapi/linux/magic.h
 const OVERLAYFS_SUPER_MAGIC: u32 = 0x794c_7630;
+// Enough for what is asked of an inode; it is larger than that on every kernel.
+const INODE_READ: usize = 192;
 // A path component has at most 255 bytes (NAME_MAX).
 const COMPONENT_MAX: u32 = 256;
 
@@ -52,27 +55,55 @@ fn identity(writer: Writer, file: usize) {
     let inode = inode(file);
     let dentry = pointer!(embedded(file, offset!(file_path)), path_dentry);
     let mount = pointer!(embedded(file, offset!(file_path)), path_mnt);
-    let sb = pointer!(inode, inode_sb);
-    let magic: u32 = member!(sb, sb_magic, u32::MAX);
-    let nlink: u32 = member!(inode, inode_nlink, u32::MAX);
-    let mut flags = name_flags(dentry, mount) | overlay_flags(inode, magic);
-    if nlink == 0 {
-        flags |= FILE_DELETED;
-    }
-    // SAFETY: the writer gives room for one File.
+    // SAFETY: the writer gives room for one File, and for what is read of the inode behind it.
     writer.structure::<File>(section::FILE, |to| unsafe {
-        (*to).ino = member!(inode, inode_ino, u64::MAX);
-        (*to).ctime_s = member!(inode, inode_ctime_s, -1i64);
-        (*to).mtime_s = member!(inode, inode_mtime_s, -1i64);
-        (*to).ctime_ns = member!(inode, inode_ctime_ns, u32::MAX);
-        (*to).mtime_ns = member!(inode, inode_mtime_ns, u32::MAX);
+        let inode = Inode::read(inode, to.add(1).cast());
+        let sb: usize = inode.member(offset!(inode_sb), 0);
+        let magic: u32 = member!(sb, sb_magic, u32::MAX);
+        let nlink: u32 = inode.member(offset!(inode_nlink), u32::MAX);
+        let mut flags = name_flags(dentry, mount) | overlay_flags(inode.address, magic);
+        if nlink == 0 {
+            flags |= FILE_DELETED;
+        }
+        (*to).ino = inode.member(offset!(inode_ino), u64::MAX);
+        (*to).ctime_s = inode.member(offset!(inode_ctime_s), -1i64);
+        (*to).mtime_s = inode.member(offset!(inode_mtime_s), -1i64);
+        (*to).ctime_ns = inode.member(offset!(inode_ctime_ns), u32::MAX);
+        (*to).mtime_ns = inode.member(offset!(inode_mtime_ns), u32::MAX);
         (*to).dev = member!(sb, sb_dev, u32::MAX);
-        (*to).mode = u32::from(member!(inode, inode_mode, 0u16));
+        (*to).mode = u32::from(inode.member(offset!(inode_mode), 0u16));
         (*to).nlink = nlink;
         (*to).flags = flags;
         (*to).fs_magic = magic;
-        (*to).uid = member!(inode, inode_uid, u32::MAX);
+        (*to).uid = inode.member(offset!(inode_uid), u32::MAX);
     });
+}
+
+/// An inode, whose beginning was read at once: a read of it costs as much as one of a member.
+#[derive(Clone, Copy)]
+struct Inode {
+    address: usize,
+    beginning: *const u8,
+}
+
+impl Inode {
+    /// Reads one to map memory that has room for [`INODE_READ`] bytes, aligned to eight.
+    #[inline(always)]
+    unsafe fn read(address: usize, to: *mut u8) -> Self {
+        // SAFETY: the caller gives the room.
+        unsafe { helper::bpf_probe_read_kernel(to.cast(), INODE_READ as u32, address as *const c_void) };
+        Self { address, beginning: to }
+    }
+
+    #[inline(always)]
+    fn member<T: Copy>(self, offset: u32, absent: T) -> T {
+        let offset = offset as usize;
+        if offset + size_of::<T>() > INODE_READ || self.address == 0 {
+            return read::at(self.address, offset as u32, absent);
+        }
+        // SAFETY: within what was read; members are aligned in a structure that is.
+        unsafe { self.beginning.add(offset).cast::<T>().read() }
+    }
 }
 
 #[inline(always)]

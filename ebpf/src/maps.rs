@@ -18,6 +18,8 @@ use crate::scratch::{ExecScratch, Scratch};
 
 // BPF_RB_NO_WAKEUP: user space polls on a timer. A wake-up per record costs more than the record.
 const NO_WAKEUP: u64 = 1;
+// BPF_RB_FORCE_WAKEUP: what a started program leaves behind may be gone soon.
+const WAKEUP: u64 = 2;
 
 #[map]
 static PRIO: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
@@ -175,12 +177,13 @@ pub fn submit_fixed<T: 'static>(lane: Lane, fill: impl FnOnce(*mut T)) {
     }
 }
 
-/// Hands `len` bytes to a lane.
+/// Hands `len` bytes to a lane, and wakes who waits for it if asked to.
 #[inline(always)]
-pub fn submit_bytes(lane: Lane, data: *const u8, len: u64) {
+pub fn submit_bytes(lane: Lane, data: *const u8, len: u64, wakes: bool) {
+    let flags = if wakes { WAKEUP } else { NO_WAKEUP };
     let ring: *const RingBuf = ring(lane);
     // SAFETY: RingBuf is a transparent map definition; the verifier checks data and len against the scratch map.
     let ret =
-        unsafe { helper::bpf_ringbuf_output(ring.cast_mut().cast(), data.cast_mut().cast::<c_void>(), len, NO_WAKEUP) };
+        unsafe { helper::bpf_ringbuf_output(ring.cast_mut().cast(), data.cast_mut().cast::<c_void>(), len, flags) };
     count(lane, ret == 0);
 }

@@ -22,10 +22,21 @@ pub(crate) use member;
 /// Follows a pointer member; 0 when it cannot be had.
 macro_rules! pointer {
     ($base:expr, $name:ident) => {
-        $crate::read::at::<usize>($base, $crate::read::offset!($name), 0)
+        $crate::read::or_zeros::<usize>($base, $crate::read::offset!($name))
     };
 }
 pub(crate) use pointer;
+
+/// Reads from the structure at `base`; zeros where there is none or no such member. What lies near address 0 cannot be
+/// read, so that asking for it apart would only be another way for the verifier to follow.
+#[inline(always)]
+pub fn or_zeros<T: Copy>(base: usize, offset: u32) -> T {
+    if offset == MISSING {
+        // SAFETY: as in `kernel`.
+        return unsafe { core::mem::zeroed() };
+    }
+    kernel(base + offset as usize)
+}
 
 #[inline(always)]
 pub fn at<T: Copy>(base: usize, offset: u32, absent: T) -> T {

@@ -64,17 +64,17 @@ impl Writer {
     /// Hands the record to a lane.
     #[inline(always)]
     pub fn submit(self, lane: Lane) {
-        self.submit_up_to::<MAX>(lane);
+        self.submit_up_to::<MAX>(lane, false);
     }
 
-    /// Hands the record of an exec to a lane.
+    /// Hands the record of an exec to a lane, and wakes who waits for it.
     #[inline(always)]
     pub fn submit_exec(self, lane: Lane) {
-        self.submit_up_to::<EXEC_MAX>(lane);
+        self.submit_up_to::<EXEC_MAX>(lane, true);
     }
 
     #[inline(always)]
-    fn submit_up_to<const BOUND: usize>(self, lane: Lane) {
+    fn submit_up_to<const BOUND: usize>(self, lane: Lane, wakes: bool) {
         let mut len = self.position();
         if len > BOUND {
             len = BOUND;
@@ -83,7 +83,7 @@ impl Writer {
         unsafe {
             let data = (&raw mut (*self.0).data).cast::<u8>();
             (*data.cast::<Header>()).len = len as u32;
-            maps::submit_bytes(lane, data, len as u64);
+            maps::submit_bytes(lane, data, len as u64, wakes);
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field as ArrowField, Schema, TimeUnit};
 use ctrace_trace::block::Need;
 use ctrace_trace::catalogue::{self, Domain, Field, FieldType, packed};
-use ctrace_trace::event::EventType;
+use ctrace_trace::schema::EventSpec;
 
 /// One column of a table.
 #[derive(Clone, Debug)]
@@ -196,15 +196,11 @@ impl Column {
         matches!(self, Column::Field(f) if f.of_socket)
     }
 
-    /// The only event type with values, where there is one.
-    pub(crate) fn only_kind(&self) -> Option<EventType> {
-        let Column::Field(f) = self else { return None };
-        match f.name.split_once('.')?.0 {
-            "docker" => Some(EventType::DOCKER),
-            "audit" => Some(EventType::AUDIT),
-            "ka" => Some(EventType::K8S_AUDIT),
-            // Of container logs and of other logs: two event types.
-            _ => None,
+    /// Whether an event of a type may have a value. Certain only where the answer is no.
+    pub(crate) fn may_have(&self, spec: &EventSpec) -> bool {
+        match self {
+            Column::Field(f) => f.may_have(spec),
+            _ => true,
         }
     }
 

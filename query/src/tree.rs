@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use ctrace_trace::calendar::Iso8601;
 use ctrace_trace::escape;
 use serde::Deserialize;
 use serde_json::json;
@@ -231,6 +231,5 @@ impl Tree {
 /// A time, where it is known.
 fn time(ns: Option<i64>) -> Option<String> {
     let ns = u64::try_from(ns?).ok().filter(|ns| *ns > 0)?;
-    let time = DateTime::<Utc>::from_timestamp((ns / 1_000_000_000) as i64, (ns % 1_000_000_000) as u32);
-    Some(time.map_or_else(|| ns.to_string(), |t| t.to_rfc3339_opts(SecondsFormat::Nanos, true)))
+    Some(Iso8601(ns).to_string())
 }

@@ -8,9 +8,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Date32Array, DurationNanosecondBuilder, Int64Array, Int64Builder, ListBuilder,
-    StringBuilder, StringViewArray, TimestampNanosecondBuilder, UInt32Array, UInt64Array, UInt64Builder,
-    new_null_array,
+    ArrayRef, BooleanBuilder, Date32Array, DurationNanosecondBuilder, Int64Builder, ListBuilder, StringBuilder,
+    StringViewArray, TimestampNanosecondBuilder, UInt32Array, UInt64Array, UInt64Builder, new_null_array,
 };
 use arrow::compute::take;
 use arrow::error::ArrowError;
@@ -84,10 +83,8 @@ impl Column {
     /// The values of the selected rows. `host` is the name of the block's host.
     pub(crate) fn array(&self, block: &Decoded, host: &str, rows: &Rows<'_>) -> Result<ArrayRef, ArrowError> {
         let ts = |row: usize| block.ts.get(row).copied().unwrap_or(0);
-        if self
-            .only_kind()
-            .is_some_and(|id| block.kinds.iter().all(|k| k.spec.id != id))
-        {
+        let may_have = self.kinds(block);
+        if !block.kinds.is_empty() && !may_have.contains(&true) {
             return Ok(new_null_array(&self.data_type(), rows.len()));
         }
         Ok(match self {
@@ -103,7 +100,7 @@ impl Column {
             Column::Host => Arc::new(StringViewArray::from_iter_values(rows.iter().map(|_| host))),
             Column::Param(p) => param_values(p, rows.iter().map(|r| block.event(r)))?,
             Column::Field(f) if self.per() == Per::Row => {
-                collect(f.ty, rows.iter().map(|r| f.of(block.event(r), &FieldArg::None)))?
+                collect(f.ty, rows.iter().map(|r| self.row_value(block, r, &may_have)))?
             }
             Column::ProcessKey | Column::Field(_) => {
                 let per = self.per();
@@ -126,30 +123,44 @@ impl Column {
 
     /// The values of dictionary entries. Columns of rows have none.
     pub(crate) fn entries(&self, block: &Decoded, entries: impl Iterator<Item = u32>) -> Result<ArrayRef, ArrowError> {
+        let ty = match self {
+            Column::Field(f) => f.ty,
+            // Keys of processes.
+            _ => FieldType::Int,
+        };
+        collect(ty, entries.map(|entry| self.entry_value(block, entry)))
+    }
+
+    /// The value of a dictionary entry.
+    pub(crate) fn entry_value<'a>(&self, block: &'a Decoded, entry: u32) -> Value<'a> {
         let dict = &block.dict;
         let none = &FieldArg::None;
         let Column::Field(f) = self else {
-            let images = entries.map(|i| dict.images.get(i as usize));
-            let keys = images.map(|i| ProcessId::known(i?).map(ProcessId::key));
-            return Ok(Arc::new(keys.collect::<Int64Array>()));
+            let image = dict.images.get(entry as usize);
+            let key = image.and_then(ProcessId::known).map(ProcessId::key);
+            return key.map_or(Value::Absent, Value::Int);
         };
-        let kind = |i: u32| block.kinds.get(i as usize);
-        let context = |i: u32| dict.contexts.get(i as usize);
-        match f.get {
-            Getter::Kind(get) => collect(f.ty, entries.map(|i| kind(i).map_or(Value::Absent, |k| get(&k.spec)))),
-            Getter::Process(get) => collect(
-                f.ty,
-                entries.map(|i| dict.image(i).map_or(Value::Absent, |i| get(i, none))),
-            ),
-            Getter::Thread(get) => collect(
-                f.ty,
-                entries.map(|i| context(i).map_or(Value::Absent, |c| get(*c, dict))),
-            ),
-            Getter::Fd(get) => collect(
-                f.ty,
-                entries.map(|i| dict.fd(i).map_or(Value::Absent, |i| get(i, none))),
-            ),
-            Getter::Event(_) => collect(f.ty, entries.map(|_| Value::Absent)),
+        let value = match f.get {
+            Getter::Kind(get) => block.kinds.get(entry as usize).map(|k| get(&k.spec)),
+            Getter::Process(get) => dict.image(entry).map(|i| get(i, none)),
+            Getter::Thread(get) => dict.contexts.get(entry as usize).map(|c| get(*c, dict)),
+            Getter::Fd(get) => dict.fd(entry).map(|fd| get(fd, none)),
+            Getter::Event(_) => None,
+        };
+        value.unwrap_or(Value::Absent)
+    }
+
+    /// Which of a block's event types may have values.
+    pub(crate) fn kinds(&self, block: &Decoded) -> Vec<bool> {
+        block.kinds.iter().map(|k| self.may_have(&k.spec)).collect()
+    }
+
+    /// The value of a row; `may_have` says of each event type whether it may have one.
+    pub(crate) fn row_value<'a>(&self, block: &'a Decoded, row: usize, may_have: &[bool]) -> Value<'a> {
+        let kind = block.kind.get(row).and_then(|k| may_have.get(usize::from(*k)));
+        match self {
+            Column::Field(f) if kind != Some(&false) => f.of(block.event(row), &FieldArg::None),
+            _ => Value::Absent,
         }
     }
 }
@@ -252,7 +263,7 @@ pub(crate) fn collect<'a>(ty: FieldType, values: impl Iterator<Item = Value<'a>>
 }
 
 /// The texts of one array have no more bytes: a hostile block may name its longest string in every row.
-const MAX_TEXT: usize = 1 << 30;
+pub(crate) const MAX_TEXT: usize = 1 << 30;
 
 /// Counts bytes up to [`MAX_TEXT`].
 #[derive(Default)]
@@ -314,7 +325,7 @@ pub(crate) fn nanos(ts: u64) -> i64 {
     i64::try_from(ts).unwrap_or(i64::MAX)
 }
 
-fn int(v: &Value<'_>) -> Option<i64> {
+pub(crate) fn int(v: &Value<'_>) -> Option<i64> {
     match v {
         Value::Int(x) => Some(*x),
         Value::Uint(x) => i64::try_from(*x).ok(),
@@ -323,7 +334,7 @@ fn int(v: &Value<'_>) -> Option<i64> {
     }
 }
 
-fn uint(v: &Value<'_>) -> Option<u64> {
+pub(crate) fn uint(v: &Value<'_>) -> Option<u64> {
     match v {
         Value::Uint(x) => Some(*x),
         Value::Int(x) => u64::try_from(*x).ok(),

@@ -8,6 +8,7 @@ use ctrace_trace::block::decoded::EventView;
 use ctrace_trace::case::Case;
 use ctrace_trace::segment::{BlockReader, Problem};
 
+use crate::condition::quoted;
 use crate::diagnostics::Diagnostics;
 use crate::engine::evaluate::{self, Place};
 use crate::filter::Filter;
@@ -280,11 +281,6 @@ fn rule(out: &mut String, name: &str, description: &str, condition: &str, output
         json(condition),
         json(output),
     );
-}
-
-/// A constant of a condition, in quotes.
-fn quoted(value: &str) -> String {
-    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// An item of a list, as YAML.

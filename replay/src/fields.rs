@@ -56,7 +56,7 @@ pub(crate) enum Arity {
 }
 
 /// The narrowest thing that a value depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Scope {
     /// Nothing: constants.
     Constant,
@@ -102,7 +102,7 @@ pub(crate) enum FdPart {
 
 /// The fields that read the kind of an object, and those that read the ends of a socket.
 const OF_FD_KIND: [&str; 3] = ["fd.type", "fd.typechar", "fd.sockfamily"];
-const OF_SOCKET: [&str; 14] = [
+const OF_SOCKET: [&str; 16] = [
     "fd.ip",
     "fd.cip",
     "fd.sip",
@@ -117,6 +117,8 @@ const OF_SOCKET: [&str; 14] = [
     "fd.lport",
     "fd.rport",
     "fd.l4proto",
+    "fd.is_server",
+    "fd.connected",
 ];
 
 /// A field as a condition or format names it.
@@ -140,7 +142,8 @@ impl FieldRef {
 
     /// Columns that must be decoded to read it.
     pub(crate) fn needs(&self) -> Need {
-        self.parts.iter().fold(Need::NOTHING, |n, (f, _)| n | f.needs())
+        let parts = self.parts.iter();
+        parts.fold(Need::NOTHING, |n, (f, arg)| n | f.needs_with(arg))
     }
 
     /// What of an open object it reads.

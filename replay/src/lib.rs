@@ -30,6 +30,7 @@ mod yaml;
 pub use alert::{Alert, Extras, Incomplete, Shape};
 pub use baseline::Baseline;
 pub use certificate::{AlertDigest, Certificate, CertificateError};
+pub use condition::quoted;
 pub use coverage::{Coverage, Technique};
 pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use diff::{Change, Diff, Difference, diff};

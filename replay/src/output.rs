@@ -2,7 +2,7 @@
 
 use ctrace_trace::block::Need;
 use ctrace_trace::block::decoded::EventView;
-use ctrace_trace::catalogue::Value;
+use ctrace_trace::catalogue::{self, Value};
 
 use crate::condition;
 use crate::diagnostics::Diagnostics;
@@ -193,6 +193,8 @@ impl Format {
         let found = parsed.and_then(|(operand, len)| Ok((compile::extract(&operand, notes)?, len)));
         match found {
             Ok((value, len)) => Ok((Some(Token::Field { value, width }), start + len)),
+            // Part of its name may be another field with an argument behind a dot.
+            Err(error) if lacks_argument(field) => Err(error),
             Err(error) => shorter(field, text_id, start, width, error),
         }
     }
@@ -206,6 +208,19 @@ impl Format {
     }
 }
 
+/// The name that a text begins with, and the dots behind it.
+fn name_at(text: &str) -> &str {
+    let part = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.');
+    let len = text.bytes().take_while(part).count();
+    text.get(..len).unwrap_or_default()
+}
+
+/// Whether a text that is no field begins with one that stands alone and must not.
+fn lacks_argument(text: &str) -> bool {
+    let name = name_at(text);
+    catalogue::find(name).is_some() && !text.get(name.len()..).is_some_and(|after| after.starts_with('['))
+}
+
 /// Tries the name without what follows it, and without its last parts: in `%proc.name.exe` the text after `proc.name` is
 /// literal, in `%user.name[uid=…` what begins with the bracket.
 fn shorter(
@@ -215,11 +230,7 @@ fn shorter(
     width: usize,
     error: CompileError,
 ) -> Result<(Option<Token>, usize), CompileError> {
-    let name = field
-        .bytes()
-        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'))
-        .count();
-    for end in (1..=name).rev() {
+    for end in (1..=name_at(field).len()).rev() {
         let Some(prefix) = field.get(..end) else { continue };
         let Ok((operand, len)) = condition::parse_field(prefix, text_id, start) else {
             continue;

@@ -71,12 +71,23 @@ pub(crate) enum Kind {
     Map(Vec<(NodeId, NodeId)>),
 }
 
+/// A key that its mapping has already: YAML forbids it, parsers differ.
+#[derive(Debug)]
+pub(crate) struct Repeated {
+    pub(crate) name: String,
+    pub(crate) origin: Origin,
+    /// The document's root.
+    pub(crate) root: NodeId,
+}
+
 /// All documents of a file.
 #[derive(Debug, Default)]
 pub(crate) struct Yaml {
     nodes: Vec<Node>,
     /// The root of each document.
     pub(crate) roots: Vec<NodeId>,
+    /// Keys that a mapping has already.
+    pub(crate) repeated: Vec<Repeated>,
 }
 
 impl Yaml {
@@ -98,6 +109,18 @@ impl Yaml {
                 Err(Failure::Other(error)) => return Err(error),
                 Ok(yaml) => return Ok(yaml),
             }
+        }
+    }
+
+    /// The same for files where a key that is given twice is an error.
+    pub(crate) fn parse_strictly(sources: &Sources, file: u32) -> Result<Yaml, Diagnostic> {
+        let yaml = Yaml::parse(sources, file)?;
+        match yaml.repeated.first() {
+            Some(key) => {
+                let message = format!("not YAML: the key `{}` is given twice", key.name);
+                Err(sources.at_origin(Severity::Error, key.origin, message))
+            }
+            None => Ok(yaml),
         }
     }
 
@@ -130,7 +153,7 @@ impl Yaml {
         self.nodes.get(id)
     }
 
-    /// The value of a key of a mapping. No key is given twice.
+    /// The value of a key of a mapping: the first, where it is given twice.
     pub(crate) fn get(&self, map: NodeId, key: &str) -> Option<NodeId> {
         let Kind::Map(entries) = &self.node(map)?.kind else {
             return None;
@@ -195,7 +218,8 @@ impl Builder<'_> {
         match event {
             Event::Scalar(value, style, anchor, _) => {
                 let node = self.scalar_node(&value, style, at);
-                self.add(node, anchor, at)
+                self.add(node, anchor, at);
+                Ok(())
             }
             Event::SequenceStart(anchor, _) => self.open(Kind::Seq(Vec::new()), at, anchor),
             Event::MappingStart(anchor, _) => self.open(Kind::Map(Vec::new()), at, anchor),
@@ -204,7 +228,10 @@ impl Builder<'_> {
                 Ok(())
             }
             Event::Alias(anchor) => match self.anchors.get(&anchor) {
-                Some(&id) if !self.open.iter().any(|open| open.id == id) => self.attach(id, at),
+                Some(&id) if !self.open.iter().any(|open| open.id == id) => {
+                    self.attach(id, at);
+                    Ok(())
+                }
                 _ => Err(self.error(at, "alias of an unknown anchor, or of what it stands in")),
             },
             _ => Ok(()),
@@ -239,7 +266,7 @@ impl Builder<'_> {
         if self.open.len() >= MAX_DEPTH {
             return Err(self.error(at, "nested too deeply"));
         }
-        self.add(Node { origin: at, kind }, anchor, at)?;
+        self.add(Node { origin: at, kind }, anchor, at);
         self.open.push(Open {
             id: self.yaml.nodes.len() - 1,
             key: None,
@@ -248,20 +275,20 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn add(&mut self, node: Node, anchor: usize, at: Origin) -> Result<(), Diagnostic> {
+    fn add(&mut self, node: Node, anchor: usize, at: Origin) {
         let id = self.yaml.nodes.len();
         self.yaml.nodes.push(node);
         if anchor != 0 {
             self.anchors.insert(anchor, id);
         }
-        self.attach(id, at)
+        self.attach(id, at);
     }
 
-    fn attach(&mut self, id: NodeId, at: Origin) -> Result<(), Diagnostic> {
+    fn attach(&mut self, id: NodeId, at: Origin) {
         let name = self.yaml.scalar(id).map(|(name, _)| name.to_owned());
         let Some(open) = self.open.last_mut() else {
             self.yaml.roots.push(id);
-            return Ok(());
+            return;
         };
         match self.yaml.nodes.get_mut(open.id).map(|n| &mut n.kind) {
             Some(Kind::Seq(items)) => items.push(id),
@@ -270,13 +297,13 @@ impl Builder<'_> {
                 None => {
                     open.key = Some(id);
                     if let Some(name) = name.filter(|name| !open.keys.insert(name.clone())) {
-                        return Err(self.error(at, &format!("the key `{name}` is given twice")));
+                        let root = self.yaml.roots.last().copied().unwrap_or_default();
+                        self.yaml.repeated.push(Repeated { name, origin: at, root });
                     }
                 }
             },
             _ => {}
         }
-        Ok(())
     }
 
     fn error(&self, at: Origin, message: &str) -> Diagnostic {

@@ -2,9 +2,13 @@
 
 use ctrace_replay::{LoadOptions, RuleFile, load};
 
+fn file(text: &str) -> RuleFile<'_> {
+    RuleFile { name: "r.yaml", text }
+}
+
 /// Loads one file and gives its errors, one a line.
 fn errors(text: &str) -> String {
-    load(&[RuleFile { name: "r.yaml", text }], &LoadOptions::default())
+    load(&[file(text)], &LoadOptions::default())
         .expect_err("does not load")
         .to_string()
 }
@@ -63,14 +67,7 @@ fn fields_of_unknown_sources_are_nobodys_fault() {
         "  priority",
         "  source: aws_cloudtrail\n  exceptions:\n  - name: e\n    fields: [aws.user]\n    values: [[x]]\n  priority",
     );
-    let set = load(
-        &[RuleFile {
-            name: "r.yaml",
-            text: &foreign,
-        }],
-        &LoadOptions::default(),
-    )
-    .expect("loads");
+    let set = load(&[file(&foreign)], &LoadOptions::default()).expect("loads");
     let warnings: Vec<String> = set.warnings().iter().map(ToString::to_string).collect();
     assert_eq!(
         warnings,
@@ -78,11 +75,44 @@ fn fields_of_unknown_sources_are_nobodys_fault() {
     );
 }
 
+/// Falco takes the first and says nothing.
 #[test]
 fn a_key_that_is_given_twice() {
-    assert_eq!(
-        errors("- rule: r\n  desc: d\n  condition: evt.type = execve\n  output: o\n  condition: evt.type = open\n"),
-        "r.yaml:5:3: error: not YAML: the key `condition` is given twice"
+    let twice = rule("evt.type = execve") + "  condition: evt.type = open\n";
+    let set = load(&[file(&twice)], &LoadOptions::default()).expect("loads");
+    let warnings: Vec<String> = set.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(warnings.len(), 1);
+    assert!(
+        warnings[0].contains("the key 'condition' is given twice; this one is ignored"),
+        "{warnings:?}"
+    );
+    let sigma = "title: t\nlogsource: {product: linux, category: process_creation}\n\
+                 detection: {a: {Image: x}, condition: a}\ntitle: u\n";
+    assert!(errors(sigma).contains("r.yaml:4:1: error: the key 'title' is given twice"));
+}
+
+/// Falco puts lists into the text of a condition, whatever their names are.
+#[test]
+fn a_list_may_have_blanks_in_its_name() {
+    let text = "- list: two words\n  items: [execve, execveat]\n".to_owned() + &rule("evt.type in (open, two words)");
+    let set = load(&[file(&text)], &LoadOptions::default()).expect("loads");
+    assert_eq!(set.warnings().len(), 1, "the name is told");
+    let open = rule("evt.type in (open, three words)");
+    assert!(errors(&open).contains("expected ',' or ')', found 'words)'"));
+}
+
+/// An update with an empty source is one of the rule's source, as in Falco.
+#[test]
+fn an_update_without_a_source() {
+    let update = "- rule: r\n  condition: and proc.name = a\n  append: true\n  source:";
+    for source in ["\n", " ''\n", " ~\n", " syscall\n"] {
+        let text = rule("evt.type = execve") + update + source;
+        assert!(load(&[file(&text)], &LoadOptions::default()).is_ok(), "{source}");
+    }
+    let text = rule("evt.type = execve") + update + " docker\n";
+    assert!(errors(&text).contains("is changed with another source"));
+    assert!(
+        errors(&rule("evt.type = execve").replace("  priority", "  source:\n  priority")).contains("'source' is empty")
     );
 }
 

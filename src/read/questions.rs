@@ -1,6 +1,7 @@
 //! The questions of `ausearch`, `docker events` and `docker logs` as options: each becomes a condition in Falco's
 //! language, and all of them and the filter must hold.
 
+use ctrace_replay::quoted;
 use ctrace_trace::case::Case;
 
 use crate::when;
@@ -108,15 +109,29 @@ fn docker_filter(text: &str) -> Result<(DockerKey, String), String> {
     Ok((*key, value.to_owned()))
 }
 
-/// A text as the condition language quotes it.
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-}
-
 /// A condition that holds where one of several does; nothing where there is none.
 fn any(conditions: impl IntoIterator<Item = String>) -> Option<String> {
     let all: Vec<String> = conditions.into_iter().collect();
     (!all.is_empty()).then(|| format!("({})", all.join(" or ")))
+}
+
+/// Whether the records of an audit event name such a file, as `ausearch -f` looks for it: not in arguments or messages.
+/// Names with blanks are logged in hexadecimal; LAUREL's and Auditbeat's events are JSON.
+fn names_a_file(text: &str) -> String {
+    let hex: String = text.bytes().map(|b| format!("{b:02X}")).collect();
+    let literal: String = text.chars().flat_map(|c| escape(c).into_iter().flatten()).collect();
+    let plain = format!("[ '](name|path|cwd)=(\"[^\"]*{literal}|([0-9A-F][0-9A-F])*{hex})");
+    let json = format!("\"(name|path|cwd)\":\"[^\"]*{literal}");
+    let pattern = quoted(&format!("(.|\n)*({plain}|{json})(.|\n)*"));
+    let (text, hex) = (quoted(text), quoted(&hex));
+    // The text alone is found much faster.
+    format!("((audit.raw contains {text} or audit.raw contains {hex}) and audit.raw regex {pattern})")
+}
+
+/// A character of a regular expression that stands for itself.
+fn escape(c: char) -> [Option<char>; 2] {
+    let special = "\\.+*?()|[]{}^$".contains(c);
+    [special.then_some('\\'), Some(c)]
 }
 
 fn named(name: &str) -> String {
@@ -159,8 +174,8 @@ impl Questions {
             Success::No => "(evt.failed = true or audit.success = no)".to_owned(),
         };
         let file = |text: &String| {
-            let text = quoted(text);
-            format!("(fd.name contains {text} or fs.path.name contains {text} or audit.raw contains {text})")
+            let (text, records) = (quoted(text), names_a_file(text));
+            format!("(fd.name contains {text} or fs.path.name contains {text} or {records})")
         };
         let loginuid = |text: &String| {
             let of_process = id_or_name(text, "user.loginuid", "user.loginname");

@@ -151,6 +151,10 @@ fn options_find_what_ausearch_finds() {
         ("-ul 1000", &["--loginuid=1000"]),
         ("-ul -1", &["--loginuid=-1"]),
         ("-f /srv/lab-renamed", &["--file=/srv/lab-renamed"]),
+        // Neither where it is an argument nor where it is a word of a message.
+        ("-f shadow", &["--file=shadow"]),
+        ("-f /srv/lab/host", &["--file=/srv/lab/host"]),
+        ("-f .so", &["--file=.so"]),
         ("-sv no", &["--success=no"]),
         ("-sv yes", &["--success=yes"]),
         ("-sc connect", &["audit.syscall=connect"]),

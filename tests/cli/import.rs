@@ -197,3 +197,42 @@ fn a_pipe_is_refused_and_not_waited_for() {
     assert!(ran.err.contains("not a regular file"), "{}", ran.err);
     assert!(!case.exists());
 }
+
+const RECORD: &str =
+    "type=USER_LOGIN msg=audit(1795386400.250:8): pid=9 uid=0 auid=0 ses=1 msg='op=login res=success'\n";
+
+/// Of many files only those are named of which there is something to say, and a case of logs has no host.
+#[test]
+fn many_files_are_told_in_a_line() {
+    let made = folder();
+    let mut files = Vec::new();
+    for at in 0..30 {
+        let text = match at {
+            3 => String::new(),
+            7 => format!("{RECORD}no record\n"),
+            _ => RECORD.to_owned(),
+        };
+        files.push(file(made.path(), &format!("log-of-{at}x"), text));
+    }
+    let case = made.path().join("case");
+    let mut arguments = vec!["import".into(), "-o".into(), case.clone().into_os_string()];
+    arguments.extend(files.iter().map(|f| f.clone().into_os_string()));
+    let ran = ctrace(arguments).code(0);
+    for wanted in [
+        "log-of-3x: empty, left out",
+        "log-of-7x: audit, 2 events, 1 of unknown kind kept as they are",
+        "29 files (29 audit): 30 events",
+        "60 events in 1 block,",
+    ] {
+        assert!(ran.err.contains(wanted), "{wanted:?} in\n{}", ran.err);
+    }
+    // 28 files have the same contents, which is told of each but the first.
+    let told = ran.err.lines().filter(|l| !l.contains("the same contents")).count();
+    assert_eq!(told, 4, "{}", ran.err);
+    let text = ctrace(["info".as_ref(), case.as_os_str()]).code(0).silent();
+    assert!(
+        text.contains("host       not known\n") && text.contains("\nimported   by ctrace"),
+        "{text}"
+    );
+    assert!(!text.contains("()") && !text.contains("boot id"), "{text}");
+}

@@ -68,7 +68,7 @@ fn what_is_missing_and_what_is_unfinished_is_told() {
     case.abandon();
     let ran = verify(&made.path().join("case")).code(0);
     assert!(
-        ran.out.contains("000001.ctrace.open  unfinished, 1 blocks, 2 events"),
+        ran.out.contains("000001.ctrace.open  unfinished, 1 block, 2 events"),
         "{}",
         ran.out
     );

@@ -94,14 +94,14 @@ fn what_an_export_does_not_have_is_named_first() {
         format!("- rule: {name}\n  desc: d\n  condition: {condition}\n  output: {output}\n  priority: INFO\n")
     };
     let text = [
-        rule("asks", "evt.type = write and evt.buffer contains secret", "o"),
+        rule("asks", "evt.type = execve and proc.args[1] = secret", "o"),
         rule("shows", "evt.type = execve", "\"%proc.args[0] %proc.name\""),
     ];
     std::fs::write(&rules, text.concat()).expect("a file");
     let out = replay(&export, &rules, &[]);
     let told = told(&out);
     assert!(
-        told.contains("rule 'asks' is left out: the export does not have evt.buffer"),
+        told.contains("rule 'asks' is left out: the export does not have proc.args[1]"),
         "{told}"
     );
     assert!(told.contains("rule 'shows' shows proc.args[0] as <NA>"), "{told}");

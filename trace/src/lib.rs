@@ -7,6 +7,7 @@
 pub mod artifact;
 pub mod audit;
 pub mod block;
+pub mod calendar;
 pub mod case;
 pub mod catalogue;
 pub mod container;

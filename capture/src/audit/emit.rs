@@ -1,5 +1,6 @@
 //! An audit event as an event of a recording.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use ctrace_trace::audit;
@@ -9,10 +10,10 @@ use ctrace_trace::process::ProcessImage;
 use super::event::{AuditEvent, Syscall};
 
 /// The name that auditd gave, or that the table has; the number where neither knows one.
-fn syscall_name(syscall: &Syscall) -> String {
-    let declared = || audit::syscall_name(syscall.arch, syscall.number).map(str::to_owned);
-    let named = syscall.name.clone().or_else(declared);
-    named.unwrap_or_else(|| syscall.number.to_string())
+fn syscall_name(syscall: &Syscall) -> Cow<'_, str> {
+    let declared = || audit::syscall_name(syscall.arch, syscall.number);
+    let named = syscall.name.as_deref().or_else(declared);
+    named.map_or_else(|| syscall.number.to_string().into(), Cow::Borrowed)
 }
 
 impl AuditEvent {
@@ -53,11 +54,12 @@ mod tests {
     #[test]
     fn audit_syscalls_have_names_without_auditd() {
         let name = |arch, number, name: Option<&str>| {
-            syscall_name(&Syscall {
+            let syscall = Syscall {
                 arch,
                 number,
                 name: name.map(str::to_owned),
-            })
+            };
+            syscall_name(&syscall).into_owned()
         };
         assert_eq!(name(ARCH_X86_64, 59, None), "execve");
         assert_eq!(name(ARCH_I386, 11, None), "execve");

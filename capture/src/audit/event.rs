@@ -10,6 +10,9 @@ use crate::import::Origin;
 /// Longest text of an event; an execve with two megabytes of arguments has more and is cut, at whole records.
 pub const MAX_RAW: usize = 1 << 20;
 
+/// Room for the records of most events: beyond it their text is moved as it grows.
+const USUAL_RAW: usize = 1024;
+
 /// All records of one event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditEvent {
@@ -69,21 +72,28 @@ impl AuditEvent {
             self.cut_records = self.cut_records.saturating_add(1);
             return;
         }
-        if !self.types.is_empty() {
+        if self.types.is_empty() {
+            self.raw
+                .reserve(if record.kind.is_single() { line.len() } else { USUAL_RAW });
+        } else {
             self.raw.push(b'\n');
         }
         self.raw.extend_from_slice(line);
         self.types.push(record.kind);
-        // What seccomp stopped is a call too, which its own record tells of where rules do not.
-        if record.kind == RecordType::SYSCALL || record.kind == RecordType::SECCOMP && self.syscall.is_none() {
-            self.syscall = Some(named_call(record));
-            fields(record.body).for_each(|field| self.learn_call(field));
-        }
         if record.kind.is_detail() {
             return;
         }
+        // What seccomp stopped is a call too, which its own record tells of where rules do not.
+        let is_call =
+            record.kind == RecordType::SYSCALL || record.kind == RecordType::SECCOMP && self.syscall.is_none();
+        if is_call {
+            self.syscall = Some(named_call(record));
+        }
         for field in fields(record.body) {
             self.learn(record.kind, field);
+            if is_call {
+                self.learn_call(field);
+            }
         }
     }
 
@@ -129,11 +139,21 @@ impl AuditEvent {
 
     /// The records of some types; the others are not read again.
     pub fn records_of(&self, wanted: impl Fn(RecordType) -> bool) -> impl Iterator<Item = Record<'_>> {
+        let stamp = Stamp {
+            ts_ns: self.ts_ns,
+            serial: self.serial,
+            node: &self.node,
+        };
         // One line for each type.
-        let lines = self.types.iter().zip(self.raw.split(|b| *b == b'\n'));
+        let ends = memchr::memchr_iter(b'\n', &self.raw).chain([self.raw.len()]);
+        let lines = self.types.iter().zip(ends).scan(0, |start, (kind, end)| {
+            let line = self.raw.get(*start..end);
+            *start = end + 1;
+            Some((*kind, line))
+        });
         lines
-            .filter(move |(kind, _)| wanted(**kind))
-            .filter_map(|(_, line)| Record::parse_line(line).ok())
+            .filter(move |(kind, _)| wanted(*kind))
+            .filter_map(move |(kind, line)| Record::parse_again(line?, stamp, kind))
     }
 
     /// The names of its record types, each once, in the order of arrival.

@@ -42,6 +42,14 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
+/// What a recording did to the host's auditing stays.
+#[derive(Debug, thiserror::Error)]
+#[error("not undone: {changes} changes of audit rules and settings: {why}")]
+pub struct Stays {
+    changes: usize,
+    why: AuditError,
+}
+
 impl LoadedRules {
     /// Does what a file says. As a daemon does, it switches auditing on where the file does not say what to do.
     ///
@@ -71,6 +79,39 @@ impl LoadedRules {
             loaded.set(Setting::Enabled, 1).map_err(LoadError::Audit)?;
         }
         Ok(loaded)
+    }
+
+    /// Undoes everything, as dropping does, and says when it could not.
+    ///
+    /// # Errors
+    /// When changes stay, because somebody locked the rules or the kernel does not answer.
+    pub fn undo(mut self) -> Result<(), Stays> {
+        self.revert()
+    }
+
+    fn revert(&mut self) -> Result<(), Stays> {
+        let (mut changes, mut why) = (0, None);
+        while let Some(undo) = self.undo.pop() {
+            let undone = match undo {
+                Undo::Delete(rule) => self.control.delete(&rule),
+                Undo::Add(rule) => self.control.add(&rule),
+                Undo::Set(setting, value) => self.control.set(setting, value),
+            };
+            match undone {
+                Err(error) if !is_undone(&error) => {
+                    changes += 1;
+                    why = Some(error);
+                }
+                _ => {}
+            }
+        }
+        let _ = self.reorder();
+        let Some(why) = why else {
+            return Ok(());
+        };
+        let is_locked = self.control.status().is_ok_and(|status| status.is_immutable());
+        let why = if is_locked { AuditError::Immutable } else { why };
+        Err(Stays { changes, why })
     }
 
     fn take(&mut self, step: &Step) -> Result<(), AuditError> {
@@ -148,16 +189,14 @@ impl LoadedRules {
 
 impl Drop for LoadedRules {
     fn drop(&mut self) {
-        while let Some(undo) = self.undo.pop() {
-            // What somebody else undid in the meantime needs no undoing.
-            let _ = match undo {
-                Undo::Delete(rule) => self.control.delete(&rule),
-                Undo::Add(rule) => self.control.add(&rule),
-                Undo::Set(setting, value) => self.control.set(setting, value),
-            };
-        }
-        let _ = self.reorder();
+        let _ = self.revert();
     }
+}
+
+/// What somebody else undid in the meantime needs no undoing.
+fn is_undone(error: &AuditError) -> bool {
+    let undone = [Some(libc::ENOENT), Some(libc::EEXIST)];
+    matches!(error, AuditError::Io(e) if undone.contains(&e.raw_os_error()))
 }
 
 fn reason(error: &AuditError) -> String {

@@ -20,5 +20,5 @@ pub use ctrace_trace::audit::{
 pub use event::{AuditEvent, MAX_RAW, Syscall};
 pub use group::{Grouper, STRAGGLERS_NS};
 pub use live::{AuditFollower, AuditMessage, AuditProgress, AuditSource, Loss, Mode, audit_state};
-pub use loaded::{LoadError, LoadedRules};
+pub use loaded::{LoadError, LoadedRules, Stays};
 pub use netlink::{AuditError, AuditStatus};

@@ -116,6 +116,15 @@ pub struct Client {
     endpoint: Endpoint,
 }
 
+/// How a container runs now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Runs {
+    /// Whether it does.
+    pub(super) running: bool,
+    /// Its first process, where that has a pid namespace of its own.
+    pub(super) init: Option<u32>,
+}
+
 impl Client {
     /// Makes a client; connects only when it is asked something.
     pub fn new(endpoint: Endpoint) -> Client {
@@ -157,14 +166,17 @@ impl Client {
         Ok(ids)
     }
 
-    /// A container and whether it runs; `engine` becomes [`Container::engine`]. `None` when the engine has it no more.
-    pub fn inspect(&self, id: &str, engine: &str) -> Result<Option<(Container, bool)>, DockerError> {
+    /// A container and how it runs; `engine` becomes [`Container::engine`]. `None` when the engine has it no more.
+    pub(super) fn inspect(&self, id: &str, engine: &str) -> Result<Option<(Container, Runs)>, DockerError> {
         let found = match self.container(id) {
             Err(DockerError::Status { status: 404, .. }) => return Ok(None),
             other => other?,
         };
-        let running = found.is_running();
-        Ok(Some((self.describe(found, engine), running)))
+        let runs = Runs {
+            running: found.is_running(),
+            init: found.init(),
+        };
+        Ok(Some((self.describe(found, engine), runs)))
     }
 
     /// What the engine says about a container, without its image.

@@ -1,5 +1,6 @@
 //! One event of the engine: the fields that every version has, and its JSON as it came.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use ctrace_trace::container::Container;
@@ -7,6 +8,7 @@ use serde::Deserialize;
 use serde::de::Error as _;
 
 use super::json::nullable;
+use crate::json::Reader;
 
 /// Attributes of a container event that the engine adds to the container's labels.
 const NOT_LABELS: [&str; 10] = [
@@ -72,26 +74,132 @@ struct Actor {
     attributes: BTreeMap<String, String>,
 }
 
+/// What a line says.
+#[derive(Default)]
+struct Told<'a> {
+    kind: Cow<'a, str>,
+    action: Cow<'a, str>,
+    id: Cow<'a, str>,
+    /// Sorted by name.
+    attributes: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    time: u64,
+    time_nano: u64,
+}
+
+/// Members that must not come twice.
+const TYPE: u8 = 1;
+const ACTION: u8 = 1 << 1;
+const ACTOR: u8 = 1 << 2;
+const TIME: u8 = 1 << 3;
+const TIME_NANO: u8 = 1 << 4;
+const ID: u8 = 1 << 5;
+const ATTRIBUTES: u8 = 1 << 6;
+
+impl<'a> Told<'a> {
+    fn of(json: Json) -> Told<'a> {
+        let attributes = json.actor.attributes.into_iter();
+        Told {
+            kind: json.kind.into(),
+            action: json.action.into(),
+            id: json.actor.id.into(),
+            attributes: attributes.map(|(name, value)| (name.into(), value.into())).collect(),
+            time: json.time,
+            time_nano: json.time_nano,
+        }
+    }
+
+    /// Reads an event in the form that engines write. `None` says nothing of any other.
+    fn read(line: &'a [u8]) -> Option<Told<'a>> {
+        let (mut told, mut seen) = (Told::default(), 0);
+        let mut reader = Reader::new(line)?;
+        reader.members(|name, reader| {
+            let member = match &*name {
+                "Type" => TYPE,
+                "Action" => ACTION,
+                "Actor" => ACTOR,
+                "time" => TIME,
+                "timeNano" => TIME_NANO,
+                _ => return reader.skip(),
+            };
+            once(&mut seen, member)?;
+            match member {
+                TYPE => told.kind = reader.string_or_null()?,
+                ACTION => told.action = reader.string_or_null()?,
+                ACTOR => told.read_actor(reader)?,
+                TIME => told.time = reader.number_or_null()?,
+                _ => told.time_nano = reader.number_or_null()?,
+            }
+            Some(())
+        })?;
+        reader.end()?;
+        Some(told)
+    }
+
+    fn read_actor(&mut self, reader: &mut Reader<'a>) -> Option<()> {
+        let mut seen = 0;
+        reader.members(|name, reader| match &*name {
+            "ID" => {
+                once(&mut seen, ID)?;
+                self.id = reader.string_or_null()?;
+                Some(())
+            }
+            "Attributes" => {
+                once(&mut seen, ATTRIBUTES)?;
+                reader.members(|name, reader| {
+                    self.attributes.push((name, reader.string()?));
+                    Some(())
+                })
+            }
+            _ => reader.skip(),
+        })?;
+        self.attributes.sort_unstable();
+        let twice = self.attributes.windows(2).any(|pair| pair[0].0 == pair[1].0);
+        (!twice).then_some(())
+    }
+
+    fn attribute(&self, name: &str) -> Option<&str> {
+        let mut all = self.attributes.iter();
+        all.find_map(|(n, value)| (n == name).then_some(&**value))
+    }
+}
+
+fn once(seen: &mut u8, member: u8) -> Option<()> {
+    let is_first = *seen & member == 0;
+    *seen |= member;
+    is_first.then_some(())
+}
+
 impl DockerEvent {
     /// Reads one line of the stream.
     pub fn parse(line: &[u8]) -> Result<DockerEvent, serde_json::Error> {
-        let json: Json = serde_json::from_slice(line)?;
+        // What an engine writes has the types that it should have; of anything else serde says what is wrong.
+        let told = match Told::read(line) {
+            Some(told) => told,
+            None => Told::of(serde_json::from_slice(line)?),
+        };
+        DockerEvent::of(told, line)
+    }
+
+    fn of(told: Told<'_>, line: &[u8]) -> Result<DockerEvent, serde_json::Error> {
         // A derived reader takes an array for an object, and an empty object lacks all that makes an event.
-        if !line.trim_ascii_start().starts_with(b"{") || json.kind.is_empty() || json.time.max(json.time_nano) == 0 {
+        if !line.trim_ascii_start().starts_with(b"{") || told.kind.is_empty() || told.time.max(told.time_nano) == 0 {
             return Err(serde_json::Error::custom("not an event: no type or no time"));
         }
-        let mut attributes = json.actor.attributes;
-        let is_container = json.kind == "container";
+        let is_container = told.kind == "container";
         let container = if is_container {
-            Some(json.actor.id.clone())
+            Some(&*told.id)
         } else {
-            attributes.get("container").cloned()
+            told.attribute("container")
         };
-        let attribute = |name: &str| attributes.get(name).cloned().unwrap_or_default();
+        let attribute = |name: &str| told.attribute(name).unwrap_or_default().to_owned();
+        let labels = told
+            .attributes
+            .iter()
+            .filter(|(name, _)| !NOT_LABELS.contains(&&**name));
         Ok(DockerEvent {
             engine: String::new(),
-            ts_ns: match json.time_nano {
-                0 => json.time.saturating_mul(1_000_000_000),
+            ts_ns: match told.time_nano {
+                0 => told.time.saturating_mul(1_000_000_000),
                 ns => ns,
             },
             name: attribute("name"),
@@ -100,15 +208,14 @@ impl DockerEvent {
             } else {
                 String::new()
             },
-            exit_code: attributes.get("exitCode").and_then(|v| v.parse().ok()),
-            container: container.filter(|id| !id.is_empty()),
-            labels: {
-                attributes.retain(|name, _| !NOT_LABELS.contains(&name.as_str()));
-                attributes.into_iter().collect()
-            },
-            kind: json.kind,
-            action: json.action,
-            id: json.actor.id,
+            exit_code: told.attribute("exitCode").and_then(|v| v.parse().ok()),
+            container: container.filter(|id| !id.is_empty()).map(str::to_owned),
+            labels: labels
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .collect(),
+            kind: told.kind.into_owned(),
+            action: told.action.into_owned(),
+            id: told.id.into_owned(),
             raw: line.to_vec(),
         })
     }

@@ -39,6 +39,8 @@ struct State {
     #[serde(deserialize_with = "nullable")]
     running: bool,
     #[serde(deserialize_with = "nullable")]
+    pid: u32,
+    #[serde(deserialize_with = "nullable")]
     started_at: String,
 }
 
@@ -118,6 +120,12 @@ impl ContainerJson {
     /// Whether it runs now.
     pub(super) fn is_running(&self) -> bool {
         self.state.running
+    }
+
+    /// Its first process, where that runs in a pid namespace that is this container's own.
+    pub(super) fn init(&self) -> Option<u32> {
+        let is_own = matches!(self.host_config.pid_mode.as_deref(), None | Some("" | "private"));
+        (is_own && self.state.running && self.state.pid != 0).then_some(self.state.pid)
     }
 
     /// Its name.

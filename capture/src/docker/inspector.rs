@@ -106,7 +106,13 @@ impl Inspector {
 
     fn inspect(&mut self, id: &str, fallback: Option<Container>) {
         match self.client.inspect(id, &self.engine) {
-            Ok(Some((container, running))) => self.learn(container, running),
+            Ok(Some((container, runs))) => {
+                if let Some(init) = runs.init {
+                    let id = container.id.clone();
+                    self.outbox.send(DockerMessage::Init { id, pid: init });
+                }
+                self.learn(container, runs.running);
+            }
             // Gone, or the engine failed to say: what the event said is better than nothing.
             Ok(None) | Err(_) => {
                 if let Some(fallback) = fallback.filter(|f| !self.known.contains_key(&f.id)) {

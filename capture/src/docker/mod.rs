@@ -48,6 +48,7 @@ pub use event::DockerEvent;
 pub use http::HttpError;
 pub(crate) use images::ContainerImages;
 pub use timestamp::parse_rfc3339;
+pub(crate) use timestamp::utc_ns;
 
 use crate::privileges;
 use follow::Follower;
@@ -67,6 +68,14 @@ pub enum DockerMessage {
     Event(Box<DockerEvent>),
     /// What is known of a container, or what is known now. Not in order with the events: it comes from another thread.
     Container(Arc<Container>),
+    /// A container runs in a pid namespace that is its own, whose first process this is. Comes before what is known of
+    /// the container.
+    Init {
+        /// The container's id.
+        id: String,
+        /// The process's id on the host.
+        pid: u32,
+    },
     /// A container ended while the engine was away: there is no event of its end.
     Vanished {
         /// When it was noticed.

@@ -170,6 +170,7 @@ impl Log {
                 );
                 sink.bad(origin, event.ts_ns, &reason, b"")?;
             }
+            self.grouper.reuse(event);
         }
         Ok(())
     }

@@ -2,9 +2,8 @@
 //! stream.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-
-use serde_json::{Map, Value, json};
 
 use super::lines::{self, Line};
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink};
@@ -71,28 +70,55 @@ fn of_text(line: &[u8]) -> Option<Vec<u8>> {
         None => (rest, ""),
     };
     let (action, id) = rest.rsplit_once(' ')?;
-    let event = json!({
-        "Type": kind,
-        "Action": action,
-        "Actor": {"ID": id, "Attributes": attributes_of(attributes)},
-        "timeNano": parse_rfc3339(time)?,
-    });
-    Some(event.to_string().into_bytes())
+    let mut json = Vec::with_capacity(2 * line.len());
+    let head = [
+        ("{\"Type\":", kind),
+        (",\"Action\":", action),
+        (",\"Actor\":{\"ID\":", id),
+    ];
+    for (member, text) in head {
+        json.extend_from_slice(member.as_bytes());
+        serde_json::to_writer(&mut json, text).ok()?;
+    }
+    json.extend_from_slice(b",\"Attributes\":{");
+    for (at, (name, value)) in attributes_of(attributes).iter().enumerate() {
+        if at > 0 {
+            json.push(b',');
+        }
+        serde_json::to_writer(&mut json, name).ok()?;
+        json.push(b':');
+        serde_json::to_writer(&mut json, value).ok()?;
+    }
+    json.extend_from_slice(b"}},\"timeNano\":");
+    serde_json::to_writer(&mut json, &parse_rfc3339(time)?).ok()?;
+    json.push(b'}');
+    Some(json)
 }
 
-fn attributes_of(text: &str) -> Map<String, Value> {
-    let mut all: Vec<(String, String)> = Vec::new();
+/// Of a name that stands there more than once the last value counts.
+fn attributes_of(text: &str) -> Vec<(&str, Cow<'_, str>)> {
+    let mut all: Vec<(&str, Cow<'_, str>)> = Vec::new();
     for piece in text.split(", ") {
         match (piece.split_once('='), all.last_mut()) {
-            (Some((name, value)), _) => all.push((name.to_owned(), value.to_owned())),
+            (Some((name, value)), _) => all.push((name, value.into())),
             // A comma in a value.
-            (None, Some((_, value))) => value.push_str(&format!(", {piece}")),
+            (None, Some((_, value))) => {
+                value.to_mut().push_str(", ");
+                value.to_mut().push_str(piece);
+            }
             (None, None) => {}
         }
     }
-    all.into_iter()
-        .map(|(name, value)| (name, Value::String(value)))
-        .collect()
+    let mut places = BTreeMap::new();
+    let mut last: Vec<(&str, Cow<'_, str>)> = Vec::with_capacity(all.len());
+    for (name, value) in all {
+        let place = *places.entry(name).or_insert(last.len());
+        match last.get_mut(place) {
+            Some((_, earlier)) => *earlier = value,
+            None => last.push((name, value)),
+        }
+    }
+    last
 }
 
 /// The reading of events, and the containers that they told of.

@@ -6,20 +6,36 @@ use super::{End, ImportError, Input, Origin, Sink};
 /// Longer documents are cut and kept raw.
 const MAX_DOCUMENT: usize = 64 << 20;
 
+/// What is known of the end of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whole {
+    /// Nothing. What can be read is a document; what cannot may go on in the next line.
+    Unknown,
+    /// It closes what it opens, or will not do so any more.
+    Settled,
+}
+
 /// Hands every document of a file to `take`: a line that closes what it opens, or lines that do so together. A line
 /// that is torn off does not swallow those behind it.
+///
+/// `take` says whether it took the text. It takes what is settled, and else what it can read, without a trace of what it
+/// cannot: most lines are documents, and their brackets are counted by reading them.
 pub(super) fn each(
     input: &mut Input,
     sink: &mut Sink<'_>,
-    mut take: impl FnMut(Line<'_>, &mut Sink<'_>) -> Result<(), ImportError>,
+    mut take: impl FnMut(Line<'_>, Whole, &mut Sink<'_>) -> Result<bool, ImportError>,
 ) -> Result<End, ImportError> {
     let mut open = Open::default();
     let end = lines::each(input, sink, |line, sink| {
         if !open.is_open() {
+            if line.text.starts_with(b"{") && take(line, Whole::Unknown, sink)? {
+                return Ok(());
+            }
             let mut scan = Scan::default();
             scan.read(line.text);
             if scan.is_closed() || !goes_on(line.text) {
-                return take(line, sink);
+                take(line, Whole::Settled, sink)?;
+                return Ok(());
             }
             open.begin(line, scan);
             return Ok(());
@@ -27,11 +43,12 @@ pub(super) fn each(
         if open.is_torn_before(line.text) {
             sink.bad(open.origin, 0, "JSON that does not end", &open.text)?;
             open.end();
-            return take(line, sink);
+            take(line, Whole::Settled, sink)?;
+            return Ok(());
         }
         open.add(line.text);
         if open.scan.is_closed() {
-            take(open.line(), sink)?;
+            take(open.line(), Whole::Settled, sink)?;
             open.end();
         } else if open.text.len() > MAX_DOCUMENT || !goes_on(line.text) {
             sink.bad(open.origin, 0, "JSON that does not end", &open.text)?;

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use ctrace_trace::container::Container;
 use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::process::ProcessImage;
-use serde_json::Value;
 
+use super::documents::Whole;
 use super::lines::{self, Line};
 use super::processes::{Processes, Seen};
 use super::syslog::Syslog;
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, documents};
 use crate::docker::ContainerImages;
+use crate::json::Json;
 
 /// A format of records.
 #[derive(Clone, Copy)]
@@ -22,9 +23,9 @@ pub(super) struct JsonFormat {
     /// For `--format`.
     pub(super) name: &'static str,
     /// Whether a record is of this format.
-    pub(super) is_it: fn(&Value) -> bool,
+    pub(super) is_it: fn(&Json<'_>) -> bool,
     /// What a record says; an error where it lacks its time.
-    pub(super) tell: for<'v> fn(&'v Value) -> Result<Told<'v>, &'static str>,
+    pub(super) tell: for<'v> fn(&'v Json<'_>) -> Result<Told<'v>, &'static str>,
 }
 
 /// What a record says.
@@ -51,7 +52,7 @@ const JUDGED: usize = 32;
 
 impl JsonFormat {
     fn is_record(&self, document: &[u8]) -> bool {
-        serde_json::from_slice::<Value>(document).is_ok_and(|record| record.is_object() && (self.is_it)(&record))
+        Json::parse(document).is_ok_and(|record| record.is_object() && (self.is_it)(&record))
     }
 }
 
@@ -79,7 +80,7 @@ impl Importer for JsonFormat {
 
     fn first_ts(&self, input: &mut Input) -> Option<u64> {
         documents::first(input.start()).take(JUDGED).find_map(|document| {
-            let record = serde_json::from_slice(document).ok().filter(self.is_it)?;
+            let record = Json::parse(document).ok().filter(self.is_it)?;
             (self.tell)(&record).ok().map(|told| told.ts)
         })
     }
@@ -97,7 +98,7 @@ pub(super) struct Records {
 
 impl Reading for Records {
     fn file(&mut self, input: &mut Input, sink: &mut Sink<'_>) -> Result<End, ImportError> {
-        documents::each(input, sink, |line, sink| self.line(line, sink))
+        documents::each(input, sink, |line, is_whole, sink| self.line(line, is_whole, sink))
     }
 }
 
@@ -110,21 +111,17 @@ impl Records {
     }
 
     /// Reads a line, or lines that are one document.
-    pub(super) fn line(&mut self, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
-        let document = documents::within(line.text);
-        let record: Value = match serde_json::from_slice(document) {
-            Ok(record) => record,
-            // What is said to people in between.
-            Err(_) if !document.starts_with(b"{") => {
-                return sink.unknown(line.origin, 0, "not a record of this format", line.text);
-            }
-            Err(error) => return sink.bad(line.origin, 0, &error.to_string(), line.text),
-        };
-        self.record(&record, line, sink)
+    fn line(&mut self, line: Line<'_>, is_whole: Whole, sink: &mut Sink<'_>) -> Result<bool, ImportError> {
+        match Json::parse(documents::within(line.text)) {
+            Ok(record) => self.record(&record, line, sink)?,
+            Err(_) if is_whole == Whole::Unknown => return Ok(false),
+            Err(error) => unreadable(&error, line, sink)?,
+        }
+        Ok(true)
     }
 
     /// Keeps a record.
-    pub(super) fn record(&mut self, record: &Value, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    pub(super) fn record(&mut self, record: &Json<'_>, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         if !record.is_object() || !(self.format.is_it)(record) {
             return sink.unknown(line.origin, 0, "not a record of this format", line.text);
         }
@@ -150,6 +147,15 @@ impl Records {
         };
         sink.event(line.origin, &event)
     }
+}
+
+/// Keeps a line that is no JSON.
+pub(super) fn unreadable(error: &serde_json::Error, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    if documents::within(line.text).starts_with(b"{") {
+        return sink.bad(line.origin, 0, &error.to_string(), line.text);
+    }
+    // What is said to people in between.
+    sink.unknown(line.origin, 0, "not a record of this format", line.text)
 }
 
 /// No more containers than this are remembered.
@@ -213,30 +219,30 @@ pub(super) fn command_line<'v>(line: Cow<'v, [u8]>, exe: Option<&[u8]>) -> Cow<'
 }
 
 /// The text at a path.
-pub(super) fn text<'v>(record: &'v Value, path: &[&str]) -> &'v str {
-    at(record, path).and_then(Value::as_str).unwrap_or_default()
+pub(super) fn text<'v>(record: &'v Json<'_>, path: &[&str]) -> &'v str {
+    at(record, path).and_then(Json::as_str).unwrap_or_default()
 }
 
 /// The text at a path, where there is one.
-pub(super) fn bytes<'v>(record: &'v Value, path: &[&str]) -> Option<Cow<'v, [u8]>> {
+pub(super) fn bytes<'v>(record: &'v Json<'_>, path: &[&str]) -> Option<Cow<'v, [u8]>> {
     let text = text(record, path);
     (!text.is_empty()).then_some(Cow::Borrowed(text.as_bytes()))
 }
 
 /// The number at a path, also where it is written as text.
-pub(super) fn number(record: &Value, path: &[&str]) -> Option<u64> {
+pub(super) fn number(record: &Json<'_>, path: &[&str]) -> Option<u64> {
     match at(record, path)? {
-        Value::Number(n) => n.as_u64(),
-        Value::String(s) => s.parse().ok(),
+        Json::Number(n) => n.as_u64(),
+        Json::String(s) => s.parse().ok(),
         _ => None,
     }
 }
 
 /// The same, of 32 bits.
-pub(super) fn id(record: &Value, path: &[&str]) -> Option<u32> {
+pub(super) fn id(record: &Json<'_>, path: &[&str]) -> Option<u32> {
     number(record, path).and_then(|n| u32::try_from(n).ok())
 }
 
-fn at<'v>(record: &'v Value, path: &[&str]) -> Option<&'v Value> {
+fn at<'v, 'a>(record: &'v Json<'a>, path: &[&str]) -> Option<&'v Json<'a>> {
     path.iter().try_fold(record, |at, key| at.get(key))
 }

@@ -7,6 +7,7 @@ use ctrace_trace::event::{Arg, Event, EventType};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::documents::Whole;
 use super::lines::{self, Line};
 use super::{Confidence, End, ImportError, Importer, Input, Origin, Reading, Sink, documents};
 use crate::docker::parse_rfc3339;
@@ -60,24 +61,37 @@ struct Json<'a> {
     stage: Cow<'a, str>,
     #[serde(borrow, default)]
     verb: Cow<'a, str>,
-    user: Option<User>,
-    object_ref: Option<Object>,
+    #[serde(borrow)]
+    user: Option<User<'a>>,
+    #[serde(borrow)]
+    object_ref: Option<Object<'a>>,
     response_status: Option<Status>,
-    stage_timestamp: Option<String>,
-    request_received_timestamp: Option<String>,
-    timestamp: Option<String>,
+    #[serde(borrow)]
+    stage_timestamp: Option<Text<'a>>,
+    #[serde(borrow)]
+    request_received_timestamp: Option<Text<'a>>,
+    #[serde(borrow)]
+    timestamp: Option<Text<'a>>,
+}
+
+/// Borrowed where it can be, which serde does not do for what may be absent.
+#[derive(Default, Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[derive(Default, Deserialize)]
+struct User<'a> {
+    #[serde(borrow)]
+    username: Option<Text<'a>>,
 }
 
 #[derive(Default, Deserialize)]
-struct User {
-    username: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-struct Object {
-    resource: Option<String>,
-    namespace: Option<String>,
-    name: Option<String>,
+struct Object<'a> {
+    #[serde(borrow)]
+    resource: Option<Text<'a>>,
+    #[serde(borrow)]
+    namespace: Option<Text<'a>>,
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -92,22 +106,25 @@ impl Json<'_> {
 
     fn ts(&self) -> Option<u64> {
         let stamps = [&self.stage_timestamp, &self.timestamp, &self.request_received_timestamp];
-        stamps.into_iter().flatten().find_map(|t| parse_rfc3339(t))
+        stamps.into_iter().flatten().find_map(|t| parse_rfc3339(&t.0))
     }
 }
 
-fn document(line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+fn document(line: Line<'_>, is_whole: Whole, sink: &mut Sink<'_>) -> Result<bool, ImportError> {
     let text = line.text.trim_ascii();
     if text.starts_with(b"{")
         && let Ok(json) = serde_json::from_slice::<Json<'_>>(text)
         && json.kind != "EventList"
     {
-        return event(&json, text, line.origin, sink);
+        event(&json, text, line.origin, sink)?;
+        return Ok(true);
     }
     match serde_json::from_slice::<Value>(text) {
-        Ok(value) => elements(value, line.origin, sink),
-        Err(error) => sink.bad(line.origin, 0, &error.to_string(), text),
+        Ok(value) => elements(value, line.origin, sink)?,
+        Err(_) if is_whole == Whole::Unknown => return Ok(false),
+        Err(error) => sink.bad(line.origin, 0, &error.to_string(), text)?,
     }
+    Ok(true)
 }
 
 /// The events of lists, and of lists in lists.
@@ -136,12 +153,11 @@ fn event(json: &Json<'_>, raw: &[u8], origin: Origin, sink: &mut Sink<'_>) -> Re
     let Some(ts) = json.ts() else {
         return sink.bad(origin, 0, "an event without a time", raw);
     };
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let object = json.object_ref.as_ref();
-    let user = json.user.as_ref().map(|u| text(&u.username)).unwrap_or_default();
-    let (resource, namespace, name) = object.map_or_else(Default::default, |o| {
-        (text(&o.resource), text(&o.namespace), text(&o.name))
-    });
+    let user = json.user.as_ref().and_then(|u| u.username.as_ref());
+    let resource = object.and_then(|o| o.resource.as_ref());
+    let namespace = object.and_then(|o| o.namespace.as_ref());
+    let name = object.and_then(|o| o.name.as_ref());
     let code = json.response_status.as_ref().and_then(|s| s.code);
     let code = code.map(|c| c.to_string()).unwrap_or_default();
     let args = [
@@ -149,11 +165,15 @@ fn event(json: &Json<'_>, raw: &[u8], origin: Origin, sink: &mut Sink<'_>) -> Re
         Arg::text(json.audit_id.as_bytes()),
         Arg::text(json.stage.as_bytes()),
         Arg::text(json.verb.as_bytes()),
-        Arg::text(user.as_bytes()),
-        Arg::text(resource.as_bytes()),
-        Arg::text(namespace.as_bytes()),
-        Arg::text(name.as_bytes()),
+        arg(user),
+        arg(resource),
+        arg(namespace),
+        arg(name),
         Arg::text(code.as_bytes()),
     ];
     sink.event(origin, &Event::bare(ts, EventType::K8S_AUDIT, &args))
+}
+
+fn arg<'a>(text: Option<&'a Text<'_>>) -> Arg<'a> {
+    text.map_or(Arg::None, |t| Arg::text(t.0.as_bytes()))
 }

@@ -2,13 +2,14 @@
 
 use ctrace_trace::audit::syscall_name;
 use ctrace_trace::event::{Arg, Event, EventType};
-use serde_json::Value;
 
+use super::documents::Whole;
 use super::json_records::{World, bytes, id, text};
 use super::lines::Line;
 use super::processes::Seen;
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, documents};
 use crate::audit::Record;
+use crate::json::Json;
 
 /// The importer of LAUREL's logs.
 pub(super) struct Laurel;
@@ -19,14 +20,14 @@ impl Importer for Laurel {
     }
 
     fn sniff(&self, start: &[u8]) -> Confidence {
-        match serde_json::from_slice::<Value>(documents::first(start).next().unwrap_or_default()) {
+        match Json::parse(documents::first(start).next().unwrap_or_default()) {
             Ok(record) if stamp(&record).is_some() => Confidence::Likely,
             _ => Confidence::No,
         }
     }
 
     fn first_ts(&self, input: &mut Input) -> Option<u64> {
-        let record = serde_json::from_slice(documents::first(input.start()).next()?).ok()?;
+        let record = Json::parse(documents::first(input.start()).next()?).ok()?;
         stamp(&record).map(|(ts, _)| ts)
     }
 
@@ -43,12 +44,12 @@ struct Log {
 
 impl Reading for Log {
     fn file(&mut self, input: &mut Input, sink: &mut Sink<'_>) -> Result<End, ImportError> {
-        documents::each(input, sink, |line, sink| self.line(line, sink))
+        documents::each(input, sink, |line, is_whole, sink| self.line(line, is_whole, sink))
     }
 }
 
 /// Time and serial: `"ID":"1795300000.123:71"`.
-fn stamp(record: &Value) -> Option<(u64, u64)> {
+fn stamp(record: &Json<'_>) -> Option<(u64, u64)> {
     // The stamp is that of the records, and is read as such.
     let line = format!("type=SYSCALL msg=audit({}): ", record.get("ID")?.as_str()?);
     let record = Record::parse_line(line.as_bytes()).ok()?;
@@ -59,20 +60,30 @@ fn stamp(record: &Value) -> Option<(u64, u64)> {
 const OTHERS: [&str; 3] = ["ID", "NODE", "PARENT_INFO"];
 
 impl Log {
-    fn line(&mut self, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
-        let record: Value = match serde_json::from_slice(line.text) {
+    fn line(&mut self, line: Line<'_>, is_whole: Whole, sink: &mut Sink<'_>) -> Result<bool, ImportError> {
+        let record = match Json::parse(line.text) {
             Ok(record) => record,
-            Err(error) => return sink.bad(line.origin, 0, &error.to_string(), line.text),
+            // Not whole: it may go on in the next line.
+            Err(_) if is_whole == Whole::Unknown => return Ok(false),
+            Err(error) => {
+                sink.bad(line.origin, 0, &error.to_string(), line.text)?;
+                return Ok(true);
+            }
         };
-        let (Some((ts, serial)), Some(members)) = (stamp(&record), record.as_object()) else {
+        self.record(&record, line, sink)?;
+        Ok(true)
+    }
+
+    fn record(&mut self, record: &Json<'_>, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+        let (Some((ts, serial)), Some(members)) = (stamp(record), record.as_object()) else {
             return sink.bad(line.origin, 0, "no ID with time and serial", line.text);
         };
         let is_record = |k: &&str| !OTHERS.contains(k) && !k.starts_with("CONTAINER");
-        let types: Vec<&str> = members.keys().map(String::as_str).filter(is_record).collect();
+        let types: Vec<&str> = members.iter().map(|(name, _)| &**name).filter(is_record).collect();
         // A system call knows best who acted; else the first record.
         let main = types.iter().find(|t| **t == "SYSCALL").or(types.first());
-        let main = main.and_then(|t| record.get(t)).unwrap_or(&Value::Null);
-        let main = main.get(0).unwrap_or(main);
+        let main = main.and_then(|t| record.get(t)).unwrap_or(&Json::Null);
+        let main = main.at(0).unwrap_or(main);
         let key = key(main);
         let syscall = syscall(main);
         let success = match (text(main, &["success"]), text(main, &["res"])) {
@@ -82,7 +93,7 @@ impl Log {
         };
         let exe = text(main, &["exe"]);
         let (pid, auid) = (id(main, &["pid"]), id(main, &["auid"]));
-        let image = self.world.image(pid.map(|pid| seen(pid, main, &record)), None);
+        let image = self.world.image(pid.map(|pid| seen(pid, main, record)), None);
         let types = types.join(",");
         let args = [
             i64::try_from(serial).map_or(Arg::None, Arg::Num),
@@ -105,15 +116,15 @@ impl Log {
 }
 
 /// The keys of a record: one text, or a list.
-fn key(record: &Value) -> String {
-    match record.get("key").and_then(Value::as_array) {
+fn key(record: &Json<'_>) -> String {
+    match record.get("key").and_then(Json::as_array) {
         None => text(record, &["key"]).to_owned(),
-        Some(keys) => keys.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
+        Some(keys) => keys.iter().filter_map(Json::as_str).collect::<Vec<_>>().join(","),
     }
 }
 
 /// The name of the call, which LAUREL only tells where it translates; else what its number means.
-fn syscall(record: &Value) -> String {
+fn syscall(record: &Json<'_>) -> String {
     let told = text(record, &["SYSCALL"]);
     let Some(number) = id(record, &["syscall"]).filter(|_| told.is_empty()) else {
         return told.to_owned();
@@ -125,10 +136,10 @@ fn syscall(record: &Value) -> String {
     name.map_or_else(|| number.to_string(), str::to_owned)
 }
 
-fn seen<'v>(pid: u32, main: &'v Value, record: &'v Value) -> Seen<'v> {
-    let argv = record.pointer("/EXECVE/ARGV").and_then(Value::as_array);
+fn seen<'v>(pid: u32, main: &'v Json<'_>, record: &'v Json<'_>) -> Seen<'v> {
+    let argv = record.pointer("/EXECVE/ARGV").and_then(Json::as_array);
     let argv = argv.map(|list| {
-        let args: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
+        let args: Vec<&str> = list.iter().filter_map(Json::as_str).collect();
         args.join("\0").into_bytes().into()
     });
     Seen {

@@ -6,6 +6,7 @@
 //! names one.
 
 mod audit_log;
+mod auditbeat;
 mod batch;
 mod container_log;
 mod docker_events;
@@ -29,6 +30,7 @@ mod syslog;
 mod sysmon;
 mod tetragon;
 mod tracee;
+mod xml_events;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -112,6 +114,7 @@ pub static IMPORTERS: &[&dyn Importer] = &[
     &journal::JOURNAL,
     &sysmon::Sysmon,
     &laurel::Laurel,
+    &auditbeat::Auditbeat,
     &go_audit::GoAudit,
     &strace::Strace,
     &syslog::Syslog,
@@ -154,6 +157,16 @@ pub enum ImportError {
     /// No importer has that name.
     #[error("no format {0:?}; there are {names}", names = names())]
     NoSuchFormat(String),
+    /// Nothing stands in any of the files.
+    #[error("{}: {reason}{}; there is nothing to import", path.display(), others(*.count))]
+    Empty {
+        /// The first of them.
+        path: PathBuf,
+        /// Why nothing stands in it.
+        reason: String,
+        /// How many there are.
+        count: usize,
+    },
     /// There was nothing to import.
     #[error("no file to import")]
     NoFile,
@@ -163,6 +176,15 @@ pub enum ImportError {
     /// The case cannot be written.
     #[error(transparent)]
     Case(#[from] CaseError),
+}
+
+/// The rest of so many files, for messages.
+fn others(count: usize) -> String {
+    match count {
+        0 | 1 => String::new(),
+        2 => ", and so is the other".to_owned(),
+        more => format!(", and so are the other {}", more - 1),
+    }
 }
 
 /// The names of all formats, for messages.
@@ -240,6 +262,8 @@ pub struct ImportOutcome {
     pub files: Vec<FileReport>,
     /// Files that were given more than once; they were read once.
     pub twice: Vec<PathBuf>,
+    /// Files in which nothing stands. The case tells of them as of the others.
+    pub empty: Vec<FileReport>,
     /// What was written.
     pub summary: Summary,
 }
@@ -270,9 +294,13 @@ pub fn import(
         }
         _ => merge::merge(options, files.sets, &read, &mut output)?,
     };
+    for file in &files.empty {
+        output.note(file)?;
+    }
     Ok(ImportOutcome {
         files: reports,
         twice: files.twice,
+        empty: files.empty,
         summary: output.finish()?,
     })
 }

@@ -10,7 +10,7 @@ use ctrace_trace::schema::Schema;
 use ctrace_trace::segment::{Capture, CaseId, Host};
 use ctrace_trace::snapshot::HostSnapshot;
 
-use super::{ImportError, ImportOptions, Progress};
+use super::{FileReport, ImportError, ImportOptions, Progress};
 
 /// A segment ends at this size, as one of a recording does by default.
 const SEGMENT: u64 = 256 << 20;
@@ -43,6 +43,7 @@ pub(super) struct Output<'a> {
     writer: Option<CaseWriter>,
     pub(super) opening: Opening,
     events: u64,
+    latest: u64,
 }
 
 impl<'a> Output<'a> {
@@ -63,6 +64,7 @@ impl<'a> Output<'a> {
             writer: None,
             opening: Opening::default(),
             events: 0,
+            latest: 0,
         }
     }
 
@@ -86,6 +88,7 @@ impl<'a> Output<'a> {
             Err(CaseError::Event(e)) => Some(Refused(e.to_string())),
             Err(e) => return Err(e.into()),
         };
+        self.latest = event.ts;
         if event.kind != EventType::IMPORTED {
             self.events += 1;
             if self.events.is_multiple_of(LOOKED_EVERY) && self.told.elapsed() >= TOLD_EVERY {
@@ -94,6 +97,12 @@ impl<'a> Output<'a> {
             }
         }
         Ok(refused)
+    }
+
+    /// Tells of a file that was not read.
+    pub(super) fn note(&mut self, file: &FileReport) -> Result<(), ImportError> {
+        file.with_event(self.latest, |event| self.event(None, event))
+            .map(|_| ())
     }
 
     /// Tells the progress.

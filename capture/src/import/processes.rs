@@ -54,23 +54,32 @@ const IMAGES_OF_HOST: u64 = 1 << 34;
 /// The processes of each machine whose events a log collects.
 #[derive(Debug, Default)]
 pub(super) struct Hosts {
-    by_name: HashMap<Vec<u8>, Processes>,
+    by_name: HashMap<Vec<u8>, usize>,
+    /// The machine of a log that names none, which is most of them.
+    unnamed: Option<usize>,
+    list: Vec<Processes>,
 }
 
 impl Hosts {
     /// The processes of a machine.
     pub(super) fn of(&mut self, name: &[u8]) -> &mut Processes {
-        let room = self.by_name.len() < MAX_HOSTS;
-        let name = if room || self.by_name.contains_key(name) {
-            name
-        } else {
-            b""
+        let known = match name {
+            b"" => self.unnamed,
+            name => self.by_name.get(name).copied(),
         };
-        let images = self.by_name.len() as u64 * IMAGES_OF_HOST;
-        self.by_name.entry_ref(name).or_insert_with(|| Processes {
-            images,
-            ..Processes::default()
-        })
+        let next = self.list.len();
+        let at = match known {
+            Some(at) => at,
+            None if name.is_empty() || next >= MAX_HOSTS => *self.unnamed.get_or_insert(next),
+            None => *self.by_name.entry_ref(name).or_insert(next),
+        };
+        if at == next {
+            self.list.push(Processes {
+                images: next as u64 * IMAGES_OF_HOST,
+                ..Processes::default()
+            });
+        }
+        &mut self.list[at]
     }
 }
 
@@ -147,9 +156,14 @@ impl Processes {
     }
 }
 
+/// Compares texts of which many are empty: comparing nothing with nothing costs more than a text.
+fn same_text(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && (a.is_empty() || a == b)
+}
+
 fn says_the_same(known: &ProcessImage, seen: &Seen<'_>) -> bool {
     let number = |said: Option<u32>, known: u32| said.is_none_or(|s| s == known);
-    let text = |said: &Option<Cow<'_, [u8]>>, known: &[u8]| said.as_ref().is_none_or(|s| **s == *known);
+    let text = |said: &Option<Cow<'_, [u8]>>, known: &[u8]| said.as_ref().is_none_or(|s| same_text(s, known));
     let same_container = || match (&seen.container, &known.container) {
         (None, _) => true,
         (Some(said), Some(known)) => Arc::ptr_eq(said, known) || said == known,

@@ -1,12 +1,12 @@
 //! Which files belong together: those of one log that was rotated are read one after the other with the same state, all
-//! others apart from each other.
+//! others apart from each other, and those in which nothing stands not at all.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::{ImportError, Importer, Input, Sink, choose};
+use super::{End, FileReport, ImportError, Importer, Input, SNIFFED, Sink, choose};
 
 /// So much earlier than its first event there may be others in a file.
 const DISORDER_NS: u64 = 10_000_000_000;
@@ -36,13 +36,18 @@ pub(super) struct Files {
     pub(super) formats: Vec<&'static str>,
     /// Files that were given more than once; they are read once.
     pub(super) twice: Vec<PathBuf>,
+    /// Files in which nothing stands.
+    pub(super) empty: Vec<FileReport>,
 }
+
+/// What stands in place of a format's name where a file has nothing to find it out from.
+const NOTHING: &str = "empty";
 
 /// Looks at all files and puts together what belongs together. Nothing is written before that: a mistake in the command
 /// line must not leave half a case.
 pub(super) fn look(paths: &[PathBuf], format: Option<&str>) -> Result<Files, ImportError> {
     let (mut sets, mut names): (Vec<Set>, Vec<_>) = (Vec::new(), Vec::new());
-    let (mut met, mut formats, mut twice) = (BTreeSet::new(), Vec::new(), Vec::new());
+    let (mut met, mut formats, mut twice, mut empty) = (BTreeSet::new(), Vec::new(), Vec::new(), Vec::new());
     let mut total = Some(0);
     for (at, path) in paths.iter().enumerate() {
         let mut input = Input::open(path)?;
@@ -50,6 +55,14 @@ pub(super) fn look(paths: &[PathBuf], format: Option<&str>) -> Result<Files, Imp
         if file.is_some_and(|file| !met.insert((file.dev(), file.ino()))) {
             twice.push(path.clone());
             continue;
+        }
+        // A format that is named may say something of nothing too: there is one file then.
+        if is_blank(&mut input)? && (format.is_none() || paths.len() > 1) {
+            empty.push(nothing(at, path, input)?);
+            continue;
+        }
+        if input.offset() > 0 {
+            input = Input::open(path)?;
         }
         let importer = choose(format, path, input.start())?;
         total = total.zip(input.size()).map(|(sum, size)| sum + size);
@@ -78,6 +91,16 @@ pub(super) fn look(paths: &[PathBuf], format: Option<&str>) -> Result<Files, Imp
             }
         }
     }
+    if let ([], Some(file)) = (sets.as_slice(), empty.first()) {
+        return Err(ImportError::Empty {
+            path: file.path.clone(),
+            reason: match &file.end {
+                End::Whole => "the file is empty".to_owned(),
+                End::Cut { reason, .. } => reason.clone(),
+            },
+            count: empty.len(),
+        });
+    }
     sets.iter_mut().for_each(Set::sort);
     let tells_host = |set: &&mut Set| set.files.first().is_some_and(|f| f.importer.tells_host());
     if let Some(first) = sets.iter_mut().find(tells_host) {
@@ -89,6 +112,38 @@ pub(super) fn look(paths: &[PathBuf], format: Option<&str>) -> Result<Files, Imp
         total: total.unwrap_or(0),
         formats,
         twice,
+        empty,
+    })
+}
+
+/// Whether nothing stands in a file but blanks. So much of it is read as is blank.
+fn is_blank(input: &mut Input) -> Result<bool, ImportError> {
+    while input.offset() < SNIFFED as u64 {
+        let there = input.fill()?;
+        if there.is_empty() {
+            return Ok(true);
+        }
+        let blank = there.iter().take_while(|b| b.is_ascii_whitespace()).count();
+        if blank < there.len() {
+            return Ok(false);
+        }
+        input.consume(blank);
+    }
+    Ok(false)
+}
+
+/// The account of a file that is not read. A compressed one may be empty because it is damaged.
+fn nothing(at: usize, path: &Path, input: Input) -> Result<FileReport, ImportError> {
+    let end = input.cut().map_or(End::Whole, |reason| End::Cut {
+        offset: 0,
+        reason: reason.to_owned(),
+    });
+    let (sha256, bytes) = input.close()?;
+    Ok(FileReport {
+        end,
+        sha256,
+        bytes,
+        ..FileReport::new(at as u64 + 1, path, NOTHING)
     })
 }
 

@@ -224,18 +224,7 @@ impl<'a> Sink<'a> {
         self.at(input);
         let name = path.to_string_lossy().into_owned().into_bytes();
         self.known.push(Arc::new(OriginFile { id, name }));
-        self.file = Some(FileReport {
-            id,
-            path: path.to_owned(),
-            format,
-            sha256: [0; 32],
-            bytes: 0,
-            events: 0,
-            unknown: 0,
-            bad: 0,
-            problems: Vec::new(),
-            end: End::Whole,
-        });
+        self.file = Some(FileReport::new(id, path, format));
         self.tell()
     }
 
@@ -247,24 +236,8 @@ impl<'a> Sink<'a> {
         };
         file.end = end;
         (file.sha256, file.bytes) = input.close()?;
-        let hex: String = file.sha256.iter().map(|b| format!("{b:02x}")).collect();
-        let path = file.path.to_string_lossy().into_owned();
-        let cut = match &file.end {
-            End::Whole => (Arg::None, Arg::None),
-            End::Cut { offset, reason } => (number(*offset), Arg::Str(reason.as_bytes())),
-        };
-        let args = [
-            Arg::Str(path.as_bytes()),
-            Arg::Str(file.format.as_bytes()),
-            number(file.bytes),
-            Arg::Str(hex.as_bytes()),
-            number(file.events),
-            number(file.unknown),
-            number(file.bad),
-            cut.0,
-            cut.1,
-        ];
-        self.write(None, &Event::bare(self.latest, EventType::IMPORTED, &args))?;
+        let latest = self.latest;
+        file.with_event(latest, |event| self.write(None, event))?;
         self.files.push(file);
         self.read
             .store(self.files.iter().map(|f| f.bytes).sum(), Ordering::Relaxed);
@@ -285,6 +258,44 @@ impl<'a> Sink<'a> {
 }
 
 impl FileReport {
+    /// Of a file of which nothing was read yet.
+    pub(super) fn new(id: u64, path: &Path, format: &'static str) -> FileReport {
+        FileReport {
+            id,
+            path: path.to_owned(),
+            format,
+            sha256: [0; 32],
+            bytes: 0,
+            events: 0,
+            unknown: 0,
+            bad: 0,
+            problems: Vec::new(),
+            end: End::Whole,
+        }
+    }
+
+    /// Makes the event that tells of the file.
+    pub(super) fn with_event<R>(&self, ts: u64, take: impl FnOnce(&Event<'_>) -> R) -> R {
+        let hex: String = self.sha256.iter().map(|b| format!("{b:02x}")).collect();
+        let path = self.path.to_string_lossy();
+        let cut = match &self.end {
+            End::Whole => (Arg::None, Arg::None),
+            End::Cut { offset, reason } => (number(*offset), Arg::Str(reason.as_bytes())),
+        };
+        let args = [
+            Arg::Str(path.as_bytes()),
+            Arg::Str(self.format.as_bytes()),
+            number(self.bytes),
+            Arg::Str(hex.as_bytes()),
+            number(self.events),
+            number(self.unknown),
+            number(self.bad),
+            cut.0,
+            cut.1,
+        ];
+        take(&Event::bare(ts, EventType::IMPORTED, &args))
+    }
+
     /// Counts a damaged piece, and describes it if it is among the first.
     pub(super) fn note_bad(&mut self, origin: Origin, reason: &str) {
         self.bad += 1;

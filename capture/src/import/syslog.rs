@@ -9,7 +9,7 @@ use super::json_records::World;
 use super::lines::{self, Line};
 use super::processes::Seen;
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink};
-use crate::docker::parse_rfc3339;
+use crate::docker::{parse_rfc3339, utc_ns};
 
 /// The importer of syslog files.
 pub(super) struct Syslog;
@@ -217,9 +217,8 @@ impl Clock {
         if day > days {
             return None;
         }
-        let utc = parse_rfc3339(&format!(
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
-        ))?;
+        let date = [i64::from(year), month.into(), day.into()];
+        let utc = utc_ns(date, [hour, minute, second].map(i64::from))?;
         let offset = u64::from(utc_offset_s.unsigned_abs()) * SECOND_NS;
         if utc_offset_s < 0 {
             utc.checked_add(offset)
@@ -234,11 +233,17 @@ impl Clock {
 enum Years {
     /// The year of the line before, and its month: a month that is much smaller is one of the next year.
     From(u16, u8),
-    /// The file was last written then: nothing in it is younger.
-    UpTo(u64),
+    /// Nothing in the file is younger, as it was last written then; and the year of that time.
+    UpTo(u64, u16),
 }
 
 impl Years {
+    /// Those of a file that was last written then.
+    fn up_to(written_ns: u64) -> Years {
+        let limit = written_ns.saturating_add(AHEAD_NS);
+        Years::UpTo(limit, year_of(limit))
+    }
+
     fn time(&mut self, clock: Clock, utc_offset_s: i32) -> Option<u64> {
         match self {
             Years::From(year, month) => {
@@ -248,14 +253,12 @@ impl Years {
                 *month = clock.month;
                 clock.in_year(*year, utc_offset_s)
             }
-            Years::UpTo(written) => {
-                let limit = written.saturating_add(AHEAD_NS);
-                let year = year_of(limit);
+            Years::UpTo(limit, year) => {
                 // 29 February is not in every year.
-                let years = (year.saturating_sub(4)..=year).rev();
+                let years = (year.saturating_sub(4)..=*year).rev();
                 years
                     .filter_map(|y| clock.in_year(y, utc_offset_s))
-                    .find(|ts| *ts <= limit)
+                    .find(|ts| ts <= limit)
             }
         }
     }
@@ -278,7 +281,7 @@ impl Reading for Log {
         let options = sink.options();
         let mut years = match options.year {
             Some(year) => Years::From(year, 0),
-            None => Years::UpTo(input.modified_ns().unwrap_or(0)),
+            None => Years::up_to(input.modified_ns().unwrap_or(0)),
         };
         lines::each(input, sink, |line, sink| {
             self.line(line, &mut years, options.utc_offset_s, sink)
@@ -367,7 +370,7 @@ mod tests {
     fn a_missing_year_is_the_files_or_the_one_given() {
         let at = |line: &[u8]| clock(line).expect("a clock").0;
         let (december, january) = (at(b"Dec 31 23:59:59 "), at(b"Jan  1 00:00:01 "));
-        let mut file = Years::UpTo(iso("2026-01-02T00:00:00Z"));
+        let mut file = Years::up_to(iso("2026-01-02T00:00:00Z"));
         assert_eq!(file.time(december, 0), Some(iso("2025-12-31T23:59:59Z")));
         assert_eq!(file.time(january, 0), Some(iso("2026-01-01T00:00:01Z")));
         assert_eq!(file.time(at(b"Feb 29 00:00:00 "), 0), Some(iso("2024-02-29T00:00:00Z")));

@@ -1,20 +1,20 @@
-//! Sysmon for Linux: its XML, one event a line, as syslog files have it or without syslog's beginning.
+//! Sysmon for Linux: its XML, one event a line as syslog files have it, without syslog's beginning, or printed over many
+//! lines.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use ctrace_trace::event::{Arg, Event, EventType};
+use memchr::memmem::Finder;
 
 use super::json_records::{World, command_line};
 use super::lines::{self, Line};
 use super::processes::Seen;
-use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink};
+use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, xml_events};
 use crate::docker::parse_rfc3339;
 
 /// The importer of Sysmon's events.
 pub(super) struct Sysmon;
-
-/// How an event begins.
-const EVENT: &[u8] = b"<Event><System>";
 
 impl Importer for Sysmon {
     fn name(&self) -> &'static str {
@@ -22,28 +22,26 @@ impl Importer for Sysmon {
     }
 
     fn sniff(&self, start: &[u8]) -> Confidence {
-        let mut lines = lines::first(start);
-        let is_event = |l: &[u8]| event(l).is_some_and(|e| memchr::memmem::find(e, b"Sysmon").is_some());
-        match lines.next() {
-            Some(first) if is_event(first) => Confidence::Likely,
+        let is_own = |event: &[u8]| memchr::memmem::find(event, b"Sysmon").is_some();
+        let mut events = xml_events::first(start).map(is_own);
+        let first = lines::first(start)
+            .find(|l| !xml_events::is_wrapping(l))
+            .unwrap_or_default();
+        match events.next() {
+            Some(true) if memchr::memmem::find(first, b"<Event").is_some() => Confidence::Likely,
             // Other programs write to the same file.
-            Some(_) if lines.any(is_event) => Confidence::Possible,
+            Some(first) if first || events.any(|own| own) => Confidence::Possible,
             _ => Confidence::No,
         }
     }
 
     fn first_ts(&self, input: &mut Input) -> Option<u64> {
-        let start = input.start();
-        lines::first(start).find_map(event).and_then(time)
+        xml_events::first(input.start()).next().and_then(time)
     }
 
     fn begin(&self) -> Box<dyn Reading> {
         Box::new(Log::default())
     }
-}
-
-fn event(line: &[u8]) -> Option<&[u8]> {
-    line.get(memchr::memmem::find(line, EVENT)?..)
 }
 
 /// Names of the kinds of events, by number (Sysmon's documentation).
@@ -66,13 +64,13 @@ struct Log {
 
 impl Reading for Log {
     fn file(&mut self, input: &mut Input, sink: &mut Sink<'_>) -> Result<End, ImportError> {
-        lines::each(input, sink, |line, sink| self.line(line, sink))
+        xml_events::each(input, sink, |line, sink| self.line(line, sink))
     }
 }
 
 impl Log {
     fn line(&mut self, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
-        let Some(xml) = event(line.text) else {
+        let Some(xml) = xml_events::event(line.text) else {
             return sink.unknown(line.origin, 0, "no event of Sysmon", line.text);
         };
         let Some(ts) = time(xml) else {
@@ -178,10 +176,15 @@ fn time(xml: &[u8]) -> Option<u64> {
     }
 }
 
-/// What stands between an opening and the next tag.
+/// What stands between an opening and the next tag; some tools print it on a line of its own.
 fn between<'a>(xml: &'a [u8], opening: &[u8]) -> Option<&'a [u8]> {
     let rest = xml.get(memchr::memmem::find(xml, opening)? + opening.len()..)?;
-    rest.get(..memchr::memchr(b'<', rest)?)
+    let text = rest.get(..memchr::memchr(b'<', rest)?)?;
+    Some(if text.starts_with(b"\n") {
+        text.trim_ascii()
+    } else {
+        text
+    })
 }
 
 /// What Sysmon writes for what it does not know.
@@ -189,7 +192,10 @@ const NOTHING: [&[u8]; 4] = [b"", b"-", b"(null)", b"&lt;unknown process&gt;"];
 
 /// The text of `<Data Name="…">`, where one is known.
 fn data<'a>(xml: &'a [u8], name: &str) -> Option<Cow<'a, [u8]>> {
-    let text = between(xml, format!("<Data Name=\"{name}\">").as_bytes())?;
+    static DATA: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("<Data Name=\""));
+    let mut all = DATA.find_iter(xml).filter_map(|at| xml.get(at + DATA.needle().len()..));
+    let rest = all.find_map(|rest| rest.strip_prefix(name.as_bytes())?.strip_prefix(b"\">"))?;
+    let text = rest.get(..memchr::memchr(b'<', rest)?)?;
     (!NOTHING.contains(&text)).then(|| unescape(text))
 }
 

@@ -1,11 +1,11 @@
 //! Events of Tetragon, as its agent exports them in JSON.
 
 use ctrace_trace::container::Container;
-use serde_json::Value;
 
 use super::json_records::{JsonFormat, Told, bytes, id, text};
 use super::processes::Seen;
 use crate::docker::parse_rfc3339;
+use crate::json::Json;
 
 /// The importer of Tetragon's events.
 pub(super) static TETRAGON: JsonFormat = JsonFormat {
@@ -15,16 +15,16 @@ pub(super) static TETRAGON: JsonFormat = JsonFormat {
 };
 
 /// The event is the member that is named for its kind: `process_exec`, `process_kprobe`, …
-fn event(record: &Value) -> Option<(&str, &Value)> {
+fn event<'v, 'a>(record: &'v Json<'a>) -> Option<(&'v str, &'v Json<'a>)> {
     let mut members = record.as_object()?.iter();
-    members.find_map(|(name, v)| (name.starts_with("process_") && v.is_object()).then_some((name.as_str(), v)))
+    members.find_map(|(name, v)| (name.starts_with("process_") && v.is_object()).then_some((&**name, v)))
 }
 
-fn is_it(record: &Value) -> bool {
+fn is_it(record: &Json<'_>) -> bool {
     record.get("time").is_some() && event(record).is_some_and(|(_, e)| e.get("process").is_some())
 }
 
-fn tell(record: &Value) -> Result<Told<'_>, &'static str> {
+fn tell<'v>(record: &'v Json<'_>) -> Result<Told<'v>, &'static str> {
     let (kind, event) = event(record).ok_or("no event")?;
     let process = |name: &'static str| ["process", name];
     let ts = parse_rfc3339(text(record, &["time"])).ok_or("an event without a time")?;
@@ -69,7 +69,7 @@ fn tell(record: &Value) -> Result<Told<'_>, &'static str> {
 }
 
 /// What is told of a process in each event.
-fn seen(process: &Value) -> Option<Seen<'_>> {
+fn seen<'v>(process: &'v Json<'_>) -> Option<Seen<'v>> {
     let binary = text(process, &["binary"]);
     let name = binary.rsplit('/').next().unwrap_or_default().as_bytes();
     // Arguments are one text there: where one ends is not told.
@@ -90,7 +90,7 @@ fn seen(process: &Value) -> Option<Seen<'_>> {
 }
 
 /// The function or tracepoint with its arguments, else the command.
-fn message(event: &Value) -> String {
+fn message(event: &Json<'_>) -> String {
     let what = match (text(event, &["function_name"]), text(event, &["subsys"])) {
         ("", "") => {
             let command = [
@@ -102,18 +102,18 @@ fn message(event: &Value) -> String {
         ("", subsystem) => format!("{subsystem}/{}", text(event, &["event"])),
         (function, _) => function.to_owned(),
     };
-    let args = event.get("args").and_then(Value::as_array);
+    let args = event.get("args").and_then(Json::as_array);
     let args: Vec<String> = args.into_iter().flatten().map(argument).collect();
     format!("{what}({})", args.join(", "))
 }
 
 /// An argument is an object with a member that is named for its type: `{"file_arg":{"path":"/etc/passwd"}}`.
-fn argument(arg: &Value) -> String {
+fn argument(arg: &Json<'_>) -> String {
     let typed = arg.as_object().into_iter().flatten();
     let mut typed = typed.filter(|(name, _)| name.ends_with("_arg"));
     match typed.next() {
-        Some((_, Value::String(text))) => text.clone(),
-        Some((_, value @ Value::Object(_))) => {
+        Some((_, Json::String(text))) => text.to_string(),
+        Some((_, value @ Json::Object(_))) => {
             let part = |name: &'static str| text(value, &[name]);
             let port = |name: &'static str| id(value, &[name]).unwrap_or(0);
             match [part("path"), part("name"), part("saddr")] {

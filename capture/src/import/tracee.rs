@@ -7,12 +7,14 @@ use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::schema::{EventSpec, FdUse, Param, ParamKind, Schema};
 use serde_json::{Value, json};
 
-use super::json_records::{JsonFormat, Records, Told, bytes, id, number, text};
+use super::documents::Whole;
+use super::json_records::{JsonFormat, Records, Told, bytes, id, number, text, unreadable};
 use super::lines::Line;
 use super::processes::Seen;
 use super::strace::arguments::{self, Told as Argument};
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, documents};
 use crate::docker::parse_rfc3339;
+use crate::json::Json;
 
 /// The importer of Tracee's events.
 pub(super) struct Tracee;
@@ -46,40 +48,41 @@ struct Events {
 
 impl Reading for Events {
     fn file(&mut self, input: &mut Input, sink: &mut Sink<'_>) -> Result<End, ImportError> {
-        documents::each(input, sink, |line, sink| self.line(line, sink))
+        documents::each(input, sink, |line, is_whole, sink| self.line(line, is_whole, sink))
     }
 }
 
 impl Events {
-    fn line(&mut self, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
-        let Ok(record) = serde_json::from_slice::<Value>(documents::within(line.text)) else {
-            return self.others.line(line, sink);
-        };
-        let record = flat(&record).unwrap_or(record);
+    fn line(&mut self, line: Line<'_>, is_whole: Whole, sink: &mut Sink<'_>) -> Result<bool, ImportError> {
+        match Json::parse(documents::within(line.text)) {
+            Ok(record) => self.record(flat(&record).as_ref().unwrap_or(&record), line, sink)?,
+            Err(_) if is_whole == Whole::Unknown => return Ok(false),
+            Err(error) => unreadable(&error, line, sink)?,
+        }
+        Ok(true)
+    }
+
+    fn record(&mut self, record: &Json<'_>, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         let schema = self.schema.clone();
-        match (call(&schema, &record), tell(&record)) {
-            (Some(spec), Ok(told)) => self.call(spec, &record, told, line, sink),
-            _ => self.others.record(&record, line, sink),
+        match call(&schema, record).zip(tell(record).ok()) {
+            Some((spec, told)) => self.call(spec, record, told, line, sink),
+            None => self.others.record(record, line, sink),
         }
     }
 
     fn call(
         &mut self,
         spec: &EventSpec,
-        record: &Value,
+        record: &Json<'_>,
         told: Told<'_>,
         line: Line<'_>,
         sink: &mut Sink<'_>,
     ) -> Result<(), ImportError> {
         let image = self.others.world.image(told.seen, told.container);
-        let given = record
-            .get("args")
-            .and_then(Value::as_array)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
+        let given = record.get("args").and_then(Json::as_array).unwrap_or_default();
         let arguments: Vec<Argument> = spec.params.iter().map(|p| argument(p, given)).collect();
         let args: Vec<Arg<'_>> = arguments.iter().map(Argument::arg).collect();
-        let ret = record.get("returnValue").and_then(Value::as_i64);
+        let ret = record.get("returnValue").and_then(Json::as_i64);
         let fd_num = match spec.fd {
             FdUse::None => None,
             FdUse::Arg(slot) => given.get(usize::from(slot)).and_then(|a| a.get("value")?.as_i64()),
@@ -101,7 +104,7 @@ impl Events {
 }
 
 /// The type of a system call's event: its number is that of the call on x86_64, and its name agrees.
-fn call<'s>(schema: &'s Schema, record: &Value) -> Option<&'s EventSpec> {
+fn call<'s>(schema: &'s Schema, record: &Json<'_>) -> Option<&'s EventSpec> {
     /// Numbers of Tracee's own events begin here.
     const OWN: u32 = 700;
     let name = text(record, &["eventName"]);
@@ -116,21 +119,23 @@ fn call<'s>(schema: &'s Schema, record: &Value) -> Option<&'s EventSpec> {
 }
 
 /// A parameter, by its position among the kernel's arguments.
-fn argument(param: &Param, given: &[Value]) -> Argument {
+fn argument(param: &Param, given: &[Json<'_>]) -> Argument {
     let value = param.arg.and_then(|slot| given.get(usize::from(slot))?.get("value"));
     match (param.kind, value) {
-        (ParamKind::Path, Some(Value::String(path))) => Argument::Path(path.clone().into(), path.clone().into()),
-        (ParamKind::Str, Some(Value::String(text))) => Argument::Text(text.clone().into()),
+        (ParamKind::Path, Some(Json::String(path))) => {
+            Argument::Path(path.as_bytes().to_vec(), path.as_bytes().to_vec())
+        }
+        (ParamKind::Str, Some(Json::String(text))) => Argument::Text(text.as_bytes().to_vec()),
         (ParamKind::SockAddr, Some(addr)) => address(addr).map_or(Argument::Nothing, Argument::Text),
-        (kind, Some(Value::Number(number))) if kind.is_num() => {
+        (kind, Some(Json::Number(number))) if kind.is_num() => {
             let bits = number.as_i64().or_else(|| number.as_u64().map(u64::cast_signed));
             bits.map_or(Argument::Nothing, Argument::Number)
         }
         // With `--output option:parse-arguments`.
-        (ParamKind::Flags(set) | ParamKind::Enum(set), Some(Value::String(names))) => {
+        (ParamKind::Flags(set) | ParamKind::Enum(set), Some(Json::String(names))) => {
             arguments::flags(set, names.as_bytes()).map_or(Argument::Nothing, Argument::Number)
         }
-        (kind, Some(Value::String(name))) if kind.is_num() => {
+        (kind, Some(Json::String(name))) if kind.is_num() => {
             let value = arguments::number(name.as_bytes()).or_else(|| arguments::signal(name.as_bytes()));
             value.map_or(Argument::Nothing, Argument::Number)
         }
@@ -139,7 +144,7 @@ fn argument(param: &Param, given: &[Value]) -> Argument {
 }
 
 /// `{"sa_family":"AF_INET","sin_addr":"192.0.2.1","sin_port":"80"}`
-fn address(addr: &Value) -> Option<Vec<u8>> {
+fn address(addr: &Json<'_>) -> Option<Vec<u8>> {
     let told = |name: &'static str| Some(text(addr, &[name])).filter(|t| !t.is_empty());
     let port = |name: &'static str| number(addr, &[name]);
     if let Some(path) = told("sun_path") {
@@ -158,34 +163,34 @@ const FORMAT: JsonFormat = JsonFormat {
     tell,
 };
 
-fn is_it(record: &Value) -> bool {
+fn is_it(record: &Json<'_>) -> bool {
     let has = |names: [&str; 3]| names.iter().all(|k| record.get(k).is_some());
     has(["eventName", "timestamp", "processName"]) || has(["name", "timestamp", "workload"])
 }
 
 /// An event as newer versions print it (`Event` of their `event.proto`), in the form of those before. Its number is left
 /// out: they count calls in an order of their own.
-fn flat(record: &Value) -> Option<Value> {
+fn flat(record: &Json<'_>) -> Option<Json<'static>> {
     let (process, container) = (
         record.pointer("/workload/process")?,
         record.pointer("/workload/container"),
     );
-    let container = container.unwrap_or(&Value::Null);
+    let container = container.unwrap_or(&Json::Null);
     let count = |name: &str| process.pointer(name).and_then(unwrapped);
     let given: Vec<Value> = record
         .get("data")
-        .and_then(Value::as_array)
+        .and_then(Json::as_array)
         .into_iter()
         .flatten()
         .map(given)
         .collect();
     let (result, args): (Vec<Value>, Vec<Value>) = given.into_iter().partition(|a| a["name"] == "returnValue");
-    let pod = record.pointer("/workload/k8s").unwrap_or(&Value::Null);
-    Some(json!({
+    let pod = record.pointer("/workload/k8s").unwrap_or(&Json::Null);
+    let flat = json!({
         "timestamp": instant(record.get("timestamp")?)?,
         "eventName": record.get("name")?,
         "processName": text(process, &["thread", "name"]),
-        "executable": process.get("executable").unwrap_or(&Value::Null),
+        "executable": process.get("executable").unwrap_or(&Json::Null),
         "processId": count("/pid"),
         "hostProcessId": count("/host_pid"),
         "threadId": count("/thread/tid"),
@@ -196,26 +201,27 @@ fn flat(record: &Value) -> Option<Value> {
             "id": text(container, &["id"]),
             "name": text(container, &["name"]),
             "image": text(container, &["image", "name"]),
-            "imageDigest": container.pointer("/image/repo_digests/0").unwrap_or(&Value::Null),
+            "imageDigest": container.pointer("/image/repo_digests/0").unwrap_or(&Json::Null),
         },
         "kubernetes": {
             "podName": text(pod, &["pod", "name"]),
             "podNamespace": text(pod, &["namespace", "name"]),
             "podUID": text(pod, &["pod", "uid"]),
         },
-        "metadata": {"Properties": {"Severity": record.pointer("/threat/severity").unwrap_or(&Value::Null)}},
+        "metadata": {"Properties": {"Severity": record.pointer("/threat/severity").unwrap_or(&Json::Null)}},
         "returnValue": result.first().map_or(&Value::Null, |r| &r["value"]),
         "args": args,
-    }))
+    });
+    Some(flat.into())
 }
 
 /// A number, which protobuf's JSON may have written as text and in an object of its own.
-fn unwrapped(value: &Value) -> Option<u64> {
+fn unwrapped(value: &Json<'_>) -> Option<u64> {
     number(value.get("value").unwrap_or(value), &[])
 }
 
 /// Nanoseconds since the epoch: `2026-11-22T22:26:40.5Z`, or `{"seconds":"1795386400","nanos":500000000}`.
-fn instant(time: &Value) -> Option<u64> {
+fn instant(time: &Json<'_>) -> Option<u64> {
     match time.as_str() {
         Some(text) => parse_rfc3339(text),
         None => number(time, &["seconds"])?
@@ -225,20 +231,20 @@ fn instant(time: &Value) -> Option<u64> {
 }
 
 /// An argument: its value is the member that is named for its type. Numbers of 64 bits are written as text.
-fn given(arg: &Value) -> Value {
+fn given(arg: &Json<'_>) -> Value {
     let members = arg.as_object().into_iter().flatten();
     let typed = members.into_iter().find(|(name, _)| *name != "name");
     let value = match typed {
-        Some((name, Value::String(text))) if name.contains("int64") || name == "pointer" => {
+        Some((name, Json::String(text))) if name.contains("int64") || name == "pointer" => {
             text.parse::<i64>().map_or_else(|_| json!(text), |n| json!(n))
         }
-        Some((_, value)) => value.get("value").unwrap_or(value).clone(),
+        Some((_, value)) => json!(value.get("value").unwrap_or(value)),
         None => Value::Null,
     };
     json!({"name": text(arg, &["name"]), "value": value})
 }
 
-fn tell(record: &Value) -> Result<Told<'_>, &'static str> {
+fn tell<'v>(record: &'v Json<'_>) -> Result<Told<'v>, &'static str> {
     // Of pids the host's: the others are those of the container's namespace.
     let host =
         |name: &'static str, own: &'static str| id(record, &[name]).filter(|p| *p != 0).or_else(|| id(record, &[own]));
@@ -278,8 +284,8 @@ fn tell(record: &Value) -> Result<Told<'_>, &'static str> {
         ts: number(record, &["timestamp"]).ok_or("an event without a time")?,
         kind: text(record, &["eventName"]).into(),
         severity: match record.pointer("/metadata/Properties/Severity") {
-            None | Some(Value::Null) => "".into(),
-            Some(Value::String(severity)) => severity.as_str().into(),
+            None | Some(Json::Null) => "".into(),
+            Some(Json::String(severity)) => (&**severity).into(),
             Some(severity) => severity.to_string().into(),
         },
         message: message(record).into_bytes().into(),
@@ -290,16 +296,12 @@ fn tell(record: &Value) -> Result<Told<'_>, &'static str> {
 }
 
 /// The event as a call: `openat(pathname: /etc/shadow, flags: O_RDONLY) = 3`.
-fn message(record: &Value) -> String {
-    let shown = |v: &Value| match v {
-        Value::String(text) => text.clone(),
+fn message(record: &Json<'_>) -> String {
+    let shown = |v: &Json<'_>| match v {
+        Json::String(text) => text.to_string(),
         other => other.to_string(),
     };
-    let args = record
-        .get("args")
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let args = record.get("args").and_then(Json::as_array).unwrap_or_default();
     let args: Vec<String> = args
         .iter()
         .map(|a| {

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use ctrace_trace::event::{Arg, Event, EventType};
 
+use super::sources::AUDIT_RULES;
 use super::{DRAIN, Message, Notice, Outcome, Recorder, TICK, gaps, hold};
+use crate::audit::LoadedRules;
 use crate::docker::logs::LogFollower;
 use crate::host::utc_ns;
 
@@ -20,10 +22,7 @@ impl Recorder {
         if let Some(source) = &mut self.sources.syscalls {
             source.detach();
         }
-        if let Some(audit) = &mut self.sources.audit {
-            // What is audited because of them is still read below; what the host does afterwards is its own affair.
-            audit.rules = None;
-        }
+        self.undo_rules(notice);
         self.drain(notice);
         self.check(notice);
         self.release(u64::MAX >> 1);
@@ -48,6 +47,17 @@ impl Recorder {
             full,
             lost: self.lost,
             late,
+        }
+    }
+
+    /// What is audited because of them is still read afterwards; what the host does then is its own affair.
+    fn undo_rules(&mut self, notice: &mut dyn FnMut(Notice<'_>)) {
+        let rules = self.sources.audit.as_mut().and_then(|audit| audit.rules.take());
+        if let Some(Err(stays)) = rules.map(LoadedRules::undo) {
+            let reason = stays.to_string();
+            notice(Notice::Stays(&reason));
+            let source = AUDIT_RULES;
+            self.queue.push(utc_ns(), Message::SourceLost { source, reason });
         }
     }
 

@@ -81,12 +81,19 @@ pub(super) fn take_docker(
 ) {
     const SOURCE: &str = "docker";
     match message {
-        DockerMessage::Event(event) => queue.push(event.ts_ns, Message::Docker(event)),
+        DockerMessage::Event(event) => {
+            if let Some(id) = event.container.as_ref().filter(|_| event.verb() == "die") {
+                resolver.container_ended(id);
+            }
+            queue.push(event.ts_ns, Message::Docker(event));
+        }
+        DockerMessage::Init { id, pid } => resolver.container_started(&id, pid),
         DockerMessage::Container(container) => {
             images.learn(&container);
             resolver.container(container);
         }
         DockerMessage::Vanished { at_ns, id } => {
+            resolver.container_ended(&id);
             let detail = format!("container {id} ended while the engine was away");
             queue.push(at_ns, Message::SourceFound { source: SOURCE, detail });
         }

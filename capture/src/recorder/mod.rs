@@ -1,6 +1,6 @@
 //! The recorder: brings what the sources say into one order, has it resolved, and writes the case.
 //!
-//! One thread does it all; Docker and audit have threads that only read and parse. Every few milliseconds the rings are
+//! One thread does it all; Docker and audit have threads that only read and parse. Every few milliseconds, or when a program starts, the rings are
 //! emptied into a waiting room, and what has waited long enough (see [`hold`]) leaves it in order of time together with
 //! what the slower sources said. What comes later than that is still recorded, with its true time, out of order, and
 //! counted.
@@ -54,9 +54,15 @@ use state::{Beginning, States};
 
 /// How often the rings are emptied.
 const TICK: Duration = Duration::from_millis(5);
+/// The same at most, where the last turn found fewer records than [`LITTLE`] and no program is started.
+const LONG_TICK: Duration = Duration::from_millis(20);
+const LITTLE: usize = 32;
+/// How often what has waited long enough is written, where a turn finds fewer records than [`FEW`].
+const RELEASE_NS: u64 = 50_000_000;
+const FEW: usize = 512;
 /// How often losses and the clock are looked at, and what was taken is written: with what waits for its place in the
 /// order of time, a recorder that is killed loses no more than a second.
-const CHECK: Duration = Duration::from_millis(600);
+const CHECK: Duration = Duration::from_millis(550);
 /// The share of a processor that is spent on files that ran before the recording began; and of `--max-cpu` a quarter.
 const LEISURE: f64 = 0.25;
 /// No logs of containers are taken while more than this waits.
@@ -109,6 +115,8 @@ pub enum Notice<'a> {
         /// The option that asked for it.
         reason: &'static str,
     },
+    /// Something that the recording changed on the host stays changed; a `source_lost` event says the same.
+    Stays(&'a str),
     /// How much was recorded so far; about once a second.
     Progress(Summary),
 }
@@ -174,6 +182,8 @@ struct Recorder {
     /// Events lost between kernel and case.
     lost: u64,
     waiting: Waiting,
+    /// When something was written last; boot clock.
+    released: u64,
     queue: Queue,
     images: ContainerImages,
     artifacts: Artifacts,
@@ -210,6 +220,7 @@ impl Recorder {
             ),
             lost: 0,
             waiting: Waiting::default(),
+            released: 0,
             queue: Queue::default(),
             images: ContainerImages::default(),
             artifacts,
@@ -250,9 +261,11 @@ impl Recorder {
         self.artifacts.begin(self.states.processes(), &self.resolver);
         let until = args.duration.map(|d| Instant::now() + d);
         let mut checked = Instant::now();
-        let mut status = None;
+        let (mut status, mut woken) = (None, false);
+        let patience = self.sources.syscalls.as_ref().map(|s| s.patience());
+        let patience = patience.unwrap_or(TICK).clamp(TICK, LONG_TICK);
         let reason = loop {
-            self.turn();
+            let taken = self.turn();
             self.shed(notice);
             if let Some(failure) = self.output.failure() {
                 break if failure.is_storage_full() {
@@ -275,7 +288,7 @@ impl Recorder {
             if stop.load(Ordering::Relaxed) {
                 break "signal";
             }
-            std::thread::sleep(TICK);
+            woken = self.pause(if taken < LITTLE && !woken { patience } else { TICK });
         };
         self.finish(reason, status, notice)
     }

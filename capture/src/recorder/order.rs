@@ -13,7 +13,7 @@ const SPARE: usize = 16;
 /// So many records ahead of that which leaves are fetched into the cache: they came long ago, and in another order.
 const AHEAD: usize = 6;
 /// Of a record so much is fetched: most are no longer.
-const FETCHED: usize = 192;
+const FETCHED: usize = 320;
 /// Bytes that the processor fetches at once.
 const LINE: usize = 64;
 

@@ -16,6 +16,9 @@ use crate::syscall::{self, SyscallSource};
 
 use super::scope::covers;
 
+/// What events and messages call the rules that were loaded for the recording.
+pub(super) const AUDIT_RULES: &str = "audit rules";
+
 /// A source that could not be opened, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Absent {
@@ -198,7 +201,7 @@ fn load(file: &RuleFile, absent: &mut Vec<Absent>) -> Option<LoadedRules> {
 
 fn without_rules(reason: &str) -> Absent {
     Absent {
-        source: "audit rules",
+        source: AUDIT_RULES,
         reason: reason.to_owned(),
     }
 }

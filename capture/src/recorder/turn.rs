@@ -1,26 +1,37 @@
 //! What the recorder does again and again: take, bring into order, write; and once in a while look at losses and the clock.
 
+use std::time::Duration;
+
 use super::artifacts::Artifacts;
 use super::hold::{self, Settled};
 use super::order::Waiting;
 use super::state::Known;
-use super::{Gap, Level, MAX_QUEUED, Message, Notice, Recorder, messages};
+use super::{FEW, Gap, Level, MAX_QUEUED, Message, Notice, RELEASE_NS, Recorder, TICK, messages};
 use crate::audit::AuditMessage;
 use crate::host::{Clock, Slept, boot_time_ns, utc_ns};
 use crate::resolver;
 use crate::syscall::{Record, SyscallSource};
 
 impl Recorder {
-    /// Takes what the sources have and writes what has waited long enough.
-    pub(super) fn turn(&mut self) {
+    /// Takes what the sources have and, not each time where that is little, writes what has waited long enough. Says how many records the rings had.
+    pub(super) fn turn(&mut self) -> usize {
         let now = boot_time_ns();
         // Asked first: what comes while the channels are emptied is not part of the answer.
         let audit = self.sources.audit.as_ref().map(|a| a.follower.progress());
-        self.take();
-        let settled = audit.map_or(Settled::ALL, |audit| Settled {
+        let taken = self.take();
+        // Little by little each record would find the caches cold.
+        let may_wait = taken < FEW && self.waiting.bytes() < hold::MAX_BYTES / 4;
+        if may_wait && now.saturating_sub(self.released) < RELEASE_NS {
+            return taken;
+        }
+        self.released = now;
+        let mut settled = audit.map_or(Settled::ALL, |audit| Settled {
             drained: audit.drained_ns,
             open: audit.open_ns.map_or(u64::MAX, |utc| self.clock.boot(utc)),
         });
+        if let Some(source) = &self.sources.syscalls {
+            settled.drained = settled.drained.min(source.settled_ns());
+        }
         let bytes = self.waiting.bytes() + self.queue.bytes();
         let horizon = hold::horizon(now, settled, bytes);
         let horizon = match bytes > hold::MAX_BYTES {
@@ -34,10 +45,23 @@ impl Recorder {
             images: resolver.living(),
             audit: audit.as_ref().and_then(|a| a.follower.state()),
         });
+        taken
     }
 
-    /// Takes what the sources have; says whether the rings had anything.
-    pub(super) fn take(&mut self) -> bool {
+    /// Waits for the next turn: for longer than usual no longer than until a program is started, since what it runs is to
+    /// be looked at before it is gone. Says whether that ended the wait.
+    pub(super) fn pause(&self, at_most: Duration) -> bool {
+        match &self.sources.syscalls {
+            Some(source) if at_most > TICK => source.wait(at_most),
+            _ => {
+                std::thread::sleep(TICK);
+                false
+            }
+        }
+    }
+
+    /// Takes what the sources have; says how many records the rings had.
+    pub(super) fn take(&mut self) -> usize {
         self.artifacts.tick();
         let polled = match &mut self.sources.syscalls {
             Some(source) => poll(source, &mut self.waiting, &mut self.artifacts, &self.clock),
@@ -46,7 +70,7 @@ impl Recorder {
         self.listen();
         let segment = self.output.summary().segments;
         self.artifacts.answer(utc_ns(), segment, &mut self.queue);
-        polled > 0
+        polled
     }
 
     /// Empties the channels of the slower sources.

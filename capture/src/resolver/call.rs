@@ -1,12 +1,13 @@
 //! One syscall record as the rest of the resolver looks at it, and its arguments as the schema declares them.
 
 use ctrace_trace::event::Arg;
+use ctrace_trace::fd::FdEntry;
 use ctrace_wire::record::Syscall;
 use ctrace_wire::section;
 
 use super::action::Flags;
 use super::plan::{MAX_PATHS, Value};
-use crate::syscall::{Section, View};
+use crate::syscall::{Section, Sections, View};
 
 /// `-ENOSYS`, which the kernel answers to numbers that it does not have.
 pub(super) const ENOSYS: i64 = -38;
@@ -71,6 +72,11 @@ impl<'a> Call<'a> {
     #[inline]
     pub(super) fn new_fd(&self) -> Option<i32> {
         i32::try_from(self.ret).ok().filter(|fd| *fd >= 0)
+    }
+
+    /// All sections in the order they were captured.
+    pub(super) fn sections(&self) -> Sections<'a> {
+        self.view.sections()
     }
 
     /// The first section of a kind.
@@ -143,31 +149,71 @@ pub(super) struct Scratch {
 }
 
 impl Value {
-    /// The value of a parameter, as an event carries it.
-    #[inline]
-    pub(super) fn get<'a>(self, call: &Call<'a>, paths: &[super::plan::PathArg], scratch: &'a Scratch) -> Arg<'a> {
+    /// Writes the value of a parameter, as an event carries it, over an [`Arg::None`]. `opened` is what the kernel says
+    /// was opened, if the call did that: the event shows the same truth as the descriptor.
+    ///
+    /// Written in place: returned, it would be stored in parts and read as a whole at once, for which the processor waits.
+    #[inline(always)]
+    pub(super) fn put<'a>(
+        self,
+        call: &Call<'a>,
+        paths: &[super::plan::PathArg],
+        scratch: &'a Scratch,
+        opened: Option<&'a FdEntry>,
+        to: &mut Arg<'a>,
+    ) {
         match self {
-            Value::Signed(at) => Arg::Num(i64::from(call.arg(at) as i32)),
-            Value::Unsigned(at) => Arg::Num(i64::from(call.arg32(at))),
-            Value::Whole(at) => Arg::Num(call.arg(at) as i64),
+            Value::Signed(at) => *to = Arg::Num(i64::from(call.arg(at) as i32)),
+            Value::Unsigned(at) => *to = Arg::Num(i64::from(call.arg32(at))),
+            Value::Whole(at) => *to = Arg::Num(call.arg(at) as i64),
+            Value::Absent => {}
+            Value::Number => *to = Arg::Num(i64::from(call.nr)),
+            _ => match opened {
+                Some(entry) => *to = self.of_opened(call, paths, scratch, entry),
+                None => *to = self.behind_pointer(call, paths, scratch),
+            },
+        }
+    }
+
+    /// The same of a call that opened a file.
+    fn of_opened<'a>(
+        self,
+        call: &Call<'a>,
+        paths: &[super::plan::PathArg],
+        scratch: &'a Scratch,
+        entry: &'a FdEntry,
+    ) -> Arg<'a> {
+        match self {
+            Value::Path(0) => paths
+                .first()
+                .and_then(|p| call.text(p.arg))
+                .map_or(Arg::None, |raw| Arg::Path {
+                    resolved: &entry.name,
+                    raw,
+                }),
+            Value::Device => Arg::Num(entry.dev as i64),
+            Value::Inode => Arg::Num(entry.ino as i64),
+            _ => self.behind_pointer(call, paths, scratch),
+        }
+    }
+
+    /// The value of a parameter that does not stand in a register alone.
+    fn behind_pointer<'a>(self, call: &Call<'a>, paths: &[super::plan::PathArg], scratch: &'a Scratch) -> Arg<'a> {
+        match self {
             Value::OpenMode(at, flags) => open_mode(call, at, flags),
             Value::Text(at) => call.text(at).map_or(Arg::None, Arg::Str),
             Value::TextIf(at, when, is) if call.arg(when) == is => call.text(at).map_or(Arg::None, Arg::Str),
-            Value::TextIf(..) => Arg::None,
             Value::Path(at) => path(call, paths, usize::from(at), scratch),
-            Value::KernelPath if scratch.kernel.is_empty() => Arg::None,
-            Value::KernelPath => Arg::Path {
+            Value::KernelPath if !scratch.kernel.is_empty() => Arg::Path {
                 resolved: &scratch.kernel,
                 raw: &scratch.kernel,
             },
-            Value::Address if scratch.address.is_empty() => Arg::None,
-            Value::Address => Arg::Str(&scratch.address),
+            Value::Address if !scratch.address.is_empty() => Arg::Str(&scratch.address),
             Value::Device => file(call).map_or(Arg::None, |f| Arg::Num(super::files::stat_device(f.dev) as i64)),
             Value::Inode => file(call).map_or(Arg::None, |f| Arg::Num(f.ino as i64)),
             Value::Pair(at) => pair(call, at),
             Value::Field(at, len) => call.field(at, len).map_or(Arg::None, |v| Arg::Num(v as i64)),
-            Value::Number => Arg::Num(i64::from(call.nr)),
-            Value::Absent => Arg::None,
+            _ => Arg::None,
         }
     }
 }

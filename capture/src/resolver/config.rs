@@ -34,10 +34,31 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Whether an environment variable (`NAME=value`) is kept.
-    pub(super) fn keeps(&self, variable: &[u8]) -> bool {
-        let name = variable.split(|b| *b == b'=').next().unwrap_or_default();
-        matches!(name, b"LD_PRELOAD" | b"LD_LIBRARY_PATH") || self.env.iter().any(|n| n == name)
+    /// The variables (`NAME=value`) of a NUL-separated environment that are kept.
+    pub(super) fn kept<'a>(&self, environment: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        let mut rest = environment;
+        std::iter::from_fn(move || {
+            while !rest.is_empty() {
+                let end = memchr::memchr(0, rest).unwrap_or(rest.len());
+                let (variable, behind) = rest.split_at(end);
+                rest = behind.get(1..).unwrap_or_default();
+                if self.keeps(variable) {
+                    return Some(variable);
+                }
+            }
+            None
+        })
+    }
+
+    fn keeps(&self, variable: &[u8]) -> bool {
+        let is = |name: &[u8]| {
+            // Most differ in the first letter.
+            variable.first() == name.first()
+                && variable
+                    .strip_prefix(name)
+                    .is_some_and(|value| matches!(value.first(), None | Some(b'=')))
+        };
+        is(b"LD_PRELOAD") || is(b"LD_LIBRARY_PATH") || self.env.iter().any(|name| is(name))
     }
 }
 
@@ -56,4 +77,21 @@ pub struct Stats {
     pub lookups: u64,
     /// Questions that were not asked, because there were too many.
     pub lookups_refused: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_kept_by_their_whole_name() {
+        let config = Config {
+            env: vec![b"Z".to_vec()],
+            ..Config::default()
+        };
+        let environment = b"A=1\0LD_PRELOAD=x\0LD_PRELOADED=2\0\0LD_LIBRARY_PATH\0ZZ=3\0Z=\0";
+        let kept: Vec<&[u8]> = config.kept(environment).collect();
+        assert_eq!(kept, [&b"LD_PRELOAD=x"[..], b"LD_LIBRARY_PATH", b"Z="]);
+        assert_eq!(config.kept(b"").count(), 0);
+    }
 }

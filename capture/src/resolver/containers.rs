@@ -23,10 +23,11 @@ impl Cgroup {
     /// Puts an image into this cgroup; `false` when that says nothing new.
     ///
     /// The root says nothing of a process that was in a container: beside cgroups of version 1 all processes are in it,
-    /// and one that moves itself there has not left its container by that.
+    /// and one that moves itself there has not left its container by that. One that stays in its cgroup stays in the
+    /// container that something else showed, too.
     pub(super) fn place(&self, image: &mut ProcessImage) -> bool {
         let leaves = self.container.is_none() && image.container.is_some();
-        let same = image.cgroup == *self.path && image.container == self.container;
+        let same = image.cgroup == *self.path && (self.container.is_none() || image.container == self.container);
         if self.path.is_empty() || same || leaves && *self.path == *b"/" {
             return false;
         }
@@ -43,6 +44,8 @@ pub(super) struct Containers {
     cgroup_order: VecDeque<u64>,
     containers: HashMap<String, Arc<Container>>,
     container_order: VecDeque<String>,
+    /// Containers that run, by the inode numbers of their own pid namespaces.
+    namespaces: HashMap<u32, String>,
 }
 
 impl Containers {
@@ -90,6 +93,36 @@ impl Containers {
                 self.add(container.clone());
                 true
             }
+        }
+    }
+
+    /// Learns the pid namespace of a container that runs.
+    pub(super) fn learn_namespace(&mut self, id: &str, inode: u32) -> Arc<Container> {
+        if self.namespaces.len() < MAX_KEPT {
+            self.namespaces.insert(inode, id.to_owned());
+        }
+        if let Some(known) = self.containers.get(id) {
+            return known.clone();
+        }
+        let container = Arc::new(Container {
+            id: id.to_owned(),
+            ..Container::default()
+        });
+        self.add(container.clone());
+        container
+    }
+
+    /// Forgets the pid namespace of a container that ended.
+    pub(super) fn forget_namespace(&mut self, id: &str) {
+        self.namespaces.retain(|_, of| of != id);
+    }
+
+    /// Puts an image whose cgroup names no container into that of its pid namespace.
+    pub(super) fn place_by_namespace(&self, image: &mut ProcessImage) {
+        if image.container.is_none()
+            && let Some(id) = self.namespaces.get(&image.namespaces.pid)
+        {
+            image.container = self.containers.get(id).cloned();
         }
     }
 

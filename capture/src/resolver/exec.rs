@@ -117,13 +117,20 @@ impl State {
                 legacy.place(&mut image);
             }
         }
+        self.containers.place_by_namespace(&mut image);
         image
     }
 
     fn chosen_env(&self, env: &Section<'_>) -> Vec<u8> {
-        let kept = env.strings().filter(|variable| self.config.keeps(variable));
         let more = env.truncated.then_some(TRUNCATED);
-        kept.chain(more).collect::<Vec<_>>().join(&0)
+        let mut chosen = Vec::new();
+        for variable in self.config.kept(env.data).chain(more) {
+            if !chosen.is_empty() {
+                chosen.push(0);
+            }
+            chosen.extend_from_slice(variable);
+        }
+        chosen
     }
 
     /// The calling thread is now the only one, under the process's id.

@@ -1,10 +1,12 @@
 //! The descriptors of one process: number → what is behind it.
 //!
 //! A table is a sorted list of chunks of 64 numbers, shared by reference between a process and what it forked until one
-//! of them changes a chunk: forking a process with a thousand descriptors copies sixteen references.
+//! of them changes a chunk: forking a process with a thousand descriptors copies sixteen references. One thread has all
+//! tables: counting references for several would make the processor wait, at each open and close, for all it has written.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ctrace_trace::fd::FdEntry;
 
@@ -17,36 +19,36 @@ const FREE_CHUNKS: u32 = 2;
 /// Counts the chunks of all tables, so that processes with very many descriptors cannot take all memory.
 #[derive(Clone, Debug)]
 pub(crate) struct ChunkBudget {
-    live: Arc<AtomicUsize>,
+    live: Rc<Cell<usize>>,
     max: usize,
 }
 
 impl ChunkBudget {
     pub(crate) fn new(max_fds: usize) -> ChunkBudget {
         ChunkBudget {
-            live: Arc::default(),
+            live: Rc::default(),
             max: max_fds.div_ceil(CHUNK_LEN).max(1),
         }
     }
 
     fn is_spent(&self) -> bool {
-        self.live.load(Ordering::Relaxed) >= self.max
+        self.live.get() >= self.max
     }
 
     /// How many chunks there are.
     #[cfg(test)]
     pub(crate) fn live(&self) -> usize {
-        self.live.load(Ordering::Relaxed)
+        self.live.get()
     }
 }
 
 /// One chunk's share of the budget, given back when the chunk is dropped.
 #[derive(Debug)]
-struct Share(Arc<AtomicUsize>);
+struct Share(Rc<Cell<usize>>);
 
 impl Share {
-    fn take(live: &Arc<AtomicUsize>) -> Share {
-        live.fetch_add(1, Ordering::Relaxed);
+    fn take(live: &Rc<Cell<usize>>) -> Share {
+        live.set(live.get() + 1);
         Share(live.clone())
     }
 }
@@ -59,7 +61,7 @@ impl Clone for Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.set(self.0.get().saturating_sub(1));
     }
 }
 
@@ -108,7 +110,7 @@ impl Chunk {
 #[derive(Clone, Debug)]
 pub(crate) struct FdTable {
     /// Sorted by their number (descriptor number / 64).
-    chunks: Vec<(u32, Arc<Chunk>)>,
+    chunks: Vec<(u32, Rc<Chunk>)>,
     budget: ChunkBudget,
 }
 
@@ -186,7 +188,7 @@ impl FdTable {
         if let Some((_, chunk)) = self.chunks.get_mut(at)
             && (chunk.used | chunk.missed) >> bit & 1 == 1
         {
-            let chunk = Arc::make_mut(chunk);
+            let chunk = Rc::make_mut(chunk);
             chunk.clear(1 << bit);
             // The first chunk is needed again by the next open.
             if nr > 0 && chunk.is_empty() {
@@ -210,7 +212,7 @@ impl FdTable {
     pub(crate) fn exec(&mut self) {
         for (_, chunk) in &mut self.chunks {
             if chunk.cloexec != 0 {
-                let chunk = Arc::make_mut(chunk);
+                let chunk = Rc::make_mut(chunk);
                 chunk.clear(chunk.cloexec);
             }
         }
@@ -254,12 +256,12 @@ impl FdTable {
             Ok(at) => at,
             Err(_) if nr >= FREE_CHUNKS && self.budget.is_spent() => return None,
             Err(at) => {
-                self.chunks.insert(at, (nr, Arc::new(Chunk::new(&self.budget))));
+                self.chunks.insert(at, (nr, Rc::new(Chunk::new(&self.budget))));
                 at
             }
         };
         let (_, chunk) = self.chunks.get_mut(at)?;
-        Some((Arc::make_mut(chunk), bit))
+        Some((Rc::make_mut(chunk), bit))
     }
 
     /// Calls `change` for each chunk that has numbers in the range, with the mask of those numbers.
@@ -271,7 +273,7 @@ impl FdTable {
             }
             let (from, to) = (first.max(low) - low, last.min(high) - low);
             let mask = u64::MAX >> (63 - (to - from)) << from;
-            change(Arc::make_mut(chunk), mask);
+            change(Rc::make_mut(chunk), mask);
         }
     }
 }

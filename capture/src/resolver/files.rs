@@ -7,6 +7,8 @@ use ctrace_wire::section::{self, FILE_PSEUDO, dev_major, dev_minor};
 
 use super::action::Flags;
 use super::call::{Call, Scratch};
+use super::opened::Opening;
+use super::plan::Plan;
 use super::sockets;
 use super::state::State;
 use crate::artifact::Identity;
@@ -66,7 +68,7 @@ pub(crate) fn file_identity(file: &section::File) -> Identity {
 impl State {
     /// A file was opened. The kernel's path of it counts where it was captured: it is free of symbolic links and of what
     /// another thread wrote over the caller's string. What was asked for stays beside it.
-    pub(super) fn open(&mut self, call: &Call<'_>, flags: Flags, asked: Option<&[u8]>, scratch: &Scratch) {
+    pub(super) fn open(&mut self, call: &Call<'_>, plan: &Plan, flags: Flags, scratch: &Scratch) {
         let Some(fd) = call.new_fd() else {
             return;
         };
@@ -81,6 +83,7 @@ impl State {
         }
         let file = call.section(section::FILE).and_then(|s| s.file());
         let open_flags = call.flags(flags);
+        let asked = plan.paths.first().and_then(|p| call.text(p.arg));
         let raw = asked.filter(|raw| *raw != name).unwrap_or_default();
         let entry = self.entry(FdEntry {
             id: 0,
@@ -92,6 +95,11 @@ impl State {
             ino: file.map_or(0, |f| f.ino),
             socket: None,
         });
+        if !scratch.kernel.is_empty()
+            && let Some(opening) = Opening::of(call, plan, flags)
+        {
+            self.openings.keep(&opening, &entry);
+        }
         self.put_fd(call.pid, call.ts, fd, entry, call.cloexec(flags));
     }
 

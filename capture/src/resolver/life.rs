@@ -45,6 +45,7 @@ impl State {
         image.parent = self.parent_image(ppid, parent);
         let cgroup = known64(fork.child_cgroup, header.cgroup);
         self.enter_cgroup(&mut image, cgroup, header);
+        self.containers.place_by_namespace(&mut image);
         let mut process = Process::new(self.table.serial(), Arc::new(image), self.no_fds());
         if let Some(early) = self.take_early(fork) {
             merge_early(&early, &mut process, &mut fds);

@@ -32,6 +32,7 @@ mod image;
 mod io_uring;
 mod life;
 mod names;
+mod opened;
 mod paths;
 mod plan;
 mod proc;
@@ -116,6 +117,29 @@ impl Resolver {
             self.state
                 .change(pid, start, |image| image.container = Some(container.clone()));
         }
+    }
+
+    /// Takes over which process is a container's first. Where nothing is delegated to an engine, as to a user's own, the
+    /// cgroup names no container: its processes are known by their pid namespace then.
+    pub fn container_started(&mut self, id: &str, init: u32) {
+        if let Some(inode) = self.state.pid_namespace(init) {
+            self.container_in_namespace(id, inode);
+        }
+    }
+
+    fn container_in_namespace(&mut self, id: &str, inode: u32) {
+        let container = self.state.containers.learn_namespace(id, inode);
+        let is_in = |image: &ProcessImage| image.namespaces.pid == inode && image.container.is_none();
+        for pid in self.state.table.pids_where(|p| is_in(&p.image)) {
+            let start = self.state.table.latest(pid).map_or(0, |p| p.start);
+            self.state
+                .change(pid, start, |image| image.container = Some(container.clone()));
+        }
+    }
+
+    /// A container ended: the kernel may give the number of its pid namespace to another.
+    pub fn container_ended(&mut self, id: &str) {
+        self.state.containers.forget_namespace(id);
     }
 
     /// Forgets what is behind descriptors, where calls that change that were not recorded: the host is asked anew.

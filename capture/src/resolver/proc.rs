@@ -9,8 +9,8 @@ use ctrace_trace::container::Container;
 
 use super::snapshot::{Host, Snapshot, SnapshotFd, SnapshotProcess};
 use crate::host::{
-    Clock, EnvSelection, HostFd, HostProcess, HostState, Names, Sockets, mount_namespace, read_cgroup, read_fd,
-    read_process, real_directory,
+    Clock, EnvSelection, HostFd, HostProcess, HostState, Names, Sockets, mount_namespace, pid_namespace, read_cgroup,
+    read_fd, read_process, real_directory,
 };
 
 /// The tables of sockets are long: they are read for new sockets at most this often.
@@ -128,6 +128,11 @@ impl Host for ProcHost {
         } else {
             real_directory(Some(pid), path)
         }
+    }
+
+    fn pid_namespace(&mut self, pid: u32) -> Option<u32> {
+        let inode = pid_namespace(pid);
+        (inode != 0 && inode != pid_namespace(std::process::id())).then_some(inode)
     }
 
     fn cgroup(&mut self, pid: u32) -> Option<Vec<u8>> {

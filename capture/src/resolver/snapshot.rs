@@ -69,6 +69,10 @@ pub trait Host: Send {
     fn directory(&mut self, _pid: u32, _mount_ns: u32, _root: &[u8], _path: &[u8]) -> Option<Vec<u8>> {
         None
     }
+    /// The inode number of a process's pid namespace, where that is not the recorder's own.
+    fn pid_namespace(&mut self, _pid: u32) -> Option<u32> {
+        None
+    }
     /// The path of a process's cgroup in the v2 hierarchy, where no record told it.
     fn cgroup(&mut self, pid: u32) -> Option<Vec<u8>>;
     /// The name of a user in the view of a process, that is in its container.

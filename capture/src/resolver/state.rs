@@ -14,6 +14,7 @@ use super::config::{Config, Stats};
 use super::containers::{Cgroup, Containers};
 use super::fds::{ChunkBudget, FdTable};
 use super::names::Names;
+use super::opened::Openings;
 use super::process::Process;
 use super::snapshot::{Host, Snapshot, SnapshotFd, SnapshotProcess};
 use super::table::ProcessTable;
@@ -43,6 +44,7 @@ pub(super) struct State {
     next_image: u64,
     next_fd: u64,
     recent: Vec<Option<Arc<FdEntry>>>,
+    pub(super) openings: Openings,
     hasher: DefaultHashBuilder,
 }
 
@@ -61,6 +63,7 @@ impl State {
             next_image: 1,
             next_fd: 1,
             recent: vec![None; RECENT_FDS],
+            openings: Openings::default(),
             hasher: DefaultHashBuilder::default(),
             config,
         }
@@ -303,6 +306,11 @@ impl State {
         let ask = image.container.is_some() && self.names.misses(image) && self.may_ask(ts);
         let host = ask.then_some(self.host.as_mut());
         self.names.fill(image, host);
+    }
+
+    /// The pid namespace of a process, where that is not the host's.
+    pub(super) fn pid_namespace(&mut self, pid: u32) -> Option<u32> {
+        self.host.pid_namespace(pid)
     }
 
     /// What the host says now of a process that is known.

@@ -35,13 +35,27 @@ impl Resolver {
             self.state.take_described(&call, plan, &self.scratch);
         }
         if plan.simple {
-            self.state.simple(&call, plan, header, clock, &self.scratch, sink);
-        } else if plan.action == Action::Exec {
-            self.exec_returned(&call, plan.kind, header, clock, sink);
-        } else {
-            let mut scratch = mem::take(&mut self.scratch);
-            self.state.full(&call, plan, header, clock, &mut scratch, sink);
-            self.scratch = scratch;
+            return self.state.simple(&call, plan, header, clock, &self.scratch, sink);
+        }
+        match plan.action {
+            Action::Exec => self.exec_returned(&call, plan.kind, header, clock, sink),
+            Action::Open(flags) if self.state.opened_again(&call, plan, flags) => {
+                let scratch = &self.scratch;
+                self.state
+                    .emit(&call, plan, header, clock, scratch, Shown::Opened, sink);
+            }
+            Action::Close => {
+                // What is closed is gone afterwards.
+                let scratch = &self.scratch;
+                self.state
+                    .emit(&call, plan, header, clock, scratch, Shown::Behind, sink);
+                self.state.close(&call);
+            }
+            _ => {
+                let mut scratch = mem::take(&mut self.scratch);
+                self.state.full(&call, plan, header, clock, &mut scratch, sink);
+                self.scratch = scratch;
+            }
         }
     }
 
@@ -169,7 +183,7 @@ impl State {
                 self.ask_for_fd(call.pid, call.ts, fd, call.ret);
             }
         }
-        self.emit(call, plan, header, clock, scratch, None, sink);
+        self.emit(call, plan, header, clock, scratch, Shown::Behind, sink);
     }
 
     /// Any other call.
@@ -189,14 +203,13 @@ impl State {
         if let Some(address) = &address {
             address.write(&mut scratch.address);
         }
-        // What is closed is gone when the event is made, and what could not be opened never came.
-        let behind = match (plan.action, plan.fd) {
-            (Action::Close, FdUse::Arg(at)) => self.fd_of(call, call.fd(at)),
-            _ if opens_path(plan) && !call.succeeded() => self.not_opened(call, plan, scratch),
-            _ => None,
+        // What could not be opened never came.
+        let behind = match opens_path(plan) && !call.succeeded() {
+            true => self.not_opened(call, plan, scratch),
+            false => None,
         };
         self.act(call, plan, address.as_ref(), scratch);
-        if let (FdUse::Arg(at), false) = (plan.fd, plan.action == Action::Close) {
+        if let FdUse::Arg(at) = plan.fd {
             self.ask_for_fd(call.pid, call.ts, call.fd(at), call.ret);
         }
         if opens_path(plan) && call.succeeded() && !scratch.kernel.is_empty() {
@@ -206,7 +219,8 @@ impl State {
                 path.clone_from(kernel);
             }
         }
-        self.emit(call, plan, header, clock, scratch, behind.as_ref(), sink);
+        let shown = behind.as_ref().map_or(Shown::Behind, Shown::This);
+        self.emit(call, plan, header, clock, scratch, shown, sink);
     }
 
     /// What a failed open asked for, which Falco shows as the descriptor's name too.
@@ -220,10 +234,6 @@ impl State {
         Some(self.entry(entry))
     }
 
-    fn fd_of(&mut self, call: &Call<'_>, fd: i32) -> Option<Arc<FdEntry>> {
-        self.table.at(call.pid, call.ts)?.fds.get(fd).cloned()
-    }
-
     #[expect(clippy::too_many_arguments, reason = "what an event is made of")]
     #[inline]
     fn emit(
@@ -233,20 +243,25 @@ impl State {
         header: &Header,
         clock: &Clock,
         scratch: &Scratch,
-        behind: Option<&Arc<FdEntry>>,
+        shown: Shown<'_>,
         sink: &mut impl FnMut(&Event<'_>),
     ) {
-        let mut args = [Arg::None; MAX_PARAMS];
-        for (arg, value) in args.iter_mut().zip(&plan.values) {
-            *arg = value.get(call, &plan.paths, scratch);
-        }
         let process = self.table.at(call.pid, call.ts);
         let fd_num = match plan.fd {
             FdUse::None => None,
             FdUse::Arg(at) => Some(call.fd(at)),
             FdUse::Ret => call.new_fd(),
         };
-        let fd = behind.or_else(|| process.as_ref()?.fds.get(fd_num?));
+        let behind = || process.as_ref()?.fds.get(fd_num?);
+        let (fd, opened) = match shown {
+            Shown::This(entry) => (Some(entry), None),
+            Shown::Behind => (behind(), None),
+            Shown::Opened => behind().map(|entry| (entry, &**entry)).unzip(),
+        };
+        let mut args = [Arg::None; MAX_PARAMS];
+        for (arg, value) in args.iter_mut().zip(&plan.values) {
+            value.put(call, &plan.paths, scratch, opened, arg);
+        }
         sink(&Event {
             ret: Some(call.ret),
             fd_num,
@@ -329,16 +344,13 @@ impl State {
     fn act(&mut self, call: &Call<'_>, plan: &Plan, address: Option<&Address<'_>>, scratch: &Scratch) {
         let path = scratch.paths.first().map_or(&[][..], |p| p);
         match plan.action {
-            Action::None | Action::Exec => {}
-            Action::Open(flags) => {
-                let asked = plan.paths.first().and_then(|p| call.text(p.arg));
-                self.open(call, flags, asked, scratch);
-            }
+            // The last two have ways of their own.
+            Action::None | Action::Exec | Action::Close => {}
+            Action::Open(flags) => self.open(call, plan, flags, scratch),
             Action::Anonymous(kind, name, flags) => self.anonymous(call, kind, name.as_bytes(), call.cloexec(flags)),
             Action::Memfd => self.memfd(call),
             Action::Opaque(flags) => self.opaque(call, call.cloexec(flags), scratch),
             Action::Bpf => self.bpf(call, scratch),
-            Action::Close => self.close(call),
             Action::CloseRange => self.close_range(call),
             Action::Dup(flags) => self.dup(call, call.cloexec(flags)),
             Action::Fcntl => self.fcntl(call),
@@ -403,6 +415,17 @@ impl State {
             process.begin_attempt(attempt);
         }
     }
+}
+
+/// The object that an event shows.
+#[derive(Clone, Copy)]
+enum Shown<'a> {
+    /// What is behind its descriptor.
+    Behind,
+    /// The same, which the call has just opened: paths are those of the object.
+    Opened,
+    /// Another one.
+    This(&'a Arc<FdEntry>),
 }
 
 /// Whether the event's path is the one of the file that was opened.

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{
-    Config, LaneTotals, LeftOut, SyscallSource, attach,
+    Config, LaneTotals, LeftOut, Progress, SyscallSource, attach,
     host::{self, Described},
     refusal::{OpenError, refused},
     scope::{self, ProcessTable},
@@ -109,8 +109,9 @@ pub(super) fn open(config: &Config, meanwhile: impl FnOnce()) -> Result<SyscallS
         counters,
         processes,
         missing,
+        smallest_ring: config.bulk_ring_bytes.min(config.priority_ring_bytes),
         malformed: 0,
-        polled: 0,
+        progress: Progress::default(),
         skipped: 0,
     })
 }

@@ -1,7 +1,7 @@
 //! The live syscall source: kernel programs, their rings, and the records that come out of them.
 //!
 //! Order: [`SyscallSource::open`] loads and attaches; [`SyscallSource::poll`] is called on a timer (a few
-//! milliseconds); [`SyscallSource::detach`] stops the kernel side, after which polling until nothing is
+//! milliseconds, more where little comes: see [`SyscallSource::wait`]); [`SyscallSource::detach`] stops the kernel side, after which polling until nothing is
 //! [`SyscallSource::pending`] drains the rest. Dropping detaches.
 //!
 //! Records come lane by lane, and within a lane nearly but not exactly in time order, since the CPUs fill one
@@ -16,6 +16,9 @@ mod load;
 mod record;
 mod refusal;
 mod scope;
+
+use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use aya::{
     Ebpf,
@@ -105,8 +108,9 @@ pub struct SyscallSource {
     counters: PerCpuArray<MapData, load::CountersValue>,
     processes: Option<scope::ProcessTable>,
     missing: Vec<Missing>,
+    smallest_ring: u32,
     malformed: u64,
-    polled: u64,
+    progress: Progress,
     skipped: u64,
 }
 
@@ -145,12 +149,45 @@ impl SyscallSource {
 
     /// Like [`SyscallSource::poll`], and hands over each record's header and its bytes for [`Record::parse`] at a later time.
     pub fn poll_bytes(&mut self, each: &mut impl FnMut(&Header, &[u8])) -> usize {
+        // Counted before the clock is read: what was submitted by then lies in its ring before all that is later than now.
+        let submitted = self.totals().map_or([0; 2], |totals| per_lane(&totals));
         let now = boot_time_ns();
         let before = self.malformed;
-        let mut count = drain(&mut self.priority, now, &mut self.malformed, each);
-        count += drain(&mut self.bulk, now, &mut self.malformed, each);
-        self.polled += count as u64 + (self.malformed - before);
-        count
+        let polled = [
+            drain(&mut self.priority, now, &mut self.malformed, each),
+            drain(&mut self.bulk, now, &mut self.malformed, each),
+        ];
+        self.progress.polled(now, submitted, polled);
+        let malformed = usize::try_from(self.malformed - before).unwrap_or(0);
+        polled.iter().sum::<usize>().saturating_sub(malformed)
+    }
+
+    /// Up to which time of the boot clock all records were handed over. Behind the last poll where a record was begun and
+    /// not ended: those behind it in its ring cannot be read, while the other ring goes on.
+    pub fn settled_ns(&self) -> u64 {
+        self.progress.settled_ns
+    }
+
+    /// For how long the rings can be left alone, whatever begins meanwhile.
+    pub fn patience(&self) -> Duration {
+        /// More than the records of one processor come to.
+        const BYTES_A_MS: u64 = 200_000;
+        let cpus = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+        Duration::from_millis(u64::from(self.smallest_ring) / (BYTES_A_MS * cpus))
+    }
+
+    /// Waits until a program was started, and says so; no longer than `at_most`, and not at all where something of
+    /// importance was not polled. Other records do not end the wait, a signal does.
+    pub fn wait(&self, at_most: Duration) -> bool {
+        let mut ring = libc::pollfd {
+            fd: self.priority.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        let ms = i32::try_from(at_most.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: one pollfd, which lives through the call.
+        let ready = unsafe { libc::poll(&raw mut ring, 1, ms) };
+        ready > 0
     }
 
     /// Says of a process in a container whether that is one whose syscalls are to be recorded. Its later children follow
@@ -210,8 +247,8 @@ impl SyscallSource {
 
     /// Records that reached a ring and were not polled yet.
     pub fn pending(&self) -> std::io::Result<u64> {
-        let submitted = self.totals()?.iter().map(|total| total.submitted).sum::<u64>();
-        Ok(submitted.saturating_sub(self.polled))
+        let submitted = per_lane(&self.totals()?).iter().sum::<u64>();
+        Ok(submitted.saturating_sub(self.progress.polled.iter().sum()))
     }
 
     /// What each loaded program cost the verifier, by name.
@@ -220,13 +257,44 @@ impl SyscallSource {
     }
 }
 
+/// How far the rings were read.
+#[derive(Debug, Default)]
+struct Progress {
+    /// Records that left each ring, by lane.
+    polled: [u64; 2],
+    settled_ns: u64,
+}
+
+impl Progress {
+    /// The rings were read: at `now` so many records had reached them since the beginning, and so many were taken now.
+    fn polled(&mut self, now: u64, submitted: [u64; 2], taken: [usize; 2]) {
+        for (polled, taken) in self.polled.iter_mut().zip(taken) {
+            *polled += taken as u64;
+        }
+        if self
+            .polled
+            .iter()
+            .zip(submitted)
+            .all(|(polled, submitted)| *polled >= submitted)
+        {
+            self.settled_ns = now;
+        }
+    }
+}
+
+/// How many records reached each ring.
+fn per_lane(totals: &[LaneTotals]) -> [u64; 2] {
+    [Lane::Priority, Lane::Bulk].map(|lane| totals.iter().filter(|t| t.lane == lane).map(|t| t.submitted).sum())
+}
+
+/// Takes what a ring holds; says how many records that were, malformed ones among them.
 fn drain(ring: &mut RingBuf<MapData>, now: u64, malformed: &mut u64, each: &mut impl FnMut(&Header, &[u8])) -> usize {
     let mut count = 0;
     while let Some(item) = ring.next() {
+        count += 1;
         match record::check(&item) {
             Ok(header) => {
                 each(&header, &item);
-                count += 1;
                 if header.ts > now {
                     break;
                 }
@@ -235,4 +303,22 @@ fn drain(ring: &mut RingBuf<MapData>, now: u64, malformed: &mut u64, each: &mut 
         }
     }
     count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Progress;
+
+    #[test]
+    fn a_ring_that_cannot_be_read_to_its_end_holds_back_both() {
+        let mut progress = Progress::default();
+        progress.polled(10, [2, 5], [2, 6]);
+        assert_eq!(progress.settled_ns, 10, "what came meanwhile is more than all");
+        // A record of the first ring is not finished.
+        progress.polled(20, [4, 8], [0, 2]);
+        progress.polled(30, [5, 9], [0, 1]);
+        assert_eq!(progress.settled_ns, 10);
+        progress.polled(40, [6, 9], [4, 0]);
+        assert_eq!((progress.settled_ns, progress.polled), (40, [6, 9]));
+    }
 }

@@ -128,11 +128,16 @@ fn memory_follows_the_file_and_not_its_promises() {
 fn what_is_no_capture_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("file");
-    for bytes in [&b""[..], b"hello\n", b"\x1f\x8b", &[0xff; 100]] {
+    for (bytes, why) in [
+        (&b""[..], "file: the file is empty; there is nothing to import"),
+        (b"hello\n", "format not known"),
+        (b"\x1f\x8b", "the gzip stream is cut"),
+        (&[0xff; 100], "format not known"),
+    ] {
         std::fs::write(&file, bytes).expect("written");
         let output = folder.path().join("case");
         let error = try_import(std::slice::from_ref(&file), &output).expect_err("no format");
-        assert!(error.to_string().contains("format not known"), "{error}");
+        assert!(error.to_string().contains(why), "{error}");
         assert!(!output.exists(), "nothing is made of it");
     }
 }

@@ -15,6 +15,7 @@ use crate::imported::{Imported, import_file, try_import_as};
 /// Samples with the format that they must be taken for.
 const SAMPLES: &[(&str, &str)] = &[
     ("audit.log", "audit"),
+    ("auditbeat.jsonl", "auditbeat"),
     ("docker-events.jsonl", "docker-events"),
     ("docker-events.txt", "docker-events"),
     ("falco.jsonl", "falco"),
@@ -27,9 +28,11 @@ const SAMPLES: &[(&str, &str)] = &[
     ("laurel-raw.jsonl", "laurel"),
     ("story.scap", "scap"),
     ("strace.log", "strace"),
+    ("strace-vfork.log", "strace"),
     ("syslog.log", "syslog"),
     ("syslog-5424.log", "syslog"),
     ("sysmon.log", "sysmon"),
+    ("sysmon-pretty.xml", "sysmon"),
     ("sysmon-unknown.log", "sysmon"),
     ("tracee.jsonl", "tracee"),
     ("tracee-workload.jsonl", "tracee"),

@@ -263,3 +263,43 @@ fn an_import_that_is_stopped_ends() {
     let missing = try_import(&files, &folder.path().join("other"));
     assert!(matches!(missing, Err(ImportError::Read { .. })), "{missing:?}");
 }
+
+/// A log that has just been rotated is empty: it costs nothing but a line in the case.
+#[test]
+fn empty_files_are_told_of_and_left_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut files: Vec<PathBuf> = [("a/audit.log", &b""[..]), ("b/blank.log", b"\n \r\n")]
+        .map(|(name, contents)| write(folder.path(), name, contents))
+        .into();
+    let output = folder.path().join("none");
+    let error = try_import(&files, &output).expect_err("nothing to import");
+    assert!(matches!(error, ImportError::Empty { count: 2, .. }), "{error}");
+    assert!(!output.exists());
+
+    files.push(write(
+        folder.path(),
+        "c/audit.log",
+        audit_line(BEGIN, 1, "cat").as_bytes(),
+    ));
+    // The first ten bytes of a gzip file hold nothing yet.
+    files.push(write(folder.path(), "d/cut.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\x03"));
+    let imported = import_files(&files);
+    let of = |list: &[ctrace_capture::import::FileReport]| list.iter().map(|f| f.id).collect::<Vec<u64>>();
+    assert_eq!(
+        (of(&imported.outcome.files), of(&imported.outcome.empty)),
+        (vec![3], vec![1, 2, 4])
+    );
+    let damaged: Vec<bool> = imported.outcome.empty.iter().map(|f| f.is_damaged()).collect();
+    assert_eq!(damaged, [false, false, true]);
+    // None of them makes the case begin in 1970.
+    let told: Vec<(&str, u64)> = imported
+        .rows
+        .iter()
+        .filter(|r| r.kind == "imported")
+        .map(|r| (r.arg("format"), r.ts))
+        .collect();
+    assert_eq!(
+        told,
+        [("audit", BEGIN), ("empty", BEGIN), ("empty", BEGIN), ("empty", BEGIN)]
+    );
+}

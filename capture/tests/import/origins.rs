@@ -94,14 +94,24 @@ fn events_of_logs_say_their_line() {
                 assert_eq!(row.kind, "imported");
                 continue;
             };
+            // Of several events in a line each has its own place, and one over many lines is kept whole.
+            if path.ends_with("sysmon-pretty.xml") {
+                assert!(at(&bytes, *offset).starts_with(row.arg("raw").as_bytes()), "{row:?}");
+                continue;
+            }
             let line = lines[usize::try_from(*line).expect("small") - 1];
             assert!(at(&bytes, *offset).starts_with(line), "{}: {row:?}", path.display());
             let raw = row.arg("raw").lines().next().unwrap_or_default();
             // What was written anew for the case (lists, text made JSON, other tools' records) is not the line.
             let kept = ["audit", "log", "import_raw"].contains(&row.kind.as_str());
-            let anew = ["docker-events.txt", "go-audit.jsonl", "k8s-audit.jsonl"]
-                .iter()
-                .any(|n| path.ends_with(n));
+            let anew = [
+                "auditbeat.jsonl",
+                "docker-events.txt",
+                "go-audit.jsonl",
+                "k8s-audit.jsonl",
+            ]
+            .iter()
+            .any(|n| path.ends_with(n));
             let text = String::from_utf8_lossy(line);
             assert!(
                 !kept || anew || text.contains(raw.trim()),

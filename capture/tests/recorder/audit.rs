@@ -13,7 +13,7 @@ use crate::case::{Row, closed, rows, until_written};
 use crate::run::{PATIENCE, RECORDER, folder, output, record, recording, start};
 use ctrace_skip::{skip, variable};
 
-const AUDIT: [&str; 2] = ["--sources", "audit"];
+pub(crate) const AUDIT: [&str; 2] = ["--sources", "audit"];
 const CONTROL: u64 = 1 << 30;
 
 /// Every kind of rule. The other users of this kernel are left alone: there is no `-e`, and `-D` has a key.
@@ -57,11 +57,11 @@ fn settings() -> Vec<String> {
     all.lines().filter(|line| !counted(line)).map(str::to_owned).collect()
 }
 
-fn listing() -> String {
+pub(crate) fn listing() -> String {
     output("auditctl", &["-l"])
 }
 
-fn setting(name: &str) -> String {
+pub(crate) fn setting(name: &str) -> String {
     let prefix = format!("{name} ");
     let found = settings()
         .into_iter()
@@ -118,7 +118,7 @@ fn listed_by_auditctl(dir: &Path, file: &Path, case: &Path) -> String {
     listed
 }
 
-fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("plain characters")
 }
 
@@ -345,6 +345,55 @@ fn what_a_stopped_recorder_misses_is_a_gap_as_root() {
     assert!(gaps.clone().all(|gap| number(gap, "from") < number(gap, "to")));
     assert!(rows.iter().any(|row| asked_for(row, "test-overrun", row.pid)));
     assert!(is_back(&rows, &after), "what came afterwards");
+}
+
+/// How many events tell of a change of the configuration with these words.
+pub(crate) fn changes(rows: &[Row], words: &[&str]) -> usize {
+    let is_it = |row: &&Row| {
+        let is_change = row.kind == "audit" && row.arg("types").contains("CONFIG_CHANGE");
+        is_change && words.iter().all(|word| row.arg("raw").contains(word))
+    };
+    rows.iter().filter(is_it).count()
+}
+
+#[test]
+fn rules_that_somebody_changes_are_events_as_root() {
+    let test = "rules_that_somebody_changes_are_events_as_root";
+    let Some(auid) = variable(test, "CTRACE_TEST_AUID") else {
+        return;
+    };
+    let dir = folder();
+    let case = dir.path().join("case");
+    let running = recording(&case, &AUDIT);
+    let key = format!("test-changed-{}", std::process::id());
+    let of_auid = format!("auid={auid}");
+    let rule = [
+        "always,exit",
+        "-F",
+        "arch=b64",
+        "-S",
+        "acct",
+        "-F",
+        &of_auid,
+        "-k",
+        &key,
+    ];
+    output("auditctl", &[&["-a"][..], &rule].concat());
+    let listed = listing();
+    output("auditctl", &[&["-d"][..], &rule].concat());
+    let of_key = format!("key=\"{key}\"");
+    let changed = |rows: &[Row], op| changes(rows, &[op, &of_key, "list=4 res=1"]);
+    until_written(&case, "that the rule was deleted", |rows| {
+        changed(rows, "op=remove_rule ") > 0
+    });
+    running.signal(libc::SIGINT).expect(0);
+    closed(&case);
+    assert!(listed.contains(&key) && !listing().contains(&key));
+    let rows = rows(&case);
+    assert_eq!(
+        (changed(&rows, "op=add_rule "), changed(&rows, "op=remove_rule ")),
+        (1, 1)
+    );
 }
 
 #[test]

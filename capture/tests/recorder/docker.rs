@@ -59,10 +59,20 @@ impl Engine {
 impl Engine {
     /// Ends the daemon and starts it as it was, with all that it keeps: `up` begins anew.
     pub(crate) fn restart(&self) {
-        let pid = fs::read_to_string(self.dir.join("dockerd.pid")).expect("it runs");
-        let words = fs::read(format!("/proc/{}/cmdline", pid.trim())).expect("it runs");
-        let words: Vec<_> = words.split(|b| *b == 0).filter(|w| !w.is_empty()).collect();
+        let words = self.command();
         self.stop();
+        self.start(&words);
+    }
+
+    /// The command line of the daemon.
+    fn command(&self) -> Vec<u8> {
+        let pid = fs::read_to_string(self.dir.join("dockerd.pid")).expect("it runs");
+        fs::read(format!("/proc/{}/cmdline", pid.trim())).expect("it runs")
+    }
+
+    /// Starts the daemon by its command line and waits until it answers.
+    fn start(&self, command: &[u8]) {
+        let words: Vec<_> = command.split(|b| *b == 0).filter(|w| !w.is_empty()).collect();
         let log = fs::File::options().append(true).open(self.dir.join("dockerd.log"));
         let mut daemon = Command::new(OsStr::from_bytes(words[0]))
             .args(words[1..].iter().map(|w| OsStr::from_bytes(w)))
@@ -189,37 +199,82 @@ fn a_scope_of_containers_keeps_theirs_and_nothing_else_as_root() {
     }
 }
 
+/// What says that an engine was away, and for how long: where it was lost and found again, and the gap between.
+pub(crate) fn away(rows: &[Row]) -> (u64, u64) {
+    let of_docker = |kind: &str| {
+        let found = rows.iter().filter(|r| r.kind == kind && r.arg("source") == "docker");
+        let found: Vec<&Row> = found.filter(|r| !r.arg("detail").starts_with("container ")).collect();
+        let [one] = found[..] else { panic!("{kind}: {found:?}") };
+        one
+    };
+    let (lost, found, gap) = (of_docker("source_lost"), of_docker("source_found"), of_docker("gap"));
+    let time = |name: &str| gap.arg(name).parse::<u64>().expect("a time");
+    assert!(lost.ts < found.ts);
+    assert_eq!((time("from"), time("to")), (lost.ts, found.ts));
+    (lost.ts, found.ts)
+}
+
 #[test]
 fn a_daemon_that_goes_and_comes_is_recorded_as_root() {
     let dir = folder();
     let Some(engine) = engine("a_daemon_that_goes_and_comes_is_recorded_as_root", &dir) else {
         return;
     };
+    let engine = engine.with_image();
+    let run = |name: &str, command: &[&str]| {
+        let fixed = ["run", "-d", "--pull", "never", "--name", name, IMAGE];
+        engine.docker(&[&fixed[..], command].concat())
+    };
+    let before = run("before", &["sleep", "1000"]);
     let (case, running) = record_scope(&engine, &dir, "host");
+    let (pid, daemon) = (running.pid().to_string(), engine.command());
     engine.stop();
-    thread::sleep(Duration::from_millis(500));
-    let again = Engine::up(engine.dir.clone());
-    assert_eq!(again.host, engine.host);
-    // The source asks again after at most ten seconds.
-    until_written(&case, "that the engine is back", |rows| {
-        rows.iter()
-            .any(|r| r.kind == "source_found" && r.arg("source") == "docker")
+    until_written(&case, "that the engine is gone", |rows| {
+        rows.iter().any(|r| r.kind == "source_lost")
+    });
+    // What the source did not see happen.
+    output("kill", &["-STOP", &pid]);
+    engine.start(&daemon);
+    let short = run("short", &["true"]);
+    let long = run("long", &["sleep", "1000"]);
+    engine.docker(&["wait", "short"]);
+    output("kill", &["-CONT", &pid]);
+    let told = |rows: &[Row], id: &str, action: &str| {
+        let of_it = |r: &&Row| r.kind == "docker" && r.container.as_deref() == Some(id) && r.arg("action") == action;
+        rows.iter().filter(of_it).map(|r| r.ts).collect::<Vec<_>>()
+    };
+    let silent = format!("container {before} ended while the engine was away");
+    let ended = |rows: &[Row]| {
+        let is_told = rows.iter().any(|r| r.arg("detail") == silent);
+        (told(rows, &before, "die").len(), usize::from(is_told))
+    };
+    // The source asks again after at most five seconds.
+    until_written(&case, "what happened meanwhile", |rows| {
+        ended(rows) != (0, 0) && told(rows, &short, "die").len() + told(rows, &long, "start").len() == 2
     });
     running.signal(libc::SIGTERM).expect(0);
     closed(&case);
     let rows = rows(&case);
-    let of_docker = |kind: &str| rows.iter().position(|r| r.kind == kind && r.arg("source") == "docker");
-    let (lost, found) = (of_docker("source_lost"), of_docker("source_found"));
-    assert!(
-        lost.is_some() && found.is_some() && lost < found,
-        "lost {lost:?}, found {found:?}"
-    );
-    let gap = &rows[of_docker("gap").expect("the window is a gap")];
-    let away = gap.arg("to").parse::<u64>().expect("a time") - gap.arg("from").parse::<u64>().expect("a time");
-    assert!(away >= 500_000_000, "away for {away} ns only");
-    // Syscalls went on meanwhile.
-    let between = |r: &&crate::case::Row| r.kind == "openat" && r.ts > rows[lost.unwrap_or(0)].ts;
-    assert!(rows.iter().filter(between).count() > 100);
+    let (lost, found) = away(&rows);
+    for (id, actions) in [(&short, &["create", "start", "die"][..]), (&long, &["create", "start"])] {
+        for action in actions {
+            let at = told(&rows, id, action);
+            assert!(
+                matches!(at[..], [at] if lost < at && at < found),
+                "{action}: {lost} {at:?} {found}"
+            );
+        }
+    }
+    assert!(matches!(ended(&rows), (1, 0) | (0, 1)), "{:?}", ended(&rows));
+    let opened = open(&case);
+    let late = opened.late_facts(1);
+    for (id, name) in [(&before, "before"), (&short, "short"), (&long, "long")] {
+        let named = late.containers().find(|c| c.id == *id).map(|c| c.name.as_str());
+        assert_eq!(named, Some(name));
+    }
+    // Syscalls went on meanwhile, and are the containers'.
+    let of_short = |r: &&Row| r.container.as_ref() == Some(&short) && r.kind == "execve" && r.name == "true";
+    assert_eq!(rows.iter().filter(of_short).count(), 1);
 }
 
 /// What a container was not made with: put there later, and executed.

@@ -10,6 +10,7 @@ mod docker;
 mod ends;
 mod faults;
 mod logs;
+mod machine;
 mod names;
 mod order;
 mod past;

@@ -1,12 +1,16 @@
 //! Containers of a Podman of the test's own, through the service that speaks Docker's API.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
+use std::{fs, thread};
 
 use ctrace_trace::case::Case;
 use ctrace_trace::container::Container;
 
 use crate::case::{Row, closed, open, rows, until_written};
+use crate::docker::away;
 use crate::run::{folder, output, project, recording};
 use ctrace_skip::{is_root, skip};
 
@@ -20,10 +24,21 @@ struct Podman {
 
 impl Podman {
     fn up(test: &str, dir: PathBuf) -> Option<Podman> {
+        Podman::of_user(test, dir, "")
+    }
+
+    /// One that a user runs without privileges.
+    fn of_user(test: &str, dir: PathBuf, user: &str) -> Option<Podman> {
         if !is_root(test) {
             return None;
         }
-        let out = Command::new(script()).arg("up").arg(&dir).output().expect("bash");
+        let mut up = Command::new(script());
+        let out = up
+            .arg("up")
+            .arg(&dir)
+            .env("CTRACE_LAB_USER", user)
+            .output()
+            .expect("bash");
         let host = String::from_utf8_lossy(&out.stdout).trim().to_owned();
         let podman = Podman { dir, host };
         let said = String::from_utf8_lossy(&out.stderr).trim().to_owned();
@@ -50,6 +65,24 @@ impl Podman {
 
     fn run(&self, args: &[&str]) -> String {
         output(self.dir.join("podman").to_str().expect("UTF-8"), args)
+    }
+
+    /// Ends the service; containers go on.
+    fn stop(&self) {
+        let pid = fs::read_to_string(self.dir.join("pid")).expect("it runs");
+        output("kill", &[pid.trim()]);
+        let _ = fs::remove_file(self.dir.join("podman.sock"));
+    }
+
+    /// Starts the service again.
+    fn start(&self) {
+        let mut service = Command::new(self.dir.join("podman"))
+            .args(["system", "service", "--time", "0", &self.host])
+            .spawn()
+            .expect("podman");
+        fs::write(self.dir.join("pid"), service.id().to_string()).expect("room");
+        // It ends with the test.
+        thread::spawn(move || service.wait());
     }
 }
 
@@ -208,6 +241,92 @@ fn each_engine_is_a_source_of_its_own_as_root() {
     let opened = open(&case);
     for (id, name) in ids.iter().zip(["one", "two"]) {
         assert_eq!(find(&opened, id).name, name);
+    }
+}
+
+#[test]
+fn containers_of_a_user_without_cgroups_are_named_as_root() {
+    let dir = folder();
+    let test = "containers_of_a_user_without_cgroups_are_named_as_root";
+    let all = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(dir.path(), all).expect("its own");
+    let Some(podman) = Podman::of_user(test, dir.path().join("podman"), "nobody") else {
+        return;
+    };
+    let before = podman.run(&["run", "-d", "--name", "before", IMAGE, "sleep", "1000"]);
+    let pid = podman.run(&["inspect", "-f", "{{.State.Pid}}", "before"]);
+    let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("it runs");
+    if cgroups.contains(&before) {
+        return skip(test, "users may make cgroups here");
+    }
+    let case = dir.path().join("case");
+    let running = recording(&case, &["--sources", "syscalls,docker", "--docker-host", &podman.host]);
+    let script = "while [ ! -e /tmp/go ]; do sleep 0.1; done; cat /bin/sh >/dev/null";
+    let long = podman.run(&["run", "-d", "--name", "long", IMAGE, "sh", "-c", script]);
+    until_written(&case, "that it runs", |rows| {
+        of(rows, &long).any(|r| r.kind == "docker" && r.arg("action") == "start")
+    });
+    // The engine was asked meanwhile.
+    thread::sleep(Duration::from_secs(2));
+    podman.run(&["exec", "long", "touch", "/tmp/go"]);
+    podman.run(&["wait", "long"]);
+    running.signal(libc::SIGINT).expect(0);
+    closed(&case);
+    let (rows, opened) = (rows(&case), open(&case));
+    for (id, name) in [(&before, "before"), (&long, "long")] {
+        assert_eq!(find(&opened, id).name, name);
+    }
+    assert!(of(&rows, &long).any(|r| r.name == "cat" && r.kind == "openat"));
+    assert!(of(&rows, &long).any(|r| r.name == "cat" && r.kind == "procexit"));
+    // The engine's own processes are the host's.
+    let engines = rows
+        .iter()
+        .filter(|r| r.container.is_some() && (r.name == "podman" || r.name == "conmon"));
+    assert_eq!(engines.count(), 0);
+}
+
+#[test]
+fn what_happened_while_the_service_was_away_is_caught_up_as_root() {
+    let dir = folder();
+    let test = "what_happened_while_the_service_was_away_is_caught_up_as_root";
+    let Some(podman) = Podman::up(test, dir.path().join("podman")) else {
+        return;
+    };
+    let case = dir.path().join("case");
+    let running = recording(&case, &["--sources", "syscalls,docker", "--docker-host", &podman.host]);
+    podman.stop();
+    until_written(&case, "that the service is gone", |rows| {
+        rows.iter().any(|r| r.kind == "source_lost")
+    });
+    // Podman needs no service to run containers.
+    let short = podman.run(&["run", "-d", "--name", "short", IMAGE, "true"]);
+    podman.run(&["wait", "short"]);
+    let long = podman.run(&["run", "-d", "--name", "long", IMAGE, "sleep", "1000"]);
+    podman.start();
+    let told = |rows: &[Row], id: &str, action: &str| {
+        let of_it = |r: &&Row| r.kind == "docker" && r.arg("action") == action;
+        of(rows, id).filter(of_it).map(|r| r.ts).collect::<Vec<_>>()
+    };
+    // The source asks again after at most five seconds.
+    until_written(&case, "what happened meanwhile", |rows| {
+        told(rows, &short, "die").len() + told(rows, &long, "start").len() == 2
+    });
+    running.signal(libc::SIGINT).expect(0);
+    closed(&case);
+    let (rows, opened) = (rows(&case), open(&case));
+    let (lost, found) = away(&rows);
+    for (id, actions) in [(&short, &["create", "start", "die"][..]), (&long, &["create", "start"])] {
+        for action in actions {
+            let at = told(&rows, id, action);
+            assert!(
+                matches!(at[..], [at] if lost < at && at < found),
+                "{action}: {lost} {at:?} {found}"
+            );
+        }
+    }
+    for (id, name, program) in [(&short, "short", "true"), (&long, "long", "sleep")] {
+        assert_eq!(find(&opened, id).name, name);
+        assert!(of(&rows, id).any(|r| r.kind == "execve" && r.name == program), "{name}");
     }
 }
 

@@ -3,9 +3,12 @@
 use std::cmp::Ordering;
 use std::hash::BuildHasher;
 
-use arrow::array::{Array, AsArray};
-use arrow::datatypes::{DataType, DurationNanosecondType, Int64Type, TimestampNanosecondType, UInt64Type};
+use arrow::datatypes::DataType;
+use ctrace_trace::catalogue::Value;
+use ctrace_trace::escape::lossless;
 use hashbrown::{DefaultHashBuilder, HashTable};
+
+use crate::values;
 
 /// The key of rows without a value.
 pub(super) const NULL: u32 = u32::MAX;
@@ -48,6 +51,10 @@ pub(super) struct Dictionary {
     bytes: Vec<u8>,
     /// Where each value ends.
     ends: Vec<usize>,
+    /// The key that was asked for last.
+    last: u32,
+    /// Whether a value found no room: a hostile block may make a long text of its own for every row.
+    is_full: bool,
     table: HashTable<u32>,
     hasher: DefaultHashBuilder,
 }
@@ -58,6 +65,8 @@ impl Dictionary {
             ty,
             bytes: Vec::new(),
             ends: Vec::new(),
+            last: NULL,
+            is_full: false,
             table: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
         }
@@ -70,6 +79,11 @@ impl Dictionary {
     /// Bytes of all values.
     pub(super) fn size(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// Whether values are missing because there are too many.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full
     }
 
     pub(super) fn get(&self, key: u32) -> &[u8] {
@@ -94,9 +108,22 @@ impl Dictionary {
 
     /// The key of a value; a new one where it was not there.
     pub(super) fn key(&mut self, value: &[u8]) -> u32 {
+        // Neighbours are often equal.
+        if self.last != NULL && self.get(self.last) == value {
+            return self.last;
+        }
+        self.last = self.find_or_add(value);
+        self.last
+    }
+
+    fn find_or_add(&mut self, value: &[u8]) -> u32 {
         let hash = self.hasher.hash_one(value);
         if let Some(key) = self.table.find(hash, |key| self.get(*key) == value) {
             return *key;
+        }
+        if self.bytes.len() + value.len() > values::MAX_TEXT {
+            self.is_full = true;
+            return NULL;
         }
         let key = self.ends.len() as u32;
         self.bytes.extend_from_slice(value);
@@ -118,66 +145,17 @@ impl Dictionary {
         key
     }
 
-    /// Appends the keys of the values of an array of this type; those not wanted have none.
-    pub(super) fn add_keys(&mut self, array: &dyn Array, wanted: impl Fn(usize) -> bool, out: &mut Vec<u32>) {
-        match array.data_type() {
-            DataType::Utf8View => {
-                let texts = array.as_string_view();
-                self.keys_of(array, wanted, out, |i| texts.value(i))
-            }
-            DataType::Boolean => {
-                let truths = array.as_boolean();
-                self.keys_of(array, wanted, out, |i| [u8::from(truths.value(i))])
-            }
-            DataType::UInt64 => {
-                let numbers = array.as_primitive::<UInt64Type>();
-                self.keys_of(array, wanted, out, |i| numbers.value(i).to_le_bytes())
-            }
-            DataType::Int64 => {
-                let numbers = array.as_primitive::<Int64Type>();
-                self.keys_of(array, wanted, out, |i| numbers.value(i).to_le_bytes())
-            }
-            DataType::Timestamp(..) => {
-                let numbers = array.as_primitive::<TimestampNanosecondType>();
-                self.keys_of(array, wanted, out, |i| numbers.value(i).to_le_bytes())
-            }
-            DataType::Duration(_) => {
-                let numbers = array.as_primitive::<DurationNanosecondType>();
-                self.keys_of(array, wanted, out, |i| numbers.value(i).to_le_bytes())
-            }
-            // `ValueType::of` gives no dictionary to others.
-            _ => out.resize(out.len() + array.len(), NULL),
+    /// The key of a field's value; [`NULL`] where it has none of this type.
+    pub(super) fn key_of(&mut self, value: &Value<'_>) -> u32 {
+        match (self.ty, value) {
+            (_, Value::Absent) => NULL,
+            (ValueType::Text, Value::Str(text)) => self.key(lossless(text).as_bytes()),
+            (ValueType::Text, other) => self.key(other.to_string().as_bytes()),
+            (ValueType::Bool, Value::Bool(truth)) => self.key(&[u8::from(*truth)]),
+            (ValueType::Bool, _) => NULL,
+            (ValueType::Signed, _) => values::int(value).map_or(NULL, |n| self.key(&n.to_le_bytes())),
+            (ValueType::Unsigned, _) => values::uint(value).map_or(NULL, |n| self.key(&n.to_le_bytes())),
         }
-    }
-
-    fn keys_of<V: AsRef<[u8]>>(
-        &mut self,
-        array: &dyn Array,
-        wanted: impl Fn(usize) -> bool,
-        out: &mut Vec<u32>,
-        value: impl Fn(usize) -> V,
-    ) {
-        if array.null_count() == array.len() {
-            out.resize(out.len() + array.len(), NULL);
-            return;
-        }
-        // Neighbours are often equal.
-        let mut last: Option<(V, u32)> = None;
-        let mut key = |i: usize| {
-            if array.is_null(i) || !wanted(i) {
-                return NULL;
-            }
-            let value = value(i);
-            match &last {
-                Some((same, key)) if same.as_ref() == value.as_ref() => *key,
-                _ => {
-                    let key = self.key(value.as_ref());
-                    last = Some((value, key));
-                    key
-                }
-            }
-        };
-        out.extend((0..array.len()).map(&mut key));
     }
 }
 
@@ -186,6 +164,8 @@ pub(super) struct Lists {
     lists: Dictionary,
     /// The values of all items.
     pub(super) items: Dictionary,
+    /// The list at hand.
+    list: Vec<u8>,
 }
 
 impl Lists {
@@ -193,6 +173,7 @@ impl Lists {
         Lists {
             lists: Dictionary::new(ValueType::Text),
             items: Dictionary::new(ValueType::Text),
+            list: Vec::new(),
         }
     }
 
@@ -202,81 +183,88 @@ impl Lists {
         bytes.map(|b| b.try_into().map_or(NULL, u32::from_le_bytes))
     }
 
-    /// Appends the keys of the lists of an array of lists of texts; those not wanted have none.
-    pub(super) fn add_keys(&mut self, array: &dyn Array, wanted: impl Fn(usize) -> bool, out: &mut Vec<u32>) {
-        let Some(lists) = array.as_list_opt::<i32>().filter(|l| l.null_count() < l.len()) else {
-            out.resize(out.len() + array.len(), NULL);
-            return;
-        };
-        let mut list = Vec::new();
-        for i in 0..lists.len() {
-            if lists.is_null(i) || !wanted(i) {
-                out.push(NULL);
-                continue;
-            }
-            list.clear();
-            let items = lists.value(i);
-            for item in items.as_string::<i32>() {
-                let key = item.map_or(NULL, |text| self.items.key(text.as_bytes()));
-                list.extend_from_slice(&key.to_le_bytes());
-            }
-            out.push(self.lists.key(&list));
+    /// The items of all lists.
+    pub(super) fn all(&self) -> Vec<Vec<u32>> {
+        (0..self.lists.len() as u32)
+            .map(|list| self.get(list).collect())
+            .collect()
+    }
+
+    /// The key of a field's value; [`NULL`] where it is no list.
+    pub(super) fn key_of(&mut self, value: &Value<'_>) -> u32 {
+        let Value::List(items) = value else { return NULL };
+        self.list.clear();
+        for item in items {
+            let key = self.items.key(lossless(item).as_bytes());
+            self.list.extend_from_slice(&key.to_le_bytes());
         }
+        self.lists.key(&self.list)
+    }
+
+    /// Whether values are missing because there are too many.
+    pub(super) fn is_full(&self) -> bool {
+        self.items.is_full() || self.lists.is_full()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Int64Array, ListArray, StringArray, StringViewArray};
-    use arrow::buffer::OffsetBuffer;
-    use arrow::datatypes::Field;
-    use std::sync::Arc;
 
-    fn keys(dictionary: &mut Dictionary, array: &dyn Array, wanted: impl Fn(usize) -> bool) -> Vec<u32> {
-        let mut out = Vec::new();
-        dictionary.add_keys(array, wanted, &mut out);
-        out
+    fn texts(items: &[&'static str]) -> Value<'static> {
+        Value::List(items.iter().map(|i| i.as_bytes().into()).collect())
     }
 
     #[test]
     fn equal_values_have_one_key_and_order_follows_the_type() {
-        let mut texts = Dictionary::new(ValueType::Text);
-        let array = StringViewArray::from(vec![
-            Some("b"),
-            None,
-            Some("b"),
-            Some(""),
-            Some("a much longer text"),
-            Some(""),
-        ]);
-        assert_eq!(keys(&mut texts, &array, |i| i != 4), [0, NULL, 0, 1, NULL, 1]);
-        assert_eq!(keys(&mut texts, &array, |_| true), [0, NULL, 0, 1, 2, 1]);
-        assert_eq!(texts.compare(2, 0), Ordering::Less);
-        let mut numbers = Dictionary::new(ValueType::Signed);
+        let mut dictionary = Dictionary::new(ValueType::Text);
+        let mut key = |text: &'static str| dictionary.key_of(&Value::text(text.as_bytes()));
         assert_eq!(
-            keys(&mut numbers, &Int64Array::from(vec![300, -1, 2]), |_| true),
-            [0, 1, 2]
+            [key("b"), key(""), key("b"), key("a longer text"), key("b")],
+            [0, NULL, 0, 1, 0]
         );
+        assert_eq!(dictionary.key_of(&Value::Str(b"".into())), 2, "an empty text is one");
+        assert_eq!(dictionary.key_of(&Value::Str(b"\xff".into())), dictionary.key(b"\\xff"));
+        assert_eq!(dictionary.key_of(&Value::Int(-1)), dictionary.key(b"-1"));
+        assert_eq!(dictionary.compare(1, 0), Ordering::Less);
+        let mut numbers = Dictionary::new(ValueType::Signed);
+        let key = |n: i64, numbers: &mut Dictionary| numbers.key_of(&Value::Int(n));
+        assert_eq!([300, -1, 2].map(|n| key(n, &mut numbers)), [0, 1, 2]);
         assert_eq!(
             (numbers.compare(0, 2), numbers.compare(1, 2)),
             (Ordering::Greater, Ordering::Less)
         );
-        let many: Vec<i64> = (0..5000).collect();
-        let first = keys(&mut numbers, &Int64Array::from(many.clone()), |_| true);
-        assert_eq!(keys(&mut numbers, &Int64Array::from(many), |_| true), first);
-        assert_eq!(numbers.len(), 5001);
+        let first: Vec<u32> = (0..5000).map(|n| key(n, &mut numbers)).collect();
+        let again: Vec<u32> = (0..5000).map(|n| key(n, &mut numbers)).collect();
+        assert_eq!((first, numbers.len()), (again, 5001));
+        assert_eq!(numbers.key_of(&Value::Uint(u64::MAX)), NULL, "no signed number");
+        let mut truths = Dictionary::new(ValueType::Bool);
+        let keys = [Value::Bool(true), Value::Int(1), Value::Bool(false)].map(|v| truths.key_of(&v));
+        assert_eq!(keys, [0, NULL, 1]);
     }
 
     #[test]
     fn equal_lists_have_one_key() {
-        let items = StringArray::from(vec![Some("a"), None, Some("b"), Some("a"), None]);
-        let field = Arc::new(Field::new_list_field(DataType::Utf8, true));
-        let lists = ListArray::new(field, OffsetBuffer::from_lengths([2, 0, 1, 2]), Arc::new(items), None);
-        let (mut known, mut keys) = (Lists::new(), Vec::new());
-        known.add_keys(&lists, |_| true, &mut keys);
-        assert_eq!(keys, [0, 1, 2, 0]);
+        let mut known = Lists::new();
+        let values = [
+            texts(&["a", "b"]),
+            texts(&[]),
+            texts(&["b"]),
+            texts(&["a", "b"]),
+            Value::Absent,
+        ];
+        assert_eq!(values.map(|v| known.key_of(&v)), [0, 1, 2, 0, NULL]);
         let items: Vec<Vec<u32>> = (0..3).map(|list| known.get(list).collect()).collect();
-        assert_eq!(items, [vec![0, NULL], vec![], vec![1]]);
+        assert_eq!(items, [vec![0, 1], vec![], vec![1]]);
+    }
+
+    #[test]
+    fn too_many_texts_are_noticed() {
+        let mut dictionary = Dictionary::new(ValueType::Text);
+        dictionary.bytes = vec![0; values::MAX_TEXT];
+        assert_eq!(dictionary.key(b""), 0);
+        assert!(!dictionary.is_full());
+        assert_eq!(dictionary.key(b"x"), NULL);
+        assert!(dictionary.is_full());
     }
 }

@@ -142,12 +142,15 @@ impl<'j> Writer<'j> {
         blocks: &[BlockRef],
     ) -> Result<(Vec<Vec<Written>>, Vec<Loaded>), QueryError> {
         let source = &self.job.source;
-        // What takes long comes first, so that no thread waits long for the last one.
+        // What takes long comes first, so that no thread waits long for the last one. Neighbours often share their pages,
+        // and would wait for each other.
+        const STRIDE: usize = 7;
         let mut order: Vec<usize> = (0..targets.len()).collect();
         order.sort_by_key(|at| {
-            targets
+            let of_row = targets
                 .get(*at)
-                .is_some_and(|t| t.column.per() != crate::column::Per::Row)
+                .is_some_and(|t| t.column.per() == crate::column::Per::Row);
+            (!of_row, *at % STRIDE)
         });
         let work = |worker: &mut Worker, task: usize| -> Result<(usize, Done), QueryError> {
             if self.job.cancel.is_cancelled() {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use ctrace_trace::calendar::Iso8601;
 use ctrace_trace::case::Verification;
 use ctrace_trace::segment::{Hex, Problem};
 use serde_json::{Map, Value, json};
@@ -75,7 +75,5 @@ fn table(files: &[Written]) -> Value {
 }
 
 fn time(ns: u64) -> String {
-    let (seconds, rest) = ((ns / 1_000_000_000) as i64, (ns % 1_000_000_000) as u32);
-    DateTime::<Utc>::from_timestamp(seconds, rest)
-        .map_or_else(|| ns.to_string(), |t| t.to_rfc3339_opts(SecondsFormat::Nanos, true))
+    Iso8601(ns).to_string()
 }

@@ -11,6 +11,7 @@ mod events;
 mod hybrid;
 mod journal;
 mod manifest;
+mod pages;
 mod part;
 mod row_group;
 

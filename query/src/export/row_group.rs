@@ -1,25 +1,36 @@
 //! A row group of table `events`: some whole blocks in memory, and how a column of them becomes a chunk.
 
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, UInt32Array};
 use arrow::compute::{concat, take};
 use arrow::datatypes::{DataType, FieldRef};
 use ctrace_trace::block::decoded::Decoded;
+use ctrace_trace::catalogue::Value;
 use ctrace_trace::segment::{BlockReader, BlockRef};
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
+use parquet::errors::ParquetError;
 use parquet::schema::types::ColumnDescPtr;
 
-use super::chunk::{Chunk, ChunkWriter, Keyed};
+use super::chunk::{self, Chunk, Keyed};
 use super::dictionary::{Dictionary, Lists, NULL, ValueType};
+use super::pages::{Distinct, EncodedPage, PageWriter, Pages, Shared};
 use crate::column::{Column, Per};
 use crate::error::QueryError;
 use crate::source::{CaseSource, host_name};
 use crate::values::{self, Rows, entry_count, entry_of};
 
 /// The columns of rows whose values are mostly their own: nothing is gained by looking for equal ones.
-pub(crate) const DISTINCT: [&str; 5] = ["seq", "ts", "proc_duration", "proc_ppid_duration", "evt_args"];
+pub(crate) const DISTINCT: [&str; 7] = [
+    "seq",
+    "ts",
+    "proc_duration",
+    "proc_ppid_duration",
+    "evt_args",
+    "evt_arg",
+    "evt_buffer",
+];
 
 /// What the values of a row may belong to beside the row itself.
 const DOMAINS: [Per; 4] = [Per::Kind, Per::Context, Per::Image, Per::Fd];
@@ -27,7 +38,7 @@ const DOMAINS: [Per; 4] = [Per::Kind, Per::Context, Per::Image, Per::Fd];
 /// What a thread keeps between tasks.
 pub(super) struct Worker {
     pub(super) reader: BlockReader,
-    chunks: ChunkWriter,
+    pages: PageWriter,
     /// Of the rows of a column.
     keys: Vec<u32>,
     sorted: Vec<u32>,
@@ -37,7 +48,7 @@ impl Worker {
     pub(super) fn new() -> Result<Worker, QueryError> {
         Ok(Worker {
             reader: BlockReader::new(),
-            chunks: ChunkWriter::new()?,
+            pages: PageWriter::new()?,
             keys: Vec::new(),
             sorted: Vec::new(),
         })
@@ -108,29 +119,38 @@ impl Loaded {
         Ok(column.array(&self.block, &self.host, &Rows::All(0..self.block.len))?)
     }
 
-    /// Appends the keys of the rows in a column.
-    fn keys(&self, column: &Column, values: &mut Values, keys: &mut Vec<u32>) -> Result<(), QueryError> {
-        let Some(at) = DOMAINS.iter().position(|per| *per == column.per()) else {
-            values.add_keys(&self.array(column)?, |_| true, keys);
-            return Ok(());
+    /// Appends the keys of the values of a domain's entries.
+    fn keys_of_entries(&self, domain: usize, column: &Column, values: &mut Values, keys: &mut Vec<u32>) {
+        let used = self.used.get(domain).map_or(&[][..], Vec::as_slice);
+        let key = |(entry, used): (u32, &bool)| match used {
+            true => values.key_of(&column.entry_value(&self.block, entry)),
+            false => NULL,
         };
-        let (Some(rows), Some(used)) = (self.entries.get(at), self.used.get(at)) else {
-            return Ok(());
+        keys.extend((0..).zip(used).map(key));
+    }
+
+    /// Appends the keys of the rows of a column of a domain; `of_entries` begins with those of this block. Gives the rest.
+    fn spread<'k>(&self, domain: usize, of_entries: &'k [u32], keys: &mut Vec<u32>) -> &'k [u32] {
+        let (Some(rows), Some(used)) = (self.entries.get(domain), self.used.get(domain)) else {
+            return of_entries;
         };
-        let array = column.entries(&self.block, 0..used.len() as u32)?;
-        let mut of_entries = Vec::with_capacity(used.len());
-        values.add_keys(
-            &array,
-            |entry| used.get(entry).copied().unwrap_or(false),
-            &mut of_entries,
+        let (own, rest) = of_entries.split_at_checked(used.len()).unwrap_or((of_entries, &[]));
+        keys.extend(
+            rows.iter()
+                .map(|entry| own.get(*entry as usize).copied().unwrap_or(NULL)),
         );
-        if of_entries.iter().all(|key| *key == NULL) {
-            keys.resize(keys.len() + rows.len(), NULL);
+        rest
+    }
+
+    /// Appends the keys of the rows of a column whose values belong to rows.
+    fn keys_of_rows(&self, column: &Column, values: &mut Values, keys: &mut Vec<u32>) {
+        let may_have = column.kinds(&self.block);
+        if may_have.contains(&true) {
+            let rows = 0..self.block.len;
+            keys.extend(rows.map(|row| values.key_of(&column.row_value(&self.block, row, &may_have))));
         } else {
-            let key = |entry: &u32| of_entries.get(*entry as usize).copied().unwrap_or(NULL);
-            keys.extend(rows.iter().map(key));
+            keys.resize(keys.len() + self.block.len, NULL);
         }
-        Ok(())
     }
 }
 
@@ -150,10 +170,30 @@ impl Values {
         }
     }
 
-    fn add_keys(&mut self, array: &dyn Array, wanted: impl Fn(usize) -> bool, keys: &mut Vec<u32>) {
+    fn key_of(&mut self, value: &Value<'_>) -> u32 {
         match self {
-            Values::Single(values) => values.add_keys(array, wanted, keys),
-            Values::Lists(lists) => lists.add_keys(array, wanted, keys),
+            Values::Single(values) => values.key_of(value),
+            Values::Lists(lists) => lists.key_of(value),
+        }
+    }
+
+    fn distinct(&self) -> Distinct<'_> {
+        match self {
+            Values::Single(dictionary) => Distinct {
+                dictionary,
+                lists: None,
+            },
+            Values::Lists(lists) => Distinct {
+                dictionary: &lists.items,
+                lists: Some(lists),
+            },
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        match self {
+            Values::Single(values) => values.is_full(),
+            Values::Lists(lists) => lists.is_full(),
         }
     }
 }
@@ -161,6 +201,7 @@ impl Values {
 /// Consecutive blocks whose rows are written together.
 pub(super) struct Group {
     blocks: Vec<Loaded>,
+    pages: Shared,
     /// The rows in order of time; `None` where that is the order of the blocks.
     order: Option<UInt32Array>,
     /// The rows of each day, in that order.
@@ -180,6 +221,7 @@ impl Group {
         });
         Group {
             blocks,
+            pages: Shared::default(),
             order,
             days: days(&ts),
         }
@@ -199,38 +241,68 @@ impl Group {
         target: &Target<'_>,
         worker: &mut Worker,
     ) -> Result<Vec<Written>, QueryError> {
-        let Worker {
-            chunks, keys, sorted, ..
-        } = worker;
-        keys.clear();
+        let domain = DOMAINS.iter().position(|per| *per == target.column.per());
+        let mut found = Vec::new();
         for block in &self.blocks {
-            block.keys(target.column, &mut values, keys)?;
+            match domain {
+                Some(domain) => block.keys_of_entries(domain, target.column, &mut values, &mut found),
+                None => block.keys_of_rows(target.column, &mut values, &mut found),
+            }
         }
-        if let Some(order) = &self.order {
-            sorted.clear();
-            sorted.extend(
-                order
-                    .values()
-                    .iter()
-                    .map(|row| keys.get(*row as usize).copied().unwrap_or(NULL)),
-            );
-            std::mem::swap(keys, sorted);
+        if values.is_full() {
+            let (name, most) = (target.column.name(), values::MAX_TEXT);
+            let what = format!("the texts of some rows of {name} have more than {most} bytes");
+            return Err(QueryError::Internal(what));
         }
-        let (dictionary, lists) = match &values {
-            Values::Single(dictionary) => (dictionary, None),
-            Values::Lists(lists) => (&lists.items, Some(lists)),
+        let distinct = values.distinct();
+        let pages = match domain {
+            Some(domain) => self.pages.pages(domain, found, distinct, |of_entries| {
+                let mut keys = std::mem::take(&mut worker.keys);
+                keys.clear();
+                let spread = |rest, block: &Loaded| block.spread(domain, rest, &mut keys);
+                self.blocks.iter().fold(of_entries, spread);
+                let pages = self.pages_of(&mut keys, distinct, worker);
+                worker.keys = keys;
+                pages
+            }),
+            None => self.pages_of(&mut found, distinct, worker).map(Arc::new),
         };
-        let chunk = |(_, rows): &(i32, Range<usize>)| {
-            chunks.write(&Keyed {
-                keys: keys.get(rows.clone()).unwrap_or_default(),
-                dictionary,
-                lists,
+        let pages = pages.map_err(not_written)?;
+        let chunk = |pages: &Vec<EncodedPage>| {
+            let keyed = Keyed {
+                pages,
+                dictionary: distinct.dictionary,
                 descr: target.descr.clone(),
                 bloom: target.bloom,
-            })
+            };
+            chunk::write(&keyed, &mut worker.pages).map(Written::Keyed)
         };
-        let chunks = self.days.iter().map(chunk).map(|c| c.map(Written::Keyed));
-        chunks.collect::<Result<_, _>>().map_err(not_written)
+        pages.iter().map(chunk).collect::<Result<_, _>>().map_err(not_written)
+    }
+
+    /// Encodes the pages of each day; the keys are those of the rows as the blocks have them.
+    fn pages_of(
+        &self,
+        keys: &mut Vec<u32>,
+        distinct: Distinct<'_>,
+        worker: &mut Worker,
+    ) -> Result<Pages, ParquetError> {
+        if let Some(order) = self
+            .order
+            .as_ref()
+            .filter(|_| distinct.dictionary.len() > 0 || distinct.lists.is_some())
+        {
+            let sorted = &mut worker.sorted;
+            sorted.clear();
+            let key = |row: &u32| keys.get(*row as usize).copied().unwrap_or(NULL);
+            sorted.extend(order.values().iter().map(key));
+            std::mem::swap(keys, sorted);
+        }
+        let pages = |(_, rows): &(i32, Range<usize>)| {
+            let keys = keys.get(rows.clone()).unwrap_or_default();
+            worker.pages.pages(keys, distinct)
+        };
+        self.days.iter().map(pages).collect()
     }
 
     fn by_values(&self, target: &Target<'_>) -> Result<Vec<Written>, QueryError> {
@@ -311,6 +383,6 @@ impl Target<'_> {
     }
 }
 
-fn not_written(error: parquet::errors::ParquetError) -> QueryError {
+fn not_written(error: ParquetError) -> QueryError {
     QueryError::Internal(error.to_string())
 }

@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
+use ctrace_trace::calendar::{self, Iso8601};
 use serde_json::{Map, Value as Json, json};
 
 use super::said::{KeyValue, Part};
 use super::{Alert, Extras, Shape, Values};
-use crate::calendar::{self, Iso8601};
 use crate::shown::{Escaping, Piece};
 
 impl Alert {

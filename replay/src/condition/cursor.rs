@@ -113,32 +113,65 @@ impl<'a> Cursor<'a> {
     }
 
     /// A string in single or double quotes, its escapes resolved.
+    ///
+    /// As in Falco it ends at the first such quote that has no backslash in front of it, whatever that backslash
+    /// means: `\\"` does not end a string. A backslash at the end of one is written `\x5c`.
     pub(super) fn quoted(&mut self) -> Result<Option<Vec<u8>>, BadString> {
         let bytes = self.text.as_bytes();
         let Some(quote) = bytes.get(self.at).copied().filter(|b| matches!(b, b'"' | b'\'')) else {
             return Ok(None);
         };
-        let mut out = Vec::new();
-        let mut at = self.at + 1;
-        loop {
-            match bytes.get(at) {
-                None => {
-                    return Err(BadString {
-                        at: self.at,
-                        message: "string without its closing quote".into(),
-                    });
-                }
-                Some(b) if *b == quote => break,
-                Some(b'\\') => at += unescape(bytes, at, quote, &mut out)?,
-                Some(b) => {
-                    out.push(*b);
-                    at += 1;
-                }
+        let start = self.at + 1;
+        let mut before = quote;
+        let len = bytes.iter().skip(start).position(|b| {
+            let ends = *b == quote && before != b'\\';
+            before = *b;
+            ends
+        });
+        let Some(inside) = len.and_then(|len| bytes.get(..start + len)) else {
+            return Err(BadString {
+                at: self.at,
+                message: "string without its closing quote (a quote behind `\\` does not close it)".into(),
+            });
+        };
+        let (mut out, mut at) = (Vec::new(), start);
+        while let Some(b) = inside.get(at) {
+            if *b == b'\\' {
+                at += unescape(inside, at, quote, &mut out)?;
+            } else {
+                out.push(*b);
+                at += 1;
             }
         }
-        self.at = at + 1;
+        self.at = inside.len() + 1;
         Ok(Some(out))
     }
+
+    /// The longest of these names that stands here as a word of its own. They are not only letters, so that nothing
+    /// else would take them.
+    pub(super) fn one_of(&mut self, names: &[String]) -> Option<&'a str> {
+        let rest = self.rest();
+        let ends = |after: &str| {
+            after
+                .chars()
+                .next()
+                .is_none_or(|c| is_blank_char(c) || matches!(c, '(' | ')' | ',' | '='))
+        };
+        let stands = |name: &&String| rest.strip_prefix(name.as_str()).is_some_and(ends);
+        let len = names.iter().filter(stands).map(String::len).max()?;
+        Some(self.take(len))
+    }
+}
+
+/// Whether a condition can name a list by this: all of it is one bare string.
+pub(crate) fn is_bare(name: &str) -> bool {
+    let mut cursor = Cursor::new(name);
+    cursor.bare().is_some() && cursor.is_done()
+}
+
+/// Whether a condition can name a macro by this.
+pub(crate) fn is_identifier(name: &str) -> bool {
+    !name.is_empty() && identifier_len(name) == name.len()
 }
 
 /// Resolves the escape at `at`; returns its length in the text.
@@ -157,6 +190,7 @@ fn unescape(bytes: &[u8], at: usize, quote: u8, out: &mut Vec<u8>) -> Result<usi
         Some(b'"' | b'\'') => return Err(bad("escape of the other kind of quote".into())),
         Some(b'x') => {
             let hex = bytes.get(at + 2..at + 4).and_then(|h| std::str::from_utf8(h).ok());
+            let hex = hex.filter(|h| h.bytes().all(|b| b.is_ascii_hexdigit()));
             let byte = hex.and_then(|h| u8::from_str_radix(h, 16).ok());
             out.push(byte.ok_or_else(|| bad("\\x needs two hexadecimal digits".into()))?);
             return Ok(4);

@@ -6,5 +6,7 @@ mod operator;
 mod parser;
 mod text;
 
+pub(crate) use cursor::{is_bare, is_identifier};
 pub(crate) use operator::{Modifier, Operator, operator_of};
-pub(crate) use parser::{SyntaxError, parse, parse_field, parse_values};
+pub(crate) use parser::{SyntaxError, parse, parse_field, parse_naming, parse_values};
+pub use text::quoted;

@@ -27,7 +27,14 @@ type Parsed<T> = Result<T, SyntaxError>;
 
 /// Parses a whole condition.
 pub(crate) fn parse(text: &str, text_id: u32) -> Parsed<Expr> {
+    parse_naming(text, text_id, &[])
+}
+
+/// The same, where these are names of lists although they are no bare strings: Falco puts a list's items in the place
+/// of its name before it reads a condition, so that any name will do.
+pub(crate) fn parse_naming<'a>(text: &'a str, text_id: u32, lists: &'a [String]) -> Parsed<Expr> {
     let mut p = ConditionParser::new(text, text_id);
+    p.lists = lists;
     p.cursor.blank();
     if p.cursor.is_done() {
         return Err(p.error("the condition is empty"));
@@ -71,6 +78,8 @@ struct ConditionParser<'a> {
     text_id: u32,
     base: usize,
     depth: u32,
+    /// Names of lists that are no bare strings.
+    lists: &'a [String],
     /// Where the last bare name stood, to explain what follows it.
     last_name: Option<(String, usize)>,
 }
@@ -82,6 +91,7 @@ impl<'a> ConditionParser<'a> {
             text_id,
             base: 0,
             depth: 0,
+            lists: &[],
             last_name: None,
         }
     }
@@ -418,6 +428,9 @@ impl<'a> ConditionParser<'a> {
         if let Some(bytes) = self.quoted()? {
             return Ok(self.constant(&bytes, true, start));
         }
+        if let Some(name) = self.cursor.one_of(self.lists) {
+            return Ok(self.constant(name.as_bytes(), false, start));
+        }
         match self.cursor.bare() {
             Some(s) => Ok(self.constant(s.as_bytes(), false, start)),
             None => Err(self.error(format!("expected a value, found {}", found(self.cursor.rest())))),
@@ -482,6 +495,7 @@ mod tests {
             "evt.arg[0]=*",
             "fd.name glob '/home/*/.ssh/*'",
             "proc.cmdline = \"a \\\"q\\\" \\x41\"",
+            "proc.cmdline = \"a\\\\\" b\"",
         ] {
             assert!(ok(text), "{text}: {:?}", parse(text, 0).err());
         }
@@ -500,11 +514,39 @@ mod tests {
             "proc.name in (a b)",
             "proc.name = \"a",
             "proc.name='a\\q'",
+            "proc.name='a\\\\'",
+            "proc.name='\\x+1'",
             "proc.name=a or",
             "proc.aname[=a",
         ] {
             assert!(!ok(text), "{text}");
         }
+    }
+
+    #[test]
+    fn a_quote_behind_a_backslash_closes_nothing() {
+        let value = |text: &str| match parse(text, 0) {
+            Ok(Expr::Check(check)) => match check.right {
+                Right::Value(value) => value.bytes,
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        };
+        // By Falco's reader.
+        assert_eq!(value(r#"proc.name = "a\\" and x""#), br#"a\" and x"#);
+        assert_eq!(value(r#"proc.name = "a\" x""#), br#"a" x"#);
+        assert_eq!(value(r#"proc.name = "a\x5c""#), br"a\");
+        assert_eq!(value(r#"proc.name = """#), b"");
+    }
+
+    #[test]
+    fn lists_may_have_any_name() {
+        let names = ["two words".to_owned(), "two words more".to_owned()];
+        let ok = |text: &str| parse_naming(text, 0, &names).is_ok();
+        assert!(ok("proc.name in (a, two words, b)"));
+        assert!(ok("proc.name in (two words more)"));
+        assert!(!ok("proc.name in (two wordsx)"));
+        assert!(!ok("proc.name in (three words)"));
     }
 
     #[test]

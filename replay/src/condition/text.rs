@@ -63,8 +63,26 @@ impl Display for Value {
         if !self.quoted && !text.is_empty() && text.chars().all(plain) {
             return f.write_str(&text);
         }
-        write!(f, "\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+        f.write_str(&quoted(&text))
     }
+}
+
+/// A text as a quoted string of the condition language. A quote behind a backslash would not close it, so that a
+/// backslash there is written by its number.
+pub fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' if matches!(chars.peek(), None | Some('"')) => out.push_str("\\x5c"),
+            '\\' => out.push_str("\\\\"),
+            '"' => out.push_str("\\\""),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
 }
 
 fn listed<T: Display>(f: &mut Formatter<'_>, items: &[T]) -> fmt::Result {
@@ -77,8 +95,33 @@ fn listed<T: Display>(f: &mut Formatter<'_>, items: &[T]) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ast::Expr;
+    use super::super::ast::{Expr, Right};
     use super::super::parse;
+
+    #[test]
+    fn quoted_texts_are_read_back() {
+        for text in [
+            "",
+            "a b",
+            "\\",
+            "a\\",
+            "a\\\\",
+            "\"",
+            "\\\"",
+            "a\\\\\" or evt.num >= 0",
+            "C:\\dir",
+            "'",
+        ] {
+            let condition = format!("proc.name = {}", super::quoted(text));
+            match parse(&condition, 0) {
+                Ok(Expr::Check(check)) => match check.right {
+                    Right::Value(value) => assert_eq!(value.bytes, text.as_bytes(), "{condition}"),
+                    other => panic!("{condition}: {other:?}"),
+                },
+                other => panic!("{condition}: {other:?}"),
+            }
+        }
+    }
 
     #[test]
     fn a_check_is_shown_as_it_was_written() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ctrace_trace::block::Need;
 use ctrace_trace::block::decoded::Decoded;
-use ctrace_trace::case::LateFacts;
+use ctrace_trace::case::{Case, CaseReader, LateFacts};
 use ctrace_trace::schema::Schema;
 use ctrace_trace::segment::{BlockReader, BlockRef, Problem};
 
@@ -30,7 +30,7 @@ pub(super) struct Run<'a> {
 
 /// What one thread works with: it keeps what it learned about values from block to block.
 pub(super) struct Worker<'p> {
-    reader: BlockReader,
+    reader: CaseReader<'p>,
     scans: Vec<Scan<'p>>,
     maker: Maker,
     /// The recording of the last block with alerts.
@@ -38,10 +38,10 @@ pub(super) struct Worker<'p> {
 }
 
 impl Run<'_> {
-    pub(super) fn worker(&self) -> Worker<'_> {
+    pub(super) fn worker<'w>(&'w self, case: &'w Case) -> Worker<'w> {
         let scans = self.plans.iter().map(|(_, plan)| Scan::new(plan)).collect();
         Worker {
-            reader: BlockReader::new(),
+            reader: case.reader(),
             scans,
             maker: Maker::printing(self.shape),
             origin: None,
@@ -84,6 +84,13 @@ impl Run<'_> {
         }
         let decoded = self.add(reader, block, Need::THREADS | Need::THREAD_KINDS)?;
         if !scan.threads(decoded) {
+            return Ok(Some(Vec::new()));
+        }
+        if !scan.pairs(decoded) {
+            return Ok(Some(Vec::new()));
+        }
+        let columns = scan.argument_needs(decoded);
+        if columns != Need::NOTHING && !scan.arguments(self.add(reader, block, columns)?) {
             return Ok(Some(Vec::new()));
         }
         let decoded = self.add(reader, block, Need::KIND | Need::CONTEXT)?;

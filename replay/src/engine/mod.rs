@@ -3,6 +3,7 @@
 //! Blocks are independent of each other, so they are matched in parallel; alerts come out in event order whatever the
 //! number of threads.
 
+mod arguments;
 mod blocks;
 mod candidates;
 mod classes;
@@ -219,7 +220,7 @@ impl<'a> Engine<'a> {
         ordered::run(
             blocks.len(),
             options.threads.max(1),
-            || run.worker(),
+            || run.worker(case),
             work,
             |done| {
                 let block = blocks.get(at);

@@ -8,6 +8,7 @@ use ctrace_trace::catalogue::FieldArg;
 use ctrace_trace::event::EventType;
 use ctrace_trace::render;
 use ctrace_trace::schema::{EventSpec, Schema};
+use hashbrown::HashMap;
 
 use super::evaluate::{Place, holds};
 use super::mask;
@@ -86,12 +87,12 @@ impl Plan {
         let mut builder = Builder {
             formulas: formulas.clone(),
             slots: BTreeMap::new(),
-            bounds: BTreeMap::new(),
+            bounds: HashMap::new(),
         };
         let mut found: BTreeMap<EventType, Vec<(usize, NodeId)>> = BTreeMap::new();
         let specs: Vec<&EventSpec> = present.iter().filter_map(|id| schema.get(*id)).collect();
         for spec in &specs {
-            let mut memo = BTreeMap::new();
+            let mut memo = HashMap::new();
             for (rule, w) in wanted.iter().enumerate() {
                 if w.source.is_some_and(|s| !concerns(s, spec.source.name())) {
                     continue;
@@ -239,12 +240,12 @@ pub(crate) fn without_hot(need: Need) -> Need {
 struct Builder {
     formulas: Formulas,
     slots: BTreeMap<(usize, NodeId), usize>,
-    bounds: BTreeMap<(NodeId, Scope, bool), NodeId>,
+    bounds: HashMap<(NodeId, Scope, bool), NodeId>,
 }
 
 impl Builder {
     /// Replaces the atoms that the event type decides.
-    fn fold(&mut self, id: NodeId, spec: &EventSpec, memo: &mut BTreeMap<NodeId, NodeId>) -> NodeId {
+    fn fold(&mut self, id: NodeId, spec: &EventSpec, memo: &mut HashMap<NodeId, NodeId>) -> NodeId {
         if let Some(done) = memo.get(&id) {
             return *done;
         }
@@ -276,7 +277,7 @@ impl Builder {
         &mut self,
         children: &[NodeId],
         spec: &EventSpec,
-        memo: &mut BTreeMap<NodeId, NodeId>,
+        memo: &mut HashMap<NodeId, NodeId>,
         decisive: bool,
     ) -> Vec<NodeId> {
         let mut out = Vec::with_capacity(children.len());

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Loader;
 use super::exception;
 use super::item::{Broken, Item, RuleItem, RulePatch, RuleUpdate};
+use crate::condition;
 use crate::diagnostics::nearest;
 use crate::source::{Origin, Text};
 
@@ -37,6 +38,8 @@ pub(super) struct Collection {
     /// In the order of their first definition, which is the order in which they are tried.
     pub(super) rules: Vec<RuleItem>,
     pub(super) broken: BTreeSet<(Broken, String)>,
+    /// Names of lists that a condition's grammar does not take for one value.
+    pub(super) unusual: Vec<String>,
     by_name: BTreeMap<String, usize>,
     count: usize,
 }
@@ -83,6 +86,10 @@ impl Collection {
         at: usize,
         loader: &mut Loader,
     ) {
+        if !condition::is_bare(&name) && !self.unusual.contains(&name) {
+            loader.warn(origin, format!("'{name}' is an unusual name for a list"));
+            self.unusual.push(name.clone());
+        }
         match (self.lists.get_mut(&name), append) {
             (Some(list), true) => {
                 list.items.extend(items);
@@ -120,6 +127,12 @@ impl Collection {
         at: usize,
         loader: &mut Loader,
     ) {
+        if !condition::is_identifier(&name) {
+            loader.warn(
+                origin,
+                format!("no condition can name macro '{name}': names are letters, digits and '_'"),
+            );
+        }
         match (self.macros.get_mut(&name), append) {
             (Some(old), true) => {
                 append_text(&mut old.condition, &condition);

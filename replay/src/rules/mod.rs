@@ -222,7 +222,10 @@ fn gather(files: &[RuleFile<'_>], options: &LoadOptions) -> Loaded {
     for file in files {
         let id = loader.sources.add_file(file.name, file.text);
         match Yaml::parse(&loader.sources, id) {
-            Ok(yaml) => read::read(&yaml, &mut loader, &mut |loader, item| collected.add(item, loader)),
+            Ok(yaml) => {
+                loader.repeated(&yaml);
+                read::read(&yaml, &mut loader, &mut |loader, item| collected.add(item, loader));
+            }
             Err(error) => loader.diagnostics.push(error),
         }
     }
@@ -261,6 +264,20 @@ impl Loader {
     pub(crate) fn note(&mut self, origin: crate::source::Origin, message: impl Into<String>) {
         self.diagnostics
             .push(self.sources.at_origin(Severity::Note, origin, message.into()));
+    }
+
+    /// Keys given twice. Falco takes the first one and says nothing; Sigma forbids it.
+    fn repeated(&mut self, yaml: &Yaml) {
+        for key in &yaml.repeated {
+            if sigma::is_document(yaml, key.root) {
+                self.error(key.origin, format!("the key '{}' is given twice", key.name));
+            } else {
+                self.warn(
+                    key.origin,
+                    format!("the key '{}' is given twice; this one is ignored", key.name),
+                );
+            }
+        }
     }
 
     fn report(&mut self, severity: Severity, error: CompileError) {
@@ -367,7 +384,7 @@ impl Loader {
             }
         };
         let id = self.sources.add_text(text);
-        let expr = match crate::condition::parse(self.sources.text(id), id) {
+        let expr = match scope.parse(&self.sources, id) {
             Ok(expr) => expr,
             Err(e) => {
                 errors.push(CompileError {

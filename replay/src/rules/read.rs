@@ -328,7 +328,13 @@ fn check_capture(node: &Node<'_>) -> Read<()> {
 }
 
 fn update(node: &Node<'_>, name: &str, origin: Origin, append: RulePatch, replace: RulePatch) -> Read<Item> {
-    let source = node.optional("source")?.map(|s| s.0.to_owned());
+    // An empty source is none, as in Falco; only a definition may not have one.
+    let given = node.get("source").filter(|s| !matches!(s.kind(), Some(Kind::Null)));
+    let given = given.filter(|s| s.scalar().is_none_or(|(text, _)| !text.is_empty()));
+    let source = match given {
+        Some(_) => node.optional("source")?.map(|s| s.0.to_owned()),
+        None => None,
+    };
     Ok(Item::Update(Box::new(RuleUpdate {
         name: name.to_owned(),
         origin,

@@ -48,7 +48,7 @@ impl<'a> Scope<'a> {
         let mut conditions = BTreeMap::new();
         for (name, def) in &collected.macros {
             let id = loader.sources.add_text(def.condition.clone());
-            let parsed = condition::parse(loader.sources.text(id), id);
+            let parsed = condition::parse_naming(loader.sources.text(id), id, &collected.unusual);
             conditions.insert(
                 name.as_str(),
                 match parsed {
@@ -67,6 +67,11 @@ impl<'a> Scope<'a> {
             lists: BTreeMap::new(),
             used: BTreeSet::new(),
         }
+    }
+
+    /// Parses the condition of a rule.
+    pub(super) fn parse(&self, sources: &Sources, id: u32) -> Result<Expr, SyntaxError> {
+        condition::parse_naming(sources.text(id), id, &self.collected.unusual)
     }
 
     /// The names as a rule sees them.

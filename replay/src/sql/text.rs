@@ -16,6 +16,14 @@ pub(super) fn sql(text: &Text, test: &StrTest, what: &str) -> Result<Sql, NotExp
 
 fn plain(sql: &str, test: &StrTest, what: &str) -> Result<Sql, NotExpressible> {
     let call = |function: &str, constant: &[u8]| Sql::text(format!("{function}({sql}, {})", literal::text(constant)));
+    let part = match test {
+        StrTest::Contains(finder) => finder.needle(),
+        StrTest::StartsWith(part) | StrTest::EndsWith(part) => part,
+        _ => &[],
+    };
+    if has_part_of_a_character(part) {
+        return beyond(what, "SQL finds characters, not parts of them");
+    }
     Ok(match test {
         StrTest::Compare(op, constant) => Sql::text(format!("{sql} {} {}", sign(*op), literal::text(constant))),
         StrTest::Contains(finder) => call("contains", finder.needle()),
@@ -36,6 +44,12 @@ fn plain(sql: &str, test: &StrTest, what: &str) -> Result<Sql, NotExpressible> {
         StrTest::Regex(regex) => matching(sql, regex.as_str()),
         StrTest::Pmatch(paths) => prefixes(sql, paths, Fold::None, what)?,
     })
+}
+
+/// Whether there are bytes that are no UTF-8 here and may belong to a character where they are found.
+fn has_part_of_a_character(constant: &[u8]) -> bool {
+    let mut invalid = constant.utf8_chunks().flat_map(|chunk| chunk.invalid());
+    invalid.any(|b| !matches!(b, 0xc0 | 0xc1 | 0xf5..))
 }
 
 /// Tests of a text whose letters have changed: of the text as it is, with both cases of each letter.

@@ -3,7 +3,7 @@
 use ctrace_trace::catalogue::{Field, FieldArg, FieldType};
 
 use super::{NotExpressible, literal};
-use crate::fields::{Arity, FieldRef};
+use crate::fields::{Arity, FieldRef, Type};
 use crate::table::place::{self, InTable};
 use crate::typed::atom::Extract;
 use crate::typed::transform::Transform;
@@ -185,6 +185,9 @@ fn apply(transform: Transform, inner: &Extract, whole: &Extract) -> Result<Shape
     let text = match (transform, value) {
         (Transform::Len, Shape::Texts(sql)) => {
             return Ok(Shape::Number(format!("coalesce(cardinality({sql}), 0)"), true));
+        }
+        (Transform::Len, Shape::Text(_)) if matches!(inner, Extract::Field(f) if f.ty == Type::Bytes) => {
+            return beyond(&what, "a column's text is longer than the bytes that are no UTF-8");
         }
         (Transform::Part(part), Shape::Number(sql, _)) => {
             let time = format!("to_timestamp_nanos({sql})");

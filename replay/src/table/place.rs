@@ -2,6 +2,7 @@
 
 use ctrace_trace::catalogue::{self, Domain, Field, FieldArg};
 use ctrace_trace::event::Source;
+use ctrace_trace::render;
 use ctrace_trace::schema::{EventSpec, Schema};
 
 /// What of the table a field's value comes from.
@@ -73,7 +74,7 @@ pub(crate) fn find(field: &Field, arg: &FieldArg) -> InTable {
     match (field.name, arg) {
         ("evt.num", _) => InTable::Column("seq"),
         ("evt.hostname", _) => InTable::Column("host"),
-        ("evt.arg", FieldArg::Key(name)) if name == "raw" => InTable::Nowhere,
+        ("evt.arg", FieldArg::Key(name)) if name == "raw" || name == render::DATA => InTable::Nowhere,
         ("evt.arg", FieldArg::Key(name)) => InTable::Packed("evt_arg", name.clone()),
         ("proc.env", FieldArg::Key(name)) => InTable::Packed("proc_env_variables", name.clone()),
         ("evt.rawtime", _) => InTable::Made("CAST(ts AS BIGINT)".to_owned(), &[]),

@@ -105,7 +105,7 @@ impl TestFile {
     pub fn parse(name: &str, text: &str) -> Result<TestFile, Diagnostics> {
         let mut sources = Sources::default();
         let file = sources.add_file(name, text);
-        let yaml = Yaml::parse(&sources, file).map_err(|e| Diagnostics(vec![e]))?;
+        let yaml = Yaml::parse_strictly(&sources, file).map_err(|e| Diagnostics(vec![e]))?;
         let reader = Reader {
             yaml: &yaml,
             sources: &sources,

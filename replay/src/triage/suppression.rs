@@ -61,7 +61,7 @@ impl Suppressions {
         };
         for file in files {
             let id = reader.sources.add_file(file.name, file.text);
-            match Yaml::parse(&reader.sources, id) {
+            match Yaml::parse_strictly(&reader.sources, id) {
                 Ok(yaml) => yaml.roots.iter().for_each(|root| reader.document(&yaml, *root)),
                 Err(error) => reader.wrong.push(error),
             }

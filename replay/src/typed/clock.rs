@@ -1,5 +1,7 @@
 //! Parts of a time, as Sigma's modifiers name them. All in UTC.
 
+use ctrace_trace::calendar::civil;
+
 /// A part of a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TimePart {
@@ -51,19 +53,6 @@ fn week(days: u64) -> u64 {
         first -= 1;
     }
     (thursday - first) / 7 + 1
-}
-
-/// Year, month and day of a day since 1970-01-01, in the Gregorian calendar: years are counted from March, so that the
-/// leap day is the last of a year, in eras of 400 years.
-pub(crate) fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

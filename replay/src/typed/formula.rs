@@ -4,18 +4,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use hashbrown::HashMap;
+
 use super::atom::Atom;
 
 /// Number of a node in [`Formulas`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct NodeId(pub(crate) u32);
 
 /// Number of an atom in [`Formulas`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct AtomId(pub(crate) u32);
 
 /// One node. Children always have smaller numbers.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Node {
     Const(bool),
     Atom(AtomId),
@@ -32,9 +34,10 @@ pub(crate) struct Formulas {
     depths: Vec<u32>,
     /// Per node: how many nodes it has where each use of a shared one counts.
     sizes: Vec<u64>,
-    interned: BTreeMap<Node, NodeId>,
+    interned: HashMap<Node, NodeId>,
     atoms: Vec<Arc<Atom>>,
-    atom_keys: BTreeMap<String, AtomId>,
+    /// Shared by copies that make no new atoms: each key is an atom in full.
+    atom_keys: Arc<BTreeMap<String, AtomId>>,
 }
 
 impl Formulas {
@@ -148,7 +151,7 @@ impl Formulas {
     pub(crate) fn atom(&mut self, atom: Atom) -> NodeId {
         let key = atom.key();
         let next = AtomId(self.atoms.len() as u32);
-        let id = *self.atom_keys.entry(key).or_insert(next);
+        let id = *Arc::make_mut(&mut self.atom_keys).entry(key).or_insert(next);
         if id == next {
             self.atoms.push(Arc::new(atom));
         }
@@ -183,8 +186,10 @@ impl Formulas {
                 _ => kept.push(child),
             }
         }
-        let mut seen = BTreeSet::new();
-        kept.retain(|id| seen.insert(*id));
+        if !kept.is_sorted_by(|a, b| a < b) {
+            let mut seen = BTreeSet::new();
+            kept.retain(|id| seen.insert(*id));
+        }
         match kept.as_slice() {
             [] => self.constant(!dominant),
             [only] => *only,

@@ -61,9 +61,28 @@ fn both_ends_of_a_socket_differ() {
 }
 
 #[test]
+fn bytes_that_were_written() {
+    assert_eq!(
+        sql("evt.buffer contains x").as_deref(),
+        Ok("source = 'syscall' AND (contains(evt_buffer, 'x'))")
+    );
+    assert_eq!(
+        sql("evt.buffer bcontains ff41").as_deref(),
+        Ok("source = 'syscall' AND (contains(evt_buffer, '\\xffA'))")
+    );
+}
+
+#[test]
 fn what_has_no_words_is_named() {
     for (condition, wanted) in [
-        ("evt.buffer contains x", "evt.buffer: the table has no column with it"),
+        (
+            "evt.buffer bcontains a9",
+            "evt.buffer: SQL finds characters, not parts of them",
+        ),
+        (
+            "len(evt.buffer) > 3",
+            "len(evt.buffer): a column's text is longer than the bytes that are no UTF-8",
+        ),
         (
             "evt.type = write and b64(proc.args) = x",
             "b64(proc.args): SQL fails where a text is no base64",

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2, memchr3};
+use memchr::memchr;
 
 use super::record::{decimal, split_at_byte};
 
@@ -44,13 +44,13 @@ pub struct Fields<'a> {
 impl<'a> Iterator for Fields<'a> {
     type Item = Field<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Field<'a>> {
         loop {
-            self.rest = self.rest.trim_ascii_start();
-            if self.rest.is_empty() {
-                return None;
-            }
-            let (name, after) = self.rest.split_at_checked(memchr3(b'=', b' ', b'\t', self.rest)?)?;
+            let word = self.rest.iter().position(|b| !b.is_ascii_whitespace())?;
+            self.rest = self.rest.get(word..)?;
+            let stop = first_of(*b"= \t", self.rest)?;
+            let (name, after) = self.rest.split_at_checked(stop)?;
             let Some(value) = after.strip_prefix(b"=") else {
                 self.rest = after;
                 continue;
@@ -76,7 +76,9 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// The value at the beginning of a text, and what follows.
+/// The value at the beginning of a text, and what follows. What it gives would be stored and read again at once, which
+/// the processor waits for, if this were a call.
+#[inline(always)]
 fn take_value(text: &[u8]) -> (Value<'_>, &[u8]) {
     if let Some((value, rest)) = text.strip_prefix(b"\"").and_then(|t| split_at_byte(t, b'"')) {
         return (Value::Quoted(value), rest);
@@ -87,13 +89,36 @@ fn take_value(text: &[u8]) -> (Value<'_>, &[u8]) {
     {
         return (Value::Bare(value), rest);
     }
-    let end = memchr2(b' ', b'\t', text).unwrap_or(text.len());
+    let end = first_of(*b" \t", text).unwrap_or(text.len());
     let value = text.get(..end).unwrap_or(text);
     // The end of a list of fields is no part of its last value.
     let value = value.strip_suffix(b"'").unwrap_or(value);
     // Old programs separate fields with commas.
     let value = value.strip_suffix(b",").unwrap_or(value);
     (Value::Bare(value), text.get(value.len()..).unwrap_or_default())
+}
+
+const ONES: u64 = u64::MAX / 255;
+
+/// Where the first of some characters is. Names and most values are a few characters, eight of which are looked at at
+/// once: a search with larger registers does not pay for that.
+#[inline(always)]
+fn first_of<const N: usize>(wanted: [u8; N], text: &[u8]) -> Option<usize> {
+    let (words, rest) = text.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // The high bit of each byte that is wanted. Those above it may be wrong, which the first does not mind.
+        let found = wanted.iter().fold(0, |found, byte| {
+            let other = word ^ (ONES * u64::from(*byte));
+            found | other.wrapping_sub(ONES) & !other
+        });
+        match found & (ONES << 7) {
+            0 => {}
+            found => return Some(at * 8 + found.trailing_zeros() as usize / 8),
+        }
+    }
+    let start = words.len() * 8;
+    Some(start + rest.iter().position(|b| wanted.contains(b))?)
 }
 
 impl<'a> Value<'a> {
@@ -136,15 +161,21 @@ impl<'a> Value<'a> {
 
 /// Pairs of hexadecimal digits to bytes; `None` when there is anything else, or nothing.
 pub fn unhex(text: &[u8]) -> Option<Vec<u8>> {
-    let digit = |b: &u8| char::from(*b).to_digit(16).and_then(|d| u8::try_from(d).ok());
-    if text.is_empty() || !text.len().is_multiple_of(2) {
+    let (pairs, odd) = text.as_chunks::<2>();
+    if text.is_empty() || !odd.is_empty() || !text.iter().all(u8::is_ascii_hexdigit) {
         return None;
     }
-    let pair = |pair: &[u8]| match pair {
-        [high, low] => Some(digit(high)? << 4 | digit(low)?),
-        _ => None,
-    };
-    text.chunks(2).map(pair).collect()
+    Some(
+        pairs
+            .iter()
+            .map(|[high, low]| nibble(*high) << 4 | nibble(*low))
+            .collect(),
+    )
+}
+
+/// The value of a hexadecimal digit.
+fn nibble(digit: u8) -> u8 {
+    (digit & 0xF) + 9 * (digit >> 6)
 }
 
 #[cfg(test)]
@@ -189,6 +220,21 @@ mod tests {
             ("y", "1"),
         ];
         assert_eq!(parse(text), pairs(&expected));
+    }
+
+    #[test]
+    fn the_first_of_some_characters() {
+        for len in 0..40 {
+            let mut text = vec![0x80; len];
+            assert_eq!(first_of(*b"= \t", &text), None);
+            for at in (0..len).rev() {
+                // Bytes that differ from what is wanted by the lowest bit, or by the highest.
+                text[at] = [b'=', b' ', b'\t'][at % 3];
+                assert_eq!(first_of(*b"= \t", &text), Some(at), "{at} of {len}");
+                text[at] = [b'=' ^ 1, b' ' ^ 1, b'\t' ^ 0x80][at % 3];
+                assert_eq!(first_of(*b"= \t", &text), None, "{at} of {len}");
+            }
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::field::{Field, Value, fields};
 use super::kind::Kind;
 use super::record::Record;
 use super::value::{self, Read};
-use crate::catalogue::clock::iso8601;
+use crate::calendar::Iso8601;
 use crate::escape;
 use crate::snapshot::HostSnapshot;
 
@@ -101,7 +101,7 @@ impl<'n> Interpreter<'n> {
         out.push_str(&format!(
             "type={} msg=audit({}:{}) : ",
             record.kind,
-            iso8601(record.stamp.ts_ns),
+            Iso8601(record.stamp.ts_ns),
             record.stamp.serial
         ));
         let mut at = 0;

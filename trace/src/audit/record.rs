@@ -70,6 +70,17 @@ impl<'a> Record<'a> {
         Record::with_stamp(kind, node, rest.strip_prefix(b"msg=").unwrap_or(rest))
     }
 
+    /// Reads a line again that is known to be a record of this stamp and type.
+    pub fn parse_again(line: &'a [u8], stamp: Stamp<'a>, kind: RecordType) -> Option<Record<'a>> {
+        let Some(rest) = line.strip_prefix(b"type=") else {
+            // With something before the type.
+            return Record::parse_line(line).ok();
+        };
+        let (_, rest) = split_at_byte(rest, b' ')?;
+        let (_, text) = split_at_byte(rest, b')')?;
+        Some(Record::with_text(kind, stamp, text.strip_prefix(b":")?))
+    }
+
     /// Reads the payload of a netlink message.
     pub fn parse_netlink(kind: RecordType, payload: &'a [u8]) -> Result<Record<'a>, RecordError> {
         let end = payload.iter().rposition(|b| *b != 0).map_or(0, |at| at + 1);
@@ -78,13 +89,17 @@ impl<'a> Record<'a> {
 
     fn with_stamp(kind: RecordType, node: &'a [u8], text: &'a [u8]) -> Result<Record<'a>, RecordError> {
         let (stamp, body) = parse_stamp(node, text).ok_or(RecordError::NoStamp)?;
-        let (body, enriched) = split_at_byte(body, ENRICHED).unwrap_or((body, &[]));
-        Ok(Record {
+        Ok(Record::with_text(kind, stamp, body))
+    }
+
+    fn with_text(kind: RecordType, stamp: Stamp<'a>, text: &'a [u8]) -> Record<'a> {
+        let (body, enriched) = split_at_byte(text, ENRICHED).unwrap_or((text, &[]));
+        Record {
             stamp,
             kind,
             body: body.trim_ascii(),
             enriched,
-        })
+        }
     }
 
     /// The line that auditd's raw format has for this record, with its enrichment if there is one; control characters
@@ -111,19 +126,37 @@ impl<'a> Record<'a> {
 
 /// `audit(1795216873.082:2990): text` to the stamp and the text.
 fn parse_stamp<'a>(node: &'a [u8], text: &'a [u8]) -> Option<(Stamp<'a>, &'a [u8])> {
-    let (stamp, body) = split_at_byte(text.strip_prefix(b"audit(")?, b')')?;
-    let (time, serial) = split_at_byte(stamp, b':')?;
-    let (seconds, millis) = split_at_byte(time, b'.')?;
-    if millis.len() != 3 {
-        return None;
-    }
-    let ts_ns = decimal(seconds)?.checked_mul(1_000_000_000)?;
+    let (seconds, rest) = leading_decimal(text.strip_prefix(b"audit(")?)?;
+    let (millis, rest) = rest.strip_prefix(b".")?.split_at_checked(3)?;
+    let (serial, rest) = leading_decimal(rest.strip_prefix(b":")?)?;
+    let ts_ns = seconds.checked_mul(1_000_000_000)?;
     let stamp = Stamp {
         ts_ns: ts_ns.checked_add(decimal(millis)? * 1_000_000)?,
-        serial: decimal(serial)?,
+        serial,
         node,
     };
-    Some((stamp, body.strip_prefix(b":")?))
+    Some((stamp, rest.strip_prefix(b"):")?))
+}
+
+/// The unsigned decimal number at the beginning, and what follows.
+fn leading_decimal(text: &[u8]) -> Option<(u64, &[u8])> {
+    let (mut number, mut len) = (0_u64, 0);
+    for byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        number = number.wrapping_mul(10).wrapping_add(digit.into());
+        len += 1;
+    }
+    let (digits, rest) = text.split_at_checked(len)?;
+    // More digits may be too large a number.
+    let number = if (1..20).contains(&len) {
+        number
+    } else {
+        decimal(digits)?
+    };
+    Some((number, rest))
 }
 
 fn number_or_name(kind: &[u8]) -> Option<RecordType> {
@@ -139,10 +172,17 @@ pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
         let digit = digit.checked_sub(b'0').filter(|d| *d < 10)?;
         number.checked_mul(10)?.checked_add(digit.into())
     };
-    if digits.is_empty() {
-        return None;
+    match digits.len() {
+        0 => None,
+        // Too few to overflow: nearly every number.
+        1..20 => {
+            let number = digits.iter().fold(0, |n: u64, digit| {
+                n.wrapping_mul(10).wrapping_add(digit.wrapping_sub(b'0').into())
+            });
+            digits.iter().all(u8::is_ascii_digit).then_some(number)
+        }
+        _ => digits.iter().try_fold(0, push),
     }
-    digits.iter().try_fold(0, push)
 }
 
 /// What stands before and after the first such byte.

@@ -38,8 +38,13 @@ impl ContainerTable {
         texts.iter().map(|s| s.len() + 10).sum::<usize>() + labels + mounts + caps + 100
     }
 
+    /// A container that is started again and again has one id.
+    fn hash(hasher: &DefaultHashBuilder, container: &Container) -> u64 {
+        hasher.hash_one((&container.id, container.created_ts, container.started_ts))
+    }
+
     fn find(&self, container: &Arc<Container>) -> Option<u32> {
-        let hash = self.hasher.hash_one(&container.id);
+        let hash = Self::hash(&self.hasher, container);
         let same = |at: &u32| {
             let known = &self.list[*at as usize];
             Arc::ptr_eq(known, container) || known == container
@@ -52,7 +57,7 @@ impl ContainerTable {
             return at;
         }
         let at = self.list.len() as u32;
-        let hash = self.hasher.hash_one(&container.id);
+        let hash = Self::hash(&self.hasher, container);
         let ContainerTable {
             hasher,
             table,
@@ -60,7 +65,7 @@ impl ContainerTable {
             bytes,
         } = self;
         list.push(container.clone());
-        table.insert_unique(hash, at, |at| hasher.hash_one(&list[*at as usize].id));
+        table.insert_unique(hash, at, |at| Self::hash(hasher, &list[*at as usize]));
         // A container holds nothing that bincode cannot encode: strings, numbers, lists of both.
         let encoded = bincode::encode_to_vec(&**container, bincode::config::standard()).unwrap_or_default();
         put(bytes, encoded.len() as u64);

@@ -10,6 +10,7 @@ use zstd::zstd_safe::{CCtx, CParameter, DCtx, compress_bound};
 
 use super::error::BlockError;
 use super::head::{Codec, FrameEntry, Hash, frames_digest};
+use super::pool::emptied_for;
 use super::varint::{Cursor, Malformed, put};
 
 /// A column with a frame of its own has at least so many bytes.
@@ -424,11 +425,10 @@ impl Frames {
 
     fn unpack(&mut self, slot: usize, entry: &FrameEntry, frame: &[u8]) -> Result<(), BlockError> {
         let buffer = &mut self.buffers[slot];
-        buffer.clear();
+        emptied_for(buffer, entry.raw_len as usize);
         match entry.codec {
             Codec::Raw => buffer.extend_from_slice(frame),
             Codec::Zstd => {
-                buffer.reserve_exact(entry.raw_len as usize);
                 // zstd writes no more than the buffer's capacity, which may be larger than asked for.
                 let len = self.zstd.decompress(buffer, frame).unwrap_or(usize::MAX);
                 if len != entry.raw_len as usize {

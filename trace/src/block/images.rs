@@ -284,7 +284,7 @@ fn entry(image: &ProcessImage, parent: Option<u32>, container: Option<u32>, stri
 
 /// Per image: the image that its fields are coded against, as index + 1; 0 for none.
 fn models(entries: &[ImageEntry]) -> Vec<u32> {
-    let mut of_pid: HashMap<u32, u32> = HashMap::default();
+    let mut of_pid: HashMap<u32, u32> = HashMap::with_capacity(entries.len());
     let mut models = Vec::with_capacity(entries.len());
     for (i, image) in entries.iter().enumerate() {
         let before = of_pid.insert(image.pid, i as u32);

@@ -40,11 +40,14 @@ impl Pool {
     }
 
     /// Empties `out`, keeping its memory.
+    ///
+    /// What is taken first was put back last: the columns of a type get the memory that they had in the block before,
+    /// which is large enough, and not that of another type, which would have to grow.
     pub(super) fn reset(&mut self, out: &mut Decoded) {
-        for kind in out.kinds.drain(..) {
-            self.rows.push(emptied(kind.rows));
+        for kind in out.kinds.drain(..).rev() {
             self.rows.push(emptied(kind.fds));
-            for column in kind.args {
+            self.rows.push(emptied(kind.rows));
+            for column in kind.args.into_iter().rev() {
                 match column {
                     ArgColumn::Num(v) => self.nums.push(emptied(v)),
                     ArgColumn::Str(v) => self.strs.push(emptied(v)),
@@ -73,6 +76,16 @@ impl Pool {
         out.data_ends.clear();
         out.data_bytes.clear();
         out.origins.clear();
+    }
+}
+
+/// Empties memory and makes it hold so many elements. What does not fit any more is given back first: nothing in it is
+/// copied, and what is new has room for somewhat larger blocks.
+pub(crate) fn emptied_for<T>(v: &mut Vec<T>, len: usize) {
+    v.clear();
+    if v.capacity() < len {
+        *v = Vec::new();
+        v.reserve_exact(len.next_power_of_two());
     }
 }
 

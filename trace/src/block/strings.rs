@@ -177,13 +177,19 @@ fn nearest<'a>(candidates: impl Iterator<Item = &'a [u8]>, s: &[u8]) -> (u8, usi
     (back, best)
 }
 
+/// So many bytes are compared at once.
+const WIDE: usize = 16;
+
 fn common_prefix(a: &[u8], b: &[u8]) -> usize {
-    let words = a
-        .chunks_exact(8)
-        .zip(b.chunks_exact(8))
-        .take_while(|(a, b)| a == b)
-        .count();
-    let at = words * 8;
+    let (a_words, _) = a.as_chunks::<WIDE>();
+    let (b_words, _) = b.as_chunks::<WIDE>();
+    for (at, (a, b)) in a_words.iter().zip(b_words).enumerate() {
+        let differs = u128::from_le_bytes(*a) ^ u128::from_le_bytes(*b);
+        if differs != 0 {
+            return at * WIDE + differs.trailing_zeros() as usize / 8;
+        }
+    }
+    let at = a_words.len().min(b_words.len()) * WIDE;
     at + a[at..].iter().zip(&b[at..]).take_while(|(a, b)| a == b).count()
 }
 
@@ -244,7 +250,8 @@ pub(super) fn read(
             return Err(Malformed::TooLarge);
         }
         if bytes.len() < at + len + 2 * SHORT {
-            bytes.resize(2 * (at + len) + MIN_GROWTH, 0);
+            let rest = TEXT_GROWS * text.len();
+            bytes.resize((2 * (at + len)).max(at + len + rest) + MIN_GROWTH, 0);
         }
         copy_within(bytes, start as usize, at, same);
         copy(text, bytes, at + same, more)?;
@@ -277,7 +284,6 @@ fn cut_of(id: StrId, base: Option<Cut>, string: &[u8], [same, len]: [usize; 2]) 
 /// Where the part behind the last slash within some bytes begins; 0 where there is none.
 #[inline(always)]
 fn behind_slash(string: &[u8], from: usize, to: usize) -> u32 {
-    const WIDE: usize = 16;
     const LOW_BITS: u128 = u128::MAX / 255 * 0x7F;
     let part = match string.get(from..).and_then(|part| part.first_chunk::<WIDE>()) {
         Some(part) if to - from < WIDE => u128::from_le_bytes(*part),
@@ -296,6 +302,9 @@ fn behind_slash(string: &[u8], from: usize, to: usize) -> u32 {
         _ => from as u32 + slashes.ilog2() / 8 + 1,
     }
 }
+
+/// Strings have so many times the bytes of the text that they are coded in: what programs do in few folders has more.
+const TEXT_GROWS: usize = 3;
 
 /// The bytes of strings grow by at least so many.
 const MIN_GROWTH: usize = 4096;

@@ -41,7 +41,7 @@ impl LateFacts {
     pub(crate) fn collect(case: &Case, threads: usize) -> LateFacts {
         let blocks: Vec<&BlockRef> = case.blocks().filter(|b| has_facts(b)).collect();
         let mut facts = LateFacts::default();
-        for part in in_parallel(&blocks, threads, of_blocks) {
+        for part in in_parallel(&blocks, threads, |part| of_blocks(case, part)) {
             facts.merge(part);
         }
         for segment in case.segments() {
@@ -131,9 +131,9 @@ fn has_facts(block: &BlockRef) -> bool {
     block.head().counts.containers > 0 || block.head().has_kind(EventType::DOCKER)
 }
 
-fn of_blocks(blocks: &[&BlockRef]) -> LateFacts {
+fn of_blocks(case: &Case, blocks: &[&BlockRef]) -> LateFacts {
     let mut facts = LateFacts::default();
-    let mut reader = BlockReader::new();
+    let mut reader = case.reader();
     for block in blocks {
         if let Err(p) = of_block(&mut facts, &mut reader, block) {
             facts.problems.push(p);
@@ -183,7 +183,8 @@ fn rows_of(decoded: &Decoded, kind: EventType) -> impl Iterator<Item = EventView
 }
 
 /// Works on consecutive parts of a list on at most so many threads; results in order.
-fn in_parallel<T: Send>(blocks: &[&BlockRef], threads: usize, work: fn(&[&BlockRef]) -> T) -> Vec<T> {
+fn in_parallel<T: Send>(blocks: &[&BlockRef], threads: usize, work: impl Fn(&[&BlockRef]) -> T + Sync) -> Vec<T> {
+    let work = &work;
     let threads = threads.min(blocks.len() / BLOCKS_PER_THREAD);
     if threads < 2 {
         return vec![work(blocks)];
@@ -207,7 +208,7 @@ impl Case {
             .filter(|b| b.head().has_kind(EventType::PROCEXIT))
             .collect();
         let (mut exits, mut problems) = (BTreeMap::new(), Vec::new());
-        for (found, bad) in in_parallel(&blocks, threads, exits_of) {
+        for (found, bad) in in_parallel(&blocks, threads, |part| exits_of(self, part)) {
             exits.extend(found);
             problems.extend(bad);
         }
@@ -217,10 +218,10 @@ impl Case {
 
 type Exits = Vec<((u32, u64), Exit)>;
 
-fn exits_of(blocks: &[&BlockRef]) -> (Exits, Vec<Problem>) {
+fn exits_of(case: &Case, blocks: &[&BlockRef]) -> (Exits, Vec<Problem>) {
     const NEED: Need = Need(Need::KIND.0 | Need::CONTEXT.0 | Need::IMAGES.0 | Need::ARGS_HOT.0 | Need::TS.0);
     let (mut exits, mut problems) = (Vec::new(), Vec::new());
-    let mut reader = BlockReader::new();
+    let mut reader = case.reader();
     for block in blocks {
         match reader.read(block, NEED) {
             Ok(decoded) => exits.extend(rows_of(decoded, EventType::PROCEXIT).filter_map(exit_of)),

@@ -3,6 +3,7 @@
 mod artifacts;
 mod error;
 mod late;
+mod readers;
 mod totals;
 mod verify;
 mod writer;
@@ -15,10 +16,12 @@ use std::sync::OnceLock;
 pub use artifacts::{Artifacts, COPIES, Copies, Executed, is_copy_of};
 pub use error::CaseError;
 pub use late::{Exit, LateFacts};
+pub use readers::CaseReader;
 pub use totals::{Late, Loss};
 pub use verify::{CheckedSegment, Verification, verify};
 pub use writer::{CaseConfig, CaseWriter, Existing, Keep, OnFull, Opener, Opening, Rotation, Summary};
 
+use self::readers::Readers;
 use crate::segment::{BlockRef, CaseId, Problem, ProblemKind, Segment, SegmentName};
 
 /// A case open for reading. Nothing that reads a case ever writes to it.
@@ -28,6 +31,7 @@ pub struct Case {
     segments: Vec<Segment>,
     problems: Vec<Problem>,
     late: OnceLock<LateFacts>,
+    readers: Readers,
 }
 
 impl Case {
@@ -85,6 +89,7 @@ impl Case {
             segments,
             problems,
             late: OnceLock::new(),
+            readers: Readers::default(),
         })
     }
 

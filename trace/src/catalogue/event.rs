@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::clock::{clock, iso8601};
 use super::{Field, FieldType, Getter, Value, field};
 use crate::block::Need;
 use crate::block::decoded::EventView;
+use crate::calendar::{push_date, push_iso8601, push_seconds, push_time_of_day};
 use crate::event::{Arg, EventType, Source};
 use crate::fd::FdKind;
 use crate::names;
@@ -18,6 +18,19 @@ const RET: Need = Need(Need::RET.0 | Need::FD.0);
 
 fn bytes(s: &str) -> Value<'_> {
     Value::Str(s.as_bytes().into())
+}
+
+/// The time of an event, as these write it one after the other.
+fn time<'a>(event: EventView<'_>, parts: &[fn(u64, &mut String)]) -> Value<'a> {
+    let mut out = String::with_capacity(32);
+    for push in parts {
+        push(event.ts(), &mut out);
+    }
+    Value::owned(out)
+}
+
+fn push_blank(_: u64, out: &mut String) {
+    out.push(' ');
 }
 
 fn category(s: &EventSpec) -> &'static str {
@@ -59,19 +72,6 @@ fn category_of<'a>(e: EventView<'a>) -> Value<'a> {
     })
 }
 
-/// Whether it moves bytes from or to its descriptor, and which way.
-fn io(s: &EventSpec) -> Option<&'static str> {
-    match s.name.as_str() {
-        "read" | "pread" | "readv" | "preadv" | "preadv2" | "recv" | "recvfrom" | "recvmsg" | "recvmmsg" => {
-            Some("read")
-        }
-        "write" | "pwrite" | "writev" | "pwritev" | "pwritev2" | "send" | "sendto" | "sendmsg" | "sendmmsg" => {
-            Some("write")
-        }
-        _ => None,
-    }
-}
-
 fn res(e: EventView<'_>) -> Value<'_> {
     match e.ret() {
         None => Value::Absent,
@@ -94,7 +94,7 @@ pub(super) const FIELDS: &[Field] = &[
         "evt_time",
         Str,
         "Time of day, UTC, with nanoseconds.",
-        Event(|e, _| Value::owned(clock(e.ts(), false, true))),
+        Event(|e, _| time(e, &[push_time_of_day])),
     )
     .reading(Need::TS)
     .no_column(),
@@ -103,7 +103,7 @@ pub(super) const FIELDS: &[Field] = &[
         "evt_outputtime",
         Str,
         "The same as `evt.time`: what sysdig prints unless told otherwise.",
-        Event(|e, _| Value::owned(clock(e.ts(), false, true))),
+        Event(|e, _| time(e, &[push_time_of_day])),
     )
     .reading(Need::TS)
     .no_column(),
@@ -112,7 +112,7 @@ pub(super) const FIELDS: &[Field] = &[
         "evt_time_s",
         Str,
         "Time of day, UTC, to the second.",
-        Event(|e, _| Value::owned(clock(e.ts(), false, false))),
+        Event(|e, _| time(e, &[push_seconds])),
     )
     .reading(Need::TS)
     .no_column(),
@@ -121,7 +121,7 @@ pub(super) const FIELDS: &[Field] = &[
         "evt_time_iso8601",
         Str,
         "Time as ISO 8601, UTC, with nanoseconds.",
-        Event(|e, _| Value::owned(iso8601(e.ts()))),
+        Event(|e, _| time(e, &[push_iso8601])),
     )
     .reading(Need::TS)
     .no_column(),
@@ -130,7 +130,7 @@ pub(super) const FIELDS: &[Field] = &[
         "evt_datetime",
         Str,
         "Date and time of day, UTC, with nanoseconds.",
-        Event(|e, _| Value::owned(clock(e.ts(), true, true))),
+        Event(|e, _| time(e, &[push_date, push_blank, push_time_of_day])),
     )
     .reading(Need::TS)
     .no_column(),
@@ -139,7 +139,7 @@ pub(super) const FIELDS: &[Field] = &[
         "evt_datetime_s",
         Str,
         "Date and time of day, UTC, to the second.",
-        Event(|e, _| Value::owned(clock(e.ts(), true, false))),
+        Event(|e, _| time(e, &[push_date, push_blank, push_seconds])),
     )
     .reading(Need::TS)
     .no_column(),
@@ -271,15 +271,14 @@ pub(super) const FIELDS: &[Field] = &[
         "Captured bytes of the buffer that was read or written.",
         Event(|e, _| Value::text(e.data())),
     )
-    .reading(Need::DATA)
-    .no_column(),
+    .reading(Need::DATA),
     field(
         "evt.buflen",
         "evt_buflen",
         Uint,
         "How many bytes were read or written, whether they were captured or not.",
         Event(|e, _| {
-            let moved = e.spec().and_then(io).and_then(|_| e.ret());
+            let moved = e.spec().and_then(syscalls::io).and_then(|_| e.ret());
             let moved = moved.and_then(|ret| u64::try_from(ret).ok());
             moved.map_or(Value::Absent, Value::Uint)
         }),
@@ -291,7 +290,7 @@ pub(super) const FIELDS: &[Field] = &[
         "evt_is_io",
         Bool,
         "Whether it reads or writes a descriptor.",
-        Kind(|s| Value::Bool(io(s).is_some())),
+        Kind(|s| Value::Bool(syscalls::io(s).is_some())),
     )
     .no_column(),
     field(
@@ -299,7 +298,7 @@ pub(super) const FIELDS: &[Field] = &[
         "evt_is_io_read",
         Bool,
         "Whether it reads a descriptor.",
-        Kind(|s| Value::Bool(io(s) == Some("read"))),
+        Kind(|s| Value::Bool(syscalls::io(s) == Some("read"))),
     )
     .no_column(),
     field(
@@ -307,7 +306,7 @@ pub(super) const FIELDS: &[Field] = &[
         "evt_is_io_write",
         Bool,
         "Whether it writes a descriptor.",
-        Kind(|s| Value::Bool(io(s) == Some("write"))),
+        Kind(|s| Value::Bool(syscalls::io(s) == Some("write"))),
     )
     .no_column(),
     field(
@@ -315,7 +314,7 @@ pub(super) const FIELDS: &[Field] = &[
         "evt_io_dir",
         Str,
         "`read`, `write`, or absent where it does neither.",
-        Kind(|s| io(s).map_or(Value::Absent, bytes)),
+        Kind(|s| syscalls::io(s).map_or(Value::Absent, bytes)),
     )
     .no_column(),
     field(
@@ -333,7 +332,7 @@ pub(super) const FIELDS: &[Field] = &[
         "Whether it writes to `/dev/log`.",
         Event(|e, _| {
             let log = e.fd().is_some_and(|f| f.path().windows(8).any(|w| w == b"/dev/log"));
-            Value::Bool(log && e.spec().and_then(io) == Some("write"))
+            Value::Bool(log && e.spec().and_then(syscalls::io) == Some("write"))
         }),
     )
     .reading(Need::FD)

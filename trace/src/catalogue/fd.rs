@@ -124,10 +124,11 @@ pub(super) const FIELDS: &[Field] = &[
         "fd.num",
         "fd_num",
         Int,
-        "Number of the descriptor; of a failed open the negative error number.",
+        "Number of the descriptor; -1 where none came of the call.",
         Event(|e, _| {
-            let failed = || e.spec().filter(|s| s.ret_is_fd()).and_then(|_| e.ret());
-            e.fd_num().or_else(failed).map_or(Value::Absent, Value::Int)
+            let made = || e.spec().filter(|s| s.ret_is_fd()).and_then(|_| e.ret());
+            let number = e.fd_num().or_else(|| made().map(|ret| ret.max(-1)));
+            number.map_or(Value::Absent, Value::Int)
         }),
     )
     .reading(Need(Need::FD.0 | Need::RET.0)),

@@ -4,7 +4,7 @@ use super::{Field, FieldType, Getter, Value, field};
 use crate::block::Need;
 use crate::block::decoded::EventView;
 use crate::event::Arg;
-use crate::schema::ParamKind;
+use crate::schema::{EventSpec, ParamKind};
 use FieldType::Str;
 use Getter::Event;
 
@@ -40,6 +40,11 @@ fn paths(event: &str) -> Option<Paths> {
         "mount" => Pair("dev", "dir"),
         _ => return None,
     })
+}
+
+/// Whether events of a type have paths among their arguments.
+pub(super) fn has_paths(spec: &EventSpec) -> bool {
+    paths(&spec.name).is_some()
 }
 
 /// Which of an event's paths.

@@ -7,7 +7,6 @@
 mod arguments;
 mod artifact;
 mod audit;
-pub(crate) mod clock;
 mod container;
 mod docker;
 mod event;
@@ -33,6 +32,8 @@ use std::sync::LazyLock;
 
 use crate::block::Need;
 use crate::block::decoded::{Context, Dictionaries, EventView, FdView, ImageView};
+use crate::event::EventType;
+use crate::render;
 use crate::schema::EventSpec;
 
 /// What a field's value depends on.
@@ -205,6 +206,26 @@ impl Field {
             Domain::Event => Need::KIND,
         };
         domain | self.reads
+    }
+
+    /// Every column that must be decoded to read it with an argument.
+    pub fn needs_with(&self, arg: &FieldArg) -> Need {
+        let bytes =
+            matches!(self.name, "evt.arg" | "evt.rawarg") && matches!(arg, FieldArg::Key(key) if key == render::DATA);
+        if bytes { self.needs() | Need::DATA } else { self.needs() }
+    }
+
+    /// Whether an event of a type may have a value. Certain only where the answer is no.
+    pub fn may_have(&self, spec: &EventSpec) -> bool {
+        let is = |types: &[EventType]| types.contains(&spec.id);
+        match self.name.split_once('.') {
+            Some(("docker", _)) => is(&[EventType::DOCKER]),
+            Some(("audit", _)) => is(&[EventType::AUDIT]),
+            Some(("ka", _)) => is(&[EventType::K8S_AUDIT]),
+            Some(("log", _)) => is(&[EventType::CONTAINER_LOG, EventType::LOG]),
+            Some(("fs", _)) => fs::has_paths(spec),
+            _ => true,
+        }
     }
 
     /// The field's value for an event; its columns must have been decoded ([`Field::needs`]).

@@ -14,18 +14,37 @@ use crate::render;
 /// What stands around each item.
 pub const SEPARATOR: u8 = 0x1f;
 
+/// Of most events all arguments together have less.
+const TYPICAL: usize = 128;
+
 /// Packs texts; absent where there are none.
 pub(super) fn pack<'a>(items: impl Iterator<Item = Vec<u8>>) -> Value<'a> {
     let mut out = Vec::new();
     for item in items {
         out.push(SEPARATOR);
-        for byte in item {
-            match byte {
-                SEPARATOR => out.extend_from_slice(b"\\x1f"),
-                byte => out.push(byte),
-            }
+        let start = out.len();
+        out.extend_from_slice(&item);
+        escape(&mut out, start);
+    }
+    closed(out)
+}
+
+/// Writes separators within an item, which begins there and goes to the end, in another way.
+fn escape(out: &mut Vec<u8>, start: usize) {
+    let item = out.get(start..).unwrap_or_default();
+    if memchr::memchr(SEPARATOR, item).is_none() {
+        return;
+    }
+    let item = out.split_off(start);
+    for byte in item {
+        match byte {
+            SEPARATOR => out.extend_from_slice(b"\\x1f"),
+            byte => out.push(byte),
         }
     }
+}
+
+fn closed<'a>(mut out: Vec<u8>) -> Value<'a> {
     if out.is_empty() {
         return Value::Absent;
     }
@@ -44,11 +63,12 @@ pub fn find<'a>(text: &'a [u8], name: &str) -> Option<&'a [u8]> {
 }
 
 fn arguments<'a>(e: EventView<'a>, _: &FieldArg) -> Value<'a> {
-    pack(
-        render::each(e)
-            .into_iter()
-            .map(|(name, value)| named(name.as_bytes(), &value)),
-    )
+    let mut out = Vec::with_capacity(TYPICAL);
+    render::each(e, &mut out, |out, start| {
+        out.insert(start, SEPARATOR);
+        escape(out, start + 1);
+    });
+    closed(out)
 }
 
 fn environment<'a>(p: ImageView<'a>, _: &FieldArg) -> Value<'a> {

@@ -128,12 +128,23 @@ pub fn table(set: NameSet) -> &'static [Name] {
 /// ```
 pub fn render(set: NameSet, value: i64) -> String {
     let mut out = String::new();
-    for name in table(set) {
-        if value as u64 & name.mask == name.value {
-            push(&mut out, name.name);
-        }
-    }
+    names_of(set, value).for_each(|name| push(&mut out, name));
     out
+}
+
+/// Appends what [`render`] gives.
+pub fn write(set: NameSet, value: i64, out: &mut Vec<u8>) {
+    for (at, name) in names_of(set, value).enumerate() {
+        if at > 0 {
+            out.push(b'|');
+        }
+        out.extend_from_slice(name.as_bytes());
+    }
+}
+
+fn names_of(set: NameSet, value: i64) -> impl Iterator<Item = &'static str> {
+    let named = table(set).iter().filter(move |n| value as u64 & n.mask == n.value);
+    named.map(|n| n.name)
 }
 
 /// Like [`render`], but bits without a name follow in hexadecimal, so that nothing is lost.

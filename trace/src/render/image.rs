@@ -1,8 +1,8 @@
 //! Parameters that Falco stores with `execve`, `clone` and their kin, and that ctrace keeps in the process image.
 
-use super::{Rendered, dots, number};
+use super::text::Text;
+use super::{Rendered, number};
 use crate::block::decoded::{EventView, ImageView};
-use crate::names;
 use crate::schema::EventSpec;
 
 const EXEC: [&str; 20] = [
@@ -49,45 +49,37 @@ pub(super) fn parameter<'a>(event: EventView<'a>, spec: &EventSpec, name: &str) 
     }
     let p = event.image().filter(|p| p.entry.pid != 0)?;
     match name {
-        "tid" => Some(Rendered::number(event.context()?.tid, p.str(p.entry.name))),
+        "tid" => Some(Rendered::number(event.context()?.tid, Text::Bytes(p.str(p.entry.name)))),
         "uid" => Some(number::user(event, i64::from(p.entry.euid))),
         _ => of(p, name),
     }
 }
 
 fn of<'a>(p: ImageView<'a>, name: &str) -> Option<Rendered<'a>> {
-    let text = |id| Rendered::plain(p.str(id));
-    let hexadecimal = |set: u64| Rendered::plain(format!("{set:X}").into_bytes());
+    let text = |id| Rendered::plain(Text::Bytes(p.str(id)));
+    let hexadecimal = |set: u64| Rendered::plain(Text::Hexadecimal(set));
+    let number = |value: i64| Rendered::number(value, Text::EMPTY);
+    let process = |pid: u32, name| Rendered::number(pid, Text::Bytes(name));
     Some(match name {
-        "exe" => Rendered::plain(p.args().next().unwrap_or_default()),
-        "args" => Rendered::plain(arguments(p)),
-        "pid" => Rendered::number(p.entry.pid, p.str(p.entry.name)),
-        "ptid" => Rendered::number(p.entry.ppid, p.parent().map_or(&[][..], |q| q.str(q.entry.name))),
-        "vpid" => Rendered::number(p.entry.vpid, ""),
-        "pgid" => Rendered::number(p.entry.pgid, ""),
-        "tty" => Rendered::number(p.entry.tty, ""),
+        "exe" => Rendered::plain(Text::Bytes(p.args().next().unwrap_or_default())),
+        "args" => Rendered::plain(Text::Arguments(p)),
+        "pid" => process(p.entry.pid, p.str(p.entry.name)),
+        "ptid" => process(p.entry.ppid, p.parent().map_or(&[][..], |q| q.str(q.entry.name))),
+        "vpid" => number(p.entry.vpid.into()),
+        "pgid" => number(p.entry.pgid.into()),
+        "tty" => number(p.entry.tty.into()),
         "cwd" => text(p.entry.cwd),
         "comm" => text(p.entry.name),
         "cgroups" => text(p.entry.cgroup),
-        "env" => Rendered::plain(dots(p.str(p.entry.env))),
+        "env" => Rendered::plain(Text::Dots(p.str(p.entry.env))),
         "loginuid" => number::id(i64::from(p.entry.loginuid), p.str(p.entry.login_user)),
-        "flags" => Rendered::number(p.entry.exe_flags, names::exe_flags(p.entry.exe_flags)),
+        "flags" => Rendered::number(p.entry.exe_flags, Text::ExeFlags(p.entry.exe_flags)),
         "cap_inheritable" => hexadecimal(p.entry.cap_inheritable),
         "cap_permitted" => hexadecimal(p.entry.cap_permitted),
         "cap_effective" => hexadecimal(p.entry.cap_effective),
-        "exe_ino" => Rendered::number(p.entry.exe_ino, ""),
+        "exe_ino" => Rendered::plain(Text::Unsigned(p.entry.exe_ino)),
         "trusted_exepath" => text(p.entry.exe_path),
         "gid" => number::id(i64::from(p.entry.egid), p.str(p.entry.group)),
         _ => return None,
     })
-}
-
-/// All but the first, each with a dot for the NUL that ends it.
-fn arguments(p: ImageView<'_>) -> Vec<u8> {
-    let mut out = Vec::new();
-    for argument in p.args().skip(1) {
-        out.extend(dots(argument));
-        out.push(b'.');
-    }
-    out
 }

@@ -6,6 +6,7 @@
 
 mod image;
 mod number;
+mod text;
 
 use std::borrow::Cow;
 
@@ -13,37 +14,62 @@ use crate::block::decoded::EventView;
 use crate::event::{Arg, Source};
 use crate::names;
 use crate::schema::{EventSpec, FdUse, Param, ParamKind};
+use crate::syscalls;
+use text::Text;
 
-/// One parameter as text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rendered<'a> {
+/// One parameter.
+#[derive(Clone, Copy, Debug)]
+struct Rendered<'a> {
     /// The value.
-    pub value: Cow<'a, [u8]>,
+    value: Text<'a>,
     /// What it stands for; empty where it stands for itself.
-    pub meaning: Cow<'a, [u8]>,
+    meaning: Text<'a>,
 }
 
 impl<'a> Rendered<'a> {
-    fn plain(value: impl Into<Cow<'a, [u8]>>) -> Rendered<'a> {
+    fn plain(value: Text<'a>) -> Rendered<'a> {
         Rendered {
-            value: value.into(),
-            meaning: Cow::Borrowed(b""),
+            value,
+            meaning: Text::EMPTY,
         }
     }
 
-    fn number(value: impl ToString, meaning: impl Into<Vec<u8>>) -> Rendered<'a> {
+    fn number(value: impl Into<i64>, meaning: Text<'a>) -> Rendered<'a> {
         Rendered {
-            value: value.to_string().into_bytes().into(),
-            meaning: Cow::Owned(meaning.into()),
+            value: Text::Signed(value.into()),
+            meaning,
         }
     }
 
     /// What `evt.arg.NAME` shows.
     fn shown(self) -> Cow<'a, [u8]> {
-        if self.meaning.is_empty() {
-            self.value
+        let meaning = self.meaning.into_cow();
+        if meaning.is_empty() {
+            self.value.into_cow()
         } else {
-            self.meaning
+            meaning
+        }
+    }
+
+    /// Appends what [`Rendered::shown`] gives.
+    fn write_shown(self, out: &mut Vec<u8>) {
+        let start = out.len();
+        self.meaning.write(out);
+        if out.len() == start {
+            self.value.write(out);
+        }
+    }
+
+    /// Appends value and meaning: `value(meaning)`.
+    fn write(self, out: &mut Vec<u8>) {
+        self.value.write(out);
+        let end = out.len();
+        out.push(b'(');
+        self.meaning.write(out);
+        if out.len() == end + 1 {
+            out.truncate(end);
+        } else {
+            out.push(b')');
         }
     }
 }
@@ -62,29 +88,40 @@ pub fn named<'a>(event: EventView<'a>, name: &str) -> Option<Cow<'a, [u8]>> {
 
 /// The value of a parameter by its position in Falco's order (`evt.arg[0]`), which begins with the result.
 pub fn nth<'a>(event: EventView<'a>, position: usize) -> Option<Cow<'a, [u8]>> {
-    let (_, rendered) = parameters(event).into_iter().nth(position)?;
-    Some(rendered.shown())
+    let (mut at, mut found) = (0, None);
+    parameters(event, |_, rendered| {
+        if at == position {
+            found = Some(rendered);
+        }
+        at += 1;
+    });
+    Some(found?.shown())
 }
+
+/// Of most events all arguments as text have less.
+const TYPICAL: usize = 128;
 
 /// All arguments (`evt.args`): `fd=3(<f>/etc/passwd) dirfd=-100(AT_FDCWD) name=/etc/passwd flags=0(O_RDONLY) mode=0`.
 pub fn args(event: EventView<'_>) -> Vec<u8> {
-    let mut all = parameters(event);
-    if let Some(data) = data(event) {
-        all.insert(all.len().min(1), ("data", data));
-    }
-    let mut out = Vec::new();
-    for (name, rendered) in all {
+    let mut out = Vec::with_capacity(TYPICAL);
+    let mut data = data(event);
+    let mut write = |name: &str, rendered: Rendered<'_>| {
         if !out.is_empty() {
             out.push(b' ');
         }
         out.extend_from_slice(name.as_bytes());
         out.push(b'=');
-        out.extend_from_slice(&rendered.value);
-        if !rendered.meaning.is_empty() {
-            out.push(b'(');
-            out.extend_from_slice(&rendered.meaning);
-            out.push(b')');
+        rendered.write(&mut out);
+    };
+    parameters(event, |name, rendered| {
+        write(name, rendered);
+        // Behind the first one.
+        if let Some(data) = data.take() {
+            write(DATA, data);
         }
+    });
+    if let Some(data) = data {
+        write(DATA, data);
     }
     out
 }
@@ -92,18 +129,67 @@ pub fn args(event: EventView<'_>) -> Vec<u8> {
 /// Whether events of a type can have a parameter of that name for [`named`].
 pub fn knows(spec: &EventSpec, name: &str) -> bool {
     let declared = || spec.param(name).is_some() || image::names(spec).contains(&name);
-    declared() || spec.has_ret && name == result_name(spec) || name == "tuple"
+    declared() || spec.has_ret && name == result_name(spec) || name == "tuple" || name == DATA && moves_data(spec)
 }
 
-/// What [`named`] gives for each name that the event has, in Falco's order; without the source's own text.
-pub fn each(event: EventView<'_>) -> Vec<(String, Cow<'_, [u8]>)> {
-    let mut out: Vec<(String, Cow<'_, [u8]>)> = Vec::new();
-    for (name, _) in parameters(event) {
-        if name != "raw" && out.iter().all(|(known, _)| known != name) {
-            out.extend(named(event, name).map(|value| (name.to_owned(), value)));
+/// Appends what [`named`] gives for each name that the event has, in Falco's order, without the source's own text and
+/// bytes that were read or written:
+/// `NAME=VALUE`, each followed by a call of `end` with the place where it began.
+pub fn each(event: EventView<'_>, out: &mut Vec<u8>, mut end: impl FnMut(&mut Vec<u8>, usize)) {
+    let Some(spec) = event.spec() else { return };
+    let mut known = Known::default();
+    parameters(event, |name, rendered| {
+        if name == "raw" || !known.insert(name) {
+            return;
         }
+        // Several parameters may have a name; which one it means `find` knows.
+        let shown = if is_ambiguous(spec, name) {
+            find(event, name)
+        } else {
+            Some(rendered)
+        };
+        if let Some(shown) = shown {
+            let start = out.len();
+            out.extend_from_slice(name.as_bytes());
+            out.push(b'=');
+            shown.write_shown(out);
+            end(out, start);
+        }
+    });
+}
+
+/// Names that were met.
+#[derive(Default)]
+struct Known<'a> {
+    first: [&'a str; 8],
+    len: usize,
+    more: Vec<&'a str>,
+}
+
+impl<'a> Known<'a> {
+    /// Whether it is new.
+    fn insert(&mut self, name: &'a str) -> bool {
+        let first = self.first.get(..self.len).unwrap_or_default();
+        if first.contains(&name) || self.more.contains(&name) {
+            return false;
+        }
+        match self.first.get_mut(self.len) {
+            Some(free) => {
+                *free = name;
+                self.len += 1;
+            }
+            None => self.more.push(name),
+        }
+        true
     }
-    out
+}
+
+/// Whether a name stands for more than one parameter of an event type.
+fn is_ambiguous(spec: &EventSpec, name: &str) -> bool {
+    let declared = spec.params.iter().filter(|p| p.name == name).count();
+    let of_image = usize::from(image::names(spec).contains(&name));
+    let of_result = usize::from(name == "tuple" || spec.has_ret && name == result_name(spec));
+    declared + of_image + of_result > 1
 }
 
 /// A result with the error's name: `0`, `-2(ENOENT)`.
@@ -114,11 +200,14 @@ pub fn result(ret: i64) -> String {
     }
 }
 
-/// The parameters that the event has, in Falco's order: result, tuple, process image, then as declared.
-fn parameters(event: EventView<'_>) -> Vec<(&str, Rendered<'_>)> {
-    let Some(spec) = event.spec() else { return Vec::new() };
-    let mut out = Vec::new();
-    let mut push = |name, rendered: Option<_>| out.extend(rendered.map(|r| (name, r)));
+/// Tells the parameters that the event has, in Falco's order: result, tuple, process image, then as declared.
+fn parameters<'a>(event: EventView<'a>, mut tell: impl FnMut(&'a str, Rendered<'a>)) {
+    let Some(spec) = event.spec() else { return };
+    let mut push = |name, rendered: Option<_>| {
+        if let Some(rendered) = rendered {
+            tell(name, rendered);
+        }
+    };
     if spec.has_ret {
         push(result_name(spec), returned(event, spec));
     }
@@ -134,7 +223,6 @@ fn parameters(event: EventView<'_>) -> Vec<(&str, Rendered<'_>)> {
             push(&param.name, declared(event, spec, slot));
         }
     }
-    out
 }
 
 fn find<'a>(event: EventView<'a>, name: &str) -> Option<Rendered<'a>> {
@@ -148,8 +236,17 @@ fn find<'a>(event: EventView<'a>, name: &str) -> Option<Rendered<'a>> {
     match name {
         _ if spec.has_ret && name == result_name(spec) => returned(event, spec),
         "tuple" => tuple(event, spec),
+        DATA if moves_data(spec) => data(event),
         _ => None,
     }
+}
+
+/// What Falco calls the bytes that were read or written.
+pub const DATA: &str = "data";
+
+/// Whether events of a type read or write.
+fn moves_data(spec: &EventSpec) -> bool {
+    syscalls::io(spec).is_some()
 }
 
 /// Falco's name of the result.
@@ -171,26 +268,18 @@ fn returned<'a>(event: EventView<'a>, spec: &EventSpec) -> Option<Rendered<'a>> 
         return Some(Rendered::number(ret, object(event)));
     }
     let error = names::errno(ret.saturating_neg()).filter(|_| ret < 0);
-    Some(Rendered::number(ret, error.unwrap_or_default()))
+    Some(Rendered::number(ret, Text::Bytes(error.unwrap_or_default().as_bytes())))
 }
 
 /// The object behind the event's descriptor: `<f>/etc/passwd`.
-fn object(event: EventView<'_>) -> Vec<u8> {
-    let Some(fd) = event.fd() else { return Vec::new() };
-    let mut text = vec![b'<', fd.entry.kind.type_char(), b'>'];
-    text.extend_from_slice(&fd.name());
-    text
+fn object(event: EventView<'_>) -> Text<'_> {
+    event.fd().map_or(Text::EMPTY, Text::Object)
 }
 
-/// Captured bytes as Falco shows them: what is not printable ASCII as a dot.
+/// Captured bytes.
 fn data(event: EventView<'_>) -> Option<Rendered<'_>> {
     let data = event.data();
-    (!data.is_empty()).then(|| Rendered::plain(dots(data)))
-}
-
-fn dots(bytes: &[u8]) -> Vec<u8> {
-    let printable = |b: &u8| if (b' '..=b'~').contains(b) { *b } else { b'.' };
-    bytes.iter().map(printable).collect()
+    (!data.is_empty()).then(|| Rendered::plain(Text::Dots(data)))
 }
 
 /// Both ends of the connection.
@@ -211,7 +300,7 @@ fn tuple<'a>(event: EventView<'a>, spec: &EventSpec) -> Option<Rendered<'a>> {
     );
     let fd = event.fd().filter(|_| has_tuple)?;
     fd.entry.socket.as_ref()?;
-    Some(Rendered::plain(fd.name()))
+    Some(Rendered::plain(Text::ObjectName(fd)))
 }
 
 fn declared<'a>(event: EventView<'a>, spec: &EventSpec, slot: usize) -> Option<Rendered<'a>> {
@@ -221,12 +310,12 @@ fn declared<'a>(event: EventView<'a>, spec: &EventSpec, slot: usize) -> Option<R
     }
     match event.arg(slot) {
         Arg::Num(v) => Some(number::rendered(event, param, v)),
-        Arg::Str(s) => Some(Rendered::plain(s)),
-        Arg::Path { resolved, raw: [] } => Some(Rendered::plain(resolved)),
-        Arg::Path { raw, .. } if raw.starts_with(b"/") => Some(Rendered::plain(raw)),
+        Arg::Str(s) => Some(Rendered::plain(Text::Bytes(s))),
+        Arg::Path { resolved, raw: [] } => Some(Rendered::plain(Text::Bytes(resolved))),
+        Arg::Path { raw, .. } if raw.starts_with(b"/") => Some(Rendered::plain(Text::Bytes(raw))),
         Arg::Path { resolved, raw } => Some(Rendered {
-            value: raw.into(),
-            meaning: resolved.into(),
+            value: Text::Bytes(raw),
+            meaning: Text::Bytes(resolved),
         }),
         Arg::None => None,
     }
@@ -248,7 +337,7 @@ fn descriptor(event: EventView<'_>, slot: usize) -> Option<Rendered<'_>> {
     let meaning = if event.fd().is_some() {
         object(event)
     } else {
-        number::descriptor(number).into()
+        Text::Bytes(number::descriptor(number).as_bytes())
     };
     Some(Rendered::number(number, meaning))
 }

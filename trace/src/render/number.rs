@@ -1,6 +1,7 @@
 //! Numbers by the kind of their parameter.
 
 use super::Rendered;
+use super::text::Text;
 use crate::block::decoded::EventView;
 use crate::event::Arg;
 use crate::names;
@@ -15,28 +16,32 @@ const SOL_SOCKET: i64 = 1;
 const HEXADECIMAL: [&str; 4] = ["dev", "request", "argument", "mask"];
 
 pub(super) fn rendered<'a>(event: EventView<'a>, param: &Param, v: i64) -> Rendered<'a> {
+    let unsigned = |meaning| Rendered {
+        value: Text::Unsigned(v.cast_unsigned()),
+        meaning,
+    };
     match param.kind {
-        ParamKind::Flags(set @ NameSet::ModeBits) => Rendered::number(octal(v), names::render(set, v)),
+        ParamKind::Flags(set @ NameSet::ModeBits) => Rendered {
+            value: Text::Octal(v),
+            meaning: Text::Names(set, v),
+        },
         // The same numbers mean other options to each protocol.
         ParamKind::Enum(NameSet::SockOption) if event.arg_named("level") != Arg::Num(SOL_SOCKET) => {
-            Rendered::plain(v.to_string().into_bytes())
+            Rendered::plain(Text::Signed(v))
         }
-        ParamKind::Flags(set) | ParamKind::Enum(set) => Rendered::number(v.cast_unsigned(), names::render(set, v)),
-        ParamKind::Signal => Rendered::number(v, names::signal(v).unwrap_or_default()),
-        ParamKind::Mode => Rendered::plain(octal(v).into_bytes()),
-        ParamKind::Addr => Rendered::plain(format!("{v:X}").into_bytes()),
-        ParamKind::Uint if HEXADECIMAL.contains(&param.name.as_str()) => Rendered::plain(format!("{v:X}").into_bytes()),
-        ParamKind::Fd => Rendered::number(v, descriptor(v)),
-        ParamKind::Uint | ParamKind::Size => Rendered::plain(v.cast_unsigned().to_string().into_bytes()),
+        ParamKind::Flags(set) | ParamKind::Enum(set) => unsigned(Text::Names(set, v)),
+        ParamKind::Signal => Rendered::number(v, Text::Bytes(names::signal(v).unwrap_or_default().as_bytes())),
+        ParamKind::Mode => Rendered::plain(Text::Octal(v)),
+        ParamKind::Addr => Rendered::plain(Text::Hexadecimal(v.cast_unsigned())),
+        ParamKind::Uint if HEXADECIMAL.contains(&param.name.as_str()) => {
+            Rendered::plain(Text::Hexadecimal(v.cast_unsigned()))
+        }
+        ParamKind::Fd => Rendered::number(v, Text::Bytes(descriptor(v).as_bytes())),
+        ParamKind::Uint | ParamKind::Size => unsigned(Text::EMPTY),
         ParamKind::Uid => user(event, v),
         ParamKind::Gid => group(event, v),
-        _ => Rendered::plain(v.to_string().into_bytes()),
+        _ => Rendered::plain(Text::Signed(v)),
     }
-}
-
-/// As `printf("%#o")` writes it.
-fn octal(v: i64) -> String {
-    if v == 0 { "0".to_owned() } else { format!("0{v:o}") }
 }
 
 /// What a number stands for where a descriptor is expected.
@@ -62,10 +67,10 @@ fn group<'a>(event: EventView<'a>, gid: i64) -> Rendered<'a> {
     id(gid, image.map_or(&[][..], |p| p.str(p.entry.group)))
 }
 
-pub(super) fn id<'a>(id: i64, name: &[u8]) -> Rendered<'a> {
+pub(super) fn id<'a>(id: i64, name: &'a [u8]) -> Rendered<'a> {
     if id == NO_ID || id == -1 {
-        Rendered::number(-1, "<NONE>")
+        Rendered::number(-1, Text::Bytes(b"<NONE>"))
     } else {
-        Rendered::number(id, name)
+        Rendered::number(id, Text::Bytes(name))
     }
 }

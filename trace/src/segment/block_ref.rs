@@ -93,19 +93,30 @@ impl BlockRef {
     /// # Errors
     /// As [`BlockRef::load`].
     pub fn load_into(&self, body: &mut Vec<u8>) -> Result<(), Problem> {
-        // The length was compared with the file's when the block was found.
-        body.resize(self.inner.body_len as usize, 0);
+        self.make_room(body);
         self.inner
             .file
             .read_into(self.inner.body_offset, body)
             .map_err(|e| self.io_problem(&e))
     }
 
+    /// Gives memory that is used again the length of the body. What it holds stays only if it has that length already.
+    fn make_room(&self, body: &mut Vec<u8>) {
+        // The length was compared with the file's when the block was found.
+        let len = self.inner.body_len as usize;
+        if body.capacity() < len {
+            // Not grown, which would copy it. The next block may be somewhat larger.
+            *body = Vec::new();
+            body.reserve_exact(len.next_power_of_two());
+        }
+        body.resize(len, 0);
+    }
+
     /// Reads the parts of the body that decoding `need` looks at; what lies between them is left as it was.
     fn load_needed(&self, need: Need, have: Need, body: &mut Vec<u8>) -> Result<(), Problem> {
         let ranges =
             block::ranges_beyond(self.head(), self.schema(), need, have).map_err(|e| self.block_problem(&e))?;
-        body.resize(self.inner.body_len as usize, 0);
+        self.make_room(body);
         for range in ranges {
             // The frames add up to the body's length: compared when the block was found.
             let Some(part) = body.get_mut(range.start as usize..range.end as usize) else {
@@ -215,6 +226,11 @@ impl BlockReader {
     /// A reader.
     pub fn new() -> BlockReader {
         BlockReader::default()
+    }
+
+    /// Lets go of the block that was read last. Its memory stays.
+    pub(crate) fn forget(&mut self) {
+        self.last = None;
     }
 
     /// What was decoded of this block: nothing, if another one was read since.

@@ -325,6 +325,19 @@ pub fn lane(kind: EventType) -> Lane {
     }
 }
 
+/// Whether events of a type move bytes from or to their descriptor, and which way.
+pub fn io(s: &EventSpec) -> Option<&'static str> {
+    match s.name.as_str() {
+        "read" | "pread" | "readv" | "preadv" | "preadv2" | "recv" | "recvfrom" | "recvmsg" | "recvmmsg" => {
+            Some("read")
+        }
+        "write" | "pwrite" | "writev" | "pwritev" | "pwritev2" | "send" | "sendto" | "sendmsg" | "sendmmsg" => {
+            Some("write")
+        }
+        _ => None,
+    }
+}
+
 /// What a syscall is about; [`Category::Other`] for one without a row.
 pub fn category(kind: EventType) -> Category {
     row(kind).map_or(Category::Other, |s| s.category)

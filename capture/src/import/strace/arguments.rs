@@ -71,20 +71,11 @@ fn find<'a>(param: &Param, call: &Call<'a>) -> Option<&'a [u8]> {
 
 /// Cuts a list of arguments at its commas; gives where its closing bracket stands.
 pub(super) fn split(text: &[u8]) -> Option<(Vec<&[u8]>, usize)> {
-    let (mut all, mut start, mut depth) = (Vec::new(), 0, 0_usize);
-    let (mut in_string, mut escaped) = (false, false);
-    for (at, byte) in text.iter().enumerate() {
-        if in_string {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => in_string = false,
-                _ => {}
-            }
-            continue;
-        }
-        match byte {
-            b'"' => in_string = true,
+    let (mut all, mut start, mut depth) = (Vec::with_capacity(6), 0, 0_usize);
+    let mut at = 0;
+    loop {
+        match text.get(at)? {
+            b'"' => at += string_len(text.get(at..)?)? - 1,
             b'(' | b'[' | b'{' => depth += 1,
             b')' | b']' | b'}' if depth == 0 => {
                 let last = text.get(start..at)?.trim_ascii();
@@ -100,8 +91,20 @@ pub(super) fn split(text: &[u8]) -> Option<(Vec<&[u8]>, usize)> {
             }
             _ => {}
         }
+        at += 1;
     }
-    None
+}
+
+/// The length of the string at the beginning, with its quotes.
+fn string_len(text: &[u8]) -> Option<usize> {
+    let mut at = 1;
+    loop {
+        let found = at + memchr::memchr2(b'"', b'\\', text.get(at..)?)?;
+        if text.get(found) == Some(&b'"') {
+            return Some(found + 1);
+        }
+        at = found + 2;
+    }
 }
 
 /// Names that no set has, because they stand where an event has a number (`linux/net.h`, `linux/in.h`).
@@ -118,6 +121,9 @@ const NAMED: [(&str, i64); 8] = [
 
 /// A number as strace writes one; a descriptor may have its path behind it.
 pub(in crate::import) fn number(text: &[u8]) -> Option<i64> {
+    if let Some(number) = plain_number(text) {
+        return Some(number);
+    }
     let end = text
         .iter()
         .position(|b| !b.is_ascii_alphanumeric() && !matches!(b, b'-' | b'_'));
@@ -148,6 +154,19 @@ pub(in crate::import) fn number(text: &[u8]) -> Option<i64> {
         .parse()
         .ok()
         .or_else(|| digits.parse::<u64>().ok().map(u64::cast_signed))
+}
+
+/// Decimal digits and nothing else, as most arguments are.
+fn plain_number(text: &[u8]) -> Option<i64> {
+    /// More may be too large a number.
+    const MAX: usize = 18;
+    if text.is_empty() || text.len() > MAX || text.len() > 1 && text.starts_with(b"0") {
+        return None;
+    }
+    text.iter().try_fold(0, |number, byte| {
+        let digit = byte.checked_sub(b'0').filter(|d| *d < 10)?;
+        Some(number * 10 + i64::from(digit))
+    })
 }
 
 /// Names joined by `|`, or a number. A name that is not known leaves the whole unknown: half of the flags would be wrong.
@@ -187,13 +206,13 @@ pub(super) fn string(text: &[u8]) -> Option<Vec<u8>> {
     let mut rest = text.strip_prefix(b"\"")?;
     let mut out = Vec::with_capacity(rest.len());
     loop {
-        let (byte, after) = rest.split_first()?;
-        rest = after;
-        match byte {
-            b'"' => return Some(out),
-            b'\\' => rest = unescape(rest, &mut out)?,
-            other => out.push(*other),
+        let at = memchr::memchr2(b'"', b'\\', rest)?;
+        out.extend_from_slice(rest.get(..at)?);
+        let (byte, after) = rest.get(at..)?.split_first()?;
+        if *byte == b'"' {
+            return Some(out);
         }
+        rest = unescape(after, &mut out)?;
     }
 }
 

@@ -1,7 +1,10 @@
 //! One line: `[PID] SECONDS.MICROSECONDS name(arguments) = result`, and what else strace says. Pure; lines are not
 //! trusted.
 
+use std::sync::LazyLock;
+
 use ctrace_trace::names;
+use hashbrown::HashMap;
 
 /// A line with its thread and time.
 #[derive(Clone, Copy, Debug)]
@@ -80,10 +83,13 @@ fn word(text: &[u8]) -> (&[u8], &[u8]) {
 }
 
 fn decimal(digits: &[u8]) -> Option<u64> {
-    if !digits.iter().all(u8::is_ascii_digit) {
+    if digits.is_empty() {
         return None;
     }
-    std::str::from_utf8(digits).ok()?.parse().ok()
+    digits.iter().try_fold(0_u64, |number, byte| {
+        let digit = byte.checked_sub(b'0').filter(|d| *d < 10)?;
+        number.checked_mul(10)?.checked_add(digit.into())
+    })
 }
 
 /// Tells the kinds of lines apart.
@@ -158,5 +164,9 @@ pub(super) fn call(text: &[u8]) -> Option<Call<'_>> {
 const MAX_ERRNO: i64 = 530;
 
 fn errno(name: &[u8]) -> Option<i64> {
-    (1..=MAX_ERRNO).find(|n| names::errno(*n).is_some_and(|known| known.as_bytes() == name))
+    static NUMBERS: LazyLock<HashMap<&[u8], i64>> = LazyLock::new(|| {
+        let named = (1..=MAX_ERRNO).filter_map(|n| Some((names::errno(n)?.as_bytes(), n)));
+        named.collect()
+    });
+    NUMBERS.get(name).copied()
 }

@@ -93,6 +93,7 @@ impl Log {
                 false => sink.bad(line.origin, 0, "no time at the beginning", line.text),
             };
         };
+        self.meet(&stamped);
         match line::said(stamped.rest) {
             Said::Call(text) => self.call(&stamped, text, line, sink),
             Said::Unfinished(text) => {
@@ -123,6 +124,22 @@ impl Log {
                 "neither a call nor a signal nor an end",
                 line.text,
             ),
+        }
+    }
+
+    /// A thread that nothing told of is the child of the only one that is in such a call.
+    fn meet(&mut self, at: &Stamped<'_>) {
+        const MAKE: [&[u8]; 4] = [b"fork(", b"vfork(", b"clone(", b"clone3("];
+        if at.tid == 0 || self.world.knows(at.tid) {
+            return;
+        }
+        let makes = |text: &[u8]| MAKE.iter().any(|call| text.starts_with(call));
+        let mut makers = self
+            .unfinished
+            .iter()
+            .filter(|(tid, text)| **tid != at.tid && makes(text));
+        if let (Some((parent, text)), None) = (makers.next(), makers.next()) {
+            self.world.adopt(*parent, text, at.tid, at.ts);
         }
     }
 

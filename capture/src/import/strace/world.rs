@@ -137,17 +137,40 @@ impl World {
             .args
             .iter()
             .any(|a| memchr::memmem::find(a, CLONE_THREAD).is_some());
+        self.begin(parent, child, is_thread, at.ts);
+    }
+
+    /// Whether a thread was met.
+    pub(super) fn knows(&self, tid: u32) -> bool {
+        self.threads.contains_key(&tid) || self.processes.of(tid).is_some()
+    }
+
+    /// A thread is met whose beginning is a call that another thread is still in: `vfork` only ends when the child has
+    /// executed something.
+    pub(super) fn adopt(&mut self, parent: u32, text: &[u8], child: u32, ts: u64) {
+        let is_thread = memchr::memmem::find(text, CLONE_THREAD).is_some();
+        self.begin(self.pid(parent), child, is_thread, ts);
+    }
+
+    fn begin(&mut self, parent: u32, child: u32, is_thread: bool, ts: u64) {
         if is_thread {
             if self.threads.len() < MAX_THREADS {
                 self.threads.insert(child, parent);
             }
             return;
         }
+        if self
+            .processes
+            .of(child)
+            .is_some_and(|c| c.ppid == parent && c.pid != parent)
+        {
+            return;
+        }
         self.threads.remove(&child);
         self.see(parent, |_| {});
         // The child's first lines may stand before the end of the call that made it.
         if self.processes.of(child).is_none_or(|c| c.exec_ts == 0) {
-            self.processes.fork(parent, child, at.ts);
+            self.processes.fork(parent, child, ts);
         } else {
             self.see(child, |seen| seen.ppid = Some(parent));
         }

@@ -80,6 +80,40 @@ fn a_container_that_was_announced_has_its_name_from_the_first_record() {
 }
 
 #[test]
+fn where_no_cgroup_names_it_a_container_is_that_of_its_pid_namespace() {
+    let mut w = World::new();
+    w.pid_ns = 7;
+    w.fork(10, 11);
+    w.exec(11, "/bin/sh", "sh");
+    assert_eq!(container_name(&w, 11), None, "before the engine told");
+    w.resolver.container_in_namespace(ID, 7);
+    w.resolver.container(told("web-1"));
+    assert_eq!(container_name(&w, 11).as_deref(), Some("web-1"));
+    assert_eq!(container_name(&w, 10), None);
+    w.fork(10, 12);
+    assert_eq!(
+        container_name(&w, 12).as_deref(),
+        Some("web-1"),
+        "one that was put there"
+    );
+    w.pid_ns = 8;
+    w.fork(11, 13);
+    assert_eq!(
+        container_name(&w, 13).as_deref(),
+        Some("web-1"),
+        "a namespace within it"
+    );
+    // The engine says that it ended before the last records are looked at; its number is given to another.
+    w.resolver.container_ended(ID);
+    w.exec(13, "/bin/cat", "cat");
+    assert_eq!(container_name(&w, 13).as_deref(), Some("web-1"));
+    w.pid_ns = 7;
+    w.fork(10, 14);
+    w.exec(14, "/bin/cat", "cat");
+    assert_eq!(container_name(&w, 14), None);
+}
+
+#[test]
 fn ids_in_a_container_are_not_named_by_the_host() {
     let mut w = World::new();
     w.mkdir_cgroup(500, &format!("/docker/{ID}"));

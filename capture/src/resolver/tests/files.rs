@@ -38,6 +38,44 @@ fn the_kernels_path_wins_and_what_was_asked_for_stays() {
 }
 
 #[test]
+fn a_file_that_is_opened_again_is_the_same_and_others_are_not() {
+    let mut w = World::new();
+    w.fork(10, 11);
+    let mut open = |pid, fd, (asked, path, ino, flags): (&str, &str, u64, i32)| {
+        let call = w.call(pid, "openat", fd, &[-100, 1, i64::from(flags), 0]);
+        let seen = call.text(1, asked).file(path, ino).go();
+        assert_eq!(seen.arg("name"), format!("{path} <- {asked}"));
+        assert_eq!((seen.arg("ino"), seen.arg("dev")), (&*ino.to_string(), "2049"));
+        let entry = seen.fd.as_ref().unwrap();
+        assert_eq!((&*entry.name, &*entry.name_raw), (path.as_bytes(), asked.as_bytes()));
+        assert_eq!(i64::from(seen.fd_num.unwrap()), fd);
+        entry.id
+    };
+    let first = ("link", "/etc/shadow", 9, libc::O_RDONLY);
+    let id = open(10, 3, first);
+    assert_eq!(open(11, 5, first), id);
+    assert_eq!(open(10, 4, first), id);
+    for other in [
+        ("other", "/etc/shadow", 9, libc::O_RDONLY),
+        ("link", "/etc/shadow-", 9, libc::O_RDONLY),
+        ("link", "/etc/shadow", 10, libc::O_RDONLY),
+        ("link", "/etc/shadow", 9, libc::O_RDWR),
+        ("link", "/etc/shadow", 9, libc::O_CLOEXEC),
+    ] {
+        let ids = [open(10, 6, other), open(11, 6, other)];
+        assert!(ids[0] != id && ids[0] == ids[1], "{other:?}");
+    }
+    assert_eq!(w.plain(11, "close", 0, &[5]).fd_name(), "/etc/shadow");
+    assert!(w.plain(11, "close", -9, &[5]).fd.is_none());
+    w.exec(10, "/bin/true", "true");
+    let (left, closed) = (w.fds(10), "6 /etc/shadow".to_owned());
+    assert!(
+        left.contains(&"3 /etc/shadow".to_owned()) && !left.contains(&closed),
+        "{left:?}"
+    );
+}
+
+#[test]
 fn relative_paths_start_at_the_directory_descriptor() {
     let mut w = World::new();
     w.call(10, "openat", 3, &[-100, 1, i64::from(libc::O_DIRECTORY)])

@@ -82,6 +82,7 @@ pub(super) struct World {
     pub(super) now: u64,
     pub(super) events: Vec<Seen>,
     pub(super) cgroup: u64,
+    pub(super) pid_ns: u32,
 }
 
 impl World {
@@ -103,6 +104,7 @@ impl World {
             now: 1_000_000,
             events: Vec::new(),
             cgroup: CGROUP,
+            pid_ns: 1,
         }
     }
 
@@ -157,7 +159,7 @@ impl World {
                 child_vtid: child,
                 child_vpid: child,
                 child_ppid: parent,
-                child_pid_ns: 1,
+                child_pid_ns: self.pid_ns,
                 comm: name16("sh"),
                 header,
             },
@@ -198,7 +200,7 @@ impl World {
             pgid: pid,
             vpid: pid,
             mnt_ns: 1,
-            pid_ns: 1,
+            pid_ns: self.pid_ns,
             net_ns: 1,
             user_ns: 0xEFFF_FFFD,
             comm: name16(comm),

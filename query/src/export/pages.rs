@@ -1,0 +1,365 @@
+//! Data pages of dictionary keys: encoded once for all columns in which the same rows have equal values.
+//!
+//! Half of a table's columns tell apart the same rows: what belongs to a container is equal where the container is, and
+//! what nobody has is nowhere. Their keys are the same, so their pages are, whatever the values.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use bytes::Bytes;
+use parquet::basic::Encoding;
+use parquet::column::page::{CompressedPage, Page};
+use parquet::errors::ParquetError;
+
+use super::dictionary::{Dictionary, Lists, NULL, ValueType};
+use super::hybrid;
+
+/// Rows of a page: what a reader that uses the page index reads at least.
+const PAGE_ROWS: usize = 1 << 15;
+/// Values of a larger dictionary are written out in each row: readers keep dictionaries in memory.
+const MAX_DICTIONARY: usize = 16 << 20;
+/// Bytes of a page of values, about.
+const PAGE_BYTES: usize = 1 << 20;
+/// A page has no more items of lists: a hostile block may have a chain of parents as long as its dictionary.
+const MAX_ITEMS: usize = 1 << 25;
+const ZSTD_LEVEL: i32 = 1;
+
+/// What is known of a column's distinct values.
+#[derive(Clone, Copy)]
+pub(super) struct Distinct<'a> {
+    pub(super) dictionary: &'a Dictionary,
+    /// The lists, where rows have lists of values.
+    pub(super) lists: Option<&'a Lists>,
+}
+
+/// A data page.
+pub(super) struct EncodedPage {
+    bytes: Bytes,
+    uncompressed: usize,
+    encoding: Encoding,
+    pub(super) rows: usize,
+    /// Values, nulls, and lists without values.
+    pub(super) entries: usize,
+    pub(super) nulls: usize,
+    /// The keys of its values, each once.
+    pub(super) used: Vec<u32>,
+}
+
+impl EncodedPage {
+    /// As writers of pages take it.
+    pub(super) fn compressed(&self) -> CompressedPage {
+        let page = Page::DataPage {
+            buf: self.bytes.clone(),
+            num_values: self.entries as u32,
+            encoding: self.encoding,
+            def_level_encoding: Encoding::RLE,
+            rep_level_encoding: Encoding::RLE,
+            statistics: None,
+        };
+        CompressedPage::new(page, self.uncompressed)
+    }
+}
+
+/// How values are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Encoded {
+    /// As keys of a dictionary.
+    Keys { bits: u32 },
+    /// As truth values; of the first two keys.
+    Bits([bool; 2]),
+    /// One after the other.
+    Plain,
+}
+
+impl Encoded {
+    pub(super) fn of(dictionary: &Dictionary) -> Encoded {
+        match dictionary.ty {
+            ValueType::Bool => Encoded::Bits([0, 1].map(|key| dictionary.get(key) == [1])),
+            // Nothing but nulls.
+            _ if dictionary.len() == 0 => Encoded::Plain,
+            _ if dictionary.size() > MAX_DICTIONARY => Encoded::Plain,
+            // Some readers do not expect keys of no bits.
+            _ => Encoded::Keys {
+                bits: hybrid::bits_for(dictionary.len() as u32 - 1).max(1),
+            },
+        }
+    }
+
+    fn encoding(self) -> Encoding {
+        match self {
+            Encoded::Keys { .. } => Encoding::RLE_DICTIONARY,
+            Encoded::Bits(_) | Encoded::Plain => Encoding::PLAIN,
+        }
+    }
+}
+
+/// What decides about the pages of a column.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Shape {
+    encoded: Encoded,
+    /// Of what the keys of rows are.
+    domain: usize,
+    /// The key of each entry of that, block by block.
+    of_entries: Vec<u32>,
+    /// The items of each list.
+    lists: Option<Vec<Vec<u32>>>,
+}
+
+/// The pages of some rows, one list for each day.
+pub(super) type Pages = Vec<Vec<EncodedPage>>;
+
+/// Pages of a row group by what decides about them.
+#[derive(Default)]
+pub(super) struct Shared {
+    known: Mutex<BTreeMap<Shape, Arc<OnceLock<Arc<Pages>>>>>,
+}
+
+impl Shared {
+    /// The pages of a column whose rows take their keys from entries; made where no column had the same.
+    pub(super) fn pages(
+        &self,
+        domain: usize,
+        of_entries: Vec<u32>,
+        distinct: Distinct<'_>,
+        make: impl FnOnce(&[u32]) -> Result<Pages, ParquetError>,
+    ) -> Result<Arc<Pages>, ParquetError> {
+        let encoded = Encoded::of(distinct.dictionary);
+        if encoded == Encoded::Plain && distinct.dictionary.len() > 0 {
+            return make(&of_entries).map(Arc::new);
+        }
+        let shape = Shape {
+            encoded,
+            domain,
+            of_entries,
+            lists: distinct.lists.map(Lists::all),
+        };
+        let of_entries = shape.of_entries.clone();
+        let cell = {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.entry(shape).or_default().clone()
+        };
+        // Another thread may be at it: waiting is cheaper than doing it twice.
+        let mut failed = None;
+        let pages = cell.get_or_init(|| match make(&of_entries) {
+            Ok(pages) => Arc::new(pages),
+            Err(e) => {
+                failed = Some(e);
+                Arc::new(Vec::new())
+            }
+        });
+        failed.map_or_else(|| Ok(pages.clone()), Err)
+    }
+}
+
+/// Encodes pages; keeps memory between them.
+pub(super) struct PageWriter {
+    zstd: zstd::bulk::Compressor<'static>,
+    /// An uncompressed page.
+    page: Vec<u8>,
+    /// Keys of the values of a page.
+    dense: Vec<u32>,
+    /// How much of a value is there: see [`PageWriter::lists`].
+    definition: Vec<u32>,
+    /// 0 where a row begins, 1 where a list goes on.
+    repetition: Vec<u32>,
+    /// The number of the last page that had a value, by key.
+    seen: Vec<u32>,
+}
+
+impl PageWriter {
+    pub(super) fn new() -> io::Result<PageWriter> {
+        Ok(PageWriter {
+            zstd: zstd::bulk::Compressor::new(ZSTD_LEVEL)?,
+            page: Vec::new(),
+            dense: Vec::new(),
+            definition: Vec::new(),
+            repetition: Vec::new(),
+            seen: Vec::new(),
+        })
+    }
+
+    /// Encodes the pages of some rows.
+    pub(super) fn pages(&mut self, keys: &[u32], distinct: Distinct<'_>) -> Result<Vec<EncodedPage>, ParquetError> {
+        let encoded = Encoded::of(distinct.dictionary);
+        self.seen.clear();
+        self.seen.resize(distinct.dictionary.len(), 0);
+        let ranges = ranges(keys.len(), distinct.dictionary, encoded);
+        let page = |(rows, number): (Range<usize>, u32)| {
+            let keys = keys.get(rows).unwrap_or_default();
+            self.encode(keys, distinct, encoded, number)
+        };
+        ranges.into_iter().zip(1..).map(page).collect()
+    }
+
+    /// The page of a dictionary.
+    pub(super) fn dictionary(&mut self, dictionary: &Dictionary) -> Result<CompressedPage, ParquetError> {
+        self.page.clear();
+        dictionary
+            .values()
+            .for_each(|v| plain(dictionary.ty, v, &mut self.page));
+        let page = Page::DictionaryPage {
+            buf: self.zstd.compress(&self.page)?.into(),
+            num_values: dictionary.len() as u32,
+            encoding: Encoding::PLAIN,
+            is_sorted: false,
+        };
+        Ok(CompressedPage::new(page, self.page.len()))
+    }
+
+    fn encode(
+        &mut self,
+        keys: &[u32],
+        distinct: Distinct<'_>,
+        encoded: Encoded,
+        number: u32,
+    ) -> Result<EncodedPage, ParquetError> {
+        self.dense.clear();
+        self.page.clear();
+        let dictionary = distinct.dictionary;
+        let entries = match distinct.lists {
+            Some(lists) => self.lists(lists, keys)?,
+            None if dictionary.len() == 0 => self.nulls(keys),
+            None => self.values(keys),
+        };
+        let used = self.used(number);
+        match encoded {
+            Encoded::Keys { bits } => {
+                self.page.push(bits as u8);
+                hybrid::encode(&self.dense, bits, &mut self.page);
+            }
+            Encoded::Bits(truth) => {
+                let bit = |key: &u32| u32::from(truth.get(*key as usize).copied().unwrap_or(false));
+                hybrid::pack(self.dense.iter().map(bit), 1, &mut self.page);
+            }
+            Encoded::Plain => {
+                let values = self.dense.iter().map(|k| dictionary.get(*k));
+                values.for_each(|v| plain(dictionary.ty, v, &mut self.page));
+            }
+        }
+        Ok(EncodedPage {
+            bytes: self.zstd.compress(&self.page)?.into(),
+            uncompressed: self.page.len(),
+            encoding: encoded.encoding(),
+            rows: keys.len(),
+            entries,
+            nulls: entries - self.dense.len(),
+            used,
+        })
+    }
+
+    /// Begins a page of rows without values. Gives the number of levels.
+    fn nulls(&mut self, keys: &[u32]) -> usize {
+        let mut levels = Vec::new();
+        hybrid::repeated(0, keys.len(), 1, &mut levels);
+        section(&levels, &mut self.page);
+        keys.len()
+    }
+
+    /// Begins a page of values with their levels: 1 for each row with a value. Gives the number of levels.
+    fn values(&mut self, keys: &[u32]) -> usize {
+        if keys.contains(&NULL) {
+            self.dense.extend(keys.iter().filter(|k| **k != NULL));
+        } else {
+            self.dense.extend_from_slice(keys);
+        }
+        if self.dense.is_empty() {
+            return self.nulls(keys);
+        }
+        if self.dense.len() == keys.len() {
+            let mut levels = Vec::new();
+            hybrid::repeated(1, keys.len(), 1, &mut levels);
+            section(&levels, &mut self.page);
+        } else {
+            self.definition.clear();
+            self.definition.extend(keys.iter().map(|k| u32::from(*k != NULL)));
+            levels(&self.definition, 1, &mut self.page);
+        }
+        keys.len()
+    }
+
+    /// Begins a page of lists. The levels are those of an optional list of optional items: 0 no list, 1 a list without
+    /// items, 2 an item without a value, 3 a value.
+    fn lists(&mut self, lists: &Lists, keys: &[u32]) -> Result<usize, ParquetError> {
+        self.definition.clear();
+        self.repetition.clear();
+        for list in keys {
+            let first = self.definition.len();
+            if *list == NULL {
+                self.definition.push(0);
+            } else {
+                for item in lists.get(*list) {
+                    self.definition.push(if item == NULL { 2 } else { 3 });
+                    self.dense.extend(Some(item).filter(|i| *i != NULL));
+                }
+                if self.definition.len() == first {
+                    self.definition.push(1);
+                }
+            }
+            self.repetition.push(0);
+            self.repetition.resize(self.definition.len(), 1);
+            if self.definition.len() > MAX_ITEMS {
+                return Err(ParquetError::General(format!(
+                    "the lists of some rows have more than {MAX_ITEMS} items"
+                )));
+            }
+        }
+        levels(&self.repetition, 1, &mut self.page);
+        levels(&self.definition, 2, &mut self.page);
+        Ok(self.definition.len())
+    }
+
+    /// The keys of a page, each once.
+    fn used(&mut self, page: u32) -> Vec<u32> {
+        let mut used = Vec::new();
+        let mut last = NULL;
+        for key in &self.dense {
+            if *key == std::mem::replace(&mut last, *key) {
+                continue;
+            }
+            match self.seen.get_mut(*key as usize) {
+                Some(seen) if *seen != page => *seen = page,
+                _ => continue,
+            }
+            used.push(*key);
+        }
+        used
+    }
+}
+
+/// Levels with their length before them.
+fn levels(values: &[u32], bits: u32, page: &mut Vec<u8>) {
+    let mut bytes = Vec::new();
+    hybrid::encode(values, bits, &mut bytes);
+    section(&bytes, page);
+}
+
+fn section(bytes: &[u8], page: &mut Vec<u8>) {
+    page.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+    page.extend_from_slice(bytes);
+}
+
+/// The rows of each page. A column without values needs one page.
+fn ranges(rows: usize, dictionary: &Dictionary, encoded: Encoded) -> Vec<Range<usize>> {
+    let per_page = match encoded {
+        _ if dictionary.len() == 0 => rows.max(1),
+        Encoded::Plain => {
+            let mean = dictionary.size() / dictionary.len().max(1);
+            (PAGE_BYTES / (mean + 4)).clamp(1, PAGE_ROWS)
+        }
+        _ => PAGE_ROWS,
+    };
+    (0..rows)
+        .step_by(per_page)
+        .map(|at| at..rows.min(at + per_page))
+        .collect()
+}
+
+/// A value as `PLAIN` has it.
+fn plain(ty: ValueType, value: &[u8], out: &mut Vec<u8>) {
+    if ty == ValueType::Text {
+        out.extend_from_slice(&(value.len() as u32).to_le_bytes());
+    }
+    out.extend_from_slice(value);
+}
