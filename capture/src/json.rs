@@ -228,7 +228,15 @@ impl<'a> Reader<'a> {
             Some(digits) => (digits, true),
             None => (rest, false),
         };
-        let len = digits.iter().take_while(|b| b.is_ascii_digit()).count();
+        let (mut number, mut len) = (0_u64, 0);
+        for byte in digits {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            number = number.wrapping_mul(10).wrapping_add(digit.into());
+            len += 1;
+        }
         let (digits, after) = digits.split_at_checked(len)?;
         let is_plain = len <= MAX_DIGITS && !matches!(after.first(), Some(b'.' | b'e' | b'E'));
         // Zero has no sign here, and no number begins with one.
@@ -241,7 +249,6 @@ impl<'a> Reader<'a> {
             return None;
         }
         self.at += rest.len() - after.len();
-        let number = digits.iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0'));
         Some(match is_negative {
             true => Number::from(-i64::try_from(number).ok()?),
             false => Number::from(number),

@@ -14,6 +14,9 @@ pub const MAX_RAW: usize = 1 << 20;
 /// Room for the records of most events: beyond it their text is moved as it grows.
 const USUAL_RAW: usize = 1024;
 
+/// Room for the names of the types of most events.
+const USUAL_NAMES: usize = 64;
+
 /// All records of one event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditEvent {
@@ -201,28 +204,59 @@ impl AuditEvent {
 
     /// The names of its record types, each once, in the order of arrival.
     pub fn type_names(&self) -> Vec<Cow<'static, str>> {
-        let mut seen: Vec<RecordType> = Vec::new();
-        for kind in &self.types {
-            if !seen.contains(kind) {
-                seen.push(*kind);
+        self.distinct_types().map(name_of).collect()
+    }
+
+    /// The same with a comma between names.
+    pub(super) fn joined_types(&self) -> String {
+        // Most have a few names of a few letters.
+        let mut joined = String::with_capacity(USUAL_NAMES);
+        for kind in self.distinct_types() {
+            if !joined.is_empty() {
+                joined.push(',');
             }
+            joined.push_str(&name_of(kind));
         }
-        let named = |kind: RecordType| kind.name().map_or_else(|| kind.to_string().into(), Cow::Borrowed);
-        seen.into_iter().map(named).collect()
+        joined
+    }
+
+    fn distinct_types(&self) -> impl Iterator<Item = RecordType> {
+        let earlier = |at: usize| self.types.get(..at).unwrap_or_default();
+        let each = self.types.iter().enumerate();
+        each.filter(move |(at, kind)| !earlier(*at).contains(kind))
+            .map(|(_, kind)| *kind)
     }
 
     /// The arguments of its execve; an argument that came in pieces (`a1[0]=`, `a1[1]=`, …) is whole again.
     pub fn exec_args(&self) -> Vec<Vec<u8>> {
         let mut args: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
-        for record in self.records_of(|kind| kind == RecordType::EXECVE) {
-            for field in fields(record.body) {
-                if let Some(number) = argument_number(field.name) {
-                    let value: Cow<'_, [u8]> = field.value.decoded();
-                    args.entry(number).or_default().extend_from_slice(&value);
-                }
-            }
+        for (number, value) in self.exec_pieces() {
+            args.entry(number).or_default().extend_from_slice(&value);
         }
         args.into_values().collect()
+    }
+
+    /// The same with a NUL between arguments.
+    pub(crate) fn exec_line(&self) -> Vec<u8> {
+        let (mut line, mut last) = (Vec::new(), None);
+        for (number, value) in self.exec_pieces() {
+            if last.is_some_and(|last| number < last) {
+                // In no order, which the kernel does not write.
+                return self.exec_args().join(&0);
+            }
+            if last.is_some_and(|last| number > last) {
+                line.push(0);
+            }
+            line.extend_from_slice(&value);
+            last = Some(number);
+        }
+        line
+    }
+
+    fn exec_pieces(&self) -> impl Iterator<Item = (u32, Cow<'_, [u8]>)> {
+        let records = self.records_of(|kind| kind == RecordType::EXECVE);
+        let all = records.flat_map(|record| fields(record.body));
+        all.filter_map(|field| Some((argument_number(field.name)?, field.value.decoded())))
     }
 }
 
@@ -237,10 +271,18 @@ impl Syscall {
     }
 }
 
+fn name_of(kind: RecordType) -> Cow<'static, str> {
+    kind.name().map_or_else(|| kind.to_string().into(), Cow::Borrowed)
+}
+
 /// `a7` and `a7[3]`, but not `a7_len`.
 fn argument_number(name: &[u8]) -> Option<u32> {
-    let name = std::str::from_utf8(name.strip_prefix(b"a")?).ok()?;
-    name.split('[').next()?.parse().ok()
+    let name = name.strip_prefix(b"a")?;
+    // Quicker than a number in general.
+    if let [digit @ b'0'..=b'9'] = name {
+        return Some(u32::from(digit - b'0'));
+    }
+    std::str::from_utf8(name).ok()?.split('[').next()?.parse().ok()
 }
 
 fn prefer<T>(known: &mut Option<T>, new: Option<T>, best: bool) {

@@ -200,7 +200,7 @@ pub(super) fn seen(event: &AuditEvent) -> Option<Seen<'_>> {
         login_user: text(actor.login_user),
         name: text(actor.name),
         exe_path: text(actor.exe_path),
-        argv: is_exec.then(|| event.exec_args().join(&0).into()),
+        argv: is_exec.then(|| event.exec_line().into()),
         cwd: text(actor.cwd),
         exec_ts: is_exec.then_some(event.ts_ns),
         ..Seen::default()
