@@ -38,9 +38,9 @@ impl Default for Grouper {
 /// texts would be compared with every record, which costs more than a full one.
 type Key = (u64, u64, Option<Vec<u8>>);
 
-/// So many events that are gone lend their memory to others, and none that has more.
-const SPARE: usize = 16;
-const SPARE_BYTES: usize = 64 << 10;
+/// So many events that are gone lend their memory to others, and none that has more. Of a log many are complete at once.
+const SPARE: usize = 256;
+const SPARE_BYTES: usize = 16 << 10;
 
 #[derive(Debug)]
 struct Open {
