@@ -198,6 +198,7 @@ fn push(builder: &mut BlockBuilder, schema: &Schema, columns: &dyn Columns, row:
         tid: 0,
         image: image.as_ref(),
         ret,
+        latency: None,
         fd_num: None,
         fd: fd.as_ref(),
         args: &args,

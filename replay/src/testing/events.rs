@@ -150,6 +150,7 @@ impl Maker {
             tid: draft.tid.unwrap_or_else(|| image.as_ref().map_or(0, |i| i.pid)),
             image: image.as_ref(),
             ret,
+            latency: None,
             fd_num,
             fd: fd.as_ref().map(|(_, entry)| entry),
             args: &args,

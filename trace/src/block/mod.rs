@@ -15,6 +15,7 @@ pub mod frame;
 pub mod head;
 mod images;
 mod kinds;
+mod latencies;
 mod numbers;
 mod origins;
 mod plan;
@@ -102,8 +103,10 @@ impl Need {
     /// Open objects of both families without names and flags: kind and socket of each entry of
     /// [`decoded::Dictionaries::fds`], but not which event uses which. The rest comes where objects are asked for.
     pub const SOCKETS: Need = Need(1 << 16);
+    /// How long calls took ([`decoded::Decoded::latency`]).
+    pub const LATENCY: Need = Need(1 << 17);
     /// Everything.
-    pub const ALL: Need = Need((1 << 17) - 1);
+    pub const ALL: Need = Need((1 << 18) - 1);
 
     /// With what the columns asked for are coded against: arguments need the objects of their family, objects need
     /// types and results, objects of the bulk family those of the hot one; types and CPUs need threads.
