@@ -86,6 +86,13 @@ impl Run<'_> {
         if !scan.threads(decoded) {
             return Ok(Some(Vec::new()));
         }
+        if !scan.pairs(decoded) {
+            return Ok(Some(Vec::new()));
+        }
+        let columns = scan.argument_needs(decoded);
+        if columns != Need::NOTHING && !scan.arguments(self.add(reader, block, columns)?) {
+            return Ok(Some(Vec::new()));
+        }
         let decoded = self.add(reader, block, Need::KIND | Need::CONTEXT)?;
         let candidates = scan.candidates(decoded).to_vec();
         let open = candidates.iter().filter(|c| c.verdict.is_none());

@@ -84,7 +84,10 @@ pub(crate) fn matches(plan: &Plan, block: &Decoded, first: bool) -> Vec<Hit> {
     if !scan.objects(block) {
         return Vec::new();
     }
-    if !scan.threads(block) {
+    if !scan.threads(block) || !scan.pairs(block) {
+        return Vec::new();
+    }
+    if scan.argument_needs(block) != Need::NOTHING && !scan.arguments(block) {
         return Vec::new();
     }
     let candidates = scan.candidates(block).to_vec();

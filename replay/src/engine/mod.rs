@@ -3,6 +3,7 @@
 //! Blocks are independent of each other, so they are matched in parallel; alerts come out in event order whatever the
 //! number of threads.
 
+mod arguments;
 mod blocks;
 mod candidates;
 mod classes;

@@ -254,48 +254,72 @@ impl PathWriter<'_> {
 pub(super) struct FdLookup<'a> {
     pub(super) strings: &'a Strings,
     pub(super) fds: &'a [FdRecord],
-    /// Per event of the block: its open object.
-    pub(super) fd: &'a [u32],
+}
+
+/// The open objects of the events of a type, as indices; 0 for none.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum OfEvents<'a> {
+    /// One per event; empty where no event has one.
+    Each(&'a [u32]),
+    /// The rows of the events, and those of all events of the block.
+    Rows(&'a [u32], &'a [u32]),
+}
+
+impl OfEvents<'_> {
+    #[inline]
+    fn at(self, ordinal: usize) -> u32 {
+        let fd = match self {
+            OfEvents::Each(fds) => fds.get(ordinal),
+            OfEvents::Rows(rows, fds) => rows.get(ordinal).and_then(|row| fds.get(*row as usize)),
+        };
+        fd.copied().unwrap_or(0)
+    }
 }
 
 impl FdLookup<'_> {
-    /// Reads a column of numbers, one for each of `rows`.
-    pub(super) fn read_nums(&self, cursor: &mut Cursor<'_>, rows: &[u32], out: &mut Vec<i64>) -> Result<(), Malformed> {
+    /// Reads a column of `n` numbers.
+    pub(super) fn read_nums(
+        &self,
+        cursor: &mut Cursor<'_>,
+        n: usize,
+        of_event: OfEvents<'_>,
+        out: &mut Vec<i64>,
+    ) -> Result<(), Malformed> {
         let number: fn(&FdRecord) -> u64 = match cursor.peek() {
             Some(INODE_OF_FD) => |fd| fd.ino,
             Some(DEVICE_OF_FD) => |fd| fd.dev,
             _ => {
-                out.reserve(rows.len());
-                return numbers::read(cursor, rows.len(), out);
+                out.reserve(n);
+                return numbers::read(cursor, n, out);
             }
         };
         cursor.byte()?;
-        for row in rows {
-            let fd = self.fd.get(*row as usize).copied().unwrap_or(0);
+        for ordinal in 0..n {
+            let fd = of_event.at(ordinal);
             out.push(number_of(fd, self.fds.get(fd as usize), number));
         }
         Ok(())
     }
 
-    /// Reads a column of paths, one for each of `rows`.
+    /// Reads a column of `n` paths: resolved forms and callers' forms.
     pub(super) fn read_paths(
         &self,
-        paths: &mut Cursor<'_>,
-        raws: &mut Cursor<'_>,
+        [paths, raws]: [&mut Cursor<'_>; 2],
         refs: &mut Refs,
-        rows: &[u32],
+        n: usize,
+        of_event: OfEvents<'_>,
         out: &mut Vec<(StrId, RawPath)>,
     ) -> Result<(), Malformed> {
         match paths.byte()? {
             ALL_NONE => {
-                out.resize(rows.len(), (StrId::NONE, RawPath::Same));
+                out.resize(n, (StrId::NONE, RawPath::Same));
                 return Ok(());
             }
             CODES => (),
             _ => return Err(Malformed::UnknownMode),
         }
         let mut last = StrId::NONE;
-        for row in rows {
+        for ordinal in 0..n {
             let mut predicted = RawPath::Same;
             last = match paths.get()? {
                 path_code::NONE => {
@@ -306,7 +330,10 @@ impl FdLookup<'_> {
                 path_code::NEW => refs.fresh()?,
                 path_code::SAME => last,
                 path_code::OF_FD => {
-                    let record = self.fd_of(*row).ok_or(Malformed::UnknownId)?;
+                    let record = self
+                        .fds
+                        .get(of_event.at(ordinal) as usize)
+                        .ok_or(Malformed::UnknownId)?;
                     predicted = record.name_raw;
                     record.name
                 }
@@ -316,10 +343,6 @@ impl FdLookup<'_> {
             out.push((last, raw));
         }
         Ok(())
-    }
-
-    fn fd_of(&self, row: u32) -> Option<&FdRecord> {
-        self.fds.get(*self.fd.get(row as usize)? as usize)
     }
 }
 
@@ -410,12 +433,14 @@ mod tests {
         let lookup = FdLookup {
             strings: &Strings::default(),
             fds,
-            fd: of_event,
         };
-        let mut cursor = Cursor::new(&bytes);
-        assert_eq!(lookup.read_nums(&mut cursor, &rows, &mut back), Ok(()));
-        assert_eq!(cursor.finish(), Ok(()));
-        assert_eq!(back, values);
+        for of_event in [OfEvents::Each(of_event), OfEvents::Rows(&rows, of_event)] {
+            let mut cursor = Cursor::new(&bytes);
+            back.clear();
+            assert_eq!(lookup.read_nums(&mut cursor, rows.len(), of_event, &mut back), Ok(()));
+            assert_eq!(cursor.finish(), Ok(()));
+            assert_eq!(back, values);
+        }
         bytes.len()
     }
 

@@ -1,6 +1,6 @@
 //! Reading a block: the columns that are asked for, and no others, go into a [`Decoded`].
 
-use super::args::{self, FdLookup};
+use super::args::{self, FdLookup, OfEvents};
 use super::decoded::{ABSENT, ArgColumn, Decoded, Dictionaries, KindColumns};
 use super::error::BlockError;
 use super::fd_refs::{self, FdPrediction, FdRefs, Role};
@@ -88,6 +88,7 @@ impl Decoder {
         self.kinds(&job, out)?;
         self.results(&job, out)?;
         self.objects(&job, out)?;
+        self.files(&job, out)?;
         self.fds(&job, out)?;
         self.args(&job, out)?;
         out.have |= job.need;
@@ -185,6 +186,7 @@ impl Decoder {
             let spec = schema.get(kind.id).ok_or(BlockError::UnknownKind(kind.id))?;
             out.kinds.push(KindColumns {
                 spec: self.specs.get(spec),
+                events: kind.events,
                 rows: self.pool.rows(),
                 fds: self.pool.rows(),
                 args: Vec::new(),
@@ -268,22 +270,30 @@ impl Decoder {
         Ok(())
     }
 
+    /// Which files the open objects are.
+    fn files(&self, job: &Job<'_>, out: &mut Decoded) -> Result<(), BlockError> {
+        let [hot, bulk] = job.head.counts.fds.map(|n| n as usize);
+        let entries = [1..1 + hot, 1 + hot..1 + hot + bulk];
+        for ((asked, columns, _), entries) in job.families().into_iter().zip(entries) {
+            if job.reads_files(asked) {
+                let mut files = self.frames.column(columns.fd_files);
+                fds::read_files(&mut files, out.dict.fds.get_mut(entries).unwrap_or_default())
+                    .map_err(|m| m.in_column(columns.fd_files))?;
+            }
+        }
+        Ok(())
+    }
+
     fn fds(&mut self, job: &Job<'_>, out: &mut Decoded) -> Result<(), BlockError> {
         if !job.need.intersects(Need::FD) {
             return Ok(());
         }
         out.fd.resize(out.len, 0);
         out.fd_num.resize(out.len, ABSENT);
-        let [hot, bulk] = job.head.counts.fds.map(|n| n as usize);
-        let entries = [1..1 + hot, 1 + hot..1 + hot + bulk];
-        for ((asked, columns, family), entries) in job.families().into_iter().zip(entries) {
-            if !job.need.intersects(asked.fd) {
-                continue;
+        for (asked, columns, family) in job.families() {
+            if job.need.intersects(asked.fd) {
+                self.fd_nums(columns, family, out)?;
             }
-            self.fd_nums(columns, family, out)?;
-            let mut files = self.frames.column(columns.fd_files);
-            fds::read_files(&mut files, out.dict.fds.get_mut(entries).unwrap_or_default())
-                .map_err(|m| m.in_column(columns.fd_files))?;
         }
         if job.need.intersects(Need::FD_HOT) {
             let Decoded { kinds, fd, .. } = out;
@@ -359,12 +369,18 @@ impl Decoder {
                 fds: FdLookup {
                     strings: &dict.strings,
                     fds: &dict.fds,
-                    fd,
                 },
             };
             for kind in kinds.get_mut(family).unwrap_or_default() {
+                let events = kind.events as usize;
+                // Those of the hot family are known type by type.
+                let of_event = if kind.spec.hot {
+                    OfEvents::Each(&kind.fds)
+                } else {
+                    OfEvents::Rows(&kind.rows, fd)
+                };
                 for param in &kind.spec.params {
-                    let column = reader.read(param.kind, &kind.rows, &mut self.pool)?;
+                    let column = reader.read(param.kind, events, of_event, &mut self.pool)?;
                     kind.args.push(column);
                 }
             }
@@ -386,25 +402,37 @@ struct ArgReader<'a> {
 }
 
 impl ArgReader<'_> {
-    fn read(&mut self, kind: ParamKind, rows: &[u32], pool: &mut Pool) -> Result<ArgColumn, BlockError> {
+    fn read(
+        &mut self,
+        kind: ParamKind,
+        events: usize,
+        fds: OfEvents<'_>,
+        pool: &mut Pool,
+    ) -> Result<ArgColumn, BlockError> {
         Ok(match kind {
             ParamKind::Path => {
                 let mut values = pool.paths.pop().unwrap_or_default();
                 self.fds
-                    .read_paths(&mut self.paths, &mut self.raws, &mut self.refs, rows, &mut values)
+                    .read_paths(
+                        [&mut self.paths, &mut self.raws],
+                        &mut self.refs,
+                        events,
+                        fds,
+                        &mut values,
+                    )
                     .map_err(|m| m.in_column(self.columns.arg_paths))?;
                 ArgColumn::Path(values)
             }
             kind if kind.is_num() => {
                 let mut values = pool.nums.pop().unwrap_or_default();
                 self.fds
-                    .read_nums(&mut self.nums, rows, &mut values)
+                    .read_nums(&mut self.nums, events, fds, &mut values)
                     .map_err(|m| m.in_column(self.columns.arg_nums))?;
                 ArgColumn::Num(values)
             }
             _ => {
                 let mut values = pool.strs.pop().unwrap_or_default();
-                args::read_strs(&mut self.strs, &mut self.refs, rows.len(), &mut values)
+                args::read_strs(&mut self.strs, &mut self.refs, events, &mut values)
                     .map_err(|m| m.in_column(self.columns.arg_strs))?;
                 ArgColumn::Str(values)
             }

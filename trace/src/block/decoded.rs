@@ -335,6 +335,8 @@ pub enum ArgColumn {
 pub struct KindColumns {
     /// What the type carries.
     pub spec: std::sync::Arc<EventSpec>,
+    /// How many events of this type the block has.
+    pub events: u32,
     /// The rows of this type, ascending.
     pub rows: Vec<u32>,
     /// Types of the hot family: the open object of each event, an index into [`Dictionaries::fds`], 0 for none. Empty
@@ -418,6 +420,16 @@ impl Decoded {
         EventView { block: self, row }
     }
 
+    /// A view of an event of the hot family by its type and its position among the events of that type, both indices.
+    /// With [`Need::ARG_COLUMNS_HOT`] it shows its arguments and what its type says; all else of it is as if it had not been
+    /// asked for.
+    pub fn event_of_type(&self, kind: u16, ordinal: u32) -> EventView<'_> {
+        EventView {
+            block: self,
+            row: BY_TYPE | usize::from(kind) << 32 | ordinal as usize,
+        }
+    }
+
     /// Whether a thread may have events of a type, given as indices into `dict.contexts` and `kinds`. Certain where
     /// [`Need::THREAD_KINDS`] was asked for and the block has no more than 256 types.
     pub fn thread_has(&self, context: usize, kind: usize) -> bool {
@@ -467,6 +479,15 @@ pub struct EventView<'a> {
     pub row: usize,
 }
 
+/// Stands in a row that is none, but an event type, and a position among the events of that type.
+const BY_TYPE: usize = 1 << 63;
+
+/// The type and position that stand in a row.
+#[cold]
+fn by_type(row: usize) -> Option<(usize, u32)> {
+    (row & BY_TYPE != 0).then_some(((row & !BY_TYPE) >> 32, row as u32))
+}
+
 fn present(v: Option<&i64>) -> Option<i64> {
     v.copied().filter(|v| *v != ABSENT)
 }
@@ -474,7 +495,7 @@ fn present(v: Option<&i64>) -> Option<i64> {
 impl<'a> EventView<'a> {
     /// Number of the event in the recording. `evt.num`.
     pub fn seq(&self) -> u64 {
-        self.block.first_seq + self.row as u64
+        self.block.first_seq.wrapping_add(self.row as u64)
     }
 
     /// UTC nanoseconds; 0 when the column was not asked for.
@@ -489,7 +510,11 @@ impl<'a> EventView<'a> {
 
     /// The columns of the event's type; `None` when types were not asked for.
     pub fn kind_columns(&self) -> Option<&'a KindColumns> {
-        self.block.kinds.get(*self.block.kind.get(self.row)? as usize)
+        let kind = match self.block.kind.get(self.row) {
+            Some(kind) => usize::from(*kind),
+            None => by_type(self.row)?.0,
+        };
+        self.block.kinds.get(kind)
     }
 
     /// What the event's type carries.
@@ -538,7 +563,9 @@ impl<'a> EventView<'a> {
 
     /// The value of the type's parameter number `slot`.
     pub fn arg(&self, slot: usize) -> Arg<'a> {
-        let (Some(kind), Some(&at)) = (self.kind_columns(), self.block.ordinal.get(self.row)) else {
+        let ordinal = self.block.ordinal.get(self.row).copied();
+        let ordinal = ordinal.or_else(|| Some(by_type(self.row)?.1));
+        let (Some(kind), Some(at)) = (self.kind_columns(), ordinal) else {
             return Arg::None;
         };
         let strings = &self.block.dict.strings;

@@ -103,10 +103,13 @@ impl Need {
     /// Open objects of both families without names and flags: kind and socket of each entry of
     /// [`decoded::Dictionaries::fds`], but not which event uses which. The rest comes where objects are asked for.
     pub const SOCKETS: Need = Need(1 << 16);
+    /// Arguments of the hot family, type by type ([`decoded::KindColumns::args`], [`decoded::Decoded::event_of_type`]):
+    /// what can be had of them without knowing which events these are.
+    pub const ARG_COLUMNS_HOT: Need = Need(1 << 17);
     /// How long calls took ([`decoded::Decoded::latency`]).
-    pub const LATENCY: Need = Need(1 << 17);
+    pub const LATENCY: Need = Need(1 << 18);
     /// Everything.
-    pub const ALL: Need = Need((1 << 18) - 1);
+    pub const ALL: Need = Need((1 << 19) - 1);
 
     /// With what the columns asked for are coded against: arguments need the objects of their family, objects need
     /// types and results, objects of the bulk family those of the hot one; types and CPUs need threads.
@@ -119,10 +122,13 @@ impl Need {
             need |= Need::RET_BULK.0 | Need::FD_HOT.0;
         }
         if self.intersects(Need::ARGS_HOT) {
-            need |= Need::FD_HOT.0;
+            need |= Need::FD_HOT.0 | Need::ARG_COLUMNS_HOT.0;
         }
         if need & Need::FD_HOT.0 != 0 {
-            need |= Need::RET_HOT.0 | Need::OBJECTS_HOT.0;
+            need |= Need::RET_HOT.0;
+        }
+        if need & (Need::FD_HOT.0 | Need::ARG_COLUMNS_HOT.0) != 0 {
+            need |= Need::OBJECTS_HOT.0;
         }
         if need & Need::RET.0 != 0 {
             need |= Need::KIND.0;

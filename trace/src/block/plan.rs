@@ -28,6 +28,8 @@ pub(super) struct Asked {
     pub(super) ret: Need,
     pub(super) objects: Need,
     pub(super) fd: Need,
+    /// The files of open objects: with these, or with numbers that are coded against them.
+    pub(super) files: Need,
     pub(super) args: Need,
 }
 
@@ -35,13 +37,15 @@ const ASKED_HOT: Asked = Asked {
     ret: Need::RET_HOT,
     objects: Need::OBJECTS_HOT,
     fd: Need::FD_HOT,
-    args: Need::ARGS_HOT,
+    files: Need(Need::FD_HOT.0 | Need::ARG_COLUMNS_HOT.0),
+    args: Need::ARG_COLUMNS_HOT,
 };
 
 const ASKED_BULK: Asked = Asked {
     ret: Need::RET_BULK,
     objects: Need::FD_BULK,
     fd: Need::FD_BULK,
+    files: Need::FD_BULK,
     args: Need::ARGS_BULK,
 };
 
@@ -68,7 +72,7 @@ pub(super) const SECTION_COLUMNS: [(Section, Column, Column); SECTIONS] = [
 pub(super) const fn readers_of(section: Section) -> Need {
     let from_bulk_args = Need::ARGS_BULK.0;
     let from_bulk_fds = from_bulk_args | Need::FD_BULK.0;
-    let from_hot_args = from_bulk_fds | Need::ARGS_HOT.0;
+    let from_hot_args = from_bulk_fds | Need::ARGS_HOT.0 | Need::ARG_COLUMNS_HOT.0;
     let from_hot_fds = from_hot_args | Need::FD_HOT.0 | Need::OBJECTS_HOT.0;
     Need(match section {
         Section::Images => from_hot_fds | Need::IMAGES.0,
@@ -99,6 +103,11 @@ impl<'a> Job<'a> {
     pub(super) fn reads_objects(&self, asked: Asked) -> bool {
         let sockets = self.need.intersects(Need::SOCKETS) && !self.have.intersects(asked.objects);
         self.need.intersects(asked.objects) || sockets
+    }
+
+    /// Whether the files of a family's open objects are to be read.
+    pub(super) fn reads_files(&self, asked: Asked) -> bool {
+        self.need.intersects(asked.files) && !self.have.intersects(asked.files)
     }
 
     /// Whether the strings of a section are to be read.
@@ -153,7 +162,8 @@ impl<'a> Job<'a> {
         for (asked, c, _) in self.families() {
             when(asked.ret, &[c.rets]);
             when(asked.objects, &[c.fd_dict, c.fd_refs]);
-            when(asked.fd, &[c.fd_files, c.fd_nums]);
+            when(asked.fd, &[c.fd_nums]);
+            when(asked.files, &[c.fd_files]);
             when(asked.args, &[c.arg_nums, c.arg_strs, c.arg_paths, c.arg_raws]);
         }
         for (section, lens, text) in SECTION_COLUMNS {

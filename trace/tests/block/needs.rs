@@ -7,9 +7,10 @@ use ctrace_trace::block::{Decoder, Need};
 
 use crate::random::{Chance, World, block, events, schema};
 
-const SINGLE: [Need; 18] = [
+const SINGLE: [Need; 19] = [
     Need::THREAD_KINDS,
     Need::OBJECTS_HOT,
+    Need::ARG_COLUMNS_HOT,
     Need::SOCKETS,
     Need::THREADS,
     Need::KIND,
@@ -80,6 +81,37 @@ fn columns_may_come_one_after_the_other() {
     }
 }
 
+/// What can be had of an event without knowing which it is, is what it is known by afterwards.
+#[test]
+fn an_event_of_a_type_is_the_event_of_its_row() {
+    let chance = &mut Chance(23);
+    let (schema, world) = (schema(40, chance), World::new(chance));
+    let block = block(&schema, &events(4_000, &schema, &world, chance));
+    let mut decoder = Decoder::new();
+    let mut decode = |need| {
+        let mut out = Decoded::default();
+        decoder
+            .decode(&block.head, &block.body, &schema, need, &mut out)
+            .unwrap();
+        out
+    };
+    let (by_type, all) = (decode(Need::ARG_COLUMNS_HOT), decode(Need::ALL));
+    assert!(by_type.kind.is_empty());
+    let mut seen = 0;
+    for (index, kind) in (0..).zip(&all.kinds).filter(|(_, kind)| kind.spec.hot) {
+        for (ordinal, row) in (0..).zip(&kind.rows) {
+            let (a, b) = (by_type.event_of_type(index, ordinal), all.event(*row as usize));
+            assert_eq!(a.spec(), b.spec());
+            for slot in 0..=kind.spec.params.len() {
+                assert_eq!(a.arg(slot), b.arg(slot));
+                seen += usize::from(a.arg(slot) != ctrace_trace::event::Arg::None);
+            }
+            assert!(a.context().is_none() && a.ret().is_none() && a.fd().is_none() && a.data().is_empty());
+        }
+    }
+    assert!(seen > 1_000, "{seen}");
+}
+
 fn assert_same_columns(one: &Decoded, all: &Decoded, need: Need, hot: usize) {
     let has = |n: Need| need.intersects(n);
     assert_column(&one.kind, &all.kind, has(Need::KIND));
@@ -112,7 +144,7 @@ fn assert_same_columns(one: &Decoded, all: &Decoded, need: Need, hot: usize) {
     assert_column(&one.latency, &all.latency, has(Need::LATENCY));
     let n = all.kinds.len();
     for (rets, fds, args, kinds) in [
-        (Need::RET_HOT, Need::FD_HOT, Need::ARGS_HOT, 0..hot),
+        (Need::RET_HOT, Need::FD_HOT, Need::ARG_COLUMNS_HOT, 0..hot),
         (Need::RET_BULK, Need::FD_BULK, Need::ARGS_BULK, hot..n),
     ] {
         if has(rets) {
@@ -123,6 +155,9 @@ fn assert_same_columns(one: &Decoded, all: &Decoded, need: Need, hot: usize) {
             assert_rows(&one.fd_num, &all.fd_num, all, kinds.clone());
         }
         if has(Need::KIND) {
+            assert_eq!(rows_of(one, kinds.clone()), rows_of(all, kinds.clone()));
+        }
+        if has(Need::KIND) || has(args) {
             assert_args(one, all, kinds, has(args));
         }
     }
@@ -163,9 +198,13 @@ fn assert_rows<T: PartialEq + std::fmt::Debug>(one: &[T], all: &[T], block: &Dec
     }
 }
 
+fn rows_of(block: &Decoded, kinds: Range<usize>) -> Vec<&[u32]> {
+    block.kinds[kinds].iter().map(|k| k.rows.as_slice()).collect()
+}
+
 fn assert_args(one: &Decoded, all: &Decoded, kinds: Range<usize>, asked: bool) {
     for (a, b) in one.kinds[kinds.clone()].iter().zip(&all.kinds[kinds]) {
-        assert_eq!((&a.spec, &a.rows), (&b.spec, &b.rows));
+        assert_eq!((&a.spec, a.events), (&b.spec, b.events));
         assert_eq!(a.args.len(), if asked { b.args.len() } else { 0 });
         for (a, b) in a.args.iter().zip(&b.args) {
             match (a, b) {
