@@ -230,8 +230,11 @@ impl Emitter {
         self.texts = texts;
         if plan.action == Action::EndProcess {
             self.world.end(event.tid);
-        } else {
+        } else if !event.kind.is_multiple_of(2) {
             self.give_back(event.tid, enter);
+        } else if let Some(thread) = self.world.threads.get_mut(&event.tid) {
+            // A switch, a signal or a page fault ends no call: the thread is still in its own.
+            thread.enter = enter;
         }
         Ok(())
     }
