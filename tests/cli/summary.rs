@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use ctrace_trace::escape;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cases::{self, HOSTILE, sample};
 use crate::run::{Ran, command, ctrace, file, folder, run};
@@ -222,10 +222,10 @@ fn times_are_the_sums_of_strace() {
     let row = |name: &str| found.iter().find(|r| r["syscall"] == name).expect(name).clone();
     // Of one `read` it is known, of `close` of none.
     let columns = ["seconds", "usecs/call", "calls", "errors"];
-    let told = |name: &str| columns.map(|c| row(name)[c].clone());
-    assert_eq!(told("read"), [1.000203.into(), 1_000_203.into(), 2.into(), 1.into()]);
-    assert_eq!(told("openat"), [0.000063.into(), 21.into(), 3.into(), 1.into()]);
-    assert_eq!(told("close"), [Value::Null, Value::Null, 1.into(), 0.into()]);
+    let told = |name: &str| Value::from(columns.map(|c| row(name)[c].clone()).to_vec());
+    assert_eq!(told("read"), json!([1.000203, 1_000_203, 2, 1]));
+    assert_eq!(told("openat"), json!([0.000063, 21, 3, 1]));
+    assert_eq!(told("close"), json!([null, null, 1, 0]));
     let names: Vec<&str> = found.iter().filter_map(|r| r["syscall"].as_str()).collect();
     assert_eq!(names, ["read", "openat", "close"]);
     times(&found);
