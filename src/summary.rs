@@ -111,8 +111,8 @@ impl Args {
 
 /// Whether it is known of any call how long it took. Exports of older versions have no column for it.
 fn has_times(session: &Session) -> Result<bool, QueryError> {
-    let columns = session.sql("SELECT * FROM events LIMIT 0")?.schema().clone();
-    if columns.column_with_name("evt_latency").is_none() {
+    let columns = session.table("events").map_or(&[][..], |table| &table.columns);
+    if columns.iter().all(|column| column.name != "evt_latency") {
         return Ok(false);
     }
     let mut found = session.sql(tables::HAS_TIMES)?;
