@@ -99,6 +99,7 @@ pub(crate) fn find(field: &Field, arg: &FieldArg) -> InTable {
         (name, _) if name.starts_with("docker.") => {
             InTable::Rebuilt(&["docker_raw", "docker_action", "docker_actor_id", "docker_image"])
         }
+        ("audit.field", FieldArg::Key(name)) => InTable::Made(of_record(name), &["audit_raw", "audit_syscall"]),
         (name, _) if name.starts_with("audit.") => InTable::Rebuilt(&["audit_raw", "audit_syscall"]),
         (name, _) if name.starts_with("ka.") => InTable::Rebuilt(&["ka_raw"]),
         ("json.value" | "json.obj" | "json.rawtime" | "jevt.value" | "jevt.obj" | "jevt.rawtime", _) => {
@@ -172,4 +173,10 @@ fn of_kind(name: &str, field: &Field) -> InTable {
         _ => return InTable::Nowhere,
     };
     InTable::Made(sql, &[])
+}
+
+/// The first value of a name in the records: what the accessor finds, the end of a word or of a quotation.
+fn of_record(name: &str) -> String {
+    let name = regex::escape(name).replace('\'', "''");
+    format!("regexp_match(audit_raw, '(?:^|[ \\n\\x1d]){name}=(?:\"([^\"]*)|([^ \\n\\x1d]*))')[1]")
 }
