@@ -1,4 +1,5 @@
-//! How fast SQL runs over a case and over its export, and how fast the export is written.
+//! How fast SQL runs over a case and over its export, and how fast the export is written. Elements are events, of the
+//! export too: its other tables have few rows beside them.
 
 use std::hint::black_box;
 
