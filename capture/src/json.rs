@@ -325,16 +325,17 @@ impl<'a> Reader<'a> {
         Some(())
     }
 
-    /// Hands the members of an object to `take`, which reads their values. Names may come twice.
+    /// Hands the members of an object to `take`, which reads their values. Names may come twice; with escapes they are
+    /// rare.
     #[inline]
-    pub(crate) fn members(&mut self, mut take: impl FnMut(Cow<'a, str>, &mut Reader<'a>) -> Option<()>) -> Option<()> {
+    pub(crate) fn members(&mut self, mut take: impl FnMut(&'a str, &mut Reader<'a>) -> Option<()>) -> Option<()> {
         self.take(b'{')?;
         if self.take(b'}').is_some() {
             return Some(());
         }
         loop {
             self.skip_blanks();
-            let name = self.string()?;
+            let name = self.plain()?;
             self.take(b':')?;
             self.skip_blanks();
             take(name, self)?;
@@ -348,7 +349,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn number_or_null(&mut self) -> Option<u64> {
         match self.peek()? {
             b'n' => self.word("null", Json::Null).map(|_| 0),
-            _ => self.number()?.as_u64(),
+            _ => self.digits(),
         }
     }
 
@@ -380,7 +381,7 @@ impl<'a> Reader<'a> {
 
     /// A text with its quotes that has no escapes. Where there is none nothing is taken.
     #[inline]
-    fn plain(&mut self) -> Option<&'a str> {
+    pub(crate) fn plain(&mut self) -> Option<&'a str> {
         let rest = self.rest().strip_prefix(b"\"")?;
         let len = special(rest)?;
         if rest.get(len) != Some(&b'"') {

@@ -50,6 +50,9 @@ pub struct AuditEvent {
     pub(crate) actor: Actor,
 }
 
+/// An event that is handed on by its address: it is large.
+pub type BoxedEvent = Box<AuditEvent>;
+
 /// A system call as an audit record names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Syscall {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::event::AuditEvent;
+use super::event::BoxedEvent;
 use crate::import::Origin;
 use ctrace_trace::audit::{Record, RecordType, Stamp};
 
@@ -24,7 +24,7 @@ pub struct Grouper {
     open: BTreeMap<Key, Open>,
     open_bytes: usize,
     stragglers_ns: u64,
-    spare: Vec<Box<AuditEvent>>,
+    spare: Vec<BoxedEvent>,
 }
 
 impl Default for Grouper {
@@ -44,7 +44,7 @@ const SPARE_BYTES: usize = 16 << 10;
 
 #[derive(Debug)]
 struct Open {
-    event: Box<AuditEvent>,
+    event: BoxedEvent,
     touched_ns: u64,
 }
 
@@ -60,7 +60,7 @@ impl Grouper {
     }
 
     /// Takes back the memory of an event that is not needed any more.
-    pub(crate) fn reuse(&mut self, event: Box<AuditEvent>) {
+    pub(crate) fn reuse(&mut self, event: BoxedEvent) {
         if self.spare.len() < SPARE && event.capacity() <= SPARE_BYTES {
             self.spare.push(event);
         }
@@ -72,7 +72,7 @@ impl Grouper {
     }
 
     /// Takes a record and the line it is kept as; appends the events that are complete to `done`.
-    pub fn push(&mut self, record: &Record<'_>, line: &[u8], now_ns: u64, done: &mut Vec<Box<AuditEvent>>) {
+    pub fn push(&mut self, record: &Record<'_>, line: &[u8], now_ns: u64, done: &mut Vec<BoxedEvent>) {
         self.push_from(Origin::default(), record, line, now_ns, done);
     }
 
@@ -83,7 +83,7 @@ impl Grouper {
         record: &Record<'_>,
         line: &[u8],
         now_ns: u64,
-        done: &mut Vec<Box<AuditEvent>>,
+        done: &mut Vec<BoxedEvent>,
     ) {
         let key = key(&record.stamp);
         if record.kind == RecordType::EOE {
@@ -116,7 +116,7 @@ impl Grouper {
 
     /// Appends to `done` the events that got no record for as long as they wait. A record that comes even later makes an
     /// event of its own with the same serial.
-    pub fn expire(&mut self, now_ns: u64, done: &mut Vec<Box<AuditEvent>>) {
+    pub fn expire(&mut self, now_ns: u64, done: &mut Vec<BoxedEvent>) {
         let late = |open: &Open| now_ns.saturating_sub(open.touched_ns) >= self.stragglers_ns;
         let keys: Vec<Key> = self
             .open
@@ -128,13 +128,13 @@ impl Grouper {
     }
 
     /// Appends all that is still open to `done`.
-    pub fn finish(&mut self, done: &mut Vec<Box<AuditEvent>>) {
+    pub fn finish(&mut self, done: &mut Vec<BoxedEvent>) {
         self.open_bytes = 0;
         let open = std::mem::take(&mut self.open);
         done.extend(open.into_values().map(|o| o.event));
     }
 
-    fn close(&mut self, key: &Key) -> Option<Box<AuditEvent>> {
+    fn close(&mut self, key: &Key) -> Option<BoxedEvent> {
         let event = self.open.remove(key)?.event;
         self.open_bytes = self.open_bytes.saturating_sub(event.raw.len());
         Some(event)

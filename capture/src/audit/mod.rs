@@ -18,7 +18,7 @@ mod worker;
 pub use ctrace_trace::audit::{
     Address, ENRICHED, Field, Fields, Record, RecordError, RecordType, Stamp, Value, fields, unhex,
 };
-pub use event::{AuditEvent, MAX_RAW, Syscall};
+pub use event::{AuditEvent, BoxedEvent, MAX_RAW, Syscall};
 pub use group::{Grouper, STRAGGLERS_NS};
 pub use live::{AuditFollower, AuditMessage, AuditProgress, AuditSource, Loss, Mode, audit_state};
 pub use loaded::{LoadError, LoadedRules, Stays};

@@ -7,7 +7,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::event::AuditEvent;
+use super::event::BoxedEvent;
 use super::group::Grouper;
 use super::live::{AuditMessage, AuditSource, Loss, Progress};
 use super::netlink::{AuditStatus, Received};
@@ -103,7 +103,7 @@ impl Worker {
     }
 
     /// Sends what is complete and says how far that is. `emptied`: the socket was empty after that wait.
-    fn advance(&mut self, begun: u64, emptied: Option<Duration>, done: &mut Vec<Box<AuditEvent>>) -> Result<(), Gone> {
+    fn advance(&mut self, begun: u64, emptied: Option<Duration>, done: &mut Vec<BoxedEvent>) -> Result<(), Gone> {
         let emptied = emptied.map(|wait| begun + u64::try_from(wait.as_nanos()).unwrap_or(0));
         let patience = STRAGGLERS_NS * (STRAGGLERS_WHEN_BUSY - 1);
         self.grouper
@@ -117,7 +117,7 @@ impl Worker {
     }
 
     /// Reads one message; says whether there was any.
-    fn receive(&mut self, wait: Duration, done: &mut Vec<Box<AuditEvent>>) -> Result<bool, Failure> {
+    fn receive(&mut self, wait: Duration, done: &mut Vec<BoxedEvent>) -> Result<bool, Failure> {
         let now = boot_time_ns();
         match self.source.listener.receive(wait)? {
             Received::Nothing => Ok(false),
@@ -193,7 +193,7 @@ impl Worker {
         })
     }
 
-    fn send_all(&mut self, done: &mut Vec<Box<AuditEvent>>) -> Result<(), Gone> {
+    fn send_all(&mut self, done: &mut Vec<BoxedEvent>) -> Result<(), Gone> {
         done.drain(..)
             .try_for_each(|event| self.send(AuditMessage::Event(event)))
     }

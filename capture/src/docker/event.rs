@@ -113,7 +113,7 @@ impl<'a> Told<'a> {
         let (mut told, mut seen) = (Told::default(), 0);
         let mut reader = Reader::new(line)?;
         reader.members(|name, reader| {
-            let member = match &*name {
+            let member = match name {
                 "Type" => TYPE,
                 "Action" => ACTION,
                 "Actor" => ACTOR,
@@ -137,7 +137,7 @@ impl<'a> Told<'a> {
 
     fn read_actor(&mut self, reader: &mut Reader<'a>) -> Option<()> {
         let mut seen = 0;
-        reader.members(|name, reader| match &*name {
+        reader.members(|name, reader| match name {
             "ID" => {
                 once(&mut seen, ID)?;
                 self.id = reader.string_or_null()?;
@@ -146,12 +146,20 @@ impl<'a> Told<'a> {
             "Attributes" => {
                 once(&mut seen, ATTRIBUTES)?;
                 reader.members(|name, reader| {
-                    self.attributes.push((name, reader.string()?));
+                    // Nearly every value is plain, and is not stored on its way.
+                    match reader.plain() {
+                        Some(value) => self.attributes.extend(Some((name.into(), value.into()))),
+                        None => self.attributes.push((name.into(), reader.string()?)),
+                    }
                     Some(())
                 })
             }
             _ => reader.skip(),
         })?;
+        // Engines write them in order.
+        if self.attributes.windows(2).all(|pair| pair[0].0 < pair[1].0) {
+            return Some(());
+        }
         self.attributes.sort_unstable();
         let twice = self.attributes.windows(2).any(|pair| pair[0].0 == pair[1].0);
         (!twice).then_some(())

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::lines::{self, Line};
 use super::processes::{Hosts, Seen};
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink};
-use crate::audit::{AuditEvent, Grouper, Record, RecordType, STRAGGLERS_NS};
+use crate::audit::{AuditEvent, BoxedEvent, Grouper, Record, RecordType, STRAGGLERS_NS};
 
 /// The importer of audit logs.
 pub(super) struct AuditLog;
@@ -59,7 +59,7 @@ const MAX_WAITING_BYTES: usize = 64 << 20;
 #[derive(Default)]
 struct Log {
     grouper: Grouper,
-    done: Vec<Box<AuditEvent>>,
+    done: Vec<BoxedEvent>,
     order: Order,
     hosts: Hosts,
     /// How much time has passed by the log's stamps; runs forward only.
@@ -71,20 +71,20 @@ struct Log {
 /// Complete events, until nothing older is to be expected.
 #[derive(Default)]
 struct Order {
-    waiting: BTreeMap<(u64, u64), (u64, Box<AuditEvent>)>,
+    waiting: BTreeMap<(u64, u64), (u64, BoxedEvent)>,
     bytes: usize,
     count: u64,
 }
 
 impl Order {
-    fn push(&mut self, clock_ns: u64, event: Box<AuditEvent>) {
+    fn push(&mut self, clock_ns: u64, event: BoxedEvent) {
         self.bytes += event.raw.len();
         self.waiting.insert((event.ts_ns, self.count), (clock_ns, event));
         self.count += 1;
     }
 
     /// The oldest, if it waited long enough and nothing older is open.
-    fn pop(&mut self, clock_ns: u64, oldest_open_ns: Option<u64>) -> Option<Box<AuditEvent>> {
+    fn pop(&mut self, clock_ns: u64, oldest_open_ns: Option<u64>) -> Option<BoxedEvent> {
         let ((ts, _), (since, _)) = self.waiting.first_key_value()?;
         let waited = clock_ns.saturating_sub(*since) >= STRAGGLERS_NS;
         let full = self.waiting.len() > MAX_WAITING || self.bytes > MAX_WAITING_BYTES;
