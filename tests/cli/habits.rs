@@ -506,8 +506,9 @@ fn words(command: &str) -> Vec<String> {
 #[test]
 fn the_commands_of_the_documentation_answer() {
     let folder = folder();
-    let (audit, logs) = (folder.path().join("audit"), folder.path().join("logs"));
+    let [audit, calls, logs] = ["audit", "calls", "logs"].map(|name| folder.path().join(name));
     import(&project("capture/tests/import/samples/audit.log"), &audit);
+    import(&project("capture/tests/import/samples/strace-times.log"), &calls);
     import(&container_log(), &logs);
     let text = fs::read_to_string(project("docs/habits.md")).expect("the page");
     let rows = text
@@ -521,6 +522,7 @@ fn the_commands_of_the_documentation_answer() {
         let words = words(command).into_iter().map(|word| match word.as_str() {
             "case" => sample().as_os_str().to_owned(),
             "audit" => audit.as_os_str().to_owned(),
+            "calls" => calls.as_os_str().to_owned(),
             "logs" => logs.as_os_str().to_owned(),
             _ => word.into(),
         });
