@@ -26,8 +26,8 @@ pub(crate) struct Args {
     /// Case folders, segment files, or folders that `ctrace export` wrote
     #[arg(required = true)]
     data: Vec<PathBuf>,
-    /// Calls and errors of each system call as `strace -c` counts them: of all, or by who made them. What is shown
-    /// unless another summary is asked for
+    /// Calls and errors of each system call as `strace -c` counts them, and the time they took where that is known: of
+    /// all, or by who made them. What is shown unless another summary is asked for
     #[arg(long, value_enum, value_name = "WHAT")]
     by: Option<By>,
     /// Count only system calls for which this SQL condition on table events holds ("proc_name = 'cat'")
@@ -55,34 +55,42 @@ pub(crate) struct Args {
 
 /// Prints the tables.
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
-    let tables = args.tables()?;
+    args.check()?;
     let options = Options {
         resolve_late: args.resolve == Resolve::Case,
         ..Options::default()
     };
     let opened = open(&args.data, &options)?;
-    let shown = if args.json {
-        json(&opened.session, &tables, args.limit)
-    } else {
-        text(&opened.session, &tables, args.limit)
-    };
-    shown.map_err(coded)?;
+    let show = if args.json { json } else { text };
+    let tables = args.tables(&opened.session).map_err(coded)?;
+    show(&opened.session, &tables, args.limit).map_err(coded)?;
     let problems = opened.session.problems();
     output::report(&problems);
     Ok(output::exit_code(opened.problems.iter().chain(&problems), exit::DONE))
 }
 
 impl Args {
-    /// The tables that were asked for, in order.
-    fn tables(&self) -> anyhow::Result<Vec<Table>> {
+    /// By whom system calls are counted, where they are.
+    fn by(&self) -> Option<By> {
         let others = self.audit.is_some() || self.docker || self.talkers;
-        let by = self.by.or((!others).then_some(By::Syscall));
-        if by.is_none() && self.condition.is_some() {
+        self.by.or((!others).then_some(By::Syscall))
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        if self.by().is_none() && self.condition.is_some() {
             return Err(exit::usage(anyhow::anyhow!(
                 "--where chooses among system calls: give --by"
             )));
         }
-        let mut tables: Vec<Table> = by.map(|by| by.table(self.condition.as_deref())).into_iter().collect();
+        Ok(())
+    }
+
+    /// The tables that were asked for, in order.
+    fn tables(&self, session: &Session) -> Result<Vec<Table>, QueryError> {
+        let mut tables = Vec::new();
+        if let Some(by) = self.by() {
+            tables.push(by.table(self.condition.as_deref(), has_times(session)?));
+        }
         if let Some(named) = &self.audit {
             tables.extend(
                 Audit::ALL
@@ -99,6 +107,16 @@ impl Args {
         }
         Ok(tables)
     }
+}
+
+/// Whether it is known of any call how long it took. Exports of older versions have no column for it.
+fn has_times(session: &Session) -> Result<bool, QueryError> {
+    let columns = session.table("events").map_or(&[][..], |table| &table.columns);
+    if columns.iter().all(|column| column.name != "evt_latency") {
+        return Ok(false);
+    }
+    let mut found = session.sql(tables::HAS_TIMES)?;
+    found.try_fold(false, |found, batch| Ok(found || batch?.num_rows() > 0))
 }
 
 /// The statement of a table with its limit.

@@ -138,6 +138,7 @@ impl Recorded {
             tid: e.tid,
             image: e.image.as_ref(),
             ret: e.ret,
+            latency: None,
             fd_num: e.fd_num,
             fd: e.fd.as_ref(),
             args: &args[e.args.0 as usize..e.args.1 as usize],

@@ -38,7 +38,7 @@ impl<'a> Json<'a> {
     /// A member, of an object.
     pub(crate) fn get(&self, name: &str) -> Option<&Json<'a>> {
         let mut members = self.as_object()?.iter();
-        members.find_map(|(n, value)| (n == name).then_some(value))
+        members.find_map(|(n, value)| is_same(n, name).then_some(value))
     }
 
     /// An element, of a list.
@@ -146,15 +146,19 @@ impl fmt::Display for Json<'_> {
 
 /// Reads a document; `None` for what is rare, and for what is no JSON.
 fn read(text: &str) -> Option<Json<'_>> {
-    let mut reader = Reader { text, at: 0 };
+    let mut reader = Reader {
+        text,
+        at: 0,
+        open: Vec::with_capacity(USUAL_MEMBERS),
+    };
     let value = reader.value(0)?;
     reader.end().map(|()| value)
 }
 
 /// What is nested deeper is rare.
 const MAX_DEPTH: u32 = 64;
-/// Most objects have no more, or many more.
-const USUAL_MEMBERS: usize = 8;
+/// Most objects that are open at once have no more together.
+const USUAL_MEMBERS: usize = 64;
 /// More members are rare, and comparing their names would take long.
 const MAX_MEMBERS: usize = 64;
 /// Digits of which every number fits into 64 bits: nanoseconds since 1970 have as many.
@@ -164,13 +168,19 @@ const MAX_DIGITS: usize = 19;
 pub(crate) struct Reader<'a> {
     text: &'a str,
     at: usize,
+    /// The members so far of objects that are not complete: how many an object has is known at its end.
+    open: Vec<(Cow<'a, str>, Json<'a>)>,
 }
 
 impl<'a> Reader<'a> {
     /// Begins a document.
     pub(crate) fn new(text: &'a [u8]) -> Option<Reader<'a>> {
         let text = std::str::from_utf8(text).ok()?;
-        let mut reader = Reader { text, at: 0 };
+        let mut reader = Reader {
+            text,
+            at: 0,
+            open: Vec::new(),
+        };
         reader.skip_blanks();
         Some(reader)
     }
@@ -223,29 +233,33 @@ impl<'a> Reader<'a> {
 
     /// A whole number.
     fn number(&mut self) -> Option<Number> {
-        let rest = self.rest();
-        let (digits, is_negative) = match rest.strip_prefix(b"-") {
-            Some(digits) => (digits, true),
-            None => (rest, false),
-        };
-        let len = digits.iter().take_while(|b| b.is_ascii_digit()).count();
-        let (digits, after) = digits.split_at_checked(len)?;
-        let is_plain = len <= MAX_DIGITS && !matches!(after.first(), Some(b'.' | b'e' | b'E'));
-        // Zero has no sign here, and no number begins with one.
-        let is_number = match digits {
-            [] => false,
-            [b'0'] => !is_negative,
-            [first, ..] => *first != b'0',
-        };
-        if !is_plain || !is_number {
-            return None;
+        if self.peek()? != b'-' {
+            return self.digits().map(Number::from);
         }
-        self.at += rest.len() - after.len();
-        let number = digits.iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0'));
-        Some(match is_negative {
-            true => Number::from(-i64::try_from(number).ok()?),
-            false => Number::from(number),
-        })
+        self.at += 1;
+        // Zero has no sign here.
+        let number = self.digits().filter(|n| *n > 0)?;
+        Some(Number::from(-i64::try_from(number).ok()?))
+    }
+
+    /// A whole number without a sign. Where there is none nothing is taken.
+    #[inline]
+    fn digits(&mut self) -> Option<u64> {
+        let rest = self.rest();
+        let (mut number, mut len) = (0_u64, 0);
+        for byte in rest {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            number = number.wrapping_mul(10).wrapping_add(digit.into());
+            len += 1;
+        }
+        let is_plain = (1..=MAX_DIGITS).contains(&len) && !matches!(rest.get(len), Some(b'.' | b'e' | b'E'));
+        // No other number begins with a zero.
+        let is_number = is_plain && (len == 1 || rest.first() != Some(&b'0'));
+        is_number.then(|| self.at += len)?;
+        Some(number)
     }
 
     fn array(&mut self, depth: u32) -> Option<Json<'a>> {
@@ -264,14 +278,51 @@ impl<'a> Reader<'a> {
     }
 
     fn object(&mut self, depth: u32) -> Option<Json<'a>> {
-        let mut members = Vec::with_capacity(USUAL_MEMBERS);
+        self.take(b'{').filter(|()| depth < MAX_DEPTH)?;
+        if self.take(b'}').is_some() {
+            return Some(Json::Object(Vec::new()));
+        }
+        let start = self.open.len();
         let mut names = Names::default();
-        self.members(|name, reader| {
-            names.is_new(&name, &members).filter(|()| depth < MAX_DEPTH)?;
-            members.push((name, reader.value(depth + 1)?));
-            Some(())
-        })?;
-        Some(Json::Object(members))
+        loop {
+            self.skip_blanks();
+            match self.plain() {
+                Some(name) => {
+                    names.is_new(name, self.open.get(start..)?)?;
+                    self.member(name, depth)?;
+                }
+                None => {
+                    let name = self.string()?;
+                    names.is_new(&name, self.open.get(start..)?)?;
+                    self.take(b':')?;
+                    let value = self.value(depth + 1)?;
+                    self.open.push((name, value));
+                }
+            }
+            if self.take(b',').is_none() {
+                self.take(b'}')?;
+                return Some(Json::Object(self.open.split_off(start)));
+            }
+        }
+    }
+
+    /// Reads the value of a member. What most values are goes from registers to its place: what is stored and read again
+    /// at once, as the result of a call is, the processor waits for.
+    #[inline(always)]
+    fn member(&mut self, name: &'a str, depth: u32) -> Option<()> {
+        self.take(b':')?;
+        self.skip_blanks();
+        if let Some(text) = self.plain() {
+            let value = Json::String(Cow::Borrowed(text));
+            self.open.extend(Some((Cow::Borrowed(name), value)));
+        } else if let Some(number) = self.digits() {
+            let value = Json::Number(Number::from(number));
+            self.open.extend(std::iter::once((Cow::Borrowed(name), value)));
+        } else {
+            let value = self.value(depth + 1)?;
+            self.open.push((Cow::Borrowed(name), value));
+        }
+        Some(())
     }
 
     /// Hands the members of an object to `take`, which reads their values. Names may come twice.
@@ -318,8 +369,31 @@ impl<'a> Reader<'a> {
     }
 
     /// A text with its quotes.
+    #[inline]
     pub(crate) fn string(&mut self) -> Option<Cow<'a, str>> {
+        if let Some(text) = self.plain() {
+            return Some(Cow::Borrowed(text));
+        }
         (self.peek()? == b'"').then(|| self.at += 1)?;
+        self.escaped()
+    }
+
+    /// A text with its quotes that has no escapes. Where there is none nothing is taken.
+    #[inline]
+    fn plain(&mut self) -> Option<&'a str> {
+        let rest = self.rest().strip_prefix(b"\"")?;
+        let len = special(rest)?;
+        if rest.get(len) != Some(&b'"') {
+            return None;
+        }
+        let start = self.at + 1;
+        let text = self.text.get(start..start + len)?;
+        self.at = start + len + 1;
+        Some(text)
+    }
+
+    /// The text behind a quote that has escapes in it.
+    fn escaped(&mut self) -> Option<Cow<'a, str>> {
         let start = self.at;
         let mut unescaped: Option<String> = None;
         let mut piece = start;
@@ -377,20 +451,37 @@ impl<'a> Reader<'a> {
 
 /// Which names an object has, nearly: those that share a bit are compared with each other.
 #[derive(Default)]
-struct Names(u64);
+struct Names([u64; 4]);
 
 impl Names {
     /// Takes a name that is not among those before it.
+    #[inline]
     fn is_new(&mut self, name: &str, members: &[(Cow<'_, str>, Json<'_>)]) -> Option<()> {
-        let [first, last] = [name.as_bytes().first(), name.as_bytes().last()].map(|b| b.copied().unwrap_or(0));
-        let bit = 1 << ((usize::from(first) ^ usize::from(last) << 2 ^ name.len() << 1) % 64);
-        if self.0 & bit != 0 {
-            let is_known = members.len() >= MAX_MEMBERS || members.iter().any(|(known, _)| known == name);
+        let mark = mark(name.as_bytes());
+        let (word, bit) = (self.0.get_mut(usize::from(mark / 64))?, 1 << (mark % 64));
+        if *word & bit != 0 {
+            let is_known = members.len() >= MAX_MEMBERS || members.iter().any(|(known, _)| is_same(known, name));
             (!is_known).then_some(())?;
         }
-        self.0 |= bit;
+        *word |= bit;
         Some(())
     }
+}
+
+/// A number that few names share: made of the length and of the first and last four characters.
+#[inline]
+fn mark(name: &[u8]) -> u8 {
+    let ends = match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        (Some(first), Some(last)) => u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last)),
+        _ => name.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)),
+    };
+    ((ends ^ name.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8
+}
+
+/// Whether two names are the same. Many have one length, few of those end alike.
+#[inline]
+fn is_same(a: &str, b: &str) -> bool {
+    a.len() == b.len() && a.as_bytes().last() == b.as_bytes().last() && a == b
 }
 
 const ONES: u64 = u64::MAX / 255;

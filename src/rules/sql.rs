@@ -1,6 +1,6 @@
 //! `ctrace rules sql`: the conditions of rules as SQL.
 
-use std::io::Write;
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
 use ctrace_trace::escape;
@@ -37,13 +37,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     {
         return Err(exit::usage(anyhow::anyhow!("no rule '{}' runs", escape::text(name))));
     }
+    let is_shown = io::stdout().is_terminal();
     let mut out = output::stdout();
     let mut code = exit::DONE;
     for (at, rule) in rules {
         let name = escape::text(&rule.name);
         match loaded.set.sql(at) {
-            // Separators stand as they are in the statement: it is for engines, not for terminals.
-            Ok(condition) => writeln!(out, "-- {name}\nSELECT * FROM events WHERE {condition};")?,
+            Ok(condition) => {
+                // As it is for engines; a terminal does not obey what stands in a rule.
+                let condition = if is_shown { escape::text(&condition) } else { condition };
+                writeln!(out, "-- {name}\nSELECT * FROM events WHERE {condition};")?;
+            }
             Err(why) => {
                 writeln!(out, "-- {name}\n-- not SQL: {}", escape::text(&why.to_string()))?;
                 code = exit::FINDINGS;

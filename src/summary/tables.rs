@@ -26,9 +26,21 @@ pub(super) enum By {
 const CALLS: &str = "source = 'syscall' AND evt_type NOT IN ('procexit', 'io_uring_req', 'signaldeliver', 'switch', \
                      'page_fault', 'container', 'artifact')";
 
+/// Whether anybody recorded how long calls took: a row if so.
+pub(super) const HAS_TIMES: &str = "SELECT evt_latency FROM events WHERE evt_latency IS NOT NULL LIMIT 1";
+
+/// How long the calls of a group took together, and how many tell. As a float, because what was imported may claim any
+/// times; sums are exact up to a hundred days.
+const TIME: &str = ", sum(CAST(CAST(evt_latency AS BIGINT) AS DOUBLE)) AS ns, count(evt_latency) AS timed";
+
+/// The time columns of `strace -c`. A call that does not tell its time is in no average.
+const SHOWN_TIME: &str = "round(100 * ns / nullif(ns_of_group, 0), 2) AS \"% time\", ns / 1e9 AS seconds, \
+                          CAST(ns / nullif(timed, 0) / 1000 AS BIGINT) AS \"usecs/call\", ";
+
 impl By {
     /// Calls and errors of each system call: those who made the most calls first, and of each the most frequent first.
-    pub(super) fn table(self, condition: Option<&str>) -> Table {
+    /// With times, what took longest is first, as in `strace -c`.
+    pub(super) fn table(self, condition: Option<&str>, times: bool) -> Table {
         // What a group is called, and what makes it one.
         let (columns, keys) = match self {
             By::Syscall => ("", ""),
@@ -39,13 +51,24 @@ impl By {
             By::Container => ("container_name AS container, ", "container_name, container_id"),
             By::Host => ("host, ", "host"),
         };
-        let (group, partition, order) = match keys {
-            "" => (String::new(), String::new(), String::new()),
-            keys => (
-                format!("{keys}, "),
-                format!("PARTITION BY {keys}"),
-                format!("of_group DESC, {keys}, "),
-            ),
+        let (group, partition) = match keys {
+            "" => (String::new(), String::new()),
+            keys => (format!("{keys}, "), format!("PARTITION BY {keys}")),
+        };
+        let (sums, group_sums, shown, longest) = if times {
+            (
+                TIME,
+                format!(", sum(ns) OVER ({partition}) AS ns_of_group"),
+                SHOWN_TIME,
+                "ns DESC NULLS LAST, ",
+            )
+        } else {
+            ("", String::new(), "", "")
+        };
+        let order = match (keys, times) {
+            ("", _) => String::new(),
+            (keys, false) => format!("of_group DESC, {keys}, "),
+            (keys, true) => format!("ns_of_group DESC NULLS LAST, of_group DESC, {keys}, "),
         };
         // A comment in the condition must not swallow what follows it.
         let condition = condition.map_or_else(String::new, |c| format!(" AND ({c}\n)"));
@@ -59,11 +82,11 @@ impl By {
             name: "syscalls",
             title: title.to_owned(),
             sql: format!(
-                "SELECT {columns}calls, errors, evt_type AS syscall FROM (
-                     SELECT *, sum(calls) OVER ({partition}) AS of_group FROM (
-                         SELECT {group}evt_type, count(*) AS calls, count(*) FILTER (WHERE evt_failed) AS errors
+                "SELECT {columns}{shown}calls, errors, evt_type AS syscall FROM (
+                     SELECT *, sum(calls) OVER ({partition}) AS of_group{group_sums} FROM (
+                         SELECT {group}evt_type, count(*) AS calls, count(*) FILTER (WHERE evt_failed) AS errors{sums}
                          FROM events WHERE {CALLS}{condition} GROUP BY {group}evt_type))
-                 ORDER BY {order}calls DESC, evt_type"
+                 ORDER BY {order}{longest}calls DESC, evt_type"
             ),
         }
     }

@@ -193,7 +193,8 @@ fn questions_are_conditions() {
         (&["--filter=network=backnet"], "docker.name=backnet"),
         (
             &["--file=/etc/shadow"],
-            "fd.name contains /etc/shadow or fs.path.name contains /etc/shadow or audit.raw contains /etc/shadow",
+            // Not where it is only an argument of a command.
+            "fd.name contains /etc/shadow or fs.path.name contains /etc/shadow or audit.raw contains 'name=\"/etc/shadow'",
         ),
     ] {
         let found = numbers(question);

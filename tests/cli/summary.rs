@@ -7,11 +7,11 @@ use std::path::Path;
 use std::process::Command;
 
 use ctrace_trace::escape;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cases::{self, HOSTILE, sample};
 use crate::run::{Ran, command, ctrace, file, folder, run};
-use ctrace_skip::{is_root, skip};
+use ctrace_skip::{is_root, shared, skip};
 
 fn summary(case: &Path, args: &[&str]) -> Ran {
     let command = [OsStr::new("summary"), case.as_os_str()];
@@ -167,6 +167,122 @@ fn wrong_use_is_told() {
     assert!(told(&["--audit", "--where", "true"]).contains("give --by"));
     assert!(told(&["--where", "proc_nmae = 'x'"]).contains("proc_nmae"));
     assert!(told(&["--audit=keis"]).contains("keys"));
+}
+
+/// Nanoseconds by name.
+type Times = BTreeMap<String, u64>;
+
+/// What the rows say, which are in the order of their times.
+fn times(rows: &[Value]) -> Times {
+    let mut all = Times::new();
+    let whole: f64 = rows.iter().filter_map(|r| r["seconds"].as_f64()).sum();
+    let mut before = f64::INFINITY;
+    for row in rows.iter().filter(|r| !r["seconds"].is_null()) {
+        let seconds = row["seconds"].as_f64().expect("a number");
+        assert!(seconds <= before, "{row}");
+        before = seconds;
+        let percent = row["% time"].as_f64().expect("a number");
+        assert!((percent - 100.0 * seconds / whole).abs() < 0.006, "{row}");
+        let name = row["syscall"].as_str().expect("a name");
+        all.insert(name.to_owned(), (seconds * 1e9).round() as u64);
+    }
+    all
+}
+
+#[test]
+fn a_recording_without_entry_times_has_no_time_columns() {
+    for row in rows(sample(), "syscalls", &["--by=process"]) {
+        assert_eq!((row.get("seconds"), row.get("% time")), (None, None), "{row}");
+    }
+    assert!(!summary(sample(), &[]).code(0).silent().contains("usecs/call"));
+}
+
+#[test]
+fn times_are_the_sums_of_strace() {
+    const LOG: &str = "\
+900 1795300000.000100 openat(AT_FDCWD, \"/a\", O_RDONLY) = 3 <0.000021>
+900 1795300000.000200 openat(AT_FDCWD, \"/none\", O_RDONLY) = -1 ENOENT (No such file or directory) <0.000040>
+900 1795300000.000300 read(3,  <unfinished ...>
+901 1795300000.000400 openat(AT_FDCWD, \"/c\", O_RDONLY) = 3 <0.000002>
+900 1795300001.000500 <... read resumed>\"x\", 1) = 1 <1.000203>
+901 1795300001.000600 close(3) = 0
+901 1795300001.000700 read(3, \"\", 1) = -1 EBADF (Bad file descriptor)
+";
+    let folder = folder();
+    let case = folder.path().join("case");
+    let log = file(folder.path(), "log", LOG);
+    ctrace([
+        OsStr::new("import"),
+        log.as_os_str(),
+        OsStr::new("-o"),
+        case.as_os_str(),
+    ])
+    .code(0);
+    let found = rows(&case, "syscalls", &[]);
+    let row = |name: &str| found.iter().find(|r| r["syscall"] == name).expect(name).clone();
+    // Of one `read` it is known, of `close` of none.
+    let columns = ["seconds", "usecs/call", "calls", "errors"];
+    let told = |name: &str| Value::from(columns.map(|c| row(name)[c].clone()).to_vec());
+    assert_eq!(told("read"), json!([1.000203, 1_000_203, 2, 1]));
+    assert_eq!(told("openat"), json!([0.000063, 21, 3, 1]));
+    assert_eq!(told("close"), json!([null, null, 1, 0]));
+    let names: Vec<&str> = found.iter().filter_map(|r| r["syscall"].as_str()).collect();
+    assert_eq!(names, ["read", "openat", "close"]);
+    times(&found);
+    // Shares are those of a group.
+    let second = rows(&case, "syscalls", &["--by=host", "--where=thread_tid = 901"]);
+    let shares: Vec<Option<f64>> = second.iter().map(|r| r["% time"].as_f64()).collect();
+    assert_eq!(shares, [Some(100.0), None, None]);
+    // What has no times, though others have.
+    for row in rows(&case, "syscalls", &["--where=evt_type = 'close'"]) {
+        assert_eq!(row["seconds"], Value::Null);
+    }
+    let text = summary(&case, &[]).code(0).silent();
+    assert!(
+        text.contains(" % time | ") && text.contains(" seconds | usecs/call | calls | errors | "),
+        "{text}"
+    );
+    let read = [OsStr::new("read"), case.as_os_str()];
+    let format = [
+        "-p",
+        "%evt.type %evt.latency %evt.latency.human",
+        "evt.latency >= 40000",
+    ];
+    let lines = ctrace(read.into_iter().chain(format.iter().map(OsStr::new)))
+        .code(0)
+        .silent();
+    assert_eq!(lines, "openat 40000 40us\nread 1000203000 1.00s\n");
+}
+
+#[test]
+fn times_are_the_sums_of_sysdig() {
+    const TEST: &str = "times_are_the_sums_of_sysdig";
+    let Some(capture) = shared(TEST, "data/scap/libs_curl_google.scap") else {
+        return;
+    };
+    let fields = ["-p", "%evt.type %evt.latency", "evt.dir=< and syscall.type exists"];
+    let Ok(ran) = Command::new("sysdig").arg("-r").arg(&capture).args(fields).output() else {
+        return skip(TEST, "sysdig is not installed");
+    };
+    let mut expected = Times::new();
+    for line in String::from_utf8_lossy(&ran.stdout).lines() {
+        let (name, ns) = line.split_once(' ').expect("two words");
+        *expected.entry(name.to_owned()).or_default() += ns.parse::<u64>().expect("a number");
+    }
+    let folder = folder();
+    let case = folder.path().join("case");
+    ctrace([
+        OsStr::new("import"),
+        capture.as_os_str(),
+        OsStr::new("-o"),
+        case.as_os_str(),
+    ])
+    .code(0);
+    let found = times(&rows(&case, "syscalls", &[]));
+    // Types of which no entry is there have 0 with sysdig.
+    expected.retain(|_, ns| *ns > 0);
+    assert!(expected.len() > 20);
+    assert_eq!(found, expected);
 }
 
 /// What strace counts of a command.

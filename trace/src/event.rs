@@ -169,6 +169,9 @@ pub struct Event<'a> {
     pub image: Option<&'a Arc<ProcessImage>>,
     /// The result as the kernel returned it (negative errno on failure), where there is one.
     pub ret: Option<i64>,
+    /// How long the call took, in nanoseconds: the time of its end less that of its beginning, where both were recorded.
+    /// Live recordings have no beginnings.
+    pub latency: Option<u64>,
     /// The file descriptor number that the event is about.
     pub fd_num: Option<i32>,
     /// What that descriptor referred to, where it is known.
@@ -189,6 +192,7 @@ impl<'a> Event<'a> {
             tid: 0,
             image: None,
             ret: None,
+            latency: None,
             fd_num: None,
             fd: None,
             args,

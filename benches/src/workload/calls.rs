@@ -105,6 +105,7 @@ impl<'a> Stream<'a> {
             tid: process.image.pid,
             image: Some(&process.image),
             ret: call.ret,
+            latency: None,
             fd_num: call.fd_num,
             fd,
             args: call.args,

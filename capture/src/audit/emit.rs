@@ -19,7 +19,7 @@ fn syscall_name(syscall: &Syscall) -> Cow<'_, str> {
 impl AuditEvent {
     /// Calls `take` with the event as it is recorded. `image` is the process that acted.
     pub(crate) fn with_event<R>(&self, image: Option<&Arc<ProcessImage>>, take: impl FnOnce(&Event<'_>) -> R) -> R {
-        let types = self.type_names().join(",");
+        let types = self.joined_types();
         let keys = self.keys.join(&b","[..]);
         let syscall = self.syscall.as_ref().map(syscall_name);
         let success = self.success.map(|ok| if ok { "yes" } else { "no" });

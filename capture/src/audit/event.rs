@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use ctrace_trace::audit::{Field, Record, RecordType, Stamp, fields};
 
+use super::actor::Actor;
 use crate::import::Origin;
 
 /// Longest text of an event; an execve with two megabytes of arguments has more and is cut, at whole records.
@@ -12,6 +13,9 @@ pub const MAX_RAW: usize = 1 << 20;
 
 /// Room for the records of most events: beyond it their text is moved as it grows.
 const USUAL_RAW: usize = 1024;
+
+/// Room for the names of the types of most events.
+const USUAL_NAMES: usize = 64;
 
 /// All records of one event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +46,8 @@ pub struct AuditEvent {
     pub cut_records: u32,
     /// Where its first record stood, in a file.
     pub origin: Origin,
+    /// What they say of the process that acted.
+    pub(crate) actor: Actor,
 }
 
 /// A system call as an audit record names it.
@@ -56,14 +62,29 @@ pub struct Syscall {
 }
 
 impl AuditEvent {
-    /// An event without records yet.
-    pub(super) fn new(stamp: &Stamp<'_>) -> AuditEvent {
-        AuditEvent {
-            ts_ns: stamp.ts_ns,
-            serial: stamp.serial,
-            node: stamp.node.to_vec(),
-            ..AuditEvent::default()
-        }
+    /// Makes it an event without records yet. Memory of the event that it was is used again.
+    pub(super) fn begin(&mut self, stamp: &Stamp<'_>, origin: Origin) {
+        self.ts_ns = stamp.ts_ns;
+        self.serial = stamp.serial;
+        self.node.clear();
+        self.node.extend_from_slice(stamp.node);
+        self.types.clear();
+        self.keys.clear();
+        self.syscall = None;
+        self.success = None;
+        self.pid = None;
+        self.auid = None;
+        self.exe.clear();
+        self.raw.clear();
+        self.cut_records = 0;
+        self.origin = origin;
+        self.actor.clear();
+    }
+
+    /// How much memory its texts have.
+    pub(super) fn capacity(&self) -> usize {
+        let node = self.node.capacity();
+        self.raw.capacity() + self.exe.capacity() + self.actor.capacity() + self.types.capacity() + node
     }
 
     /// Adds a record, whose line is kept as it is.
@@ -80,20 +101,52 @@ impl AuditEvent {
         }
         self.raw.extend_from_slice(line);
         self.types.push(record.kind);
-        if record.kind.is_detail() {
-            return;
+        let tells = self.actor.is_told_by(record.kind);
+        if record.kind == RecordType::CWD {
+            let cwd = fields(record.body).find(|f| f.name == b"cwd");
+            self.actor.cwd = cwd.and_then(|f| self.actor.keep(&f.value.decoded()));
+        } else if tells || !record.kind.is_detail() {
+            self.learn_record(record, tells);
         }
+    }
+
+    /// Reads the fields of a record, once for all that is learned from them. `tells`: it says who acted.
+    fn learn_record(&mut self, record: &Record<'_>, tells: bool) {
+        let is_detail = record.kind.is_detail();
         // What seccomp stopped is a call too, which its own record tells of where rules do not.
         let is_call =
             record.kind == RecordType::SYSCALL || record.kind == RecordType::SECCOMP && self.syscall.is_none();
-        if is_call {
-            self.syscall = Some(named_call(record));
-        }
+        let mut call = Syscall {
+            number: u32::MAX,
+            ..Syscall::default()
+        };
         for field in fields(record.body) {
-            self.learn(record.kind, field);
-            if is_call {
-                self.learn_call(field);
+            if tells {
+                self.actor.learn(field);
             }
+            if !is_detail {
+                self.learn(record.kind, field);
+            }
+            if is_call {
+                call.learn(field);
+            }
+        }
+        if !tells && !is_call {
+            return;
+        }
+        let mut name = None;
+        for field in fields(record.enriched) {
+            if tells {
+                self.actor.learn_enriched(field);
+            }
+            if field.name == b"SYSCALL" {
+                name.get_or_insert(field.value.text());
+            }
+        }
+        if is_call {
+            let known = name.filter(|n| !n.starts_with(b"unknown"));
+            call.name = known.map(|n| String::from_utf8_lossy(n).into_owned());
+            self.syscall = Some(call);
         }
     }
 
@@ -108,17 +161,10 @@ impl AuditEvent {
             b"pid" => prefer(&mut self.pid, number(), best),
             b"auid" => prefer(&mut self.auid, number(), best),
             b"success" | b"res" | b"result" => prefer(&mut self.success, truth(value.text()), best),
-            b"exe" if best || self.exe.is_empty() => self.exe = value.decoded().into_owned(),
-            _ => {}
-        }
-    }
-
-    fn learn_call(&mut self, field: Field<'_>) {
-        let Some(call) = &mut self.syscall else { return };
-        let value = field.value;
-        match field.name {
-            b"arch" => call.arch = value.hex_number().and_then(|n| n.try_into().ok()).unwrap_or(0),
-            b"syscall" => call.number = value.number().and_then(|n| n.try_into().ok()).unwrap_or(u32::MAX),
+            b"exe" if best || self.exe.is_empty() => {
+                self.exe.clear();
+                self.exe.extend_from_slice(&value.decoded());
+            }
             _ => {}
         }
     }
@@ -158,46 +204,85 @@ impl AuditEvent {
 
     /// The names of its record types, each once, in the order of arrival.
     pub fn type_names(&self) -> Vec<Cow<'static, str>> {
-        let mut seen: Vec<RecordType> = Vec::new();
-        for kind in &self.types {
-            if !seen.contains(kind) {
-                seen.push(*kind);
+        self.distinct_types().map(name_of).collect()
+    }
+
+    /// The same with a comma between names.
+    pub(super) fn joined_types(&self) -> String {
+        // Most have a few names of a few letters.
+        let mut joined = String::with_capacity(USUAL_NAMES);
+        for kind in self.distinct_types() {
+            if !joined.is_empty() {
+                joined.push(',');
             }
+            joined.push_str(&name_of(kind));
         }
-        let named = |kind: RecordType| kind.name().map_or_else(|| kind.to_string().into(), Cow::Borrowed);
-        seen.into_iter().map(named).collect()
+        joined
+    }
+
+    fn distinct_types(&self) -> impl Iterator<Item = RecordType> {
+        let earlier = |at: usize| self.types.get(..at).unwrap_or_default();
+        let each = self.types.iter().enumerate();
+        each.filter(move |(at, kind)| !earlier(*at).contains(kind))
+            .map(|(_, kind)| *kind)
     }
 
     /// The arguments of its execve; an argument that came in pieces (`a1[0]=`, `a1[1]=`, …) is whole again.
     pub fn exec_args(&self) -> Vec<Vec<u8>> {
         let mut args: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
-        for record in self.records_of(|kind| kind == RecordType::EXECVE) {
-            for field in fields(record.body) {
-                if let Some(number) = argument_number(field.name) {
-                    let value: Cow<'_, [u8]> = field.value.decoded();
-                    args.entry(number).or_default().extend_from_slice(&value);
-                }
-            }
+        for (number, value) in self.exec_pieces() {
+            args.entry(number).or_default().extend_from_slice(&value);
         }
         args.into_values().collect()
     }
+
+    /// The same with a NUL between arguments.
+    pub(crate) fn exec_line(&self) -> Vec<u8> {
+        let (mut line, mut last) = (Vec::new(), None);
+        for (number, value) in self.exec_pieces() {
+            if last.is_some_and(|last| number < last) {
+                // In no order, which the kernel does not write.
+                return self.exec_args().join(&0);
+            }
+            if last.is_some_and(|last| number > last) {
+                line.push(0);
+            }
+            line.extend_from_slice(&value);
+            last = Some(number);
+        }
+        line
+    }
+
+    fn exec_pieces(&self) -> impl Iterator<Item = (u32, Cow<'_, [u8]>)> {
+        let records = self.records_of(|kind| kind == RecordType::EXECVE);
+        let all = records.flat_map(|record| fields(record.body));
+        all.filter_map(|field| Some((argument_number(field.name)?, field.value.decoded())))
+    }
 }
 
-/// The call of a record, with the name that auditd gave it.
-fn named_call(record: &Record<'_>) -> Syscall {
-    let named = fields(record.enriched).find(|f| f.name == b"SYSCALL");
-    let name = named.map(|f| String::from_utf8_lossy(f.value.text()).into_owned());
-    Syscall {
-        arch: 0,
-        number: u32::MAX,
-        name: name.filter(|n| !n.starts_with("unknown")),
+impl Syscall {
+    fn learn(&mut self, field: Field<'_>) {
+        let value = field.value;
+        match field.name {
+            b"arch" => self.arch = value.hex_number().and_then(|n| n.try_into().ok()).unwrap_or(0),
+            b"syscall" => self.number = value.number().and_then(|n| n.try_into().ok()).unwrap_or(u32::MAX),
+            _ => {}
+        }
     }
+}
+
+fn name_of(kind: RecordType) -> Cow<'static, str> {
+    kind.name().map_or_else(|| kind.to_string().into(), Cow::Borrowed)
 }
 
 /// `a7` and `a7[3]`, but not `a7_len`.
 fn argument_number(name: &[u8]) -> Option<u32> {
-    let name = std::str::from_utf8(name.strip_prefix(b"a")?).ok()?;
-    name.split('[').next()?.parse().ok()
+    let name = name.strip_prefix(b"a")?;
+    // Quicker than a number in general.
+    if let [digit @ b'0'..=b'9'] = name {
+        return Some(u32::from(digit - b'0'));
+    }
+    std::str::from_utf8(name).ok()?.split('[').next()?.parse().ok()
 }
 
 fn prefer<T>(known: &mut Option<T>, new: Option<T>, best: bool) {

@@ -24,7 +24,7 @@ pub struct Grouper {
     open: BTreeMap<Key, Open>,
     open_bytes: usize,
     stragglers_ns: u64,
-    spare: Vec<Vec<u8>>,
+    spare: Vec<Box<AuditEvent>>,
 }
 
 impl Default for Grouper {
@@ -38,13 +38,13 @@ impl Default for Grouper {
 /// texts would be compared with every record, which costs more than a full one.
 type Key = (u64, u64, Option<Vec<u8>>);
 
-/// So many buffers of events that are gone are kept for others, and none that is larger.
-const SPARE: usize = 16;
-const SPARE_BYTES: usize = 64 << 10;
+/// So many events that are gone lend their memory to others, and none that has more. Of a log many are complete at once.
+const SPARE: usize = 256;
+const SPARE_BYTES: usize = 16 << 10;
 
 #[derive(Debug)]
 struct Open {
-    event: AuditEvent,
+    event: Box<AuditEvent>,
     touched_ns: u64,
 }
 
@@ -60,11 +60,9 @@ impl Grouper {
     }
 
     /// Takes back the memory of an event that is not needed any more.
-    pub(crate) fn reuse(&mut self, event: AuditEvent) {
-        let mut raw = event.raw;
-        if self.spare.len() < SPARE && raw.capacity() <= SPARE_BYTES {
-            raw.clear();
-            self.spare.push(raw);
+    pub(crate) fn reuse(&mut self, event: Box<AuditEvent>) {
+        if self.spare.len() < SPARE && event.capacity() <= SPARE_BYTES {
+            self.spare.push(event);
         }
     }
 
@@ -74,7 +72,7 @@ impl Grouper {
     }
 
     /// Takes a record and the line it is kept as; appends the events that are complete to `done`.
-    pub fn push(&mut self, record: &Record<'_>, line: &[u8], now_ns: u64, done: &mut Vec<AuditEvent>) {
+    pub fn push(&mut self, record: &Record<'_>, line: &[u8], now_ns: u64, done: &mut Vec<Box<AuditEvent>>) {
         self.push_from(Origin::default(), record, line, now_ns, done);
     }
 
@@ -85,7 +83,7 @@ impl Grouper {
         record: &Record<'_>,
         line: &[u8],
         now_ns: u64,
-        done: &mut Vec<AuditEvent>,
+        done: &mut Vec<Box<AuditEvent>>,
     ) {
         let key = key(&record.stamp);
         if record.kind == RecordType::EOE {
@@ -93,13 +91,13 @@ impl Grouper {
             return;
         }
         let spare = &mut self.spare;
-        let open = self.open.entry(key.clone()).or_insert_with(|| Open {
-            event: AuditEvent {
-                origin,
-                raw: spare.pop().unwrap_or_default(),
-                ..AuditEvent::new(&record.stamp)
-            },
-            touched_ns: now_ns,
+        let open = self.open.entry(key.clone()).or_insert_with(|| {
+            let mut event = spare.pop().unwrap_or_default();
+            event.begin(&record.stamp, origin);
+            Open {
+                event,
+                touched_ns: now_ns,
+            }
         });
         let before = open.event.raw.len();
         open.event.add(record, line);
@@ -118,7 +116,7 @@ impl Grouper {
 
     /// Appends to `done` the events that got no record for as long as they wait. A record that comes even later makes an
     /// event of its own with the same serial.
-    pub fn expire(&mut self, now_ns: u64, done: &mut Vec<AuditEvent>) {
+    pub fn expire(&mut self, now_ns: u64, done: &mut Vec<Box<AuditEvent>>) {
         let late = |open: &Open| now_ns.saturating_sub(open.touched_ns) >= self.stragglers_ns;
         let keys: Vec<Key> = self
             .open
@@ -130,13 +128,13 @@ impl Grouper {
     }
 
     /// Appends all that is still open to `done`.
-    pub fn finish(&mut self, done: &mut Vec<AuditEvent>) {
+    pub fn finish(&mut self, done: &mut Vec<Box<AuditEvent>>) {
         self.open_bytes = 0;
         let open = std::mem::take(&mut self.open);
         done.extend(open.into_values().map(|o| o.event));
     }
 
-    fn close(&mut self, key: &Key) -> Option<AuditEvent> {
+    fn close(&mut self, key: &Key) -> Option<Box<AuditEvent>> {
         let event = self.open.remove(key)?.event;
         self.open_bytes = self.open_bytes.saturating_sub(event.raw.len());
         Some(event)

@@ -4,6 +4,7 @@
 //! import alike; [`AuditSource`] listens to the kernel, beside a daemon or as one; [`rules`] and [`LoadedRules`] are about
 //! what it audits.
 
+mod actor;
 mod control;
 mod emit;
 mod event;

@@ -103,7 +103,7 @@ impl Worker {
     }
 
     /// Sends what is complete and says how far that is. `emptied`: the socket was empty after that wait.
-    fn advance(&mut self, begun: u64, emptied: Option<Duration>, done: &mut Vec<AuditEvent>) -> Result<(), Gone> {
+    fn advance(&mut self, begun: u64, emptied: Option<Duration>, done: &mut Vec<Box<AuditEvent>>) -> Result<(), Gone> {
         let emptied = emptied.map(|wait| begun + u64::try_from(wait.as_nanos()).unwrap_or(0));
         let patience = STRAGGLERS_NS * (STRAGGLERS_WHEN_BUSY - 1);
         self.grouper
@@ -117,7 +117,7 @@ impl Worker {
     }
 
     /// Reads one message; says whether there was any.
-    fn receive(&mut self, wait: Duration, done: &mut Vec<AuditEvent>) -> Result<bool, Failure> {
+    fn receive(&mut self, wait: Duration, done: &mut Vec<Box<AuditEvent>>) -> Result<bool, Failure> {
         let now = boot_time_ns();
         match self.source.listener.receive(wait)? {
             Received::Nothing => Ok(false),
@@ -193,9 +193,9 @@ impl Worker {
         })
     }
 
-    fn send_all(&mut self, done: &mut Vec<AuditEvent>) -> Result<(), Gone> {
+    fn send_all(&mut self, done: &mut Vec<Box<AuditEvent>>) -> Result<(), Gone> {
         done.drain(..)
-            .try_for_each(|event| self.send(AuditMessage::Event(Box::new(event))))
+            .try_for_each(|event| self.send(AuditMessage::Event(event)))
     }
 
     /// Waits for room: meanwhile the records wait in the socket, which counts those that it has to drop.

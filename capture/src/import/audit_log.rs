@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::lines::{self, Line};
 use super::processes::{Hosts, Seen};
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink};
-use crate::audit::{AuditEvent, Grouper, Record, RecordType, STRAGGLERS_NS, fields};
+use crate::audit::{AuditEvent, Grouper, Record, RecordType, STRAGGLERS_NS};
 
 /// The importer of audit logs.
 pub(super) struct AuditLog;
@@ -59,7 +59,7 @@ const MAX_WAITING_BYTES: usize = 64 << 20;
 #[derive(Default)]
 struct Log {
     grouper: Grouper,
-    done: Vec<AuditEvent>,
+    done: Vec<Box<AuditEvent>>,
     order: Order,
     hosts: Hosts,
     /// How much time has passed by the log's stamps; runs forward only.
@@ -71,20 +71,20 @@ struct Log {
 /// Complete events, until nothing older is to be expected.
 #[derive(Default)]
 struct Order {
-    waiting: BTreeMap<(u64, u64), (u64, AuditEvent)>,
+    waiting: BTreeMap<(u64, u64), (u64, Box<AuditEvent>)>,
     bytes: usize,
     count: u64,
 }
 
 impl Order {
-    fn push(&mut self, clock_ns: u64, event: AuditEvent) {
+    fn push(&mut self, clock_ns: u64, event: Box<AuditEvent>) {
         self.bytes += event.raw.len();
         self.waiting.insert((event.ts_ns, self.count), (clock_ns, event));
         self.count += 1;
     }
 
     /// The oldest, if it waited long enough and nothing older is open.
-    fn pop(&mut self, clock_ns: u64, oldest_open_ns: Option<u64>) -> Option<AuditEvent> {
+    fn pop(&mut self, clock_ns: u64, oldest_open_ns: Option<u64>) -> Option<Box<AuditEvent>> {
         let ((ts, _), (since, _)) = self.waiting.first_key_value()?;
         let waited = clock_ns.saturating_sub(*since) >= STRAGGLERS_NS;
         let full = self.waiting.len() > MAX_WAITING || self.bytes > MAX_WAITING_BYTES;
@@ -183,58 +183,26 @@ fn is_meant(line: &[u8]) -> bool {
 
 /// What an event says of the process that acted.
 pub(super) fn seen(event: &AuditEvent) -> Option<Seen<'_>> {
-    let mut seen = Seen {
-        pid: event.pid?,
-        ..Seen::default()
-    };
+    let actor = &event.actor;
+    let text = |text| actor.text(text).map(Cow::Borrowed);
     let is_exec = event.types.contains(&RecordType::EXECVE) && event.success != Some(false);
-    if is_exec {
-        seen.exec_ts = Some(event.ts_ns);
-        seen.argv = Some(event.exec_args().join(&0).into());
-    }
-    // Without the record of a system call the first record says who it was.
-    let called = event.types.iter().find(|kind| **kind == RecordType::SYSCALL);
-    let who = called.or(event.types.first()).copied();
-    let wanted = |kind| Some(kind) == who || kind == RecordType::CWD;
-    for record in event.records_of(wanted) {
-        if record.kind == RecordType::CWD {
-            seen.cwd = fields(record.body)
-                .find(|f| f.name == b"cwd")
-                .map(|f| f.value.decoded());
-        } else {
-            learn(&mut seen, &record);
-        }
-    }
-    Some(seen)
-}
-
-fn learn<'a>(seen: &mut Seen<'a>, record: &Record<'a>) {
-    for field in fields(record.body) {
-        let number = || u32::try_from(field.value.number()?).ok();
-        let text = || (!field.value.is_absent()).then(|| field.value.decoded());
-        match field.name {
-            b"ppid" => seen.ppid = number(),
-            b"uid" => seen.uid = number(),
-            b"euid" => seen.euid = number(),
-            b"gid" => seen.gid = number(),
-            b"egid" => seen.egid = number(),
-            b"auid" => seen.loginuid = number(),
-            b"comm" => seen.name = text(),
-            b"exe" => seen.exe_path = text(),
-            _ => {}
-        }
-    }
-    for field in fields(record.enriched) {
-        let named: Option<Cow<'a, [u8]>> = match field.value.text() {
-            b"unset" | b"unknown" => None,
-            name => Some(name.into()),
-        };
-        match field.name {
-            b"EUID" => seen.user = named,
-            b"UID" => seen.real_user = named,
-            b"EGID" => seen.group = named,
-            b"AUID" => seen.login_user = named,
-            _ => {}
-        }
-    }
+    Some(Seen {
+        pid: event.pid?,
+        ppid: actor.ppid,
+        uid: actor.uid,
+        euid: actor.euid,
+        gid: actor.gid,
+        egid: actor.egid,
+        loginuid: actor.loginuid,
+        user: text(actor.user),
+        real_user: text(actor.real_user),
+        group: text(actor.group),
+        login_user: text(actor.login_user),
+        name: text(actor.name),
+        exe_path: text(actor.exe_path),
+        argv: is_exec.then(|| event.exec_line().into()),
+        cwd: text(actor.cwd),
+        exec_ts: is_exec.then_some(event.ts_ns),
+        ..Seen::default()
+    })
 }

@@ -176,9 +176,13 @@ fn time(xml: &[u8]) -> Option<u64> {
     }
 }
 
-/// What stands between an opening and the next tag; some tools print it on a line of its own.
+/// What stands between an opening and the next tag.
 fn between<'a>(xml: &'a [u8], opening: &[u8]) -> Option<&'a [u8]> {
-    let rest = xml.get(memchr::memmem::find(xml, opening)? + opening.len()..)?;
+    until_tag(xml.get(memchr::memmem::find(xml, opening)? + opening.len()..)?)
+}
+
+/// The text before the next tag; some tools print it on a line of its own.
+fn until_tag(rest: &[u8]) -> Option<&[u8]> {
     let text = rest.get(..memchr::memchr(b'<', rest)?)?;
     Some(if text.starts_with(b"\n") {
         text.trim_ascii()
@@ -195,7 +199,7 @@ fn data<'a>(xml: &'a [u8], name: &str) -> Option<Cow<'a, [u8]>> {
     static DATA: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("<Data Name=\""));
     let mut all = DATA.find_iter(xml).filter_map(|at| xml.get(at + DATA.needle().len()..));
     let rest = all.find_map(|rest| rest.strip_prefix(name.as_bytes())?.strip_prefix(b"\">"))?;
-    let text = rest.get(..memchr::memchr(b'<', rest)?)?;
+    let text = until_tag(rest)?;
     (!NOTHING.contains(&text)).then(|| unescape(text))
 }
 

@@ -275,6 +275,7 @@ fn bare<'a>(
         tid: header.tid,
         image,
         ret: None,
+        latency: None,
         fd_num: None,
         fd: None,
         args,

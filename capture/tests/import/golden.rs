@@ -28,6 +28,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("laurel-raw.jsonl", "laurel"),
     ("story.scap", "scap"),
     ("strace.log", "strace"),
+    ("strace-times.log", "strace"),
     ("strace-vfork.log", "strace"),
     ("syslog.log", "syslog"),
     ("syslog-5424.log", "syslog"),
@@ -69,6 +70,9 @@ fn describe(imported: &Imported) -> String {
         write!(out, "\n{} {} tid {}", row.ts, row.kind, row.tid).expect("written");
         if let Some(ret) = row.ret {
             write!(out, " = {ret}").expect("written");
+        }
+        if let Some(latency) = row.latency {
+            write!(out, " took {latency}").expect("written");
         }
         let who = [
             ("name", &row.name),

@@ -28,6 +28,17 @@ fn ended(line: &str) -> Option<(String, i64)> {
     Some((name.to_owned(), result))
 }
 
+/// Nanoseconds that `-T` puts at the end of a line; strace tells microseconds.
+fn took(line: &str) -> Option<u64> {
+    let (_, seconds) = line.strip_suffix('>')?.rsplit_once(" <")?;
+    let (seconds, micros) = seconds.split_once('.')?;
+    let (seconds, micros): (u64, u64) = (
+        seconds.parse().ok()?,
+        (micros.len() == 6).then(|| micros.parse().ok())??,
+    );
+    Some((seconds * 1_000_000 + micros) * 1000)
+}
+
 #[test]
 fn calls_are_those_of_the_log() {
     let test = "calls_are_those_of_the_log";
@@ -35,7 +46,7 @@ fn calls_are_those_of_the_log() {
     let log = folder.path().join("log");
     let script = "cat /etc/hostname /nonexistent; (cd /tmp; ls / >/dev/null) & wait; kill -TERM $$";
     let strace = Command::new("strace")
-        .args(["-f", "-ttt", "-o"])
+        .args(["-f", "-ttt", "-T", "-o"])
         .arg(&log)
         .args(["sh", "-c", script])
         .output();
@@ -70,6 +81,13 @@ fn calls_are_those_of_the_log() {
     });
     assert_eq!(ours, theirs);
     assert!(theirs.values().sum::<usize>() > 100);
+    // Together, and how many: every call that returned tells how long it took.
+    let times = text.lines().filter_map(took);
+    let theirs = times.fold((0, 0), |(sum, n), ns| (sum + ns, n + 1));
+    let times = imported.rows.iter().filter_map(|r| r.latency);
+    let ours = times.fold((0, 0), |(sum, n), ns| (sum + ns, n + 1));
+    assert_eq!(ours, theirs);
+    assert!(theirs.1 > 100 && theirs.0 > 0, "{theirs:?}");
     // Who is who.
     let cat: Vec<_> = imported.rows.iter().filter(|r| r.name == "cat").collect();
     assert!(cat.len() > 10 && cat.iter().all(|r| r.cmdline == "cat /etc/hostname /nonexistent"));

@@ -13,7 +13,7 @@ const LOG: &str = "data/audit/audit-scoped.log";
 /// Time and serial.
 type Id = (u64, u64);
 
-fn group(log: &[u8]) -> Vec<AuditEvent> {
+fn group(log: &[u8]) -> Vec<Box<AuditEvent>> {
     let (mut grouper, mut events, mut now) = (Grouper::default(), Vec::new(), 0);
     for line in log.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
         let record = Record::parse_line(line).expect("every line of a log is a record");
@@ -25,7 +25,7 @@ fn group(log: &[u8]) -> Vec<AuditEvent> {
     events
 }
 
-fn events(test: &str) -> Option<(std::path::PathBuf, Vec<AuditEvent>)> {
+fn events(test: &str) -> Option<(std::path::PathBuf, Vec<Box<AuditEvent>>)> {
     let path = shared(test, LOG)?;
     let events = group(&std::fs::read(&path).expect("readable"));
     Some((path, events))

@@ -63,6 +63,7 @@ fn write_lossy_case(folder: &Path) {
         tid: 0,
         image: None,
         ret: None,
+        latency: None,
         fd_num: None,
         fd: None,
         args: &args,

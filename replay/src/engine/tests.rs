@@ -145,6 +145,7 @@ fn block(dice: &mut Dice, events: u64) -> EncodedBlock {
             tid: image.as_ref().map_or(0, |i| i.pid),
             image: image.as_ref(),
             ret,
+            latency: None,
             fd_num,
             fd: fd.as_ref(),
             args: &args,

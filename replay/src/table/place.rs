@@ -83,6 +83,9 @@ pub(crate) fn find(field: &Field, arg: &FieldArg) -> InTable {
         ("evt.time" | "evt.time.s" | "evt.time.iso8601" | "evt.datetime" | "evt.datetime.s", _) => {
             InTable::Rebuilt(&[])
         }
+        ("evt.latency.s", _) => InTable::Made("CAST(evt_latency AS BIGINT) / 1000000000".to_owned(), &["evt_latency"]),
+        ("evt.latency.ns", _) => InTable::Made("CAST(evt_latency AS BIGINT) % 1000000000".to_owned(), &["evt_latency"]),
+        ("evt.latency.human", _) => InTable::Rebuilt(&["evt_latency"]),
         ("evt.buflen", _) => made_of_result(|s| is_true("evt.is_io", s), "evt_rawres >= 0", "evt_rawres"),
         ("evt.is_syslog", _) => InTable::Made(
             format!(

@@ -190,6 +190,10 @@ fn push(builder: &mut BlockBuilder, schema: &Schema, columns: &dyn Columns, row:
         Value::Int(ret) if spec.has_ret => Some(ret),
         _ => None,
     };
+    let latency = match columns.value(row, "evt_latency") {
+        Value::Int(ns) => u64::try_from(ns).ok(),
+        _ => None,
+    };
     let fd = fd(columns, row, ids);
     let event = Event {
         ts: uint(columns.value(row, "ts")),
@@ -198,6 +202,7 @@ fn push(builder: &mut BlockBuilder, schema: &Schema, columns: &dyn Columns, row:
         tid: 0,
         image: image.as_ref(),
         ret,
+        latency,
         fd_num: None,
         fd: fd.as_ref(),
         args: &args,

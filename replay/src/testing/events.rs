@@ -80,6 +80,7 @@ struct Draft<'a> {
     lineage: Lineage,
     fd: Descriptor<'a>,
     ret: Option<i64>,
+    latency: Option<u64>,
     tid: Option<u32>,
     ts: u64,
     data: &'a [u8],
@@ -104,6 +105,7 @@ impl Maker {
             lineage: Lineage::default(),
             fd: Descriptor::default(),
             ret: spec.has_ret.then_some(0),
+            latency: None,
             tid: None,
             ts: self.now + STEP,
             data: b"",
@@ -150,6 +152,7 @@ impl Maker {
             tid: draft.tid.unwrap_or_else(|| image.as_ref().map_or(0, |i| i.pid)),
             image: image.as_ref(),
             ret,
+            latency: draft.latency,
             fd_num,
             fd: fd.as_ref().map(|(_, entry)| entry),
             args: &args,
@@ -178,6 +181,10 @@ impl<'a> Draft<'a> {
             "evt.res" | "evt.rawres" => match field::result(value) {
                 Some(ret) => self.ret = Some(ret),
                 None => return wrong("a number or the name of an error"),
+            },
+            "evt.latency" => match value.parse() {
+                Ok(ns) => self.latency = Some(ns),
+                Err(_) => return wrong("a number of nanoseconds"),
             },
             "evt.reltime" => match calendar::parse_span(value) {
                 Some(ns) if ns < START => self.ts = START + ns,

@@ -142,10 +142,14 @@ const OTHER_SOURCES: [&str; 7] = ["artifact.", "capture.", "docker.", "jevt.", "
 
 /// Fields that no event of the samples has, though they are of one host with Docker: nothing was captured of what was
 /// read and written or imported, images were built there, no capability was added, and there is no Kubernetes.
-const NOWHERE: [&str; 12] = [
+const NOWHERE: [&str; 16] = [
     "container.cap_add",
     "container.image.digest",
     "evt.buffer",
+    "evt.latency",
+    "evt.latency.human",
+    "evt.latency.ns",
+    "evt.latency.s",
     "evt.origin.file",
     "evt.origin.line",
     "evt.origin.offset",

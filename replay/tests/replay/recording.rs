@@ -87,6 +87,7 @@ impl Recording {
             tid: image.pid,
             image: Some(image),
             ret: spec.has_ret.then_some(ret),
+            latency: None,
             fd_num: fd.map(|f| f.0),
             fd: fd.map(|f| f.1),
             args: &values,

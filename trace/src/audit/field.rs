@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 
-use super::record::{decimal, split_at_byte};
+use super::record::decimal;
 
 /// One `name=value`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +47,11 @@ impl<'a> Iterator for Fields<'a> {
     #[inline]
     fn next(&mut self) -> Option<Field<'a>> {
         loop {
-            let word = self.rest.iter().position(|b| !b.is_ascii_whitespace())?;
-            self.rest = self.rest.get(word..)?;
+            // One blank is between nearly all fields.
+            self.rest = self.rest.strip_prefix(b" ").unwrap_or(self.rest);
+            if self.rest.first()?.is_ascii_whitespace() {
+                self.rest = self.rest.trim_ascii_start();
+            }
             let stop = first_of(*b"= \t", self.rest)?;
             let (name, after) = self.rest.split_at_checked(stop)?;
             let Some(value) = after.strip_prefix(b"=") else {
@@ -80,8 +83,11 @@ impl<'a> Iterator for Fields<'a> {
 /// the processor waits for, if this were a call.
 #[inline(always)]
 fn take_value(text: &[u8]) -> (Value<'_>, &[u8]) {
-    if let Some((value, rest)) = text.strip_prefix(b"\"").and_then(|t| split_at_byte(t, b'"')) {
-        return (Value::Quoted(value), rest);
+    if let Some(text) = text.strip_prefix(b"\"")
+        && let Some(end) = first_of(*b"\"", text)
+        && let Some((value, rest)) = text.split_at_checked(end)
+    {
+        return (Value::Quoted(value), rest.get(1..).unwrap_or_default());
     }
     if text.starts_with(b"{")
         && let Some(end) = memchr(b'}', text)

@@ -186,7 +186,7 @@ pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
 }
 
 /// What stands before and after the first such byte.
-pub(super) fn split_at_byte(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+fn split_at_byte(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     let at = memchr::memchr(separator, bytes)?;
     Some((bytes.get(..at)?, bytes.get(at + 1..)?))
 }

@@ -10,7 +10,7 @@ use super::plan::{Job, ORIGINS, SECTION_COLUMNS};
 use super::pool::{Pool, SpecCache};
 use super::strings::{self, Refs, Section};
 use super::varint::{Cursor, Malformed};
-use super::{Need, containers, contexts, data, fds, images, kinds, origins, time};
+use super::{Need, containers, contexts, data, fds, images, kinds, latencies, origins, time};
 use crate::schema::{ParamKind, Schema};
 
 /// Decodes blocks; keeps its memory between blocks, one per reading thread.
@@ -80,6 +80,10 @@ impl Decoder {
                 .map_err(|m| m.in_column(Column::DataLens))?;
         }
         self.origins(&job, out)?;
+        if job.need.intersects(Need::LATENCY) {
+            latencies::read(self.frames.column(Column::Latencies), head.events, &mut out.latency)
+                .map_err(|m| m.in_column(Column::Latencies))?;
+        }
         self.types(&job, schema, out)?;
         self.kinds(&job, out)?;
         self.results(&job, out)?;

@@ -387,6 +387,8 @@ pub struct Decoded {
     pub data_bytes: Vec<u8>,
     /// Where events were imported from.
     pub origins: Origins,
+    /// Per event: nanoseconds that the call took, [`ABSENT`] where that is not known; empty where it is of none.
+    pub latency: Vec<i64>,
 }
 
 /// Where the events of a block were imported from; all empty where none was imported.
@@ -542,6 +544,11 @@ impl<'a> EventView<'a> {
     /// The result.
     pub fn ret(&self) -> Option<i64> {
         present(self.block.ret.get(self.row))
+    }
+
+    /// How long the call took, in nanoseconds, where its beginning was recorded too.
+    pub fn latency(&self) -> Option<u64> {
+        u64::try_from(present(self.block.latency.get(self.row))?).ok()
     }
 
     /// The descriptor's number.

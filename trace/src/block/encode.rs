@@ -11,6 +11,7 @@ use super::finish::Coder;
 use super::frame::Compressor;
 use super::head::{BlockHead, Hash};
 use super::images::{ImageCost, ImageTable};
+use super::latencies::Latencies;
 use super::origins::OriginTable;
 use super::strings::Interner;
 use super::{MAX_EVENTS, MAX_PARAMS, MAX_STRINGS};
@@ -68,6 +69,7 @@ pub(super) struct Content {
     pub(super) data_lens: Vec<u32>,
     pub(super) data: Vec<u8>,
     pub(super) origins: OriginTable,
+    pub(super) latencies: Latencies,
     /// Smallest and largest time stamp.
     pub(super) range: Option<(u64, u64)>,
     pub(super) ts_unsorted: bool,
@@ -292,6 +294,7 @@ impl BlockBuilder {
         c.data_lens.clear();
         c.data.clear();
         c.origins.clear();
+        c.latencies.clear();
         c.range = None;
         c.ts_unsorted = false;
     }
@@ -330,6 +333,9 @@ impl Content {
         }
         let context = Context { tid: event.tid, image };
         self.context.push(self.contexts.id(context));
+        if let Some(latency) = event.latency {
+            self.latencies.add(self.ts.len(), latency);
+        }
         self.kind.push(slot);
         self.ts_unsorted |= self.ts.last().is_some_and(|last| event.ts < *last);
         self.ts.push(event.ts);

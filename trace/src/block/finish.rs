@@ -147,6 +147,8 @@ impl Coder {
         data::write_lens(content.data_lens.iter().copied(), self.columns.get(Column::DataLens));
         self.columns.get(Column::DataBytes).extend_from_slice(&content.data);
         content.origins.write(content.ts.len(), self.columns.get_many(ORIGINS));
+        let column = self.columns.get(Column::Latencies);
+        content.latencies.write(content.ts.len(), &mut self.numbers, column);
     }
 
     fn images(&mut self, content: &Content, counts: &mut DictCounts) {

@@ -47,7 +47,7 @@ macro_rules! columns {
 }
 
 /// How many columns there are.
-pub(super) const COLUMNS: usize = 46;
+pub(super) const COLUMNS: usize = 47;
 
 columns! {
     0 Kinds "kinds" Hot,
@@ -96,6 +96,7 @@ columns! {
     43 OriginHigh "origins, high byte" Alone,
     44 OriginEscapes "origins, large steps" Alone,
     45 OriginLines "origins, lines" Alone,
+    46 Latencies "latencies" Alone,
 }
 
 /// With which columns a small column may share a frame.

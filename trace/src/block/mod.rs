@@ -15,6 +15,7 @@ pub mod frame;
 pub mod head;
 mod images;
 mod kinds;
+mod latencies;
 mod numbers;
 mod origins;
 mod plan;
@@ -105,8 +106,10 @@ impl Need {
     /// Arguments of the hot family, type by type ([`decoded::KindColumns::args`], [`decoded::Decoded::event_of_type`]):
     /// what can be had of them without knowing which events these are.
     pub const ARG_COLUMNS_HOT: Need = Need(1 << 17);
+    /// How long calls took ([`decoded::Decoded::latency`]).
+    pub const LATENCY: Need = Need(1 << 18);
     /// Everything.
-    pub const ALL: Need = Need((1 << 18) - 1);
+    pub const ALL: Need = Need((1 << 19) - 1);
 
     /// With what the columns asked for are coded against: arguments need the objects of their family, objects need
     /// types and results, objects of the bulk family those of the hot one; types and CPUs need threads.

@@ -157,6 +157,7 @@ impl<'a> Job<'a> {
         );
         when(Need::DATA, &[Column::DataLens, Column::DataBytes]);
         when(Need::ORIGIN, &ORIGINS);
+        when(Need::LATENCY, &[Column::Latencies]);
         when(Need::SOCKETS, &[HOT.fd_dict, BULK.fd_dict]);
         for (asked, c, _) in self.families() {
             when(asked.ret, &[c.rets]);

@@ -76,6 +76,7 @@ impl Pool {
         out.data_ends.clear();
         out.data_bytes.clear();
         out.origins.clear();
+        out.latency.clear();
     }
 }
 

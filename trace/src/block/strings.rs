@@ -143,10 +143,13 @@ impl Numbering {
         self.section = self.order.len();
         let bases = lens.len();
         lens.resize(bases + section.len(), 0);
+        let mut recent: [&[u8]; CANDIDATES] = [&[]; CANDIDATES];
         for (i, id) in section.iter().enumerate() {
             let s = interner.get(StrId(*id));
-            let recent = section[i.saturating_sub(CANDIDATES)..i].iter().rev();
-            let (back, same) = nearest(recent.map(|id| interner.get(StrId(*id))), s);
+            // An empty one takes the place of those that are not there yet, and shares nothing.
+            let latest_first = (1..=CANDIDATES).map(|back| recent[(i + CANDIDATES - back) % CANDIDATES]);
+            let (back, same) = nearest(latest_first, s);
+            recent[i % CANDIDATES] = s;
             lens[bases + i] = back;
             put(lens, same as u64);
             put(lens, (s.len() - same) as u64);

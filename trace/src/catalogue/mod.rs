@@ -15,6 +15,7 @@ mod fs;
 mod json;
 mod k8s_audit;
 mod k8s_containers;
+mod latency;
 mod lineage;
 mod log;
 pub mod packed;
@@ -254,6 +255,7 @@ pub fn all() -> impl Iterator<Item = &'static Field> {
 /// The fields by group, with a title for each.
 pub const GROUPS: &[(&str, &[Field])] = &[
     ("Event", event::FIELDS),
+    ("Latency", latency::FIELDS),
     ("Arguments", arguments::FIELDS),
     ("Path", fs::FIELDS),
     ("Process", process::FIELDS),

@@ -21,6 +21,7 @@ fn assert_event(view: EventView<'_>, event: &OwnedEvent) {
     assert_eq!(view.kind(), Some(event.kind), "{what}");
     assert_eq!(view.context().map(|c| c.tid), Some(event.tid), "{what}");
     assert_eq!(view.ret(), event.ret, "{what}");
+    assert_eq!(view.latency(), event.latency, "{what}");
     assert_eq!(view.fd_num(), event.fd_num.map(i64::from), "{what}");
     assert_eq!(view.data(), event.data, "{what}");
     let origin = view.origin().map(|o| (o.file, o.offset, o.line));

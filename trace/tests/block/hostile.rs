@@ -190,6 +190,7 @@ fn look_at_everything(block: &Decoded) {
             event.data(),
             event.context(),
             event.origin(),
+            event.latency(),
         ));
     }
 }

@@ -32,6 +32,7 @@ fn event<'a>(kind: u16, args: &'a [Arg<'a>]) -> Event<'a> {
         tid: 0,
         image: None,
         ret: None,
+        latency: None,
         fd_num: None,
         fd: None,
         args,

@@ -7,7 +7,7 @@ use ctrace_trace::block::{Decoder, Need};
 
 use crate::random::{Chance, World, block, events, schema};
 
-const SINGLE: [Need; 17] = [
+const SINGLE: [Need; 19] = [
     Need::THREAD_KINDS,
     Need::OBJECTS_HOT,
     Need::ARG_COLUMNS_HOT,
@@ -25,6 +25,8 @@ const SINGLE: [Need; 17] = [
     Need::TS,
     Need::CPU,
     Need::DATA,
+    Need::ORIGIN,
+    Need::LATENCY,
 ];
 
 #[test]
@@ -133,6 +135,13 @@ fn assert_same_columns(one: &Decoded, all: &Decoded, need: Need, hot: usize) {
     assert_column(&one.cpu, &all.cpu, has(Need::CPU));
     assert_column(&one.data_ends, &all.data_ends, has(Need::DATA));
     assert_column(&one.data_bytes, &all.data_bytes, has(Need::DATA));
+    let origins = if has(Need::ORIGIN) {
+        &all.origins
+    } else {
+        &Default::default()
+    };
+    assert_eq!(&one.origins, origins);
+    assert_column(&one.latency, &all.latency, has(Need::LATENCY));
     let n = all.kinds.len();
     for (rets, fds, args, kinds) in [
         (Need::RET_HOT, Need::FD_HOT, Need::ARG_COLUMNS_HOT, 0..hot),

@@ -135,6 +135,7 @@ fn few_events_cost_few_bytes() {
             tid: 0,
             image: None,
             ret: None,
+            latency: None,
             fd_num: None,
             fd: None,
             args: &args,

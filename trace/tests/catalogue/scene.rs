@@ -12,6 +12,8 @@ use ctrace_trace::schema::Schema;
 
 /// 2024-02-29 23:59:59.000000001 UTC.
 pub(crate) const TS: u64 = 1_709_251_199_000_000_001;
+/// How long a read took.
+const LATENCY: u64 = 1_203_456_789;
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
 /// The events by name, in the order of their rows.
@@ -108,6 +110,8 @@ impl Owned<'_> {
             tid: self.image.map_or(0, |i| if i.pid == 0 { 0 } else { i.pid + 1 }),
             image: self.image,
             ret: self.ret,
+            // As if the beginnings of reads had been recorded.
+            latency: (spec.name == "read").then_some(LATENCY),
             fd_num: self.fd.map(|(n, _)| n),
             fd: self.fd.and_then(|(_, entry)| entry),
             args: &args,

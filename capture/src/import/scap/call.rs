@@ -13,6 +13,8 @@ pub(super) struct Call<'a> {
     pub(super) facts: &'static EventFacts,
     pub(super) event: &'a RawEvent<'a>,
     pub(super) enter: Option<(&'static EventFacts, Params<'a>)>,
+    /// How long it took, in nanoseconds, where its beginning was seen.
+    pub(super) latency: Option<u64>,
 }
 
 /// Both ends that a tuple tells, or the one of an address.

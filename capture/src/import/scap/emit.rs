@@ -108,8 +108,11 @@ impl Emitter {
         let is_entry = event.kind.is_multiple_of(2) && Plans::get().of(event.kind + 1).is_some();
         if is_entry {
             let keeps = Plans::get().of(event.kind + 1).is_some_and(|p| p.needs_enter);
-            if let Some(thread) = self.world.meet(event.tid).filter(|_| keeps) {
-                thread.enter.keep(event.kind, event.count, event.body);
+            if let Some(thread) = self.world.meet(event.tid) {
+                thread.enter.at(event.kind, event.ts);
+                if keeps {
+                    thread.enter.keep(event.kind, event.count, event.body);
+                }
             }
             return Ok(());
         }
@@ -129,6 +132,7 @@ impl Emitter {
             facts,
             event,
             enter: None,
+            latency: None,
         };
         // Since libs 0.21 containers are told by a plugin's asynchronous events.
         if facts.name == "asyncevent"
@@ -152,12 +156,14 @@ impl Emitter {
             facts,
             event,
             enter: entry(&enter, event),
+            latency: enter.latency(event.kind, event.ts),
         };
         let kind = Plans::get().generic(call.num("nativeID"), call.num("ID"));
         // An end that never comes: the thread is gone.
         const NEVER_ENDS: [u16; 2] = [60, 231];
         let is_entry = event.kind == GENERIC_ENTRY;
         if is_entry && !kind.is_some_and(|k| NEVER_ENDS.contains(&k.0)) {
+            enter.at(event.kind, event.ts);
             enter.keep(event.kind, event.count, event.body);
             if let Some(thread) = self.world.threads.get_mut(&event.tid) {
                 thread.enter = enter;
@@ -177,6 +183,7 @@ impl Emitter {
             tid: event.tid,
             image: self.world.threads.get(&event.tid).map(|t| &t.image),
             ret: None,
+            latency: call.latency,
             fd_num: None,
             fd: None,
             args: &args,
@@ -216,14 +223,18 @@ impl Emitter {
             facts,
             event,
             enter: entry(&enter, event),
+            latency: enter.latency(event.kind, event.ts),
         };
         let texts = self.texts(&call, plan, pid);
         self.emit(&call, plan, pid, &texts, origin, sink)?;
         self.texts = texts;
         if plan.action == Action::EndProcess {
             self.world.end(event.tid);
-        } else {
+        } else if !event.kind.is_multiple_of(2) {
             self.give_back(event.tid, enter);
+        } else if let Some(thread) = self.world.threads.get_mut(&event.tid) {
+            // A switch, a signal or a page fault ends no call: the thread is still in its own.
+            thread.enter = enter;
         }
         Ok(())
     }
@@ -321,6 +332,7 @@ impl Emitter {
                 tid: call.event.tid,
                 image: thread.map(|t| &t.image),
                 ret,
+                latency: call.latency,
                 fd_num: shown,
                 fd,
                 args: args.get(..plan.args.len()).unwrap_or(&args),

@@ -30,12 +30,25 @@ const MAX_ENTER: usize = 8 << 10;
 /// The entry into a call, kept for its end.
 #[derive(Debug, Default)]
 pub(super) struct Enter {
+    /// The type of the call that was entered last, and when; known of calls whose entry is not kept, too.
+    entered: Option<(u16, u64)>,
     pub(super) kind: u16,
     pub(super) count: usize,
     pub(super) body: Vec<u8>,
 }
 
 impl Enter {
+    /// Notes when a call was entered.
+    pub(super) fn at(&mut self, kind: u16, ts: u64) {
+        self.entered = Some((kind, ts));
+    }
+
+    /// How long the call took that an event of that type and time ends; known if it was the one entered last.
+    pub(super) fn latency(&self, end: u16, ts: u64) -> Option<u64> {
+        let (kind, entered) = self.entered?;
+        (kind.checked_add(1) == Some(end)).then(|| ts.checked_sub(entered))?
+    }
+
     pub(super) fn keep(&mut self, kind: u16, count: usize, body: &[u8]) {
         self.body.clear();
         self.kind = 0;
@@ -46,6 +59,7 @@ impl Enter {
     }
 
     pub(super) fn forget(&mut self) {
+        self.entered = None;
         self.kind = 0;
         if self.body.capacity() > 512 {
             self.body = Vec::new();

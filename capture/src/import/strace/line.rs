@@ -45,6 +45,8 @@ pub(super) struct Call<'a> {
     pub(super) args: Vec<&'a [u8]>,
     /// The result, negative errno on failure; `None` where strace has none (`?`).
     pub(super) ret: Option<i64>,
+    /// How many nanoseconds it took (`-T`).
+    pub(super) latency: Option<u64>,
     /// What `-y` says of a descriptor that is the result.
     pub(super) ret_fd: Option<&'a [u8]>,
 }
@@ -62,16 +64,11 @@ pub(super) fn read(line: &[u8]) -> Option<Stamped<'_>> {
         },
     };
     let (stamp, rest) = word(rest.trim_ascii_start());
-    let dot = memchr::memchr(b'.', stamp)?;
-    let (seconds, fraction) = (stamp.get(..dot)?, stamp.get(dot + 1..)?);
-    if fraction.is_empty() || fraction.len() > 9 {
-        return None;
-    }
-    let scale = 10_u64.pow(9 - u32::try_from(fraction.len()).ok()?);
-    let ts = decimal(seconds)?.checked_mul(1_000_000_000)?;
+    // What has no fraction is another number.
+    memchr::memchr(b'.', stamp)?;
     Some(Stamped {
         tid: u32::try_from(tid).ok()?,
-        ts: ts.checked_add(decimal(fraction)? * scale)?,
+        ts: nanoseconds(stamp)?,
         rest: rest.trim_ascii(),
     })
 }
@@ -143,6 +140,7 @@ pub(super) fn call(text: &[u8]) -> Option<Call<'_>> {
         .trim_ascii_start()
         .strip_prefix(b"=")?
         .trim_ascii_start();
+    let (result, latency) = taken(result);
     let (value, rest) = word(result);
     let value_end = memchr::memchr(b'<', value).unwrap_or(value.len());
     let (number, named) = value.split_at_checked(value_end)?;
@@ -156,8 +154,43 @@ pub(super) fn call(text: &[u8]) -> Option<Call<'_>> {
         name,
         args,
         ret,
+        latency,
         ret_fd,
     })
+}
+
+/// Cuts off what `-T` puts behind a result: ` <SECONDS>` or ` <SECONDS.FRACTION>`, or ` <unavailable>`.
+fn taken(result: &[u8]) -> (&[u8], Option<u64>) {
+    let Some(at) = memchr::memmem::rfind(result, b" <") else {
+        return (result, None);
+    };
+    let (before, said) = result.split_at_checked(at).unwrap_or((result, &[]));
+    let said = said.strip_prefix(b" <").and_then(|s| s.strip_suffix(b">"));
+    // The name of a descriptor's file may look the same, and is not closed before it.
+    let opened = word(before).0.contains(&b'<') && !before.ends_with(b">");
+    match said {
+        Some(b"unavailable") if !opened => (before, None),
+        Some(seconds) if !opened => match nanoseconds(seconds) {
+            Some(latency) => (before, Some(latency)),
+            None => (result, None),
+        },
+        _ => (result, None),
+    }
+}
+
+/// Seconds with at most nine places behind the dot.
+fn nanoseconds(seconds: &[u8]) -> Option<u64> {
+    let dot = memchr::memchr(b'.', seconds);
+    let (whole, fraction) = match dot {
+        Some(dot) => (seconds.get(..dot)?, seconds.get(dot + 1..)?),
+        None => (seconds, &b"0"[..]),
+    };
+    if fraction.len() > 9 {
+        return None;
+    }
+    let scale = 10_u64.pow(9 - u32::try_from(fraction.len()).ok()?);
+    let whole = decimal(whole)?.checked_mul(1_000_000_000)?;
+    whole.checked_add(decimal(fraction)? * scale)
 }
 
 /// Restarts of calls (`ERESTARTSYS`) have numbers up to here.

@@ -168,6 +168,7 @@ impl Log {
                 tid: at.tid,
                 image: image.as_ref(),
                 ret: call.ret.filter(|_| spec.has_ret),
+                latency: call.latency,
                 fd_num,
                 fd: fd.as_ref(),
                 ..Event::bare(at.ts, id, &args)
