@@ -63,10 +63,13 @@ pub(crate) struct Known {
 impl Known {
     /// The number of a row's value, 0 for none.
     pub(crate) fn code(&mut self, array: &Int64Array, row: usize) -> u32 {
-        if array.is_null(row) {
-            return 0;
-        }
-        let value = array.values().get(row).copied().unwrap_or_default();
+        let value = array.values().get(row).copied();
+        self.code_of(value.filter(|_| array.is_valid(row)))
+    }
+
+    /// The number of a value, 0 for none.
+    pub(crate) fn code_of(&mut self, value: Option<i64>) -> u32 {
+        let Some(value) = value else { return 0 };
         if self.last.1 == 0 || self.last.0 != value {
             let next = self.values.len() as u32 + 1;
             let code = *self.codes.entry(value).or_insert(next);

@@ -4,13 +4,13 @@
 //! values in the first column, numbers in all of them, and rows that come almost in order: counting puts the rows of a part
 //! together, and little is left to compare. What does not fit in memory is left to DataFusion, which spills.
 
+mod held;
 mod order;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{ArrayRef, UInt32Array};
-use arrow::compute::{concat, take};
+use arrow::array::UInt32Array;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::config::ConfigOptions;
@@ -31,6 +31,7 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt, TryStreamExt};
 
+use self::held::Held;
 use self::order::Key;
 use crate::numbering::is_number;
 use crate::plan_node::no_expressions;
@@ -138,7 +139,13 @@ impl ExecutionPlan for WindowSort {
         let sorting = Sorting {
             by: self.by.clone(),
             schema: self.schema(),
-            columns: self.schema().fields().iter().map(|_| Vec::new()).collect(),
+            columns: self
+                .schema()
+                .fields()
+                .iter()
+                .map(|f| Held::new(f.data_type()))
+                .collect(),
+            batches: Vec::new(),
             rows: 0,
             memory: MemoryConsumer::new("rows sorted for a window").register(context.memory_pool()),
             baseline: BaselineMetrics::new(&self.metrics, partition),
@@ -158,9 +165,10 @@ impl ExecutionPlan for WindowSort {
 struct Sorting {
     by: LexOrdering,
     schema: SchemaRef,
-    /// What has come of each column.
-    columns: Vec<Vec<ArrayRef>>,
-    rows: usize,
+    columns: Vec<Held>,
+    /// How many rows each batch had.
+    batches: Vec<u32>,
+    rows: u32,
     memory: MemoryReservation,
     baseline: BaselineMetrics,
     /// Whether memory did not suffice.
@@ -174,28 +182,28 @@ impl Sorting {
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         while let Some(batch) = input.try_next().await? {
-            let room = self.room(&batch);
-            if room.is_none() || self.memory.try_grow(room.unwrap_or_default()).is_err() {
+            let Some((rows, room)) = self.room(&batch) else {
+                return self.leave(batch, input, context);
+            };
+            if self.memory.try_grow(room).is_err() {
                 return self.leave(batch, input, context);
             }
-            self.rows += batch.num_rows();
+            self.batches.push(rows - self.rows);
+            self.rows = rows;
             for (column, array) in self.columns.iter_mut().zip(batch.columns()) {
-                column.push(array.clone());
+                column.add(array)?;
             }
         }
         self.sorted(context.session_config().batch_size())
     }
 
-    /// Bytes that sorting a batch needs, which are put together and taken apart again column by column; `None` where there
-    /// are more rows than can be counted.
-    fn room(&self, batch: &RecordBatch) -> Option<usize> {
-        u32::try_from(self.rows + batch.num_rows()).ok()?;
-        let columns = batch
-            .columns()
-            .iter()
-            .map(|array| array.to_data().get_slice_memory_size());
-        let columns = columns.sum::<std::result::Result<usize, _>>().ok()?;
-        Some(2 * columns + batch.num_rows() * 2 * size_of::<u32>())
+    /// How many rows there are with those of a batch, and how many bytes sorting these needs; `None` where there are more
+    /// than can be counted.
+    fn room(&self, batch: &RecordBatch) -> Option<(u32, usize)> {
+        let rows = self.rows.checked_add(u32::try_from(batch.num_rows()).ok()?)?;
+        let columns = self.columns.iter().zip(batch.columns());
+        let columns: Option<usize> = columns.map(|(column, array)| column.room(array)).sum();
+        Some((rows, columns? + batch.num_rows() * 2 * size_of::<u32>()))
     }
 
     /// Sorts what came and gives it out in batches of so many rows.
@@ -209,26 +217,22 @@ impl Sorting {
             ..
         } = self;
         let timer = baseline.elapsed_compute().timer();
-        let whole = |parts: Vec<ArrayRef>| -> Result<Option<ArrayRef>> {
-            let parts: Vec<_> = parts.iter().map(AsRef::as_ref).collect();
-            Ok((!parts.is_empty()).then(|| concat(&parts)).transpose()?)
-        };
-        let columns = columns.into_iter().map(whole).collect::<Result<Option<Vec<_>>>>()?;
-        let columns = columns.unwrap_or_default();
+        let columns = columns.into_iter().map(Held::whole).collect::<Result<Vec<_>>>()?;
         let keys = by.iter().map(|e| {
             let column = e.expr.downcast_ref::<Column>().and_then(|c| columns.get(c.index()));
-            column.map(|column| Key::new(column, e.options)).transpose()
+            let numbers = column.and_then(Held::numbers);
+            numbers.map(|numbers| Key::new(numbers, e.options))
         });
-        let keys = keys.collect::<Result<Option<Vec<_>>>>()?.unwrap_or_default();
+        let keys = keys.collect::<Option<Vec<_>>>();
+        let keys = keys.ok_or_else(|| internal_datafusion_err!("parts of windows are sorted by numbers"))?;
         let order = UInt32Array::from(order::sorted(&keys, self.rows));
         timer.done();
-        let parts = (0..self.rows).step_by(rows.max(1));
+        let parts = (0..order.len()).step_by(rows.max(1));
         let out = schema.clone();
         let batches = parts.map(move |from| -> Result<RecordBatch> {
             let _timer = baseline.elapsed_compute().timer();
             let order = order.slice(from, rows.max(1).min(order.len() - from));
-            let columns = columns.iter().map(|column| take(column, &order, None));
-            let batch = RecordBatch::try_new(out.clone(), columns.collect::<std::result::Result<_, _>>()?)?;
+            let batch = batch_of(&out, &columns, &order)?;
             baseline.record_output(batch.num_rows());
             // Held for as long as the rows are.
             let _held = &memory;
@@ -249,14 +253,20 @@ impl Sorting {
     ) -> Result<SendableRecordBatchStream> {
         self.left.add(1);
         let Sorting {
-            by, schema, columns, ..
+            by,
+            schema,
+            columns,
+            batches,
+            ..
         } = self;
-        let mut columns: Vec<_> = columns.into_iter().map(Vec::into_iter).collect();
+        let columns = columns.into_iter().map(|column| column.into_batches(batches.clone()));
+        let mut columns: Vec<_> = columns.collect();
         let out = schema.clone();
         let came = std::iter::from_fn(move || {
             let arrays = columns.iter_mut().map(Iterator::next).collect::<Option<Vec<_>>>();
             let arrays = arrays.filter(|arrays| !arrays.is_empty())?;
-            Some(RecordBatch::try_new(out.clone(), arrays).map_err(Into::into))
+            let arrays = arrays.into_iter().collect::<Result<_>>();
+            Some(arrays.and_then(|arrays| Ok(RecordBatch::try_new(out.clone(), arrays)?)))
         });
         let all = futures::stream::iter(came.chain([Ok(batch)])).chain(rest);
         let all: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(schema.clone(), all));
@@ -267,6 +277,12 @@ impl Sorting {
         let input = StreamingTableExec::try_new(schema, vec![input], None, [], false, None)?;
         SortExec::new(by, Arc::new(input)).execute(0, context)
     }
+}
+
+/// These rows of whole columns.
+fn batch_of(schema: &SchemaRef, columns: &[Held], rows: &UInt32Array) -> Result<RecordBatch> {
+    let columns = columns.iter().filter_map(|column| column.rows(rows).transpose());
+    Ok(RecordBatch::try_new(schema.clone(), columns.collect::<Result<_>>()?)?)
 }
 
 /// Rows that are read once.

@@ -1,33 +1,28 @@
 //! The order of rows by columns of numbers.
 
-use arrow::array::{Array, ArrayRef, Int64Array};
 use arrow::compute::SortOptions;
 use arrow::datatypes::DataType;
-use datafusion::common::Result;
 
-use crate::numbering::{Known, numbers};
+use super::held::Packed;
+use crate::numbering::Known;
 
 /// A column that rows are sorted by: what compares as the rows are to be sorted.
-pub(super) struct Key {
-    values: Int64Array,
+pub(super) struct Key<'a> {
+    values: &'a Packed,
     /// What turns the bits of a value into a number that compares as wanted.
     mask: i64,
     nulls_first: bool,
 }
 
-impl Key {
-    /// A column of numbers of eight bytes.
-    pub(super) fn new(array: &ArrayRef, options: SortOptions) -> Result<Key> {
-        let sign = if *array.data_type() == DataType::UInt64 {
-            i64::MIN
-        } else {
-            0
-        };
-        Ok(Key {
-            values: numbers(array)?,
+impl Key<'_> {
+    /// A column sorted as these options say.
+    pub(super) fn new(values: &Packed, options: SortOptions) -> Key<'_> {
+        let sign = if *values.ty() == DataType::UInt64 { i64::MIN } else { 0 };
+        Key {
+            values,
             mask: if options.descending { !sign } else { sign },
             nulls_first: options.nulls_first,
-        })
+        }
     }
 
     fn rank(&self, value: Option<i64>) -> (bool, i64) {
@@ -39,20 +34,20 @@ impl Key {
 
     /// Where the value of a row stands among the others.
     fn of(&self, row: u32) -> (bool, i64) {
-        let value = self.values.values().get(row as usize).copied();
-        self.rank(value.filter(|_| self.values.is_valid(row as usize)))
+        self.rank(self.values.get(row))
     }
 }
 
 /// Row numbers in the order of these columns. Made for a first column that many rows have in common: they are put
 /// together by counting, and only the rows of one value are compared.
-pub(super) fn sorted(keys: &[Key], rows: usize) -> Vec<u32> {
+pub(super) fn sorted(keys: &[Key<'_>], rows: u32) -> Vec<u32> {
     let Some((first, rest)) = keys.split_first() else {
-        return (0..rows as u32).collect();
+        return (0..rows).collect();
     };
     let mut known = Known::default();
-    let codes: Vec<u32> = (0..rows).map(|row| known.code(&first.values, row)).collect();
+    let codes: Vec<u32> = (0..rows).map(|row| known.code_of(first.values.get(row))).collect();
     let (mut order, ends) = by_code(&codes, &places(&known, first));
+    drop(codes);
     let mut begin = 0;
     let mut some = Vec::new();
     for end in ends {
@@ -65,7 +60,7 @@ pub(super) fn sorted(keys: &[Key], rows: usize) -> Vec<u32> {
 }
 
 /// Of each number of a value its place in the order of values.
-fn places(known: &Known, key: &Key) -> Vec<u32> {
+fn places(known: &Known, key: &Key<'_>) -> Vec<u32> {
     let mut codes: Vec<u32> = (0..known.count() as u32).collect();
     codes.sort_by_key(|code| key.rank(known.value(*code)));
     let mut places = vec![0; codes.len()];
@@ -103,7 +98,7 @@ fn by_code(codes: &[u32], places: &[u32]) -> (Vec<u32>, Vec<usize>) {
 }
 
 /// Sorts rows by columns. `some` is memory that is used again.
-fn sort(rows: &mut [u32], keys: &[Key], some: &mut Vec<((bool, i64), u32)>) {
+fn sort(rows: &mut [u32], keys: &[Key<'_>], some: &mut Vec<((bool, i64), u32)>) {
     let Some((first, rest)) = keys.split_first() else {
         return;
     };
@@ -124,9 +119,10 @@ fn sort(rows: &mut [u32], keys: &[Key], some: &mut Vec<((bool, i64), u32)>) {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{TimestampNanosecondArray, UInt32Array, UInt64Array};
+    use arrow::array::{Array, ArrayRef, Int64Array, TimestampNanosecondArray, UInt32Array, UInt64Array};
     use arrow::compute::{SortColumn, lexsort_to_indices};
 
+    use super::super::held::Held;
     use super::*;
 
     /// Numbers that look random and are the same in every run.
@@ -153,6 +149,11 @@ mod tests {
             .zip(0u64..)
             .map(|(n, row)| (n << 33).wrapping_add(row));
         let seqs: ArrayRef = Arc::new(UInt64Array::from_iter_values(own));
+        let held = [&pids, &times, &seqs].map(|array| {
+            let mut held = Held::new(array.data_type());
+            held.add(array).expect("numbers");
+            held.whole().expect("whole")
+        });
         for bits in 0..64u32 {
             let options = |at: u32| SortOptions {
                 descending: bits >> (2 * at) & 1 == 1,
@@ -167,11 +168,12 @@ mod tests {
                 })
                 .collect();
             let expected = lexsort_to_indices(&columns, None).expect("sorts");
-            let keys: Vec<Key> = columns
+            let keys: Vec<Key<'_>> = held
                 .iter()
-                .map(|c| Key::new(&c.values, c.options.expect("options")).expect("numbers"))
+                .zip(&columns)
+                .map(|(held, c)| Key::new(held.numbers().expect("numbers"), c.options.expect("options")))
                 .collect();
-            assert_eq!(UInt32Array::from(sorted(&keys, rows)), expected, "{bits:b}");
+            assert_eq!(UInt32Array::from(sorted(&keys, rows as u32)), expected, "{bits:b}");
         }
     }
 }

@@ -228,7 +228,7 @@ fn parts_of_windows_are_sorted_by_numbers_and_spill() {
         format!(
             "SELECT count(*), sum(n * seq % 1000), min(n), max(n) FROM (
                  SELECT a.seq, row_number() OVER (PARTITION BY a.proc_pid ORDER BY a.fd_num{more} DESC, a.ts, a.seq DESC, b.pid) AS n
-                 FROM events a, (SELECT DISTINCT CAST(seq AS BIGINT) % 40 AS pid FROM events) b)"
+                 FROM events a, (SELECT DISTINCT CAST(seq AS BIGINT) % 80 AS pid FROM events) b)"
         )
     };
     let (numbers, otherwise) = (rows(""), rows(" + 0"));
