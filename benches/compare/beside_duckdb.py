@@ -165,7 +165,8 @@ def write_export(args, case, target):
 
 def copy(args, export, target):
     """The same rows by DuckDB, which reads them from the export. It sorts nothing: they come in order of time."""
-    connection = duckdb.connect(config={"threads": args.threads})
+    # What does not fit in memory is not to lie where the command was called.
+    connection = duckdb.connect(config={"threads": args.threads, "temp_directory": str(target / "spilled")})
     target.mkdir()
     rows, before, start = 0, time.process_time(), time.perf_counter()
     for table in sorted(path.name for path in export.iterdir() if path.is_dir()):
