@@ -217,7 +217,11 @@ mod tests {
         away.lost("docker", 1, 20);
         away.lost("docker", 1, 30);
         away.found("docker", 0);
-        let found: Vec<_> = away.gaps(40).iter().map(|g| (g.source, g.class, g.from, g.to)).collect();
+        let found: Vec<_> = away
+            .gaps(40)
+            .iter()
+            .map(|g| (g.source, g.class, g.from, g.to))
+            .collect();
         assert_eq!(found, [("docker", Class::Away, 20, 40)]);
     }
 

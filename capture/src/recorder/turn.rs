@@ -206,7 +206,9 @@ impl Recorder {
         // A quiet host must not leave its last events in memory for long.
         self.output.flush();
         if let Some(error) = self.output.undurable() {
-            notice(Notice::Missing(&format!("a power cut may cost more than a second: {error}")));
+            notice(Notice::Missing(&format!(
+                "a power cut may cost more than a second: {error}"
+            )));
         }
         notice(Notice::Progress(self.output.summary()));
     }

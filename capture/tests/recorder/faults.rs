@@ -69,13 +69,19 @@ fn a_case_that_was_cut_off_is_gone_on_with_as_root() {
     record(&case, &[&args[..], &["--", "cat", "/etc/passwd"]].concat())
         .expect(4)
         .saying("not empty");
-    record(&case, &[&args[..], &["--continue", "--", "cat", "/etc/passwd"]].concat()).expect(0);
+    record(
+        &case,
+        &[&args[..], &["--continue", "--", "cat", "/etc/passwd"]].concat(),
+    )
+    .expect(0);
     assert_eq!(sha256sum(&open_segment), before, "what was there stays as it was");
     let gone_on = open(&case);
     let of_new: Vec<_> = gone_on.problems().iter().filter(|p| p.path != open_segment).collect();
     assert!(of_new.is_empty(), "{of_new:?}");
     assert_eq!(gone_on.segments().len(), 2);
-    let [first, second] = gone_on.segments() else { panic!("two segments") };
+    let [first, second] = gone_on.segments() else {
+        panic!("two segments")
+    };
     let about = |segment: &Segment| (segment.header().about.case_id, segment.header().about.first_seq);
     assert_eq!(about(first).0, about(second).0);
     assert_eq!(about(second).1, events as u64, "numbers of events go on");
