@@ -59,9 +59,9 @@ fn a_case_that_was_cut_off_is_gone_on_with_as_root() {
     let own = own();
     let args = ["--sources", "syscalls", "--scope", &own];
     let running = recording(&case, &args);
-    std::fs::read("/etc/hostname").expect("readable");
-    until_written(&case, "what was read", |rows| {
-        rows.iter().any(|r| r.arg("name") == "/etc/hostname")
+    output("cat", &["/etc/hostname"]);
+    until_written(&case, "the end of a process", |rows| {
+        rows.iter().any(|r| r.kind == "procexit" && r.name == "cat")
     });
     running.signal(libc::SIGKILL);
     let (open_segment, events) = (case.join("000001.ctrace.open"), rows(&case).len());
