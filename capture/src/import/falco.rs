@@ -15,13 +15,13 @@ pub(super) static FALCO: JsonFormat = JsonFormat {
 };
 
 /// `output` can be switched off.
-fn is_it(record: &Json<'_>) -> bool {
+fn is_it(record: Json<'_>) -> bool {
     let is_text = |name: &&str| record.get(name).is_some_and(Json::is_string);
     ["rule", "priority", "time"].iter().all(is_text)
         && (is_text(&"output") || record.get("output_fields").is_some_and(Json::is_object))
 }
 
-fn tell<'v>(record: &'v Json<'_>) -> Result<Told<'v>, &'static str> {
+fn tell<'v>(record: Json<'v>) -> Result<Told<'v>, &'static str> {
     let field = |name: &'static str| ["output_fields", name];
     // Both are the same time, but the text may be cut to seconds.
     let ts = number(record, &field("evt.time")).or_else(|| parse_rfc3339(text(record, &["time"])));

@@ -15,7 +15,7 @@ use super::processes::{Processes, Seen};
 use super::syslog::Syslog;
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, documents};
 use crate::docker::ContainerImages;
-use crate::json::Json;
+use crate::json::{Document, Json};
 
 /// A format of records.
 #[derive(Clone, Copy)]
@@ -23,9 +23,9 @@ pub(super) struct JsonFormat {
     /// For `--format`.
     pub(super) name: &'static str,
     /// Whether a record is of this format.
-    pub(super) is_it: fn(&Json<'_>) -> bool,
+    pub(super) is_it: fn(Json<'_>) -> bool,
     /// What a record says; an error where it lacks its time.
-    pub(super) tell: for<'v> fn(&'v Json<'_>) -> Result<Told<'v>, &'static str>,
+    pub(super) tell: for<'v> fn(Json<'v>) -> Result<Told<'v>, &'static str>,
 }
 
 /// What a record says.
@@ -52,7 +52,9 @@ const JUDGED: usize = 32;
 
 impl JsonFormat {
     fn is_record(&self, document: &[u8]) -> bool {
-        Json::parse(document).is_ok_and(|record| record.is_object() && (self.is_it)(&record))
+        let mut memory = Document::default();
+        let read = memory.parse(document);
+        read.is_ok_and(|read| read.root().is_object() && (self.is_it)(read.root()))
     }
 }
 
@@ -80,8 +82,10 @@ impl Importer for JsonFormat {
 
     fn first_ts(&self, input: &mut Input) -> Option<u64> {
         documents::first(input.start()).take(JUDGED).find_map(|document| {
-            let record = Json::parse(document).ok().filter(self.is_it)?;
-            (self.tell)(&record).ok().map(|told| told.ts)
+            let mut memory = Document::default();
+            let read = memory.parse(document).ok()?;
+            let told = (self.is_it)(read.root()).then(|| (self.tell)(read.root()))?;
+            told.ok().map(|told| told.ts)
         })
     }
 
@@ -98,7 +102,10 @@ pub(super) struct Records {
 
 impl Reading for Records {
     fn file(&mut self, input: &mut Input, sink: &mut Sink<'_>) -> Result<End, ImportError> {
-        documents::each(input, sink, |line, is_whole, sink| self.line(line, is_whole, sink))
+        let mut document = Document::default();
+        documents::each(input, sink, |line, is_whole, sink| {
+            self.line(&mut document, line, is_whole, sink)
+        })
     }
 }
 
@@ -111,9 +118,15 @@ impl Records {
     }
 
     /// Reads a line, or lines that are one document.
-    fn line(&mut self, line: Line<'_>, is_whole: Whole, sink: &mut Sink<'_>) -> Result<bool, ImportError> {
-        match Json::parse(documents::within(line.text)) {
-            Ok(record) => self.record(&record, line, sink)?,
+    fn line(
+        &mut self,
+        document: &mut Document,
+        line: Line<'_>,
+        is_whole: Whole,
+        sink: &mut Sink<'_>,
+    ) -> Result<bool, ImportError> {
+        match document.parse(documents::within(line.text)) {
+            Ok(read) => self.record(read.root(), line, sink)?,
             Err(_) if is_whole == Whole::Unknown => return Ok(false),
             Err(error) => unreadable(&error, line, sink)?,
         }
@@ -121,7 +134,7 @@ impl Records {
     }
 
     /// Keeps a record.
-    pub(super) fn record(&mut self, record: &Json<'_>, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    pub(super) fn record(&mut self, record: Json<'_>, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         if !record.is_object() || !(self.format.is_it)(record) {
             return sink.unknown(line.origin, 0, "not a record of this format", line.text);
         }
@@ -219,30 +232,27 @@ pub(super) fn command_line<'v>(line: Cow<'v, [u8]>, exe: Option<&[u8]>) -> Cow<'
 }
 
 /// The text at a path.
-pub(super) fn text<'v>(record: &'v Json<'_>, path: &[&str]) -> &'v str {
+pub(super) fn text<'v>(record: Json<'v>, path: &[&str]) -> &'v str {
     at(record, path).and_then(Json::as_str).unwrap_or_default()
 }
 
 /// The text at a path, where there is one.
-pub(super) fn bytes<'v>(record: &'v Json<'_>, path: &[&str]) -> Option<Cow<'v, [u8]>> {
+pub(super) fn bytes<'v>(record: Json<'v>, path: &[&str]) -> Option<Cow<'v, [u8]>> {
     let text = text(record, path);
     (!text.is_empty()).then_some(Cow::Borrowed(text.as_bytes()))
 }
 
 /// The number at a path, also where it is written as text.
-pub(super) fn number(record: &Json<'_>, path: &[&str]) -> Option<u64> {
-    match at(record, path)? {
-        Json::Number(n) => n.as_u64(),
-        Json::String(s) => s.parse().ok(),
-        _ => None,
-    }
+pub(super) fn number(record: Json<'_>, path: &[&str]) -> Option<u64> {
+    let value = at(record, path)?;
+    value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
 /// The same, of 32 bits.
-pub(super) fn id(record: &Json<'_>, path: &[&str]) -> Option<u32> {
+pub(super) fn id(record: Json<'_>, path: &[&str]) -> Option<u32> {
     number(record, path).and_then(|n| u32::try_from(n).ok())
 }
 
-fn at<'v, 'a>(record: &'v Json<'a>, path: &[&str]) -> Option<&'v Json<'a>> {
+fn at<'v>(record: Json<'v>, path: &[&str]) -> Option<Json<'v>> {
     path.iter().try_fold(record, |at, key| at.get(key))
 }

@@ -9,7 +9,7 @@ use super::lines::Line;
 use super::processes::Seen;
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, documents};
 use crate::audit::Record;
-use crate::json::Json;
+use crate::json::{Document, Json};
 
 /// The importer of LAUREL's logs.
 pub(super) struct Laurel;
@@ -20,15 +20,17 @@ impl Importer for Laurel {
     }
 
     fn sniff(&self, start: &[u8]) -> Confidence {
-        match Json::parse(documents::first(start).next().unwrap_or_default()) {
-            Ok(record) if stamp(&record).is_some() => Confidence::Likely,
+        let mut memory = Document::default();
+        match memory.parse(documents::first(start).next().unwrap_or_default()) {
+            Ok(read) if stamp(read.root()).is_some() => Confidence::Likely,
             _ => Confidence::No,
         }
     }
 
     fn first_ts(&self, input: &mut Input) -> Option<u64> {
-        let record = Json::parse(documents::first(input.start()).next()?).ok()?;
-        stamp(&record).map(|(ts, _)| ts)
+        let mut memory = Document::default();
+        let read = memory.parse(documents::first(input.start()).next()?).ok()?;
+        stamp(read.root()).map(|(ts, _)| ts)
     }
 
     fn begin(&self) -> Box<dyn Reading> {
@@ -44,12 +46,15 @@ struct Log {
 
 impl Reading for Log {
     fn file(&mut self, input: &mut Input, sink: &mut Sink<'_>) -> Result<End, ImportError> {
-        documents::each(input, sink, |line, is_whole, sink| self.line(line, is_whole, sink))
+        let mut document = Document::default();
+        documents::each(input, sink, |line, is_whole, sink| {
+            self.line(&mut document, line, is_whole, sink)
+        })
     }
 }
 
 /// Time and serial: `"ID":"1795300000.123:71"`.
-fn stamp(record: &Json<'_>) -> Option<(u64, u64)> {
+fn stamp(record: Json<'_>) -> Option<(u64, u64)> {
     // The stamp is that of the records, and is read as such.
     let line = format!("type=SYSCALL msg=audit({}): ", record.get("ID")?.as_str()?);
     let record = Record::parse_line(line.as_bytes()).ok()?;
@@ -60,9 +65,15 @@ fn stamp(record: &Json<'_>) -> Option<(u64, u64)> {
 const OTHERS: [&str; 3] = ["ID", "NODE", "PARENT_INFO"];
 
 impl Log {
-    fn line(&mut self, line: Line<'_>, is_whole: Whole, sink: &mut Sink<'_>) -> Result<bool, ImportError> {
-        let record = match Json::parse(line.text) {
-            Ok(record) => record,
+    fn line(
+        &mut self,
+        document: &mut Document,
+        line: Line<'_>,
+        is_whole: Whole,
+        sink: &mut Sink<'_>,
+    ) -> Result<bool, ImportError> {
+        let read = match document.parse(line.text) {
+            Ok(read) => read,
             // Not whole: it may go on in the next line.
             Err(_) if is_whole == Whole::Unknown => return Ok(false),
             Err(error) => {
@@ -70,19 +81,19 @@ impl Log {
                 return Ok(true);
             }
         };
-        self.record(&record, line, sink)?;
+        self.record(read.root(), line, sink)?;
         Ok(true)
     }
 
-    fn record(&mut self, record: &Json<'_>, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    fn record(&mut self, record: Json<'_>, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         let (Some((ts, serial)), Some(members)) = (stamp(record), record.as_object()) else {
             return sink.bad(line.origin, 0, "no ID with time and serial", line.text);
         };
         let is_record = |k: &&str| !OTHERS.contains(k) && !k.starts_with("CONTAINER");
-        let types: Vec<&str> = members.iter().map(|(name, _)| &**name).filter(is_record).collect();
+        let types: Vec<&str> = members.map(|(name, _)| name).filter(is_record).collect();
         // A system call knows best who acted; else the first record.
         let main = types.iter().find(|t| **t == "SYSCALL").or(types.first());
-        let main = main.and_then(|t| record.get(t)).unwrap_or(&Json::Null);
+        let main = main.and_then(|t| record.get(t)).unwrap_or(Json::null());
         let main = main.at(0).unwrap_or(main);
         let key = key(main);
         let syscall = syscall(main);
@@ -116,15 +127,15 @@ impl Log {
 }
 
 /// The keys of a record: one text, or a list.
-fn key(record: &Json<'_>) -> String {
+fn key(record: Json<'_>) -> String {
     match record.get("key").and_then(Json::as_array) {
         None => text(record, &["key"]).to_owned(),
-        Some(keys) => keys.iter().filter_map(Json::as_str).collect::<Vec<_>>().join(","),
+        Some(keys) => keys.filter_map(Json::as_str).collect::<Vec<_>>().join(","),
     }
 }
 
 /// The name of the call, which LAUREL only tells where it translates; else what its number means.
-fn syscall(record: &Json<'_>) -> String {
+fn syscall(record: Json<'_>) -> String {
     let told = text(record, &["SYSCALL"]);
     let Some(number) = id(record, &["syscall"]).filter(|_| told.is_empty()) else {
         return told.to_owned();
@@ -136,10 +147,10 @@ fn syscall(record: &Json<'_>) -> String {
     name.map_or_else(|| number.to_string(), str::to_owned)
 }
 
-fn seen<'v>(pid: u32, main: &'v Json<'_>, record: &'v Json<'_>) -> Seen<'v> {
+fn seen<'v>(pid: u32, main: Json<'v>, record: Json<'v>) -> Seen<'v> {
     let argv = record.pointer("/EXECVE/ARGV").and_then(Json::as_array);
     let argv = argv.map(|list| {
-        let args: Vec<&str> = list.iter().filter_map(Json::as_str).collect();
+        let args: Vec<&str> = list.filter_map(Json::as_str).collect();
         args.join("\0").into_bytes().into()
     });
     Seen {

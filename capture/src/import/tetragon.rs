@@ -15,16 +15,16 @@ pub(super) static TETRAGON: JsonFormat = JsonFormat {
 };
 
 /// The event is the member that is named for its kind: `process_exec`, `process_kprobe`, …
-fn event<'v, 'a>(record: &'v Json<'a>) -> Option<(&'v str, &'v Json<'a>)> {
-    let mut members = record.as_object()?.iter();
-    members.find_map(|(name, v)| (name.starts_with("process_") && v.is_object()).then_some((&**name, v)))
+fn event<'v, 'a>(record: Json<'v>) -> Option<(&'v str, Json<'v>)> {
+    let mut members = record.as_object()?;
+    members.find_map(|(name, v)| (name.starts_with("process_") && v.is_object()).then_some((name, v)))
 }
 
-fn is_it(record: &Json<'_>) -> bool {
+fn is_it(record: Json<'_>) -> bool {
     record.get("time").is_some() && event(record).is_some_and(|(_, e)| e.get("process").is_some())
 }
 
-fn tell<'v>(record: &'v Json<'_>) -> Result<Told<'v>, &'static str> {
+fn tell<'v>(record: Json<'v>) -> Result<Told<'v>, &'static str> {
     let (kind, event) = event(record).ok_or("no event")?;
     let process = |name: &'static str| ["process", name];
     let ts = parse_rfc3339(text(record, &["time"])).ok_or("an event without a time")?;
@@ -69,7 +69,7 @@ fn tell<'v>(record: &'v Json<'_>) -> Result<Told<'v>, &'static str> {
 }
 
 /// What is told of a process in each event.
-fn seen<'v>(process: &'v Json<'_>) -> Option<Seen<'v>> {
+fn seen<'v>(process: Json<'v>) -> Option<Seen<'v>> {
     let binary = text(process, &["binary"]);
     let name = binary.rsplit('/').next().unwrap_or_default().as_bytes();
     // Arguments are one text there: where one ends is not told.
@@ -90,7 +90,7 @@ fn seen<'v>(process: &'v Json<'_>) -> Option<Seen<'v>> {
 }
 
 /// The function or tracepoint with its arguments, else the command.
-fn message(event: &Json<'_>) -> String {
+fn message(event: Json<'_>) -> String {
     let what = match (text(event, &["function_name"]), text(event, &["subsys"])) {
         ("", "") => {
             let command = [
@@ -108,12 +108,15 @@ fn message(event: &Json<'_>) -> String {
 }
 
 /// An argument is an object with a member that is named for its type: `{"file_arg":{"path":"/etc/passwd"}}`.
-fn argument(arg: &Json<'_>) -> String {
+fn argument(arg: Json<'_>) -> String {
     let typed = arg.as_object().into_iter().flatten();
     let mut typed = typed.filter(|(name, _)| name.ends_with("_arg"));
-    match typed.next() {
-        Some((_, Json::String(text))) => text.to_string(),
-        Some((_, value @ Json::Object(_))) => {
+    let Some((_, value)) = typed.next() else {
+        return arg.to_string();
+    };
+    match value.as_str() {
+        Some(text) => text.to_owned(),
+        None if value.is_object() => {
             let part = |name: &'static str| text(value, &[name]);
             let port = |name: &'static str| id(value, &[name]).unwrap_or(0);
             match [part("path"), part("name"), part("saddr")] {
@@ -123,7 +126,6 @@ fn argument(arg: &Json<'_>) -> String {
                 [path, ..] => path.to_owned(),
             }
         }
-        Some((_, value)) => value.to_string(),
-        None => arg.to_string(),
+        None => value.to_string(),
     }
 }

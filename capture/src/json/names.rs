@@ -1,8 +1,35 @@
 //! The names of an object's members: which there are, and whether two are the same.
 
-use std::borrow::Cow;
+use super::node::{Node, Span};
 
-use super::Json;
+/// The name of a member, where it is one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Name {
+    pub(super) key: u64,
+    pub(super) span: Span,
+    pub(super) is_apart: bool,
+}
+
+impl Name {
+    /// Of what is no member.
+    pub(super) const NONE: Name = Name {
+        key: 0,
+        span: Span { start: 0, len: 0 },
+        is_apart: false,
+    };
+}
+
+/// So many characters are in a [`key`].
+pub(super) const KEY_LEN: usize = 8;
+
+/// The first and the last four characters of a name. Many have one length, few of those begin and end alike.
+#[inline]
+pub(super) fn key(name: &[u8]) -> u64 {
+    match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        (Some(first), Some(last)) => u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last)),
+        _ => name.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)),
+    }
+}
 
 /// More members are rare, and comparing their names would take long.
 const MAX_MEMBERS: usize = 64;
@@ -12,32 +39,35 @@ const MAX_MEMBERS: usize = 64;
 pub(super) struct Names([u64; 4]);
 
 impl Names {
-    /// Takes a name that is not among those before it.
+    /// Takes a name that is not among those of the members before it.
     #[inline]
-    pub(super) fn is_new(&mut self, name: &str, members: &[(Cow<'_, str>, Json<'_>)]) -> Option<()> {
-        let mark = mark(name.as_bytes());
+    pub(super) fn is_new(&mut self, name: Name, members: &[Node], texts: [&str; 2]) -> Option<()> {
+        let mark = mark(name);
         let (word, bit) = (self.0.get_mut(usize::from(mark / 64))?, 1 << (mark % 64));
         if *word & bit != 0 {
-            let is_known = members.len() >= MAX_MEMBERS || members.iter().any(|(known, _)| is_same(known, name));
-            (!is_known).then_some(())?;
+            is_unknown(name, members, texts).then_some(())?;
         }
         *word |= bit;
         Some(())
     }
 }
 
-/// A number that few names share: made of the length and of the first and last four characters.
-#[inline]
-fn mark(name: &[u8]) -> u8 {
-    let ends = match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
-        (Some(first), Some(last)) => u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last)),
-        _ => name.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)),
-    };
-    ((ends ^ name.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8
+#[cold]
+fn is_unknown(name: Name, members: &[Node], [line, texts]: [&str; 2]) -> bool {
+    let text = name.span.of(if name.is_apart { texts } else { line });
+    let (mut rest, mut count) = (members, 0);
+    while let Some(member) = rest.first() {
+        count += 1;
+        if count >= MAX_MEMBERS || member.is_named(text, name.key, line, texts) {
+            return false;
+        }
+        rest = rest.get(member.size as usize..).unwrap_or_default();
+    }
+    true
 }
 
-/// Whether two names are the same. Many have one length, few of those end alike.
+/// A number that few names share.
 #[inline]
-pub(super) fn is_same(a: &str, b: &str) -> bool {
-    a.len() == b.len() && a.as_bytes().last() == b.as_bytes().last() && a == b
+fn mark(name: Name) -> u8 {
+    ((name.key ^ u64::from(name.span.len)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8
 }
