@@ -3,13 +3,14 @@
 
 use std::borrow::Cow;
 
-use ctrace_trace::container::Container;
 use ctrace_trace::event::{Arg, Event, EventType};
 
 use super::documents::Whole;
-use super::json_records::{JsonFormat, Records, Told, bytes, id, number, text, unreadable};
+use super::json_records::{JsonFormat, Records, Told, unreadable};
 use super::lines::Line;
+use super::members::{bytes, id, number, text};
 use super::processes::Seen;
+use super::world::SeenContainer;
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, audit_log, documents};
 use crate::audit::{Grouper, Record};
 use crate::docker::parse_rfc3339;
@@ -136,14 +137,14 @@ fn seen<'v>(record: Json<'v>) -> Option<Seen<'v>> {
 }
 
 /// Where a processor added it.
-fn container(record: Json<'_>) -> Option<Container> {
-    let part = |path: &[&str]| text(record, path).to_owned();
-    Some(Container {
-        id: part(&["container", "id"]),
-        engine: part(&["container", "runtime"]),
-        name: part(&["container", "name"]),
-        image: part(&["container", "image", "name"]),
-        ..Container::default()
+fn container(record: Json<'_>) -> Option<SeenContainer<'_>> {
+    let container = record.get("container")?;
+    Some(SeenContainer {
+        id: text(container, &["id"]),
+        engine: text(container, &["runtime"]),
+        name: text(container, &["name"]),
+        image: text(container, &["image", "name"]).into(),
+        ..SeenContainer::default()
     })
     .filter(|c| !c.id.is_empty())
 }

@@ -1,9 +1,9 @@
 //! Falco's alerts, as `json_output: true` writes them.
 
-use ctrace_trace::container::Container;
-
-use super::json_records::{JsonFormat, Told, bytes, command_line, id, number, text};
+use super::json_records::{JsonFormat, Told, command_line};
+use super::members::{bytes, id, number, text};
 use super::processes::Seen;
+use super::world::SeenContainer;
 use crate::docker::parse_rfc3339;
 use crate::json::Json;
 
@@ -47,18 +47,18 @@ fn tell<'v>(record: Json<'v>) -> Result<Told<'v>, &'static str> {
         ..Seen::default()
     });
     let id = text(record, &field("container.id"));
-    let container = (!matches!(id, "" | "host" | "<NA>")).then(|| Container {
-        id: id.to_owned(),
-        engine: text(record, &field("container.type")).to_owned(),
-        name: text(record, &field("container.name")).to_owned(),
+    let container = (!matches!(id, "" | "host" | "<NA>")).then(|| SeenContainer {
+        id,
+        engine: text(record, &field("container.type")),
+        name: text(record, &field("container.name")),
         image: match (
             text(record, &field("container.image.repository")),
             text(record, &field("container.image.tag")),
         ) {
-            (repository, "") => repository.to_owned(),
-            (repository, tag) => format!("{repository}:{tag}"),
+            (repository, "") => repository.into(),
+            (repository, tag) => format!("{repository}:{tag}").into(),
         },
-        ..Container::default()
+        ..SeenContainer::default()
     });
     Ok(Told {
         ts: ts.ok_or("an alert without a time")?,

@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 
-use ctrace_trace::container::Container;
-
 use super::json_records::{JsonFormat, Told, command_line};
 use super::processes::Seen;
+use super::world::SeenContainer;
 use crate::json::Json;
 
 /// The importer of journals.
@@ -42,12 +41,12 @@ fn tell<'v>(record: Json<'v>) -> Result<Told<'v>, &'static str> {
     });
     // Docker's journald driver.
     let id = text(record, "CONTAINER_ID_FULL");
-    let container = (!id.is_empty()).then(|| Container {
-        id: id.to_owned(),
-        engine: "docker".to_owned(),
-        name: text(record, "CONTAINER_NAME").to_owned(),
-        image: text(record, "IMAGE_NAME").to_owned(),
-        ..Container::default()
+    let container = (!id.is_empty()).then(|| SeenContainer {
+        id,
+        engine: "docker",
+        name: text(record, "CONTAINER_NAME"),
+        image: text(record, "IMAGE_NAME").into(),
+        ..SeenContainer::default()
     });
     let names = ["SYSLOG_IDENTIFIER", "_COMM", "_TRANSPORT"];
     let kind = names.iter().map(|name| text(record, name)).find(|n| !n.is_empty());

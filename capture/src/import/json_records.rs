@@ -2,19 +2,15 @@
 //! and its container. What each format calls things is in the file of its name.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use ctrace_trace::container::Container;
 use ctrace_trace::event::{Arg, Event, EventType};
-use ctrace_trace::process::ProcessImage;
 
 use super::documents::Whole;
 use super::lines::{self, Line};
-use super::processes::{Processes, Seen};
+use super::processes::Seen;
 use super::syslog::Syslog;
+use super::world::{SeenContainer, World};
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, documents};
-use crate::docker::ContainerImages;
 use crate::json::{Document, Json};
 
 /// A format of records.
@@ -44,7 +40,7 @@ pub(super) struct Told<'v> {
     /// Who acted.
     pub(super) seen: Option<Seen<'v>>,
     /// In which container.
-    pub(super) container: Option<Container>,
+    pub(super) container: Option<SeenContainer<'v>>,
 }
 
 /// So many documents of a file are judged.
@@ -171,49 +167,6 @@ pub(super) fn unreadable(error: &serde_json::Error, line: Line<'_>, sink: &mut S
     sink.unknown(line.origin, 0, "not a record of this format", line.text)
 }
 
-/// No more containers than this are remembered.
-const MAX_CONTAINERS: usize = 65_536;
-
-/// Processes and containers that records told of.
-#[derive(Default)]
-pub(super) struct World {
-    pub(super) processes: Processes,
-    containers: BTreeMap<String, Arc<Container>>,
-    images: ContainerImages,
-}
-
-impl World {
-    /// The process of a record, or what stands for its container.
-    pub(super) fn image(&mut self, seen: Option<Seen<'_>>, container: Option<Container>) -> Option<Arc<ProcessImage>> {
-        let container = container.filter(|c| !c.id.is_empty()).map(|c| self.learn(c));
-        match (seen, container) {
-            (Some(mut seen), container) => {
-                seen.container = container;
-                Some(self.processes.see(&seen))
-            }
-            (None, Some(container)) => {
-                if self.images.get(&container.id) != Some(&container) {
-                    self.images.learn(&container);
-                }
-                self.images.get_image(&container.id)
-            }
-            (None, None) => None,
-        }
-    }
-
-    fn learn(&mut self, container: Container) -> Arc<Container> {
-        if let Some(known) = self.containers.get(&container.id).filter(|k| ***k == container) {
-            return known.clone();
-        }
-        if self.containers.len() >= MAX_CONTAINERS {
-            self.containers.clear();
-        }
-        let container = Arc::new(container);
-        self.containers.insert(container.id.clone(), container.clone());
-        container
-    }
-}
-
 /// The arguments of a command line that was told as one text: the program, which is `exe` or ends at the first blank,
 /// and the rest as one.
 pub(super) fn command_line<'v>(line: Cow<'v, [u8]>, exe: Option<&[u8]>) -> Cow<'v, [u8]> {
@@ -229,30 +182,4 @@ pub(super) fn command_line<'v>(line: Cow<'v, [u8]>, exe: Option<&[u8]>) -> Cow<'
             argv.into()
         }
     }
-}
-
-/// The text at a path.
-pub(super) fn text<'v>(record: Json<'v>, path: &[&str]) -> &'v str {
-    at(record, path).and_then(Json::as_str).unwrap_or_default()
-}
-
-/// The text at a path, where there is one.
-pub(super) fn bytes<'v>(record: Json<'v>, path: &[&str]) -> Option<Cow<'v, [u8]>> {
-    let text = text(record, path);
-    (!text.is_empty()).then_some(Cow::Borrowed(text.as_bytes()))
-}
-
-/// The number at a path, also where it is written as text.
-pub(super) fn number(record: Json<'_>, path: &[&str]) -> Option<u64> {
-    let value = at(record, path)?;
-    value.as_u64().or_else(|| value.as_str()?.parse().ok())
-}
-
-/// The same, of 32 bits.
-pub(super) fn id(record: Json<'_>, path: &[&str]) -> Option<u32> {
-    number(record, path).and_then(|n| u32::try_from(n).ok())
-}
-
-fn at<'v>(record: Json<'v>, path: &[&str]) -> Option<Json<'v>> {
-    path.iter().try_fold(record, |at, key| at.get(key))
 }

@@ -192,7 +192,8 @@ fn apply(image: &mut ProcessImage, seen: &Seen<'_>) {
     let number = |said: Option<u32>, known: &mut u32| *known = said.unwrap_or(*known);
     let text = |said: &Option<Cow<'_, [u8]>>, known: &mut Vec<u8>| {
         if let Some(said) = said {
-            *known = said.to_vec();
+            known.clear();
+            known.extend_from_slice(said);
         }
     };
     // Names belong to numbers: those of other numbers are wrong.

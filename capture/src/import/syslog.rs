@@ -5,9 +5,9 @@ use std::borrow::Cow;
 
 use ctrace_trace::event::{Arg, Event, EventType};
 
-use super::json_records::World;
 use super::lines::{self, Line};
 use super::processes::Seen;
+use super::world::World;
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink};
 use crate::docker::{parse_rfc3339, utc_ns};
 

@@ -3,16 +3,17 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use ctrace_trace::container::Container;
 use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::schema::{EventSpec, FdUse, Param, ParamKind, Schema};
 use serde_json::{Value, json};
 
 use super::documents::Whole;
-use super::json_records::{JsonFormat, Records, Told, bytes, id, number, text, unreadable};
+use super::json_records::{JsonFormat, Records, Told, unreadable};
 use super::lines::Line;
+use super::members::{bytes, id, number, text};
 use super::processes::Seen;
 use super::strace::arguments::{self, Told as Argument};
+use super::world::SeenContainer;
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, documents};
 use crate::docker::parse_rfc3339;
 use crate::json::{Document, Json};
@@ -281,17 +282,17 @@ fn tell<'v>(record: Json<'v>) -> Result<Told<'v>, &'static str> {
         ("podNamespace", "io.kubernetes.pod.namespace"),
         ("podUID", "io.kubernetes.pod.uid"),
     ];
-    let container = (!id.is_empty()).then(|| Container {
-        id: id.to_owned(),
-        name: inside("name").to_owned(),
-        image: inside("image").to_owned(),
-        image_digest: inside("imageDigest").to_owned(),
+    let container = (!id.is_empty()).then(|| SeenContainer {
+        id,
+        name: inside("name"),
+        image: inside("image").into(),
+        image_digest: inside("imageDigest"),
         labels: labels
             .into_iter()
-            .filter(|(from, _)| !pod(from).is_empty())
-            .map(|(from, to)| (to.to_owned(), pod(from).to_owned()))
+            .map(|(from, to)| (to, pod(from)))
+            .filter(|(_, value)| !value.is_empty())
             .collect(),
-        ..Container::default()
+        ..SeenContainer::default()
     });
     Ok(Told {
         ts: number(record, &["timestamp"]).ok_or("an event without a time")?,

@@ -16,7 +16,7 @@ use serde_json::Value;
 use node::Node;
 
 pub(crate) use reader::Reader;
-pub(crate) use value::Json;
+pub(crate) use value::{InOrder, Json};
 
 /// The memory of a document.
 #[derive(Debug, Default)]
@@ -161,6 +161,12 @@ mod tests {
         assert_eq!(json.get("a").and_then(|a| a.get("b")?.at(0)?.as_i64()), Some(1));
         assert_eq!(json.pointer("/much longer b/c").and_then(Json::as_i64), Some(-2));
         assert_eq!(json.get("e").and_then(Json::as_str), Some("\n"));
+        let mut in_order = json.in_order();
+        for name in ["much longer a", "much longer b", "none", "a", "e", "a"] {
+            let (found, expected) = (in_order.get(name), json.get(name));
+            assert_eq!(found.map(|v| v.to_string()), expected.map(|v| v.to_string()), "{name}");
+        }
+        assert!(json.get("e").and_then(|e| e.in_order().get("a")).is_none());
         let names: Vec<&str> = json.as_object().expect("an object").map(|(name, _)| name).collect();
         assert_eq!(names, ["a", "much longer a", "much longer b", "e"]);
     }
