@@ -158,25 +158,31 @@ impl<'a> Group<'a> {
 impl Group<'_> {
     /// The time of its records, where they are such.
     fn stamp(&self) -> Option<u64> {
-        let mut line = Vec::new();
-        self.write_line(self.messages.first()?, &self.stamp_text(), &mut line);
+        let (mut stamp, mut line) = (Vec::new(), Vec::new());
+        self.write_stamp(&mut stamp);
+        self.write_line(self.messages.first()?, &stamp, &mut line);
         Some(Record::parse_line(&line).ok()?.stamp.ts_ns)
     }
 
     /// The stamp, as records have it.
-    fn stamp_text(&self) -> String {
-        format!(" msg=audit({}:{}): ", self.timestamp, self.sequence)
+    fn write_stamp(&self, stamp: &mut Vec<u8>) {
+        stamp.clear();
+        stamp.extend_from_slice(b" msg=audit(");
+        stamp.extend_from_slice(self.timestamp.as_bytes());
+        stamp.push(b':');
+        stamp.extend_from_slice(self.sequence.to_string().as_bytes());
+        stamp.extend_from_slice(b"): ");
     }
 
     /// A record as auditd writes it, with the names of users behind it.
-    fn write_line(&self, message: &Message<'_>, stamp: &str, line: &mut Vec<u8>) {
+    fn write_line(&self, message: &Message<'_>, stamp: &[u8], line: &mut Vec<u8>) {
         line.clear();
         line.extend_from_slice(b"type=");
         match RecordType(message.kind).name() {
             Some(name) => line.extend_from_slice(name.as_bytes()),
             None => line.extend_from_slice(RecordType(message.kind).to_string().as_bytes()),
         }
-        line.extend_from_slice(stamp.as_bytes());
+        line.extend_from_slice(stamp);
         let start = line.len();
         line.extend_from_slice(message.data.trim().as_bytes());
         // A line of a log cannot hold the end of one.
@@ -226,6 +232,8 @@ struct Log {
 struct Records {
     grouper: Grouper,
     done: Vec<BoxedEvent>,
+    /// Memory for what is written of a record.
+    stamp: Vec<u8>,
     line: Vec<u8>,
     processes: Processes,
 }
@@ -257,10 +265,10 @@ impl Log {
 impl Records {
     fn group(&mut self, group: &Group<'_>, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         self.done.clear();
-        let stamp_text = group.stamp_text();
+        group.write_stamp(&mut self.stamp);
         let mut stamp = None;
         for message in &group.messages {
-            group.write_line(message, &stamp_text, &mut self.line);
+            group.write_line(message, &self.stamp, &mut self.line);
             let kind = RecordType(message.kind);
             // One stamp for all: it is good, or the first record has said that it is not.
             let again = stamp.and_then(|stamp| Record::parse_again(&self.line, stamp, kind));

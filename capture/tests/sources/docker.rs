@@ -60,7 +60,7 @@ fn until(follower: &DockerFollower, last: impl Fn(&DockerMessage) -> bool) -> Ve
     }
 }
 
-fn events(messages: &[DockerMessage]) -> Vec<&DockerEvent> {
+fn events(messages: &[DockerMessage]) -> Vec<&DockerEvent<'static>> {
     let found = messages.iter().filter_map(|m| match m {
         DockerMessage::Event(e) => Some(e.as_ref()),
         _ => None,
@@ -77,7 +77,7 @@ fn containers<'a>(messages: &'a [DockerMessage], id: &str) -> Vec<&'a Arc<Contai
 }
 
 fn is_event(message: &DockerMessage, action: &str, name: &str) -> bool {
-    matches!(message, DockerMessage::Event(e) if e.action == action && e.name == name)
+    matches!(message, DockerMessage::Event(e) if e.action == action && e.name() == name)
 }
 
 /// Removes a container however the test ends.
