@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use ctrace_trace::audit::ENRICHED;
-use memchr::memmem::FinderRev;
+use memchr::memmem::Finder;
 use serde::Deserialize;
 
 use super::documents::Whole;
@@ -187,15 +187,17 @@ impl Group<'_> {
         line.extend_from_slice(message.data.trim().as_bytes());
         // A line of a log cannot hold the end of one.
         for byte in line.get_mut(start..).unwrap_or_default() {
-            *byte = if *byte < b' ' { b' ' } else { *byte };
+            *byte = (*byte).max(b' ');
         }
         self.write_users(message.data.as_bytes(), line);
     }
 
     fn write_users(&self, data: &[u8], line: &mut Vec<u8>) {
-        static USER: LazyLock<FinderRev<'_>> = LazyLock::new(|| FinderRev::new("uid="));
+        static USER: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("uid="));
         // Most records have no user, and none has one in every field.
-        let Some(last) = USER.rfind(data) else { return };
+        let Some(last) = USER.find_iter(data).last() else {
+            return;
+        };
         let mut separator = ENRICHED;
         for field in fields(data).take_while(|f| f.start <= last + "uid=".len()) {
             if !field.name.ends_with(b"uid") {

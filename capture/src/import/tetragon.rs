@@ -100,9 +100,12 @@ fn seen(process: Json<'_>) -> Option<Seen<'_>> {
     })
 }
 
+/// Room for most messages.
+const USUAL_MESSAGE: usize = 128;
+
 /// The function or tracepoint with its arguments, else the command.
 fn message(event: Json<'_>) -> Cow<'_, [u8]> {
-    let mut message = String::new();
+    let mut message = String::with_capacity(USUAL_MESSAGE);
     match (text(event, &["function_name"]), text(event, &["subsys"])) {
         ("", "") => return command(event.get("process")),
         ("", subsystem) => {

@@ -7,7 +7,7 @@ use ctrace_trace::container::Container;
 use ctrace_trace::process::ProcessImage;
 use hashbrown::HashMap;
 
-use super::processes::{Processes, Seen};
+use super::processes::{Processes, Seen, same_text};
 use crate::docker::ContainerImages;
 
 /// What a record says of its container; empty where it says nothing.
@@ -26,11 +26,13 @@ impl SeenContainer<'_> {
     /// Whether a container is what such a record made of it. Most records tell what was told before, and make nothing.
     fn is(&self, known: &Container) -> bool {
         let labels = known.labels.iter().map(|(key, value)| (&**key, &**value));
-        self.id == known.id
-            && self.engine == known.engine
-            && self.name == known.name
-            && self.image == known.image
-            && self.image_digest == known.image_digest
+        let same = |seen: &str, known: &str| same_text(seen.as_bytes(), known.as_bytes());
+        self.labels.len() == known.labels.len()
+            && same(self.id, &known.id)
+            && same(self.engine, &known.engine)
+            && same(self.name, &known.name)
+            && same(&self.image, &known.image)
+            && same(self.image_digest, &known.image_digest)
             && self.labels.iter().copied().eq(labels)
     }
 
