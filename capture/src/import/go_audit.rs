@@ -183,11 +183,11 @@ impl Group<'_> {
             None => line.extend_from_slice(RecordType(message.kind).to_string().as_bytes()),
         }
         line.extend_from_slice(stamp);
-        let start = line.len();
-        line.extend_from_slice(message.data.trim().as_bytes());
+        let data = message.data.trim().as_bytes();
         // A line of a log cannot hold the end of one.
-        for byte in line.get_mut(start..).unwrap_or_default() {
-            *byte = (*byte).max(b' ');
+        match data.iter().fold(u8::MAX, |least, byte| least.min(*byte)) {
+            b' '.. => line.extend_from_slice(data),
+            _ => line.extend(data.iter().map(|byte| *byte.max(&b' '))),
         }
         self.write_users(message.data.as_bytes(), line);
     }
@@ -199,15 +199,22 @@ impl Group<'_> {
             return;
         };
         let mut separator = ENRICHED;
+        // Most users of a record are the same.
+        let mut known: Option<(&[u8], Option<&str>)> = None;
         for field in fields(data).take_while(|f| f.start <= last + "uid=".len()) {
             if !field.name.ends_with(b"uid") {
                 continue;
             }
-            let Some(user) = self.user(field.value.text()) else {
-                continue;
-            };
+            let id = field.value.text();
+            let (_, user) = *known
+                .filter(|(same, _)| *same == id)
+                .get_or_insert_with(|| (id, self.user(id)));
+            known = Some((id, user));
+            let Some(user) = user else { continue };
             line.push(separator);
-            line.extend(field.name.iter().map(u8::to_ascii_uppercase));
+            let start = line.len();
+            line.extend_from_slice(field.name);
+            line.get_mut(start..).unwrap_or_default().make_ascii_uppercase();
             line.extend_from_slice(b"=\"");
             line.extend_from_slice(user.as_bytes());
             line.push(b'"');
