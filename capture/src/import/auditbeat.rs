@@ -46,7 +46,7 @@ impl Importer for Auditbeat {
 }
 
 /// The event of a document: of a search's hit, what was found.
-fn source<'v, 'a>(document: Json<'v>) -> Json<'v> {
+fn source<'v>(document: Json<'v>) -> Json<'v> {
     document.get("_source").filter(|s| s.is_object()).unwrap_or(document)
 }
 

@@ -64,7 +64,7 @@ fn tell<'v>(record: Json<'v>) -> Result<Told<'v>, &'static str> {
 }
 
 /// A field. One that was given several times is a list; the first one counts.
-fn field<'v, 'a>(record: Json<'v>, name: &str) -> Option<Json<'v>> {
+fn field<'v>(record: Json<'v>, name: &str) -> Option<Json<'v>> {
     let value = record.get(name)?;
     Some(value.at(0).filter(|v| v.is_string()).unwrap_or(value))
 }

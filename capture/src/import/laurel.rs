@@ -229,7 +229,7 @@ impl<'v> Main<'v> {
     }
 
     fn seen(&self, pid: u32) -> Seen<'v> {
-        let known = |text: &'v str| (!text.is_empty()).then(|| Cow::Borrowed(text.as_bytes()));
+        let known = |text: &'v str| (!text.is_empty()).then_some(Cow::Borrowed(text.as_bytes()));
         Seen {
             pid,
             ppid: self.ppid,

@@ -17,7 +17,7 @@ pub(super) static TETRAGON: JsonFormat = JsonFormat {
 };
 
 /// The event is the member that is named for its kind: `process_exec`, `process_kprobe`, …
-fn event<'v, 'a>(record: Json<'v>) -> Option<(&'v str, Json<'v>)> {
+fn event<'v>(record: Json<'v>) -> Option<(&'v str, Json<'v>)> {
     let mut members = record.as_object()?;
     members.find_map(|(name, v)| (name.starts_with("process_") && v.is_object()).then_some((name, v)))
 }
