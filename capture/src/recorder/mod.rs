@@ -7,6 +7,7 @@
 
 mod artifacts;
 mod child;
+mod durable;
 mod end;
 mod gaps;
 mod hold;
@@ -41,7 +42,8 @@ use crate::resolver::Resolver;
 
 use artifacts::Artifacts;
 use child::Observed;
-use gaps::{Gap, RingLosses};
+use durable::Durable;
+use gaps::{Away, Gap, RingLosses};
 use messages::{Message, Queue};
 use order::Waiting;
 use output::Output;
@@ -157,6 +159,7 @@ pub fn record(
     let began = audit_utc_ns();
     let sources = Sources::open(args);
     sources.absent.iter().for_each(|a| notice(Notice::Absent(a)));
+    sources.asleep().iter().for_each(|a| notice(Notice::Absent(a)));
     if sources.names().is_empty() {
         return Err(RecordError::NoSource(sources.absent));
     }
@@ -189,6 +192,7 @@ struct Recorder {
     artifacts: Artifacts,
     clock: Clock,
     losses: RingLosses,
+    away: Away,
     states: States,
     shedding: Shedding,
     slept: Slept,
@@ -216,6 +220,7 @@ impl Recorder {
             output: Output::new(
                 writer,
                 Selection::new(args.scope.clone(), &args.syscalls, args.snaplen.clone()),
+                Durable::start(&args.output).map_err(unwritable)?,
                 args.keep.is_some(),
             ),
             lost: 0,
@@ -226,6 +231,7 @@ impl Recorder {
             artifacts,
             clock,
             losses: RingLosses::new(utc_ns()),
+            away: Away::default(),
             shedding: Shedding::new(args),
             slept: Slept::now(),
             forget_at: None,
