@@ -6,11 +6,12 @@ use super::{
     Config, LaneTotals, LeftOut, Progress, SyscallSource, attach,
     host::{self, Described},
     refusal::{OpenError, refused},
+    ring::Ring,
     scope::{self, ProcessTable},
 };
 use aya::{
     Btf, Ebpf, EbpfLoader, Endianness, Pod, VerifierLogLevel,
-    maps::{Array, Map, MapData, PerCpuArray, RingBuf},
+    maps::{Array, Map, MapData, PerCpuArray},
 };
 use ctrace_wire::{
     counters::Counters,
@@ -86,8 +87,8 @@ pub(super) fn open(config: &Config, meanwhile: impl FnOnce()) -> Result<SyscallS
     let mut programs = load_object(config, offsets)?;
     fill_specs(&mut programs, &config.specs)?;
     let counters = PerCpuArray::try_from(take(&mut programs, "COUNTERS")?).map_err(refused)?;
-    let priority = RingBuf::try_from(take(&mut programs, "PRIO")?).map_err(refused)?;
-    let bulk = RingBuf::try_from(take(&mut programs, "BULK")?).map_err(refused)?;
+    let priority = Ring::map(take(&mut programs, "PRIO")?)?;
+    let bulk = Ring::map(take(&mut programs, "BULK")?)?;
     let (others, syscalls) = attach::needed(config, io_uring);
     attach::load_all(&mut programs, &[&others[..], &syscalls].concat(), &btf);
     attach::attach_all(&mut programs, &others, &btf, &mut missing)?;
