@@ -5,6 +5,7 @@ use std::io;
 use super::{
     Config, LaneTotals, LeftOut, Progress, SyscallSource, attach,
     host::{self, Described},
+    known::KnownFiles,
     refusal::{OpenError, refused},
     ring::Ring,
     scope::{self, ProcessTable},
@@ -89,6 +90,8 @@ pub(super) fn open(config: &Config, meanwhile: impl FnOnce()) -> Result<SyscallS
     let counters = PerCpuArray::try_from(take(&mut programs, "COUNTERS")?).map_err(refused)?;
     let priority = Ring::map(take(&mut programs, "PRIO")?)?;
     let bulk = Ring::map(take(&mut programs, "BULK")?)?;
+    let bell = Ring::map(take(&mut programs, "BELL")?)?;
+    let known = KnownFiles::map(take(&mut programs, "KNOWN")?)?;
     let (others, syscalls) = attach::needed(config, io_uring);
     attach::load_all(&mut programs, &[&others[..], &syscalls].concat(), &btf);
     attach::attach_all(&mut programs, &others, &btf, &mut missing)?;
@@ -107,6 +110,8 @@ pub(super) fn open(config: &Config, meanwhile: impl FnOnce()) -> Result<SyscallS
         programs: Some(programs),
         priority,
         bulk,
+        bell,
+        known: Some(known),
         counters,
         processes,
         missing,

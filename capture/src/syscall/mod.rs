@@ -12,6 +12,7 @@ mod attach;
 mod btf;
 mod host;
 mod io_uring;
+mod known;
 mod load;
 mod mapping;
 mod record;
@@ -32,6 +33,7 @@ use ctrace_wire::spec::{IO_OPCODES, Lane, SyscallSpec};
 pub use host::{Missing, boot_time_ns};
 pub use io_uring::call_of;
 pub(crate) use io_uring::complete_call_of;
+pub use known::KnownFiles;
 pub use load::ProgramCost;
 pub use record::{Malformed, Record, Section, Sections, View};
 pub use refusal::OpenError;
@@ -109,6 +111,9 @@ pub struct SyscallSource {
     programs: Option<Ebpf>,
     priority: Ring,
     bulk: Ring,
+    /// Wakes for programs that are started.
+    bell: Ring,
+    known: Option<KnownFiles>,
     counters: PerCpuArray<MapData, load::CountersValue>,
     processes: Option<scope::ProcessTable>,
     missing: Vec<Missing>,
@@ -153,6 +158,8 @@ impl SyscallSource {
 
     /// Like [`SyscallSource::poll`], and hands over each record's header and its bytes for [`Record::parse`] at a later time.
     pub fn poll_bytes(&mut self, each: &mut impl FnMut(&Header, &[u8])) -> usize {
+        // What it rang for is taken now.
+        self.bell.skip();
         // Looked at before the clock is read: what is there by then lies in its ring before all that is later than now.
         let filled = [&self.priority, &self.bulk].map(Ring::filled);
         let now = boot_time_ns();
@@ -178,17 +185,22 @@ impl SyscallSource {
         Duration::from_millis(u64::from(self.smallest_ring) / (BYTES_A_MS * cpus))
     }
 
-    /// Waits until a program was started, and says so; no longer than `at_most`, and not at all where something of
-    /// importance was not polled. Other records do not end the wait, a signal does.
+    /// The files whose execs end no [`SyscallSource::wait`]: none at first. There is one such table, for the first who asks.
+    pub fn take_known(&mut self) -> Option<KnownFiles> {
+        self.known.take()
+    }
+
+    /// Waits until a file is executed that is not [known](SyscallSource::take_known), and says so; no longer than `at_most`,
+    /// and not at all where one was since the last poll. Other records do not end the wait, a signal does.
     pub fn wait(&self, at_most: Duration) -> bool {
-        let mut ring = libc::pollfd {
-            fd: self.priority.as_raw_fd(),
+        let mut bell = libc::pollfd {
+            fd: self.bell.as_raw_fd(),
             events: libc::POLLIN,
             revents: 0,
         };
         let ms = i32::try_from(at_most.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: one pollfd, which lives through the call.
-        let ready = unsafe { libc::poll(&raw mut ring, 1, ms) };
+        let ready = unsafe { libc::poll(&raw mut bell, 1, ms) };
         ready > 0
     }
 

@@ -73,6 +73,15 @@ impl Ring {
         self.read
     }
 
+    /// Passes over all that is there.
+    pub(super) fn skip(&mut self) {
+        let filled = self.filled();
+        if self.read != filled {
+            self.read = filled;
+            self.tell();
+        }
+    }
+
     /// Hands over the records that are there, until one is not finished or `each` says that it was the last. Says how
     /// many.
     pub(super) fn read(&mut self, each: &mut impl FnMut(&[u8]) -> bool) -> usize {
