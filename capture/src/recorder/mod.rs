@@ -34,7 +34,7 @@ use ctrace_trace::segment::Tool;
 
 use crate::artifact;
 use crate::docker::ContainerImages;
-use crate::host::{Clock, Slept, audit_utc_ns, hurry, utc_ns};
+use crate::host::{Clock, Slept, audit_utc_ns, hurry, keep_memory, utc_ns};
 use crate::privileges;
 use crate::record_args::RecordArgs;
 use crate::resolver::Resolver;
@@ -153,6 +153,7 @@ pub fn record(
 ) -> Result<Outcome, RecordError> {
     // A mistyped scope is no source that this host lacks.
     crate::scope::in_kernel(&args.scope).map_err(RecordError::Scope)?;
+    keep_memory();
     // What sources say of being opened (audit does) must not be older than the beginning.
     let began = audit_utc_ns();
     let sources = Sources::open(args);
