@@ -65,7 +65,7 @@ const MOMENT: Duration = Duration::from_millis(300);
 #[derive(Clone, Debug)]
 pub enum DockerMessage {
     /// Something happened. The engine sends concurrent events in any order: times run back by some microseconds.
-    Event(Box<DockerEvent>),
+    Event(Box<DockerEvent<'static>>),
     /// What is known of a container, or what is known now. Not in order with the events: it comes from another thread.
     Container(Arc<Container>),
     /// A container runs in a pid namespace that is its own, whose first process this is. Comes before what is known of

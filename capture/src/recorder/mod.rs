@@ -35,10 +35,11 @@ use ctrace_trace::segment::Tool;
 
 use crate::artifact;
 use crate::docker::ContainerImages;
-use crate::host::{Clock, Slept, audit_utc_ns, hurry, utc_ns};
+use crate::host::{Clock, Slept, audit_utc_ns, hurry, keep_memory, utc_ns};
 use crate::privileges;
 use crate::record_args::RecordArgs;
 use crate::resolver::Resolver;
+use crate::syscall::SyscallSource;
 
 use artifacts::Artifacts;
 use child::Observed;
@@ -56,12 +57,11 @@ use state::{Beginning, States};
 
 /// How often the rings are emptied.
 const TICK: Duration = Duration::from_millis(5);
-/// The same at most, where the last turn found fewer records than [`LITTLE`] and no program is started.
+/// The same at most, where the last turn found fewer records than [`FEW`] and no program is started that was not before.
 const LONG_TICK: Duration = Duration::from_millis(20);
-const LITTLE: usize = 32;
+const FEW: usize = 1024;
 /// How often what has waited long enough is written, where a turn finds fewer records than [`FEW`].
 const RELEASE_NS: u64 = 50_000_000;
-const FEW: usize = 512;
 /// How often losses and the clock are looked at, and what was taken is written: with what waits for its place in the
 /// order of time, a recorder that is killed loses no more than a second.
 const CHECK: Duration = Duration::from_millis(550);
@@ -155,6 +155,7 @@ pub fn record(
 ) -> Result<Outcome, RecordError> {
     // A mistyped scope is no source that this host lacks.
     crate::scope::in_kernel(&args.scope).map_err(RecordError::Scope)?;
+    keep_memory();
     // What sources say of being opened (audit does) must not be older than the beginning.
     let began = audit_utc_ns();
     let sources = Sources::open(args);
@@ -201,7 +202,7 @@ struct Recorder {
 }
 
 impl Recorder {
-    fn new(args: &RecordArgs, tool: Tool, sources: Sources) -> Result<Recorder, RecordError> {
+    fn new(args: &RecordArgs, tool: Tool, mut sources: Sources) -> Result<Recorder, RecordError> {
         let clock = Clock::new();
         let beginning = Beginning::read(clock, args.kept_env());
         let unwritable = |source| CaseError::Io {
@@ -212,7 +213,10 @@ impl Recorder {
         let states = States::start(&beginning, &sources, config.rotation, &args.scope).map_err(unwritable)?;
         let writer = CaseWriter::create(&args.output, config, states.opener())?;
         let artifacts = match hashing(args, &sources) {
-            Some(config) => Artifacts::start(config).map_err(unwritable)?,
+            Some(config) => {
+                let quiet = sources.syscalls.as_mut().and_then(SyscallSource::take_known);
+                Artifacts::start(config, quiet).map_err(unwritable)?
+            }
             None => Artifacts::default(),
         };
         Ok(Recorder {
@@ -294,7 +298,7 @@ impl Recorder {
             if stop.load(Ordering::Relaxed) {
                 break "signal";
             }
-            woken = self.pause(if taken < LITTLE && !woken { patience } else { TICK });
+            woken = self.pause(if taken < FEW && !woken { patience } else { TICK });
         };
         self.finish(reason, status, notice)
     }

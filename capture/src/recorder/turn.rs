@@ -53,13 +53,13 @@ impl Recorder {
         taken
     }
 
-    /// Waits for the next turn: for longer than usual no longer than until a program is started, since what it runs is to
-    /// be looked at before it is gone. Says whether that ended the wait.
+    /// Waits for the next turn: for longer than usual no longer than until a program is started that is not known, since
+    /// what it runs is to be looked at before it is gone. Says whether that ended the wait.
     pub(super) fn pause(&self, at_most: Duration) -> bool {
         match &self.sources.syscalls {
-            Some(source) if at_most > TICK => source.wait(at_most),
+            Some(source) if at_most > TICK && self.artifacts.is_on() => source.wait(at_most),
             _ => {
-                std::thread::sleep(TICK);
+                std::thread::sleep(at_most);
                 false
             }
         }
