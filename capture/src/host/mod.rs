@@ -1,6 +1,7 @@
 //! This host: who it is, what runs on it, and how its clocks relate. Read from /proc, /sys and /etc; pure parsing is
 //! apart from reading.
 
+mod activation;
 mod cgroup;
 mod cgroup_tree;
 mod clock;
@@ -20,6 +21,7 @@ mod snapshot;
 mod sockets;
 mod systemd;
 
+pub(crate) use activation::OnDemand;
 pub use cgroup::container_of;
 pub use cgroup_tree::CgroupTree;
 pub use clock::{Clock, Step, audit_utc_ns, boot_time_ns, utc_ns};

@@ -7,6 +7,7 @@
 
 mod artifacts;
 mod child;
+mod durable;
 mod end;
 mod gaps;
 mod hold;
@@ -42,7 +43,8 @@ use crate::syscall::SyscallSource;
 
 use artifacts::Artifacts;
 use child::Observed;
-use gaps::{Gap, RingLosses};
+use durable::Durable;
+use gaps::{Away, Gap, RingLosses};
 use messages::{Message, Queue};
 use order::Waiting;
 use output::Output;
@@ -158,6 +160,7 @@ pub fn record(
     let began = audit_utc_ns();
     let sources = Sources::open(args);
     sources.absent.iter().for_each(|a| notice(Notice::Absent(a)));
+    sources.asleep().iter().for_each(|a| notice(Notice::Absent(a)));
     if sources.names().is_empty() {
         return Err(RecordError::NoSource(sources.absent));
     }
@@ -190,6 +193,7 @@ struct Recorder {
     artifacts: Artifacts,
     clock: Clock,
     losses: RingLosses,
+    away: Away,
     states: States,
     shedding: Shedding,
     slept: Slept,
@@ -220,6 +224,7 @@ impl Recorder {
             output: Output::new(
                 writer,
                 Selection::new(args.scope.clone(), &args.syscalls, args.snaplen.clone()),
+                Durable::start(&args.output).map_err(unwritable)?,
                 args.keep.is_some(),
             ),
             lost: 0,
@@ -230,6 +235,7 @@ impl Recorder {
             artifacts,
             clock,
             losses: RingLosses::new(utc_ns()),
+            away: Away::default(),
             shedding: Shedding::new(args),
             slept: Slept::now(),
             forget_at: None,

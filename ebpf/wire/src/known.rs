@@ -46,9 +46,15 @@ mod tests {
         let changed = [
             File { ino: 13, ..file },
             File { dev: 4, ..file },
-            File { ctime_s: 1_700_000_001, ..file },
+            File {
+                ctime_s: 1_700_000_001,
+                ..file
+            },
             File { ctime_ns: 4, ..file },
-            File { mtime_s: 1_600_000_001, ..file },
+            File {
+                mtime_s: 1_600_000_001,
+                ..file
+            },
             File { mtime_ns: 7, ..file },
         ];
         assert!(changed.iter().all(|other| mark(other) != mark(&file)));
