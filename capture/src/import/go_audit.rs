@@ -5,11 +5,12 @@ use std::borrow::{Borrow, Cow};
 use std::collections::BTreeMap;
 
 use ctrace_trace::audit::ENRICHED;
+use ctrace_trace::container::Container;
 use serde::Deserialize;
 
 use super::documents::Whole;
+use super::json_records::{World, pod_labels};
 use super::lines::{self, Line};
-use super::processes::Processes;
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, audit_log, documents};
 use crate::audit::{Grouper, Record, RecordType, fields};
 use crate::json::Json;
@@ -69,6 +70,9 @@ struct Message<'a> {
     /// What follows the stamp.
     #[serde(borrow)]
     data: Cow<'a, str>,
+    /// The container of the process, where go-audit was told to ask for it.
+    #[serde(default, borrow)]
+    containers: BTreeMap<Text<'a>, Text<'a>>,
 }
 
 /// How an event begins.
@@ -99,12 +103,7 @@ impl<'a> Group<'a> {
                 ("messages", Json::Array(list)) => {
                     messages = Some(list.into_iter().map(Message::of).collect::<Option<_>>()?);
                 }
-                ("uid_map", users) => {
-                    for (id, name) in members(users)? {
-                        let Json::String(name) = name else { return None };
-                        uid_map.insert(Text(id), Text(name));
-                    }
-                }
+                ("uid_map", users) => uid_map = texts(users)?,
                 ("timestamp" | "messages", _) => return None,
                 _ => {}
             }
@@ -121,19 +120,31 @@ impl<'a> Group<'a> {
 impl<'a> Message<'a> {
     fn of(json: Json<'a>) -> Option<Message<'a>> {
         let (mut kind, mut data) = (None, None);
+        let mut containers = BTreeMap::new();
         for (name, value) in members(json)? {
             match (&*name, value) {
                 ("type", value) => kind = Some(u16::try_from(value.as_u64()?).ok()?),
                 ("data", Json::String(text)) => data = Some(text),
                 ("data", _) => return None,
+                ("containers", told) => containers = texts(told)?,
                 _ => {}
             }
         }
         Some(Message {
             kind: kind?,
             data: data?,
+            containers,
         })
     }
+}
+
+/// An object whose members are texts.
+fn texts(json: Json<'_>) -> Option<BTreeMap<Text<'_>, Text<'_>>> {
+    let texts = members(json)?.into_iter().map(|(name, value)| match value {
+        Json::String(value) => Some((Text(name), Text(value))),
+        _ => None,
+    });
+    texts.collect()
 }
 
 fn members<'a>(json: Json<'a>) -> Option<Vec<(Cow<'a, str>, Json<'a>)>> {
@@ -149,6 +160,19 @@ impl Group<'_> {
         let mut line = String::new();
         self.write_line(self.messages.first()?, &mut line);
         Some(Record::parse_line(line.as_bytes()).ok()?.stamp.ts_ns)
+    }
+
+    /// The container that one of its records tells of.
+    fn container(&self) -> Option<Container> {
+        let told = self.messages.iter().map(|m| &m.containers).find(|c| !c.is_empty())?;
+        let part = |name: &str| told.get(name).map_or("", |text| &text.0);
+        Some(Container {
+            id: part("id").to_owned(),
+            name: part("name").to_owned(),
+            image: part("image").to_owned(),
+            labels: pod_labels([part("pod_name"), part("pod_namespace"), part("pod_uid")]),
+            ..Container::default()
+        })
     }
 
     /// A record as auditd writes it, with the names of users behind it.
@@ -194,7 +218,7 @@ impl Group<'_> {
 /// The reading of logs.
 #[derive(Default)]
 struct Log {
-    processes: Processes,
+    world: World,
 }
 
 impl Reading for Log {
@@ -232,7 +256,8 @@ impl Log {
             return sink.bad(line.origin, 0, "an event without records", line.text);
         }
         for event in done {
-            let image = audit_log::seen(&event).map(|seen| self.processes.see(&seen));
+            let seen = audit_log::seen(&event);
+            let image = seen.and_then(|seen| self.world.image(Some(seen), group.container()));
             event.with_event(image.as_ref(), |e| sink.event(line.origin, e))?;
         }
         Ok(())

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ctrace_trace::container::Container;
 use ctrace_trace::event::{Arg, Event, EventType};
+use ctrace_trace::names;
 use ctrace_trace::process::ProcessImage;
 
 use super::documents::Whole;
@@ -43,6 +44,8 @@ pub(super) struct Told<'v> {
     pub(super) parent: Option<Seen<'v>>,
     /// Who acted.
     pub(super) seen: Option<Seen<'v>>,
+    /// Its thread; the first one where that is not told.
+    pub(super) tid: Option<u32>,
     /// In which container.
     pub(super) container: Option<Container>,
 }
@@ -141,7 +144,7 @@ impl Records {
             Arg::Str(line.text),
         ];
         let event = Event {
-            tid: image.as_ref().map_or(0, |i| i.pid),
+            tid: told.tid.unwrap_or_else(|| image.as_ref().map_or(0, |i| i.pid)),
             image: image.as_ref(),
             ..Event::bare(told.ts, EventType::LOG, &args)
         };
@@ -241,6 +244,26 @@ pub(super) fn number(record: &Json<'_>, path: &[&str]) -> Option<u64> {
 /// The same, of 32 bits.
 pub(super) fn id(record: &Json<'_>, path: &[&str]) -> Option<u32> {
     number(record, path).and_then(|n| u32::try_from(n).ok())
+}
+
+/// The capabilities of a list of their names, some of which lack their first word.
+pub(super) fn capabilities(record: &Json<'_>, path: &[&str]) -> u64 {
+    let list = at(record, path).and_then(Json::as_array).into_iter().flatten();
+    let bits = list.filter_map(|name| names::capability(name.as_str()?));
+    bits.fold(0, |set, bit| set | 1 << bit)
+}
+
+/// Where the text of a Kubernetes pod goes: among the labels that its container has.
+const POD_LABELS: [&str; 3] = [
+    "io.kubernetes.pod.name",
+    "io.kubernetes.pod.namespace",
+    "io.kubernetes.pod.uid",
+];
+
+/// Labels of those that are told, sorted by key.
+pub(super) fn pod_labels(told: [&str; 3]) -> Vec<(String, String)> {
+    let all = POD_LABELS.iter().zip(told).filter(|(_, value)| !value.is_empty());
+    all.map(|(key, value)| ((*key).to_owned(), value.to_owned())).collect()
 }
 
 fn at<'v, 'a>(record: &'v Json<'a>, path: &[&str]) -> Option<&'v Json<'a>> {
