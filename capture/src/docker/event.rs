@@ -185,14 +185,34 @@ impl DockerEvent {
             Some(told) => told,
             None => Told::of(serde_json::from_slice(line)?),
         };
-        DockerEvent::of(told, line)
-    }
-
-    fn of(told: Told<'_>, line: &[u8]) -> Result<DockerEvent, serde_json::Error> {
         // A derived reader takes an array for an object, and an empty object lacks all that makes an event.
         if !line.trim_ascii_start().starts_with(b"{") || told.kind.is_empty() || told.time.max(told.time_nano) == 0 {
             return Err(serde_json::Error::custom("not an event: no type or no time"));
         }
+        Ok(DockerEvent::of(told, line.to_vec()))
+    }
+
+    /// An event that was told in another form. `attributes` come in any order, each once; `raw` is the engine's JSON for
+    /// it.
+    pub(crate) fn told<'a>(
+        ts_ns: u64,
+        [kind, action, id]: [&'a str; 3],
+        mut attributes: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+        raw: Vec<u8>,
+    ) -> DockerEvent {
+        attributes.sort_unstable();
+        let told = Told {
+            kind: kind.into(),
+            action: action.into(),
+            id: id.into(),
+            attributes,
+            time: 0,
+            time_nano: ts_ns,
+        };
+        DockerEvent::of(told, raw)
+    }
+
+    fn of(told: Told<'_>, raw: Vec<u8>) -> DockerEvent {
         let is_container = told.kind == "container";
         let container = if is_container {
             Some(&*told.id)
@@ -204,7 +224,7 @@ impl DockerEvent {
             .attributes
             .iter()
             .filter(|(name, _)| !NOT_LABELS.contains(&&**name));
-        Ok(DockerEvent {
+        DockerEvent {
             engine: String::new(),
             ts_ns: match told.time_nano {
                 0 => told.time.saturating_mul(1_000_000_000),
@@ -224,8 +244,8 @@ impl DockerEvent {
             kind: told.kind.into_owned(),
             action: told.action.into_owned(),
             id: told.id.into_owned(),
-            raw: line.to_vec(),
-        })
+            raw,
+        }
     }
 
     /// The action without its payload.

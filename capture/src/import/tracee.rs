@@ -1,5 +1,6 @@
 //! Events of Tracee, as `--output json` writes them. Those of system calls become events of these calls.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use ctrace_trace::container::Container;
@@ -8,7 +9,7 @@ use ctrace_trace::schema::{EventSpec, FdUse, Param, ParamKind, Schema};
 use serde_json::{Value, json};
 
 use super::documents::Whole;
-use super::json_records::{JsonFormat, Records, Told, bytes, id, number, text, unreadable};
+use super::json_records::{JsonFormat, Records, Told, bytes, id, number, pod_labels, text, unreadable};
 use super::lines::Line;
 use super::processes::Seen;
 use super::strace::arguments::{self, Told as Argument};
@@ -80,7 +81,7 @@ impl Events {
     ) -> Result<(), ImportError> {
         let image = self.others.world.image(told.seen, told.container);
         let given = record.get("args").and_then(Json::as_array).unwrap_or_default();
-        let arguments: Vec<Argument> = spec.params.iter().map(|p| argument(p, given)).collect();
+        let arguments: Vec<Argument<'_>> = spec.params.iter().map(|p| argument(p, given)).collect();
         let args: Vec<Arg<'_>> = arguments.iter().map(Argument::arg).collect();
         let ret = record.get("returnValue").and_then(Json::as_i64);
         let fd_num = match spec.fd {
@@ -88,12 +89,11 @@ impl Events {
             FdUse::Arg(slot) => given.get(usize::from(slot)).and_then(|a| a.get("value")?.as_i64()),
             FdUse::Ret => ret.filter(|r| *r >= 0),
         };
-        let thread = id(record, &["hostThreadId"]).or_else(|| id(record, &["threadId"]));
         let event = Event {
             cpu: id(record, &["processorId"])
                 .and_then(|c| u16::try_from(c).ok())
                 .unwrap_or(0),
-            tid: thread.unwrap_or(0),
+            tid: told.tid.unwrap_or(0),
             image: image.as_ref(),
             ret: ret.filter(|_| spec.has_ret),
             fd_num: fd_num.and_then(|fd| i32::try_from(fd).ok()),
@@ -119,14 +119,14 @@ fn call<'s>(schema: &'s Schema, record: &Json<'_>) -> Option<&'s EventSpec> {
 }
 
 /// A parameter, by its position among the kernel's arguments.
-fn argument(param: &Param, given: &[Json<'_>]) -> Argument {
+fn argument<'v>(param: &Param, given: &'v [Json<'_>]) -> Argument<'v> {
     let value = param.arg.and_then(|slot| given.get(usize::from(slot))?.get("value"));
     match (param.kind, value) {
-        (ParamKind::Path, Some(Json::String(path))) => {
-            Argument::Path(path.as_bytes().to_vec(), path.as_bytes().to_vec())
+        (ParamKind::Path, Some(Json::String(path))) => Argument::Path(path.as_bytes().into(), path.as_bytes().into()),
+        (ParamKind::Str, Some(Json::String(text))) => Argument::Text(text.as_bytes().into()),
+        (ParamKind::SockAddr, Some(addr)) => {
+            address(addr).map_or(Argument::Nothing, |addr| Argument::Text(addr.into()))
         }
-        (ParamKind::Str, Some(Json::String(text))) => Argument::Text(text.as_bytes().to_vec()),
-        (ParamKind::SockAddr, Some(addr)) => address(addr).map_or(Argument::Nothing, Argument::Text),
         (kind, Some(Json::Number(number))) if kind.is_num() => {
             let bits = number.as_i64().or_else(|| number.as_u64().map(u64::cast_signed));
             bits.map_or(Argument::Nothing, Argument::Number)
@@ -186,6 +186,7 @@ fn flat(record: &Json<'_>) -> Option<Json<'static>> {
         .collect();
     let (result, args): (Vec<Value>, Vec<Value>) = given.into_iter().partition(|a| a["name"] == "returnValue");
     let pod = record.pointer("/workload/k8s").unwrap_or(&Json::Null);
+    let parent = count("/ancestors/0/host_pid").or_else(|| count("/ancestors/0/pid"));
     let flat = json!({
         "timestamp": instant(record.get("timestamp")?)?,
         "eventName": record.get("name")?,
@@ -195,7 +196,7 @@ fn flat(record: &Json<'_>) -> Option<Json<'static>> {
         "hostProcessId": count("/host_pid"),
         "threadId": count("/thread/tid"),
         "hostThreadId": count("/thread/host_tid"),
-        "hostParentProcessId": process.pointer("/ancestors/0/host_pid").and_then(unwrapped),
+        "hostParentProcessId": parent,
         "userId": count("/real_user/id"),
         "container": {
             "id": text(container, &["id"]),
@@ -248,40 +249,40 @@ fn tell<'v>(record: &'v Json<'_>) -> Result<Told<'v>, &'static str> {
     // Of pids the host's: the others are those of the container's namespace.
     let host =
         |name: &'static str, own: &'static str| id(record, &[name]).filter(|p| *p != 0).or_else(|| id(record, &[own]));
+    let ts = number(record, &["timestamp"]).ok_or("an event without a time")?;
+    let exec = executed(record);
+    let is_exec = exec.is_some();
+    let [path, argv] = exec.unwrap_or_default();
     let seen = host("hostProcessId", "processId").map(|pid| Seen {
         pid,
         ppid: host("hostParentProcessId", "parentProcessId"),
         vpid: id(record, &["processId"]),
         uid: id(record, &["userId"]),
         name: bytes(record, &["processName"]),
-        exe_path: bytes(record, &["executable", "path"]),
+        exe_path: path.or_else(|| bytes(record, &["executable", "path"])),
+        exec_ts: is_exec.then_some(ts),
+        argv,
         ..Seen::default()
     });
-    let inside = |name: &'static str| text(record, &["container", name]);
-    let pod = |name: &'static str| text(record, &["kubernetes", name]);
-    let id = match inside("id") {
-        "" => text(record, &["containerId"]),
-        id => id,
+    // Versions before 0.13 have these members beside each other.
+    let inside = |name: &'static str, before: &'static str| match text(record, &["container", name]) {
+        "" => text(record, &[before]).to_owned(),
+        told => told.to_owned(),
     };
-    let labels = [
-        ("podName", "io.kubernetes.pod.name"),
-        ("podNamespace", "io.kubernetes.pod.namespace"),
-        ("podUID", "io.kubernetes.pod.uid"),
-    ];
-    let container = (!id.is_empty()).then(|| Container {
-        id: id.to_owned(),
-        name: inside("name").to_owned(),
-        image: inside("image").to_owned(),
-        image_digest: inside("imageDigest").to_owned(),
-        labels: labels
-            .into_iter()
-            .filter(|(from, _)| !pod(from).is_empty())
-            .map(|(from, to)| (to.to_owned(), pod(from).to_owned()))
-            .collect(),
+    let pod = |name: &'static str| match text(record, &["kubernetes", name]) {
+        "" => text(record, &[name]),
+        told => told,
+    };
+    let container = Container {
+        id: inside("id", "containerId"),
+        name: inside("name", "containerName"),
+        image: inside("image", "containerImage"),
+        image_digest: text(record, &["container", "imageDigest"]).to_owned(),
+        labels: pod_labels([pod("podName"), pod("podNamespace"), pod("podUID")]),
         ..Container::default()
-    });
+    };
     Ok(Told {
-        ts: number(record, &["timestamp"]).ok_or("an event without a time")?,
+        ts,
         kind: text(record, &["eventName"]).into(),
         severity: match record.pointer("/metadata/Properties/Severity") {
             None | Some(Json::Null) => "".into(),
@@ -290,9 +291,26 @@ fn tell<'v>(record: &'v Json<'_>) -> Result<Told<'v>, &'static str> {
         },
         message: message(record).into_bytes().into(),
         seen,
-        container,
+        tid: host("hostThreadId", "threadId"),
+        container: Some(container).filter(|c| !c.id.is_empty()),
         ..Told::default()
     })
+}
+
+/// Program and arguments, of the event that tells of an exec.
+fn executed<'v>(record: &'v Json<'_>) -> Option<[Option<Cow<'v, [u8]>>; 2]> {
+    if text(record, &["eventName"]) != "sched_process_exec" {
+        return None;
+    }
+    let args = record.get("args").and_then(Json::as_array)?;
+    let value = |name: &str| args.iter().find(|a| text(a, &["name"]) == name)?.get("value");
+    let argv = value("argv").and_then(Json::as_array);
+    let argv = argv.map(|all| all.iter().filter_map(Json::as_str).collect::<Vec<_>>().join("\0"));
+    let path = value("pathname").and_then(Json::as_str).filter(|path| !path.is_empty());
+    Some([
+        path.map(|path| path.as_bytes().into()),
+        argv.map(|argv| argv.into_bytes().into()),
+    ])
 }
 
 /// The event as a call: `openat(pathname: /etc/shadow, flags: O_RDONLY) = 3`.
