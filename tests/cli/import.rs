@@ -220,7 +220,7 @@ fn what_nobody_knows_is_left_out() {
         "notes.md: left out: format not known: text that begins with \"# What we did\"\n",
         ": left out: a folder; name the files in it\n",
         "2 files not imported; where ctrace has the format, import such a file apart with --format NAME (scap, ",
-        "3 events in 1 block",
+        "4 events in 1 block",
     ] {
         assert!(ran.err.contains(wanted), "{wanted:?} in\n{}", ran.err);
     }
