@@ -74,7 +74,11 @@ impl ImportedFile {
                 self.bytes,
                 escape::text(reason)
             )?;
-            return writeln!(out, "  sha256 {}", escape::text(&self.sha256));
+            // A folder has no digest.
+            return match self.bytes {
+                0 => Ok(()),
+                _ => writeln!(out, "  sha256 {}", escape::text(&self.sha256)),
+            };
         }
         writeln!(out, "imported   {file} ({format}, {} bytes)", self.bytes)?;
         writeln!(out, "  sha256 {}", escape::text(&self.sha256))?;
