@@ -116,11 +116,7 @@ fn tell(outcome: &ImportOutcome) -> u8 {
         }
         tell_damage(&path, file);
     }
-    for file in &outcome.empty {
-        let path = escape::text(&file.path.to_string_lossy());
-        output::note(&format!("{path}: empty, left out"));
-        tell_damage(&path, file);
-    }
+    tell_left_out(&outcome.left_out);
     if outcome.files.len() > NAMED {
         output::note(&formats(&outcome.files));
     }
@@ -143,10 +139,41 @@ fn tell(outcome: &ImportOutcome) -> u8 {
         output::count(summary.blocks, "block"),
         output::size(summary.bytes)
     ));
-    if outcome.files.iter().chain(&outcome.empty).any(FileReport::is_damaged) {
+    if outcome
+        .files
+        .iter()
+        .chain(&outcome.left_out)
+        .any(FileReport::is_damaged)
+    {
         exit::DAMAGED
     } else {
         exit::DONE
+    }
+}
+
+/// Of files that are left out so many are named; `ctrace info` names all.
+const NAMED_LEFT_OUT: usize = 50;
+
+/// Says what was not read, and what can be done about it.
+fn tell_left_out(files: &[FileReport]) {
+    for file in files.iter().take(NAMED_LEFT_OUT) {
+        let path = escape::text(&file.path.to_string_lossy());
+        match &file.end {
+            End::Unread { reason } => output::note(&format!("{path}: left out: {}", escape::text(reason))),
+            _ => output::note(&format!("{path}: empty, left out")),
+        }
+        tell_damage(&path, file);
+    }
+    if let more @ 1.. = files.len().saturating_sub(NAMED_LEFT_OUT) {
+        output::note(&format!("{more} more left out; ctrace info names them"));
+    }
+    let unread = files.iter().filter(|f| matches!(f.end, End::Unread { .. })).count() as u64;
+    if unread > 0 {
+        output::note(&format!(
+            "{} not imported; where ctrace has the format, import such a file apart with --format NAME ({})",
+            output::count(unread, "file"),
+            import::names()
+        ));
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct ImportedFile {
     unknown: i64,
     bad: i64,
     cut: Option<(i64, String)>,
+    /// Why nothing of it was read.
+    unread: Option<String>,
 }
 
 /// The files in the order in which they were imported, and what of the case could not be read.
@@ -47,6 +49,7 @@ fn file(event: EventView<'_>) -> ImportedFile {
         Arg::Num(n) => Some(n),
         _ => None,
     };
+    let (cut, reason) = (number("cut_offset"), text("cut_reason"));
     ImportedFile {
         file: text("file"),
         format: text("format"),
@@ -55,7 +58,8 @@ fn file(event: EventView<'_>) -> ImportedFile {
         events: number("events").unwrap_or(0),
         unknown: number("unknown").unwrap_or(0),
         bad: number("bad").unwrap_or(0),
-        cut: number("cut_offset").map(|at| (at, text("cut_reason"))),
+        unread: (cut.is_none() && !reason.is_empty()).then(|| reason.clone()),
+        cut: cut.map(|at| (at, reason)),
     }
 }
 
@@ -63,6 +67,19 @@ impl ImportedFile {
     /// Writes it for people.
     pub(crate) fn text(&self, out: &mut impl Write) -> io::Result<()> {
         let (file, format) = (escape::text(&self.file), escape::text(&self.format));
+        if let Some(reason) = &self.unread {
+            writeln!(
+                out,
+                "left out   {file} ({} bytes): {}",
+                self.bytes,
+                escape::text(reason)
+            )?;
+            // A folder has no digest.
+            return match self.bytes {
+                0 => Ok(()),
+                _ => writeln!(out, "  sha256 {}", escape::text(&self.sha256)),
+            };
+        }
         writeln!(out, "imported   {file} ({format}, {} bytes)", self.bytes)?;
         writeln!(out, "  sha256 {}", escape::text(&self.sha256))?;
         let kept = |n: i64, what: &str| if n == 0 { String::new() } else { format!(", {n} {what}") };
@@ -84,6 +101,7 @@ impl ImportedFile {
             "file": self.file, "format": self.format, "bytes": self.bytes, "sha256": self.sha256,
             "events": self.events, "unknown": self.unknown, "bad": self.bad,
             "cut": self.cut.as_ref().map(|(at, reason)| json!({"offset": at, "reason": reason})),
+            "unread": self.unread,
         })
     }
 }

@@ -29,8 +29,14 @@ pub(crate) fn raw_note(text: &str) {
 pub(crate) fn open_case(path: &Path) -> anyhow::Result<Case> {
     let case = Case::open(path).map_err(|e| match e {
         CaseError::Unreadable(ref p) if is_no_case(p, path) => exit::usage(anyhow::anyhow!(
-            "{}: neither a case folder nor a segment of one",
-            path.display()
+            "{}: neither a case folder nor a segment of one{}",
+            path.display(),
+            // Who comes from another tool names its file first.
+            if path.is_file() {
+                "; ctrace import makes a case of what other tools wrote"
+            } else {
+                ""
+            }
         )),
         CaseError::Unreadable(ref p) if p.kind == ProblemKind::Io => e.into(),
         CaseError::Unreadable(_) => exit::damaged(e),

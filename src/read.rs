@@ -53,7 +53,7 @@ pub(crate) struct Args {
     #[arg(short, long, requires = "logs")]
     timestamps: bool,
     /// Show audit events record by record with what their fields mean, as `ausearch -i` does
-    #[arg(long, conflicts_with_all = ["format", "json", "relative"])]
+    #[arg(short, long, conflicts_with_all = ["format", "json", "relative"])]
     interpret: bool,
     /// Stop after this many events
     #[arg(short = 'n', long, value_name = "N")]

@@ -20,21 +20,21 @@ pub(super) struct Questions {
     #[arg(long, value_name = "LENGTH", value_parser = when::length, conflicts_with = "since")]
     last: Option<u64>,
     /// Show only audit events with a record of these types (USER_CMD,USER_AUTH; ALL)
-    #[arg(long = "audit-type", value_name = "TYPE,…", value_delimiter = ',')]
+    #[arg(short = 'm', long = "audit-type", value_name = "TYPE,…", value_delimiter = ',')]
     audit_types: Vec<String>,
     /// Show only the audit events with these numbers, which `ausearch -a` takes
     #[arg(long = "audit-event", value_name = "N,…", value_delimiter = ',')]
     serials: Vec<u64>,
     /// Show only audit events of a rule with this key; may be given several times
-    #[arg(long = "key", value_name = "KEY")]
+    #[arg(short = 'k', long = "key", value_name = "KEY")]
     keys: Vec<String>,
     /// Show only events of this process
     #[arg(long, value_name = "N")]
     pid: Option<u32>,
-    /// Show only events of this effective user, by id or name
+    /// Show only events of processes whose effective user is this one, by id or name; the real one is user.ruid
     #[arg(long, value_name = "USER")]
     user: Option<String>,
-    /// Show only events of users who logged in as this one, by id or name; -1 for those where nobody did
+    /// Show only events of users who logged in as this one, by id or name; -1 or unset for those where nobody did
     #[arg(long, value_name = "USER", allow_negative_numbers = true)]
     loginuid: Option<String>,
     /// Show only events about files whose path holds this text
@@ -178,6 +178,9 @@ impl Questions {
             format!("(fd.name contains {text} or fs.path.name contains {text} or {records})")
         };
         let loginuid = |text: &String| {
+            // As auditctl and ausearch have it: the number of nobody, by its bits or by name.
+            let nobody = ["unset", "4294967295"].contains(&text.as_str());
+            let text = &if nobody { "-1".to_owned() } else { text.clone() };
             let of_process = id_or_name(text, "user.loginuid", "user.loginname");
             let of_record = text
                 .parse::<i64>()

@@ -150,6 +150,14 @@ fn options_find_what_ausearch_finds() {
         ("-p 18345", &["--pid=18345"]),
         ("-ul 1000", &["--loginuid=1000"]),
         ("-ul -1", &["--loginuid=-1"]),
+        ("-ul 4294967295", &["--loginuid=4294967295"]),
+        ("-ul -1", &["--loginuid=unset"]),
+        ("-ue 65534", &["--user=65534"]),
+        ("-ui 65534", &["user.ruid=65534"]),
+        (
+            "-ua 65534",
+            &["user.uid=65534 or user.ruid=65534 or user.loginuid=65534"],
+        ),
         ("-f /srv/lab-renamed", &["--file=/srv/lab-renamed"]),
         // Neither where it is an argument nor where it is a word of a message.
         ("-f shadow", &["--file=shadow"]),
@@ -181,6 +189,50 @@ fn options_find_what_ausearch_finds() {
         found += ours.len();
     }
     assert!(found > 3000, "{found}");
+}
+
+/// `--user` and the real user know of a process what its earlier records said: nothing that `ausearch` finds is missing,
+/// and what is more does not say otherwise itself.
+#[test]
+fn users_are_those_of_ausearch_and_what_is_known_of_them() {
+    let name = "users_are_those_of_ausearch_and_what_is_known_of_them";
+    let folder = folder();
+    let Some(log) = audit_log(name, folder.path()) else {
+        return;
+    };
+    let case = folder.path().join("case");
+    import(&log, &case);
+    let events = |filter: &str, format: &str| lines(&case, &["-p", format, filter]);
+    let serials = |filter: &str| -> BTreeSet<u64> {
+        let shown = events(filter, "%audit.serial");
+        shown.iter().filter_map(|l| l.parse().ok()).collect()
+    };
+    for (query, filter, without) in [
+        ("-ue 0", "user.uid=0", " euid="),
+        ("-ui 0", "user.ruid=0", " uid="),
+        ("-ua 0", "user.uid=0 or user.ruid=0 or user.loginuid=0", " euid="),
+        (
+            "-ua 1000",
+            "user.uid=1000 or user.ruid=1000 or user.loginuid=1000",
+            " euid=",
+        ),
+    ] {
+        let Some(theirs) = ausearch(&log, query) else {
+            return skip(name, "ausearch is not installed");
+        };
+        let ours = serials(filter);
+        let missing: Vec<&u64> = theirs.difference(&ours).collect();
+        assert!(
+            missing.is_empty() && theirs.len() > 100,
+            "{query}: {missing:?} of {}",
+            theirs.len()
+        );
+        // What ausearch does not find has no such field, or one before it that it takes for it (`auid=1000 uid=0`).
+        let says_so = serials(&format!("({filter}) and audit.raw contains '{without}'"));
+        let more: Vec<&u64> = says_so.difference(&theirs).collect();
+        let misread = serials("audit.type in (SECCOMP, ANOM_ABEND)");
+        assert!(more.iter().all(|n| misread.contains(n)), "{query}: {more:?}");
+    }
 }
 
 /// The rows of a summary of aureport: how often, and what.

@@ -158,7 +158,8 @@ fn wrong_usage_makes_nothing() {
     let case = made.path().join("case");
     let ran = ctrace(["import".as_ref(), text.as_os_str(), "-o".as_ref(), case.as_os_str()]).code(2);
     assert!(
-        ran.err.contains("format not known; name it with --format"),
+        ran.err
+            .contains("format not known: text that begins with \"hello\"; name it with --format (scap, "),
         "{}",
         ran.err
     );
@@ -196,6 +197,51 @@ fn a_pipe_is_refused_and_not_waited_for() {
     let ran = ctrace(args).code(4);
     assert!(ran.err.contains("not a regular file"), "{}", ran.err);
     assert!(!case.exists());
+}
+
+/// A folder of evidence holds more than logs: what can be read is, and the exit code says that it is not all.
+#[test]
+fn what_nobody_knows_is_left_out() {
+    let made = folder();
+    let log = file(made.path(), "audit.log", RECORD);
+    let notes = file(made.path(), "notes.md", "# What we did\n");
+    let case = made.path().join("case");
+    let args = [
+        "import".as_ref(),
+        notes.as_os_str(),
+        made.path().as_os_str(),
+        log.as_os_str(),
+        "-o".as_ref(),
+        case.as_os_str(),
+    ];
+    let ran = ctrace(args).code(3);
+    for wanted in [
+        "audit.log: audit, 1 event\n",
+        "notes.md: left out: format not known: text that begins with \"# What we did\"\n",
+        ": left out: a folder; name the files in it\n",
+        "2 files not imported; where ctrace has the format, import such a file apart with --format NAME (scap, ",
+        "4 events in 1 block",
+    ] {
+        assert!(ran.err.contains(wanted), "{wanted:?} in\n{}", ran.err);
+    }
+    let info = ctrace(["info".as_ref(), case.as_os_str()]).code(0);
+    assert!(info.out.contains("left out   "), "{}", info.out);
+    assert!(
+        info.out
+            .contains("notes.md (14 bytes): format not known: text that begins with"),
+        "{}",
+        info.out
+    );
+    let info = ctrace(["info".as_ref(), "--json".as_ref(), case.as_os_str()]).code(0);
+    let info: Value = serde_json::from_str(&info.out).expect("JSON");
+    let unread: Vec<Option<&str>> = info["imported"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|file| file["unread"].as_str())
+        .collect();
+    let note = "format not known: text that begins with \"# What we did\"";
+    assert_eq!(unread, [None, Some(note), Some("a folder; name the files in it")]);
 }
 
 const RECORD: &str =

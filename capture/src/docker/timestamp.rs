@@ -36,17 +36,13 @@ fn padded(text: &str) -> Option<Parts<'_>> {
     if separators != *b"--T::" {
         return None;
     }
-    let two = |tens: u8, ones: u8| {
-        let is_number = tens.is_ascii_digit() && ones.is_ascii_digit();
-        is_number.then(|| i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
-    };
     let numbers = [
-        two(head[0], head[1])? * 100 + two(head[2], head[3])?,
-        two(head[5], head[6])?,
-        two(head[8], head[9])?,
-        two(head[11], head[12])?,
-        two(head[14], head[15])?,
-        two(head[17], head[18])?,
+        two_digits(head[0], head[1])? * 100 + two_digits(head[2], head[3])?,
+        two_digits(head[5], head[6])?,
+        two_digits(head[8], head[9])?,
+        two_digits(head[11], head[12])?,
+        two_digits(head[14], head[15])?,
+        two_digits(head[17], head[18])?,
     ];
     let rest = text.get(19..)?;
     let (fraction, zone) = match rest.strip_prefix('.') {
@@ -83,22 +79,30 @@ fn zone_offset(zone: &str) -> Option<i64> {
         return Some(0);
     }
     let sign = if zone.starts_with('-') { -1 } else { 1 };
+    if let [_, h1, h2, b':', m1, m2] = zone.as_bytes()
+        && let (Some(hours), Some(minutes)) = (two_digits(*h1, *h2), two_digits(*m1, *m2))
+    {
+        return Some(sign * (hours * 3600 + minutes * 60));
+    }
     let (hours, minutes) = zone.get(1..)?.split_once(':')?;
     let (hours, minutes): (u8, u8) = (hours.parse().ok()?, minutes.parse().ok()?);
     Some(sign * (i64::from(hours) * 3600 + i64::from(minutes) * 60))
 }
 
+fn two_digits(tens: u8, ones: u8) -> Option<i64> {
+    let is_number = tens.is_ascii_digit() && ones.is_ascii_digit();
+    is_number.then(|| i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
+}
+
 /// The engine trims trailing zeros of the fraction, so its length says its unit.
 fn nanoseconds(fraction: &str) -> Option<u64> {
-    let digits = fraction.get(..fraction.len().min(9))?;
-    if !fraction.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
+    let mut value = 0;
+    let mut unit = 100_000_000;
+    for byte in fraction.bytes() {
+        value += u64::from(byte.checked_sub(b'0').filter(|d| *d < 10)?) * unit;
+        unit /= 10;
     }
-    if digits.is_empty() {
-        return Some(0);
-    }
-    let value: u64 = digits.parse().ok()?;
-    Some(value * 10_u64.pow(9 - u32::try_from(digits.len()).ok()?))
+    Some(value)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use ctrace_trace::event::{Arg, Event, EventType};
 
 use super::documents::Whole;
-use super::json_records::{JsonFormat, Records, Told, unreadable};
+use super::json_records::{JsonFormat, Records, Told, command_line, unreadable};
 use super::lines::Line;
 use super::members::{bytes, id, number, text};
 use super::processes::Seen;
@@ -105,6 +105,10 @@ fn either_text<'v>(record: Json<'v>, now: &[&str], before: &[&str]) -> Option<Co
 fn seen<'v>(record: Json<'v>) -> Option<Seen<'v>> {
     let argv = record.pointer("/process/args").and_then(Json::as_array);
     let argv = argv.map(|list| list.filter_map(Json::as_str).collect::<Vec<_>>().join("\0"));
+    let exe_path = either_text(record, &["process", "executable"], &["process", "exe"]);
+    // The record of the title has the arguments as one text.
+    let title = || bytes(record, &["process", "title"]).map(|line| command_line(line, exe_path.as_deref()));
+    let argv = argv.map(|argv| argv.into_bytes().into()).or_else(title);
     let uid = either(record, &["user", "id"], &["user", "uid"]);
     let gid = either(record, &["user", "group", "id"], &["user", "gid"]);
     let name = either_text(record, &["user", "name"], &["user", "name_map", "uid"]);
@@ -129,9 +133,9 @@ fn seen<'v>(record: Json<'v>) -> Option<Seen<'v>> {
         .or_else(|| bytes(record, &["user", "group", "name"])),
         login_user: either_text(record, &["user", "audit", "name"], &["user", "name_map", "auid"]),
         name: bytes(record, &["process", "name"]),
-        exe_path: either_text(record, &["process", "executable"], &["process", "exe"]),
         cwd: either_text(record, &["process", "working_directory"], &["process", "cwd"]),
-        argv: argv.map(|argv| argv.into_bytes().into()),
+        argv,
+        exe_path,
         ..Seen::default()
     })
 }
@@ -181,7 +185,7 @@ impl Log {
 
     fn document(&mut self, document: Json<'_>, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         let record = source(document);
-        let kind = text(record, &["auditd", "message_type"]);
+        let kind = message_type(record);
         match tell(document) {
             Ok(told) if is_it(document) && !kind.is_empty() => {
                 let original = texts_of_records(record);
@@ -232,15 +236,14 @@ impl Log {
         let auid = told.seen.as_ref().and_then(|seen| seen.loginuid);
         let image = self.records.world.image(told.seen, told.container);
         let serial = number(record, &["auditd", "sequence"]).and_then(|n| i64::try_from(n).ok());
-        let types = text(record, &["auditd", "message_type"]).to_ascii_uppercase();
+        let types = message_type(record).to_ascii_uppercase();
         let success = match text(record, &["auditd", "result"]) {
             "success" => "yes",
             "fail" => "no",
             other => other,
         };
         let exe = either_text(record, &["process", "executable"], &["process", "exe"]).unwrap_or_default();
-        // The keys of rules become tags.
-        let keys = texts(record, &["tags"]);
+        let keys = keys(record);
         let args = [
             serial.map_or(Arg::None, Arg::Num),
             Arg::text(types.as_bytes()),
@@ -259,6 +262,27 @@ impl Log {
         };
         sink.event(line.origin, &event)
     }
+}
+
+/// The type of the first record, which version 6.0 had in another place.
+fn message_type<'v>(record: Json<'v>) -> &'v str {
+    let before = || match record.get("auditd") {
+        Some(_) => text(record, &["event", "type"]),
+        None => "",
+    };
+    Some(text(record, &["auditd", "message_type"]))
+        .filter(|kind| !kind.is_empty())
+        .unwrap_or_else(before)
+}
+
+/// Tags that Elastic's agent adds.
+const NO_KEYS: [&str; 2] = ["preserve_original_event", "auditd_manager-auditd"];
+
+/// The keys of rules become tags.
+fn keys(record: Json<'_>) -> String {
+    let tags = record.get("tags").and_then(Json::as_array).into_iter().flatten();
+    let keys = tags.filter_map(Json::as_str).filter(|tag| !NO_KEYS.contains(tag));
+    keys.collect::<Vec<_>>().join(",")
 }
 
 /// The records as the kernel wrote them, where Auditbeat was told to keep them (`include_raw_message`).

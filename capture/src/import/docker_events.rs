@@ -39,9 +39,7 @@ fn parse(line: &[u8]) -> Result<DockerEvent<'_>, String> {
     if line.trim_ascii_start().starts_with(b"{") {
         return DockerEvent::parse(line).map_err(|e| e.to_string());
     }
-    let json = of_text(line).ok_or("neither JSON nor a line of docker events")?;
-    let event = DockerEvent::parse(&json).map_err(|e| e.to_string())?;
-    Ok(event.into_owned())
+    of_text(line).ok_or_else(|| "neither JSON nor a line of docker events".to_owned())
 }
 
 /// Types of objects in events of engines from 1.10 to 28; any other word behind a time is another log's.
@@ -60,47 +58,86 @@ const KINDS: [&str; 11] = [
 ];
 
 /// `TIME TYPE ACTION ID (NAME=VALUE, …)`. An action may have blanks (`exec_create: sh -c id`), and so may a value.
-fn of_text(line: &[u8]) -> Option<Vec<u8>> {
+fn of_text(line: &[u8]) -> Option<DockerEvent<'_>> {
     let line = std::str::from_utf8(line).ok()?.trim_end();
-    let (time, rest) = line.split_once(' ')?;
-    let (kind, rest) = rest.split_once(' ').filter(|(kind, _)| KINDS.contains(kind))?;
-    let (rest, attributes) = match rest.strip_suffix(')').and_then(|r| r.split_once(" (")) {
-        // The first bracket may be one of a command.
-        Some(_) => rest.strip_suffix(')')?.rsplit_once(" (")?,
-        None => (rest, ""),
-    };
-    let (action, id) = rest.rsplit_once(' ')?;
-    let mut json = Vec::with_capacity(2 * line.len());
-    let head = [
+    let (time, rest) = word(line)?;
+    let (kind, rest) = word(rest).filter(|(kind, _)| KINDS.contains(kind))?;
+    // The first bracket may be one of a command.
+    let list = rest.strip_suffix(')').and_then(before_list);
+    let (rest, attributes) = list.unwrap_or((rest, ""));
+    let blank = memchr::memrchr(b' ', rest.as_bytes())?;
+    let (action, id) = (rest.get(..blank)?, rest.get(blank + 1..)?);
+    let ts = parse_rfc3339(time).filter(|ts| *ts > 0)?;
+    let attributes = attributes_of(attributes);
+    let raw = json([kind, action, id], &attributes, ts, line);
+    Some(DockerEvent::told(ts, [kind, action, id], attributes, raw))
+}
+
+/// The first word and what follows its blank.
+fn word(text: &str) -> Option<(&str, &str)> {
+    let end = memchr::memchr(b' ', text.as_bytes())?;
+    Some((text.get(..end)?, text.get(end + 1..)?))
+}
+
+/// What stands before the last ` (`, and what behind it.
+fn before_list(text: &str) -> Option<(&str, &str)> {
+    let mut brackets = memchr::memrchr_iter(b'(', text.as_bytes());
+    brackets.find_map(|at| Some((text.get(..at)?.strip_suffix(' ')?, text.get(at + 1..)?)))
+}
+
+/// The event as the engine's API tells it.
+fn json([kind, action, id]: [&str; 3], attributes: &[(Cow<'_, str>, Cow<'_, str>)], ts: u64, line: &str) -> Vec<u8> {
+    let mut json = Vec::with_capacity(line.len() + 8 * attributes.len() + 96);
+    // Most lines have nothing in them that is to be escaped.
+    let quote: fn(&str, &mut Vec<u8>) = if is_plain(line.as_bytes()) { quote } else { escape };
+    for (member, text) in [
         ("{\"Type\":", kind),
         (",\"Action\":", action),
         (",\"Actor\":{\"ID\":", id),
-    ];
-    for (member, text) in head {
+    ] {
         json.extend_from_slice(member.as_bytes());
-        serde_json::to_writer(&mut json, text).ok()?;
+        quote(text, &mut json);
     }
     json.extend_from_slice(b",\"Attributes\":{");
-    for (at, (name, value)) in attributes_of(attributes).iter().enumerate() {
+    for (at, (name, value)) in attributes.iter().enumerate() {
         if at > 0 {
             json.push(b',');
         }
-        serde_json::to_writer(&mut json, name).ok()?;
+        quote(name, &mut json);
         json.push(b':');
-        serde_json::to_writer(&mut json, value).ok()?;
+        quote(value, &mut json);
     }
     json.extend_from_slice(b"}},\"timeNano\":");
-    serde_json::to_writer(&mut json, &parse_rfc3339(time)?).ok()?;
+    json.extend_from_slice(ts.to_string().as_bytes());
     json.push(b'}');
-    Some(json)
+    json
+}
+
+/// Whether a text stands in JSON as it is.
+fn is_plain(text: &[u8]) -> bool {
+    let least = text.iter().fold(u8::MAX, |least, b| least.min(*b));
+    least >= b' ' && memchr::memchr2(b'"', b'\\', text).is_none()
+}
+
+fn quote(text: &str, json: &mut Vec<u8>) {
+    json.push(b'"');
+    json.extend_from_slice(text.as_bytes());
+    json.push(b'"');
+}
+
+fn escape(text: &str, json: &mut Vec<u8>) {
+    // Writing to memory does not fail.
+    let _ = serde_json::to_writer(json, text);
 }
 
 /// Of a name that stands there more than once the last value counts.
-fn attributes_of(text: &str) -> Vec<(&str, Cow<'_, str>)> {
-    let mut all: Vec<(&str, Cow<'_, str>)> = Vec::new();
-    for piece in text.split(", ") {
-        match (piece.split_once('='), all.last_mut()) {
-            (Some((name, value)), _) => all.push((name, value.into())),
+fn attributes_of(text: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
+    let mut all: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::with_capacity(8);
+    for piece in pieces(text) {
+        let equals = memchr::memchr(b'=', piece.as_bytes());
+        let pair = equals.and_then(|at| Some((piece.get(..at)?, piece.get(at + 1..)?)));
+        match (pair, all.last_mut()) {
+            (Some((name, value)), _) => all.push((name.into(), value.into())),
             // A comma in a value.
             (None, Some((_, value))) => {
                 value.to_mut().push_str(", ");
@@ -109,10 +146,28 @@ fn attributes_of(text: &str) -> Vec<(&str, Cow<'_, str>)> {
             (None, None) => {}
         }
     }
+    // Engines write them in order.
+    let in_order = all.iter().zip(all.iter().skip(1)).all(|(one, next)| one.0 < next.0);
+    if in_order { all } else { last_of_each(all) }
+}
+
+/// The parts between commas with a blank behind them.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let mut commas = memchr::memchr_iter(b',', text.as_bytes());
+        let cut = commas.find_map(|at| Some((text.get(..at)?, text.get(at + 1..)?.strip_prefix(' ')?)));
+        rest = cut.map(|(_, rest)| rest);
+        Some(cut.map_or(text, |(piece, _)| piece))
+    })
+}
+
+fn last_of_each<'a>(all: Vec<(Cow<'a, str>, Cow<'a, str>)>) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
     let mut places = BTreeMap::new();
-    let mut last: Vec<(&str, Cow<'_, str>)> = Vec::with_capacity(all.len());
+    let mut last: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::with_capacity(all.len());
     for (name, value) in all {
-        let place = *places.entry(name).or_insert(last.len());
+        let place = *places.entry(name.clone()).or_insert(last.len());
         match last.get_mut(place) {
             Some((_, earlier)) => *earlier = value,
             None => last.push((name, value)),

@@ -46,6 +46,7 @@ fn tell<'v>(record: Json<'v>) -> Result<Told<'v>, &'static str> {
             .map(|line| command_line(line, bytes(record, &field("proc.pname")).as_deref())),
         ..Seen::default()
     });
+    let tid = id(record, &field("thread.tid"));
     let id = text(record, &field("container.id"));
     let container = (!matches!(id, "" | "host" | "<NA>")).then(|| SeenContainer {
         id,
@@ -67,6 +68,7 @@ fn tell<'v>(record: Json<'v>) -> Result<Told<'v>, &'static str> {
         message: text(record, &["output"]).as_bytes().into(),
         parent,
         seen,
+        tid,
         container,
     })
 }

@@ -7,11 +7,11 @@ use std::sync::LazyLock;
 
 use ctrace_trace::audit::ENRICHED;
 use memchr::memmem::Finder;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::documents::Whole;
 use super::lines::{self, Line};
-use super::processes::Processes;
+use super::world::{SeenContainer, World, pod_labels};
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, audit_log, documents};
 use crate::audit::{BoxedEvent, Grouper, Record, RecordType, Stamp, fields};
 use crate::json::{Document, Json};
@@ -46,7 +46,8 @@ struct Group<'a> {
     /// Seconds and milliseconds, as in the records.
     timestamp: Cow<'a, str>,
     messages: Vec<Message<'a>>,
-    users: Users<'a>,
+    /// Names of users by their numbers.
+    users: Texts<'a>,
 }
 
 /// A record.
@@ -57,21 +58,51 @@ struct Message<'a> {
     /// What follows the stamp.
     #[serde(borrow)]
     data: Cow<'a, str>,
+    /// The container of the process, where go-audit was told to ask for it.
+    #[serde(default, borrow, deserialize_with = "other_texts")]
+    containers: Texts<'a>,
 }
 
-/// Names of users by their numbers.
-enum Users<'a> {
+/// An object whose members are texts.
+enum Texts<'a> {
+    /// In the form that go-audit writes.
     Usual(Option<Json<'a>>),
     Other(BTreeMap<Text<'a>, Text<'a>>),
 }
 
-impl Users<'_> {
-    fn get(&self, id: &str) -> Option<&str> {
+impl Default for Texts<'_> {
+    fn default() -> Self {
+        Texts::Usual(None)
+    }
+}
+
+impl<'a> Texts<'a> {
+    fn of(json: Option<Json<'a>>) -> Option<Texts<'a>> {
+        if let Some(json) = json {
+            json.as_object()?.all(|(_, value)| value.is_string()).then_some(())?;
+        }
+        Some(Texts::Usual(json))
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
         match self {
-            Users::Usual(users) => (*users)?.get(id)?.as_str(),
-            Users::Other(users) => Some(&users.get(id)?.0),
+            Texts::Usual(texts) => (*texts)?.get(name)?.as_str(),
+            Texts::Other(texts) => Some(&texts.get(name)?.0),
         }
     }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Texts::Usual(texts) => texts
+                .and_then(Json::as_object)
+                .is_none_or(|mut all| all.next().is_none()),
+            Texts::Other(texts) => texts.is_empty(),
+        }
+    }
+}
+
+fn other_texts<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Texts<'a>, D::Error> {
+    BTreeMap::deserialize(deserializer).map(Texts::Other)
 }
 
 /// A group in any form: what is read of it, and what is wrong with it, is what serde says.
@@ -82,8 +113,8 @@ struct AnyGroup<'a> {
     timestamp: Cow<'a, str>,
     #[serde(borrow)]
     messages: Vec<Message<'a>>,
-    #[serde(default, borrow)]
-    uid_map: BTreeMap<Text<'a>, Text<'a>>,
+    #[serde(default, borrow, deserialize_with = "other_texts")]
+    uid_map: Texts<'a>,
 }
 
 /// Borrowed where it can be, which serde does not do within a map.
@@ -119,7 +150,7 @@ fn with_group<R>(json: &[u8], document: &mut Document, take: impl FnOnce(Result<
             sequence: any.sequence,
             timestamp: any.timestamp,
             messages: any.messages,
-            users: Users::Other(any.uid_map),
+            users: any.uid_map,
         })),
         Err(error) => take(Err(error.to_string())),
     }
@@ -135,22 +166,19 @@ const USUAL_MESSAGES: usize = 8;
 
 impl<'a> Group<'a> {
     fn of(json: Json<'a>) -> Option<Group<'a>> {
-        let users = json.get("uid_map");
-        if let Some(users) = users {
-            users.as_object()?.all(|(_, name)| name.is_string()).then_some(())?;
-        }
         let mut messages = Vec::with_capacity(USUAL_MESSAGES);
         for message in json.get("messages")?.as_array()? {
             messages.push(Message {
                 kind: u16::try_from(message.get("type")?.as_u64()?).ok()?,
                 data: message.get("data")?.as_str()?.into(),
+                containers: Texts::of(message.get("containers"))?,
             });
         }
         Some(Group {
             sequence: json.get("sequence")?.as_u64()?,
             timestamp: json.get("timestamp")?.as_str()?.into(),
             messages,
-            users: Users::Usual(users),
+            users: Texts::of(json.get("uid_map"))?,
         })
     }
 }
@@ -172,6 +200,19 @@ impl Group<'_> {
         stamp.push(b':');
         stamp.extend_from_slice(self.sequence.to_string().as_bytes());
         stamp.extend_from_slice(b"): ");
+    }
+
+    /// The container that one of its records tells of.
+    fn container(&self) -> Option<SeenContainer<'_>> {
+        let told = self.messages.iter().map(|m| &m.containers).find(|c| !c.is_empty())?;
+        let part = |name: &str| told.get(name).unwrap_or_default();
+        Some(SeenContainer {
+            id: part("id"),
+            name: part("name"),
+            image: part("image").into(),
+            labels: pod_labels([part("pod_name"), part("pod_namespace"), part("pod_uid")]),
+            ..SeenContainer::default()
+        })
     }
 
     /// A record as auditd writes it, with the names of users behind it.
@@ -244,7 +285,7 @@ struct Records {
     /// Memory for what is written of a record.
     stamp: Vec<u8>,
     line: Vec<u8>,
-    processes: Processes,
+    world: World,
 }
 
 impl Reading for Log {
@@ -299,7 +340,8 @@ impl Records {
             return sink.bad(line.origin, 0, "an event without records", line.text);
         }
         for event in self.done.drain(..) {
-            let image = audit_log::seen(&event).map(|seen| self.processes.see(&seen));
+            let seen = audit_log::seen(&event);
+            let image = seen.and_then(|seen| self.world.image(Some(seen), group.container()));
             event.with_event(image.as_ref(), |e| sink.event(line.origin, e))?;
             self.grouper.reuse(event);
         }

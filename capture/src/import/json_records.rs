@@ -39,6 +39,8 @@ pub(super) struct Told<'v> {
     pub(super) parent: Option<Seen<'v>>,
     /// Who acted.
     pub(super) seen: Option<Seen<'v>>,
+    /// Its thread; the first one where that is not told.
+    pub(super) tid: Option<u32>,
     /// In which container.
     pub(super) container: Option<SeenContainer<'v>>,
 }
@@ -150,7 +152,7 @@ impl Records {
             Arg::Str(line.text),
         ];
         let event = Event {
-            tid: image.as_ref().map_or(0, |i| i.pid),
+            tid: told.tid.unwrap_or_else(|| image.as_ref().map_or(0, |i| i.pid)),
             image: image.as_ref(),
             ..Event::bare(told.ts, EventType::LOG, &args)
         };

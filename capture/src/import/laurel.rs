@@ -6,10 +6,11 @@ use ctrace_trace::audit::syscall_name;
 use ctrace_trace::event::{Arg, Event, EventType};
 
 use super::documents::Whole;
+use super::json_records::command_line;
 use super::lines::Line;
-use super::members::Fields;
+use super::members::{Fields, id, text};
 use super::processes::Seen;
-use super::world::World;
+use super::world::{SeenContainer, World};
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, documents};
 use crate::audit::Stamp;
 use crate::json::{Document, Json};
@@ -94,14 +95,16 @@ impl Log {
         let records = Records::of(record, &mut self.types);
         let main = Main::of(records.main());
         records.write_argv(&mut self.argv);
-        let image = main.pid.map(|pid| {
-            let seen = Seen {
-                argv: records.argv.is_some().then_some(Cow::Borrowed(&*self.argv)),
-                cwd: records.cwd,
-                ..main.seen(pid)
-            };
-            self.world.processes.see(&seen)
+        if let Some(parent) = main.parent(records.parent_info) {
+            self.world.processes.see(&parent);
+        }
+        let seen = main.pid.map(|pid| Seen {
+            argv: records.argv(&self.argv, main.exe.as_deref()),
+            env: records.env.and_then(environment),
+            cwd: records.cwd.clone(),
+            ..main.seen(pid)
         });
+        let image = self.world.image(seen, main.container(records.container_info));
         let args = [
             i64::try_from(serial).map_or(Arg::None, Arg::Num),
             Arg::text(self.types.as_bytes()),
@@ -111,7 +114,7 @@ impl Log {
             main.pid.map_or(Arg::None, |p| Arg::Num(p.into())),
             main.auid
                 .map_or(Arg::None, |a| Arg::Num(if a == u32::MAX { -1 } else { a.into() })),
-            Arg::text(main.exe.as_bytes()),
+            Arg::text(main.exe.as_deref().unwrap_or_default()),
             Arg::Str(line.text),
         ];
         let event = Event {
@@ -130,7 +133,14 @@ struct Records<'v> {
     syscall: Option<Json<'v>>,
     /// A list.
     argv: Option<Json<'v>>,
+    /// The arguments as one text, where LAUREL was told to write that.
+    argv_text: Option<Json<'v>>,
+    env: Option<Json<'v>>,
     cwd: Option<Cow<'v, [u8]>>,
+    /// Who started the process, as versions before 0.5 tell it.
+    parent_info: Option<Json<'v>>,
+    /// The container, as the event tells it (deprecated).
+    container_info: Option<Json<'v>>,
 }
 
 impl<'v> Records<'v> {
@@ -139,7 +149,13 @@ impl<'v> Records<'v> {
         let mut records = Records::default();
         types.clear();
         for (name, value) in record.as_object().into_iter().flatten() {
-            if matches!(name, "ID" | "NODE" | "PARENT_INFO") || name.starts_with("CONTAINER") {
+            match name {
+                "ID" | "NODE" => continue,
+                "PARENT_INFO" => records.parent_info = Some(value),
+                "CONTAINER_INFO" => records.container_info = Some(value),
+                _ => {}
+            }
+            if name == "PARENT_INFO" || name.starts_with("CONTAINER") {
                 continue;
             }
             types.push_str(if records.first.is_some() { "," } else { "" });
@@ -147,8 +163,12 @@ impl<'v> Records<'v> {
             records.first.get_or_insert(value);
             match name {
                 "SYSCALL" => records.syscall = Some(value),
-                "EXECVE" => records.argv = value.get("ARGV").filter(|argv| argv.as_array().is_some()),
-                "CWD" => records.cwd = Fields::of(value).bytes("cwd"),
+                "EXECVE" => {
+                    records.argv = value.get("ARGV").filter(|argv| argv.as_array().is_some());
+                    records.argv_text = value.get("ARGV_STR");
+                    records.env = value.get("ENV");
+                }
+                "CWD" => records.cwd = decoded(Fields::of(value).text("cwd")),
                 _ => {}
             }
         }
@@ -167,8 +187,20 @@ impl<'v> Records<'v> {
         let args = self.argv.and_then(Json::as_array).into_iter().flatten();
         for (at, arg) in args.filter_map(Json::as_str).enumerate() {
             line.extend_from_slice(if at > 0 { b"\0" } else { b"" });
-            line.extend_from_slice(arg.as_bytes());
+            line.extend_from_slice(&decode(arg));
         }
+    }
+
+    /// The arguments: `list`, which was written before, or one text.
+    fn argv<'a>(&self, list: &'a [u8], exe: Option<&[u8]>) -> Option<Cow<'a, [u8]>>
+    where
+        'v: 'a,
+    {
+        if self.argv.is_some() {
+            return Some(list.into());
+        }
+        let text = self.argv_text.and_then(Json::as_str)?;
+        decoded(text).map(|line| command_line(line, exe))
     }
 }
 
@@ -183,13 +215,17 @@ struct Main<'v> {
     gid: Option<u32>,
     euid: Option<u32>,
     egid: Option<u32>,
-    comm: &'v str,
-    exe: &'v str,
+    comm: Option<Cow<'v, [u8]>>,
+    exe: Option<Cow<'v, [u8]>>,
     key: Cow<'v, str>,
     /// Names of `auid`, `euid` and `egid`.
     login_user: &'v str,
     user: &'v str,
     group: &'v str,
+    /// Members `PID`, `PPID` and `SPAWNED_BY`: what LAUREL knows of these processes.
+    about_pid: Option<Json<'v>>,
+    about_ppid: Option<Json<'v>>,
+    spawned_by: Option<Json<'v>>,
 }
 
 impl<'v> Main<'v> {
@@ -207,17 +243,23 @@ impl<'v> Main<'v> {
             gid: fields.id("gid"),
             euid: fields.id("euid"),
             egid: fields.id("egid"),
-            comm: fields.text("comm"),
-            exe: fields.text("exe"),
+            comm: decoded(fields.text("comm")),
+            exe: decoded(fields.text("exe")),
             key: key(fields.get("key")),
             login_user: "",
             user: "",
             group: "",
+            about_pid: None,
+            about_ppid: None,
+            spawned_by: None,
         };
         main.syscall = syscall(arch, number, fields.text("SYSCALL"));
         main.login_user = fields.text("AUID");
         main.user = fields.text("EUID");
         main.group = fields.text("EGID");
+        main.about_pid = fields.get("PID");
+        main.about_ppid = fields.get("PPID");
+        main.spawned_by = fields.get("SPAWNED_BY");
         if main.success.is_empty() {
             main.success = match fields.text("res") {
                 "success" | "1" => "yes",
@@ -240,11 +282,40 @@ impl<'v> Main<'v> {
             loginuid: self.auid,
             user: known(self.user),
             group: known(self.group),
-            login_user: known(self.login_user),
-            name: known(self.comm),
-            exe_path: known(self.exe),
+            // Who is not logged in is `unset` there, which is no name.
+            login_user: known(self.login_user).filter(|_| self.auid != Some(u32::MAX)),
+            name: self.comm.clone(),
+            exe_path: self.exe.clone(),
             ..Seen::default()
         }
+    }
+
+    /// Who started the process: beside its id, where LAUREL was not told to leave that out.
+    fn parent(&self, info: Option<Json<'v>>) -> Option<Seen<'v>> {
+        let pid = self.ppid?;
+        let spawned_by = self.spawned_by.filter(|by| id(*by, &["pid"]) == Some(pid));
+        let mut told = [self.about_ppid, spawned_by, info].into_iter().flatten();
+        let parent = told.find(|told| told.get("comm").is_some() || told.get("exe").is_some())?;
+        Some(Seen {
+            pid,
+            ppid: id(parent, &["ppid"]),
+            name: decoded(text(parent, &["comm"])),
+            exe_path: decoded(text(parent, &["exe"])),
+            ..Seen::default()
+        })
+    }
+
+    /// The container, as the record of the process tells it, or the event.
+    fn container(&self, info: Option<Json<'v>>) -> Option<SeenContainer<'v>> {
+        let of_process = self.about_pid.map_or("", |process| text(process, &["container", "id"]));
+        let id = match of_process {
+            "" => text(info?, &["ID"]),
+            id => id,
+        };
+        Some(SeenContainer {
+            id,
+            ..SeenContainer::default()
+        })
     }
 }
 
@@ -265,4 +336,57 @@ fn syscall<'v>(arch: &str, number: Option<u32>, told: &'v str) -> Cow<'v, str> {
     let arch = u32::from_str_radix(arch.trim_start_matches("0x"), 16).ok();
     let name = arch.and_then(|arch| syscall_name(arch, number));
     name.map_or_else(|| number.to_string().into(), Cow::Borrowed)
+}
+
+/// The variables that LAUREL was asked for.
+fn environment(variables: Json<'_>) -> Option<Cow<'_, [u8]>> {
+    let all = variables.as_object()?.map(|(name, value)| {
+        let value = decode(value.as_str().unwrap_or_default());
+        [name.as_bytes(), b"=", &value].concat()
+    });
+    Some(all.collect::<Vec<_>>().join(&0).into())
+}
+
+/// What a text means, where there is one.
+fn decoded(text: &str) -> Option<Cow<'_, [u8]>> {
+    (!text.is_empty()).then(|| decode(text))
+}
+
+/// LAUREL writes a percent sign and two digits for bytes that are no text, and for `%` and `+`.
+fn decode(text: &str) -> Cow<'_, [u8]> {
+    let text = text.as_bytes();
+    if memchr::memchr(b'%', text).is_none() {
+        return text.into();
+    }
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let (mut out, mut rest) = (Vec::with_capacity(text.len()), text);
+    while let Some((&byte, after)) = rest.split_first() {
+        let meant = match (byte, after) {
+            (b'%', [high, low, ..]) => digit(*high).zip(digit(*low)),
+            _ => None,
+        };
+        match meant.and_then(|(high, low)| u8::try_from(high << 4 | low).ok()) {
+            Some(meant) => {
+                out.push(meant);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                out.push(byte);
+                rest = after;
+            }
+        }
+    }
+    out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_no_text_are_decoded() {
+        assert_eq!(decode("%2b%25s \u{e4}").as_ref(), "+%s \u{e4}".as_bytes());
+        assert_eq!(decode("%f").as_ref(), b"%f");
+        assert_eq!(decode("%c3%28%zz").as_ref(), b"\xc3(%zz");
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use ctrace_trace::names;
+
 use crate::json::{InOrder, Json};
 
 /// The text at a path.
@@ -38,6 +40,13 @@ fn id_of(value: Json<'_>) -> Option<u32> {
 
 fn at<'v>(record: Json<'v>, path: &[&str]) -> Option<Json<'v>> {
     path.iter().try_fold(record, |at, key| at.get(key))
+}
+
+/// The capabilities of a list of their names, some of which lack their first word.
+pub(super) fn capabilities(record: Json<'_>, path: &[&str]) -> u64 {
+    let list = at(record, path).and_then(Json::as_array).into_iter().flatten();
+    let bits = list.filter_map(|name| names::capability(name.as_str()?));
+    bits.fold(0, |set, bit| set | 1 << bit)
 }
 
 /// The members of one object, asked for in their order: see [`Json::in_order`].

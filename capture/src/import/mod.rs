@@ -18,6 +18,7 @@ mod journal;
 mod json_records;
 mod k8s_audit;
 mod laurel;
+mod left_out;
 mod lines;
 mod members;
 mod merge;
@@ -35,7 +36,7 @@ mod world;
 mod xml_events;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -137,6 +138,11 @@ pub enum End {
         /// What is wrong there.
         reason: String,
     },
+    /// Nothing of it was read, and of several files it was left out.
+    Unread {
+        /// Why, and what can be done.
+        reason: String,
+    },
 }
 
 /// Why an import stopped.
@@ -150,11 +156,15 @@ pub enum ImportError {
         /// Why.
         source: io::Error,
     },
-    /// No importer knows the format.
-    #[error("{}: format not known; name it with --format ({})", path.display(), names())]
+    /// No importer knows the format of any file.
+    #[error("{}: {reason}{}; name it with --format ({})", path.display(), others(*.count), names())]
     Unknown {
-        /// The file.
+        /// The first of them.
         path: PathBuf,
+        /// What it looks like.
+        reason: String,
+        /// How many there are.
+        count: usize,
     },
     /// No importer has that name.
     #[error("no format {0:?}; there are {names}", names = names())]
@@ -264,8 +274,9 @@ pub struct ImportOutcome {
     pub files: Vec<FileReport>,
     /// Files that were given more than once; they were read once.
     pub twice: Vec<PathBuf>,
-    /// Files in which nothing stands. The case tells of them as of the others.
-    pub empty: Vec<FileReport>,
+    /// Files that were not read: those in which nothing stands ([`End::Whole`]), and those that nobody knows
+    /// ([`End::Unread`]). The case tells of them as of the others.
+    pub left_out: Vec<FileReport>,
     /// What was written.
     pub summary: Summary,
 }
@@ -273,7 +284,7 @@ pub struct ImportOutcome {
 /// Imports files into a new case. `progress` is called a few times a second; it returns whether to go on.
 ///
 /// # Errors
-/// Where a file cannot be read or is of no known format, or where the case cannot be written. What is wrong with the
+/// Where a file cannot be read, none is of a known format, or where the case cannot be written. What is wrong with the
 /// contents of a file is no error but part of the outcome.
 pub fn import(
     options: &ImportOptions,
@@ -296,23 +307,25 @@ pub fn import(
         }
         _ => merge::merge(options, files.sets, &read, &mut output)?,
     };
-    for file in &files.empty {
+    for file in &files.left_out {
         output.note(file)?;
     }
     Ok(ImportOutcome {
         files: reports,
         twice: files.twice,
-        empty: files.empty,
+        left_out: files.left_out,
         summary: output.finish()?,
     })
 }
 
-fn choose(format: Option<&str>, path: &Path, start: &[u8]) -> Result<&'static dyn Importer, ImportError> {
+/// The importer for a file with that beginning; `None` where nobody knows it.
+fn choose(format: Option<&str>, start: &[u8]) -> Result<Option<&'static dyn Importer>, ImportError> {
     if let Some(format) = format {
         let named = IMPORTERS.iter().find(|i| i.name() == format);
-        return named
-            .copied()
-            .ok_or_else(|| ImportError::NoSuchFormat(format.to_owned()));
+        return match named {
+            Some(importer) => Ok(Some(*importer)),
+            None => Err(ImportError::NoSuchFormat(format.to_owned())),
+        };
     }
     let mut best: Option<(Confidence, &'static dyn Importer)> = None;
     for &importer in IMPORTERS {
@@ -321,6 +334,5 @@ fn choose(format: Option<&str>, path: &Path, start: &[u8]) -> Result<&'static dy
             best = Some((confidence, importer));
         }
     }
-    best.map(|(_, importer)| importer)
-        .ok_or_else(|| ImportError::Unknown { path: path.to_owned() })
+    Ok(best.map(|(_, importer)| importer))
 }

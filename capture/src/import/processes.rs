@@ -34,6 +34,10 @@ pub(super) struct Seen<'a> {
     /// NUL-separated.
     pub(super) argv: Option<Cow<'a, [u8]>>,
     pub(super) cwd: Option<Cow<'a, [u8]>>,
+    /// `NAME=value`, NUL-separated.
+    pub(super) env: Option<Cow<'a, [u8]>>,
+    /// Permitted, effective and inheritable capabilities.
+    pub(super) capabilities: Option<[u64; 3]>,
     pub(super) container: Option<Arc<Container>>,
     /// When it executed a program, where this line tells of that.
     pub(super) exec_ts: Option<u64>,
@@ -181,6 +185,10 @@ fn says_the_same(known: &ProcessImage, seen: &Seen<'_>) -> bool {
         && text(&seen.exe_path, &known.exe_path)
         && text(&seen.argv, &known.argv)
         && text(&seen.cwd, &known.cwd)
+        && text(&seen.env, &known.env)
+        && seen
+            .capabilities
+            .is_none_or(|sets| sets == [known.cap_permitted, known.cap_effective, known.cap_inheritable])
         && text(&seen.user, &known.user)
         && (known.uid != known.euid || seen.user.is_some() || text(&seen.real_user, &known.user))
         && text(&seen.group, &known.group)
@@ -210,6 +218,7 @@ fn apply(image: &mut ProcessImage, seen: &Seen<'_>) {
     let other = |said: &Option<Cow<'_, [u8]>>, known: &[u8]| said.as_ref().is_some_and(|s| **s != *known);
     if seen.exec_ts.is_some() || other(&seen.exe_path, &image.exe_path) {
         image.argv.clear();
+        image.env.clear();
     }
     image.exec_ts = seen.exec_ts.unwrap_or(image.exec_ts);
     number(seen.ppid, &mut image.ppid);
@@ -229,6 +238,10 @@ fn apply(image: &mut ProcessImage, seen: &Seen<'_>) {
     text(&seen.exe_path, &mut image.exe_path);
     text(&seen.argv, &mut image.argv);
     text(&seen.cwd, &mut image.cwd);
+    text(&seen.env, &mut image.env);
+    if let Some(sets) = seen.capabilities {
+        [image.cap_permitted, image.cap_effective, image.cap_inheritable] = sets;
+    }
     if let Some(container) = &seen.container {
         image.container = Some(container.clone());
     }

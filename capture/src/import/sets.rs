@@ -1,12 +1,12 @@
 //! Which files belong together: those of one log that was rotated are read one after the other with the same state, all
-//! others apart from each other, and those in which nothing stands not at all.
+//! others apart from each other, and those that nobody can read not at all.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::{End, FileReport, ImportError, Importer, Input, SNIFFED, Sink, choose};
+use super::{FileReport, ImportError, Importer, Input, SNIFFED, Sink, choose, left_out};
 
 /// So much earlier than its first event there may be others in a file.
 const DISORDER_NS: u64 = 10_000_000_000;
@@ -36,20 +36,22 @@ pub(super) struct Files {
     pub(super) formats: Vec<&'static str>,
     /// Files that were given more than once; they are read once.
     pub(super) twice: Vec<PathBuf>,
-    /// Files in which nothing stands.
-    pub(super) empty: Vec<FileReport>,
+    /// Files in which nothing stands, or that nobody knows.
+    pub(super) left_out: Vec<FileReport>,
 }
-
-/// What stands in place of a format's name where a file has nothing to find it out from.
-const NOTHING: &str = "empty";
 
 /// Looks at all files and puts together what belongs together. Nothing is written before that: a mistake in the command
 /// line must not leave half a case.
 pub(super) fn look(paths: &[PathBuf], format: Option<&str>) -> Result<Files, ImportError> {
     let (mut sets, mut names): (Vec<Set>, Vec<_>) = (Vec::new(), Vec::new());
-    let (mut met, mut formats, mut twice, mut empty) = (BTreeSet::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut met, mut formats, mut twice, mut out) = (BTreeSet::new(), Vec::new(), Vec::new(), Vec::new());
     let mut total = Some(0);
     for (at, path) in paths.iter().enumerate() {
+        let id = at as u64 + 1;
+        if path.is_dir() {
+            out.push(left_out::folder(id, path));
+            continue;
+        }
         let mut input = Input::open(path)?;
         let file = fs::metadata(path).ok().filter(fs::Metadata::is_file);
         if file.is_some_and(|file| !met.insert((file.dev(), file.ino()))) {
@@ -58,19 +60,22 @@ pub(super) fn look(paths: &[PathBuf], format: Option<&str>) -> Result<Files, Imp
         }
         // A format that is named may say something of nothing too: there is one file then.
         if is_blank(&mut input)? && (format.is_none() || paths.len() > 1) {
-            empty.push(nothing(at, path, input)?);
+            out.push(left_out::empty(id, path, input)?);
             continue;
         }
         if input.offset() > 0 {
             input = Input::open(path)?;
         }
-        let importer = choose(format, path, input.start())?;
+        let Some(importer) = choose(format, input.start())? else {
+            out.push(left_out::unknown(id, path, input)?);
+            continue;
+        };
         total = total.zip(input.size()).map(|(sum, size)| sum + size);
         if !formats.contains(&importer.name()) {
             formats.push(importer.name());
         }
         let chosen = Chosen {
-            id: at as u64 + 1,
+            id,
             path: path.clone(),
             importer,
             first_ts: importer.first_ts(&mut input),
@@ -91,15 +96,8 @@ pub(super) fn look(paths: &[PathBuf], format: Option<&str>) -> Result<Files, Imp
             }
         }
     }
-    if let ([], Some(file)) = (sets.as_slice(), empty.first()) {
-        return Err(ImportError::Empty {
-            path: file.path.clone(),
-            reason: match &file.end {
-                End::Whole => "the file is empty".to_owned(),
-                End::Cut { reason, .. } => reason.clone(),
-            },
-            count: empty.len(),
-        });
+    if let ([], Some(error)) = (sets.as_slice(), left_out::nothing_else(&out)) {
+        return Err(error);
     }
     sets.iter_mut().for_each(Set::sort);
     let tells_host = |set: &&mut Set| set.files.first().is_some_and(|f| f.importer.tells_host());
@@ -112,7 +110,7 @@ pub(super) fn look(paths: &[PathBuf], format: Option<&str>) -> Result<Files, Imp
         total: total.unwrap_or(0),
         formats,
         twice,
-        empty,
+        left_out: out,
     })
 }
 
@@ -130,21 +128,6 @@ fn is_blank(input: &mut Input) -> Result<bool, ImportError> {
         input.consume(blank);
     }
     Ok(false)
-}
-
-/// The account of a file that is not read. A compressed one may be empty because it is damaged.
-fn nothing(at: usize, path: &Path, input: Input) -> Result<FileReport, ImportError> {
-    let end = input.cut().map_or(End::Whole, |reason| End::Cut {
-        offset: 0,
-        reason: reason.to_owned(),
-    });
-    let (sha256, bytes) = input.close()?;
-    Ok(FileReport {
-        end,
-        sha256,
-        bytes,
-        ..FileReport::new(at as u64 + 1, path, NOTHING)
-    })
 }
 
 impl Set {

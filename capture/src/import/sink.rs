@@ -281,6 +281,7 @@ impl FileReport {
         let cut = match &self.end {
             End::Whole => (Arg::None, Arg::None),
             End::Cut { offset, reason } => (number(*offset), Arg::Str(reason.as_bytes())),
+            End::Unread { reason } => (Arg::None, Arg::Str(reason.as_bytes())),
         };
         let args = [
             Arg::Str(path.as_bytes()),

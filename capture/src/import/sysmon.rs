@@ -46,15 +46,17 @@ impl Importer for Sysmon {
 }
 
 /// Names of the kinds of events, by number (Sysmon's documentation).
-const KINDS: [(&[u8], &str); 8] = [
+const KINDS: [(&[u8], &str); 10] = [
     (b"1", "ProcessCreate"),
     (b"3", "NetworkConnect"),
     (b"4", "ServiceStateChange"),
     (b"5", "ProcessTerminate"),
     (b"9", "RawAccessRead"),
+    (b"10", "ProcessAccess"),
     (b"11", "FileCreate"),
     (b"16", "ServiceConfigurationChange"),
     (b"23", "FileDelete"),
+    (b"255", "Error"),
 ];
 
 /// The reading of logs.
@@ -83,17 +85,14 @@ impl Log {
             .find(|(n, _)| *n == number)
             .map(|(_, kind)| kind.as_bytes());
         let executes = number == b"1";
-        let seen = data(xml, "ProcessId")
-            .and_then(|p| decimal(&p))
-            .map(|pid| seen(xml, pid, ts, executes));
+        // Who looks at another process is its source there.
+        let pid = data(xml, "ProcessId").or_else(|| data(xml, "SourceProcessId"));
+        let seen = pid.and_then(|p| decimal(&p)).map(|pid| seen(xml, pid, ts, executes));
         if let Some(parent) = parent(xml) {
             self.world.processes.see(&parent);
         }
         let image = self.world.image(seen, None);
-        let message = data(xml, "CommandLine")
-            .or_else(|| data(xml, "TargetFilename"))
-            .or_else(|| data(xml, "DestinationIp"))
-            .unwrap_or_default();
+        let message = message(xml);
         let args = [
             Arg::Str(b"sysmon"),
             Arg::text(kind.unwrap_or(number)),
@@ -116,12 +115,39 @@ impl Log {
     }
 }
 
+/// The command, the file, the ends of a connection, the process that was looked at, or what Sysmon says of itself.
+fn message(xml: &[u8]) -> Cow<'_, [u8]> {
+    let told = ["CommandLine", "TargetFilename"];
+    if let Some(text) = told.iter().find_map(|name| data(xml, name)) {
+        return text;
+    }
+    if data(xml, "DestinationIp").is_some() {
+        let part = |name| data(xml, name).unwrap_or_default();
+        let colon: &[u8] = b":";
+        return [
+            &*part("Protocol"),
+            b" ",
+            &part("SourceIp"),
+            colon,
+            &part("SourcePort"),
+            b"->",
+            &part("DestinationIp"),
+            colon,
+            &part("DestinationPort"),
+        ]
+        .concat()
+        .into();
+    }
+    let told = ["TargetImage", "Device", "State", "Configuration", "Description"];
+    told.iter().find_map(|name| data(xml, name)).unwrap_or_default()
+}
+
 fn seen(xml: &[u8], pid: u32, ts: u64, executes: bool) -> Seen<'_> {
-    let exe = data(xml, "Image");
+    let exe = data(xml, "Image").or_else(|| data(xml, "SourceImage"));
     Seen {
         pid,
         ppid: parent_pid(xml),
-        user: data(xml, "User"),
+        user: data(xml, "User").or_else(|| data(xml, "SourceUser")),
         name: exe.as_deref().map(name),
         // Arguments are joined by blanks there.
         argv: data(xml, "CommandLine").map(|line| command_line(line, exe.as_deref())),

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use super::json_records::{JsonFormat, Told};
-use super::members::{Fields, id, text};
+use super::members::{Fields, bytes, capabilities, id, text};
 use super::processes::Seen;
-use super::world::SeenContainer;
+use super::world::{SeenContainer, pod_labels};
 use crate::docker::parse_rfc3339;
 use crate::json::Json;
 
@@ -16,41 +16,49 @@ pub(super) static TETRAGON: JsonFormat = JsonFormat {
     tell,
 };
 
+/// What the agent tells of itself, beside what processes did: what it left out, for whose sake.
+const OF_THE_AGENT: [&str; 2] = ["process_throttle", "rate_limit_info"];
+
 /// The event is the member that is named for its kind: `process_exec`, `process_kprobe`, …
 fn event<'v>(record: Json<'v>) -> Option<(&'v str, Json<'v>)> {
+    let is_kind = |name: &str| name.starts_with("process_") || OF_THE_AGENT.contains(&name);
     let mut members = record.as_object()?;
-    members.find_map(|(name, v)| (name.starts_with("process_") && v.is_object()).then_some((name, v)))
+    members.find_map(|(name, v)| (is_kind(name) && v.is_object()).then_some((name, v)))
 }
 
 fn is_it(record: Json<'_>) -> bool {
-    record.get("time").is_some() && event(record).is_some_and(|(_, e)| e.get("process").is_some())
+    let is_event = |(kind, event): (&str, Json<'_>)| event.get("process").is_some() || OF_THE_AGENT.contains(&kind);
+    record.get("time").is_some() && event(record).is_some_and(is_event)
 }
 
 fn tell<'v>(record: Json<'v>) -> Result<Told<'v>, &'static str> {
     let (kind, event) = event(record).ok_or("no event")?;
     let ts = parse_rfc3339(text(record, &["time"])).ok_or("an event without a time")?;
-    let (process, parent) = (event.get("process"), event.get("parent"));
-    let seen = process.and_then(seen).map(|process| Seen {
-        ppid: parent.and_then(|parent| id(parent, &["pid"])),
-        exec_ts: (kind == "process_exec").then_some(ts),
-        ..process
-    });
+    let process = event.get("process");
+    let seen = process.and_then(seen);
+    // A program that takes another one's place has that one as its parent there.
+    let parent = event.get("parent").and_then(self::seen);
+    let parent = parent.filter(|parent| seen.as_ref().is_none_or(|s| s.pid != parent.pid));
     Ok(Told {
         ts,
         kind: kind.into(),
         severity: "".into(),
-        message: message(event),
-        parent: parent.and_then(self::seen),
-        seen,
+        message: message(kind, event).into_bytes().into(),
+        seen: seen.map(|process| Seen {
+            ppid: parent.as_ref().map(|p| p.pid),
+            exec_ts: (kind == "process_exec").then_some(ts),
+            ..process
+        }),
+        parent,
+        tid: process.and_then(|process| id(process, &["tid"])),
         container: process.and_then(container),
     })
 }
 
-/// The container of a process.
+/// The container of a process. The engine stands before the id: `containerd://…`. Without a pod its first digits are told.
 fn container(process: Json<'_>) -> Option<SeenContainer<'_>> {
     let pod = process.get("pod").unwrap_or(Json::null());
     let inside = pod.get("container").unwrap_or(Json::null());
-    // The engine stands before the id: `containerd://…`. Without a pod the first digits are told.
     let long = text(inside, &["id"]);
     let (engine, long) = long.split_once("://").unwrap_or(("", long));
     let id = if long.is_empty() {
@@ -58,26 +66,21 @@ fn container(process: Json<'_>) -> Option<SeenContainer<'_>> {
     } else {
         long
     };
-    let labels = [
-        ("name", "io.kubernetes.pod.name"),
-        ("namespace", "io.kubernetes.pod.namespace"),
-    ];
+    let digest = text(inside, &["image", "id"]).rsplit_once('@');
     (!id.is_empty()).then(|| SeenContainer {
         id,
         engine,
         name: text(inside, &["name"]),
         image: text(inside, &["image", "name"]).into(),
-        labels: labels
-            .into_iter()
-            .map(|(from, to)| (to, text(pod, &[from])))
-            .filter(|(_, value)| !value.is_empty())
-            .collect(),
-        ..SeenContainer::default()
+        image_digest: digest.map_or("", |(_, digest)| digest),
+        labels: pod_labels(["name", "namespace", "uid"].map(|name| text(pod, &[name]))),
+        started_ts: parse_rfc3339(text(inside, &["start_time"])).unwrap_or(0),
     })
 }
 
 /// What is told of a process in each event.
 fn seen(process: Json<'_>) -> Option<Seen<'_>> {
+    // Asked in the order in which the agent writes.
     let mut fields = Fields::of(process);
     let pid = fields.id("pid")?;
     let (uid, cwd) = (fields.id("uid"), fields.bytes("cwd"));
@@ -88,33 +91,110 @@ fn seen(process: Json<'_>) -> Option<Seen<'_>> {
         "" => binary.as_bytes().into(),
         arguments => [binary, arguments].join("\0").into_bytes().into(),
     };
+    let loginuid = fields.id("auid");
+    let vpid = fields.get("pod").and_then(|pod| id(pod, &["container", "pid"]));
+    let capabilities = fields
+        .get("cap")
+        .map(|cap| ["permitted", "effective", "inheritable"].map(|set| capabilities(cap, &[set])));
+    // All ids are told only where the agent was asked for them.
+    let credentials = fields.get("process_credentials").unwrap_or(Json::null());
+    let credential = |name: &'static str| id(credentials, &[name]);
+    let euid = uid.or_else(|| credential("euid"));
     Some(Seen {
         pid,
-        uid,
-        loginuid: fields.id("auid"),
+        vpid,
+        uid: credential("uid").or(euid),
+        euid,
+        gid: credential("gid"),
+        egid: credential("egid"),
+        loginuid,
+        user: fields.get("user").and_then(|user| bytes(user, &["name"])),
         name: Some(name.get(..15).unwrap_or(name).into()),
         exe_path: (!binary.is_empty()).then(|| binary.as_bytes().into()),
         argv: Some(argv),
         cwd,
+        env: fields.get("environment_variables").and_then(environment),
+        capabilities,
         ..Seen::default()
     })
+}
+
+/// The variables that the agent was asked for.
+fn environment(variables: Json<'_>) -> Option<Cow<'_, [u8]>> {
+    let all = variables.as_array()?;
+    let all = all.map(|v| format!("{}={}", text(v, &["Key"]), text(v, &["Value"])));
+    Some(all.collect::<Vec<_>>().join("\0").into_bytes().into())
 }
 
 /// Room for most messages.
 const USUAL_MESSAGE: usize = 128;
 
-/// The function or tracepoint with its arguments, else the command.
-fn message(event: Json<'_>) -> Cow<'_, [u8]> {
+/// What happened, for people: the hook with its arguments, the ends of a connection, how a process ended, else the
+/// command. What the policy says of it stands before it.
+fn message(kind: &str, event: Json<'_>) -> String {
+    let part = |name: &'static str| text(event, &[name]);
     let mut message = String::with_capacity(USUAL_MESSAGE);
-    match (text(event, &["function_name"]), text(event, &["subsys"])) {
-        ("", "") => return command(event.get("process")),
-        ("", subsystem) => {
-            message.push_str(subsystem);
-            message.push('/');
-            message.push_str(text(event, &["event"]));
-        }
-        (function, _) => message.push_str(function),
+    match part("message") {
+        "" => {}
+        policy => message.extend([policy, ": "]),
     }
+    match [
+        part("function_name"),
+        part("subsys"),
+        part("destination_ip"),
+        part("ip"),
+    ] {
+        ["", "", "", ""] => match kind {
+            "process_loader" => message.push_str(part("path")),
+            "process_uprobe" | "process_usdt" => {
+                message.extend([part("path"), ":", part("symbol"), part("name")]);
+                push_arguments(event, &mut message);
+            }
+            _ => push_command(event, &mut message),
+        },
+        ["", "", "", ip] => message.push_str(&format!("{} {ip}:{}", part("protocol"), port(event, "port"))),
+        ["", "", to, _] => message.push_str(&format!(
+            "{} {}:{}->{to}:{}",
+            part("protocol"),
+            part("source_ip"),
+            port(event, "source_port"),
+            port(event, "destination_port")
+        )),
+        ["", subsystem, ..] => {
+            message.extend([subsystem, "/", part("event")]);
+            push_arguments(event, &mut message);
+        }
+        [function, ..] => {
+            message.push_str(function);
+            push_arguments(event, &mut message);
+        }
+    }
+    message
+}
+
+/// The command, with its end where that is told; of the agent's own events all of it.
+fn push_command(event: Json<'_>, message: &mut String) {
+    let Some(process) = event.get("process") else {
+        return message.push_str(&event.to_string());
+    };
+    let (binary, arguments) = (text(process, &["binary"]), text(process, &["arguments"]));
+    match arguments.trim_end() {
+        "" => message.push_str(binary.trim_end()),
+        arguments => message.extend([binary, " ", arguments]),
+    }
+    match (text(event, &["signal"]), id(event, &["status"])) {
+        ("", None | Some(0)) => {}
+        ("", Some(status)) => message.push_str(&format!(" (status {status})")),
+        (signal, _) => message.extend([" (", signal, ")"]),
+    }
+}
+
+fn port(value: Json<'_>, name: &'static str) -> u32 {
+    id(value, &[name]).unwrap_or(0)
+}
+
+/// `(3, /etc/passwd) = 0`
+fn push_arguments(event: Json<'_>, message: &mut String) {
     message.push('(');
     let args = event.get("args").and_then(Json::as_array).into_iter().flatten();
     for (at, arg) in args.enumerate() {
@@ -122,15 +202,9 @@ fn message(event: Json<'_>) -> Cow<'_, [u8]> {
         message.push_str(&argument(arg));
     }
     message.push(')');
-    message.into_bytes().into()
-}
-
-fn command(process: Option<Json<'_>>) -> Cow<'_, [u8]> {
-    let part = |name: &'static str| process.map_or("", |process| text(process, &[name]));
-    let (binary, arguments) = (part("binary"), part("arguments"));
-    match arguments.trim_end() {
-        "" => binary.trim_end().as_bytes().into(),
-        arguments => [binary, arguments].join(" ").into_bytes().into(),
+    if let Some(result) = event.get("return") {
+        message.push_str(" = ");
+        message.push_str(&argument(result));
     }
 }
 
@@ -145,11 +219,17 @@ fn argument(arg: Json<'_>) -> Cow<'_, str> {
         Some(text) => text.into(),
         None if value.is_object() => {
             let part = |name: &'static str| text(value, &[name]);
-            let port = |name: &'static str| id(value, &[name]).unwrap_or(0);
-            match [part("path"), part("name"), part("saddr")] {
-                ["", "", ""] => value.to_string().into(),
-                ["", "", from] => format!("{from}:{}->{}:{}", port("sport"), part("daddr"), port("dport")).into(),
-                ["", name, _] => name.into(),
+            match [part("path"), part("name"), part("saddr"), part("addr")] {
+                ["", "", "", ""] => value.to_string().into(),
+                ["", "", "", addr] => format!("{addr}:{}", port(value, "port")).into(),
+                ["", "", from, _] => format!(
+                    "{from}:{}->{}:{}",
+                    port(value, "sport"),
+                    part("daddr"),
+                    port(value, "dport")
+                )
+                .into(),
+                ["", name, ..] => name.into(),
                 [path, ..] => path.into(),
             }
         }

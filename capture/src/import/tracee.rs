@@ -13,7 +13,7 @@ use super::lines::Line;
 use super::members::{bytes, id, number, text};
 use super::processes::Seen;
 use super::strace::arguments::{self, Told as Argument};
-use super::world::SeenContainer;
+use super::world::{SeenContainer, pod_labels};
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, documents};
 use crate::docker::parse_rfc3339;
 use crate::json::{Document, Json};
@@ -95,7 +95,7 @@ impl Events {
         let image = self.others.world.image(told.seen, told.container);
         let given = record.get("args").and_then(Json::as_array).into_iter().flatten();
         let given: Vec<Json<'_>> = given.collect();
-        let arguments: Vec<Argument> = spec.params.iter().map(|p| argument(p, &given)).collect();
+        let arguments: Vec<Argument<'_>> = spec.params.iter().map(|p| argument(p, &given)).collect();
         let args: Vec<Arg<'_>> = arguments.iter().map(Argument::arg).collect();
         let ret = record.get("returnValue").and_then(Json::as_i64);
         let fd_num = match spec.fd {
@@ -103,12 +103,11 @@ impl Events {
             FdUse::Arg(slot) => given.get(usize::from(slot)).and_then(|a| a.get("value")?.as_i64()),
             FdUse::Ret => ret.filter(|r| *r >= 0),
         };
-        let thread = id(record, &["hostThreadId"]).or_else(|| id(record, &["threadId"]));
         let event = Event {
             cpu: id(record, &["processorId"])
                 .and_then(|c| u16::try_from(c).ok())
                 .unwrap_or(0),
-            tid: thread.unwrap_or(0),
+            tid: told.tid.unwrap_or(0),
             image: image.as_ref(),
             ret: ret.filter(|_| spec.has_ret),
             fd_num: fd_num.and_then(|fd| i32::try_from(fd).ok()),
@@ -134,13 +133,16 @@ fn call<'s>(schema: &'s Schema, record: Json<'_>) -> Option<&'s EventSpec> {
 }
 
 /// A parameter, by its position among the kernel's arguments.
-fn argument(param: &Param, given: &[Json<'_>]) -> Argument {
+fn argument<'v>(param: &Param, given: &[Json<'v>]) -> Argument<'v> {
     let value = param.arg.and_then(|slot| given.get(usize::from(slot))?.get("value"));
     let told = value.and_then(Json::as_str);
     match (param.kind, told) {
-        (ParamKind::Path, Some(path)) => Argument::Path(path.as_bytes().to_vec(), path.as_bytes().to_vec()),
-        (ParamKind::Str, Some(text)) => Argument::Text(text.as_bytes().to_vec()),
-        (ParamKind::SockAddr, _) => value.and_then(address).map_or(Argument::Nothing, Argument::Text),
+        (ParamKind::Path, Some(path)) => Argument::Path(path.as_bytes().into(), path.as_bytes().into()),
+        (ParamKind::Str, Some(text)) => Argument::Text(text.as_bytes().into()),
+        (ParamKind::SockAddr, _) => {
+            let address = value.and_then(address);
+            address.map_or(Argument::Nothing, |address| Argument::Text(address.into()))
+        }
         (kind, None) if kind.is_num() => {
             let bits = value.and_then(|v| v.as_i64().or_else(|| v.as_u64().map(u64::cast_signed)));
             bits.map_or(Argument::Nothing, Argument::Number)
@@ -200,6 +202,7 @@ fn flat(record: Json<'_>) -> Option<Value> {
         .collect();
     let (result, args): (Vec<Value>, Vec<Value>) = given.into_iter().partition(|a| a["name"] == "returnValue");
     let pod = record.pointer("/workload/k8s").unwrap_or(Json::null());
+    let parent = count("/ancestors/0/host_pid").or_else(|| count("/ancestors/0/pid"));
     let flat = json!({
         "timestamp": instant(record.get("timestamp")?)?,
         "eventName": record.get("name")?,
@@ -209,7 +212,7 @@ fn flat(record: Json<'_>) -> Option<Value> {
         "hostProcessId": count("/host_pid"),
         "threadId": count("/thread/tid"),
         "hostThreadId": count("/thread/host_tid"),
-        "hostParentProcessId": process.pointer("/ancestors/0/host_pid").and_then(unwrapped),
+        "hostParentProcessId": parent,
         "userId": count("/real_user/id"),
         "container": {
             "id": text(container, &["id"]),
@@ -262,40 +265,43 @@ fn tell<'v>(record: Json<'v>) -> Result<Told<'v>, &'static str> {
     // Of pids the host's: the others are those of the container's namespace.
     let host =
         |name: &'static str, own: &'static str| id(record, &[name]).filter(|p| *p != 0).or_else(|| id(record, &[own]));
+    let ts = number(record, &["timestamp"]).ok_or("an event without a time")?;
+    let exec = executed(record);
+    let is_exec = exec.is_some();
+    let [path, argv] = exec.unwrap_or_default();
     let seen = host("hostProcessId", "processId").map(|pid| Seen {
         pid,
         ppid: host("hostParentProcessId", "parentProcessId"),
         vpid: id(record, &["processId"]),
         uid: id(record, &["userId"]),
         name: bytes(record, &["processName"]),
-        exe_path: bytes(record, &["executable", "path"]),
+        exe_path: path.or_else(|| bytes(record, &["executable", "path"])),
+        exec_ts: is_exec.then_some(ts),
+        argv,
         ..Seen::default()
     });
-    let inside = |name: &'static str| text(record, &["container", name]);
-    let pod = |name: &'static str| text(record, &["kubernetes", name]);
-    let id = match inside("id") {
-        "" => text(record, &["containerId"]),
-        id => id,
+    // Versions before 0.13 have these members beside each other.
+    let inside = |name: &'static str, before: &'static str| match text(record, &["container", name]) {
+        "" => text(record, &[before]),
+        told => told,
     };
-    let labels = [
-        ("podName", "io.kubernetes.pod.name"),
-        ("podNamespace", "io.kubernetes.pod.namespace"),
-        ("podUID", "io.kubernetes.pod.uid"),
-    ];
-    let container = (!id.is_empty()).then(|| SeenContainer {
-        id,
-        name: inside("name"),
-        image: inside("image").into(),
-        image_digest: inside("imageDigest"),
-        labels: labels
-            .into_iter()
-            .map(|(from, to)| (to, pod(from)))
-            .filter(|(_, value)| !value.is_empty())
-            .collect(),
-        ..SeenContainer::default()
-    });
+    let pod = |name: &'static str| match text(record, &["kubernetes", name]) {
+        "" => text(record, &[name]),
+        told => told,
+    };
+    let container = match inside("id", "containerId") {
+        "" => None,
+        id => Some(SeenContainer {
+            id,
+            name: inside("name", "containerName"),
+            image: inside("image", "containerImage").into(),
+            image_digest: text(record, &["container", "imageDigest"]),
+            labels: pod_labels([pod("podName"), pod("podNamespace"), pod("podUID")]),
+            ..SeenContainer::default()
+        }),
+    };
     Ok(Told {
-        ts: number(record, &["timestamp"]).ok_or("an event without a time")?,
+        ts,
         kind: text(record, &["eventName"]).into(),
         severity: match record.pointer("/metadata/Properties/Severity").filter(|s| !s.is_null()) {
             None => "".into(),
@@ -303,9 +309,26 @@ fn tell<'v>(record: Json<'v>) -> Result<Told<'v>, &'static str> {
         },
         message: message(record).into_bytes().into(),
         seen,
+        tid: host("hostThreadId", "threadId"),
         container,
         ..Told::default()
     })
+}
+
+/// Program and arguments, of the event that tells of an exec.
+fn executed<'v>(record: Json<'v>) -> Option<[Option<Cow<'v, [u8]>>; 2]> {
+    if text(record, &["eventName"]) != "sched_process_exec" {
+        return None;
+    }
+    let args = record.get("args").and_then(Json::as_array)?;
+    let value = |name: &str| args.clone().find(|a| text(*a, &["name"]) == name)?.get("value");
+    let argv = value("argv").and_then(Json::as_array);
+    let argv = argv.map(|all| all.filter_map(Json::as_str).collect::<Vec<_>>().join("\0"));
+    let path = value("pathname").and_then(Json::as_str).filter(|path| !path.is_empty());
+    Some([
+        path.map(|path| path.as_bytes().into()),
+        argv.map(|argv| argv.into_bytes().into()),
+    ])
 }
 
 /// The event as a call: `openat(pathname: /etc/shadow, flags: O_RDONLY) = 3`.

@@ -20,6 +20,21 @@ pub(super) struct SeenContainer<'a> {
     pub(super) image_digest: &'a str,
     /// Sorted by key.
     pub(super) labels: Vec<(&'static str, &'a str)>,
+    /// Nanoseconds since the Unix epoch; 0 where it is not told.
+    pub(super) started_ts: u64,
+}
+
+/// Where the text of a Kubernetes pod goes: among the labels that its container has.
+const POD_LABELS: [&str; 3] = [
+    "io.kubernetes.pod.name",
+    "io.kubernetes.pod.namespace",
+    "io.kubernetes.pod.uid",
+];
+
+/// Labels of a pod's name, namespace and uid, of those that are told.
+pub(super) fn pod_labels(told: [&str; 3]) -> Vec<(&'static str, &str)> {
+    let all = POD_LABELS.into_iter().zip(told);
+    all.filter(|(_, value)| !value.is_empty()).collect()
 }
 
 impl SeenContainer<'_> {
@@ -28,6 +43,7 @@ impl SeenContainer<'_> {
         let labels = known.labels.iter().map(|(key, value)| (&**key, &**value));
         let same = |seen: &str, known: &str| same_text(seen.as_bytes(), known.as_bytes());
         self.labels.len() == known.labels.len()
+            && self.started_ts == known.started_ts
             && same(self.id, &known.id)
             && same(self.engine, &known.engine)
             && same(self.name, &known.name)
@@ -47,6 +63,7 @@ impl SeenContainer<'_> {
             labels: labels
                 .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
                 .collect(),
+            started_ts: self.started_ts,
             ..Container::default()
         }
     }

@@ -48,6 +48,7 @@ fn cut_at_every_byte() {
         match &report.end {
             End::Whole => {}
             End::Cut { offset, .. } => assert!(*offset < length as u64),
+            End::Unread { reason } => panic!("{reason}"),
         }
         assert!(report.events >= events, "what was there before is there still");
         events = report.events;

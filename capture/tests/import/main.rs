@@ -4,6 +4,7 @@ mod audit_log;
 mod capture;
 mod damage;
 mod docker;
+mod fields;
 mod golden;
 mod imported;
 mod k8s_audit;

@@ -286,10 +286,10 @@ fn empty_files_are_told_of_and_left_out() {
     let imported = import_files(&files);
     let of = |list: &[ctrace_capture::import::FileReport]| list.iter().map(|f| f.id).collect::<Vec<u64>>();
     assert_eq!(
-        (of(&imported.outcome.files), of(&imported.outcome.empty)),
+        (of(&imported.outcome.files), of(&imported.outcome.left_out)),
         (vec![3], vec![1, 2, 4])
     );
-    let damaged: Vec<bool> = imported.outcome.empty.iter().map(|f| f.is_damaged()).collect();
+    let damaged: Vec<bool> = imported.outcome.left_out.iter().map(|f| f.is_damaged()).collect();
     assert_eq!(damaged, [false, false, true]);
     // None of them makes the case begin in 1970.
     let told: Vec<(&str, u64)> = imported
@@ -302,4 +302,39 @@ fn empty_files_are_told_of_and_left_out() {
         told,
         [("audit", BEGIN), ("empty", BEGIN), ("empty", BEGIN), ("empty", BEGIN)]
     );
+}
+
+/// A folder of evidence: what nobody knows costs a line in the case, and the rest is imported.
+#[test]
+fn unknown_files_are_told_of_and_left_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let packed = write(folder.path(), "old.log.zst", b"\x28\xb5\x2f\xfd\x04\x00");
+    let notes = write(folder.path(), "README", b"hello\n");
+    std::fs::create_dir(folder.path().join("more")).expect("made");
+    let more = folder.path().join("more");
+    let output = folder.path().join("none");
+    let error = try_import(&[more.clone(), packed.clone(), notes.clone()], &output).expect_err("nothing to import");
+    assert!(matches!(error, ImportError::Unknown { count: 2, .. }), "{error}");
+    let error = try_import(std::slice::from_ref(&more), &output).expect_err("nothing to import");
+    assert!(error.to_string().contains("a folder; name the files in it"), "{error}");
+    assert!(!output.exists());
+
+    let log = write(folder.path(), "audit.log", audit_line(BEGIN, 1, "cat").as_bytes());
+    let imported = import_files(&[more, packed, log, notes]);
+    assert_eq!(imported.outcome.files.len(), 1);
+    let damaged: Vec<bool> = imported.outcome.left_out.iter().map(|f| f.is_damaged()).collect();
+    assert_eq!(damaged, [true; 3]);
+    let told: Vec<_> = imported.rows.iter().filter(|r| r.kind == "imported").collect();
+    let formats: Vec<&str> = told.iter().map(|r| r.arg("format")).collect();
+    assert_eq!(formats, ["audit", "folder", "unknown", "unknown"]);
+    assert!(told.iter().all(|r| r.ts == BEGIN), "{told:?}");
+    assert_eq!(
+        told[2].arg("cut_reason"),
+        "format not known: compressed with zstd; decompress it first"
+    );
+    assert_eq!(
+        told[3].arg("cut_reason"),
+        "format not known: text that begins with \"hello\""
+    );
+    assert_eq!(told[3].arg("bytes"), "6");
 }

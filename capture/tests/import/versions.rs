@@ -250,3 +250,40 @@ fn a_file_says_what_it_was() {
     let spec = ctrace_trace::schema::Schema::current();
     assert_eq!(spec.by_name("imported").next().map(|s| s.source), Some(Source::Capture));
 }
+
+/// 32-bit machines have calls of their own for what `sendto` and `recvfrom` do: they tell the ends of a socket alike.
+#[test]
+fn send_and_recv_tell_the_ends_of_a_socket() {
+    let fd_after = |number: u16| {
+        let mut c = Capture::new(false);
+        c.process(9, 10, 1, "dig", "");
+        let ts = 1_700_000_000_000_000_000;
+        c.event(0x216, ts, 10, 18, &[c.u32(2), c.u32(2), c.u32(0)]);
+        c.event(0x216, ts + 1, 10, 19, &[c.i64(4)]);
+        let tuple = [vec![2, 10, 0, 0, 1], c.u16(5000), vec![10, 0, 0, 53], c.u16(53)].concat();
+        let told = [c.i64(5), b"hello".to_vec(), c.i64(4), c.u32(5), tuple.clone()];
+        // `recvfrom` has the tuple before the descriptor.
+        let told = match number {
+            35 => vec![c.i64(5), b"hello".to_vec(), tuple, c.i64(4), c.u32(5)],
+            _ => told.to_vec(),
+        };
+        c.event(0x216, ts + 2, 10, number - 1, &[c.i64(4), c.u32(5)]);
+        c.event(0x216, ts + 3, 10, number, &told);
+        c.event(0x216, ts + 4, 10, 4, &[c.i64(4)]);
+        c.event(0x216, ts + 5, 10, 5, &[c.i64(0), c.i64(4)]);
+        let imported = import_bytes(&c.bytes);
+        let [close] = of(&imported, "close")[..] else {
+            panic!("one close")
+        };
+        close.fd.clone()
+    };
+    assert_eq!(fd_after(29), fd_after(31));
+    assert_eq!(fd_after(33), fd_after(35));
+    for number in [29, 33] {
+        let fd = fd_after(number);
+        assert!(
+            fd.contains("10.0.0.1:5000") && fd.contains("10.0.0.53:53"),
+            "{number}: {fd}"
+        );
+    }
+}

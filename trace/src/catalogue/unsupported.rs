@@ -13,6 +13,10 @@ pub(super) const FIELDS: &[(&str, &str)] = &[
         "evt.reltime.ns",
         "depends on other events than this one: ctrace read --relative shows such times",
     ),
+    (
+        "evt.latency.quantized",
+        "a place on the screen of csysdig's spectrogram: use evt.latency",
+    ),
     ("evt.pluginname", "there are no plugins"),
     ("evt.plugininfo", "there are no plugins"),
     ("evt.is_async", "there are no plugins"),

@@ -14,7 +14,7 @@ mod process;
 
 pub use errno::errno;
 pub use error_text::error_text;
-pub use process::{capabilities, signal};
+pub use process::{capabilities, capability, signal};
 
 use crate::process::exe_flag;
 use crate::schema::NameSet;

@@ -113,6 +113,15 @@ const CAPABILITIES: [&str; 41] = [
 
 const ALL_CAPABILITIES: u64 = (1 << CAPABILITIES.len()) - 1;
 
+/// The bit of a capability's name, with or without `CAP_`.
+pub fn capability(name: &str) -> Option<u32> {
+    let short = |name: &'static str| name.strip_prefix("CAP_").unwrap_or(name);
+    let name = name.strip_prefix("CAP_").unwrap_or(name);
+    (0..)
+        .zip(CAPABILITIES)
+        .find_map(|(bit, known)| (short(known) == name).then_some(bit))
+}
+
 /// The names of a capability set, joined by a space, as Falco's `thread.cap_effective` shows them.
 pub fn capabilities(set: u64) -> Cow<'static, str> {
     // Nearly all processes have all or none.

@@ -46,6 +46,10 @@ fn names_errors_and_signals() {
     assert_eq!(signal(9), Some("SIGKILL"));
     assert_eq!(signal(0), None);
     assert_eq!(capabilities(0b10_0001), "CAP_CHOWN CAP_KILL");
+    assert_eq!(
+        (capability("CAP_KILL"), capability("KILL"), capability("CAP_")),
+        (Some(5), Some(5), None)
+    );
     assert_eq!(capabilities(0), "");
 }
 

@@ -4,6 +4,8 @@ use crate::import::{ImportError, Input};
 
 /// Type of the block that begins a capture; it reads the same in both byte orders.
 pub(super) const SECTION_HEADER: u32 = 0x0A0D_0D0A;
+/// Kinds of the blocks of network captures (pcapng), which begin with the same header: interfaces, packets, names.
+const OF_NETWORKS: std::ops::RangeInclusive<u32> = 1..=10;
 /// The number by which the byte order is told.
 const BYTE_ORDER: u32 = 0x1A2B_3C4D;
 /// The newest version of the format that is known; later ones of the same number are readable.
@@ -15,9 +17,18 @@ const FRAME: u32 = 12;
 
 /// Whether a file begins like a capture.
 pub(super) fn is_capture(start: &[u8]) -> bool {
-    let order = start.get(8..12).and_then(|b| b.try_into().ok());
-    start.starts_with(&SECTION_HEADER.to_le_bytes())
-        && order.is_none_or(|o| u32::from_le_bytes(o) == BYTE_ORDER || u32::from_be_bytes(o) == BYTE_ORDER)
+    let number = |at: usize| start.get(at..)?.first_chunk().copied();
+    if !start.starts_with(&SECTION_HEADER.to_le_bytes()) {
+        return false;
+    }
+    let read: fn([u8; 4]) -> u32 = match number(8) {
+        None => return true,
+        Some(order) if u32::from_le_bytes(order) == BYTE_ORDER => u32::from_le_bytes,
+        Some(order) if u32::from_be_bytes(order) == BYTE_ORDER => u32::from_be_bytes,
+        Some(_) => return false,
+    };
+    let second = number(4).and_then(|length| number(read(length) as usize));
+    second.is_none_or(|kind| !OF_NETWORKS.contains(&read(kind)))
 }
 
 /// A block.

@@ -1,22 +1,87 @@
 //! Arguments as strace writes them, made into those of an event: numbers, named flags, strings, addresses.
 
+use std::borrow::Cow;
+use std::ops::Deref;
+
 use ctrace_trace::event::Arg;
 use ctrace_trace::names;
 use ctrace_trace::schema::{EventSpec, NameSet, Param, ParamKind};
 
 use super::line::Call;
 
-/// An argument that was understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::import) enum Told {
-    Nothing,
-    Number(i64),
-    Text(Vec<u8>),
-    /// Absolute as far as that is known, and as it was written.
-    Path(Vec<u8>, Vec<u8>),
+/// The arguments of a call as they are written. Nearly all calls have no more than the kernel takes.
+#[derive(Debug, Default)]
+pub(super) struct Args<'a> {
+    first: [&'a [u8]; 8],
+    count: usize,
+    /// All of them, where there are more.
+    all: Vec<&'a [u8]>,
 }
 
-impl Told {
+impl<'a> Args<'a> {
+    /// Cuts a list of arguments at its commas; gives where its closing bracket stands.
+    pub(super) fn split(&mut self, text: &'a [u8]) -> Option<usize> {
+        let (mut start, mut depth, mut at) = (0, 0_usize, 0);
+        loop {
+            at += text.get(at..)?.iter().position(|b| MARKS[usize::from(*b)])?;
+            match text.get(at)? {
+                b'"' => at += string_len(text.get(at..)?)? - 1,
+                b'(' | b'[' | b'{' => depth += 1,
+                b')' | b']' | b'}' if depth == 0 => {
+                    let last = text.get(start..at)?.trim_ascii();
+                    if !last.is_empty() {
+                        self.push(last);
+                    }
+                    return Some(at);
+                }
+                b')' | b']' | b'}' => depth -= 1,
+                _ if depth == 0 => {
+                    self.push(text.get(start..at)?.trim_ascii());
+                    start = at + 1;
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+    }
+
+    fn push(&mut self, arg: &'a [u8]) {
+        match self.first.get_mut(self.count) {
+            Some(place) => *place = arg,
+            None => {
+                if self.all.is_empty() {
+                    self.all.extend_from_slice(&self.first);
+                }
+                self.all.push(arg);
+            }
+        }
+        self.count += 1;
+    }
+}
+
+impl<'a> Deref for Args<'a> {
+    type Target = [&'a [u8]];
+
+    fn deref(&self) -> &[&'a [u8]] {
+        if self.all.is_empty() {
+            self.first.get(..self.count).unwrap_or(&self.first)
+        } else {
+            &self.all
+        }
+    }
+}
+
+/// An argument that was understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::import) enum Told<'a> {
+    Nothing,
+    Number(i64),
+    Text(Cow<'a, [u8]>),
+    /// Absolute as far as that is known, and as it was written.
+    Path(Cow<'a, [u8]>, Cow<'a, [u8]>),
+}
+
+impl Told<'_> {
     pub(in crate::import) fn arg(&self) -> Arg<'_> {
         match self {
             Told::Nothing => Arg::None,
@@ -28,11 +93,17 @@ impl Told {
 }
 
 /// The parameters of a call. `resolve` is given a path and the descriptor that it starts from.
-pub(super) fn of(spec: &EventSpec, call: &Call<'_>, resolve: impl Fn(&[u8], Option<i64>) -> Vec<u8>) -> Vec<Told> {
+pub(super) fn of<'a>(
+    spec: &EventSpec,
+    call: &Call<'a, '_>,
+    resolve: impl Fn(&Cow<'a, [u8]>, Option<i64>) -> Cow<'a, [u8]>,
+) -> Vec<Told<'a>> {
     let mut dir = None;
     let mut all = Vec::with_capacity(spec.params.len());
+    // Names of parameters are in lower case, and nearly no argument begins so.
+    let is_named = call.args.iter().any(|a| a.first().is_some_and(u8::is_ascii_lowercase));
     for param in &spec.params {
-        let Some(text) = find(param, call) else {
+        let Some(text) = find(param, call, is_named) else {
             all.push(Told::Nothing);
             continue;
         };
@@ -56,44 +127,32 @@ pub(super) fn of(spec: &EventSpec, call: &Call<'_>, resolve: impl Fn(&[u8], Opti
 
 /// The text of a parameter: by its name where strace writes names (`clone(child_stack=NULL, flags=…)`), also inside of
 /// the structure of `clone3`; else by its position.
-fn find<'a>(param: &Param, call: &Call<'a>) -> Option<&'a [u8]> {
+fn find<'a>(param: &Param, call: &Call<'a, '_>, is_named: bool) -> Option<&'a [u8]> {
     let value = |text: &'a [u8]| text.strip_prefix(param.name.as_bytes())?.strip_prefix(b"=");
-    if let Some(found) = call.args.iter().find_map(|a| value(a)) {
+    if is_named && let Some(found) = call.args.iter().find_map(|a| value(a)) {
         return Some(found);
     }
     let slot = usize::from(param.arg?);
     let text = *call.args.get(slot)?;
     if call.name == "clone3" && text.starts_with(b"{") {
-        return split(text.get(1..)?).and_then(|(members, _)| members.into_iter().find_map(value));
+        let mut members = Args::default();
+        members.split(text.get(1..)?)?;
+        return members.iter().find_map(|m| value(m));
     }
     Some(text)
 }
 
-/// Cuts a list of arguments at its commas; gives where its closing bracket stands.
-pub(super) fn split(text: &[u8]) -> Option<(Vec<&[u8]>, usize)> {
-    let (mut all, mut start, mut depth) = (Vec::with_capacity(6), 0, 0_usize);
+/// Bytes at which a list of arguments is looked at.
+static MARKS: [bool; 256] = {
+    let mut marks = [false; 256];
     let mut at = 0;
-    loop {
-        match text.get(at)? {
-            b'"' => at += string_len(text.get(at..)?)? - 1,
-            b'(' | b'[' | b'{' => depth += 1,
-            b')' | b']' | b'}' if depth == 0 => {
-                let last = text.get(start..at)?.trim_ascii();
-                if !last.is_empty() {
-                    all.push(last);
-                }
-                return Some((all, at));
-            }
-            b')' | b']' | b'}' => depth -= 1,
-            b',' if depth == 0 => {
-                all.push(text.get(start..at)?.trim_ascii());
-                start = at + 1;
-            }
-            _ => {}
-        }
+    let all = b"\"()[]{},";
+    while at < all.len() {
+        marks[all[at] as usize] = true;
         at += 1;
     }
-}
+    marks
+};
 
 /// The length of the string at the beginning, with its quotes.
 fn string_len(text: &[u8]) -> Option<usize> {
@@ -121,29 +180,39 @@ const NAMED: [(&str, i64); 8] = [
 
 /// A number as strace writes one; a descriptor may have its path behind it.
 pub(in crate::import) fn number(text: &[u8]) -> Option<i64> {
-    if let Some(number) = plain_number(text) {
-        return Some(number);
+    plain_number(text).or_else(|| match text.first()? {
+        b'-' | b'0'..=b'9' => written_number(text),
+        _ => named_number(text),
+    })
+}
+
+/// Where a number or a name ends.
+fn end_of_word(text: &[u8]) -> usize {
+    let is_inner = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    text.iter().take_while(is_inner).count()
+}
+
+fn named_number(text: &[u8]) -> Option<i64> {
+    match text.get(..end_of_word(text))? {
+        b"NULL" => Some(0),
+        b"AT_FDCWD" => Some(-100),
+        name => NAMED
+            .iter()
+            .find_map(|(known, value)| (known.as_bytes() == name).then_some(*value)),
     }
-    let end = text
-        .iter()
-        .position(|b| !b.is_ascii_alphanumeric() && !matches!(b, b'-' | b'_'));
-    let digits = std::str::from_utf8(text.get(..end.unwrap_or(text.len()))?).ok()?;
-    match digits {
-        "NULL" => return Some(0),
-        "AT_FDCWD" => return Some(-100),
-        name => {
-            if let Some((_, value)) = NAMED.iter().find(|(known, _)| *known == name) {
-                return Some(*value);
-            }
-        }
-    }
+}
+
+/// Hexadecimal, octal, and what has something behind it.
+fn written_number(text: &[u8]) -> Option<i64> {
+    let (digits, rest) = text.split_at_checked(end_of_word(text))?;
     // Products and sums are left to people.
-    if end
-        .and_then(|e| text.get(e))
-        .is_some_and(|b| matches!(b, b'*' | b'|' | b'+'))
-    {
+    if matches!(rest.first(), Some(b'*' | b'|' | b'+')) {
         return None;
     }
+    if let Some(number) = plain_number(digits) {
+        return Some(number);
+    }
+    let digits = std::str::from_utf8(digits).ok()?;
     if let Some(hex) = digits.strip_prefix("0x") {
         return u64::from_str_radix(hex, 16).ok().map(u64::cast_signed);
     }
@@ -156,44 +225,49 @@ pub(in crate::import) fn number(text: &[u8]) -> Option<i64> {
         .or_else(|| digits.parse::<u64>().ok().map(u64::cast_signed))
 }
 
-/// Decimal digits and nothing else, as most arguments are.
+/// Decimal digits and nothing else, as most arguments are, or `-1` and the like.
 fn plain_number(text: &[u8]) -> Option<i64> {
     /// More may be too large a number.
     const MAX: usize = 18;
+    let (text, sign) = match text.strip_prefix(b"-") {
+        Some(digits) => (digits, -1),
+        None => (text, 1),
+    };
     if text.is_empty() || text.len() > MAX || text.len() > 1 && text.starts_with(b"0") {
         return None;
     }
-    text.iter().try_fold(0, |number, byte| {
+    let number = text.iter().try_fold(0, |number, byte| {
         let digit = byte.checked_sub(b'0').filter(|d| *d < 10)?;
         Some(number * 10 + i64::from(digit))
-    })
+    })?;
+    Some(sign * number)
 }
 
 /// Names joined by `|`, or a number. A name that is not known leaves the whole unknown: half of the flags would be wrong.
 pub(in crate::import) fn flags(set: NameSet, text: &[u8]) -> Option<i64> {
-    let mut all = 0;
-    for part in text.split(|b| *b == b'|') {
-        let value = match number(part) {
-            Some(value) => value,
-            None => {
-                let part = std::str::from_utf8(part).ok()?;
-                // Falco leaves out what some families of names begin with.
-                let short = part.split_once('_').map_or(part, |(_, short)| short);
-                let mut known = names::table(set).iter();
-                let found = known
-                    .clone()
-                    .find(|n| n.name == part)
-                    .or_else(|| known.find(|n| n.name == short));
-                // The flags of `clone` have the signal at the child's end among them.
-                match found {
-                    Some(name) => name.value.cast_signed(),
-                    None => signal(part.as_bytes())?,
-                }
-            }
-        };
-        all |= value;
+    let parts = text.split(|b| *b == b'|');
+    parts
+        .map(|part| flag(set, part))
+        .try_fold(0, |all, flag| Some(all | flag?))
+}
+
+fn flag(set: NameSet, part: &[u8]) -> Option<i64> {
+    let mut known = names::table(set).iter();
+    let is_name = !part.first().is_some_and(u8::is_ascii_digit);
+    if is_name && let Some(name) = known.clone().find(|n| n.name.as_bytes() == part) {
+        return Some(name.value.cast_signed());
     }
-    Some(all)
+    if let Some(value) = number(part) {
+        return Some(value);
+    }
+    // Falco leaves out what some families of names begin with.
+    let name = std::str::from_utf8(part).ok()?;
+    let short = name.split_once('_').map_or(name, |(_, short)| short);
+    match known.find(|n| n.name == short) {
+        Some(name) => Some(name.value.cast_signed()),
+        // The flags of `clone` have the signal at the child's end among them.
+        None => signal(part),
+    }
 }
 
 /// The number of a signal's name.
@@ -202,17 +276,25 @@ pub(in crate::import) fn signal(name: &[u8]) -> Option<i64> {
 }
 
 /// A string without its quotes and escapes; one that strace cut off ends there.
-pub(super) fn string(text: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn string(text: &[u8]) -> Option<Cow<'_, [u8]>> {
     let mut rest = text.strip_prefix(b"\"")?;
-    let mut out = Vec::with_capacity(rest.len());
+    let mut out = Vec::new();
     loop {
         let at = memchr::memchr2(b'"', b'\\', rest)?;
-        out.extend_from_slice(rest.get(..at)?);
+        let plain = rest.get(..at)?;
         let (byte, after) = rest.get(at..)?.split_first()?;
-        if *byte == b'"' {
-            return Some(out);
+        match byte {
+            // Nearly all strings are plain.
+            b'"' if out.is_empty() => return Some(plain.into()),
+            b'"' => {
+                out.extend_from_slice(plain);
+                return Some(out.into());
+            }
+            _ => {
+                out.extend_from_slice(plain);
+                rest = unescape(after, &mut out)?;
+            }
         }
-        rest = unescape(after, &mut out)?;
     }
 }
 
@@ -243,10 +325,10 @@ fn unescape<'a>(text: &'a [u8], out: &mut Vec<u8>) -> Option<&'a [u8]> {
 }
 
 /// `{sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("192.0.2.1")}` and its kin.
-pub(super) fn address(text: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn address(text: &[u8]) -> Option<Cow<'_, [u8]>> {
     let member = |name: &[u8]| {
-        let at = memchr::memmem::find(text, name)?;
-        text.get(at + name.len()..)
+        let begins = |at: usize| text.get(at..)?.strip_prefix(name);
+        memchr::memchr_iter(*name.first()?, text).find_map(begins)
     };
     if let Some(path) = member(b"sun_path=") {
         // `@` stands for the zero byte before an abstract name.
@@ -255,11 +337,11 @@ pub(super) fn address(text: &[u8]) -> Option<Vec<u8>> {
     let port = |name: &[u8]| number(member(name)?);
     if let Some(ip) = member(b"sin_addr=inet_addr(").and_then(string) {
         let ip = String::from_utf8_lossy(&ip).into_owned();
-        return Some(format!("{ip}:{}", port(b"sin_port=htons(")?).into_bytes());
+        return Some(format!("{ip}:{}", port(b"sin_port=htons(")?).into_bytes().into());
     }
     let ip = member(b"inet_pton(AF_INET6, ").and_then(string)?;
     let ip = String::from_utf8_lossy(&ip).into_owned();
-    Some(format!("[{ip}]:{}", port(b"sin6_port=htons(")?).into_bytes())
+    Some(format!("[{ip}]:{}", port(b"sin6_port=htons(")?).into_bytes().into())
 }
 
 #[cfg(test)]
@@ -277,12 +359,16 @@ mod tests {
             Some(0o1 | 0o100 | 0x80000)
         );
         assert_eq!(flags(NameSet::Open, b"O_WRONLY|O_NEWER"), None);
-        assert_eq!(string(b"\"a\\n\\\"\\33[0m\\x41\"..."), Some(b"a\n\"\x1b[0mA".to_vec()));
+        assert_eq!(string(b"\"a\\n\\\"\\33[0m\\x41\"..."), Some(b"a\n\"\x1b[0mA".into()));
         assert_eq!(string(b"\"open"), None);
         assert_eq!(string(b"\"\\777\""), None);
-        let split = |t: &'static [u8]| split(t).map(|(a, end)| (a.len(), end));
+        let split = |t: &'static [u8]| {
+            let mut args = Args::default();
+            args.split(t).map(|end| (args.len(), end))
+        };
         assert_eq!(split(b"3, \"a,)\", {x=[1, 2]}, f(1)) = 0"), Some((4, 26)));
         assert_eq!(split(b"3, \"a"), None);
+        assert_eq!(split(b"1, 2, 3, 4, 5, 6, 7, 8, 9, 10)"), Some((10, 29)));
     }
 
     #[test]

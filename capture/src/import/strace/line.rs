@@ -6,6 +6,8 @@ use std::sync::LazyLock;
 use ctrace_trace::names;
 use hashbrown::HashMap;
 
+use super::arguments::Args;
+
 /// A line with its thread and time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stamped<'a> {
@@ -39,10 +41,10 @@ pub(super) enum Said<'a> {
 
 /// A call.
 #[derive(Debug)]
-pub(super) struct Call<'a> {
+pub(super) struct Call<'a, 'c> {
     pub(super) name: &'a str,
     /// As they are written.
-    pub(super) args: Vec<&'a [u8]>,
+    pub(super) args: &'c [&'a [u8]],
     /// The result, negative errno on failure; `None` where strace has none (`?`).
     pub(super) ret: Option<i64>,
     /// How many nanoseconds it took (`-T`).
@@ -58,35 +60,67 @@ pub(super) fn read(line: &[u8]) -> Option<Stamped<'_>> {
             let end = memchr::memchr(b']', rest)?;
             (decimal(rest.get(..end)?.trim_ascii())?, rest.get(end + 1..)?)
         }
-        None => match word(line) {
-            (first, rest) if !first.contains(&b'.') => (decimal(first)?, rest),
-            _ => (0, line),
-        },
+        None => {
+            let (number, rest) = leading_number(line)?;
+            match rest.first() {
+                Some(b' ') => (number, rest),
+                // The time begins the line.
+                Some(b'.') => (0, line),
+                _ => return None,
+            }
+        }
     };
-    let (stamp, rest) = word(rest.trim_ascii_start());
+    let (seconds, rest) = leading_number(rest.trim_ascii_start())?;
     // What has no fraction is another number.
-    memchr::memchr(b'.', stamp)?;
+    let (fraction, rest) = leading_fraction(rest.strip_prefix(b".")?)?;
+    if !matches!(rest.first(), None | Some(b' ')) {
+        return None;
+    }
     Some(Stamped {
         tid: u32::try_from(tid).ok()?,
-        ts: nanoseconds(stamp)?,
+        ts: seconds.checked_mul(1_000_000_000)?.checked_add(fraction)?,
         rest: rest.trim_ascii(),
     })
 }
 
+/// The number at the beginning, and what follows; at most as many digits as cannot be too large a number.
+fn leading_number(text: &[u8]) -> Option<(u64, &[u8])> {
+    let (mut number, mut digits) = (0_u64, 0);
+    for digit in text.iter().map(|b| b.wrapping_sub(b'0')).take_while(|d| *d < 10) {
+        number = number.wrapping_mul(10).wrapping_add(digit.into());
+        digits += 1;
+    }
+    (1..=19)
+        .contains(&digits)
+        .then(|| (number, text.get(digits..).unwrap_or_default()))
+}
+
+/// The digits behind a dot as billionths, at most nine of them, and what follows.
+fn leading_fraction(text: &[u8]) -> Option<(u64, &[u8])> {
+    const SCALE: [u64; 10] = [
+        1_000_000_000,
+        100_000_000,
+        10_000_000,
+        1_000_000,
+        100_000,
+        10_000,
+        1000,
+        100,
+        10,
+        1,
+    ];
+    let (number, rest) = leading_number(text)?;
+    Some((number * SCALE.get(text.len() - rest.len())?, rest))
+}
+
 /// The first word and what follows.
 fn word(text: &[u8]) -> (&[u8], &[u8]) {
-    let end = memchr::memchr(b' ', text).unwrap_or(text.len());
+    let end = text.iter().position(|b| *b == b' ').unwrap_or(text.len());
     text.split_at_checked(end).unwrap_or((text, &[]))
 }
 
 fn decimal(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0_u64, |number, byte| {
-        let digit = byte.checked_sub(b'0').filter(|d| *d < 10)?;
-        number.checked_mul(10)?.checked_add(digit.into())
-    })
+    leading_number(digits).and_then(|(number, rest)| rest.is_empty().then_some(number))
 }
 
 /// Tells the kinds of lines apart.
@@ -98,16 +132,21 @@ pub(super) fn said(text: &[u8]) -> Said<'_> {
         return Said::Signal(signal);
     }
     if text.starts_with(b"<... ") {
-        let at = memchr::memmem::find(text, b" resumed>");
-        let rest = at.and_then(|at| text.get(at + b" resumed>".len()..));
+        let parts = memchr::memchr(b'>', text).and_then(|at| text.split_at_checked(at));
+        let rest = parts
+            .filter(|(name, _)| name.ends_with(b" resumed"))
+            .and_then(|(_, rest)| rest.get(1..));
         return rest.map_or(Said::Other, Said::Resumed);
     }
     if let Some(begun) = text.strip_suffix(b"<unfinished ...>") {
         return Said::Unfinished(begun.trim_ascii_end());
     }
-    let name = text.iter().position(|b| !b.is_ascii_alphanumeric() && *b != b'_');
-    match name.and_then(|at| text.get(at)) {
-        Some(b'(') if !text.starts_with(b"(") => Said::Call(text),
+    let name = text
+        .iter()
+        .take_while(|b| b.is_ascii_alphanumeric() || **b == b'_')
+        .count();
+    match text.get(name) {
+        Some(b'(') if name > 0 => Said::Call(text),
         _ => Said::Other,
     }
 }
@@ -129,12 +168,12 @@ fn exit(text: &[u8]) -> Option<Said<'static>> {
     })
 }
 
-/// Takes a call apart.
-pub(super) fn call(text: &[u8]) -> Option<Call<'_>> {
-    let open = memchr::memchr(b'(', text)?;
+/// Takes a call apart. `args` is the place for its arguments.
+pub(super) fn call<'a, 'c>(text: &'a [u8], args: &'c mut Args<'a>) -> Option<Call<'a, 'c>> {
+    let open = text.iter().position(|b| *b == b'(')?;
     let name = std::str::from_utf8(text.get(..open)?).ok()?;
     let inside = text.get(open + 1..)?;
-    let (args, end) = super::arguments::split(inside)?;
+    let end = args.split(inside)?;
     let result = inside
         .get(end + 1..)?
         .trim_ascii_start()
@@ -142,7 +181,7 @@ pub(super) fn call(text: &[u8]) -> Option<Call<'_>> {
         .trim_ascii_start();
     let (result, latency) = taken(result);
     let (value, rest) = word(result);
-    let value_end = memchr::memchr(b'<', value).unwrap_or(value.len());
+    let value_end = value.iter().position(|b| *b == b'<').unwrap_or(value.len());
     let (number, named) = value.split_at_checked(value_end)?;
     let ret = match number {
         b"?" => None,
@@ -161,36 +200,38 @@ pub(super) fn call(text: &[u8]) -> Option<Call<'_>> {
 
 /// Cuts off what `-T` puts behind a result: ` <SECONDS>` or ` <SECONDS.FRACTION>`, or ` <unavailable>`.
 fn taken(result: &[u8]) -> (&[u8], Option<u64>) {
-    let Some(at) = memchr::memmem::rfind(result, b" <") else {
+    // Nearly all that does not end so has no time behind it.
+    let Some(said) = result.strip_suffix(b">") else {
         return (result, None);
     };
-    let (before, said) = result.split_at_checked(at).unwrap_or((result, &[]));
-    let said = said.strip_prefix(b" <").and_then(|s| s.strip_suffix(b">"));
+    let mut brackets = memchr::memrchr_iter(b'<', said);
+    let Some(at) = brackets.find_map(|at| said.get(..at)?.ends_with(b" ").then(|| at - 1)) else {
+        return (result, None);
+    };
+    let (before, said) = said.split_at_checked(at).unwrap_or((result, &[]));
     // The name of a descriptor's file may look the same, and is not closed before it.
-    let opened = word(before).0.contains(&b'<') && !before.ends_with(b">");
-    match said {
-        Some(b"unavailable") if !opened => (before, None),
-        Some(seconds) if !opened => match nanoseconds(seconds) {
-            Some(latency) => (before, Some(latency)),
-            None => (result, None),
-        },
-        _ => (result, None),
+    if word(before).0.contains(&b'<') && !before.ends_with(b">") {
+        return (result, None);
+    }
+    let said = said.get(2..).unwrap_or_default();
+    if said == b"unavailable" {
+        return (before, None);
+    }
+    match seconds(said) {
+        Some(latency) => (before, Some(latency)),
+        None => (result, None),
     }
 }
 
-/// Seconds with at most nine places behind the dot.
-fn nanoseconds(seconds: &[u8]) -> Option<u64> {
-    let dot = memchr::memchr(b'.', seconds);
-    let (whole, fraction) = match dot {
-        Some(dot) => (seconds.get(..dot)?, seconds.get(dot + 1..)?),
-        None => (seconds, &b"0"[..]),
+/// Seconds with at most nine places behind the dot, in nanoseconds.
+fn seconds(text: &[u8]) -> Option<u64> {
+    let (whole, rest) = leading_number(text)?;
+    let fraction = match rest.strip_prefix(b".") {
+        Some(rest) => leading_fraction(rest).filter(|(_, rest)| rest.is_empty())?.0,
+        None if rest.is_empty() => 0,
+        None => return None,
     };
-    if fraction.len() > 9 {
-        return None;
-    }
-    let scale = 10_u64.pow(9 - u32::try_from(fraction.len()).ok()?);
-    let whole = decimal(whole)?.checked_mul(1_000_000_000)?;
-    whole.checked_add(decimal(fraction)? * scale)
+    whole.checked_mul(1_000_000_000)?.checked_add(fraction)
 }
 
 /// Restarts of calls (`ERESTARTSYS`) have numbers up to here.

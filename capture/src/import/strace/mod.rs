@@ -13,6 +13,7 @@ use hashbrown::HashMap;
 
 use super::lines::{self, Line};
 use super::{Confidence, End, ImportError, Importer, Input, Origin, Reading, Sink};
+use arguments::Args;
 use line::{Call, Said, Stamped};
 use world::World;
 
@@ -45,6 +46,9 @@ impl Importer for Strace {
 /// More calls than this do not wait for their end.
 const MAX_UNFINISHED: usize = 1 << 16;
 
+/// Nearly all calls have no more parameters.
+const FEW_PARAMS: usize = 8;
+
 /// The reading of logs.
 struct Log {
     schema: Arc<Schema>,
@@ -66,13 +70,12 @@ impl Log {
             world: World::default(),
         }
     }
+}
 
-    /// Falco's names, which the schema has, leave out the width of some.
-    fn spec(&self, name: &str) -> Option<&EventSpec> {
-        let short = name.strip_suffix("64").unwrap_or(name);
-        let id = self.types.get(name).or_else(|| self.types.get(short))?;
-        self.schema.get(*id)
-    }
+/// Falco's names, which the schema has, leave out the width of some.
+fn spec<'s>(schema: &'s Schema, types: &HashMap<String, EventType>, name: &str) -> Option<&'s EventSpec> {
+    let short = || types.get(name.strip_suffix("64")?);
+    schema.get(*types.get(name).or_else(short)?)
 }
 
 impl Reading for Log {
@@ -144,16 +147,23 @@ impl Log {
     }
 
     fn call(&mut self, at: &Stamped<'_>, text: &[u8], line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
-        let Some(call) = line::call(text) else {
+        let mut args = Args::default();
+        let Some(call) = line::call(text, &mut args) else {
             return sink.bad(line.origin, at.ts, "a call that does not end", line.text);
         };
-        let Some(id) = self.spec(call.name).map(|s| s.id) else {
+        let Some(spec) = spec(&self.schema, &self.types, call.name) else {
             return sink.unknown(line.origin, at.ts, "a call of an unknown name", line.text);
         };
-        let schema = self.schema.clone();
-        let Some(spec) = schema.get(id) else { return Ok(()) };
         let told = arguments::of(spec, &call, |path, dir| self.world.path(at.tid, path, dir));
-        let args: Vec<Arg<'_>> = told.iter().map(arguments::Told::arg).collect();
+        let (mut few, many);
+        let args: &[Arg<'_>] = if told.len() <= FEW_PARAMS {
+            few = [Arg::None; FEW_PARAMS];
+            few.iter_mut().zip(&told).for_each(|(arg, told)| *arg = told.arg());
+            few.get(..told.len()).unwrap_or(&few)
+        } else {
+            many = told.iter().map(arguments::Told::arg).collect::<Vec<_>>();
+            &many
+        };
         // `close` shows what it closed, everything else what is there afterwards.
         let fd_num = fd_of(spec, &call);
         let closed = fd_num
@@ -171,7 +181,7 @@ impl Log {
                 latency: call.latency,
                 fd_num,
                 fd: fd.as_ref(),
-                ..Event::bare(at.ts, id, &args)
+                ..Event::bare(at.ts, spec.id, args)
             },
         )
     }
@@ -229,7 +239,7 @@ impl Log {
 }
 
 /// The descriptor that a call is about.
-fn fd_of(spec: &EventSpec, call: &Call<'_>) -> Option<i32> {
+fn fd_of(spec: &EventSpec, call: &Call<'_, '_>) -> Option<i32> {
     use ctrace_trace::schema::FdUse;
     let number = match spec.fd {
         FdUse::None => None,

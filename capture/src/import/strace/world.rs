@@ -9,9 +9,9 @@ use ctrace_trace::process::ProcessImage;
 use hashbrown::HashMap;
 
 use super::super::processes::{Processes, Seen};
-use super::arguments::{self, Told};
+use super::arguments::{self, Args, Told};
 use super::line::{Call, Stamped};
-use crate::resolver::resolve_path;
+use crate::resolver::{PATH_LIMIT, resolve_path};
 
 /// More threads and open descriptors than this are not kept apart.
 const MAX_THREADS: usize = 1 << 18;
@@ -39,7 +39,11 @@ impl World {
     /// The image of a thread's process.
     pub(super) fn image(&mut self, tid: u32) -> Option<Arc<ProcessImage>> {
         let pid = self.pid(tid);
-        (pid != 0).then(|| self.processes.see(&Seen { pid, ..Seen::default() }))
+        if pid == 0 {
+            return None;
+        }
+        let known = self.processes.of(pid).cloned();
+        Some(known.unwrap_or_else(|| self.processes.see(&Seen { pid, ..Seen::default() })))
     }
 
     /// What a descriptor refers to.
@@ -48,7 +52,10 @@ impl World {
     }
 
     /// A path, absolute where its beginning is known.
-    pub(super) fn path(&self, tid: u32, raw: &[u8], dir: Option<i64>) -> Vec<u8> {
+    pub(super) fn path<'a>(&self, tid: u32, raw: &Cow<'a, [u8]>, dir: Option<i64>) -> Cow<'a, [u8]> {
+        if is_clean(raw) {
+            return raw.clone();
+        }
         let pid = self.pid(tid);
         let dir = dir.and_then(|d| i32::try_from(d).ok()).filter(|d| *d >= 0);
         let base: Cow<'_, [u8]> = match dir {
@@ -66,15 +73,15 @@ impl World {
                 .into(),
         };
         if raw.is_empty() || !raw.starts_with(b"/") && base.is_empty() {
-            return raw.to_vec();
+            return raw.clone();
         }
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(base.len() + raw.len() + 1);
         resolve_path(b"", &base, raw, &mut out);
-        out
+        out.into()
     }
 
     /// Takes over what a call that succeeded changed.
-    pub(super) fn apply(&mut self, at: &Stamped<'_>, call: &Call<'_>, told: &[Told]) {
+    pub(super) fn apply(&mut self, at: &Stamped<'_>, call: &Call<'_, '_>, told: &[Told<'_>]) {
         /// `-EINPROGRESS`: a socket that does not block connects in the background.
         const BEGUN: i64 = -115;
         if call.name == "connect" && call.ret.is_some_and(|r| r >= 0 || r == BEGUN) {
@@ -84,7 +91,7 @@ impl World {
             return;
         };
         let path = told.iter().find_map(|t| match t {
-            Told::Path(resolved, _) => Some(resolved.as_slice()),
+            Told::Path(resolved, _) => Some(&**resolved),
             _ => None,
         });
         match call.name {
@@ -112,14 +119,12 @@ impl World {
         self.processes.see(&seen);
     }
 
-    fn exec(&mut self, at: &Stamped<'_>, call: &Call<'_>, path: &[u8]) {
+    fn exec(&mut self, at: &Stamped<'_>, call: &Call<'_, '_>, path: &[u8]) {
         // Another thread may have made the call: the process goes on under its own id.
         let list = call.args.iter().find_map(|a| a.strip_prefix(b"["));
-        let args = list
-            .and_then(arguments::split)
-            .map(|(args, _)| args)
-            .unwrap_or_default();
-        let argv: Vec<Vec<u8>> = args.into_iter().filter_map(arguments::string).collect();
+        let mut args = Args::default();
+        list.and_then(|list| args.split(list));
+        let argv: Vec<Cow<'_, [u8]>> = args.iter().filter_map(|a| arguments::string(a)).collect();
         let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
         self.see(at.tid, |seen| {
             seen.exec_ts = Some(at.ts);
@@ -129,14 +134,14 @@ impl World {
         });
     }
 
-    fn fork(&mut self, at: &Stamped<'_>, call: &Call<'_>, child: i64) {
+    fn fork(&mut self, at: &Stamped<'_>, call: &Call<'_, '_>, child: i64) {
         let (parent, Ok(child)) = (self.pid(at.tid), u32::try_from(child)) else {
             return;
         };
         let is_thread = call
             .args
             .iter()
-            .any(|a| memchr::memmem::find(a, CLONE_THREAD).is_some());
+            .any(|a| a.len() > CLONE_THREAD.len() && memchr::memmem::find(a, CLONE_THREAD).is_some());
         self.begin(parent, child, is_thread, at.ts);
     }
 
@@ -208,7 +213,7 @@ impl World {
         self.put(pid, fd, Arc::new(entry));
     }
 
-    fn connect(&mut self, tid: u32, call: &Call<'_>, told: &[Told]) {
+    fn connect(&mut self, tid: u32, call: &Call<'_, '_>, told: &[Told<'_>]) {
         let fd = call.args.first().and_then(|a| arguments::number(a));
         let addr = told.iter().find_map(|t| match t {
             Told::Text(addr) => std::str::from_utf8(addr).ok(),
@@ -242,7 +247,7 @@ impl World {
         self.put(pid, fd, Arc::new(entry));
     }
 
-    fn duplicate(&mut self, tid: u32, call: &Call<'_>, new: i64) {
+    fn duplicate(&mut self, tid: u32, call: &Call<'_, '_>, new: i64) {
         let old = call.args.first().and_then(|a| arguments::number(a));
         let (Some(Ok(old)), Ok(new)) = (old.map(i32::try_from), i32::try_from(new)) else {
             return;
@@ -264,7 +269,14 @@ impl World {
     }
 }
 
-fn family(call: &Call<'_>) -> FdKind {
+/// Whether a path is absolute and has nothing in it to be resolved.
+fn is_clean(path: &[u8]) -> bool {
+    let mut slashes = memchr::memchr_iter(b'/', path);
+    let ends_well = |at: usize| !matches!(path.get(at + 1), None | Some(b'/' | b'.'));
+    path.starts_with(b"/") && path.len() <= PATH_LIMIT && slashes.all(ends_well)
+}
+
+fn family(call: &Call<'_, '_>) -> FdKind {
     match call.args.first() {
         Some(&b"AF_UNIX") => FdKind::Unix,
         Some(&b"AF_INET") => FdKind::Ipv4,
