@@ -107,6 +107,7 @@ fn events_of_logs_say_their_line() {
             let anew = [
                 "auditbeat.jsonl",
                 "docker-events.txt",
+                "go-audit-containers.jsonl",
                 "go-audit.jsonl",
                 "k8s-audit.jsonl",
             ]
