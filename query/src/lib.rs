@@ -7,6 +7,7 @@
 mod alerts;
 mod as_of;
 mod block_groups;
+mod block_places;
 mod block_rows;
 mod block_scan;
 mod block_table;

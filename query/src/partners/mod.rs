@@ -15,14 +15,17 @@ use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{JoinType, NullEquality, Result};
-use datafusion::datasource::physical_plan::{FileScanConfig, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::physical_plan::{FileScanConfig, FileScanConfigBuilder, FileSource, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_expr::expressions::{Column, DynamicFilterPhysicalExpr};
 use datafusion::physical_expr::utils::conjunction;
 use datafusion::physical_expr::{PhysicalExpr, split_conjunction};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
-use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, ExecutionPlan, ExecutionPlanProperties, ReplaceChildrenOptions,
+};
 
 use self::among::Among;
 pub(crate) use self::noted::Partners;
@@ -63,7 +66,8 @@ fn sides(join: &HashJoinExec) -> Result<Option<Vec<Arc<dyn ExecutionPlan>>>> {
         join.join_type(),
         JoinType::Inner | JoinType::Left | JoinType::LeftSemi | JoinType::RightSemi
     );
-    let at_once = *join.partition_mode() == PartitionMode::CollectLeft;
+    let at_once = *join.partition_mode() == PartitionMode::CollectLeft
+        && join.left().output_partitioning().partition_count() == 1;
     if !vanish || !at_once || join.null_equality() != NullEquality::NullEqualsNothing {
         return Ok(None);
     }
@@ -91,6 +95,10 @@ fn told(
     column: &Column,
     partners: &Arc<Partners>,
 ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    if let Some(cooperative) = plan.downcast_ref::<CooperativeExec>() {
+        let scan = told(cooperative.input(), column, partners)?;
+        return Ok(scan.map(|scan| Arc::new(CooperativeExec::new(scan)) as Arc<dyn ExecutionPlan>));
+    }
     if let Some(scan) = plan.downcast_ref::<BlockScan>() {
         let scan = scan.with_partners(column.index(), partners);
         return Ok(scan.map(|scan| Arc::new(scan) as Arc<dyn ExecutionPlan>));
@@ -109,8 +117,6 @@ fn files_told(
     column: &Column,
     partners: &Arc<Partners>,
 ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    use datafusion::datasource::physical_plan::FileSource;
-
     let Some(predicate) = source.filter() else {
         return Ok(None);
     };
