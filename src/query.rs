@@ -121,7 +121,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         format,
         file: args.output.as_ref().map(|path| (path.clone(), args.format.into())),
         timing: false,
-        pager: false,
+        pager: statements.is_none() && io::stdout().is_terminal() && pager::is_there(),
     };
     match statements {
         Some(text) => {
@@ -241,7 +241,7 @@ pub(crate) fn open(arguments: &[PathBuf], options: &Options) -> anyhow::Result<O
 
 /// The rules of `alerts('RULES', …)`; what is wrong with them is told on stderr.
 fn rules(paths: &[PathBuf]) -> Result<Loaded, String> {
-    let loaded = rule_files::load(paths, &LoadOptions::default()).map_err(|e| format!("{e:#}"))?;
+    let loaded = rule_files::load(paths, &LoadOptions::default()).map_err(|e| exit::message(&e))?;
     loaded.ok_or_else(|| "the rules have errors".to_owned())
 }
 

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, Location, SchemaError, Span};
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::ParserError;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use parquet::errors::ParquetError;
 
 /// Why a session cannot be opened or a statement gives no result.
@@ -14,6 +16,15 @@ pub enum QueryError {
     /// The statement is wrong: its syntax, a name, a type, or what it computes.
     #[error("{0}")]
     Statement(String),
+    /// A name in the statement is wrong, and it is not known where it stands. Who knows the statement makes another error
+    /// of it: [`QueryError::in_statement`].
+    #[error("{message}")]
+    Named {
+        /// What is wrong.
+        message: String,
+        /// The name, as it is written.
+        name: String,
+    },
     /// The statement is wrong at a place of its text.
     #[error("{message} (line {line}, column {column})")]
     Located {
@@ -71,7 +82,7 @@ impl QueryError {
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
-            QueryError::Statement(_) | QueryError::Located { .. } | QueryError::ReadOnly(_)
+            QueryError::Statement(_) | QueryError::Named { .. } | QueryError::Located { .. } | QueryError::ReadOnly(_)
         )
     }
 
@@ -83,21 +94,28 @@ impl QueryError {
         }
     }
 
-    /// Adds the text of the line to an error that knows its place in this statement.
-    pub(crate) fn in_statement(mut self, statement: &str) -> QueryError {
-        if let QueryError::Located { line, text, .. } = &mut self {
+    /// Finds where in this statement a wrong name is, and adds the text of the line to an error that knows its place.
+    pub(crate) fn in_statement(self, statement: &str) -> QueryError {
+        let mut error = match self {
+            QueryError::Named { message, name } => match find(&name, statement) {
+                Some((line, column)) => QueryError::located(message, line, column),
+                None => QueryError::Statement(message),
+            },
+            error => error,
+        };
+        if let QueryError::Located { line, text, .. } = &mut error {
             let found = usize::try_from(*line)
                 .ok()
                 .and_then(|n| statement.lines().nth(n.checked_sub(1)?));
             *text = found.unwrap_or_default().to_owned();
         }
-        self
+        error
     }
 
     /// Tells where in the statement the mistake is, unless that is known.
     fn at(self, place: Option<Span>) -> QueryError {
         match (self, place) {
-            (QueryError::Statement(message), Some(place)) => {
+            (QueryError::Statement(message) | QueryError::Named { message, .. }, Some(place)) => {
                 let Location { line, column } = place.start;
                 QueryError::located(message, line, column)
             }
@@ -164,10 +182,10 @@ fn from_shared(error: &DataFusionError) -> QueryError {
         E::Diagnostic(diagnostic, inner) => from_shared(inner).at(diagnostic.span),
         E::Context(_, inner) => from_shared(inner),
         E::Shared(inner) => from_shared(inner),
-        E::SchemaError(inner, _) => QueryError::Statement(schema_message(inner)),
+        E::SchemaError(inner, _) => from_schema(inner),
         E::SQL(parser, _) => from_parser(parser),
         E::Plan(message) | E::NotImplemented(message) | E::Execution(message) | E::Configuration(message) => {
-            QueryError::Statement(line(message))
+            from_message(&line(message))
         }
         E::ArrowError(inner, _) => from_arrow(inner),
         E::ResourcesExhausted(message) => QueryError::Memory(line(message)),
@@ -267,17 +285,63 @@ fn from_parser(error: &ParserError) -> QueryError {
     place().unwrap_or(QueryError::Statement(message))
 }
 
-fn schema_message(error: &SchemaError) -> String {
+fn from_schema(error: &SchemaError) -> QueryError {
     let SchemaError::FieldNotFound { field, valid_fields } = error else {
-        return line(error);
+        return QueryError::Statement(line(error));
     };
     let names: Vec<&str> = valid_fields.iter().map(|c| c.name.as_str()).collect();
     let unknown = format!("no column `{}`", field.flat_name());
-    match nearest(&field.name, names.iter().copied()) {
+    let message = match nearest(&field.name, names.iter().copied()) {
         Some(near) => format!("{unknown}; did you mean `{near}`?"),
         None if names.len() <= 12 => format!("{unknown}; there are {}", names.join(", ")),
-        None => unknown,
-    }
+        // With more columns than that, a bare word is more often a value.
+        None => format!("{unknown}; a text stands in single quotes: '{}'", field.name),
+    };
+    let name = field.name.clone();
+    QueryError::Named { message, name }
+}
+
+/// DataFusion has long words for a function that is called with arguments of other types than it takes.
+fn from_message(message: &str) -> QueryError {
+    const CALLED: &str = "No function matches the given name and argument types '";
+    const THERE_ARE: &str = "Candidate functions: ";
+    let shortened = || {
+        let (call, rest) = message.split_once(CALLED)?.1.split_once('\'')?;
+        let there_are = rest.split_once(THERE_ARE)?.1;
+        let name = call.split_once('(')?.0.to_owned();
+        let message = format!("no function `{}`; there is {}", sql_types(call), sql_types(there_are));
+        Some(QueryError::Named { message, name })
+    };
+    // Names of tables are looked at before; what is left are functions that stand without arguments.
+    let function = || {
+        let name = message
+            .strip_prefix("table 'datafusion.public.")?
+            .strip_suffix("' not found")?;
+        let message = format!("no table `{name}`; it is a function: {name}(…)");
+        let name = name.to_owned();
+        Some(QueryError::Named { message, name })
+    };
+    shortened()
+        .or_else(function)
+        .unwrap_or_else(|| QueryError::Statement(message.to_owned()))
+}
+
+/// A call with SQL's names for Arrow's types of text, which nobody else knows.
+fn sql_types(call: &str) -> String {
+    call.replace("LargeUtf8", "text")
+        .replace("Utf8View", "text")
+        .replace("Utf8", "text")
+        .replace(") ", "), ")
+}
+
+/// Line and column where a name first stands in a statement, from 1.
+fn find(name: &str, statement: &str) -> Option<(u64, u64)> {
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, statement)
+        .tokenize_with_location()
+        .ok()?;
+    let is_it = |token: &Token| matches!(token, Token::Word(word) if word.value.eq_ignore_ascii_case(name));
+    let start = tokens.into_iter().find(|t| is_it(&t.token))?.span.start;
+    Some((start.line, start.column))
 }
 
 /// The name that a mistyped one most probably means.

@@ -93,12 +93,16 @@ async fn check_tables(context: &SessionContext, statement: &Statement) -> Result
             continue;
         }
         let known = table_names(context);
-        return Err(QueryError::Statement(
-            match nearest(name, known.iter().map(String::as_str)) {
-                Some(near) => format!("no table `{name}`; did you mean `{near}`?"),
-                None => format!("no table `{name}`; there are {}", known.join(", ")),
-            },
-        ));
+        let there_are = || known.iter().chain(&functions).map(String::as_str);
+        let message = match nearest(name, there_are()) {
+            Some(near) if functions.iter().any(|f| f == near) => {
+                format!("no table `{name}`; did you mean the function `{near}(…)`?")
+            }
+            Some(near) => format!("no table `{name}`; did you mean `{near}`?"),
+            None => format!("no table `{name}`; there are {}", known.join(", ")),
+        };
+        let name = name.to_owned();
+        return Err(QueryError::Named { message, name });
     }
     Ok(())
 }

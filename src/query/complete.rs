@@ -1,9 +1,13 @@
-//! Completion in the prompt: names of tables and columns, words of SQL; and when a statement is complete.
+//! Completion in the prompt: names of tables and columns, words of SQL, commands and their arguments, investigations; and
+//! when a statement is complete.
 
 use ctrace_query::Session;
-use rustyline::completion::{Completer, Pair};
+use ctrace_query::library::{self, LIBRARY};
+use rustyline::completion::{Completer, FilenameCompleter, Pair};
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Context, Helper, Highlighter, Hinter};
+
+use super::meta::{COMMANDS, FORMATS};
 
 const KEYWORDS: [&str; 38] = [
     "SELECT",
@@ -94,25 +98,71 @@ impl Names {
     }
 }
 
+/// Where the word before the cursor begins.
+fn word_start(before: &str, in_word: impl Fn(char) -> bool) -> usize {
+    let end = before.char_indices().rfind(|(_, c)| !in_word(*c));
+    end.map_or(0, |(at, c)| at + c.len_utf8())
+}
+
+/// Names that begin with a word, each once.
+fn beginning<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Vec<String> {
+    let mut out: Vec<String> = names.filter(|n| n.starts_with(word)).map(str::to_owned).collect();
+    out.sort();
+    out.dedup();
+    out
+}
+
+/// What the word of a command may become.
+fn of_command(tables: &[(String, Vec<String>)], command: &str, word: &str) -> Vec<String> {
+    let commands = || COMMANDS.iter().filter_map(|(usage, _)| usage.split(' ').next());
+    match command.trim_end() {
+        "" => beginning(word, commands()),
+        "\\d" => beginning(word, tables.iter().map(|(name, _)| name.as_str())),
+        "\\format" => beginning(word, FORMATS.iter().map(|(name, _)| *name)),
+        _ => Vec::new(),
+    }
+}
+
+/// What the word of a call of the library may become: a name, then parameters with their defaults.
+fn of_investigation(call: &str, word: &str) -> Vec<String> {
+    let Some(name) = call.split_whitespace().next() else {
+        let names: Vec<String> = LIBRARY.iter().map(|i| format!("@{}", i.name)).collect();
+        return beginning(word, names.iter().map(String::as_str));
+    };
+    let Ok(investigation) = library::find(name.trim_start_matches('@')) else {
+        return Vec::new();
+    };
+    let assignments: Vec<String> = investigation.parameters().map(|p| format!("{}=", p.name)).collect();
+    beginning(word, assignments.iter().map(String::as_str))
+}
+
 impl Completer for Names {
     type Candidate = Pair;
 
-    fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
+    fn complete(&self, line: &str, pos: usize, context: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
         let before = line.get(..pos).unwrap_or(line);
-        let start = before
-            .rfind(|c: char| !c.is_alphanumeric() && c != '_')
-            .map_or(0, |at| {
-                at + before
-                    .get(at..)
-                    .and_then(|s| s.chars().next())
-                    .map_or(1, char::len_utf8)
-            });
-        let word = before.get(start..).unwrap_or_default();
+        let statement = before.len() - before.trim_start().len();
+        let (start, names) = if before.trim_start().starts_with("\\o ") {
+            return FilenameCompleter::new().complete(line, pos, context);
+        } else if before.trim_start().starts_with(['\\', '@']) {
+            let start = word_start(before, |c| !c.is_whitespace());
+            let (head, word) = (before.get(statement..start), before.get(start..).unwrap_or_default());
+            let head = head.unwrap_or_default();
+            let names = if before.trim_start().starts_with('@') {
+                of_investigation(head, word)
+            } else {
+                of_command(&self.tables, head, word)
+            };
+            (start, names)
+        } else {
+            let start = word_start(before, |c| c.is_alphanumeric() || c == '_');
+            (start, self.candidates(line, before.get(start..).unwrap_or_default()))
+        };
         let pair = |name: String| Pair {
             display: name.clone(),
             replacement: name,
         };
-        Ok((start, self.candidates(line, word).into_iter().map(pair).collect()))
+        Ok((start, names.into_iter().map(pair).collect()))
     }
 }
 

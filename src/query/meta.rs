@@ -10,19 +10,38 @@ use ctrace_trace::escape;
 
 use super::{Shell, schema};
 
+/// Commands with their arguments, and what they do.
+pub(super) const COMMANDS: [(&str, &str); 10] = [
+    ("\\d", "list tables"),
+    ("\\d TABLE", "list columns with their meaning"),
+    ("\\f", "list functions"),
+    ("\\list", "list the library of investigations"),
+    ("\\timing", "show how long statements take, or stop it"),
+    (
+        "\\format NAME",
+        "write results as table, expanded, csv or ndjson; alone: tell it",
+    ),
+    ("\\x", "show one value a line, or stop it"),
+    ("\\pager", "show results in $PAGER, or stop it"),
+    (
+        "\\o FILE",
+        "write results into a file (.parquet, .arrow, .csv, .ndjson); alone: stop it",
+    ),
+    ("\\q", "leave"),
+];
+
+/// What is no command, and how statements are written.
 const HELP: &str = "\
-\\d            list tables
-\\d TABLE      list columns with their meaning
-\\f            list functions
-\\list         list the library of investigations
-@NAME x=1;    run one of them
-\\timing       show how long statements take, or stop it
-\\format NAME  write results as table, expanded, csv or ndjson
-\\x            show one value a line, or stop it
-\\pager        show results in $PAGER, or stop it
-\\o FILE       write results into a file (.parquet, .arrow, .csv, .ndjson); alone: stop it
-\\q            leave
+@NAME x=1;    run an investigation of the library
 Statements end with a semicolon. Ctrl-C cancels a running statement.";
+
+/// How results may be shown.
+pub(super) const FORMATS: [(&str, Format); 4] = [
+    ("table", Format::Table),
+    ("expanded", Format::Expanded),
+    ("csv", Format::Csv),
+    ("ndjson", Format::Ndjson),
+];
 
 /// Statements and commands of a text. A command takes the rest of its line.
 pub(super) fn split(text: &str) -> Vec<&str> {
@@ -57,34 +76,55 @@ pub(super) fn run(shell: &mut Shell<'_>, command: &str, out: &mut impl Write) ->
         (Some("list"), None) => schema::library(out)?,
         (Some("timing"), None) => {
             shell.timing = !shell.timing;
-            eprintln!("Timing is {}.", if shell.timing { "on" } else { "off" });
+            eprintln!("Timing is {}.", on(shell.timing));
         }
         (Some("x"), None) => {
             shell.format = match shell.format {
                 Format::Expanded => Format::Table,
                 _ => Format::Expanded,
             };
+            eprintln!("One value a line is {}.", on(shell.format == Format::Expanded));
         }
         (Some("pager"), None) => {
             shell.pager = !shell.pager;
-            eprintln!("The pager is {}.", if shell.pager { "on" } else { "off" });
+            eprintln!("The pager is {}.", on(shell.pager));
         }
-        (Some("o"), None) => shell.file = None,
-        (Some("o"), Some(file)) => shell.file = Some((PathBuf::from(file), file_format(file, shell.format))),
-        (Some("format"), Some(name)) => {
-            shell.format = match name {
-                "table" => Format::Table,
-                "expanded" => Format::Expanded,
-                "csv" => Format::Csv,
-                "ndjson" | "json" => Format::Ndjson,
-                _ => return wrong(format!("no format `{name}`; there are table, expanded, csv, ndjson")),
+        (Some("o"), None) => {
+            shell.file = None;
+            eprintln!("Results are shown.");
+        }
+        (Some("o"), Some(file)) => {
+            shell.file = Some((PathBuf::from(file), file_format(file, shell.format)));
+            eprintln!("Each result replaces what is in {}.", escape::text(file));
+        }
+        (Some("format"), name) => {
+            let known = |wanted: &str| FORMATS.iter().find(|(name, _)| *name == wanted);
+            if let Some(name) = name {
+                let names = || FORMATS.map(|(name, _)| name).join(", ");
+                let Some((_, format)) = known(name) else {
+                    return wrong(format!("no format `{name}`; there are {}", names()));
+                };
+                shell.format = *format;
             }
+            let shown = FORMATS.iter().find(|(_, format)| *format == shell.format);
+            eprintln!("Results are written as {}.", shown.map_or("table", |(name, _)| name));
         }
-        (Some("?" | "h" | "help"), _) => writeln!(out, "{HELP}")?,
+        (Some("?" | "h" | "help"), _) => help(out)?,
         (Some("q"), _) => {}
         _ => return wrong(format!("no command `\\{command}`; `\\?` lists them")),
     }
     Ok(())
+}
+
+fn on(state: bool) -> &'static str {
+    if state { "on" } else { "off" }
+}
+
+fn help(out: &mut impl Write) -> io::Result<()> {
+    for (usage, doc) in COMMANDS {
+        writeln!(out, "{usage:13} {doc}")?;
+    }
+    writeln!(out, "{HELP}")
 }
 
 /// The table of that name.

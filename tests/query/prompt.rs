@@ -1,5 +1,6 @@
 //! The prompt on a pseudo terminal, which `script` of util-linux makes.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -90,7 +91,7 @@ impl Drop for Prompt {
 fn skip(line: &str) {
     eprint!("{line}");
     if let Some(path) = std::env::var_os("CTRACE_SKIPPED") {
-        let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+        let file = fs::OpenOptions::new().append(true).create(true).open(path);
         file.and_then(|mut f| f.write_all(line.as_bytes()))
             .expect("CTRACE_SKIPPED names a writable file");
     }
@@ -103,7 +104,10 @@ fn the_prompt_runs_statements_and_survives_mistakes_and_interrupts() {
     };
     prompt.wait_for("ctrace> ");
     prompt.send("select 40 + 2\ras answer;\r");
-    prompt.wait_for("42");
+    prompt.wait_for("through the pager:      42");
+    prompt.wait_for("ctrace> ");
+    prompt.send("\\pager\r");
+    prompt.wait_for("The pager is off.");
     prompt.wait_for("ctrace> ");
     prompt.send("select nme from processes;\r");
     prompt.wait_for("did you mean `name`?");
@@ -138,10 +142,25 @@ fn the_prompt_runs_statements_and_survives_mistakes_and_interrupts() {
     prompt.send("\x1b[A\x1b[A\r");
     prompt.wait_for(" latest\r\n");
     prompt.wait_for("ctrace> ");
-    prompt.send("\\pager\r");
+    // Commands complete their own arguments, and say what they changed.
+    prompt.send("\\d gap\t\r");
+    prompt.wait_for("from_ts");
     prompt.wait_for("ctrace> ");
-    prompt.send("select 'long' || ' result';\r");
-    prompt.wait_for("through the pager:  long result");
+    prompt.send("\\form\t exp\t\r");
+    prompt.wait_for("Results are written as expanded.");
+    prompt.wait_for("ctrace> ");
+    prompt.send("\\x\r");
+    prompt.wait_for("One value a line is off.");
+    prompt.wait_for("ctrace> ");
+    prompt.send("@loss\t;\r");
+    prompt.wait_for("row");
+    prompt.wait_for("ctrace> ");
+    let file = prompt.home.path().join("rows.csv");
+    prompt.send(&format!("\\o {}\r", file.display()));
+    prompt.wait_for("ctrace> ");
+    prompt.send("select 1 + 1 as two;\r");
+    prompt.wait_for("rows.csv: 1 row");
+    assert_eq!(fs::read_to_string(&file).expect("the result"), "two\n2\n");
     prompt.wait_for("ctrace> ");
     prompt.send("\\q\r");
     let start = Instant::now();

@@ -31,7 +31,7 @@ pub(crate) fn of_query(error: &QueryError) -> PyErr {
         message = format!("{message}\n{}", diagnosis::mark(line, column));
     }
     match error {
-        QueryError::Statement(_) | QueryError::Located { .. } | QueryError::ReadOnly(_) => {
+        QueryError::Statement(_) | QueryError::Named { .. } | QueryError::Located { .. } | QueryError::ReadOnly(_) => {
             StatementError::new_err(message)
         }
         QueryError::Data(_) | QueryError::Store(_) | QueryError::NoTables(_) | QueryError::Io { .. } => {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, Float64Builder, StringViewBuilder};
 use arrow::datatypes::DataType;
-use datafusion::common::Result;
+use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use datafusion::prelude::SessionContext;
 
@@ -123,6 +123,24 @@ impl Hash for TextFunction {
     }
 }
 
+impl TextFunction {
+    /// A mistyped constant would silently make every row null.
+    fn check_constant(&self, args: &ScalarFunctionArgs) -> Result<()> {
+        let (Eval::Contained(eval), Some(ColumnarValue::Scalar(first))) = (self.declared.eval, args.args.first())
+        else {
+            return Ok(());
+        };
+        match first.try_as_str().flatten() {
+            Some(text) if eval(text).is_none() => {
+                let usage = self.declared.usage;
+                let what = usage.split(['(', ',']).nth(1).unwrap_or_default();
+                exec_err!("{usage}: `{text}` is no {what}")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// The name in `name(arguments)`.
 fn name_of(usage: &'static str) -> &'static str {
     usage.split_once('(').map_or(usage, |(name, _)| name)
@@ -144,8 +162,9 @@ impl ScalarUDFImpl for TextFunction {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let one = |i: usize| match args.args.get(i) {
             Some(value) => value.to_array(args.number_rows),
-            None => datafusion::common::exec_err!("{} misses an argument", self.declared.usage),
+            None => exec_err!("{} misses an argument", self.declared.usage),
         };
+        self.check_constant(&args)?;
         let first = one(0)?;
         let result: ArrayRef = match self.declared.eval {
             Eval::Text(eval) => {

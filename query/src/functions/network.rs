@@ -7,7 +7,7 @@ use super::{Contains, Declared, Eval};
 pub(super) const FUNCTIONS: &[Declared] = &[
     Declared {
         usage: "cidr_contains(network, address)",
-        doc: "Whether a network (`10.0.0.0/8`, `fe80::/10`, a single address) has an address; null where one of them is none.",
+        doc: "Whether a network (`10.0.0.0/8`, `fe80::/10`, a single address) has an address; null where one of them is none. A written network that is none is an error.",
         eval: Eval::Contained(network),
     },
     Declared {

@@ -32,7 +32,27 @@ fn errors_are_one_line_and_name_the_nearest_column() {
     );
     assert_eq!(
         message(session, "SELECT * FROM event"),
-        "no table `event`; did you mean `events`?"
+        "no table `event`; did you mean `events`? (line 1, column 15)"
+    );
+    assert_eq!(
+        message(session, "SELECT seq\nFROM events ORDER BY fd_nam"),
+        "no column `fd_nam`; did you mean `fd_name`? (line 2, column 22)"
+    );
+    assert_eq!(
+        message(session, "SELECT seq FROM events WHERE evt_type = close"),
+        "no column `close`; a text stands in single quotes: 'close' (line 1, column 41)"
+    );
+    assert_eq!(
+        message(session, "SELECT basename(1, 2)"),
+        "no function `basename(Int64, Int64)`; there is basename(text) (line 1, column 8)"
+    );
+    assert_eq!(
+        message(session, "SELECT * FROM processes_as_of"),
+        "no table `processes_as_of`; it is a function: processes_as_of(…) (line 1, column 15)"
+    );
+    assert_eq!(
+        message(session, "SELECT cidr_contains('10.0.0.0/99', fd_sip) FROM events"),
+        "cidr_contains(network, address): `10.0.0.0/99` is no network"
     );
     assert!(message(session, "SELEC 1").contains("SELEC"));
     assert!(message(session, "SELECT nofunction(1)").contains("nofunction"));
