@@ -50,6 +50,16 @@ struct KnownFile {
 }
 
 impl KnownFile {
+    fn new(object: &ObjectMeta) -> KnownFile {
+        KnownFile {
+            object: object.clone(),
+            rows: Precision::Absent,
+            bytes: Precision::Absent,
+            columns: HashMap::new(),
+            ordering: None,
+        }
+    }
+
     fn is(&self, object: &ObjectMeta) -> bool {
         self.object.size == object.size && self.object.last_modified == object.last_modified
     }
@@ -120,18 +130,6 @@ impl Remembering {
                 known.columns += usize::from(file.columns.insert(field.name().clone(), column).is_none());
             }
         });
-    }
-}
-
-impl KnownFile {
-    fn new(object: &ObjectMeta) -> KnownFile {
-        KnownFile {
-            object: object.clone(),
-            rows: Precision::Absent,
-            bytes: Precision::Absent,
-            columns: HashMap::new(),
-            ordering: None,
-        }
     }
 }
 
@@ -210,5 +208,33 @@ impl FileFormat for Remembering {
 
     fn file_source(&self, table: TableSchema) -> Arc<dyn FileSource> {
         self.format.file_source(table)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::physical_expr::expressions::Column;
+    use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
+
+    use super::among;
+
+    fn order(columns: &[(&str, usize)]) -> Option<LexOrdering> {
+        let sort = |(name, at): &(&str, usize)| PhysicalSortExpr::new_default(Arc::new(Column::new(name, *at)));
+        LexOrdering::new(columns.iter().map(sort))
+    }
+
+    #[test]
+    fn an_order_ends_before_the_first_column_that_is_not_named() {
+        let whole = order(&[("day", 4), ("ts", 0), ("seq", 1)]).expect("an order");
+        let named = |names: &[&str]| {
+            let field = |name: &&str| Field::new(*name, DataType::Int64, true);
+            among(&whole, &Schema::new(names.iter().map(field).collect::<Vec<_>>()))
+        };
+        assert_eq!(named(&["ts", "day"]), order(&[("day", 1), ("ts", 0)]));
+        assert_eq!(named(&["day", "seq"]), order(&[("day", 0)]));
+        assert_eq!(named(&["ts", "seq"]), None);
     }
 }
