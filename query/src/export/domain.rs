@@ -4,12 +4,10 @@
 //! A quarter of the calls of a busy host differ in what they were asked and answered. Telling which do compares numbers;
 //! every column of an event's own would compare texts.
 
-use std::hash::BuildHasher;
-
 use ctrace_trace::block::decoded::{ArgColumn, Decoded, KindColumns, RawPath};
 use ctrace_trace::catalogue::{Basis, Value};
-use hashbrown::{DefaultHashBuilder, HashTable};
 
+use super::alike::{Alike, mix};
 use super::dictionary::NULL;
 use crate::column::{Column, Per};
 use crate::values::{entry_count, entry_of};
@@ -126,6 +124,14 @@ impl Entries {
         }
     }
 
+    /// Entries of rows that are alike, with the first row of each.
+    pub(super) fn alike(of_rows: Vec<u32>, first: Vec<u32>) -> Entries {
+        Entries {
+            of_rows,
+            of_block: OfBlock::Alike(first),
+        }
+    }
+
     /// How many entries there are, those included that no row has.
     pub(super) fn len(&self) -> usize {
         match &self.of_block {
@@ -171,87 +177,6 @@ impl Entries {
             }
         }
     }
-}
-
-/// Finds rows that are alike.
-struct Alike {
-    /// What hashes begin with: who makes a block cannot know which numbers collide.
-    seed: u64,
-    table: HashTable<(u64, u32)>,
-    of_rows: Vec<u32>,
-    first: Vec<u32>,
-}
-
-impl Alike {
-    fn new(rows: usize) -> Alike {
-        Alike {
-            seed: DefaultHashBuilder::default().hash_one(rows),
-            table: HashTable::new(),
-            of_rows: vec![NULL; rows],
-            first: Vec::new(),
-        }
-    }
-
-    /// Rows with the same numbers are alike; those without have no entry.
-    fn by<const N: usize>(rows: usize, numbers: impl Fn(usize) -> Option<[u64; N]>) -> Entries {
-        let mut alike = Alike::new(rows);
-        let mut of_entries: Vec<[u64; N]> = Vec::new();
-        let mut last = (None, NULL);
-        for row in 0..rows {
-            let Some(numbers) = numbers(row) else { continue };
-            // Neighbours are often alike.
-            if last.0 != Some(numbers) {
-                let hash = numbers.into_iter().fold(alike.seed, mix);
-                let entry = alike.entry(hash, row as u32, |entry| {
-                    of_entries.get(entry as usize) == Some(&numbers)
-                });
-                if entry as usize == of_entries.len() {
-                    of_entries.push(numbers);
-                }
-                last = (Some(numbers), entry);
-            }
-            alike.set(row as u32, last.1);
-        }
-        alike.done()
-    }
-
-    /// The entry of a row; a new one where no row with that hash `is_like` it. It tells of an entry.
-    fn entry(&mut self, hash: u64, row: u32, is_like: impl Fn(u32) -> bool) -> u32 {
-        let found = self
-            .table
-            .find(hash, |(other, entry)| *other == hash && is_like(*entry));
-        if let Some((_, entry)) = found {
-            return *entry;
-        }
-        let entry = self.alone(row);
-        self.table.insert_unique(hash, (hash, entry), |(hash, _)| *hash);
-        entry
-    }
-
-    /// An entry of a row's own.
-    fn alone(&mut self, row: u32) -> u32 {
-        self.first.push(row);
-        self.first.len() as u32 - 1
-    }
-
-    fn set(&mut self, row: u32, entry: u32) {
-        if let Some(of_row) = self.of_rows.get_mut(row as usize) {
-            *of_row = entry;
-        }
-    }
-
-    fn done(self) -> Entries {
-        Entries {
-            of_rows: self.of_rows,
-            of_block: OfBlock::Alike(self.first),
-        }
-    }
-}
-
-/// Adds a number to a hash; different numbers give different hashes of the same one.
-fn mix(hash: u64, number: u64) -> u64 {
-    let mixed = (hash.rotate_left(23) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed ^ (mixed >> 32)
 }
 
 fn container_objects(block: &Decoded) -> Entries {
@@ -382,32 +307,5 @@ fn of_raw(raw: RawPath) -> u64 {
         RawPath::Same => 0,
         RawPath::Suffix(bytes) => u64::from(bytes) << 1 | 1,
         RawPath::Other(id) => u64::from(id.0) << 1,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_with_the_same_numbers_are_alike() {
-        let numbers = [[7, 0], [0, 7], [7, 0], [7, 0], [0, 7], [1, 1]];
-        let entries = Alike::by(7, |row| numbers.get(row).copied());
-        assert_eq!(entries.of_rows, [0, 1, 0, 0, 1, 2, NULL]);
-        assert_eq!(
-            (entries.first_rows(), entries.rows_of()),
-            (&[0, 1, 5][..], vec![3, 2, 1])
-        );
-    }
-
-    #[test]
-    fn the_same_hash_does_not_make_rows_alike() {
-        let mut alike = Alike::new(4);
-        let mut entry = |row, is_like: fn(u32) -> bool| alike.entry(1, row, is_like);
-        assert_eq!(entry(0, |_| false), 0);
-        assert_eq!(entry(1, |_| false), 1);
-        assert_eq!(entry(2, |entry| entry == 1), 1);
-        assert_eq!(alike.alone(3), 2);
-        assert_eq!(alike.first, [0, 1, 3]);
     }
 }

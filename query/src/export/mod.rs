@@ -4,6 +4,7 @@
 //! the digests of its segments, so that an export can be traced to its evidence. Until then a journal says which files
 //! are there: an export that was broken off goes on where it was.
 
+mod alike;
 mod bounds;
 mod chunk;
 mod dictionary;
@@ -16,6 +17,7 @@ mod manifest;
 mod pages;
 mod part;
 mod row_group;
+mod shared;
 mod texts;
 
 use std::fs;
