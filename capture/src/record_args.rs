@@ -53,6 +53,10 @@ pub struct RecordArgs {
     #[arg(long, value_parser = duration, value_name = "TIME")]
     pub duration: Option<Duration>,
 
+    /// Go on with the case in the folder, where there is one: after a reboot, say
+    #[arg(long = "continue")]
+    pub go_on: bool,
+
     /// Begin a new segment when the current one has this size (64MiB, 1GB; at least 1MiB)
     #[arg(long, value_parser = byte_size, default_value = "256MiB", value_name = "SIZE")]
     pub rotate_size: u64,

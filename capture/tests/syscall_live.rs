@@ -4,15 +4,15 @@
 use std::{
     ffi::CString,
     fs,
-    io::Read,
+    io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     os::unix::{
-        fs::MetadataExt,
+        fs::{MetadataExt, PermissionsExt},
         net::{UnixListener, UnixStream},
         process::CommandExt,
     },
     path::Path,
-    process::Command,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -754,6 +754,105 @@ fn needs_root_a_full_ring_counts_what_it_loses() {
     };
     assert!(lost >= 5000 - (1 << 16) / 104, "{lost} lost, {read} read");
     assert!(lost + read >= 5000);
+}
+
+/// A shell that runs what it is told, each time until that has ended.
+struct Runner {
+    shell: Child,
+    told: ChildStdin,
+    ended: std::io::Lines<BufReader<ChildStdout>>,
+}
+
+impl Runner {
+    fn start() -> Runner {
+        let mut shell = Command::new("/bin/sh")
+            .args(["-c", "while read program; do $program; echo ended; done"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Runner {
+            told: shell.stdin.take().unwrap(),
+            ended: BufReader::new(shell.stdout.take().unwrap()).lines(),
+            shell,
+        }
+    }
+
+    fn run(&mut self, program: &Path) {
+        writeln!(self.told, "{}", program.display()).unwrap();
+        assert_eq!(self.ended.next().unwrap().unwrap(), "ended");
+    }
+
+    fn end(mut self) {
+        drop(self.told);
+        assert!(self.shell.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn needs_root_only_a_file_that_is_not_known_ends_a_wait() {
+    let mut runner = Runner::start();
+    // What other tests run must not be seen here.
+    let scope = Scope {
+        pids: vec![runner.shell.id()],
+        ..Scope::default()
+    };
+    let Some(mut source) = open(&Config {
+        scope: Some(scope),
+        ..config()
+    }) else {
+        return runner.end();
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let [first, second] = ["first", "second"].map(|name| dir.path().join(name));
+    program(Path::new("/bin/true"), &first);
+    program(Path::new("/bin/true"), &second);
+    let known = source.take_known().expect("it was not taken");
+    assert!(source.take_known().is_none());
+    let polled = |source: &mut SyscallSource| {
+        let mut files = Vec::new();
+        source.poll(&mut |polled| {
+            if let Record::Exec(view) = polled
+                && view.fixed.header.flags & record::FLAG_UNSEEN == 0
+            {
+                files.extend(view.section(section::FILE).and_then(|section| section.file()));
+            }
+        });
+        files
+    };
+
+    runner.run(&first);
+    assert!(
+        source.wait(Duration::from_secs(60)),
+        "of no file anything is known at first"
+    );
+    let files = polled(&mut source);
+    assert_eq!(files.len(), 1);
+    assert!(!source.wait(Duration::ZERO), "what is polled is no news");
+    known.add(&files[0]);
+    runner.run(&first);
+    assert!(!source.wait(Duration::ZERO));
+    assert_eq!(polled(&mut source), files, "it is recorded as always");
+    runner.run(&second);
+    assert!(
+        source.wait(Duration::from_secs(60)),
+        "another file of the same contents"
+    );
+    polled(&mut source);
+
+    // Its inode changes: it may be another program now.
+    let changed = || {
+        fs::metadata(&first)
+            .map(|about| (about.ctime(), about.ctime_nsec()))
+            .unwrap()
+    };
+    let before = changed();
+    while changed() == before {
+        fs::set_permissions(&first, fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    runner.run(&first);
+    assert!(source.wait(Duration::from_secs(60)));
+    runner.end();
 }
 
 #[test]

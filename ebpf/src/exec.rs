@@ -2,8 +2,8 @@
 
 use aya_ebpf::helpers::generated as helper;
 use ctrace_wire::{
-    record::{Exec, KIND_EXEC},
-    section::{self, ARGV_MAX, STRING_MAX},
+    record::{Exec, FLAG_UNSEEN, KIND_EXEC},
+    section::{self, ARGV_MAX, File, STRING_MAX},
     spec::Lane,
 };
 
@@ -36,8 +36,14 @@ pub fn on_exec(task: usize, old_tid: u32, binprm: usize) {
         session(exec, task);
         namespaces(exec, task);
     }
-    sections(writer, task, binprm);
+    let is_known = sections(writer, task, binprm);
+    // SAFETY: as above.
+    let is_unseen = unsafe { (*exec).header.flags } & FLAG_UNSEEN != 0;
     writer.submit_exec(Lane::Priority);
+    // What a started program leaves behind may be gone soon.
+    if !is_known && !is_unseen {
+        maps::ring_bell();
+    }
 }
 
 #[inline(always)]
@@ -116,21 +122,27 @@ unsafe fn namespaces(exec: *mut Exec, task: usize) {
     }
 }
 
+/// Appends all sections; says whether user space knows the executed file. Of a script only its interpreter is seen.
 #[inline(always)]
-fn sections(writer: Writer, task: usize, binprm: usize) {
+fn sections(writer: Writer, task: usize, binprm: usize) -> bool {
     let filename = pointer!(binprm, binprm_filename);
     let interp = pointer!(binprm, binprm_interp);
     if filename != 0 {
         writer.string::<{ STRING_MAX as u32 }>(section::EXEC_FILENAME, 0, filename as u64, false);
     }
-    if interp != 0 && interp != filename {
+    let is_script = interp != 0 && interp != filename;
+    if is_script {
         writer.string::<{ STRING_MAX as u32 }>(section::EXEC_INTERP, 0, interp as u64, false);
     }
     legacy_cgroup(writer, task);
     let mm = pointer!(task, task_mm);
     let file = pointer!(mm, mm_exe_file);
+    let mut is_known = false;
     if file != 0 {
+        let at = writer.position();
         file::describe(writer, file);
+        // SAFETY: within the scratch map, which has room for one behind every place where a section may begin.
+        is_known = !is_script && maps::knows(unsafe { &*writer.structure_at::<File>(at) });
     }
     file::path(
         writer,
@@ -144,6 +156,7 @@ fn sections(writer: Writer, task: usize, binprm: usize) {
     if end > start {
         writer.large::<{ ARGV_MAX as u32 }>(section::EXEC_ARGV, start, end - start);
     }
+    is_known
 }
 
 /// The task's cgroup in a hierarchy of version 1, where there is one: there containers have cgroups that those of version 2

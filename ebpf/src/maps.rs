@@ -9,8 +9,10 @@ use aya_ebpf::{
 use ctrace_wire::{
     counters::Counters,
     env::Names,
+    known::{self, MARKS},
     offsets::Offsets,
     scope::{PAGE, PIDS, Scope},
+    section::File,
     spec::{COMPAT_SPECS, IO_OPCODES, Lane, SPEC_COUNT, SyscallSpec, TABLE_SIZE},
 };
 
@@ -25,6 +27,12 @@ const WAKEUP: u64 = 2;
 static PRIO: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 #[map]
 static BULK: RingBuf = RingBuf::with_byte_size(64 << 20, 0);
+/// Wakes who waits for it. A ring of its own: a wait for one that has records ends at once.
+#[map]
+static BELL: RingBuf = RingBuf::with_byte_size(4 << 10, 0);
+/// Marks of executed files. User space maps and writes it.
+#[map]
+static KNOWN: Array<u64> = Array::with_max_entries(MARKS, MMAPABLE);
 #[map]
 static SPECS: Array<SyscallSpec> = Array::with_max_entries(TABLE_SIZE, 0);
 #[map]
@@ -177,13 +185,31 @@ pub fn submit_fixed<T: 'static>(lane: Lane, fill: impl FnOnce(*mut T)) {
     }
 }
 
-/// Hands `len` bytes to a lane, and wakes who waits for it if asked to.
+/// Hands `len` bytes to a lane.
 #[inline(always)]
-pub fn submit_bytes(lane: Lane, data: *const u8, len: u64, wakes: bool) {
-    let flags = if wakes { WAKEUP } else { NO_WAKEUP };
+pub fn submit_bytes(lane: Lane, data: *const u8, len: u64) {
     let ring: *const RingBuf = ring(lane);
     // SAFETY: RingBuf is a transparent map definition; the verifier checks data and len against the scratch map.
     let ret =
-        unsafe { helper::bpf_ringbuf_output(ring.cast_mut().cast(), data.cast_mut().cast::<c_void>(), len, flags) };
+        unsafe { helper::bpf_ringbuf_output(ring.cast_mut().cast(), data.cast_mut().cast::<c_void>(), len, NO_WAKEUP) };
     count(lane, ret == 0);
+}
+
+/// Whether user space knows an executed file.
+#[inline(always)]
+pub fn knows(file: &File) -> bool {
+    let mark = known::mark(file);
+    // SAFETY: the entry is one number, which user space writes as a whole.
+    KNOWN
+        .get_ptr(known::place(mark))
+        .is_some_and(|known| unsafe { known.read_volatile() } == mark)
+}
+
+/// Wakes who waits. Where the bell is full it was rung, and who waits is awake.
+#[inline(always)]
+pub fn ring_bell() {
+    if let Some(mut entry) = BELL.reserve::<u64>(0) {
+        entry.write(0);
+        entry.submit(WAKEUP);
+    }
 }

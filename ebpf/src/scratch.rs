@@ -64,17 +64,17 @@ impl Writer {
     /// Hands the record to a lane.
     #[inline(always)]
     pub fn submit(self, lane: Lane) {
-        self.submit_up_to::<MAX>(lane, false);
+        self.submit_up_to::<MAX>(lane);
     }
 
-    /// Hands the record of an exec to a lane, and wakes who waits for it.
+    /// Hands the record of an exec to a lane.
     #[inline(always)]
     pub fn submit_exec(self, lane: Lane) {
-        self.submit_up_to::<EXEC_MAX>(lane, true);
+        self.submit_up_to::<EXEC_MAX>(lane);
     }
 
     #[inline(always)]
-    fn submit_up_to<const BOUND: usize>(self, lane: Lane, wakes: bool) {
+    fn submit_up_to<const BOUND: usize>(self, lane: Lane) {
         let mut len = self.position();
         if len > BOUND {
             len = BOUND;
@@ -83,12 +83,13 @@ impl Writer {
         unsafe {
             let data = (&raw mut (*self.0).data).cast::<u8>();
             (*data.cast::<Header>()).len = len as u32;
-            maps::submit_bytes(lane, data, len as u64, wakes);
+            maps::submit_bytes(lane, data, len as u64);
         }
     }
 
+    /// Where the next section begins.
     #[inline(always)]
-    fn position(self) -> usize {
+    pub fn position(self) -> usize {
         // SAFETY: within the map value.
         unsafe { core::ptr::read_volatile(&raw const (*self.0).position) as usize }
     }
@@ -239,6 +240,12 @@ impl Writer {
         // The section header keeps T aligned to eight bytes.
         fill(self.address((start + SECTION_HEADER) & !7).cast());
         self.close(start, kind, 0, size_of::<T>(), size_of::<T>() as u32);
+    }
+
+    /// The structure of the section that begins at `start`, if it is one; other bytes of the record otherwise.
+    #[inline(always)]
+    pub fn structure_at<T>(self, start: usize) -> *const T {
+        self.address((start + SECTION_HEADER) & !7).cast_const().cast()
     }
 
     /// Begins a section made of strings.

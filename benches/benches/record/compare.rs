@@ -103,6 +103,29 @@ impl Comparison {
         rows
     }
 
+    /// Programs that are started one after the other: how long each takes, and what processor time each costs the tool.
+    pub(crate) fn starts(&mut self, starts: u64) {
+        println!(
+            "\n{starts} program starts: microseconds of each, best of {}",
+            self.rounds
+        );
+        println!("  {:44} {:>9} {:>9} {:>9}", "", "time", "added", "tool CPU");
+        let amount = |tool: Tool| (starts / tool.divide().min(10)).max(1);
+        for group in self.groups.clone() {
+            let rows = self.turns(&group, &|tool, running| {
+                own_load(running, "starts", &amount(tool).to_string()) / 1e3
+            });
+            let base = rows.first().map_or(f64::NAN, |row| row.best);
+            for Row { tool, best, sum } in &rows {
+                let cpu = sum.as_ref().and_then(|sum| sum.cpu).map_or(String::new(), |cpu| {
+                    format!("{:9.1}", cpu.as_secs_f64() * 1e6 / amount(*tool) as f64)
+                });
+                let sum = sum.as_ref().map_or_else(String::new, Sum::to_string);
+                println!("  {:44} {best:9.0} {:+9.0} {cpu:>9}  {sum}", tool.name(), best - base);
+            }
+        }
+    }
+
     /// One busy process per core: what was done, and what is known of it.
     pub(crate) fn loss(&mut self, busy: Duration) {
         println!("\none busy process per core for {busy:?}");
@@ -133,7 +156,7 @@ impl Comparison {
             std::thread::sleep(QUIET);
             let quiet = recording.threads();
             let began = Instant::now();
-            fork_load(busy);
+            let starts = fork_load(busy);
             // What waits is written within half a second.
             std::thread::sleep(Duration::from_millis(500));
             let (busy_for, after) = (began.elapsed(), recording.threads());
@@ -144,11 +167,12 @@ impl Comparison {
             let before_end = after.all() - start.all();
             let end = sum.cpu.unwrap_or_default().saturating_sub(before_end);
             println!(
-                "  {:44} start {:.0?}, idle {a_second:.1?} a second, files {:.0?}, end {end:.0?}; {:.2} us an event",
+                "  {:44} start {:.0?}, idle {a_second:.1?} a second, files {:.0?}, end {end:.0?}; {:.2} us an event, {:.1} a start",
                 format!("ctrace --syscalls {set}"),
                 start.all(),
                 after.others - start.others,
                 of_events.as_secs_f64() * 1e6 / sum.events.max(1) as f64,
+                of_events.as_secs_f64() * 1e6 / starts.max(1) as f64,
             );
             println!("  {:44} {sum}, all of it", "");
         }
@@ -214,14 +238,13 @@ fn busy_load(running: &Running, load: &str, busy: Duration) -> u64 {
     number(&out.stdout).expect("a number of calls") as u64
 }
 
-/// Starts programs one after the other on every core.
-fn fork_load(busy: Duration) {
+/// Starts programs one after the other on every core; says how many.
+fn fork_load(busy: Duration) -> u64 {
     let seconds = busy.as_secs().max(1).to_string();
     let out = Command::new(this_program())
         .args(["load", "every-core", "busy-forks", &seconds])
-        .stdout(Stdio::null())
-        .status();
-    assert!(out.expect("runs").success());
+        .output();
+    number(&out.expect("runs").stdout).expect("a number of starts") as u64
 }
 
 const WORKLOAD: &str = "find /usr/share >/dev/null; grep -r ctrace /usr/include >/dev/null; \

@@ -16,6 +16,7 @@ pub(crate) fn run(name: &str, amount: &str) -> ExitCode {
         "files" => (0..amount / 5).for_each(|_| file()),
         "busy-files" => println!("{}", 5 * busy(amount, file)),
         "busy-forks" => println!("{}", busy_forks(amount)),
+        "starts" => start_programs(amount),
         "busy-mixed" => {
             let steps = busy(amount, || {
                 file();
@@ -60,14 +61,19 @@ fn busy(seconds: u64, mut step: impl FnMut()) -> u64 {
     steps
 }
 
+/// Has a shell start programs one after the other.
+fn start_programs(many: u64) {
+    let script = format!("i=0; while [ $i -lt {many} ]; do /bin/true; i=$((i+1)); done");
+    Command::new("sh").args(["-c", &script]).status().expect("sh runs");
+}
+
 /// Has shells start programs one after the other for so many seconds, and counts these.
 fn busy_forks(seconds: u64) -> u64 {
     const MANY: u64 = 50;
-    let script = format!("i=0; while [ $i -lt {MANY} ]; do /bin/true; i=$((i+1)); done");
     let end = Instant::now() + Duration::from_secs(seconds);
     let mut started = 0;
     while Instant::now() < end {
-        Command::new("sh").args(["-c", &script]).status().expect("sh runs");
+        start_programs(MANY);
         started += MANY;
     }
     started

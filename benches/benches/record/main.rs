@@ -34,6 +34,11 @@ fn main() -> ExitCode {
                 return ExitCode::SUCCESS;
             }
             let asked = |option: &str| args.iter().any(|a| a == option);
+            if asked("--starts") {
+                let dir = tempfile::tempdir_in("/var/tmp").expect("a folder in /var/tmp");
+                Comparison::new(dir.path(), Scale::QUICK.rounds).starts(2_000);
+                return ExitCode::SUCCESS;
+            }
             if asked("--shares") {
                 let dir = tempfile::tempdir_in("/var/tmp").expect("a folder in /var/tmp");
                 Comparison::only_ctrace(dir.path()).shares(Scale::QUICK.busy);
@@ -105,6 +110,7 @@ fn measure(scale: Scale) {
             compare::shell_load(running)
         });
     }
+    comparison.starts(20_000 / divide.max(5));
     comparison.shares(busy);
     comparison.loss(busy);
     comparison.ready();

@@ -20,7 +20,10 @@ impl AuditEvent {
     /// Calls `take` with the event as it is recorded. `image` is the process that acted.
     pub(crate) fn with_event<R>(&self, image: Option<&Arc<ProcessImage>>, take: impl FnOnce(&Event<'_>) -> R) -> R {
         let types = self.joined_types();
-        let keys = self.keys.join(&b","[..]);
+        let keys: Cow<'_, [u8]> = match self.keys.as_slice() {
+            [key] => key.into(),
+            keys => keys.join(&b","[..]).into(),
+        };
         let syscall = self.syscall.as_ref().map(syscall_name);
         let success = self.success.map(|ok| if ok { "yes" } else { "no" });
         // -1 is how both auditd and Falco show an unset login user.

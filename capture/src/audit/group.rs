@@ -1,7 +1,7 @@
 //! Puts the records of an event together. Records of different events interleave, serials and times run backwards by a
 //! few, and only netlink says when an event is complete; so an event stays open for a while.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 use super::event::BoxedEvent;
 use crate::import::Origin;
@@ -21,7 +21,8 @@ const MAX_OPEN_BYTES: usize = 64 << 20;
 /// the events of a file do not depend on how fast it is read.
 #[derive(Debug)]
 pub struct Grouper {
-    open: BTreeMap<Key, Open>,
+    /// Sorted by key. Events begin nearly in that order, and most records are of one of the last.
+    open: VecDeque<Open>,
     open_bytes: usize,
     stragglers_ns: u64,
     spare: Vec<BoxedEvent>,
@@ -44,6 +45,7 @@ const SPARE_BYTES: usize = 16 << 10;
 
 #[derive(Debug)]
 struct Open {
+    key: Key,
     event: BoxedEvent,
     touched_ns: u64,
 }
@@ -52,7 +54,7 @@ impl Grouper {
     /// An event is complete when it got no record for this long.
     pub fn new(stragglers_ns: u64) -> Grouper {
         Grouper {
-            open: BTreeMap::new(),
+            open: VecDeque::new(),
             open_bytes: 0,
             stragglers_ns,
             spare: Vec::new(),
@@ -68,7 +70,7 @@ impl Grouper {
 
     /// The stamp of the oldest event that is open.
     pub fn oldest_open_ns(&self) -> Option<u64> {
-        self.open.keys().next().map(|(ts, ..)| *ts)
+        self.open.front().map(|open| open.key.0)
     }
 
     /// Takes a record and the line it is kept as; appends the events that are complete to `done`.
@@ -87,55 +89,76 @@ impl Grouper {
     ) {
         let key = key(&record.stamp);
         if record.kind == RecordType::EOE {
-            done.extend(self.close(&key));
+            done.extend(self.find(&key).ok().and_then(|at| self.close(at)));
             return;
         }
-        let spare = &mut self.spare;
-        let open = self.open.entry(key.clone()).or_insert_with(|| {
-            let mut event = spare.pop().unwrap_or_default();
-            event.begin(&record.stamp, origin);
-            Open {
-                event,
-                touched_ns: now_ns,
-            }
+        let at = self.find(&key).unwrap_or_else(|at| {
+            self.begin(at, key, &record.stamp, origin);
+            at
         });
+        let Some(open) = self.open.get_mut(at) else { return };
         let before = open.event.raw.len();
         open.event.add(record, line);
         open.touched_ns = now_ns;
         self.open_bytes += open.event.raw.len() - before;
         if record.kind.is_single() {
-            done.extend(self.close(&key));
+            done.extend(self.close(at));
         }
         while self.open.len() > MAX_OPEN || self.open_bytes > MAX_OPEN_BYTES {
-            let Some(oldest) = self.open.keys().next().cloned() else {
-                return;
-            };
-            done.extend(self.close(&oldest));
+            match self.close(0) {
+                Some(oldest) => done.push(oldest),
+                None => return,
+            }
         }
+    }
+
+    /// Where the event of a key is, or would be.
+    #[inline]
+    fn find(&self, key: &Key) -> Result<usize, usize> {
+        match self.open.back() {
+            Some(last) if last.key == *key => Ok(self.open.len() - 1),
+            Some(last) if last.key > *key => self.open.binary_search_by(|open| open.key.cmp(key)),
+            _ => Err(self.open.len()),
+        }
+    }
+
+    fn begin(&mut self, at: usize, key: Key, stamp: &Stamp<'_>, origin: Origin) {
+        let mut event = self.spare.pop().unwrap_or_default();
+        event.begin(stamp, origin);
+        let open = Open {
+            key,
+            event,
+            touched_ns: 0,
+        };
+        self.open.insert(at, open);
     }
 
     /// Appends to `done` the events that got no record for as long as they wait. A record that comes even later makes an
     /// event of its own with the same serial.
     pub fn expire(&mut self, now_ns: u64, done: &mut Vec<BoxedEvent>) {
-        let late = |open: &Open| now_ns.saturating_sub(open.touched_ns) >= self.stragglers_ns;
-        let keys: Vec<Key> = self
-            .open
-            .iter()
-            .filter(|(_, o)| late(o))
-            .map(|(k, _)| k.clone())
-            .collect();
-        done.extend(keys.iter().filter_map(|key| self.close(key)));
+        let wait = self.stragglers_ns;
+        let late = |open: &Open| now_ns.saturating_sub(open.touched_ns) >= wait;
+        if !self.open.iter().any(late) {
+            return;
+        }
+        for open in std::mem::take(&mut self.open) {
+            if late(&open) {
+                self.open_bytes = self.open_bytes.saturating_sub(open.event.raw.len());
+                done.push(open.event);
+            } else {
+                self.open.push_back(open);
+            }
+        }
     }
 
     /// Appends all that is still open to `done`.
     pub fn finish(&mut self, done: &mut Vec<BoxedEvent>) {
         self.open_bytes = 0;
-        let open = std::mem::take(&mut self.open);
-        done.extend(open.into_values().map(|o| o.event));
+        done.extend(self.open.drain(..).map(|open| open.event));
     }
 
-    fn close(&mut self, key: &Key) -> Option<BoxedEvent> {
-        let event = self.open.remove(key)?.event;
+    fn close(&mut self, at: usize) -> Option<BoxedEvent> {
+        let event = self.open.remove(at)?.event;
         self.open_bytes = self.open_bytes.saturating_sub(event.raw.len());
         Some(event)
     }

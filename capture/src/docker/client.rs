@@ -4,6 +4,7 @@
 //! that are too old or too new for it. What is read is the same in all of them.
 
 use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ctrace_trace::container::Container;
@@ -15,6 +16,7 @@ use super::endpoint::Endpoint;
 use super::http::{self, HttpError, Response};
 use super::inspect::{ContainerJson, ImageJson, ListEntry};
 use super::json::nullable;
+use crate::host::OnDemand;
 
 /// How long the engine may take for an answer. A container whose runtime hangs makes its inspect hang.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -114,7 +116,12 @@ struct InfoJson {
 #[derive(Clone, Debug)]
 pub struct Client {
     endpoint: Endpoint,
+    /// The engine's service, where a connection would start it; found out before the first one.
+    on_demand: Arc<OnceLock<Option<OnDemand>>>,
 }
+
+/// Podman has no daemon: its service does nothing but answer, and ends when nobody asks. Docker's starts containers.
+const ANSWERS_ONLY: &str = "podman";
 
 /// How a container runs now.
 #[derive(Clone, Copy, Debug)]
@@ -128,7 +135,10 @@ pub(super) struct Runs {
 impl Client {
     /// Makes a client; connects only when it is asked something.
     pub fn new(endpoint: Endpoint) -> Client {
-        Client { endpoint }
+        Client {
+            endpoint,
+            on_demand: Arc::default(),
+        }
     }
 
     /// Asks whether the engine is there.
@@ -228,6 +238,7 @@ impl Client {
 
     /// Sends the request; anything but a status 200 is an error.
     fn open(&self, path: &str) -> Result<Response, DockerError> {
+        self.must_run()?;
         let response = http::get(&self.endpoint, path, TIMEOUT).map_err(|e| self.http_error(e))?;
         if response.status == 200 {
             return Ok(response);
@@ -240,6 +251,18 @@ impl Client {
             status,
             message: String::from_utf8_lossy(&message).trim().chars().take(300).collect(),
         })
+    }
+
+    /// A recorder must not start what it only looks at.
+    fn must_run(&self) -> Result<(), DockerError> {
+        let found = || OnDemand::behind(self.endpoint.path()).filter(|s| !s.service().starts_with(ANSWERS_ONLY));
+        match self.on_demand.get_or_init(found) {
+            Some(service) if !service.is_running() => {
+                let service = service.service().to_owned();
+                Err(self.http_error(HttpError::Asleep { service }))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn http_error(&self, source: HttpError) -> DockerError {

@@ -25,31 +25,24 @@ const NOT_LABELS: [&str; 10] = [
     "containerInspectData",
 ];
 
-/// An event of the engine's `/events` stream.
+/// An event of the engine's `/events` stream. Its texts are those of the line that it was read from, where they are not
+/// to be changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DockerEvent {
+pub struct DockerEvent<'a> {
     /// When it happened, by the engine's clock: nanoseconds since the Unix epoch.
     pub ts_ns: u64,
     /// `docker` or `podman`, where that is known; what is imported does not say.
-    pub engine: String,
+    pub engine: Cow<'a, str>,
     /// `container`, `image`, `network`, `volume`, `daemon`, …
-    pub kind: String,
+    pub kind: Cow<'a, str>,
     /// `start`, `die`, …; some carry a payload after a colon: `exec_create: sh -c …`, `health_status: unhealthy`.
-    pub action: String,
+    pub action: Cow<'a, str>,
     /// The object's id: a container's or network's 64 digits, an image's or volume's name.
-    pub id: String,
-    /// The object's name; empty where the engine gives none.
-    pub name: String,
-    /// The container's image; empty for other objects.
-    pub image: String,
-    /// Exit code, in `die` and `exec_die`.
-    pub exit_code: Option<i64>,
-    /// The container that it is about: itself, or the one that a network or volume event names.
-    pub container: Option<String>,
-    /// The labels of the object, sorted by key.
-    pub labels: Vec<(String, String)>,
+    pub id: Cow<'a, str>,
+    /// What else is told of it, sorted by name.
+    pub(super) attributes: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     /// The engine's JSON, whole, without the line end.
-    pub raw: Vec<u8>,
+    pub raw: Cow<'a, [u8]>,
 }
 
 #[derive(Deserialize)]
@@ -85,6 +78,9 @@ struct Told<'a> {
     time: u64,
     time_nano: u64,
 }
+
+/// Room for the attributes of most events.
+const USUAL_ATTRIBUTES: usize = 8;
 
 /// Members that must not come twice.
 const TYPE: u8 = 1;
@@ -145,6 +141,7 @@ impl<'a> Told<'a> {
             }
             "Attributes" => {
                 once(&mut seen, ATTRIBUTES)?;
+                self.attributes.reserve(USUAL_ATTRIBUTES);
                 reader.members(|name, reader| {
                     // Nearly every value is plain, and is not stored on its way.
                     match reader.plain() {
@@ -164,11 +161,6 @@ impl<'a> Told<'a> {
         let twice = self.attributes.windows(2).any(|pair| pair[0].0 == pair[1].0);
         (!twice).then_some(())
     }
-
-    fn attribute(&self, name: &str) -> Option<&str> {
-        let mut all = self.attributes.iter();
-        all.find_map(|(n, value)| (n == name).then_some(&**value))
-    }
 }
 
 fn once(seen: &mut u8, member: u8) -> Option<()> {
@@ -177,55 +169,85 @@ fn once(seen: &mut u8, member: u8) -> Option<()> {
     is_first.then_some(())
 }
 
-impl DockerEvent {
+impl<'a> DockerEvent<'a> {
     /// Reads one line of the stream.
-    pub fn parse(line: &[u8]) -> Result<DockerEvent, serde_json::Error> {
+    pub fn parse(line: &'a [u8]) -> Result<DockerEvent<'a>, serde_json::Error> {
         // What an engine writes has the types that it should have; of anything else serde says what is wrong.
         let told = match Told::read(line) {
             Some(told) => told,
             None => Told::of(serde_json::from_slice(line)?),
         };
-        DockerEvent::of(told, line)
-    }
-
-    fn of(told: Told<'_>, line: &[u8]) -> Result<DockerEvent, serde_json::Error> {
         // A derived reader takes an array for an object, and an empty object lacks all that makes an event.
         if !line.trim_ascii_start().starts_with(b"{") || told.kind.is_empty() || told.time.max(told.time_nano) == 0 {
             return Err(serde_json::Error::custom("not an event: no type or no time"));
         }
-        let is_container = told.kind == "container";
-        let container = if is_container {
-            Some(&*told.id)
-        } else {
-            told.attribute("container")
-        };
-        let attribute = |name: &str| told.attribute(name).unwrap_or_default().to_owned();
-        let labels = told
-            .attributes
-            .iter()
-            .filter(|(name, _)| !NOT_LABELS.contains(&&**name));
-        Ok(DockerEvent {
-            engine: String::new(),
+        Ok(DockerEvent::of(told, line.into()))
+    }
+
+    fn of(told: Told<'a>, raw: Cow<'a, [u8]>) -> DockerEvent<'a> {
+        DockerEvent {
             ts_ns: match told.time_nano {
                 0 => told.time.saturating_mul(1_000_000_000),
                 ns => ns,
             },
-            name: attribute("name"),
-            image: if is_container {
-                attribute("image")
-            } else {
-                String::new()
-            },
-            exit_code: told.attribute("exitCode").and_then(|v| v.parse().ok()),
-            container: container.filter(|id| !id.is_empty()).map(str::to_owned),
-            labels: labels
-                .map(|(name, value)| (name.to_string(), value.to_string()))
-                .collect(),
-            kind: told.kind.into_owned(),
-            action: told.action.into_owned(),
-            id: told.id.into_owned(),
-            raw: line.to_vec(),
-        })
+            engine: Cow::default(),
+            kind: told.kind,
+            action: told.action,
+            id: told.id,
+            attributes: told.attributes,
+            raw,
+        }
+    }
+
+    /// The same, without its line.
+    pub fn into_owned(self) -> DockerEvent<'static> {
+        let owned = |text: Cow<'a, str>| Cow::Owned(text.into_owned());
+        let attributes = self.attributes.into_iter();
+        DockerEvent {
+            ts_ns: self.ts_ns,
+            engine: owned(self.engine),
+            kind: owned(self.kind),
+            action: owned(self.action),
+            id: owned(self.id),
+            attributes: attributes.map(|(name, value)| (owned(name), owned(value))).collect(),
+            raw: Cow::Owned(self.raw.into_owned()),
+        }
+    }
+
+    fn attribute(&self, name: &str) -> Option<&str> {
+        let mut all = self.attributes.iter();
+        all.find_map(|(n, value)| (n == name).then_some(&**value))
+    }
+
+    /// The object's name; empty where the engine gives none.
+    pub fn name(&self) -> &str {
+        self.attribute("name").unwrap_or_default()
+    }
+
+    /// The container's image; empty for other objects.
+    pub fn image(&self) -> &str {
+        let image = self.attribute("image").filter(|_| self.kind == "container");
+        image.unwrap_or_default()
+    }
+
+    /// Exit code, in `die` and `exec_die`.
+    pub fn exit_code(&self) -> Option<i64> {
+        self.attribute("exitCode")?.parse().ok()
+    }
+
+    /// The container that it is about: itself, or the one that a network or volume event names.
+    pub fn container(&self) -> Option<&str> {
+        let container = match self.kind == "container" {
+            true => Some(&*self.id),
+            false => self.attribute("container"),
+        };
+        container.filter(|id| !id.is_empty())
+    }
+
+    /// The labels of the object, sorted by key.
+    pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.attributes.iter().map(|(name, value)| (&**name, &**value));
+        all.filter(|(name, _)| !NOT_LABELS.contains(name))
     }
 
     /// The action without its payload.
@@ -235,12 +257,13 @@ impl DockerEvent {
 
     /// What the event alone says about its container: for one that is gone before it can be inspected.
     pub(crate) fn as_container(&self, engine: &str) -> Container {
+        let labels = self.labels();
         Container {
-            id: self.id.clone(),
+            id: self.id.to_string(),
             engine: engine.to_owned(),
-            name: self.name.clone(),
-            image: self.image.clone(),
-            labels: self.labels.clone(),
+            name: self.name().to_owned(),
+            image: self.image().to_owned(),
+            labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
             ..Container::default()
         }
     }
@@ -255,20 +278,21 @@ mod tests {
         let line = br#"{"status":"die","id":"05df","from":"lab/busybox:1","Type":"container","Action":"die","Actor":{"ID":"05df","Attributes":{"exitCode":"137","image":"lab/busybox:1","name":"web","app":"shop"}},"scope":"local","time":1795216600,"timeNano":1795216600569324114}"#;
         let event = DockerEvent::parse(line).expect("well-formed");
         assert_eq!(event.ts_ns, 1_795_216_600_569_324_114);
-        assert_eq!((event.kind.as_str(), event.action.as_str()), ("container", "die"));
-        assert_eq!((event.name.as_str(), event.image.as_str()), ("web", "lab/busybox:1"));
-        assert_eq!(event.exit_code, Some(137));
-        assert_eq!(event.container.as_deref(), Some("05df"));
-        assert_eq!(event.labels, [("app".to_owned(), "shop".to_owned())]);
-        assert_eq!(event.raw, line);
+        assert_eq!((&*event.kind, &*event.action), ("container", "die"));
+        assert_eq!((event.name(), event.image()), ("web", "lab/busybox:1"));
+        assert_eq!(event.exit_code(), Some(137));
+        assert_eq!(event.container(), Some("05df"));
+        assert!(event.labels().eq([("app", "shop")]));
+        assert_eq!(*event.raw, *line);
+        assert_eq!(event.clone().into_owned(), event);
     }
 
     #[test]
     fn a_network_event_names_its_container() {
         let line = br#"{"Type":"network","Action":"connect","Actor":{"ID":"4010","Attributes":{"container":"f7cd","name":"bridge","type":"bridge"}},"time":12}"#;
         let event = DockerEvent::parse(line).expect("well-formed");
-        assert_eq!((event.id.as_str(), event.container.as_deref()), ("4010", Some("f7cd")));
-        assert_eq!((event.name.as_str(), event.image.as_str()), ("bridge", ""));
+        assert_eq!((&*event.id, event.container()), ("4010", Some("f7cd")));
+        assert_eq!((event.name(), event.image()), ("bridge", ""));
         assert_eq!(event.ts_ns, 12_000_000_000);
     }
 
@@ -278,7 +302,7 @@ mod tests {
             DockerEvent::parse(br#"{"Type":"container","Action":"exec_create: sh -c id","Actor":null,"time":1}"#);
         let event = event.expect("all but type and time have a default");
         assert_eq!(event.verb(), "exec_create");
-        assert_eq!((event.id.as_str(), event.container), ("", None));
+        assert_eq!((&*event.id, event.container()), ("", None));
     }
 
     #[test]

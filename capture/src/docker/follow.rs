@@ -146,8 +146,8 @@ impl Follower {
     fn line(&mut self, line: &[u8]) {
         let event = match DockerEvent::parse(line) {
             Ok(event) => DockerEvent {
-                engine: self.engine.clone(),
-                ..event
+                engine: self.engine.clone().into(),
+                ..event.into_owned()
             },
             Err(error) => return self.malformed(error.to_string(), line),
         };
@@ -168,20 +168,20 @@ impl Follower {
     }
 
     /// Has the event's container inspected where the event may have changed what is known of it.
-    fn look_at(&mut self, event: &DockerEvent) {
-        let Some(id) = &event.container else { return };
+    fn look_at(&mut self, event: &DockerEvent<'_>) {
+        let Some(id) = event.container() else { return };
         let look = |changed| {
             let mut fallback = event.as_container(&self.engine);
-            fallback.id.clone_from(id);
+            id.clone_into(&mut fallback.id);
             Job::Look {
                 fallback: Box::new(fallback),
                 changed,
             }
         };
-        let job = match (event.kind.as_str(), event.verb()) {
+        let job = match (&*event.kind, event.verb()) {
             ("container", "start" | "restart" | "rename" | "update") => look(true),
-            ("container", "die") => Job::Ended(id.clone()),
-            ("container", "destroy" | "remove") => Job::Removed(id.clone()),
+            ("container", "die") => Job::Ended(id.to_owned()),
+            ("container", "destroy" | "remove") => Job::Removed(id.to_owned()),
             ("container", _) => look(false),
             _ => return,
         };

@@ -41,6 +41,12 @@ pub enum HttpError {
     /// The connection ended before the response did.
     #[error("connection closed by the engine")]
     Closed,
+    /// The engine does not run, and systemd would start it for whoever connects.
+    #[error("{service} does not run, and asking it would start it")]
+    Asleep {
+        /// The unit that would be started.
+        service: String,
+    },
     /// The engine did not answer in time.
     #[error("no answer within {0:?}")]
     Timeout(Duration),

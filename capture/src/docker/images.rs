@@ -45,22 +45,23 @@ impl ContainerImages {
     }
 
     /// The image for an event of the engine: that of the container that it names.
-    pub(crate) fn of_event(&mut self, event: &DockerEvent) -> Option<Arc<ProcessImage>> {
-        let id = event.container.as_ref()?;
-        if !self.by_id.contains_key(id) {
-            // The inspection may still be under way; the event itself tells the most important.
-            let container = Container {
-                id: id.clone(),
-                engine: match event.engine.as_str() {
-                    "" => "docker".to_owned(),
-                    engine => engine.to_owned(),
-                },
-                name: event.name.clone(),
-                image: event.image.clone(),
-                ..Container::default()
-            };
-            self.learn(&Arc::new(container));
+    pub(crate) fn of_event(&mut self, event: &DockerEvent<'_>) -> Option<Arc<ProcessImage>> {
+        let id = event.container()?;
+        if let Some(known) = self.by_id.get(id) {
+            return Some(known.clone());
         }
+        // The inspection may still be under way; the event itself tells the most important.
+        let container = Container {
+            id: id.to_owned(),
+            engine: match &*event.engine {
+                "" => "docker".to_owned(),
+                engine => engine.to_owned(),
+            },
+            name: event.name().to_owned(),
+            image: event.image().to_owned(),
+            ..Container::default()
+        };
+        self.learn(&Arc::new(container));
         self.by_id.get(id).cloned()
     }
 

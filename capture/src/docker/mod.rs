@@ -65,7 +65,7 @@ const MOMENT: Duration = Duration::from_millis(300);
 #[derive(Clone, Debug)]
 pub enum DockerMessage {
     /// Something happened. The engine sends concurrent events in any order: times run back by some microseconds.
-    Event(Box<DockerEvent>),
+    Event(Box<DockerEvent<'static>>),
     /// What is known of a container, or what is known now. Not in order with the events: it comes from another thread.
     Container(Arc<Container>),
     /// A container runs in a pid namespace that is its own, whose first process this is. Comes before what is known of
@@ -122,15 +122,33 @@ pub enum DockerMessage {
 pub struct DockerSource {
     client: Client,
     info: EngineInfo,
+    asleep: Option<String>,
 }
 
 impl DockerSource {
-    /// Asks the engine whether it is there and what it is.
+    /// Asks the engine whether it is there and what it is. One that would only be started by the question is not asked,
+    /// and followed from when it runs on.
     pub fn open(endpoint: Endpoint) -> Result<DockerSource, DockerError> {
         let client = Client::new(endpoint);
-        client.ping()?;
-        let info = client.info()?;
-        Ok(DockerSource { client, info })
+        let (info, asleep) = match client.ping() {
+            Err(
+                error @ DockerError::Http {
+                    source: HttpError::Asleep { .. },
+                    ..
+                },
+            ) => {
+                let engine = "docker".to_owned();
+                let nothing = EngineInfo::default();
+                (EngineInfo { engine, ..nothing }, Some(error.to_string()))
+            }
+            other => other.and_then(|()| Ok((client.info()?, None)))?,
+        };
+        Ok(DockerSource { client, info, asleep })
+    }
+
+    /// Why nothing is known of the engine yet, if it does not run.
+    pub fn asleep(&self) -> Option<&str> {
+        self.asleep.as_deref()
     }
 
     /// What the engine said about itself.

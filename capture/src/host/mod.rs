@@ -1,6 +1,7 @@
 //! This host: who it is, what runs on it, and how its clocks relate. Read from /proc, /sys and /etc; pure parsing is
 //! apart from reading.
 
+mod activation;
 mod cgroup;
 mod cgroup_tree;
 mod clock;
@@ -8,6 +9,7 @@ mod dbus;
 mod directory;
 mod facts;
 mod fd;
+mod memory;
 mod modules;
 mod mounts;
 mod names;
@@ -19,6 +21,7 @@ mod snapshot;
 mod sockets;
 mod systemd;
 
+pub(crate) use activation::OnDemand;
 pub use cgroup::container_of;
 pub use cgroup_tree::CgroupTree;
 pub use clock::{Clock, Step, audit_utc_ns, boot_time_ns, utc_ns};
@@ -27,6 +30,7 @@ pub(crate) use directory::{mount_namespace, real_directory};
 pub use facts::HostFacts;
 pub(crate) use fd::anonymous;
 pub use fd::{HostFd, read_fd, read_fds};
+pub(crate) use memory::keep_memory;
 pub use modules::{Module, read_modules};
 pub use mounts::{Mount, read_mounts};
 pub use names::{Group, Names, User};

@@ -12,6 +12,8 @@ use super::dbus::{Body, Call, Connection};
 const PRIVATE: &str = "/run/systemd/private";
 /// The system's bus.
 const BUS: &str = "/run/dbus/system_bus_socket";
+/// The interface of all units.
+pub(super) const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 const MANAGER: &str = "/org/freedesktop/systemd1";
 /// All answers must have come by then: whoever reads the state of the host waits.
@@ -35,18 +37,19 @@ pub(super) fn read_units() -> Option<Units> {
     if !Path::new(PRIVATE).exists() && !Path::new("/run/systemd/system").exists() {
         return None;
     }
-    let asked = private().or_else(|_| bus());
-    Some(asked.unwrap_or_else(|e| Units {
+    Some(ask(units).unwrap_or_else(|e| Units {
         units: Vec::new(),
         missing: Some(format!("systemd could not be asked: {e}")),
     }))
 }
 
-fn private() -> io::Result<Units> {
-    units(&mut Connection::open(Path::new(PRIVATE), PATIENCE)?)
+/// Asks systemd something, at its own socket or over the bus.
+pub(super) fn ask<T>(question: impl Fn(&mut Connection) -> io::Result<T>) -> io::Result<T> {
+    let private = Connection::open(Path::new(PRIVATE), PATIENCE).and_then(|mut systemd| question(&mut systemd));
+    private.or_else(|_| question(&mut bus()?))
 }
 
-fn bus() -> io::Result<Units> {
+fn bus() -> io::Result<Connection> {
     let mut bus = Connection::open(Path::new(BUS), PATIENCE)?;
     // Whoever does not say so gets nothing from a bus.
     bus.call(&Call {
@@ -56,23 +59,43 @@ fn bus() -> io::Result<Units> {
         member: "Hello",
         arguments: &[],
     })?;
-    units(&mut bus)
+    Ok(bus)
 }
 
-fn units(connection: &mut Connection) -> io::Result<Units> {
-    let mut listed = connection.call(&Call {
+/// All units that systemd has in memory, and their objects.
+pub(super) fn list_units(systemd: &mut Connection) -> io::Result<Vec<(Unit, String)>> {
+    let mut listed = systemd.call(&Call {
         destination: SYSTEMD,
         path: MANAGER,
         interface: "org.freedesktop.systemd1.Manager",
         member: "ListUnits",
         arguments: &[],
     })?;
-    let mut listed = list(&mut listed).ok_or(io::ErrorKind::InvalidData)?;
+    list(&mut listed).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// A property of an object, as a variant.
+pub(super) fn property(systemd: &mut Connection, object: &str, interface: &str, name: &str) -> io::Result<Body> {
+    systemd.call(&get(object, &[interface, name]))
+}
+
+fn get<'a>(object: &'a str, arguments: &'a [&'a str]) -> Call<'a> {
+    Call {
+        destination: SYSTEMD,
+        path: object,
+        interface: "org.freedesktop.DBus.Properties",
+        member: "Get",
+        arguments,
+    }
+}
+
+fn units(systemd: &mut Connection) -> io::Result<Units> {
+    let mut listed = list_units(systemd)?;
     // Services first: where time runs out they are what is asked for most.
     listed.sort_by_key(|(unit, _)| (!unit.name.ends_with(".service"), unit.name.clone()));
     let mut missing = None;
     for some in listed.chunks_mut(AT_ONCE) {
-        if let Err(e) = times(connection, some) {
+        if let Err(e) = times(systemd, some) {
             missing = Some(format!("times of some units: {e}"));
             break;
         }
@@ -89,13 +112,7 @@ fn times(connection: &mut Connection, units: &mut [(Unit, String)]) -> io::Resul
         let ended = unit.active != "active";
         let properties = ["ActiveEnterTimestamp", "InactiveEnterTimestamp"];
         for property in properties.into_iter().take(if ended { 2 } else { 1 }) {
-            let number = connection.ask(&Call {
-                destination: SYSTEMD,
-                path: object,
-                interface: "org.freedesktop.DBus.Properties",
-                member: "Get",
-                arguments: &["org.freedesktop.systemd1.Unit", property],
-            })?;
+            let number = connection.ask(&get(object, &[UNIT, property]))?;
             asked.push((number, at, property == properties[1]));
         }
     }

@@ -2,7 +2,7 @@
 //! and what `ausearch` prints of them with `--raw` and without.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 use super::lines::{self, Line};
 use super::processes::{Hosts, Seen};
@@ -71,25 +71,42 @@ struct Log {
 /// Complete events, until nothing older is to be expected.
 #[derive(Default)]
 struct Order {
-    waiting: BTreeMap<(u64, u64), (u64, BoxedEvent)>,
+    /// Sorted by their times; of one time in the order of their coming.
+    waiting: VecDeque<Waiting>,
     bytes: usize,
-    count: u64,
+}
+
+struct Waiting {
+    ts_ns: u64,
+    /// Since when, by the log's clock.
+    since_ns: u64,
+    event: BoxedEvent,
 }
 
 impl Order {
     fn push(&mut self, clock_ns: u64, event: BoxedEvent) {
         self.bytes += event.raw.len();
-        self.waiting.insert((event.ts_ns, self.count), (clock_ns, event));
-        self.count += 1;
+        let ts_ns = event.ts_ns;
+        // Nearly every one is the latest.
+        let at = match self.waiting.back() {
+            Some(last) if last.ts_ns > ts_ns => self.waiting.partition_point(|w| w.ts_ns <= ts_ns),
+            _ => self.waiting.len(),
+        };
+        let waiting = Waiting {
+            ts_ns,
+            since_ns: clock_ns,
+            event,
+        };
+        self.waiting.insert(at, waiting);
     }
 
     /// The oldest, if it waited long enough and nothing older is open.
     fn pop(&mut self, clock_ns: u64, oldest_open_ns: Option<u64>) -> Option<BoxedEvent> {
-        let ((ts, _), (since, _)) = self.waiting.first_key_value()?;
-        let waited = clock_ns.saturating_sub(*since) >= STRAGGLERS_NS;
+        let oldest = self.waiting.front()?;
+        let waited = clock_ns.saturating_sub(oldest.since_ns) >= STRAGGLERS_NS;
         let full = self.waiting.len() > MAX_WAITING || self.bytes > MAX_WAITING_BYTES;
-        if full || waited && oldest_open_ns.is_none_or(|open| *ts <= open) {
-            let (_, (_, event)) = self.waiting.pop_first()?;
+        if full || waited && oldest_open_ns.is_none_or(|open| oldest.ts_ns <= open) {
+            let event = self.waiting.pop_front()?.event;
             self.bytes = self.bytes.saturating_sub(event.raw.len());
             return Some(event);
         }
@@ -148,7 +165,7 @@ impl Log {
         let open = self.grouper.oldest_open_ns();
         let next = open
             .into_iter()
-            .chain(self.order.waiting.keys().next().map(|(ts, _)| *ts));
+            .chain(self.order.waiting.front().map(|waiting| waiting.ts_ns));
         next.min().unwrap_or(self.latest_ns)
     }
 

@@ -3,17 +3,18 @@
 
 use std::borrow::Cow;
 
-use ctrace_trace::container::Container;
 use ctrace_trace::event::{Arg, Event, EventType};
 
 use super::documents::Whole;
-use super::json_records::{JsonFormat, Records, Told, bytes, id, number, text, unreadable};
+use super::json_records::{JsonFormat, Records, Told, unreadable};
 use super::lines::Line;
+use super::members::{bytes, id, number, text};
 use super::processes::Seen;
+use super::world::SeenContainer;
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, audit_log, documents};
 use crate::audit::{Grouper, Record};
 use crate::docker::parse_rfc3339;
-use crate::json::Json;
+use crate::json::{Document, Json};
 
 /// The importer of Auditbeat's events.
 pub(super) struct Auditbeat;
@@ -45,14 +46,14 @@ impl Importer for Auditbeat {
 }
 
 /// The event of a document: of a search's hit, what was found.
-fn source<'v, 'a>(document: &'v Json<'a>) -> &'v Json<'a> {
+fn source<'v>(document: Json<'v>) -> Json<'v> {
     document.get("_source").filter(|s| s.is_object()).unwrap_or(document)
 }
 
 /// Modules of Auditbeat, and what they are called as integrations of Elastic's agent.
 const MODULES: [&str; 5] = ["auditd", "auditd_manager", "file_integrity", "fim", "system"];
 
-fn is_it(document: &Json<'_>) -> bool {
+fn is_it(document: Json<'_>) -> bool {
     let record = source(document);
     let module = text(record, &["event", "module"]);
     // Other shippers have modules of the same names.
@@ -69,7 +70,7 @@ fn is_it(document: &Json<'_>) -> bool {
     is_own && MODULES.contains(&module) && record.get("@timestamp").is_some()
 }
 
-fn tell<'v>(document: &'v Json<'_>) -> Result<Told<'v>, &'static str> {
+fn tell<'v>(document: Json<'v>) -> Result<Told<'v>, &'static str> {
     let record = source(document);
     let messages = [&["message"][..], &["event", "summary"], &["file", "path"]];
     let message = messages.iter().map(|path| text(record, path)).find(|m| !m.is_empty());
@@ -84,7 +85,7 @@ fn tell<'v>(document: &'v Json<'_>) -> Result<Told<'v>, &'static str> {
 }
 
 /// One text, or a list of them put together.
-fn texts(record: &Json<'_>, path: &[&str]) -> String {
+fn texts(record: Json<'_>, path: &[&str]) -> String {
     let at = path.iter().try_fold(record, |at, key| at.get(key));
     let list = at.and_then(Json::as_array).into_iter().flatten();
     let list: Vec<&str> = list.filter_map(Json::as_str).collect();
@@ -93,17 +94,17 @@ fn texts(record: &Json<'_>, path: &[&str]) -> String {
 }
 
 /// The first of some paths that leads to a number of 32 bits; versions before 7 had names of their own.
-fn either(record: &Json<'_>, now: &[&str], before: &[&str]) -> Option<u32> {
+fn either(record: Json<'_>, now: &[&str], before: &[&str]) -> Option<u32> {
     id(record, now).or_else(|| id(record, before))
 }
 
-fn either_text<'v>(record: &'v Json<'_>, now: &[&str], before: &[&str]) -> Option<Cow<'v, [u8]>> {
+fn either_text<'v>(record: Json<'v>, now: &[&str], before: &[&str]) -> Option<Cow<'v, [u8]>> {
     bytes(record, now).or_else(|| bytes(record, before))
 }
 
-fn seen<'v>(record: &'v Json<'_>) -> Option<Seen<'v>> {
+fn seen<'v>(record: Json<'v>) -> Option<Seen<'v>> {
     let argv = record.pointer("/process/args").and_then(Json::as_array);
-    let argv = argv.map(|list| list.iter().filter_map(Json::as_str).collect::<Vec<_>>().join("\0"));
+    let argv = argv.map(|list| list.filter_map(Json::as_str).collect::<Vec<_>>().join("\0"));
     let uid = either(record, &["user", "id"], &["user", "uid"]);
     let gid = either(record, &["user", "group", "id"], &["user", "gid"]);
     let name = either_text(record, &["user", "name"], &["user", "name_map", "uid"]);
@@ -136,14 +137,14 @@ fn seen<'v>(record: &'v Json<'_>) -> Option<Seen<'v>> {
 }
 
 /// Where a processor added it.
-fn container(record: &Json<'_>) -> Option<Container> {
-    let part = |path: &[&str]| text(record, path).to_owned();
-    Some(Container {
-        id: part(&["container", "id"]),
-        engine: part(&["container", "runtime"]),
-        name: part(&["container", "name"]),
-        image: part(&["container", "image", "name"]),
-        ..Container::default()
+fn container(record: Json<'_>) -> Option<SeenContainer<'_>> {
+    let container = record.get("container")?;
+    Some(SeenContainer {
+        id: text(container, &["id"]),
+        engine: text(container, &["runtime"]),
+        name: text(container, &["name"]),
+        image: text(container, &["image", "name"]).into(),
+        ..SeenContainer::default()
     })
     .filter(|c| !c.id.is_empty())
 }
@@ -155,21 +156,30 @@ struct Log {
 
 impl Reading for Log {
     fn file(&mut self, input: &mut Input, sink: &mut Sink<'_>) -> Result<End, ImportError> {
-        documents::each(input, sink, |line, is_whole, sink| self.line(line, is_whole, sink))
+        let mut document = Document::default();
+        documents::each(input, sink, |line, is_whole, sink| {
+            self.line(&mut document, line, is_whole, sink)
+        })
     }
 }
 
 impl Log {
-    fn line(&mut self, line: Line<'_>, is_whole: Whole, sink: &mut Sink<'_>) -> Result<bool, ImportError> {
-        match Json::parse(documents::within(line.text)) {
-            Ok(document) => self.document(&document, line, sink)?,
+    fn line(
+        &mut self,
+        document: &mut Document,
+        line: Line<'_>,
+        is_whole: Whole,
+        sink: &mut Sink<'_>,
+    ) -> Result<bool, ImportError> {
+        match document.parse(documents::within(line.text)) {
+            Ok(read) => self.document(read.root(), line, sink)?,
             Err(_) if is_whole == Whole::Unknown => return Ok(false),
             Err(error) => unreadable(&error, line, sink)?,
         }
         Ok(true)
     }
 
-    fn document(&mut self, document: &Json<'_>, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    fn document(&mut self, document: Json<'_>, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         let record = source(document);
         let kind = text(record, &["auditd", "message_type"]);
         match tell(document) {
@@ -213,7 +223,7 @@ impl Log {
     /// The event from what the document makes of its records.
     fn audit(
         &mut self,
-        record: &Json<'_>,
+        record: Json<'_>,
         told: Told<'_>,
         line: Line<'_>,
         sink: &mut Sink<'_>,
@@ -252,12 +262,16 @@ impl Log {
 }
 
 /// The records as the kernel wrote them, where Auditbeat was told to keep them (`include_raw_message`).
-fn texts_of_records<'v>(record: &'v Json<'_>) -> Vec<&'v str> {
+fn texts_of_records<'v>(record: Json<'v>) -> Vec<&'v str> {
     let now = record.pointer("/event/original");
     let told = now.or_else(|| record.pointer("/auditd/messages"));
-    match told {
-        Some(Json::String(text)) => text.lines().filter(|l| !l.is_empty()).collect(),
-        Some(Json::Array(list)) => list.iter().filter_map(Json::as_str).collect(),
-        _ => Vec::new(),
+    match told.and_then(Json::as_str) {
+        Some(text) => text.lines().filter(|l| !l.is_empty()).collect(),
+        None => told
+            .and_then(Json::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Json::as_str)
+            .collect(),
     }
 }

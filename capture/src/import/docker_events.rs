@@ -35,13 +35,13 @@ impl Importer for DockerEvents {
 }
 
 /// Reads a line of either form. What was text is kept as the JSON that says the same.
-fn parse(line: &[u8]) -> Result<DockerEvent, String> {
-    let json = if line.trim_ascii_start().starts_with(b"{") {
-        Cow::Borrowed(line)
-    } else {
-        Cow::Owned(of_text(line).ok_or("neither JSON nor a line of docker events")?)
-    };
-    DockerEvent::parse(&json).map_err(|e| e.to_string())
+fn parse(line: &[u8]) -> Result<DockerEvent<'_>, String> {
+    if line.trim_ascii_start().starts_with(b"{") {
+        return DockerEvent::parse(line).map_err(|e| e.to_string());
+    }
+    let json = of_text(line).ok_or("neither JSON nor a line of docker events")?;
+    let event = DockerEvent::parse(&json).map_err(|e| e.to_string())?;
+    Ok(event.into_owned())
 }
 
 /// Types of objects in events of engines from 1.10 to 28; any other word behind a time is another log's.
@@ -145,10 +145,12 @@ impl Events {
     }
 
     /// Events of a container's life say all that can be known of it here.
-    fn learn(&mut self, event: &DockerEvent) {
+    fn learn(&mut self, event: &DockerEvent<'_>) {
+        if event.kind != "container" || event.id.is_empty() {
+            return;
+        }
         let known = self.containers.get(&event.id);
-        let tells = matches!(event.verb(), "create" | "start" | "rename") || known.is_none();
-        if event.kind != "container" || event.id.is_empty() || !tells {
+        if known.is_some() && !matches!(event.verb(), "create" | "start" | "rename") {
             return;
         }
         let mut container = event.as_container("docker");

@@ -1,9 +1,9 @@
 //! Falco's alerts, as `json_output: true` writes them.
 
-use ctrace_trace::container::Container;
-
-use super::json_records::{JsonFormat, Told, bytes, command_line, id, number, text};
+use super::json_records::{JsonFormat, Told, command_line};
+use super::members::{bytes, id, number, text};
 use super::processes::Seen;
+use super::world::SeenContainer;
 use crate::docker::parse_rfc3339;
 use crate::json::Json;
 
@@ -15,13 +15,13 @@ pub(super) static FALCO: JsonFormat = JsonFormat {
 };
 
 /// `output` can be switched off.
-fn is_it(record: &Json<'_>) -> bool {
+fn is_it(record: Json<'_>) -> bool {
     let is_text = |name: &&str| record.get(name).is_some_and(Json::is_string);
     ["rule", "priority", "time"].iter().all(is_text)
         && (is_text(&"output") || record.get("output_fields").is_some_and(Json::is_object))
 }
 
-fn tell<'v>(record: &'v Json<'_>) -> Result<Told<'v>, &'static str> {
+fn tell<'v>(record: Json<'v>) -> Result<Told<'v>, &'static str> {
     let field = |name: &'static str| ["output_fields", name];
     // Both are the same time, but the text may be cut to seconds.
     let ts = number(record, &field("evt.time")).or_else(|| parse_rfc3339(text(record, &["time"])));
@@ -47,18 +47,18 @@ fn tell<'v>(record: &'v Json<'_>) -> Result<Told<'v>, &'static str> {
         ..Seen::default()
     });
     let id = text(record, &field("container.id"));
-    let container = (!matches!(id, "" | "host" | "<NA>")).then(|| Container {
-        id: id.to_owned(),
-        engine: text(record, &field("container.type")).to_owned(),
-        name: text(record, &field("container.name")).to_owned(),
+    let container = (!matches!(id, "" | "host" | "<NA>")).then(|| SeenContainer {
+        id,
+        engine: text(record, &field("container.type")),
+        name: text(record, &field("container.name")),
         image: match (
             text(record, &field("container.image.repository")),
             text(record, &field("container.image.tag")),
         ) {
-            (repository, "") => repository.to_owned(),
-            (repository, tag) => format!("{repository}:{tag}"),
+            (repository, "") => repository.into(),
+            (repository, tag) => format!("{repository}:{tag}").into(),
         },
-        ..Container::default()
+        ..SeenContainer::default()
     });
     Ok(Told {
         ts: ts.ok_or("an alert without a time")?,

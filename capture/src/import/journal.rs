@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 
-use ctrace_trace::container::Container;
-
 use super::json_records::{JsonFormat, Told, command_line};
 use super::processes::Seen;
+use super::world::SeenContainer;
 use crate::json::Json;
 
 /// The importer of journals.
@@ -18,11 +17,11 @@ pub(super) static JOURNAL: JsonFormat = JsonFormat {
 /// Severities of syslog (RFC 5424).
 const SEVERITIES: [&str; 8] = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
 
-fn is_it(record: &Json<'_>) -> bool {
+fn is_it(record: Json<'_>) -> bool {
     record.get("__REALTIME_TIMESTAMP").is_some()
 }
 
-fn tell<'v>(record: &'v Json<'_>) -> Result<Told<'v>, &'static str> {
+fn tell<'v>(record: Json<'v>) -> Result<Told<'v>, &'static str> {
     // The sender's own time where it gave one: the journal's is that of arrival.
     let stamp = ["_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP"];
     let micros = stamp.iter().find_map(|name| number(record, name));
@@ -42,12 +41,12 @@ fn tell<'v>(record: &'v Json<'_>) -> Result<Told<'v>, &'static str> {
     });
     // Docker's journald driver.
     let id = text(record, "CONTAINER_ID_FULL");
-    let container = (!id.is_empty()).then(|| Container {
-        id: id.to_owned(),
-        engine: "docker".to_owned(),
-        name: text(record, "CONTAINER_NAME").to_owned(),
-        image: text(record, "IMAGE_NAME").to_owned(),
-        ..Container::default()
+    let container = (!id.is_empty()).then(|| SeenContainer {
+        id,
+        engine: "docker",
+        name: text(record, "CONTAINER_NAME"),
+        image: text(record, "IMAGE_NAME").into(),
+        ..SeenContainer::default()
     });
     let names = ["SYSLOG_IDENTIFIER", "_COMM", "_TRANSPORT"];
     let kind = names.iter().map(|name| text(record, name)).find(|n| !n.is_empty());
@@ -65,37 +64,37 @@ fn tell<'v>(record: &'v Json<'_>) -> Result<Told<'v>, &'static str> {
 }
 
 /// A field. One that was given several times is a list; the first one counts.
-fn field<'v, 'a>(record: &'v Json<'a>, name: &str) -> Option<&'v Json<'a>> {
+fn field<'v>(record: Json<'v>, name: &str) -> Option<Json<'v>> {
     let value = record.get(name)?;
     Some(value.at(0).filter(|v| v.is_string()).unwrap_or(value))
 }
 
-fn text<'v>(record: &'v Json<'_>, name: &str) -> &'v str {
+fn text<'v>(record: Json<'v>, name: &str) -> &'v str {
     field(record, name).and_then(Json::as_str).unwrap_or_default()
 }
 
 /// What is no text is a list of its bytes.
-fn bytes<'v>(record: &'v Json<'_>, name: &str) -> Option<Cow<'v, [u8]>> {
+fn bytes<'v>(record: Json<'v>, name: &str) -> Option<Cow<'v, [u8]>> {
     Some(message(field(record, name))).filter(|b| !b.is_empty())
 }
 
-fn number(record: &Json<'_>, name: &str) -> Option<u64> {
+fn number(record: Json<'_>, name: &str) -> Option<u64> {
     let value = field(record, name)?;
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
-fn id(record: &Json<'_>, name: &str) -> Option<u32> {
+fn id(record: Json<'_>, name: &str) -> Option<u32> {
     number(record, name).and_then(|n| u32::try_from(n).ok())
 }
 
 /// A message that is no text is a list of its bytes.
-fn message<'v>(value: Option<&'v Json<'_>>) -> Cow<'v, [u8]> {
-    match value {
-        Some(Json::String(text)) => text.as_bytes().into(),
-        Some(Json::Array(list)) => {
-            let byte = |v: &Json<'_>| v.as_u64().and_then(|n| u8::try_from(n).ok());
-            list.iter().filter_map(byte).collect::<Vec<u8>>().into()
-        }
-        _ => Cow::default(),
+fn message<'v>(value: Option<Json<'v>>) -> Cow<'v, [u8]> {
+    if let Some(text) = value.and_then(Json::as_str) {
+        return text.as_bytes().into();
+    }
+    let byte = |v: Json<'_>| v.as_u64().and_then(|n| u8::try_from(n).ok());
+    match value.and_then(Json::as_array) {
+        Some(list) => list.filter_map(byte).collect::<Vec<u8>>().into(),
+        None => Cow::default(),
     }
 }

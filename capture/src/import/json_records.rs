@@ -2,20 +2,16 @@
 //! and its container. What each format calls things is in the file of its name.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use ctrace_trace::container::Container;
 use ctrace_trace::event::{Arg, Event, EventType};
-use ctrace_trace::process::ProcessImage;
 
 use super::documents::Whole;
 use super::lines::{self, Line};
-use super::processes::{Processes, Seen};
+use super::processes::Seen;
 use super::syslog::Syslog;
+use super::world::{SeenContainer, World};
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, documents};
-use crate::docker::ContainerImages;
-use crate::json::Json;
+use crate::json::{Document, Json};
 
 /// A format of records.
 #[derive(Clone, Copy)]
@@ -23,9 +19,9 @@ pub(super) struct JsonFormat {
     /// For `--format`.
     pub(super) name: &'static str,
     /// Whether a record is of this format.
-    pub(super) is_it: fn(&Json<'_>) -> bool,
+    pub(super) is_it: fn(Json<'_>) -> bool,
     /// What a record says; an error where it lacks its time.
-    pub(super) tell: for<'v> fn(&'v Json<'_>) -> Result<Told<'v>, &'static str>,
+    pub(super) tell: for<'v> fn(Json<'v>) -> Result<Told<'v>, &'static str>,
 }
 
 /// What a record says.
@@ -44,7 +40,7 @@ pub(super) struct Told<'v> {
     /// Who acted.
     pub(super) seen: Option<Seen<'v>>,
     /// In which container.
-    pub(super) container: Option<Container>,
+    pub(super) container: Option<SeenContainer<'v>>,
 }
 
 /// So many documents of a file are judged.
@@ -52,7 +48,9 @@ const JUDGED: usize = 32;
 
 impl JsonFormat {
     fn is_record(&self, document: &[u8]) -> bool {
-        Json::parse(document).is_ok_and(|record| record.is_object() && (self.is_it)(&record))
+        let mut memory = Document::default();
+        let read = memory.parse(document);
+        read.is_ok_and(|read| read.root().is_object() && (self.is_it)(read.root()))
     }
 }
 
@@ -80,8 +78,10 @@ impl Importer for JsonFormat {
 
     fn first_ts(&self, input: &mut Input) -> Option<u64> {
         documents::first(input.start()).take(JUDGED).find_map(|document| {
-            let record = Json::parse(document).ok().filter(self.is_it)?;
-            (self.tell)(&record).ok().map(|told| told.ts)
+            let mut memory = Document::default();
+            let read = memory.parse(document).ok()?;
+            let told = (self.is_it)(read.root()).then(|| (self.tell)(read.root()))?;
+            told.ok().map(|told| told.ts)
         })
     }
 
@@ -98,7 +98,10 @@ pub(super) struct Records {
 
 impl Reading for Records {
     fn file(&mut self, input: &mut Input, sink: &mut Sink<'_>) -> Result<End, ImportError> {
-        documents::each(input, sink, |line, is_whole, sink| self.line(line, is_whole, sink))
+        let mut document = Document::default();
+        documents::each(input, sink, |line, is_whole, sink| {
+            self.line(&mut document, line, is_whole, sink)
+        })
     }
 }
 
@@ -111,9 +114,15 @@ impl Records {
     }
 
     /// Reads a line, or lines that are one document.
-    fn line(&mut self, line: Line<'_>, is_whole: Whole, sink: &mut Sink<'_>) -> Result<bool, ImportError> {
-        match Json::parse(documents::within(line.text)) {
-            Ok(record) => self.record(&record, line, sink)?,
+    fn line(
+        &mut self,
+        document: &mut Document,
+        line: Line<'_>,
+        is_whole: Whole,
+        sink: &mut Sink<'_>,
+    ) -> Result<bool, ImportError> {
+        match document.parse(documents::within(line.text)) {
+            Ok(read) => self.record(read.root(), line, sink)?,
             Err(_) if is_whole == Whole::Unknown => return Ok(false),
             Err(error) => unreadable(&error, line, sink)?,
         }
@@ -121,7 +130,7 @@ impl Records {
     }
 
     /// Keeps a record.
-    pub(super) fn record(&mut self, record: &Json<'_>, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    pub(super) fn record(&mut self, record: Json<'_>, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         if !record.is_object() || !(self.format.is_it)(record) {
             return sink.unknown(line.origin, 0, "not a record of this format", line.text);
         }
@@ -158,49 +167,6 @@ pub(super) fn unreadable(error: &serde_json::Error, line: Line<'_>, sink: &mut S
     sink.unknown(line.origin, 0, "not a record of this format", line.text)
 }
 
-/// No more containers than this are remembered.
-const MAX_CONTAINERS: usize = 65_536;
-
-/// Processes and containers that records told of.
-#[derive(Default)]
-pub(super) struct World {
-    pub(super) processes: Processes,
-    containers: BTreeMap<String, Arc<Container>>,
-    images: ContainerImages,
-}
-
-impl World {
-    /// The process of a record, or what stands for its container.
-    pub(super) fn image(&mut self, seen: Option<Seen<'_>>, container: Option<Container>) -> Option<Arc<ProcessImage>> {
-        let container = container.filter(|c| !c.id.is_empty()).map(|c| self.learn(c));
-        match (seen, container) {
-            (Some(mut seen), container) => {
-                seen.container = container;
-                Some(self.processes.see(&seen))
-            }
-            (None, Some(container)) => {
-                if self.images.get(&container.id) != Some(&container) {
-                    self.images.learn(&container);
-                }
-                self.images.get_image(&container.id)
-            }
-            (None, None) => None,
-        }
-    }
-
-    fn learn(&mut self, container: Container) -> Arc<Container> {
-        if let Some(known) = self.containers.get(&container.id).filter(|k| ***k == container) {
-            return known.clone();
-        }
-        if self.containers.len() >= MAX_CONTAINERS {
-            self.containers.clear();
-        }
-        let container = Arc::new(container);
-        self.containers.insert(container.id.clone(), container.clone());
-        container
-    }
-}
-
 /// The arguments of a command line that was told as one text: the program, which is `exe` or ends at the first blank,
 /// and the rest as one.
 pub(super) fn command_line<'v>(line: Cow<'v, [u8]>, exe: Option<&[u8]>) -> Cow<'v, [u8]> {
@@ -216,33 +182,4 @@ pub(super) fn command_line<'v>(line: Cow<'v, [u8]>, exe: Option<&[u8]>) -> Cow<'
             argv.into()
         }
     }
-}
-
-/// The text at a path.
-pub(super) fn text<'v>(record: &'v Json<'_>, path: &[&str]) -> &'v str {
-    at(record, path).and_then(Json::as_str).unwrap_or_default()
-}
-
-/// The text at a path, where there is one.
-pub(super) fn bytes<'v>(record: &'v Json<'_>, path: &[&str]) -> Option<Cow<'v, [u8]>> {
-    let text = text(record, path);
-    (!text.is_empty()).then_some(Cow::Borrowed(text.as_bytes()))
-}
-
-/// The number at a path, also where it is written as text.
-pub(super) fn number(record: &Json<'_>, path: &[&str]) -> Option<u64> {
-    match at(record, path)? {
-        Json::Number(n) => n.as_u64(),
-        Json::String(s) => s.parse().ok(),
-        _ => None,
-    }
-}
-
-/// The same, of 32 bits.
-pub(super) fn id(record: &Json<'_>, path: &[&str]) -> Option<u32> {
-    number(record, path).and_then(|n| u32::try_from(n).ok())
-}
-
-fn at<'v, 'a>(record: &'v Json<'a>, path: &[&str]) -> Option<&'v Json<'a>> {
-    path.iter().try_fold(record, |at, key| at.get(key))
 }

@@ -19,6 +19,7 @@ mod json_records;
 mod k8s_audit;
 mod laurel;
 mod lines;
+mod members;
 mod merge;
 mod output;
 mod processes;
@@ -30,6 +31,7 @@ mod syslog;
 mod sysmon;
 mod tetragon;
 mod tracee;
+mod world;
 mod xml_events;
 
 use std::io;

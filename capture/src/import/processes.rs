@@ -157,7 +157,7 @@ impl Processes {
 }
 
 /// Compares texts of which many are empty: comparing nothing with nothing costs more than a text.
-fn same_text(a: &[u8], b: &[u8]) -> bool {
+pub(super) fn same_text(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && (a.is_empty() || a == b)
 }
 
@@ -192,7 +192,8 @@ fn apply(image: &mut ProcessImage, seen: &Seen<'_>) {
     let number = |said: Option<u32>, known: &mut u32| *known = said.unwrap_or(*known);
     let text = |said: &Option<Cow<'_, [u8]>>, known: &mut Vec<u8>| {
         if let Some(said) = said {
-            *known = said.to_vec();
+            known.clear();
+            known.extend_from_slice(said);
         }
     };
     // Names belong to numbers: those of other numbers are wrong.

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 
 use ctrace_trace::event::{Arg, Event, EventType};
 
-use super::json_records::World;
 use super::lines::{self, Line};
 use super::processes::Seen;
+use super::world::World;
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink};
 use crate::docker::{parse_rfc3339, utc_ns};
 
@@ -174,20 +174,27 @@ fn tag(text: &[u8]) -> Option<(&str, Option<u32>, &[u8])> {
 
 /// `Nov 21 05:00:07 ` at the beginning; days below ten are padded with a blank.
 fn clock(line: &[u8]) -> Option<(Clock, &[u8])> {
-    let (text, rest) = line.split_at_checked(16)?;
-    let text = std::str::from_utf8(text).ok()?;
-    let number = |at: std::ops::Range<usize>| text.get(at)?.trim_start().parse::<u8>().ok();
-    let month = MONTHS.iter().position(|m| text.get(..3) == Some(m))?;
+    let (text, rest) = line.split_first_chunk::<16>()?;
+    let [a, b, c, b' ', day @ .., h, i, b':', m, n, b':', s, t, b' '] = *text else {
+        return None;
+    };
+    let [tens, ones, b' '] = day else { return None };
+    let month = MONTHS.iter().position(|month| month.as_bytes() == [a, b, c])?;
     let clock = Clock {
         month: u8::try_from(month).ok()? + 1,
-        day: number(4..6).filter(|d| (1..=31).contains(d))?,
-        hour: number(7..9).filter(|h| *h < 24)?,
-        minute: number(10..12).filter(|m| *m < 60)?,
-        second: number(13..15).filter(|s| *s <= 60)?,
+        day: number([tens, ones]).filter(|d| (1..=31).contains(d))?,
+        hour: number([h, i]).filter(|h| *h < 24)?,
+        minute: number([m, n]).filter(|m| *m < 60)?,
+        second: number([s, t]).filter(|s| *s <= 60)?,
     };
-    let separated = [(3, " "), (6, " "), (9, ":"), (12, ":"), (15, " ")];
-    let well_formed = separated.iter().all(|(at, is)| text.get(*at..at + 1) == Some(is));
-    well_formed.then_some((clock, rest))
+    Some((clock, rest))
+}
+
+/// Two digits, the first of which may be a blank.
+fn number([tens, ones]: [u8; 2]) -> Option<u8> {
+    let digit = |byte: u8| Some(byte.wrapping_sub(b'0')).filter(|d| *d < 10);
+    let tens = if tens == b' ' { 0 } else { digit(tens)? };
+    Some(tens * 10 + digit(ones)?)
 }
 
 /// What stands before and behind the next blank.
@@ -198,6 +205,12 @@ fn word(text: &[u8]) -> Option<(&str, &[u8])> {
 }
 
 impl Clock {
+    /// Nanoseconds since midnight.
+    fn of_day_ns(self) -> u64 {
+        let minutes = u64::from(self.hour) * 60 + u64::from(self.minute);
+        (minutes * 60 + u64::from(self.second)) * SECOND_NS
+    }
+
     /// Nanoseconds since the Unix epoch, by a clock that is so far east of UTC.
     fn in_year(self, year: u16, utc_offset_s: i32) -> Option<u64> {
         let Clock {
@@ -228,6 +241,48 @@ impl Clock {
     }
 }
 
+/// When the lines of a file were written, which do not tell the year.
+#[derive(Debug)]
+struct Times {
+    years: Years,
+    utc_offset_s: i32,
+    /// The day of the line before: most lines are of the same.
+    day: Option<Day>,
+}
+
+/// A day that is wholly within the year that was found for it.
+#[derive(Clone, Copy, Debug)]
+struct Day {
+    month: u8,
+    day: u8,
+    start_ns: u64,
+}
+
+impl Times {
+    fn new(years: Years, utc_offset_s: i32) -> Times {
+        Times {
+            years,
+            utc_offset_s,
+            day: None,
+        }
+    }
+
+    fn time(&mut self, clock: Clock) -> Option<u64> {
+        let known = self.day.filter(|day| (day.month, day.day) == (clock.month, clock.day));
+        if let Some(day) = known {
+            return day.start_ns.checked_add(clock.of_day_ns());
+        }
+        let ts = self.years.time(clock, self.utc_offset_s)?;
+        let start_ns = ts.checked_sub(clock.of_day_ns());
+        self.day = start_ns.filter(|start| self.years.holds(*start)).map(|start_ns| Day {
+            month: clock.month,
+            day: clock.day,
+            start_ns,
+        });
+        Some(ts)
+    }
+}
+
 /// In which year the lines of a file were written.
 #[derive(Clone, Copy, Debug)]
 enum Years {
@@ -242,6 +297,15 @@ impl Years {
     fn up_to(written_ns: u64) -> Years {
         let limit = written_ns.saturating_add(AHEAD_NS);
         Years::UpTo(limit, year_of(limit))
+    }
+
+    /// Whether all of a day that begins then is in the year that was found for a part of it.
+    fn holds(self, start_ns: u64) -> bool {
+        let end_ns = start_ns.checked_add(DAY_NS + SECOND_NS);
+        end_ns.is_some_and(|end| match self {
+            Years::From(..) => true,
+            Years::UpTo(limit, _) => end <= limit,
+        })
     }
 
     fn time(&mut self, clock: Clock, utc_offset_s: i32) -> Option<u64> {
@@ -279,30 +343,23 @@ struct Log {
 impl Reading for Log {
     fn file(&mut self, input: &mut Input, sink: &mut Sink<'_>) -> Result<End, ImportError> {
         let options = sink.options();
-        let mut years = match options.year {
+        let years = match options.year {
             Some(year) => Years::From(year, 0),
             None => Years::up_to(input.modified_ns().unwrap_or(0)),
         };
-        lines::each(input, sink, |line, sink| {
-            self.line(line, &mut years, options.utc_offset_s, sink)
-        })
+        let mut times = Times::new(years, options.utc_offset_s);
+        lines::each(input, sink, |line, sink| self.line(line, &mut times, sink))
     }
 }
 
 impl Log {
-    fn line(
-        &mut self,
-        line: Line<'_>,
-        years: &mut Years,
-        utc_offset_s: i32,
-        sink: &mut Sink<'_>,
-    ) -> Result<(), ImportError> {
+    fn line(&mut self, line: Line<'_>, times: &mut Times, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         let Some(entry) = parse(line.text) else {
             return sink.bad(line.origin, 0, "no time and host at the beginning", line.text);
         };
         let ts = match entry.time {
             Time::Known(ts) => Some(ts),
-            Time::InSomeYear(clock) => years.time(clock, utc_offset_s),
+            Time::InSomeYear(clock) => times.time(clock),
         };
         let Some(ts) = ts else {
             return sink.bad(line.origin, 0, "a day that the year has not", line.text);
@@ -374,6 +431,22 @@ mod tests {
         assert_eq!(file.time(december, 0), Some(iso("2025-12-31T23:59:59Z")));
         assert_eq!(file.time(january, 0), Some(iso("2026-01-01T00:00:01Z")));
         assert_eq!(file.time(at(b"Feb 29 00:00:00 "), 0), Some(iso("2024-02-29T00:00:00Z")));
+        let mut whole = Times::new(file, 0);
+        for line in [
+            "Dec 31 00:00:00 ",
+            "Dec 31 23:59:59 ",
+            "Jan  1 00:00:01 ",
+            "Jan  2 01:00:00 ",
+            "Jan  3 00:00:00 ",
+            "Jan  3 00:00:01 ",
+            "Jan  3 00:00:00 ",
+        ] {
+            assert_eq!(
+                whole.time(at(line.as_bytes())),
+                file.time(at(line.as_bytes()), 0),
+                "{line}"
+            );
+        }
         let mut given = Years::From(2019, 0);
         assert_eq!(given.time(december, 3600), Some(iso("2019-12-31T22:59:59Z")));
         assert_eq!(given.time(january, -3600), Some(iso("2020-01-01T01:00:01Z")));

@@ -7,9 +7,10 @@ use std::sync::LazyLock;
 use ctrace_trace::event::{Arg, Event, EventType};
 use memchr::memmem::Finder;
 
-use super::json_records::{World, command_line};
+use super::json_records::command_line;
 use super::lines::{self, Line};
 use super::processes::Seen;
+use super::world::World;
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, xml_events};
 use crate::docker::parse_rfc3339;
 

@@ -1,9 +1,11 @@
 //! Events of Tetragon, as its agent exports them in JSON.
 
-use ctrace_trace::container::Container;
+use std::borrow::Cow;
 
-use super::json_records::{JsonFormat, Told, bytes, id, text};
+use super::json_records::{JsonFormat, Told};
+use super::members::{Fields, id, text};
 use super::processes::Seen;
+use super::world::SeenContainer;
 use crate::docker::parse_rfc3339;
 use crate::json::Json;
 
@@ -15,115 +17,142 @@ pub(super) static TETRAGON: JsonFormat = JsonFormat {
 };
 
 /// The event is the member that is named for its kind: `process_exec`, `process_kprobe`, …
-fn event<'v, 'a>(record: &'v Json<'a>) -> Option<(&'v str, &'v Json<'a>)> {
-    let mut members = record.as_object()?.iter();
-    members.find_map(|(name, v)| (name.starts_with("process_") && v.is_object()).then_some((&**name, v)))
+fn event<'v>(record: Json<'v>) -> Option<(&'v str, Json<'v>)> {
+    let mut members = record.as_object()?;
+    members.find_map(|(name, v)| (name.starts_with("process_") && v.is_object()).then_some((name, v)))
 }
 
-fn is_it(record: &Json<'_>) -> bool {
+fn is_it(record: Json<'_>) -> bool {
     record.get("time").is_some() && event(record).is_some_and(|(_, e)| e.get("process").is_some())
 }
 
-fn tell<'v>(record: &'v Json<'_>) -> Result<Told<'v>, &'static str> {
+fn tell<'v>(record: Json<'v>) -> Result<Told<'v>, &'static str> {
     let (kind, event) = event(record).ok_or("no event")?;
-    let process = |name: &'static str| ["process", name];
     let ts = parse_rfc3339(text(record, &["time"])).ok_or("an event without a time")?;
-    let seen = event.get("process").and_then(seen).map(|process| Seen {
-        ppid: id(event, &["parent", "pid"]),
+    let (process, parent) = (event.get("process"), event.get("parent"));
+    let seen = process.and_then(seen).map(|process| Seen {
+        ppid: parent.and_then(|parent| id(parent, &["pid"])),
         exec_ts: (kind == "process_exec").then_some(ts),
         ..process
-    });
-    let pod = |name: &'static str| text(event, &["process", "pod", name]);
-    let inside = |name: &'static str| text(event, &["process", "pod", "container", name]);
-    // The engine stands before the id: `containerd://…`. Without a pod the first digits are told.
-    let (engine, long) = inside("id").split_once("://").unwrap_or(("", inside("id")));
-    let id = if long.is_empty() {
-        text(event, &process("docker"))
-    } else {
-        long
-    };
-    let container = (!id.is_empty()).then(|| Container {
-        id: id.to_owned(),
-        engine: engine.to_owned(),
-        name: inside("name").to_owned(),
-        image: text(event, &["process", "pod", "container", "image", "name"]).to_owned(),
-        labels: [
-            ("name", "io.kubernetes.pod.name"),
-            ("namespace", "io.kubernetes.pod.namespace"),
-        ]
-        .into_iter()
-        .filter(|(from, _)| !pod(from).is_empty())
-        .map(|(from, to)| (to.to_owned(), pod(from).to_owned()))
-        .collect(),
-        ..Container::default()
     });
     Ok(Told {
         ts,
         kind: kind.into(),
         severity: "".into(),
-        message: message(event).into_bytes().into(),
-        parent: event.get("parent").and_then(self::seen),
+        message: message(event),
+        parent: parent.and_then(self::seen),
         seen,
-        container,
+        container: process.and_then(container),
+    })
+}
+
+/// The container of a process.
+fn container(process: Json<'_>) -> Option<SeenContainer<'_>> {
+    let pod = process.get("pod").unwrap_or(Json::null());
+    let inside = pod.get("container").unwrap_or(Json::null());
+    // The engine stands before the id: `containerd://…`. Without a pod the first digits are told.
+    let long = text(inside, &["id"]);
+    let (engine, long) = long.split_once("://").unwrap_or(("", long));
+    let id = if long.is_empty() {
+        text(process, &["docker"])
+    } else {
+        long
+    };
+    let labels = [
+        ("name", "io.kubernetes.pod.name"),
+        ("namespace", "io.kubernetes.pod.namespace"),
+    ];
+    (!id.is_empty()).then(|| SeenContainer {
+        id,
+        engine,
+        name: text(inside, &["name"]),
+        image: text(inside, &["image", "name"]).into(),
+        labels: labels
+            .into_iter()
+            .map(|(from, to)| (to, text(pod, &[from])))
+            .filter(|(_, value)| !value.is_empty())
+            .collect(),
+        ..SeenContainer::default()
     })
 }
 
 /// What is told of a process in each event.
-fn seen<'v>(process: &'v Json<'_>) -> Option<Seen<'v>> {
-    let binary = text(process, &["binary"]);
+fn seen(process: Json<'_>) -> Option<Seen<'_>> {
+    let mut fields = Fields::of(process);
+    let pid = fields.id("pid")?;
+    let (uid, cwd) = (fields.id("uid"), fields.bytes("cwd"));
+    let (binary, arguments) = (fields.text("binary"), fields.text("arguments"));
     let name = binary.rsplit('/').next().unwrap_or_default().as_bytes();
     // Arguments are one text there: where one ends is not told.
-    let argv = match text(process, &["arguments"]) {
-        "" => binary.to_owned(),
-        arguments => format!("{binary}\0{arguments}"),
+    let argv = match arguments {
+        "" => binary.as_bytes().into(),
+        arguments => [binary, arguments].join("\0").into_bytes().into(),
     };
     Some(Seen {
-        pid: id(process, &["pid"])?,
-        uid: id(process, &["uid"]),
-        loginuid: id(process, &["auid"]),
+        pid,
+        uid,
+        loginuid: fields.id("auid"),
         name: Some(name.get(..15).unwrap_or(name).into()),
-        exe_path: bytes(process, &["binary"]),
-        argv: Some(argv.into_bytes().into()),
-        cwd: bytes(process, &["cwd"]),
+        exe_path: (!binary.is_empty()).then(|| binary.as_bytes().into()),
+        argv: Some(argv),
+        cwd,
         ..Seen::default()
     })
 }
 
+/// Room for most messages.
+const USUAL_MESSAGE: usize = 128;
+
 /// The function or tracepoint with its arguments, else the command.
-fn message(event: &Json<'_>) -> String {
-    let what = match (text(event, &["function_name"]), text(event, &["subsys"])) {
-        ("", "") => {
-            let command = [
-                text(event, &["process", "binary"]),
-                text(event, &["process", "arguments"]),
-            ];
-            return command.join(" ").trim_end().to_owned();
+fn message(event: Json<'_>) -> Cow<'_, [u8]> {
+    let mut message = String::with_capacity(USUAL_MESSAGE);
+    match (text(event, &["function_name"]), text(event, &["subsys"])) {
+        ("", "") => return command(event.get("process")),
+        ("", subsystem) => {
+            message.push_str(subsystem);
+            message.push('/');
+            message.push_str(text(event, &["event"]));
         }
-        ("", subsystem) => format!("{subsystem}/{}", text(event, &["event"])),
-        (function, _) => function.to_owned(),
-    };
-    let args = event.get("args").and_then(Json::as_array);
-    let args: Vec<String> = args.into_iter().flatten().map(argument).collect();
-    format!("{what}({})", args.join(", "))
+        (function, _) => message.push_str(function),
+    }
+    message.push('(');
+    let args = event.get("args").and_then(Json::as_array).into_iter().flatten();
+    for (at, arg) in args.enumerate() {
+        message.push_str(if at > 0 { ", " } else { "" });
+        message.push_str(&argument(arg));
+    }
+    message.push(')');
+    message.into_bytes().into()
+}
+
+fn command(process: Option<Json<'_>>) -> Cow<'_, [u8]> {
+    let part = |name: &'static str| process.map_or("", |process| text(process, &[name]));
+    let (binary, arguments) = (part("binary"), part("arguments"));
+    match arguments.trim_end() {
+        "" => binary.trim_end().as_bytes().into(),
+        arguments => [binary, arguments].join(" ").into_bytes().into(),
+    }
 }
 
 /// An argument is an object with a member that is named for its type: `{"file_arg":{"path":"/etc/passwd"}}`.
-fn argument(arg: &Json<'_>) -> String {
+fn argument(arg: Json<'_>) -> Cow<'_, str> {
     let typed = arg.as_object().into_iter().flatten();
     let mut typed = typed.filter(|(name, _)| name.ends_with("_arg"));
-    match typed.next() {
-        Some((_, Json::String(text))) => text.to_string(),
-        Some((_, value @ Json::Object(_))) => {
+    let Some((_, value)) = typed.next() else {
+        return arg.to_string().into();
+    };
+    match value.as_str() {
+        Some(text) => text.into(),
+        None if value.is_object() => {
             let part = |name: &'static str| text(value, &[name]);
             let port = |name: &'static str| id(value, &[name]).unwrap_or(0);
             match [part("path"), part("name"), part("saddr")] {
-                ["", "", ""] => value.to_string(),
-                ["", "", from] => format!("{from}:{}->{}:{}", port("sport"), part("daddr"), port("dport")),
-                ["", name, _] => name.to_owned(),
-                [path, ..] => path.to_owned(),
+                ["", "", ""] => value.to_string().into(),
+                ["", "", from] => format!("{from}:{}->{}:{}", port("sport"), part("daddr"), port("dport")).into(),
+                ["", name, _] => name.into(),
+                [path, ..] => path.into(),
             }
         }
-        Some((_, value)) => value.to_string(),
-        None => arg.to_string(),
+        None => value.to_string().into(),
     }
 }

@@ -1,20 +1,22 @@
 //! Events of Tracee, as `--output json` writes them. Those of system calls become events of these calls.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use ctrace_trace::container::Container;
 use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::schema::{EventSpec, FdUse, Param, ParamKind, Schema};
 use serde_json::{Value, json};
 
 use super::documents::Whole;
-use super::json_records::{JsonFormat, Records, Told, bytes, id, number, text, unreadable};
+use super::json_records::{JsonFormat, Records, Told, unreadable};
 use super::lines::Line;
+use super::members::{bytes, id, number, text};
 use super::processes::Seen;
 use super::strace::arguments::{self, Told as Argument};
+use super::world::SeenContainer;
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, documents};
 use crate::docker::parse_rfc3339;
-use crate::json::Json;
+use crate::json::{Document, Json};
 
 /// The importer of Tracee's events.
 pub(super) struct Tracee;
@@ -48,21 +50,33 @@ struct Events {
 
 impl Reading for Events {
     fn file(&mut self, input: &mut Input, sink: &mut Sink<'_>) -> Result<End, ImportError> {
-        documents::each(input, sink, |line, is_whole, sink| self.line(line, is_whole, sink))
+        let mut document = Document::default();
+        documents::each(input, sink, |line, is_whole, sink| {
+            self.line(&mut document, line, is_whole, sink)
+        })
     }
 }
 
 impl Events {
-    fn line(&mut self, line: Line<'_>, is_whole: Whole, sink: &mut Sink<'_>) -> Result<bool, ImportError> {
-        match Json::parse(documents::within(line.text)) {
-            Ok(record) => self.record(flat(&record).as_ref().unwrap_or(&record), line, sink)?,
+    fn line(
+        &mut self,
+        document: &mut Document,
+        line: Line<'_>,
+        is_whole: Whole,
+        sink: &mut Sink<'_>,
+    ) -> Result<bool, ImportError> {
+        match document.parse(documents::within(line.text)) {
+            Ok(read) => match flat(read.root()) {
+                Some(flat) => self.record(Document::default().take(&flat).root(), line, sink)?,
+                None => self.record(read.root(), line, sink)?,
+            },
             Err(_) if is_whole == Whole::Unknown => return Ok(false),
             Err(error) => unreadable(&error, line, sink)?,
         }
         Ok(true)
     }
 
-    fn record(&mut self, record: &Json<'_>, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    fn record(&mut self, record: Json<'_>, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         let schema = self.schema.clone();
         match call(&schema, record).zip(tell(record).ok()) {
             Some((spec, told)) => self.call(spec, record, told, line, sink),
@@ -73,14 +87,15 @@ impl Events {
     fn call(
         &mut self,
         spec: &EventSpec,
-        record: &Json<'_>,
+        record: Json<'_>,
         told: Told<'_>,
         line: Line<'_>,
         sink: &mut Sink<'_>,
     ) -> Result<(), ImportError> {
         let image = self.others.world.image(told.seen, told.container);
-        let given = record.get("args").and_then(Json::as_array).unwrap_or_default();
-        let arguments: Vec<Argument> = spec.params.iter().map(|p| argument(p, given)).collect();
+        let given = record.get("args").and_then(Json::as_array).into_iter().flatten();
+        let given: Vec<Json<'_>> = given.collect();
+        let arguments: Vec<Argument> = spec.params.iter().map(|p| argument(p, &given)).collect();
         let args: Vec<Arg<'_>> = arguments.iter().map(Argument::arg).collect();
         let ret = record.get("returnValue").and_then(Json::as_i64);
         let fd_num = match spec.fd {
@@ -104,7 +119,7 @@ impl Events {
 }
 
 /// The type of a system call's event: its number is that of the call on x86_64, and its name agrees.
-fn call<'s>(schema: &'s Schema, record: &Json<'_>) -> Option<&'s EventSpec> {
+fn call<'s>(schema: &'s Schema, record: Json<'_>) -> Option<&'s EventSpec> {
     /// Numbers of Tracee's own events begin here.
     const OWN: u32 = 700;
     let name = text(record, &["eventName"]);
@@ -121,21 +136,20 @@ fn call<'s>(schema: &'s Schema, record: &Json<'_>) -> Option<&'s EventSpec> {
 /// A parameter, by its position among the kernel's arguments.
 fn argument(param: &Param, given: &[Json<'_>]) -> Argument {
     let value = param.arg.and_then(|slot| given.get(usize::from(slot))?.get("value"));
-    match (param.kind, value) {
-        (ParamKind::Path, Some(Json::String(path))) => {
-            Argument::Path(path.as_bytes().to_vec(), path.as_bytes().to_vec())
-        }
-        (ParamKind::Str, Some(Json::String(text))) => Argument::Text(text.as_bytes().to_vec()),
-        (ParamKind::SockAddr, Some(addr)) => address(addr).map_or(Argument::Nothing, Argument::Text),
-        (kind, Some(Json::Number(number))) if kind.is_num() => {
-            let bits = number.as_i64().or_else(|| number.as_u64().map(u64::cast_signed));
+    let told = value.and_then(Json::as_str);
+    match (param.kind, told) {
+        (ParamKind::Path, Some(path)) => Argument::Path(path.as_bytes().to_vec(), path.as_bytes().to_vec()),
+        (ParamKind::Str, Some(text)) => Argument::Text(text.as_bytes().to_vec()),
+        (ParamKind::SockAddr, _) => value.and_then(address).map_or(Argument::Nothing, Argument::Text),
+        (kind, None) if kind.is_num() => {
+            let bits = value.and_then(|v| v.as_i64().or_else(|| v.as_u64().map(u64::cast_signed)));
             bits.map_or(Argument::Nothing, Argument::Number)
         }
         // With `--output option:parse-arguments`.
-        (ParamKind::Flags(set) | ParamKind::Enum(set), Some(Json::String(names))) => {
+        (ParamKind::Flags(set) | ParamKind::Enum(set), Some(names)) => {
             arguments::flags(set, names.as_bytes()).map_or(Argument::Nothing, Argument::Number)
         }
-        (kind, Some(Json::String(name))) if kind.is_num() => {
+        (kind, Some(name)) if kind.is_num() => {
             let value = arguments::number(name.as_bytes()).or_else(|| arguments::signal(name.as_bytes()));
             value.map_or(Argument::Nothing, Argument::Number)
         }
@@ -144,7 +158,7 @@ fn argument(param: &Param, given: &[Json<'_>]) -> Argument {
 }
 
 /// `{"sa_family":"AF_INET","sin_addr":"192.0.2.1","sin_port":"80"}`
-fn address(addr: &Json<'_>) -> Option<Vec<u8>> {
+fn address(addr: Json<'_>) -> Option<Vec<u8>> {
     let told = |name: &'static str| Some(text(addr, &[name])).filter(|t| !t.is_empty());
     let port = |name: &'static str| number(addr, &[name]);
     if let Some(path) = told("sun_path") {
@@ -163,19 +177,19 @@ const FORMAT: JsonFormat = JsonFormat {
     tell,
 };
 
-fn is_it(record: &Json<'_>) -> bool {
+fn is_it(record: Json<'_>) -> bool {
     let has = |names: [&str; 3]| names.iter().all(|k| record.get(k).is_some());
     has(["eventName", "timestamp", "processName"]) || has(["name", "timestamp", "workload"])
 }
 
 /// An event as newer versions print it (`Event` of their `event.proto`), in the form of those before. Its number is left
 /// out: they count calls in an order of their own.
-fn flat(record: &Json<'_>) -> Option<Json<'static>> {
+fn flat(record: Json<'_>) -> Option<Value> {
     let (process, container) = (
         record.pointer("/workload/process")?,
         record.pointer("/workload/container"),
     );
-    let container = container.unwrap_or(&Json::Null);
+    let container = container.unwrap_or(Json::null());
     let count = |name: &str| process.pointer(name).and_then(unwrapped);
     let given: Vec<Value> = record
         .get("data")
@@ -185,12 +199,12 @@ fn flat(record: &Json<'_>) -> Option<Json<'static>> {
         .map(given)
         .collect();
     let (result, args): (Vec<Value>, Vec<Value>) = given.into_iter().partition(|a| a["name"] == "returnValue");
-    let pod = record.pointer("/workload/k8s").unwrap_or(&Json::Null);
+    let pod = record.pointer("/workload/k8s").unwrap_or(Json::null());
     let flat = json!({
         "timestamp": instant(record.get("timestamp")?)?,
         "eventName": record.get("name")?,
         "processName": text(process, &["thread", "name"]),
-        "executable": process.get("executable").unwrap_or(&Json::Null),
+        "executable": process.get("executable").unwrap_or(Json::null()),
         "processId": count("/pid"),
         "hostProcessId": count("/host_pid"),
         "threadId": count("/thread/tid"),
@@ -201,27 +215,27 @@ fn flat(record: &Json<'_>) -> Option<Json<'static>> {
             "id": text(container, &["id"]),
             "name": text(container, &["name"]),
             "image": text(container, &["image", "name"]),
-            "imageDigest": container.pointer("/image/repo_digests/0").unwrap_or(&Json::Null),
+            "imageDigest": container.pointer("/image/repo_digests/0").unwrap_or(Json::null()),
         },
         "kubernetes": {
             "podName": text(pod, &["pod", "name"]),
             "podNamespace": text(pod, &["namespace", "name"]),
             "podUID": text(pod, &["pod", "uid"]),
         },
-        "metadata": {"Properties": {"Severity": record.pointer("/threat/severity").unwrap_or(&Json::Null)}},
+        "metadata": {"Properties": {"Severity": record.pointer("/threat/severity").unwrap_or(Json::null())}},
         "returnValue": result.first().map_or(&Value::Null, |r| &r["value"]),
         "args": args,
     });
-    Some(flat.into())
+    Some(flat)
 }
 
 /// A number, which protobuf's JSON may have written as text and in an object of its own.
-fn unwrapped(value: &Json<'_>) -> Option<u64> {
+fn unwrapped(value: Json<'_>) -> Option<u64> {
     number(value.get("value").unwrap_or(value), &[])
 }
 
 /// Nanoseconds since the epoch: `2026-11-22T22:26:40.5Z`, or `{"seconds":"1795386400","nanos":500000000}`.
-fn instant(time: &Json<'_>) -> Option<u64> {
+fn instant(time: Json<'_>) -> Option<u64> {
     match time.as_str() {
         Some(text) => parse_rfc3339(text),
         None => number(time, &["seconds"])?
@@ -231,20 +245,20 @@ fn instant(time: &Json<'_>) -> Option<u64> {
 }
 
 /// An argument: its value is the member that is named for its type. Numbers of 64 bits are written as text.
-fn given(arg: &Json<'_>) -> Value {
+fn given(arg: Json<'_>) -> Value {
     let members = arg.as_object().into_iter().flatten();
     let typed = members.into_iter().find(|(name, _)| *name != "name");
-    let value = match typed {
-        Some((name, Json::String(text))) if name.contains("int64") || name == "pointer" => {
+    let value = match typed.map(|(name, value)| (name, value, value.as_str())) {
+        Some((name, _, Some(text))) if name.contains("int64") || name == "pointer" => {
             text.parse::<i64>().map_or_else(|_| json!(text), |n| json!(n))
         }
-        Some((_, value)) => json!(value.get("value").unwrap_or(value)),
+        Some((_, value, _)) => json!(value.get("value").unwrap_or(value)),
         None => Value::Null,
     };
     json!({"name": text(arg, &["name"]), "value": value})
 }
 
-fn tell<'v>(record: &'v Json<'_>) -> Result<Told<'v>, &'static str> {
+fn tell<'v>(record: Json<'v>) -> Result<Told<'v>, &'static str> {
     // Of pids the host's: the others are those of the container's namespace.
     let host =
         |name: &'static str, own: &'static str| id(record, &[name]).filter(|p| *p != 0).or_else(|| id(record, &[own]));
@@ -268,25 +282,24 @@ fn tell<'v>(record: &'v Json<'_>) -> Result<Told<'v>, &'static str> {
         ("podNamespace", "io.kubernetes.pod.namespace"),
         ("podUID", "io.kubernetes.pod.uid"),
     ];
-    let container = (!id.is_empty()).then(|| Container {
-        id: id.to_owned(),
-        name: inside("name").to_owned(),
-        image: inside("image").to_owned(),
-        image_digest: inside("imageDigest").to_owned(),
+    let container = (!id.is_empty()).then(|| SeenContainer {
+        id,
+        name: inside("name"),
+        image: inside("image").into(),
+        image_digest: inside("imageDigest"),
         labels: labels
             .into_iter()
-            .filter(|(from, _)| !pod(from).is_empty())
-            .map(|(from, to)| (to.to_owned(), pod(from).to_owned()))
+            .map(|(from, to)| (to, pod(from)))
+            .filter(|(_, value)| !value.is_empty())
             .collect(),
-        ..Container::default()
+        ..SeenContainer::default()
     });
     Ok(Told {
         ts: number(record, &["timestamp"]).ok_or("an event without a time")?,
         kind: text(record, &["eventName"]).into(),
-        severity: match record.pointer("/metadata/Properties/Severity") {
-            None | Some(Json::Null) => "".into(),
-            Some(Json::String(severity)) => (&**severity).into(),
-            Some(severity) => severity.to_string().into(),
+        severity: match record.pointer("/metadata/Properties/Severity").filter(|s| !s.is_null()) {
+            None => "".into(),
+            Some(severity) => shown(severity),
         },
         message: message(record).into_bytes().into(),
         seen,
@@ -296,23 +309,29 @@ fn tell<'v>(record: &'v Json<'_>) -> Result<Told<'v>, &'static str> {
 }
 
 /// The event as a call: `openat(pathname: /etc/shadow, flags: O_RDONLY) = 3`.
-fn message(record: &Json<'_>) -> String {
-    let shown = |v: &Json<'_>| match v {
-        Json::String(text) => text.to_string(),
-        other => other.to_string(),
-    };
-    let args = record.get("args").and_then(Json::as_array).unwrap_or_default();
-    let args: Vec<String> = args
-        .iter()
-        .map(|a| {
-            format!(
-                "{}: {}",
-                text(a, &["name"]),
-                a.get("value").map(shown).unwrap_or_default()
-            )
-        })
-        .collect();
-    let result = record.get("returnValue").filter(|v| !v.is_null());
-    let result = result.map(|v| format!(" = {v}")).unwrap_or_default();
-    format!("{}({}){result}", text(record, &["eventName"]), args.join(", "))
+fn message(record: Json<'_>) -> String {
+    let mut message = String::with_capacity(USUAL_MESSAGE);
+    message.push_str(text(record, &["eventName"]));
+    message.push('(');
+    let args = record.get("args").and_then(Json::as_array).into_iter().flatten();
+    for (at, arg) in args.enumerate() {
+        message.push_str(if at > 0 { ", " } else { "" });
+        message.push_str(text(arg, &["name"]));
+        message.push_str(": ");
+        message.push_str(&arg.get("value").map(shown).unwrap_or_default());
+    }
+    message.push(')');
+    if let Some(result) = record.get("returnValue").filter(|v| !v.is_null()) {
+        message.push_str(" = ");
+        message.push_str(&result.to_string());
+    }
+    message
+}
+
+/// Room for most messages.
+const USUAL_MESSAGE: usize = 128;
+
+/// A text without its quotes; anything else as it is written.
+fn shown(value: Json<'_>) -> Cow<'_, str> {
+    value.as_str().map_or_else(|| value.to_string().into(), Cow::Borrowed)
 }

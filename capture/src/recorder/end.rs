@@ -25,6 +25,10 @@ impl Recorder {
         self.undo_rules(notice);
         self.drain(notice);
         self.check(notice);
+        let now = utc_ns();
+        for gap in self.away.gaps(now) {
+            self.queue.push(now, Message::Gap(gap));
+        }
         self.release(u64::MAX >> 1);
         // Of what was just written.
         let now = utc_ns();

@@ -132,6 +132,39 @@ impl RingLosses {
     }
 }
 
+/// Sources that went away and did not come back yet. One that does tells of the time between by itself.
+#[derive(Debug, Default)]
+pub(super) struct Away {
+    /// Since when, by name and number of the source.
+    since: BTreeMap<(&'static str, usize), u64>,
+}
+
+impl Away {
+    /// A source went away.
+    pub(super) fn lost(&mut self, source: &'static str, number: usize, at: u64) {
+        self.since.entry((source, number)).or_insert(at);
+    }
+
+    /// It is back.
+    pub(super) fn found(&mut self, source: &'static str, number: usize) {
+        self.since.remove(&(source, number));
+    }
+
+    /// What the end of the recording leaves unknown.
+    pub(super) fn gaps(&self, now: u64) -> Vec<Gap> {
+        let gap = |(&(source, _), &from): (&(&'static str, usize), &u64)| Gap {
+            source,
+            class: Class::Away,
+            count: 0,
+            cpu: -1,
+            from,
+            to: now.max(from),
+            reason: "",
+        };
+        self.since.iter().map(gap).collect()
+    }
+}
+
 /// Records that were left in the rings when the time to drain them was over.
 pub(super) fn undrained(pending: u64, from: u64, to: u64) -> Option<Gap> {
     (pending > 0).then_some(Gap {
@@ -175,6 +208,21 @@ mod tests {
             later.iter().map(|g| (g.class, g.count, g.from)).collect::<Vec<_>>(),
             [(Class::Bulk, 1, 300), (Class::Priority, 2, 300)]
         );
+    }
+
+    #[test]
+    fn only_what_is_still_away_at_the_end_is_a_gap_then() {
+        let mut away = Away::default();
+        away.lost("docker", 0, 10);
+        away.lost("docker", 1, 20);
+        away.lost("docker", 1, 30);
+        away.found("docker", 0);
+        let found: Vec<_> = away
+            .gaps(40)
+            .iter()
+            .map(|g| (g.source, g.class, g.from, g.to))
+            .collect();
+        assert_eq!(found, [("docker", Class::Away, 20, 40)]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::lateness::Late;
 /// Something that becomes an event of its own.
 #[derive(Debug)]
 pub(super) enum Message {
-    Docker(Box<DockerEvent>),
+    Docker(Box<DockerEvent<'static>>),
     Audit(Box<AuditEvent>),
     Log(LogLine),
     Gap(Gap),
@@ -82,7 +82,7 @@ pub(super) fn take_docker(
     const SOURCE: &str = "docker";
     match message {
         DockerMessage::Event(event) => {
-            if let Some(id) = event.container.as_ref().filter(|_| event.verb() == "die") {
+            if let Some(id) = event.container().filter(|_| event.verb() == "die") {
                 resolver.container_ended(id);
             }
             queue.push(event.ts_ns, Message::Docker(event));

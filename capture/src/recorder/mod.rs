@@ -7,6 +7,7 @@
 
 mod artifacts;
 mod child;
+mod durable;
 mod end;
 mod gaps;
 mod hold;
@@ -34,14 +35,16 @@ use ctrace_trace::segment::Tool;
 
 use crate::artifact;
 use crate::docker::ContainerImages;
-use crate::host::{Clock, Slept, audit_utc_ns, hurry, utc_ns};
+use crate::host::{Clock, Slept, audit_utc_ns, hurry, keep_memory, utc_ns};
 use crate::privileges;
 use crate::record_args::RecordArgs;
 use crate::resolver::Resolver;
+use crate::syscall::SyscallSource;
 
 use artifacts::Artifacts;
 use child::Observed;
-use gaps::{Gap, RingLosses};
+use durable::Durable;
+use gaps::{Away, Gap, RingLosses};
 use messages::{Message, Queue};
 use order::Waiting;
 use output::Output;
@@ -54,12 +57,11 @@ use state::{Beginning, States};
 
 /// How often the rings are emptied.
 const TICK: Duration = Duration::from_millis(5);
-/// The same at most, where the last turn found fewer records than [`LITTLE`] and no program is started.
+/// The same at most, where the last turn found fewer records than [`FEW`] and no program is started that was not before.
 const LONG_TICK: Duration = Duration::from_millis(20);
-const LITTLE: usize = 32;
+const FEW: usize = 1024;
 /// How often what has waited long enough is written, where a turn finds fewer records than [`FEW`].
 const RELEASE_NS: u64 = 50_000_000;
-const FEW: usize = 512;
 /// How often losses and the clock are looked at, and what was taken is written: with what waits for its place in the
 /// order of time, a recorder that is killed loses no more than a second.
 const CHECK: Duration = Duration::from_millis(550);
@@ -153,10 +155,12 @@ pub fn record(
 ) -> Result<Outcome, RecordError> {
     // A mistyped scope is no source that this host lacks.
     crate::scope::in_kernel(&args.scope).map_err(RecordError::Scope)?;
+    keep_memory();
     // What sources say of being opened (audit does) must not be older than the beginning.
     let began = audit_utc_ns();
     let sources = Sources::open(args);
     sources.absent.iter().for_each(|a| notice(Notice::Absent(a)));
+    sources.asleep().iter().for_each(|a| notice(Notice::Absent(a)));
     if sources.names().is_empty() {
         return Err(RecordError::NoSource(sources.absent));
     }
@@ -189,6 +193,7 @@ struct Recorder {
     artifacts: Artifacts,
     clock: Clock,
     losses: RingLosses,
+    away: Away,
     states: States,
     shedding: Shedding,
     slept: Slept,
@@ -197,7 +202,7 @@ struct Recorder {
 }
 
 impl Recorder {
-    fn new(args: &RecordArgs, tool: Tool, sources: Sources) -> Result<Recorder, RecordError> {
+    fn new(args: &RecordArgs, tool: Tool, mut sources: Sources) -> Result<Recorder, RecordError> {
         let clock = Clock::new();
         let beginning = Beginning::read(clock, args.kept_env());
         let unwritable = |source| CaseError::Io {
@@ -208,7 +213,10 @@ impl Recorder {
         let states = States::start(&beginning, &sources, config.rotation, &args.scope).map_err(unwritable)?;
         let writer = CaseWriter::create(&args.output, config, states.opener())?;
         let artifacts = match hashing(args, &sources) {
-            Some(config) => Artifacts::start(config).map_err(unwritable)?,
+            Some(config) => {
+                let quiet = sources.syscalls.as_mut().and_then(SyscallSource::take_known);
+                Artifacts::start(config, quiet).map_err(unwritable)?
+            }
             None => Artifacts::default(),
         };
         Ok(Recorder {
@@ -216,6 +224,7 @@ impl Recorder {
             output: Output::new(
                 writer,
                 Selection::new(args.scope.clone(), &args.syscalls, args.snaplen.clone()),
+                Durable::start(&args.output).map_err(unwritable)?,
                 args.keep.is_some(),
             ),
             lost: 0,
@@ -226,6 +235,7 @@ impl Recorder {
             artifacts,
             clock,
             losses: RingLosses::new(utc_ns()),
+            away: Away::default(),
             shedding: Shedding::new(args),
             slept: Slept::now(),
             forget_at: None,
@@ -288,7 +298,7 @@ impl Recorder {
             if stop.load(Ordering::Relaxed) {
                 break "signal";
             }
-            woken = self.pause(if taken < LITTLE && !woken { patience } else { TICK });
+            woken = self.pause(if taken < FEW && !woken { patience } else { TICK });
         };
         self.finish(reason, status, notice)
     }

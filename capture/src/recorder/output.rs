@@ -3,6 +3,7 @@
 use ctrace_trace::case::{CaseError, CaseWriter, Summary};
 use ctrace_trace::event::Event;
 
+use super::durable::Durable;
 use super::lateness::Lateness;
 use super::messages::{self, Queue};
 use super::scope::Selection;
@@ -14,6 +15,7 @@ pub(super) struct Output {
     writer: CaseWriter,
     selection: Selection,
     lateness: Lateness,
+    durable: Durable,
     /// Losses at this end that were told already.
     told: u64,
     failed: Option<CaseError>,
@@ -30,11 +32,12 @@ impl Output {
     }
 
     /// Writes what the selection lets through.
-    pub(super) fn new(writer: CaseWriter, selection: Selection, drops: bool) -> Output {
+    pub(super) fn new(writer: CaseWriter, selection: Selection, durable: Durable, drops: bool) -> Output {
         Output {
             writer,
             selection,
             lateness: Lateness::default(),
+            durable,
             told: 0,
             failed: None,
             full: false,
@@ -82,11 +85,20 @@ impl Output {
         passed
     }
 
-    /// Writes what has been taken, so that a recorder that is killed loses no more than the last second.
+    /// Writes what has been taken, so that a recorder that is killed loses no more than the last second, and has it
+    /// brought to the disk, so that neither does a host whose power is cut.
     pub(super) fn flush(&mut self) {
         if let Err(error) = self.writer.flush() {
             self.note(error);
         }
+        if let Some(segment) = self.writer.file() {
+            self.durable.order(segment);
+        }
+    }
+
+    /// Why the disk does not keep what was written, once.
+    pub(super) fn undurable(&mut self) -> Option<&str> {
+        self.durable.failure()
     }
 
     /// What cannot be written is told in the case as soon as that is possible. A single event that does not fit is no

@@ -37,7 +37,10 @@ impl fmt::Display for Absent {
 /// The running Docker source.
 pub(super) struct Docker {
     pub(super) follower: DockerFollower,
-    pub(super) info: EngineInfo,
+    /// What it says of itself, where it runs.
+    pub(super) info: Option<EngineInfo>,
+    /// Why it is not asked yet, if it does not run.
+    asleep: Option<String>,
     pub(super) endpoint: String,
     /// What ran when the recording began.
     pub(super) containers: Vec<Container>,
@@ -115,6 +118,16 @@ impl Sources {
         self.docker.iter().flat_map(|d| d.containers.iter().cloned()).collect()
     }
 
+    /// Engines that do not run yet; their sources record that they are away.
+    pub(super) fn asleep(&self) -> Vec<Absent> {
+        let absent = |docker: &Docker| {
+            let reason = format!("{}; it is recorded when it runs", docker.asleep.as_ref()?);
+            let source = "docker";
+            Some(Absent { source, reason })
+        };
+        self.docker.iter().filter_map(absent).collect()
+    }
+
     /// Names of the sources that run.
     pub(super) fn names(&self) -> Vec<&'static str> {
         let there = [
@@ -147,11 +160,13 @@ fn open_syscalls(args: &RecordArgs, meanwhile: impl FnOnce()) -> Result<SyscallS
 fn open_docker(endpoint: Endpoint) -> Result<Docker, String> {
     let address = format!("unix://{}", endpoint.path().display());
     let source = DockerSource::open(endpoint).map_err(|e| e.to_string())?;
-    let info = source.info().clone();
+    let asleep = source.asleep().map(str::to_owned);
+    let info = asleep.is_none().then(|| source.info().clone());
     let since = utc_ns();
     let containers = source.running();
     let follower = source.follow(since).map_err(|e| e.to_string())?;
     Ok(Docker {
+        asleep,
         follower,
         containers,
         info,

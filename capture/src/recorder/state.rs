@@ -8,7 +8,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use ctrace_trace::case::{CaseConfig, Keep, OnFull, Opener, Opening, Rotation, Summary};
+use ctrace_trace::case::{CaseConfig, Existing, Keep, OnFull, Opener, Opening, Rotation, Summary};
 use ctrace_trace::container::Container;
 use ctrace_trace::process::ProcessImage;
 use ctrace_trace::schema::Schema;
@@ -16,7 +16,7 @@ use ctrace_trace::segment::{Capture, CaseId, ClockReading, Host, Tool};
 use ctrace_trace::snapshot::{AuditState, DockerState, HostSnapshot};
 
 use super::scope::Selection;
-use super::sources::Sources;
+use super::sources::{Docker, Sources};
 use crate::audit::audit_state;
 use crate::host::{Clock, EnvSelection, HostFacts, HostState, boot_time_ns, utc_ns};
 use crate::privileges;
@@ -100,6 +100,10 @@ impl Beginning {
             host: host(&self.state.facts),
             capture: capture(args, sources),
             rotation,
+            existing: match args.go_on {
+                true => Existing::Continue,
+                false => Existing::Refuse,
+            },
             // Old segments make room where the user allowed to lose them.
             on_full: if args.keep.is_some() {
                 OnFull::DropOldest
@@ -120,7 +124,8 @@ impl States {
         rotation: Rotation,
         scope: &[Scope],
     ) -> io::Result<States> {
-        let docker = sources.docker.first().map(|d| d.info.for_segment(&d.endpoint));
+        let known = |d: &Docker| Some(d.info.as_ref()?.for_segment(&d.endpoint));
+        let docker = sources.docker.first().and_then(known);
         // Whether its records are recorded or not.
         let audit = audit_state().map_err(|e| e.to_string());
         let mut first = beginning

@@ -8,9 +8,14 @@ use super::order::Waiting;
 use super::state::Known;
 use super::{FEW, Gap, Level, MAX_QUEUED, Message, Notice, RELEASE_NS, Recorder, TICK, messages};
 use crate::audit::AuditMessage;
+use crate::docker::DockerMessage;
+use crate::docker::logs::LogMessage;
 use crate::host::{Clock, Slept, boot_time_ns, utc_ns};
 use crate::resolver;
 use crate::syscall::{Record, SyscallSource};
+
+/// What events call the source of container logs.
+const LOGS: &str = "container-logs";
 
 impl Recorder {
     /// Takes what the sources have and, not each time where that is little, writes what has waited long enough. Says how many records the rings had.
@@ -48,13 +53,13 @@ impl Recorder {
         taken
     }
 
-    /// Waits for the next turn: for longer than usual no longer than until a program is started, since what it runs is to
-    /// be looked at before it is gone. Says whether that ended the wait.
+    /// Waits for the next turn: for longer than usual no longer than until a program is started that is not known, since
+    /// what it runs is to be looked at before it is gone. Says whether that ended the wait.
     pub(super) fn pause(&self, at_most: Duration) -> bool {
         match &self.sources.syscalls {
-            Some(source) if at_most > TICK => source.wait(at_most),
+            Some(source) if at_most > TICK && self.artifacts.is_on() => source.wait(at_most),
             _ => {
-                std::thread::sleep(TICK);
+                std::thread::sleep(at_most);
                 false
             }
         }
@@ -75,24 +80,36 @@ impl Recorder {
 
     /// Empties the channels of the slower sources.
     fn listen(&mut self) {
-        for docker in &self.sources.docker {
+        for (number, docker) in self.sources.docker.iter().enumerate() {
             while let Ok(message) = docker.follower.messages().try_recv() {
+                match &message {
+                    DockerMessage::Lost { at_ns, .. } => self.away.lost("docker", number, *at_ns),
+                    DockerMessage::Found { .. } => self.away.found("docker", number),
+                    _ => {}
+                }
                 messages::take_docker(message, &mut self.resolver, &mut self.images, &mut self.queue);
             }
         }
         if let Some(audit) = &self.sources.audit {
             while let Ok(message) = audit.follower.messages().try_recv() {
-                if let AuditMessage::Gap { records, .. } = &message {
-                    self.lost += records;
+                match &message {
+                    AuditMessage::Gap { records, .. } => self.lost += records,
+                    AuditMessage::Lost { at_ns, .. } => self.away.lost("audit", 0, *at_ns),
+                    _ => {}
                 }
                 messages::take_audit(message, &mut self.queue);
             }
         }
-        for logs in &self.sources.logs {
+        for (number, logs) in self.sources.logs.iter().enumerate() {
             // The engine keeps what has to wait, and is not asked for it sooner.
             while self.queue.bytes() < MAX_QUEUED
                 && let Ok(message) = logs.messages().try_recv()
             {
+                match &message {
+                    LogMessage::Lost { at_ns, .. } => self.away.lost(LOGS, number, *at_ns),
+                    LogMessage::Found { .. } => self.away.found(LOGS, number),
+                    _ => {}
+                }
                 messages::take_log(message, &mut self.resolver, &mut self.images, &mut self.queue);
             }
         }
@@ -188,6 +205,11 @@ impl Recorder {
         }
         // A quiet host must not leave its last events in memory for long.
         self.output.flush();
+        if let Some(error) = self.output.undurable() {
+            notice(Notice::Missing(&format!(
+                "a power cut may cost more than a second: {error}"
+            )));
+        }
         notice(Notice::Progress(self.output.summary()));
     }
 

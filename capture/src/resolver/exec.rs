@@ -11,8 +11,9 @@ use super::files::{nanoseconds, stat_device};
 use super::life::{comm, known, known64, trimmed};
 use super::paths;
 use super::process::{Attempt, Process};
+use super::spare::set;
 use super::state::State;
-use crate::host::TRUNCATED;
+use crate::host::{TRUNCATED, container_of};
 use crate::syscall::{Section, View};
 
 const CAP_DAC_OVERRIDE: u32 = 1;
@@ -41,7 +42,8 @@ impl State {
             ),
             None => (Arc::default(), None, Vec::new(), 0),
         };
-        let mut image = self.exec_image(view, &old, clock);
+        let mut made = self.exec_image(view, &old, clock);
+        let image = Arc::make_mut(&mut made);
         let filename = view.section(section::EXEC_FILENAME).map_or(&[][..], |s| s.data);
         let mut resolved = Vec::new();
         paths::resolve(&root, &old.cwd, filename, &mut resolved);
@@ -53,8 +55,9 @@ impl State {
         }
         let parent_image = self.parent_image(image.ppid, parent);
         image.parent = parent_image.or_else(|| old.parent.clone());
-        self.name_ids(&mut image, ts);
-        self.become_image(exec, image, root);
+        self.name_ids(image, ts);
+        self.become_image(exec, made, root);
+        self.table.spare.keep(old);
         Started {
             attempt,
             filename: Some(filename.to_vec()),
@@ -81,9 +84,10 @@ impl State {
         self.table.insert(process);
     }
 
-    fn exec_image(&mut self, view: &View<'_, Exec>, old: &ProcessImage, clock: &Clock) -> ProcessImage {
+    fn exec_image(&mut self, view: &View<'_, Exec>, old: &ProcessImage, clock: &Clock) -> Arc<ProcessImage> {
         let exec = &view.fixed;
-        let mut image = old.clone();
+        let mut made = self.table.spare.copy_of(old);
+        let image = Arc::make_mut(&mut made);
         image.id = self.image_id();
         image.pid = exec.header.tgid;
         if image.ppid == 0 {
@@ -94,53 +98,50 @@ impl State {
             image.start_ts = clock.utc(exec.start);
         }
         image.exec_ts = clock.utc(exec.header.ts);
-        image.name = comm(&exec.comm).to_vec();
-        image.argv = view
-            .section(section::EXEC_ARGV)
-            .as_ref()
-            .map_or_else(Vec::new, command_line);
-        image.env = view
-            .section(section::EXEC_ENV)
-            .map_or_else(Vec::new, |s| self.chosen_env(&s));
+        set(&mut image.name, comm(&exec.comm));
+        image.argv.clear();
+        if let Some(section) = view.section(section::EXEC_ARGV) {
+            command_line(&section, &mut image.argv);
+        }
+        image.env.clear();
+        if let Some(section) = view.section(section::EXEC_ENV) {
+            self.choose_env(&section, &mut image.env);
+        }
         if let Some(cwd) = view.section(section::EXEC_CWD) {
             cwd.path_into(false, &mut image.cwd);
         }
-        take_ids(&mut image, exec);
-        take_file(&mut image, view);
+        take_ids(image, exec);
+        take_file(image, view);
         let cgroup = self.cgroup(exec.header.cgroup, exec.header.tgid, exec.header.ts);
-        cgroup.place(&mut image);
+        cgroup.place(image);
         if cgroup.container.is_none()
             && let Some(path) = legacy_path(view)
+            && container_of(&path).is_some()
         {
-            let legacy = self.containers.of_path(&path);
-            if legacy.container.is_some() {
-                legacy.place(&mut image);
-            }
+            self.containers.of_path(&path).place(image);
         }
-        self.containers.place_by_namespace(&mut image);
-        image
+        self.containers.place_by_namespace(image);
+        made
     }
 
-    fn chosen_env(&self, env: &Section<'_>) -> Vec<u8> {
+    fn choose_env(&self, env: &Section<'_>, chosen: &mut Vec<u8>) {
         let more = env.truncated.then_some(TRUNCATED);
-        let mut chosen = Vec::new();
         for variable in self.config.kept(env.data).chain(more) {
             if !chosen.is_empty() {
                 chosen.push(0);
             }
             chosen.extend_from_slice(variable);
         }
-        chosen
     }
 
     /// The calling thread is now the only one, under the process's id.
-    fn become_image(&mut self, exec: &Exec, image: ProcessImage, root: Vec<u8>) {
+    fn become_image(&mut self, exec: &Exec, image: Arc<ProcessImage>, root: Vec<u8>) {
         let ppid = image.ppid;
         let found_parent = self.table.latest(ppid).map_or(0, |p| p.serial);
         let Some(process) = self.table.at(exec.header.tgid, exec.header.ts) else {
             return;
         };
-        process.image = Arc::new(image);
+        process.image = image;
         if process.parent == 0 {
             process.parent = found_parent;
         }
@@ -157,16 +158,15 @@ impl State {
     }
 }
 
-/// A command line, with `...` where it was cut. What lacks its last NUL only is whole.
-fn command_line(section: &Section<'_>) -> Vec<u8> {
-    let mut argv = trimmed(section.data).to_vec();
+/// Appends a command line, with `...` where it was cut. What lacks its last NUL only is whole.
+fn command_line(section: &Section<'_>, argv: &mut Vec<u8>) {
+    argv.extend_from_slice(trimmed(section.data));
     let lacks = section
         .full_len
         .and_then(|full| (full as usize).checked_sub(section.data.len()));
     if section.truncated && lacks != Some(1) {
         argv.extend(TRUNCATED);
     }
-    argv
 }
 
 fn take_ids(image: &mut ProcessImage, exec: &Exec) {
@@ -237,9 +237,10 @@ fn exe_flags(file: &section::File, image: &ProcessImage) -> u8 {
 fn legacy_path(view: &View<'_, Exec>) -> Option<Vec<u8>> {
     let mut names: Vec<_> = view.sections().filter(|s| s.kind == section::CGROUP_NAME).collect();
     names.sort_by_key(|s| std::cmp::Reverse(s.arg & section::ARG_MASK));
-    let whole = names
-        .iter()
-        .flat_map(|s| [&b"/"[..], s.data].concat())
-        .collect::<Vec<u8>>();
+    let mut whole = Vec::with_capacity(names.iter().map(|name| name.data.len() + 1).sum());
+    for name in names {
+        whole.push(b'/');
+        whole.extend_from_slice(name.data);
+    }
     (!whole.is_empty()).then_some(whole)
 }

@@ -7,6 +7,7 @@ use ctrace_wire::record::{Exit, FLAG_UNSEEN, Fork, Header};
 
 use super::clock::{Clock, same_start};
 use super::process::Process;
+use super::spare::set;
 use super::state::State;
 
 /// How a process ended.
@@ -40,13 +41,14 @@ impl State {
             true => forker_serial,
             false => self.table.latest(ppid).map_or(0, |p| p.serial),
         };
-        let mut image = self.forked_image(fork, &template, clock);
+        let mut made = self.forked_image(fork, &template, clock);
+        let image = Arc::make_mut(&mut made);
         image.ppid = ppid;
         image.parent = self.parent_image(ppid, parent);
         let cgroup = known64(fork.child_cgroup, header.cgroup);
-        self.enter_cgroup(&mut image, cgroup, header);
-        self.containers.place_by_namespace(&mut image);
-        let mut process = Process::new(self.table.serial(), Arc::new(image), self.no_fds());
+        self.enter_cgroup(image, cgroup, header);
+        self.containers.place_by_namespace(image);
+        let mut process = Process::new(self.table.serial(), made, self.no_fds());
         if let Some(early) = self.take_early(fork) {
             merge_early(&early, &mut process, &mut fds);
         }
@@ -64,8 +66,9 @@ impl State {
         }
     }
 
-    fn forked_image(&mut self, fork: &Fork, template: &ProcessImage, clock: &Clock) -> ProcessImage {
-        let mut image = template.clone();
+    fn forked_image(&mut self, fork: &Fork, template: &ProcessImage, clock: &Clock) -> Arc<ProcessImage> {
+        let mut made = self.table.spare.copy_of(template);
+        let image = Arc::make_mut(&mut made);
         image.id = self.image_id();
         image.pid = fork.child_tgid;
         image.vpid = known(fork.child_vpid, fork.child_tgid);
@@ -74,9 +77,9 @@ impl State {
         image.exec_ts = 0;
         let name = comm(&fork.comm);
         if !name.is_empty() {
-            image.name = name.to_vec();
+            set(&mut image.name, name);
         }
-        image
+        made
     }
 
     /// When a new process started. One that was read before the record of its fork came has its start from there.

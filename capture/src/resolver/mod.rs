@@ -39,6 +39,7 @@ mod proc;
 mod process;
 mod snapshot;
 mod sockets;
+mod spare;
 mod state;
 mod syscalls;
 mod table;

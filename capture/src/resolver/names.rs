@@ -6,6 +6,7 @@ use ctrace_trace::process::ProcessImage;
 use hashbrown::HashMap;
 
 use super::snapshot::Host;
+use super::spare::set;
 
 /// Most names in containers that are kept; the oldest are forgotten first.
 const MAX_KEPT: usize = 4096;
@@ -32,10 +33,12 @@ impl Names {
     /// Fills in the names of an image's ids; of those in containers that are not known `host` is asked.
     pub(super) fn fill(&mut self, image: &mut ProcessImage, host: Option<&mut (dyn Host + 'static)>) {
         // Whoever logged in did so on the host.
-        image.login_user = self.users.get(&image.loginuid).cloned().unwrap_or_default();
+        let name =
+            |of: &BTreeMap<u32, Vec<u8>>, id: u32, to: &mut Vec<u8>| set(to, of.get(&id).map_or(&[][..], |name| name));
+        name(&self.users, image.loginuid, &mut image.login_user);
         if image.container.is_none() {
-            image.user = self.users.get(&image.euid).cloned().unwrap_or_default();
-            image.group = self.groups.get(&image.egid).cloned().unwrap_or_default();
+            name(&self.users, image.euid, &mut image.user);
+            name(&self.groups, image.egid, &mut image.group);
             return;
         }
         let (user, group) = (key(image, false, image.euid), key(image, true, image.egid));

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use hashbrown::HashMap;
 
 use super::process::Process;
+use super::spare::Spare;
 
 /// Processes whose id was taken by another while they lingered.
 const MAX_REPLACED: usize = 256;
@@ -27,6 +28,8 @@ pub(super) struct ProcessTable {
     max: usize,
     linger_ns: u64,
     next_serial: u64,
+    /// Images of processes that were freed.
+    pub(super) spare: Spare,
     /// Processes that were dropped because there were too many.
     pub(super) evicted: u64,
 }
@@ -41,6 +44,7 @@ impl ProcessTable {
             max: max.max(1),
             linger_ns,
             next_serial: 1,
+            spare: Spare::default(),
             evicted: 0,
         }
     }
@@ -132,7 +136,9 @@ impl ProcessTable {
             return;
         };
         if self.live.get(&pid).is_some_and(|p| p.serial == serial) {
-            self.live.remove(&pid);
+            if let Some(process) = self.live.remove(&pid) {
+                self.spare.keep(process.image);
+            }
         } else {
             self.replaced.retain(|p| p.serial != serial);
         }

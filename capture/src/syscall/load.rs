@@ -5,12 +5,14 @@ use std::io;
 use super::{
     Config, LaneTotals, LeftOut, Progress, SyscallSource, attach,
     host::{self, Described},
+    known::KnownFiles,
     refusal::{OpenError, refused},
+    ring::Ring,
     scope::{self, ProcessTable},
 };
 use aya::{
     Btf, Ebpf, EbpfLoader, Endianness, Pod, VerifierLogLevel,
-    maps::{Array, Map, MapData, PerCpuArray, RingBuf},
+    maps::{Array, Map, MapData, PerCpuArray},
 };
 use ctrace_wire::{
     counters::Counters,
@@ -86,8 +88,10 @@ pub(super) fn open(config: &Config, meanwhile: impl FnOnce()) -> Result<SyscallS
     let mut programs = load_object(config, offsets)?;
     fill_specs(&mut programs, &config.specs)?;
     let counters = PerCpuArray::try_from(take(&mut programs, "COUNTERS")?).map_err(refused)?;
-    let priority = RingBuf::try_from(take(&mut programs, "PRIO")?).map_err(refused)?;
-    let bulk = RingBuf::try_from(take(&mut programs, "BULK")?).map_err(refused)?;
+    let priority = Ring::map(take(&mut programs, "PRIO")?)?;
+    let bulk = Ring::map(take(&mut programs, "BULK")?)?;
+    let bell = Ring::map(take(&mut programs, "BELL")?)?;
+    let known = KnownFiles::map(take(&mut programs, "KNOWN")?)?;
     let (others, syscalls) = attach::needed(config, io_uring);
     attach::load_all(&mut programs, &[&others[..], &syscalls].concat(), &btf);
     attach::attach_all(&mut programs, &others, &btf, &mut missing)?;
@@ -106,6 +110,8 @@ pub(super) fn open(config: &Config, meanwhile: impl FnOnce()) -> Result<SyscallS
         programs: Some(programs),
         priority,
         bulk,
+        bell,
+        known: Some(known),
         counters,
         processes,
         missing,

@@ -12,9 +12,12 @@ mod attach;
 mod btf;
 mod host;
 mod io_uring;
+mod known;
 mod load;
+mod mapping;
 mod record;
 mod refusal;
+mod ring;
 mod scope;
 
 use std::os::fd::AsRawFd;
@@ -22,7 +25,7 @@ use std::time::Duration;
 
 use aya::{
     Ebpf,
-    maps::{MapData, PerCpuArray, RingBuf},
+    maps::{MapData, PerCpuArray},
 };
 use ctrace_wire::record::Header;
 use ctrace_wire::spec::{IO_OPCODES, Lane, SyscallSpec};
@@ -30,11 +33,14 @@ use ctrace_wire::spec::{IO_OPCODES, Lane, SyscallSpec};
 pub use host::{Missing, boot_time_ns};
 pub use io_uring::call_of;
 pub(crate) use io_uring::complete_call_of;
+pub use known::KnownFiles;
 pub use load::ProgramCost;
 pub use record::{Malformed, Record, Section, Sections, View};
 pub use refusal::OpenError;
 pub use scope::Scope;
 pub(crate) use scope::is_below;
+
+use ring::Ring;
 
 /// What to record and how much memory to give it.
 #[derive(Clone, Debug)]
@@ -103,8 +109,11 @@ pub struct LeftOut {
 pub struct SyscallSource {
     // Programs and links; gone after `detach`. The maps below live on.
     programs: Option<Ebpf>,
-    priority: RingBuf<MapData>,
-    bulk: RingBuf<MapData>,
+    priority: Ring,
+    bulk: Ring,
+    /// Wakes for programs that are started.
+    bell: Ring,
+    known: Option<KnownFiles>,
     counters: PerCpuArray<MapData, load::CountersValue>,
     processes: Option<scope::ProcessTable>,
     missing: Vec<Missing>,
@@ -149,15 +158,15 @@ impl SyscallSource {
 
     /// Like [`SyscallSource::poll`], and hands over each record's header and its bytes for [`Record::parse`] at a later time.
     pub fn poll_bytes(&mut self, each: &mut impl FnMut(&Header, &[u8])) -> usize {
-        // Counted before the clock is read: what was submitted by then lies in its ring before all that is later than now.
-        let submitted = self.totals().map_or([0; 2], |totals| per_lane(&totals));
+        // What it rang for is taken now.
+        self.bell.skip();
+        // Looked at before the clock is read: what is there by then lies in its ring before all that is later than now.
+        let filled = [&self.priority, &self.bulk].map(Ring::filled);
         let now = boot_time_ns();
         let before = self.malformed;
-        let polled = [
-            drain(&mut self.priority, now, &mut self.malformed, each),
-            drain(&mut self.bulk, now, &mut self.malformed, each),
-        ];
-        self.progress.polled(now, submitted, polled);
+        let polled = [&mut self.priority, &mut self.bulk].map(|ring| drain(ring, now, &mut self.malformed, each));
+        let read = [&self.priority, &self.bulk].map(Ring::position);
+        self.progress.polled(now, polled.iter().sum(), filled, read);
         let malformed = usize::try_from(self.malformed - before).unwrap_or(0);
         polled.iter().sum::<usize>().saturating_sub(malformed)
     }
@@ -176,17 +185,22 @@ impl SyscallSource {
         Duration::from_millis(u64::from(self.smallest_ring) / (BYTES_A_MS * cpus))
     }
 
-    /// Waits until a program was started, and says so; no longer than `at_most`, and not at all where something of
-    /// importance was not polled. Other records do not end the wait, a signal does.
+    /// The files whose execs end no [`SyscallSource::wait`]: none at first. There is one such table, for the first who asks.
+    pub fn take_known(&mut self) -> Option<KnownFiles> {
+        self.known.take()
+    }
+
+    /// Waits until a file is executed that is not [known](SyscallSource::take_known), and says so; no longer than `at_most`,
+    /// and not at all where one was since the last poll. Other records do not end the wait, a signal does.
     pub fn wait(&self, at_most: Duration) -> bool {
-        let mut ring = libc::pollfd {
-            fd: self.priority.as_raw_fd(),
+        let mut bell = libc::pollfd {
+            fd: self.bell.as_raw_fd(),
             events: libc::POLLIN,
             revents: 0,
         };
         let ms = i32::try_from(at_most.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: one pollfd, which lives through the call.
-        let ready = unsafe { libc::poll(&raw mut ring, 1, ms) };
+        let ready = unsafe { libc::poll(&raw mut bell, 1, ms) };
         ready > 0
     }
 
@@ -247,8 +261,8 @@ impl SyscallSource {
 
     /// Records that reached a ring and were not polled yet.
     pub fn pending(&self) -> std::io::Result<u64> {
-        let submitted = per_lane(&self.totals()?).iter().sum::<u64>();
-        Ok(submitted.saturating_sub(self.progress.polled.iter().sum()))
+        let submitted = self.totals()?.iter().map(|t| t.submitted).sum::<u64>();
+        Ok(submitted.saturating_sub(self.progress.polled))
     }
 
     /// What each loaded program cost the verifier, by name.
@@ -260,49 +274,33 @@ impl SyscallSource {
 /// How far the rings were read.
 #[derive(Debug, Default)]
 struct Progress {
-    /// Records that left each ring, by lane.
-    polled: [u64; 2],
+    /// Records that were taken.
+    polled: u64,
     settled_ns: u64,
 }
 
 impl Progress {
-    /// The rings were read: at `now` so many records had reached them since the beginning, and so many were taken now.
-    fn polled(&mut self, now: u64, submitted: [u64; 2], taken: [usize; 2]) {
-        for (polled, taken) in self.polled.iter_mut().zip(taken) {
-            *polled += taken as u64;
-        }
-        if self
-            .polled
-            .iter()
-            .zip(submitted)
-            .all(|(polled, submitted)| *polled >= submitted)
-        {
+    /// So many records were taken, and the rings read so far. At `now` they had been filled so far.
+    fn polled(&mut self, now: u64, count: usize, filled: [usize; 2], read: [usize; 2]) {
+        self.polled += count as u64;
+        if read.iter().zip(filled).all(|(read, filled)| *read >= filled) {
             self.settled_ns = now;
         }
     }
 }
 
-/// How many records reached each ring.
-fn per_lane(totals: &[LaneTotals]) -> [u64; 2] {
-    [Lane::Priority, Lane::Bulk].map(|lane| totals.iter().filter(|t| t.lane == lane).map(|t| t.submitted).sum())
-}
-
 /// Takes what a ring holds; says how many records that were, malformed ones among them.
-fn drain(ring: &mut RingBuf<MapData>, now: u64, malformed: &mut u64, each: &mut impl FnMut(&Header, &[u8])) -> usize {
-    let mut count = 0;
-    while let Some(item) = ring.next() {
-        count += 1;
-        match record::check(&item) {
-            Ok(header) => {
-                each(&header, &item);
-                if header.ts > now {
-                    break;
-                }
-            }
-            Err(Malformed) => *malformed += 1,
+fn drain(ring: &mut Ring, now: u64, malformed: &mut u64, each: &mut impl FnMut(&Header, &[u8])) -> usize {
+    ring.read(&mut |bytes| match record::check(bytes) {
+        Ok(header) => {
+            each(&header, bytes);
+            header.ts <= now
         }
-    }
-    count
+        Err(Malformed) => {
+            *malformed += 1;
+            true
+        }
+    })
 }
 
 #[cfg(test)]
@@ -312,13 +310,13 @@ mod tests {
     #[test]
     fn a_ring_that_cannot_be_read_to_its_end_holds_back_both() {
         let mut progress = Progress::default();
-        progress.polled(10, [2, 5], [2, 6]);
+        progress.polled(10, 8, [200, 500], [200, 600]);
         assert_eq!(progress.settled_ns, 10, "what came meanwhile is more than all");
         // A record of the first ring is not finished.
-        progress.polled(20, [4, 8], [0, 2]);
-        progress.polled(30, [5, 9], [0, 1]);
+        progress.polled(20, 2, [400, 800], [200, 800]);
+        progress.polled(30, 1, [500, 900], [200, 900]);
         assert_eq!(progress.settled_ns, 10);
-        progress.polled(40, [6, 9], [4, 0]);
-        assert_eq!((progress.settled_ns, progress.polled), (40, [6, 9]));
+        progress.polled(40, 4, [600, 900], [600, 900]);
+        assert_eq!((progress.settled_ns, progress.polled), (40, 15));
     }
 }

@@ -35,8 +35,8 @@ pub enum OpenError {
     /// The object or one of its maps was refused.
     #[error("the kernel refuses the recording programs: {0}")]
     Load(String),
-    /// The table of processes cannot be shared with the kernel side.
-    #[error("the table of processes cannot be mapped: {0}")]
+    /// A map cannot be shared with the kernel side.
+    #[error("a map of the recording programs cannot be mapped into memory: {0}")]
     Map(#[source] io::Error),
     /// A program was refused or found no place to attach.
     #[error("kernel program {program}: {reason}")]

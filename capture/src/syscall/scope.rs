@@ -2,15 +2,14 @@
 //! From then on the kernel side follows forks, program starts and cgroups itself.
 
 use std::{
-    io,
-    os::fd::{AsFd, AsRawFd},
-    ptr::{self, NonNull},
+    os::fd::AsFd,
     sync::atomic::{AtomicU8, Ordering},
 };
 
 use aya::maps::{Map, MapData};
 use ctrace_wire::scope::{self as wire, IN_CONTAINER, PIDS, WANTED};
 
+use super::mapping::Mapping;
 use super::refusal::OpenError;
 use crate::host::{container_of, process_ids, read_cgroup, read_parent_and_name};
 
@@ -127,35 +126,24 @@ pub(super) fn judge(table: &ProcessTable, pid: u32, container: &str, wanted: boo
 
 /// The bytes of all processes, in memory that the kernel side uses too.
 pub(super) struct ProcessTable {
-    bytes: NonNull<AtomicU8>,
+    bytes: Mapping,
     // The programs that are loaded later refer to the map by its descriptor.
     _map: MapData,
 }
-
-// SAFETY: the bytes are only used through atomics.
-unsafe impl Send for ProcessTable {}
 
 impl ProcessTable {
     pub(super) fn map(map: Map) -> Result<Self, OpenError> {
         let Map::Array(map) = map else {
             return Err(OpenError::Load("the table of processes is no array".to_owned()));
         };
-        let fd = map.fd().as_fd().as_raw_fd();
-        let flags = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new mapping at an address of the kernel's choice.
-        let address = unsafe { libc::mmap(ptr::null_mut(), PIDS as usize, flags, libc::MAP_SHARED, fd, 0) };
-        match NonNull::new(address) {
-            Some(address) if address.as_ptr() != libc::MAP_FAILED => Ok(Self {
-                bytes: address.cast(),
-                _map: map,
-            }),
-            _ => Err(OpenError::Map(io::Error::last_os_error())),
-        }
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let bytes = Mapping::new(map.fd().as_fd(), PIDS as usize, protection, 0).map_err(OpenError::Map)?;
+        Ok(Self { bytes, _map: map })
     }
 
     fn byte(&self, pid: u32) -> Option<&AtomicU8> {
-        // SAFETY: the index lies within the mapping, which lives as long as self.
-        (pid < PIDS).then(|| unsafe { self.bytes.add(pid as usize).as_ref() })
+        // SAFETY: the index lies within the mapping, which lives as long as self, and is only used through atomics.
+        (pid < PIDS).then(|| unsafe { self.bytes.address().add(pid as usize).cast::<AtomicU8>().as_ref() })
     }
 
     fn get(&self, pid: u32) -> u8 {
@@ -174,13 +162,6 @@ impl ProcessTable {
         if let Some(byte) = self.byte(pid) {
             byte.fetch_and(!bits, Ordering::Relaxed);
         }
-    }
-}
-
-impl Drop for ProcessTable {
-    fn drop(&mut self) {
-        // SAFETY: the mapping is this table's own and not used after.
-        unsafe { libc::munmap(self.bytes.as_ptr().cast(), PIDS as usize) };
     }
 }
 

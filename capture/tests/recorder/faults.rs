@@ -7,10 +7,11 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ctrace_trace::case::{Case, Loss};
+use ctrace_trace::segment::Segment;
 
 use crate::artifacts::{artifacts, of, sha256sum};
 use crate::bounds::cpu_time;
-use crate::case::{closed, cut_off, each_block, open, rows, two_starts, unnamed};
+use crate::case::{closed, cut_off, each_block, open, rows, two_starts, unnamed, until_written};
 use crate::run::{Load, folder, output, own, record, recording};
 use ctrace_skip::{is_root, skip};
 
@@ -46,6 +47,45 @@ fn killed_it_loses_a_second_as_root() {
         rows.iter()
             .any(|r| r.kind == "openat" && r.arg("name") == "/etc/hostname")
     );
+}
+
+#[test]
+fn a_case_that_was_cut_off_is_gone_on_with_as_root() {
+    if !is_root("a_case_that_was_cut_off_is_gone_on_with_as_root") {
+        return;
+    }
+    let dir = folder();
+    let case = dir.path().join("case");
+    let own = own();
+    let args = ["--sources", "syscalls", "--scope", &own];
+    let running = recording(&case, &args);
+    std::fs::read("/etc/hostname").expect("readable");
+    until_written(&case, "what was read", |rows| {
+        rows.iter().any(|r| r.arg("name") == "/etc/hostname")
+    });
+    running.signal(libc::SIGKILL);
+    let (open_segment, events) = (case.join("000001.ctrace.open"), rows(&case).len());
+    let before = sha256sum(&open_segment);
+    record(&case, &[&args[..], &["--", "cat", "/etc/passwd"]].concat())
+        .expect(4)
+        .saying("not empty");
+    record(
+        &case,
+        &[&args[..], &["--continue", "--", "cat", "/etc/passwd"]].concat(),
+    )
+    .expect(0);
+    assert_eq!(sha256sum(&open_segment), before, "what was there stays as it was");
+    let gone_on = open(&case);
+    let of_new: Vec<_> = gone_on.problems().iter().filter(|p| p.path != open_segment).collect();
+    assert!(of_new.is_empty(), "{of_new:?}");
+    assert_eq!(gone_on.segments().len(), 2);
+    let [first, second] = gone_on.segments() else {
+        panic!("two segments")
+    };
+    let about = |segment: &Segment| (segment.header().about.case_id, segment.header().about.first_seq);
+    assert_eq!(about(first).0, about(second).0);
+    assert_eq!(about(second).1, events as u64, "numbers of events go on");
+    assert!(rows(&case)[events..].iter().any(|r| r.arg("name") == "/etc/passwd"));
 }
 
 /// A small file system in memory, unmounted when dropped.

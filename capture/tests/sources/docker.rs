@@ -60,7 +60,7 @@ fn until(follower: &DockerFollower, last: impl Fn(&DockerMessage) -> bool) -> Ve
     }
 }
 
-fn events(messages: &[DockerMessage]) -> Vec<&DockerEvent> {
+fn events(messages: &[DockerMessage]) -> Vec<&DockerEvent<'static>> {
     let found = messages.iter().filter_map(|m| match m {
         DockerMessage::Event(e) => Some(e.as_ref()),
         _ => None,
@@ -77,7 +77,7 @@ fn containers<'a>(messages: &'a [DockerMessage], id: &str) -> Vec<&'a Arc<Contai
 }
 
 fn is_event(message: &DockerMessage, action: &str, name: &str) -> bool {
-    matches!(message, DockerMessage::Event(e) if e.action == action && e.name == name)
+    matches!(message, DockerMessage::Event(e) if e.action == action && e.name() == name)
 }
 
 /// Removes a container however the test ends.
@@ -135,8 +135,8 @@ fn live_events_agree_with_docker_events_and_containers_with_inspect() {
     let key = |v: &serde_json::Value| (v["timeNano"].as_u64(), v["Action"].as_str().map(str::to_owned));
     // Concurrent events may be sent in another order than that of their times, in which the past is listed.
     let ours = events(&messages).into_iter();
-    let ours = ours.filter(|e| e.container.as_deref() == Some(&id));
-    let ours = ours.map(|e| (Some(e.ts_ns), Some(e.action.clone())));
+    let ours = ours.filter(|e| e.container() == Some(id.as_str()));
+    let ours = ours.map(|e| (Some(e.ts_ns), Some(e.action.to_string())));
     let (mut ours, mut theirs): (Vec<_>, Vec<_>) = (ours.collect(), truth.iter().map(key).collect());
     ours.sort_unstable();
     theirs.sort_unstable();
@@ -269,14 +269,14 @@ fn live_events_during_an_outage_are_repeated_once() {
     });
     let second = events(&messages)
         .into_iter()
-        .find(|e| e.name == name(2))
+        .find(|e| e.name() == name(2))
         .expect("repeated");
     let (from, to) = found.expect("found");
     assert!(
         since < from && from < second.ts_ns && second.ts_ns < to,
         "the window holds the outage"
     );
-    let raw: Vec<&Vec<u8>> = events(&messages).into_iter().map(|e| &e.raw).collect();
+    let raw: Vec<&[u8]> = events(&messages).into_iter().map(|e| e.raw.as_ref()).collect();
     assert_eq!(raw.iter().collect::<BTreeSet<_>>().len(), raw.len(), "no event twice");
     for n in 1..=3 {
         let of = |action: &str| messages.iter().filter(|m| is_event(m, action, &name(n))).count();

@@ -7,6 +7,7 @@
 
 pub mod counters;
 pub mod env;
+pub mod known;
 pub mod offsets;
 pub mod record;
 pub mod scope;

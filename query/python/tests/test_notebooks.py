@@ -17,7 +17,7 @@ def outputs(cells, kind):
 
 
 SHOWN = {
-    "incident": ["Dropped binary executed", "172.18.0.3:60662->172.18.0.2:4444", "runc", "damaged: []  losses: 0"],
+    "incident": ["Dropped binary executed", "172.18.0.3:54834->172.18.0.2:4444", "runc", "damaged: []  losses: 0"],
     "rule-tuning": ["/etc/localtime", "ENOENT", "does not fire on event", "/etc/shadow"],
 }
 

@@ -49,10 +49,10 @@ impl<'a> Iterator for Fields<'a> {
         loop {
             // One blank is between nearly all fields.
             self.rest = self.rest.strip_prefix(b" ").unwrap_or(self.rest);
-            if self.rest.first()?.is_ascii_whitespace() {
+            if *self.rest.first()? <= b' ' {
                 self.rest = self.rest.trim_ascii_start();
             }
-            let stop = first_of(*b"= \t", self.rest)?;
+            let stop = name_end(self.rest)?;
             let (name, after) = self.rest.split_at_checked(stop)?;
             let Some(value) = after.strip_prefix(b"=") else {
                 self.rest = after;
@@ -84,7 +84,7 @@ impl<'a> Iterator for Fields<'a> {
 #[inline(always)]
 fn take_value(text: &[u8]) -> (Value<'_>, &[u8]) {
     if let Some(text) = text.strip_prefix(b"\"")
-        && let Some(end) = first_of(*b"\"", text)
+        && let Some(end) = quote_end(text)
         && let Some((value, rest)) = text.split_at_checked(end)
     {
         return (Value::Quoted(value), rest.get(1..).unwrap_or_default());
@@ -95,7 +95,7 @@ fn take_value(text: &[u8]) -> (Value<'_>, &[u8]) {
     {
         return (Value::Bare(value), rest);
     }
-    let end = first_of(*b" \t", text).unwrap_or(text.len());
+    let end = word_end(text).unwrap_or(text.len());
     let value = text.get(..end).unwrap_or(text);
     // The end of a list of fields is no part of its last value.
     let value = value.strip_suffix(b"'").unwrap_or(value);
@@ -106,25 +106,58 @@ fn take_value(text: &[u8]) -> (Value<'_>, &[u8]) {
 
 const ONES: u64 = u64::MAX / 255;
 
-/// Where the first of some characters is. Names and most values are a few characters, eight of which are looked at at
-/// once: a search with larger registers does not pay for that.
+/// Where a quoted text ends.
 #[inline(always)]
-fn first_of<const N: usize>(wanted: [u8; N], text: &[u8]) -> Option<usize> {
+fn quote_end(text: &[u8]) -> Option<usize> {
+    let quote = |word| zero_of(word ^ (ONES * u64::from(b'"')));
+    end_of(text, quote, |byte| byte == b'"')
+}
+
+/// Where a name ends: at an equals sign, a blank or a tab.
+#[inline(always)]
+fn name_end(text: &[u8]) -> Option<usize> {
+    end_of(
+        text,
+        |word| zero_of(word ^ (ONES * u64::from(b'='))) | low_of(word),
+        |byte| matches!(byte, b'=' | b' ' | b'\t'),
+    )
+}
+
+/// Where a word ends: at a blank or a tab.
+#[inline(always)]
+fn word_end(text: &[u8]) -> Option<usize> {
+    end_of(text, low_of, |byte| matches!(byte, b' ' | b'\t'))
+}
+
+/// The high bit of each byte that is zero. Those above the first may be wrong, which the first does not mind.
+#[inline(always)]
+fn zero_of(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word
+}
+
+/// The same of each byte that is no larger than a blank.
+#[inline(always)]
+fn low_of(word: u64) -> u64 {
+    word.wrapping_sub(ONES * 0x21) & !word
+}
+
+/// Where the first character is that ends something. `found` marks such in eight characters, and may mark other control
+/// characters, which are rare. Names and most values are a few characters: a search with larger registers does not pay for
+/// them.
+#[inline(always)]
+fn end_of(text: &[u8], found: impl Fn(u64) -> u64, is_end: impl Fn(u8) -> bool) -> Option<usize> {
     let (words, rest) = text.as_chunks::<8>();
     for (at, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        // The high bit of each byte that is wanted. Those above it may be wrong, which the first does not mind.
-        let found = wanted.iter().fold(0, |found, byte| {
-            let other = word ^ (ONES * u64::from(*byte));
-            found | other.wrapping_sub(ONES) & !other
-        });
-        match found & (ONES << 7) {
-            0 => {}
-            found => return Some(at * 8 + found.trailing_zeros() as usize / 8),
+        let marks = found(u64::from_le_bytes(*word)) & (ONES << 7);
+        if marks != 0 {
+            let place = at * 8 + marks.trailing_zeros() as usize / 8;
+            if text.get(place).is_some_and(|byte| is_end(*byte)) {
+                return Some(place);
+            }
+            return Some(place + text.get(place..)?.iter().position(|byte| is_end(*byte))?);
         }
     }
-    let start = words.len() * 8;
-    Some(start + rest.iter().position(|b| wanted.contains(b))?)
+    Some(words.len() * 8 + rest.iter().position(|byte| is_end(*byte))?)
 }
 
 impl<'a> Value<'a> {
@@ -229,16 +262,34 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_some_characters() {
+    fn ends_are_found_in_any_place() {
         for len in 0..40 {
             let mut text = vec![0x80; len];
-            assert_eq!(first_of(*b"= \t", &text), None);
+            assert_eq!((name_end(&text), word_end(&text), quote_end(&text)), (None, None, None));
             for at in (0..len).rev() {
-                // Bytes that differ from what is wanted by the lowest bit, or by the highest.
-                text[at] = [b'=', b' ', b'\t'][at % 3];
-                assert_eq!(first_of(*b"= \t", &text), Some(at), "{at} of {len}");
-                text[at] = [b'=' ^ 1, b' ' ^ 1, b'\t' ^ 0x80][at % 3];
-                assert_eq!(first_of(*b"= \t", &text), None, "{at} of {len}");
+                // What ends something, what differs from it by the lowest bit or by the highest, and control characters.
+                for (byte, ends) in [
+                    (b'=', [true, false, false]),
+                    (b' ', [true, true, false]),
+                    (b'\t', [true, true, false]),
+                    (b'"', [false, false, true]),
+                    (b'=' ^ 1, [false; 3]),
+                    (b' ' ^ 1, [false; 3]),
+                    (b'\t' ^ 0x80, [false; 3]),
+                    (b'\n', [false; 3]),
+                    (0, [false; 3]),
+                ] {
+                    text[at] = byte;
+                    let found = [name_end(&text), word_end(&text), quote_end(&text)];
+                    assert_eq!(found, ends.map(|is| is.then_some(at)), "{byte} at {at} of {len}");
+                    // Behind a character that is none.
+                    if let Some(next) = text.get_mut(at + 1) {
+                        let before = std::mem::replace(next, b' ');
+                        let expected = if ends[0] { at } else { at + 1 };
+                        assert_eq!(name_end(&text), Some(expected), "{byte} at {at} of {len}");
+                        text[at + 1] = before;
+                    }
+                }
             }
         }
     }

@@ -126,16 +126,24 @@ impl<'a> Record<'a> {
 
 /// `audit(1795216873.082:2990): text` to the stamp and the text.
 fn parse_stamp<'a>(node: &'a [u8], text: &'a [u8]) -> Option<(Stamp<'a>, &'a [u8])> {
-    let (seconds, rest) = leading_decimal(text.strip_prefix(b"audit(")?)?;
-    let (millis, rest) = rest.strip_prefix(b".")?.split_at_checked(3)?;
-    let (serial, rest) = leading_decimal(rest.strip_prefix(b":")?)?;
-    let ts_ns = seconds.checked_mul(1_000_000_000)?;
-    let stamp = Stamp {
-        ts_ns: ts_ns.checked_add(decimal(millis)? * 1_000_000)?,
-        serial,
-        node,
-    };
-    Some((stamp, rest.strip_prefix(b"):")?))
+    let (stamp, rest) = Stamp::parse(text.strip_prefix(b"audit(")?)?;
+    Some((Stamp { node, ..stamp }, rest.strip_prefix(b"):")?))
+}
+
+impl<'a> Stamp<'a> {
+    /// Reads `1795216873.082:2990` at the beginning of a text, and gives what follows it.
+    pub fn parse(text: &'a [u8]) -> Option<(Stamp<'a>, &'a [u8])> {
+        let (seconds, rest) = leading_decimal(text)?;
+        let (millis, rest) = rest.strip_prefix(b".")?.split_at_checked(3)?;
+        let (serial, rest) = leading_decimal(rest.strip_prefix(b":")?)?;
+        let ts_ns = seconds.checked_mul(1_000_000_000)?;
+        let stamp = Stamp {
+            ts_ns: ts_ns.checked_add(decimal(millis)? * 1_000_000)?,
+            serial,
+            node: &[],
+        };
+        Some((stamp, rest))
+    }
 }
 
 /// The unsigned decimal number at the beginning, and what follows.

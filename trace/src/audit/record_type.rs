@@ -62,8 +62,9 @@ impl RecordType {
 
     /// The name, where this version knows one.
     pub fn name(self) -> Option<&'static str> {
-        let at = NAMES.binary_search_by_key(&self.0, |(number, _)| *number).ok()?;
-        NAMES.get(at).map(|(_, name)| *name)
+        let place = *PLACES.get(usize::from(self.0.checked_sub(FIRST)?))?;
+        let (_, name) = NAMES.get(usize::from(place.checked_sub(1)?))?;
+        Some(name)
     }
 
     /// Whether such a record is about something that a call was given, and says nothing of who made it or how it ended.
@@ -89,6 +90,24 @@ impl fmt::Display for RecordType {
             None => write!(f, "UNKNOWN[{}]", self.0),
         }
     }
+}
+
+/// The lowest number that has a name, and how many there are from it to the highest.
+const FIRST: u16 = NAMES[0].0;
+const NUMBERS: usize = (NAMES[NAMES.len() - 1].0 - FIRST) as usize + 1;
+
+/// By number from [`FIRST`]: the place in [`NAMES`], from 1. Names are asked for with every record.
+static PLACES: [u8; NUMBERS] = places();
+
+const fn places() -> [u8; NUMBERS] {
+    assert!(NAMES.len() < 256, "places fit");
+    let mut places = [0; NUMBERS];
+    let mut at = 0;
+    while at < NAMES.len() {
+        places[(NAMES[at].0 - FIRST) as usize] = at as u8 + 1;
+        at += 1;
+    }
+    places
 }
 
 /// Sorted by number.
@@ -310,6 +329,10 @@ mod tests {
         for (number, name) in NAMES {
             assert_eq!(RecordType::from_name(name.as_bytes()), Some(RecordType(*number)));
             assert_eq!(RecordType(*number).to_string(), *name);
+        }
+        for number in 0..=u16::MAX {
+            let named = NAMES.iter().find(|(n, _)| *n == number).map(|(_, name)| *name);
+            assert_eq!(RecordType(number).name(), named);
         }
         let unknown = RecordType(1999);
         assert_eq!(unknown.to_string(), "UNKNOWN[1999]");

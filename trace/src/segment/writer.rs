@@ -238,6 +238,11 @@ impl SegmentWriter {
         })
     }
 
+    /// Another handle of the file.
+    pub(crate) fn handle(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
     /// Its file while it is written.
     pub(crate) fn open_path(&self) -> PathBuf {
         self.dir.join(

@@ -213,7 +213,7 @@ impl Follower {
             let Ok(event) = DockerEvent::parse(line) else { continue };
             self.latest_ns = self.latest_ns.max(event.ts_ns);
             let is_start = event.kind == "container" && event.verb() == "start";
-            if is_start && self.starts.insert((event.ts_ns, event.id.clone())) {
+            if is_start && self.starts.insert((event.ts_ns, event.id.to_string())) {
                 if self.starts.len() > MAX_STARTS {
                     self.starts.pop_first();
                 }

@@ -33,9 +33,17 @@ impl Artifacts {
             let actor = self.expect(header);
             let executed = self.executed(view, &file, (place, How::Program), At::of(header, clock));
             self.ask_for(executed, file.fs_magic, actor);
-        } else if let Some(artifact) = self.untold(&file_identity(&file), ArtifactKind::Executable) {
+            return;
+        }
+        let identity = file_identity(&file);
+        if let Some(artifact) = self.untold(&identity, ArtifactKind::Executable) {
             let actor = self.expect(header);
             self.found.push_back((artifact, actor));
+        }
+        if let Some(quiet) = &self.quiet
+            && self.known.get(&identity).is_some_and(|known| known.is_final)
+        {
+            quiet.add(&file);
         }
     }
 

@@ -21,7 +21,7 @@ use hashbrown::{HashMap, HashSet};
 use super::messages::{Message, Queue};
 use crate::artifact::{Answer, Config, Hasher, Identity, Request, Ticks};
 use crate::host::Clock;
-use crate::syscall::Record;
+use crate::syscall::{KnownFiles, Record};
 
 use scripts::Scripts;
 
@@ -47,6 +47,8 @@ type Moment = (u32, u64);
 #[derive(Default)]
 pub(super) struct Artifacts {
     hasher: Option<Hasher>,
+    /// Files whose execs are no news, as the kernel side knows them.
+    quiet: Option<KnownFiles>,
     collects: bool,
     known: HashMap<Identity, Known>,
     /// Requests without an answer, by number.
@@ -86,8 +88,9 @@ struct Asked {
 
 impl Artifacts {
     /// Starts to look at what is executed.
-    pub(super) fn start(config: Config) -> io::Result<Artifacts> {
+    pub(super) fn start(config: Config, quiet: Option<KnownFiles>) -> io::Result<Artifacts> {
         Ok(Artifacts {
+            quiet,
             collects: config.collect.is_some(),
             hasher: Some(Hasher::start(config)?),
             ..Artifacts::default()
@@ -111,6 +114,11 @@ impl Artifacts {
             }),
             _ => false,
         }
+    }
+
+    /// Whether a program that is started is to be looked at soon.
+    pub(super) fn is_on(&self) -> bool {
+        self.hasher.is_some()
     }
 
     /// Looks at a record that has just come.

@@ -28,7 +28,8 @@ pub struct CaseConfig {
     /// The case may have this many bytes: where it has them, that is as if the disk were full.
     pub max_bytes: Option<u64>,
     /// Whether each block is made durable before the next event is taken: a power cut then loses at most the block
-    /// being built. Without it a killed recorder still loses no more.
+    /// being built. Without it a killed recorder still loses no more, and who writes can have it done by a thread
+    /// ([`crate::case::CaseWriter::file`]).
     pub sync: bool,
     /// zstd level of the blocks; 1 is right for recorders.
     pub level: i32,

@@ -4,6 +4,8 @@ mod config;
 mod folder;
 mod gaps;
 
+use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -135,6 +137,15 @@ impl CaseWriter {
         };
         let range = self.builder.time_range();
         range.is_some_and(|(min, max)| max.max(ts) - min.min(ts) >= most)
+    }
+
+    /// Another handle of the file of the segment that is being written, for whoever makes it durable meanwhile
+    /// (`fdatasync`); `None` between two segments.
+    ///
+    /// # Errors
+    /// Where the process has too many descriptors.
+    pub fn file(&self) -> Option<io::Result<File>> {
+        self.segment.as_ref().map(|segment| segment.file.handle())
     }
 
     /// Writes the events taken so far as a block, whatever its size. What cannot be written becomes a gap of the next block
