@@ -158,7 +158,9 @@ impl Column {
 
     /// Which of a block's event types may have values.
     pub(crate) fn kinds(&self, block: &Decoded) -> Vec<bool> {
-        block.kinds.iter().map(|k| self.may_have(&k.spec)).collect()
+        let absent = matches!(self, Column::Field(f) if f.is_absent(block));
+        let may_have = |spec| !absent && self.may_have(spec);
+        block.kinds.iter().map(|k| may_have(&k.spec)).collect()
     }
 
     /// The value of a row; `may_have` says of each event type whether it may have one.
