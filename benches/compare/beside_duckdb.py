@@ -105,6 +105,8 @@ class Duck:
         self.pid = os.getpid()
         self.connection = duckdb.connect(config={"threads": threads})
         self.connection.execute("SET TimeZone='UTC'")
+        # Ours keeps footers while its session is open.
+        self.connection.execute("SET parquet_metadata_cache = true")
         for table in ("events", "processes"):
             files = f"{export}/{table}/*/*/*.parquet"
             self.connection.execute(
