@@ -16,6 +16,7 @@ use ctrace_trace::block::decoded::Decoded;
 use datafusion::common::{Result, internal_datafusion_err, internal_err};
 use datafusion::physical_expr::PhysicalExpr;
 
+use crate::block_places::Places;
 use crate::column::{self, Column, Per};
 use crate::numbering::{Numbers, numbered, numbers};
 use crate::values::{Rows, entry_count, entry_of, nanos};
@@ -86,7 +87,7 @@ impl Computed {
 }
 
 impl Key {
-    fn column(&self) -> Option<&Column> {
+    pub(crate) fn column(&self) -> Option<&Column> {
         match self {
             Key::Column(column) => Some(column),
             Key::Computed(_) => None,
@@ -183,7 +184,7 @@ impl Found {
         computed: impl Iterator<Item = &'a ArrayRef>,
     ) -> Result<Found> {
         let too_many = || internal_datafusion_err!("too many groups");
-        let places = Places::new(groups, block);
+        let places = Places::new(groups, block)?;
         let mut combinations = places.combinations().ok_or_else(too_many)?;
         let mut own: Vec<(Vec<u32>, u64)> = Vec::new();
         for values in computed {
@@ -275,45 +276,6 @@ impl Found {
             values,
             None,
         )?))
-    }
-}
-
-/// Which dictionaries the keys belong to: a combination of entries is one number.
-struct Places {
-    places: Vec<(Per, u64)>,
-}
-
-impl Places {
-    fn new(groups: &Groups, block: &Decoded) -> Places {
-        let mut places: Vec<(Per, u64)> = Vec::new();
-        let present = |a: &Aggregate| match a {
-            Aggregate::Present(c) => Some(c.per()),
-            _ => None,
-        };
-        let keys = groups.keys.iter().filter_map(Key::column).map(Column::per);
-        for per in keys.chain(groups.aggregates.iter().filter_map(present)) {
-            if per != Per::Row && places.iter().all(|(p, _)| *p != per) {
-                // One more for rows without an entry.
-                places.push((per, entry_count(per, block) as u64 + 1));
-            }
-        }
-        Places { places }
-    }
-
-    /// How many combinations there can be; `None` where they cannot be numbered.
-    fn combinations(&self) -> Option<u64> {
-        self.places
-            .iter()
-            .try_fold(1u64, |all, (_, size)| all.checked_mul(*size))
-    }
-
-    fn of(&self, block: &Decoded, row: usize) -> u64 {
-        self.places.iter().fold(0, |all, (per, size)| {
-            // Entries have been checked when the block was decoded; a wrong one counts as none.
-            let entry = entry_of(*per, block, row).map_or(0, |e| u64::from(e) + 1);
-            all.wrapping_mul(*size)
-                .wrapping_add(if entry < *size { entry } else { 0 })
-        })
     }
 }
 

@@ -124,6 +124,10 @@ impl BlockRows {
             });
             return Ok(true);
         }
+        let partners = self.partners(block);
+        if partners.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(false);
+        }
         let conditions = &self.scan.conditions;
         let (dictionaries, rows) = (conditions.dictionaries(), candidate.narrow(conditions.needs()));
         if !self.read(block, dictionaries) {
@@ -137,7 +141,8 @@ impl BlockRows {
             return Ok(false);
         }
         let decoded = self.reader.decoded();
-        let rows = self.scan.conditions.passing(decoded, candidate.rows(decoded))?;
+        let rows = in_both(candidate.rows(decoded), partners);
+        let rows = self.scan.conditions.passing(decoded, rows)?;
         if rows.as_ref().map_or(decoded.len, Vec::len) == 0 || !self.read(block, candidate.narrow(self.needs())) {
             return Ok(false);
         }
@@ -148,6 +153,13 @@ impl BlockRows {
             next: 0,
         });
         Ok(true)
+    }
+
+    /// The rows whose `seq` has a partner; `None` where that is not asked, or not known.
+    fn partners(&self, block: &BlockRef) -> Option<Vec<u32>> {
+        let noted = self.scan.partners.as_ref()?.noted()?;
+        let head = block.head();
+        Some(noted.places(head.first_seq, head.events as usize))
     }
 
     /// What groups of threads are made of; `None` where rows have to be looked at.
@@ -217,6 +229,17 @@ impl BlockRows {
             arrays,
             &options,
         )?))
+    }
+}
+
+/// Rows that are among both, each ascending; `None` stands for all rows.
+fn in_both(some: Option<Vec<u32>>, others: Option<Vec<u32>>) -> Option<Vec<u32>> {
+    match (some, others) {
+        (Some(mut rows), Some(others)) => {
+            rows.retain(|row| others.binary_search(row).is_ok());
+            Some(rows)
+        }
+        (some, others) => some.or(others),
     }
 }
 

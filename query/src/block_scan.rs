@@ -20,6 +20,7 @@ use crate::block_groups::Groups;
 use crate::block_rows::BlockRows;
 use crate::column::{self, Column};
 use crate::filter::Conditions;
+use crate::partners::Partners;
 use crate::plan_node::reads_data;
 use crate::prune::Candidate;
 use crate::source::CaseSource;
@@ -37,6 +38,8 @@ pub(crate) struct Scan {
     pub(crate) conditions: Conditions,
     /// No more rows than this are wanted from a partition.
     pub(crate) limit: Option<usize>,
+    /// Only rows whose `seq` is among these are wanted, once they are known.
+    pub(crate) partners: Option<Arc<Partners>>,
     /// How many blocks the table has.
     pub(crate) blocks: usize,
 }
@@ -44,7 +47,8 @@ pub(crate) struct Scan {
 impl Scan {
     /// Whether every row of the candidates' wanted event types passes and is given out.
     fn is_whole(&self) -> bool {
-        self.conditions.pass_all_rows() && self.limit.is_none() && self.groups.is_none()
+        let all = self.conditions.pass_all_rows() && self.partners.is_none();
+        all && self.limit.is_none() && self.groups.is_none()
     }
 
     /// The columns that the output is made of.
@@ -83,6 +87,21 @@ impl BlockScan {
             ..Scan::clone(&self.scan)
         };
         BlockScan::over(scan, self.partitions.clone(), equivalence)
+    }
+
+    /// The same scan giving out only rows whose `seq` has a partner; `None` where this column is another, or the scan has
+    /// partners or a limit.
+    pub(crate) fn with_partners(&self, column: usize, partners: &Arc<Partners>) -> Option<BlockScan> {
+        let free = self.gives_rows() && self.scan.partners.is_none();
+        if !free || !matches!(self.column(column), Some(Column::Seq)) {
+            return None;
+        }
+        let scan = Scan {
+            partners: Some(partners.clone()),
+            ..Scan::clone(&self.scan)
+        };
+        let equivalence = self.properties.equivalence_properties().clone();
+        Some(BlockScan::over(scan, self.partitions.clone(), equivalence))
     }
 
     fn over(scan: Scan, partitions: Vec<Arc<[Candidate]>>, equivalence: EquivalenceProperties) -> BlockScan {
@@ -192,6 +211,9 @@ impl DisplayAs for BlockScan {
         list(f, "ranges", ranges)?;
         list(f, "entries", entries)?;
         list(f, "rows", rows)?;
+        if self.scan.partners.is_some() {
+            f.write_str(" partners=[seq]")?;
+        }
         self.scan.limit.map_or(Ok(()), |limit| write!(f, " limit={limit}"))
     }
 }

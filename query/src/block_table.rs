@@ -90,6 +90,7 @@ impl TableProvider for BlockTable {
             groups: None,
             conditions,
             limit,
+            partners: None,
             blocks: self.blocks.len(),
         };
         Ok(Arc::new(BlockScan::new(

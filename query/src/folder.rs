@@ -10,13 +10,14 @@ use arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, TableReference};
 use datafusion::datasource::file_format::parquet::ParquetFormat;
-use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::datasource::listing::{ListingOptions, ListingTableUrl};
 use datafusion::prelude::SessionContext;
 use futures::{FutureExt, StreamExt};
 use parquet::errors::ParquetError;
 use url::Url;
 
 use crate::error::QueryError;
+use crate::folder_table::{FolderTable, listing};
 
 /// A folder with the Parquet files of one table.
 #[derive(Debug, PartialEq, Eq)]
@@ -94,8 +95,13 @@ pub(crate) fn quoted(name: &str) -> TableReference {
     TableReference::bare(name)
 }
 
-/// The table over the files of a folder. Files may lack columns that others have: these are null there.
-pub(crate) async fn open(context: &SessionContext, table: &TableFolder) -> Result<Arc<dyn TableProvider>, QueryError> {
+/// The table over the files of a folder. Files may lack columns that others have: these are null there. `for_cluster`: as
+/// executors of a cluster know tables.
+pub(crate) async fn open(
+    context: &SessionContext,
+    table: &TableFolder,
+    for_cluster: bool,
+) -> Result<Arc<dyn TableProvider>, QueryError> {
     // Not parsed: a path may hold what a pattern is made of.
     let url = ListingTableUrl::try_new(table.url.clone(), None)?;
     let key_type = |key: &String| match key.as_str() {
@@ -113,10 +119,11 @@ pub(crate) async fn open(context: &SessionContext, table: &TableFolder) -> Resul
                 .unwrap_or_else(|| error.into()));
         }
     };
-    let config = ListingTableConfig::new(url)
-        .with_listing_options(options)
-        .with_schema(schema);
-    Ok(Arc::new(ListingTable::try_new(config)?))
+    Ok(if for_cluster {
+        Arc::new(listing(&url, &options, schema)?)
+    } else {
+        Arc::new(FolderTable::new(url, options, schema)?)
+    })
 }
 
 /// What reading a schema gives. The reader of the schema that Arrow keeps in a footer panics where it is damaged.

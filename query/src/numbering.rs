@@ -51,13 +51,16 @@ pub(crate) fn numbered(array: &Int64Array, rows: impl Iterator<Item = usize>) ->
     (codes, known.values.len() as u64 + 1)
 }
 
+/// So many values are found without hashing them.
+const LATELY: usize = 256;
+
 /// The different values so far.
 #[derive(Default)]
 pub(crate) struct Known {
     codes: HashMap<i64, u32>,
     values: Vec<i64>,
-    /// The last value and its number: neighbours are often equal.
-    last: (i64, u32),
+    /// Values and their numbers, by the last bits: rows of a few processors, one after another, have the same few values.
+    lately: Vec<(i64, u32)>,
 }
 
 impl Known {
@@ -70,15 +73,24 @@ impl Known {
     /// The number of a value, 0 for none.
     pub(crate) fn code_of(&mut self, value: Option<i64>) -> u32 {
         let Some(value) = value else { return 0 };
-        if self.last.1 == 0 || self.last.0 != value {
-            let next = self.values.len() as u32 + 1;
-            let code = *self.codes.entry(value).or_insert(next);
-            if code == next {
-                self.values.push(value);
-            }
-            self.last = (value, code);
+        let place = value as usize % LATELY;
+        match self.lately.get(place) {
+            Some((known, code)) if *known == value && *code != 0 => *code,
+            _ => self.look_up(value, place),
         }
-        self.last.1
+    }
+
+    fn look_up(&mut self, value: i64, place: usize) -> u32 {
+        let next = self.values.len() as u32 + 1;
+        let code = *self.codes.entry(value).or_insert(next);
+        if code == next {
+            self.values.push(value);
+        }
+        self.lately.resize(LATELY, (0, 0));
+        if let Some(lately) = self.lately.get_mut(place) {
+            *lately = (value, code);
+        }
+        code
     }
 
     /// The value with a number; `None` for 0.
@@ -94,7 +106,8 @@ impl Known {
 
     /// Bytes.
     pub(crate) fn size(&self) -> usize {
-        self.codes.allocation_size() + self.values.capacity() * size_of::<i64>()
+        let lately = self.lately.capacity() * size_of::<(i64, u32)>();
+        self.codes.allocation_size() + self.values.capacity() * size_of::<i64>() + lately
     }
 }
 

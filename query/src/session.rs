@@ -26,10 +26,12 @@ use crate::as_of;
 use crate::cancel::Cancel;
 use crate::cluster::{ClusterAddress, Connection};
 use crate::error::QueryError;
+use crate::file_groups::Footers;
 use crate::folder::{self, TableFolder};
 use crate::functions::{self, FunctionInfo, Lineage};
 use crate::group_pushdown::GroupPushdown;
 use crate::param::{self, Param};
+use crate::partners::FindPartners;
 use crate::pauses::PausingJoins;
 use crate::recursion::KeepForRecursion;
 use crate::source::CaseSource;
@@ -190,7 +192,9 @@ impl Session {
             return Err(QueryError::NoTables(place));
         }
         let open = |table: TableFolder| {
-            let provider = self.handle.block_on(folder::open(&self.context, &table))?;
+            let provider = self
+                .handle
+                .block_on(folder::open(&self.context, &table, self.cluster.is_some()))?;
             Ok((table.name, provider))
         };
         tables.into_iter().map(open).collect()
@@ -237,7 +241,8 @@ impl Session {
             .build()?;
         let mut config = SessionConfig::new()
             .with_target_partitions(threads)
-            .with_information_schema(true);
+            .with_information_schema(true)
+            .with_extension(Arc::new(Footers::default()));
         let settings = config.options_mut();
         settings.sql_parser.collect_spans = true;
         // The conditions of rules nest deeply.
@@ -256,6 +261,7 @@ impl Session {
             .with_physical_optimizer_rules(rules)
             .with_physical_optimizer_rule(Arc::new(GroupPushdown))
             .with_physical_optimizer_rule(Arc::new(PausingJoins))
+            .with_physical_optimizer_rule(Arc::new(FindPartners))
             .with_physical_optimizer_rule(Arc::new(SortForWindows))
             .build();
         let mut context = SessionContext::new_with_state(state);

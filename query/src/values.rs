@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, BooleanBuilder, Date32Array, DurationNanosecondBuilder, Int64Builder, ListBuilder, StringBuilder,
-    StringViewArray, TimestampNanosecondBuilder, UInt32Array, UInt64Array, UInt64Builder, new_null_array,
+    StringViewArray, TimestampNanosecondArray, TimestampNanosecondBuilder, UInt32Array, UInt64Array, UInt64Builder,
+    new_null_array,
 };
 use arrow::compute::take;
 use arrow::error::ArrowError;
@@ -92,9 +93,14 @@ impl Column {
                 rows.iter().map(|r| block.first_seq + r as u64),
             )),
             Column::Ts => {
-                let mut b = TimestampNanosecondBuilder::with_capacity(rows.len()).with_timezone("UTC");
-                rows.iter().for_each(|r| b.append_value(nanos(ts(r))));
-                Arc::new(b.finish())
+                let times: Vec<i64> = match rows {
+                    Rows::All(range) if range.end <= block.ts.len() => {
+                        let times = block.ts.get(range.clone()).unwrap_or_default();
+                        times.iter().map(|ts| nanos(*ts)).collect()
+                    }
+                    _ => rows.iter().map(|r| nanos(ts(r))).collect(),
+                };
+                Arc::new(TimestampNanosecondArray::new(times.into(), None).with_timezone("UTC"))
             }
             Column::Date => Arc::new(Date32Array::from_iter_values(rows.iter().map(|r| day(ts(r))))),
             Column::Host => Arc::new(StringViewArray::from_iter_values(rows.iter().map(|_| host))),
@@ -152,7 +158,9 @@ impl Column {
 
     /// Which of a block's event types may have values.
     pub(crate) fn kinds(&self, block: &Decoded) -> Vec<bool> {
-        block.kinds.iter().map(|k| self.may_have(&k.spec)).collect()
+        let absent = matches!(self, Column::Field(f) if f.is_absent(block));
+        let may_have = |spec| !absent && self.may_have(spec);
+        block.kinds.iter().map(|k| may_have(&k.spec)).collect()
     }
 
     /// The value of a row; `may_have` says of each event type whether it may have one.

@@ -250,7 +250,7 @@ struct Times {
     day: Option<Day>,
 }
 
-/// A day that is wholly within the year that was found for it.
+/// A day of which all is in one year.
 #[derive(Clone, Copy, Debug)]
 struct Day {
     month: u8,
@@ -274,12 +274,29 @@ impl Times {
         }
         let ts = self.years.time(clock, self.utc_offset_s)?;
         let start_ns = ts.checked_sub(clock.of_day_ns());
-        self.day = start_ns.filter(|start| self.years.holds(*start)).map(|start_ns| Day {
+        let start_ns = start_ns.filter(|start| self.is_whole(clock, *start));
+        self.day = start_ns.map(|start_ns| Day {
             month: clock.month,
             day: clock.day,
             start_ns,
         });
         Some(ts)
+    }
+
+    /// Whether all of a clock's day is in one year. The later on a day, the earlier the year that is not too late: what
+    /// both ends have, all have.
+    fn is_whole(&mut self, clock: Clock, start_ns: u64) -> bool {
+        let [first, last] = [(0, 0, 0), (23, 59, 60)].map(|(hour, minute, second)| Clock {
+            hour,
+            minute,
+            second,
+            ..clock
+        });
+        let mut is_at = |clock: Clock| {
+            let expected = start_ns.checked_add(clock.of_day_ns());
+            expected.is_some() && self.years.time(clock, self.utc_offset_s) == expected
+        };
+        is_at(first) && is_at(last)
     }
 }
 
@@ -297,15 +314,6 @@ impl Years {
     fn up_to(written_ns: u64) -> Years {
         let limit = written_ns.saturating_add(AHEAD_NS);
         Years::UpTo(limit, year_of(limit))
-    }
-
-    /// Whether all of a day that begins then is in the year that was found for a part of it.
-    fn holds(self, start_ns: u64) -> bool {
-        let end_ns = start_ns.checked_add(DAY_NS + SECOND_NS);
-        end_ns.is_some_and(|end| match self {
-            Years::From(..) => true,
-            Years::UpTo(limit, _) => end <= limit,
-        })
     }
 
     fn time(&mut self, clock: Clock, utc_offset_s: i32) -> Option<u64> {

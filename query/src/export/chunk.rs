@@ -17,7 +17,7 @@ use parquet::schema::types::ColumnDescPtr;
 
 use super::bounds::{self, Bound};
 use super::dictionary::{Dictionary, ValueType};
-use super::pages::{Encoded, EncodedPage, PageWriter};
+use super::pages::{Encoded, EncodedPage, PageValues, PageWriter};
 
 /// Of bloom filters: one in so many look-ups is misled.
 const FALSE_POSITIVES: f64 = 0.01;
@@ -69,18 +69,16 @@ pub(super) fn write(column: &Keyed<'_>, writer: &mut PageWriter) -> Result<Chunk
     Ok(Chunk { bytes, close })
 }
 
-/// The keys of the smallest and the largest value of a page.
-fn bounds_of(page: &EncodedPage, dictionary: &Dictionary) -> Option<(u32, u32)> {
-    let keys = page.used.iter().map(|key| Some((*key, *key)));
-    keys.fold(None, |bounds, key| wider(dictionary, bounds, key))
-}
-
-/// Bounds of what two pairs of bounds hold.
-fn wider(dictionary: &Dictionary, a: Option<(u32, u32)>, b: Option<(u32, u32)>) -> Option<(u32, u32)> {
-    let (Some(a), Some(b)) = (a, b) else { return a.or(b) };
-    let low = if dictionary.compare(b.0, a.0).is_lt() { b.0 } else { a.0 };
-    let high = if dictionary.compare(b.1, a.1).is_gt() { b.1 } else { a.1 };
-    Some((low, high))
+/// The smallest and the largest value of a page.
+fn bounds_of<'a>(page: &'a EncodedPage, dictionary: &'a Dictionary) -> Option<(&'a [u8], &'a [u8])> {
+    match &page.values {
+        PageValues::Bounds(bounds) => bounds.as_ref().map(|(low, high)| (low.as_slice(), high.as_slice())),
+        PageValues::Keys(keys) => {
+            let compare = |a: &&u32, b: &&u32| dictionary.compare(**a, **b);
+            let (low, high) = (keys.iter().min_by(compare)?, keys.iter().max_by(compare)?);
+            Some((dictionary.get(*low), dictionary.get(*high)))
+        }
+    }
 }
 
 /// What adds up over the pages of a chunk.
@@ -94,7 +92,7 @@ struct Sums {
     nulls: usize,
     entries: usize,
     rows: usize,
-    bounds: Option<(u32, u32)>,
+    bounds: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Sums {
@@ -132,25 +130,31 @@ impl Sums {
         let text = dictionary.ty == ValueType::Text;
         let range = bounds_of(page, dictionary);
         let (low, high) = match range {
-            Some((low, high)) => (
-                bounds::lower(dictionary.get(low), text).bytes,
-                bounds::upper(dictionary.get(high), text).bytes,
-            ),
+            Some((low, high)) => (bounds::lower(low, text).bytes, bounds::upper(high, text).bytes),
             None => (Vec::new(), Vec::new()),
         };
         self.index.append(range.is_none(), low, high, page.nulls as i64);
-        self.bounds = wider(dictionary, self.bounds, range);
+        if let Some((low, high)) = range {
+            self.widen(dictionary.ty, low, high);
+        }
+    }
+
+    fn widen(&mut self, ty: ValueType, low: &[u8], high: &[u8]) {
+        let (least, most) = self.bounds.get_or_insert_with(|| (low.to_vec(), high.to_vec()));
+        if ty.compare(low, least).is_lt() {
+            *least = low.to_vec();
+        }
+        if ty.compare(high, most).is_gt() {
+            *most = high.to_vec();
+        }
     }
 
     fn finish(self, column: &Keyed<'_>, encoded: Encoded, len: usize) -> Result<ColumnCloseResult, ParquetError> {
         let dictionary = column.dictionary;
         let text = dictionary.ty == ValueType::Text;
-        let range = self.bounds.map(|(low, high)| {
-            (
-                bounds::lower(dictionary.get(low), text),
-                bounds::upper(dictionary.get(high), text),
-            )
-        });
+        let range = self
+            .bounds
+            .map(|(low, high)| (bounds::lower(&low, text), bounds::upper(&high, text)));
         let metadata = ColumnChunkMetaData::builder(column.descr.clone())
             .set_encodings(match encoded {
                 Encoded::Keys { .. } => vec![Encoding::PLAIN, Encoding::RLE, Encoding::RLE_DICTIONARY],

@@ -34,7 +34,8 @@ impl ValueType {
         })
     }
 
-    fn compare(self, a: &[u8], b: &[u8]) -> Ordering {
+    /// Compares two values.
+    pub(super) fn compare(self, a: &[u8], b: &[u8]) -> Ordering {
         let number = |bytes: &[u8]| bytes.try_into().map(u64::from_le_bytes).unwrap_or_default();
         match self {
             ValueType::Text | ValueType::Bool => a.cmp(b),
@@ -56,6 +57,7 @@ pub(super) struct Dictionary {
     /// Whether a value found no room: a hostile block may make a long text of its own for every row.
     is_full: bool,
     table: HashTable<u32>,
+    hashes: Vec<u64>,
     hasher: DefaultHashBuilder,
 }
 
@@ -68,6 +70,7 @@ impl Dictionary {
             last: NULL,
             is_full: false,
             table: HashTable::new(),
+            hashes: Vec::new(),
             hasher: DefaultHashBuilder::default(),
         }
     }
@@ -118,7 +121,8 @@ impl Dictionary {
 
     fn find_or_add(&mut self, value: &[u8]) -> u32 {
         let hash = self.hasher.hash_one(value);
-        if let Some(key) = self.table.find(hash, |key| self.get(*key) == value) {
+        let is_it = |key: &u32| self.hashes.get(*key as usize) == Some(&hash) && self.get(*key) == value;
+        if let Some(key) = self.table.find(hash, is_it) {
             return *key;
         }
         if self.bytes.len() + value.len() > values::MAX_TEXT {
@@ -128,20 +132,9 @@ impl Dictionary {
         let key = self.ends.len() as u32;
         self.bytes.extend_from_slice(value);
         self.ends.push(self.bytes.len());
-        let Dictionary {
-            bytes, ends, hasher, ..
-        } = self;
-        let hash_of = |key: &u32| {
-            let at = *key as usize;
-            let start = at
-                .checked_sub(1)
-                .and_then(|before| ends.get(before))
-                .copied()
-                .unwrap_or(0);
-            let end = ends.get(at).copied().unwrap_or(start);
-            hasher.hash_one(bytes.get(start..end).unwrap_or_default())
-        };
-        self.table.insert_unique(hash, key, hash_of);
+        self.hashes.push(hash);
+        let Dictionary { table, hashes, .. } = self;
+        table.insert_unique(hash, key, |key| hashes.get(*key as usize).copied().unwrap_or_default());
         key
     }
 
@@ -159,9 +152,14 @@ impl Dictionary {
     }
 }
 
-/// The distinct lists of a column: each as the keys of its items, four bytes a key.
+/// The distinct lists of a column: each as the keys of its items.
 pub(super) struct Lists {
+    /// Four bytes a key.
     lists: Dictionary,
+    /// The keys of all lists, one behind the other.
+    keys: Vec<u32>,
+    /// Where the keys of each list end.
+    ends: Vec<usize>,
     /// The values of all items.
     pub(super) items: Dictionary,
     /// The list at hand.
@@ -172,22 +170,24 @@ impl Lists {
     pub(super) fn new() -> Lists {
         Lists {
             lists: Dictionary::new(ValueType::Text),
+            keys: Vec::new(),
+            ends: Vec::new(),
             items: Dictionary::new(ValueType::Text),
             list: Vec::new(),
         }
     }
 
-    /// The items of a list.
-    pub(super) fn get(&self, list: u32) -> impl Iterator<Item = u32> {
-        let bytes = self.lists.get(list).chunks_exact(4);
-        bytes.map(|b| b.try_into().map_or(NULL, u32::from_le_bytes))
+    /// The items of a list; `None` for [`NULL`].
+    pub(super) fn get(&self, list: u32) -> Option<&[u32]> {
+        let end = *self.ends.get(list as usize)?;
+        let before = (list as usize).checked_sub(1).and_then(|at| self.ends.get(at));
+        self.keys.get(before.copied().unwrap_or(0)..end)
     }
 
     /// The items of all lists.
     pub(super) fn all(&self) -> Vec<Vec<u32>> {
-        (0..self.lists.len() as u32)
-            .map(|list| self.get(list).collect())
-            .collect()
+        let lists = 0..self.lists.len() as u32;
+        lists.map(|list| self.get(list).unwrap_or_default().to_vec()).collect()
     }
 
     /// The key of a field's value; [`NULL`] where it is no list.
@@ -198,12 +198,82 @@ impl Lists {
             let key = self.items.key(lossless(item).as_bytes());
             self.list.extend_from_slice(&key.to_le_bytes());
         }
-        self.lists.key(&self.list)
+        let list = self.lists.key(&self.list);
+        if self.lists.len() > self.ends.len() {
+            let (keys, _) = self.list.as_chunks();
+            self.keys.extend(keys.iter().map(|key| u32::from_le_bytes(*key)));
+            self.ends.push(self.keys.len());
+        }
+        list
     }
 
     /// Whether values are missing because there are too many.
     pub(super) fn is_full(&self) -> bool {
         self.items.is_full() || self.lists.is_full()
+    }
+}
+
+/// The distinct values of a column.
+pub(super) enum Values {
+    Single(Dictionary),
+    Lists(Lists),
+}
+
+impl Values {
+    /// `None` for types whose columns have no dictionary here.
+    pub(super) fn of(ty: &DataType) -> Option<Values> {
+        match ty {
+            DataType::List(_) => Some(Values::Lists(Lists::new())),
+            other => ValueType::of(other).map(|ty| Values::Single(Dictionary::new(ty))),
+        }
+    }
+
+    /// The key of a field's value; [`NULL`] where it has none of this type.
+    pub(super) fn key_of(&mut self, value: &Value<'_>) -> u32 {
+        match self {
+            Values::Single(values) => values.key_of(value),
+            Values::Lists(lists) => lists.key_of(value),
+        }
+    }
+
+    /// What pages are made of.
+    pub(super) fn distinct(&self) -> Distinct<'_> {
+        match self {
+            Values::Single(dictionary) => Distinct {
+                dictionary,
+                lists: None,
+            },
+            Values::Lists(lists) => Distinct {
+                dictionary: &lists.items,
+                lists: Some(lists),
+            },
+        }
+    }
+
+    /// Whether values are missing because there are too many.
+    pub(super) fn is_full(&self) -> bool {
+        match self {
+            Values::Single(values) => values.is_full(),
+            Values::Lists(lists) => lists.is_full(),
+        }
+    }
+}
+
+/// What is known of a column's distinct values.
+#[derive(Clone, Copy)]
+pub(super) struct Distinct<'a> {
+    pub(super) dictionary: &'a Dictionary,
+    /// The lists, where rows have lists of values.
+    pub(super) lists: Option<&'a Lists>,
+}
+
+impl Distinct<'_> {
+    /// Whether all rows are null.
+    pub(super) fn is_empty(&self) -> bool {
+        match self.lists {
+            Some(lists) => lists.lists.len() == 0,
+            None => self.dictionary.len() == 0,
+        }
     }
 }
 
@@ -254,8 +324,8 @@ mod tests {
             Value::Absent,
         ];
         assert_eq!(values.map(|v| known.key_of(&v)), [0, 1, 2, 0, NULL]);
-        let items: Vec<Vec<u32>> = (0..3).map(|list| known.get(list).collect()).collect();
-        assert_eq!(items, [vec![0, 1], vec![], vec![1]]);
+        assert_eq!(known.all(), [vec![0, 1], vec![], vec![1]]);
+        assert_eq!(known.get(NULL), None);
     }
 
     #[test]

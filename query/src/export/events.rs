@@ -8,8 +8,9 @@ use std::thread;
 use arrow::datatypes::SchemaRef;
 use ctrace_trace::segment::BlockRef;
 
+use super::loaded::Loaded;
 use super::part::{Bare, LOOKED_UP, Part, Place};
-use super::row_group::{Group, Loaded, Target, Worker, Written};
+use super::row_group::{Group, Target, Worker, Written};
 use super::{Job, Progress, Run, Written as File};
 use crate::column::{self, Column};
 use crate::error::QueryError;
@@ -206,6 +207,6 @@ fn parallel<T: Send>(
     })
 }
 
-fn broken() -> QueryError {
+pub(super) fn broken() -> QueryError {
     QueryError::Internal("a thread of the export broke off".to_owned())
 }

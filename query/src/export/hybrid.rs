@@ -54,8 +54,11 @@ pub(super) fn pack(values: impl Iterator<Item = u32>, bits: u32, out: &mut Vec<u
 }
 
 fn run_length(values: &[u32]) -> usize {
-    let first = values.first();
-    values.iter().take_while(|v| Some(*v) == first).count()
+    let Some(first) = values.first() else { return 0 };
+    let (groups, _) = values.as_chunks::<GROUP>();
+    let whole = groups.iter().take_while(|group| **group == [*first; GROUP]).count() * GROUP;
+    let rest = values.get(whole..).unwrap_or_default();
+    whole + rest.iter().take_while(|v| *v == first).count()
 }
 
 /// Groups of [`GROUP`] values; the last one is filled up with zeros, and only the last run of all may need that.
@@ -63,10 +66,47 @@ fn packed(values: &[u32], bits: u32, out: &mut Vec<u8>) {
     if values.is_empty() {
         return;
     }
-    let groups = values.len().div_ceil(GROUP);
-    varint((groups as u64) << 1 | 1, out);
-    let fill = std::iter::repeat_n(0, groups * GROUP - values.len());
-    pack(values.iter().copied().chain(fill), bits, out);
+    varint((values.len().div_ceil(GROUP) as u64) << 1 | 1, out);
+    let (groups, rest) = values.as_chunks::<GROUP>();
+    out.reserve((groups.len() + 1) * bits as usize);
+    pack_groups(groups, bits, out);
+    if !rest.is_empty() {
+        let mut last = [0; GROUP];
+        last.iter_mut().zip(rest).for_each(|(last, value)| *last = *value);
+        pack_groups(&[last], bits, out);
+    }
+}
+
+/// Packs whole groups: as many bytes each as a value has bits.
+fn pack_groups(groups: &[[u32; GROUP]], bits: u32, out: &mut Vec<u8>) {
+    /// For a number of bits that is known here the compiler does without branches.
+    macro_rules! of_bits {
+        ($($bits:literal)*) => {
+            match bits {
+                $($bits => groups.iter().for_each(|group| out.extend_from_slice(&packed_group::<$bits>(group))),)*
+                _ => groups.iter().for_each(|group| pack(group.iter().copied(), bits, out)),
+            }
+        };
+    }
+    of_bits!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20);
+}
+
+fn packed_group<const BITS: usize>(group: &[u32; GROUP]) -> [u8; BITS] {
+    let mut out = [0; BITS];
+    let (mut word, mut filled, mut at) = (0u64, 0, 0);
+    for value in group {
+        word |= u64::from(*value) << filled;
+        filled += BITS;
+        while filled >= 8 {
+            if let Some(byte) = out.get_mut(at) {
+                *byte = word as u8;
+            }
+            word >>= 8;
+            filled -= 8;
+            at += 1;
+        }
+    }
+    out
 }
 
 fn varint(mut value: u64, out: &mut Vec<u8>) {

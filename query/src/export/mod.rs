@@ -4,21 +4,27 @@
 //! the digests of its segments, so that an export can be traced to its evidence. Until then a journal says which files
 //! are there: an export that was broken off goes on where it was.
 
+mod alike;
 mod bounds;
 mod chunk;
 mod dictionary;
+mod domain;
 mod events;
 mod hybrid;
 mod journal;
+mod loaded;
 mod manifest;
 mod pages;
 mod part;
 mod row_group;
+mod shared;
+mod texts;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 use ctrace_trace::case::{self, Verification};
 use ctrace_trace::segment::{BlockRef, Problem};
@@ -39,8 +45,10 @@ use manifest::Manifest;
 use part::{Parts, Place};
 pub(crate) use row_group::DISTINCT;
 
-/// Rows of a file of events, and of a row group: what one thread writes at a time.
+/// Rows of a file of events, and of a row group: what is in memory at a time.
 const ROWS_PER_FILE: u64 = 1 << 20;
+/// Decoded bytes of the blocks of a file: events that are large, such as those of Kubernetes, make shorter files.
+const BYTES_PER_FILE: u64 = 256 << 20;
 
 /// What an export wrote.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,20 +99,9 @@ pub fn export(session: &Session, dir: &Path, progress: Progress<'_>) -> Result<E
         journal,
         case_id: source.case().id().map_or_else(String::new, |id| id.to_string()),
     });
-    let events = job.events(progress)?;
-    let work = async {
-        let mut written = Vec::new();
-        for table in Table::ALL {
-            let files = match table {
-                Table::Events if !events.is_empty() => events.clone(),
-                _ => job.table(table).await?,
-            };
-            written.push((table, files));
-        }
-        let checked = checked.await.map_err(|e| QueryError::Internal(e.to_string()))?;
-        Ok::<_, QueryError>((written, checked))
-    };
-    let (written, checked) = session.runtime().block_on(session.canceller().or(work))??;
+    let written = job.tables(session, progress)?;
+    let checked = session.runtime().block_on(session.canceller().or(checked))?;
+    let checked = checked.map_err(|e| QueryError::Internal(e.to_string()))?;
     let exported = summary(source, &written, &checked);
     Manifest {
         source,
@@ -183,9 +180,39 @@ struct Run<'a> {
 }
 
 impl Job {
+    /// Writes all tables; gives their files.
+    fn tables(
+        self: &Arc<Self>,
+        session: &Session,
+        progress: Progress<'_>,
+    ) -> Result<Vec<(Table, Vec<Written>)>, QueryError> {
+        let run = |tables| session.runtime().block_on(self.cancel.or(self.in_turn(tables)))?;
+        let (events, others) = Table::ALL.into_iter().partition(|t| *t == Table::Events);
+        // The other tables are small; some wait for one thread.
+        let (written, others) = thread::scope(|scope| {
+            let others = scope.spawn(|| run(others));
+            (self.events(progress), others.join())
+        });
+        let written = match written? {
+            none if none.is_empty() => run(events)?,
+            files => vec![(Table::Events, files)],
+        };
+        let others = others.map_err(|_| events::broken())??;
+        Ok(written.into_iter().chain(others).collect())
+    }
+
+    /// Writes tables one after the other.
+    async fn in_turn(self: &Arc<Self>, tables: Vec<Table>) -> Result<Vec<(Table, Vec<Written>)>, QueryError> {
+        let mut written = Vec::new();
+        for table in tables {
+            written.push((table, self.table(table).await?));
+        }
+        Ok(written)
+    }
+
     /// Writes table `events`; gives its files in order.
     fn events(&self, progress: Progress<'_>) -> Result<Vec<Written>, QueryError> {
-        let parts = split(self.source.blocks(), ROWS_PER_FILE);
+        let parts = split(self.source.blocks(), ROWS_PER_FILE, BYTES_PER_FILE);
         let run = |(blocks, number)| Run {
             number,
             blocks,
@@ -243,7 +270,7 @@ impl Job {
         };
         match table.over_blocks(&self.source) {
             Some(over) => {
-                let parts = split(self.source.blocks(), u64::MAX);
+                let parts = split(self.source.blocks(), u64::MAX, u64::MAX);
                 parts
                     .into_iter()
                     .map(|part| run((Arc::new(over.part(part)), host_of(part))))
@@ -326,18 +353,20 @@ fn host_of(blocks: &[BlockRef]) -> &str {
     blocks.first().map_or("", |b| host_name(&b.header().about.host))
 }
 
-/// Consecutive blocks of one host with about so many events.
-fn split(blocks: &[BlockRef], limit: u64) -> Vec<&[BlockRef]> {
+/// Consecutive blocks of one host with at most so many events and decoded bytes, or a single one.
+fn split(blocks: &[BlockRef], most_events: u64, most_bytes: u64) -> Vec<&[BlockRef]> {
     let mut out = Vec::new();
-    let (mut start, mut events) = (0, 0u64);
+    let (mut start, mut events, mut bytes) = (0, 0u64, 0u64);
     for (i, block) in blocks.iter().enumerate() {
-        let more = u64::from(block.head().events);
+        let head = block.head();
+        events = events.saturating_add(u64::from(head.events));
+        let decoded: u64 = head.frames.iter().map(|f| u64::from(f.raw_len)).sum();
+        bytes = bytes.saturating_add(decoded);
         let other_host = host_of(&blocks[i..]) != host_of(&blocks[start..]);
-        if i > start && (events + more > limit || other_host) {
+        if i > start && (events > most_events || bytes > most_bytes || other_host) {
             out.extend(blocks.get(start..i));
-            (start, events) = (i, 0);
+            (start, events, bytes) = (i, u64::from(head.events), decoded);
         }
-        events = events.saturating_add(more);
     }
     out.extend(blocks.get(start..).filter(|rest| !rest.is_empty()));
     out

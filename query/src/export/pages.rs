@@ -1,19 +1,14 @@
-//! Data pages of dictionary keys: encoded once for all columns in which the same rows have equal values.
-//!
-//! Half of a table's columns tell apart the same rows: what belongs to a container is equal where the container is, and
-//! what nobody has is nowhere. Their keys are the same, so their pages are, whatever the values.
+//! Data pages of dictionary keys, or of texts that are written out.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use parquet::basic::Encoding;
 use parquet::column::page::{CompressedPage, Page};
 use parquet::errors::ParquetError;
 
-use super::dictionary::{Dictionary, Lists, NULL, ValueType};
+use super::dictionary::{Dictionary, Distinct, Lists, NULL, ValueType};
 use super::hybrid;
 
 /// Rows of a page: what a reader that uses the page index reads at least.
@@ -22,17 +17,11 @@ const PAGE_ROWS: usize = 1 << 15;
 const MAX_DICTIONARY: usize = 16 << 20;
 /// Bytes of a page of values, about.
 const PAGE_BYTES: usize = 1 << 20;
+/// Bytes of a text's length.
+const LENGTH: usize = size_of::<u32>();
 /// A page has no more items of lists: a hostile block may have a chain of parents as long as its dictionary.
 const MAX_ITEMS: usize = 1 << 25;
 const ZSTD_LEVEL: i32 = 1;
-
-/// What is known of a column's distinct values.
-#[derive(Clone, Copy)]
-pub(super) struct Distinct<'a> {
-    pub(super) dictionary: &'a Dictionary,
-    /// The lists, where rows have lists of values.
-    pub(super) lists: Option<&'a Lists>,
-}
 
 /// A data page.
 pub(super) struct EncodedPage {
@@ -43,8 +32,15 @@ pub(super) struct EncodedPage {
     /// Values, nulls, and lists without values.
     pub(super) entries: usize,
     pub(super) nulls: usize,
-    /// The keys of its values, each once.
-    pub(super) used: Vec<u32>,
+    pub(super) values: PageValues,
+}
+
+/// What is known of the values of a page.
+pub(super) enum PageValues {
+    /// Their keys, each once.
+    Keys(Vec<u32>),
+    /// The smallest and the largest.
+    Bounds(Option<(Vec<u8>, Vec<u8>)>),
 }
 
 impl EncodedPage {
@@ -95,63 +91,8 @@ impl Encoded {
     }
 }
 
-/// What decides about the pages of a column.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Shape {
-    encoded: Encoded,
-    /// Of what the keys of rows are.
-    domain: usize,
-    /// The key of each entry of that, block by block.
-    of_entries: Vec<u32>,
-    /// The items of each list.
-    lists: Option<Vec<Vec<u32>>>,
-}
-
 /// The pages of some rows, one list for each day.
 pub(super) type Pages = Vec<Vec<EncodedPage>>;
-
-/// Pages of a row group by what decides about them.
-#[derive(Default)]
-pub(super) struct Shared {
-    known: Mutex<BTreeMap<Shape, Arc<OnceLock<Arc<Pages>>>>>,
-}
-
-impl Shared {
-    /// The pages of a column whose rows take their keys from entries; made where no column had the same.
-    pub(super) fn pages(
-        &self,
-        domain: usize,
-        of_entries: Vec<u32>,
-        distinct: Distinct<'_>,
-        make: impl FnOnce(&[u32]) -> Result<Pages, ParquetError>,
-    ) -> Result<Arc<Pages>, ParquetError> {
-        let encoded = Encoded::of(distinct.dictionary);
-        if encoded == Encoded::Plain && distinct.dictionary.len() > 0 {
-            return make(&of_entries).map(Arc::new);
-        }
-        let shape = Shape {
-            encoded,
-            domain,
-            of_entries,
-            lists: distinct.lists.map(Lists::all),
-        };
-        let of_entries = shape.of_entries.clone();
-        let cell = {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            known.entry(shape).or_default().clone()
-        };
-        // Another thread may be at it: waiting is cheaper than doing it twice.
-        let mut failed = None;
-        let pages = cell.get_or_init(|| match make(&of_entries) {
-            Ok(pages) => Arc::new(pages),
-            Err(e) => {
-                failed = Some(e);
-                Arc::new(Vec::new())
-            }
-        });
-        failed.map_or_else(|| Ok(pages.clone()), Err)
-    }
-}
 
 /// Encodes pages; keeps memory between them.
 pub(super) struct PageWriter {
@@ -183,6 +124,9 @@ impl PageWriter {
     /// Encodes the pages of some rows.
     pub(super) fn pages(&mut self, keys: &[u32], distinct: Distinct<'_>) -> Result<Vec<EncodedPage>, ParquetError> {
         let encoded = Encoded::of(distinct.dictionary);
+        if encoded == Encoded::Plain && distinct.lists.is_none() && distinct.dictionary.ty == ValueType::Text {
+            return self.texts(keys, &distinct.dictionary.values().collect::<Vec<_>>());
+        }
         self.seen.clear();
         self.seen.resize(distinct.dictionary.len(), 0);
         let ranges = ranges(keys.len(), distinct.dictionary, encoded);
@@ -191,6 +135,37 @@ impl PageWriter {
             self.encode(keys, distinct, encoded, number)
         };
         ranges.into_iter().zip(1..).map(page).collect()
+    }
+
+    /// Encodes the pages of rows whose texts are written out; keys are their numbers.
+    pub(super) fn texts(&mut self, keys: &[u32], texts: &[&[u8]]) -> Result<Vec<EncodedPage>, ParquetError> {
+        let text = |key: &u32| texts.get(*key as usize).copied().unwrap_or_default();
+        self.seen.clear();
+        self.seen.resize(texts.len(), 0);
+        let mut pages = Vec::new();
+        let mut rest = keys;
+        while !rest.is_empty() {
+            let mut room = PAGE_BYTES;
+            let fits = |key: &&u32| {
+                let begun = room > 0;
+                room = room.saturating_sub(text(key).len() + LENGTH);
+                begun
+            };
+            let rows = rest.iter().take(PAGE_ROWS).take_while(fits).count();
+            let (keys, others) = rest.split_at_checked(rows).unwrap_or((rest, &[]));
+            rest = others;
+            self.dense.clear();
+            self.page.clear();
+            let entries = self.values(keys);
+            for text in self.dense.iter().map(text) {
+                plain(ValueType::Text, text, &mut self.page);
+            }
+            let used = self.used(pages.len() as u32 + 1);
+            let bounds = used.iter().map(text).min().zip(used.iter().map(text).max());
+            let bounds = bounds.map(|(low, high)| (low.to_vec(), high.to_vec()));
+            pages.push(self.finish(Encoded::Plain, keys.len(), entries, PageValues::Bounds(bounds))?);
+        }
+        Ok(pages)
     }
 
     /// The page of a dictionary.
@@ -220,7 +195,6 @@ impl PageWriter {
         let dictionary = distinct.dictionary;
         let entries = match distinct.lists {
             Some(lists) => self.lists(lists, keys)?,
-            None if dictionary.len() == 0 => self.nulls(keys),
             None => self.values(keys),
         };
         let used = self.used(number);
@@ -238,39 +212,48 @@ impl PageWriter {
                 values.for_each(|v| plain(dictionary.ty, v, &mut self.page));
             }
         }
+        self.finish(encoded, keys.len(), entries, PageValues::Keys(used))
+    }
+
+    /// Compresses a page.
+    fn finish(
+        &mut self,
+        encoded: Encoded,
+        rows: usize,
+        entries: usize,
+        values: PageValues,
+    ) -> Result<EncodedPage, ParquetError> {
         Ok(EncodedPage {
             bytes: self.zstd.compress(&self.page)?.into(),
             uncompressed: self.page.len(),
             encoding: encoded.encoding(),
-            rows: keys.len(),
+            rows,
             entries,
             nulls: entries - self.dense.len(),
-            used,
+            values,
         })
     }
 
-    /// Begins a page of rows without values. Gives the number of levels.
-    fn nulls(&mut self, keys: &[u32]) -> usize {
-        let mut levels = Vec::new();
-        hybrid::repeated(0, keys.len(), 1, &mut levels);
-        section(&levels, &mut self.page);
-        keys.len()
+    /// Encodes a page of a column that no row has.
+    pub(super) fn nulls(&mut self, rows: usize, distinct: Distinct<'_>) -> Result<EncodedPage, ParquetError> {
+        self.page.clear();
+        self.dense.clear();
+        let levels: &[u32] = if distinct.lists.is_some() { &[1, 2] } else { &[1] };
+        for bits in levels {
+            run(0, rows, *bits, &mut self.page);
+        }
+        self.finish(Encoded::Plain, rows, rows, PageValues::Bounds(None))
     }
 
     /// Begins a page of values with their levels: 1 for each row with a value. Gives the number of levels.
     fn values(&mut self, keys: &[u32]) -> usize {
         if keys.contains(&NULL) {
-            self.dense.extend(keys.iter().filter(|k| **k != NULL));
+            compact(keys, &mut self.dense);
         } else {
             self.dense.extend_from_slice(keys);
         }
-        if self.dense.is_empty() {
-            return self.nulls(keys);
-        }
-        if self.dense.len() == keys.len() {
-            let mut levels = Vec::new();
-            hybrid::repeated(1, keys.len(), 1, &mut levels);
-            section(&levels, &mut self.page);
+        if self.dense.is_empty() || self.dense.len() == keys.len() {
+            run(u32::from(!self.dense.is_empty()), keys.len(), 1, &mut self.page);
         } else {
             self.definition.clear();
             self.definition.extend(keys.iter().map(|k| u32::from(*k != NULL)));
@@ -280,21 +263,18 @@ impl PageWriter {
     }
 
     /// Begins a page of lists. The levels are those of an optional list of optional items: 0 no list, 1 a list without
-    /// items, 2 an item without a value, 3 a value.
+    /// items, 3 a value; 2, an item without a value, is of no list here.
     fn lists(&mut self, lists: &Lists, keys: &[u32]) -> Result<usize, ParquetError> {
         self.definition.clear();
         self.repetition.clear();
         for list in keys {
             let first = self.definition.len();
-            if *list == NULL {
-                self.definition.push(0);
-            } else {
-                for item in lists.get(*list) {
-                    self.definition.push(if item == NULL { 2 } else { 3 });
-                    self.dense.extend(Some(item).filter(|i| *i != NULL));
-                }
-                if self.definition.len() == first {
-                    self.definition.push(1);
+            match lists.get(*list) {
+                None => self.definition.push(0),
+                Some([]) => self.definition.push(1),
+                Some(items) => {
+                    self.definition.resize(first + items.len(), 3);
+                    self.dense.extend_from_slice(items);
                 }
             }
             self.repetition.push(0);
@@ -312,6 +292,16 @@ impl PageWriter {
 
     /// The keys of a page, each once.
     fn used(&mut self, page: u32) -> Vec<u32> {
+        if self.seen.len() < self.dense.len() {
+            // Few keys: looking at each afterwards is cheaper than asking of each row whether its key is new.
+            for key in &self.dense {
+                if let Some(seen) = self.seen.get_mut(*key as usize) {
+                    *seen = page;
+                }
+            }
+            let keys = (0..).zip(&self.seen).filter(|(_, seen)| **seen == page);
+            return keys.map(|(key, _)| key).collect();
+        }
         let mut used = Vec::new();
         let mut last = NULL;
         for key in &self.dense {
@@ -328,10 +318,32 @@ impl PageWriter {
     }
 }
 
+/// Appends the keys of rows that have a value.
+fn compact(keys: &[u32], dense: &mut Vec<u32>) {
+    let start = dense.len();
+    dense.resize(start + keys.len(), NULL);
+    let mut end = start;
+    for key in keys {
+        // Without a branch: whether a row has a value is hard to foretell.
+        if let Some(next) = dense.get_mut(end) {
+            *next = *key;
+        }
+        end += usize::from(*key != NULL);
+    }
+    dense.truncate(end);
+}
+
 /// Levels with their length before them.
 fn levels(values: &[u32], bits: u32, page: &mut Vec<u8>) {
     let mut bytes = Vec::new();
     hybrid::encode(values, bits, &mut bytes);
+    section(&bytes, page);
+}
+
+/// A level that all values have, with its length before it.
+fn run(level: u32, values: usize, bits: u32, page: &mut Vec<u8>) {
+    let mut bytes = Vec::new();
+    hybrid::repeated(level, values, bits, &mut bytes);
     section(&bytes, page);
 }
 
@@ -340,10 +352,9 @@ fn section(bytes: &[u8], page: &mut Vec<u8>) {
     page.extend_from_slice(bytes);
 }
 
-/// The rows of each page. A column without values needs one page.
+/// The rows of each page.
 fn ranges(rows: usize, dictionary: &Dictionary, encoded: Encoded) -> Vec<Range<usize>> {
     let per_page = match encoded {
-        _ if dictionary.len() == 0 => rows.max(1),
         Encoded::Plain => {
             let mean = dictionary.size() / dictionary.len().max(1);
             (PAGE_BYTES / (mean + 4)).clamp(1, PAGE_ROWS)

@@ -5,23 +5,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, UInt32Array};
 use arrow::compute::{concat, take};
-use arrow::datatypes::{DataType, FieldRef};
-use ctrace_trace::block::decoded::Decoded;
-use ctrace_trace::catalogue::Value;
-use ctrace_trace::segment::{BlockReader, BlockRef};
+use arrow::datatypes::FieldRef;
+use ctrace_trace::segment::BlockReader;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
 use parquet::errors::ParquetError;
 use parquet::schema::types::ColumnDescPtr;
 
 use super::chunk::{self, Chunk, Keyed};
-use super::dictionary::{Dictionary, Lists, NULL, ValueType};
-use super::pages::{Distinct, EncodedPage, PageWriter, Pages, Shared};
-use crate::column::{Column, Per};
+use super::dictionary::{Dictionary, Distinct, NULL, ValueType, Values};
+use super::domain::Domain;
+use super::loaded::Loaded;
+use super::pages::{EncodedPage, PageWriter, Pages};
+use super::shared::Shared;
+use super::texts::TEXTS;
+use crate::column::Column;
 use crate::error::QueryError;
-use crate::source::{CaseSource, host_name};
-use crate::values::{self, Rows, entry_count, entry_of};
+use crate::values;
 
-/// The columns of rows whose values are mostly their own: nothing is gained by looking for equal ones.
+/// Columns of rows whose values are mostly their own: the general writer of the parquet crate takes them as they are.
+const BY_VALUES: [&str; 5] = ["seq", "ts", "proc_duration", "proc_ppid_duration", "evt_buffer"];
+
+/// Columns that have no dictionary, in large files at least: too many of their values are different.
 pub(crate) const DISTINCT: [&str; 7] = [
     "seq",
     "ts",
@@ -31,9 +35,6 @@ pub(crate) const DISTINCT: [&str; 7] = [
     "evt_arg",
     "evt_buffer",
 ];
-
-/// What the values of a row may belong to beside the row itself.
-const DOMAINS: [Per; 4] = [Per::Kind, Per::Context, Per::Image, Per::Fd];
 
 /// What a thread keeps between tasks.
 pub(super) struct Worker {
@@ -55,149 +56,6 @@ impl Worker {
     }
 }
 
-/// A decoded block, with what several columns need of it.
-pub(super) struct Loaded {
-    block: Decoded,
-    host: String,
-    /// For each of [`DOMAINS`], the entry of each row; [`NULL`] for none.
-    entries: [Vec<u32>; 4],
-    /// For each of [`DOMAINS`], the entries that rows use.
-    used: [Vec<bool>; 4],
-    /// The arguments as text, which take longer to make than all other columns together.
-    args: Option<ArrayRef>,
-}
-
-impl Loaded {
-    /// Reads a block; a damaged one is noted and left out.
-    pub(super) fn read(
-        source: &CaseSource,
-        reader: &mut BlockReader,
-        block: &BlockRef,
-        columns: &[Column],
-    ) -> Result<Option<Loaded>, QueryError> {
-        let need = columns
-            .iter()
-            .fold(ctrace_trace::block::Need::NOTHING, |n, c| n | c.needs());
-        let mut decoded = match reader.read(block, need) {
-            Ok(decoded) => std::mem::take(decoded),
-            Err(problem) => {
-                source.note(problem);
-                return Ok(None);
-            }
-        };
-        source.resolve(&mut decoded);
-        let host = host_name(&block.header().about.host).to_owned();
-        let entries = DOMAINS.map(|per| {
-            let entry = |row| entry_of(per, &decoded, row).unwrap_or(NULL);
-            (0..decoded.len).map(entry).collect::<Vec<u32>>()
-        });
-        let mut used = DOMAINS.map(|per| vec![false; entry_count(per, &decoded)]);
-        for (used, entries) in used.iter_mut().zip(&entries) {
-            for entry in entries {
-                if let Some(used) = used.get_mut(*entry as usize) {
-                    *used = true;
-                }
-            }
-        }
-        let mut loaded = Loaded {
-            block: decoded,
-            host,
-            entries,
-            used,
-            args: None,
-        };
-        if let Some(args) = columns.iter().find(|c| c.name() == "evt_args") {
-            loaded.args = Some(loaded.array(args)?);
-        }
-        Ok(Some(loaded))
-    }
-
-    fn array(&self, column: &Column) -> Result<ArrayRef, QueryError> {
-        if let Some(args) = self.args.as_ref().filter(|_| column.name() == "evt_args") {
-            return Ok(args.clone());
-        }
-        Ok(column.array(&self.block, &self.host, &Rows::All(0..self.block.len))?)
-    }
-
-    /// Appends the keys of the values of a domain's entries.
-    fn keys_of_entries(&self, domain: usize, column: &Column, values: &mut Values, keys: &mut Vec<u32>) {
-        let used = self.used.get(domain).map_or(&[][..], Vec::as_slice);
-        let key = |(entry, used): (u32, &bool)| match used {
-            true => values.key_of(&column.entry_value(&self.block, entry)),
-            false => NULL,
-        };
-        keys.extend((0..).zip(used).map(key));
-    }
-
-    /// Appends the keys of the rows of a column of a domain; `of_entries` begins with those of this block. Gives the rest.
-    fn spread<'k>(&self, domain: usize, of_entries: &'k [u32], keys: &mut Vec<u32>) -> &'k [u32] {
-        let (Some(rows), Some(used)) = (self.entries.get(domain), self.used.get(domain)) else {
-            return of_entries;
-        };
-        let (own, rest) = of_entries.split_at_checked(used.len()).unwrap_or((of_entries, &[]));
-        keys.extend(
-            rows.iter()
-                .map(|entry| own.get(*entry as usize).copied().unwrap_or(NULL)),
-        );
-        rest
-    }
-
-    /// Appends the keys of the rows of a column whose values belong to rows.
-    fn keys_of_rows(&self, column: &Column, values: &mut Values, keys: &mut Vec<u32>) {
-        let may_have = column.kinds(&self.block);
-        if may_have.contains(&true) {
-            let rows = 0..self.block.len;
-            keys.extend(rows.map(|row| values.key_of(&column.row_value(&self.block, row, &may_have))));
-        } else {
-            keys.resize(keys.len() + self.block.len, NULL);
-        }
-    }
-}
-
-/// The distinct values of a column.
-enum Values {
-    Single(Dictionary),
-    Lists(Lists),
-}
-
-impl Values {
-    /// `None` for columns whose values are written as they are.
-    fn of(target: &Target<'_>) -> Option<Values> {
-        match target.field.data_type() {
-            _ if DISTINCT.contains(&target.column.name()) => None,
-            DataType::List(_) => Some(Values::Lists(Lists::new())),
-            other => ValueType::of(other).map(|ty| Values::Single(Dictionary::new(ty))),
-        }
-    }
-
-    fn key_of(&mut self, value: &Value<'_>) -> u32 {
-        match self {
-            Values::Single(values) => values.key_of(value),
-            Values::Lists(lists) => lists.key_of(value),
-        }
-    }
-
-    fn distinct(&self) -> Distinct<'_> {
-        match self {
-            Values::Single(dictionary) => Distinct {
-                dictionary,
-                lists: None,
-            },
-            Values::Lists(lists) => Distinct {
-                dictionary: &lists.items,
-                lists: Some(lists),
-            },
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        match self {
-            Values::Single(values) => values.is_full(),
-            Values::Lists(lists) => lists.is_full(),
-        }
-    }
-}
-
 /// Consecutive blocks whose rows are written together.
 pub(super) struct Group {
     blocks: Vec<Loaded>,
@@ -211,7 +69,7 @@ pub(super) struct Group {
 impl Group {
     /// Puts blocks together.
     pub(super) fn new(blocks: Vec<Loaded>) -> Group {
-        let mut ts: Vec<u64> = blocks.iter().flat_map(|b| &b.block.ts).copied().collect();
+        let mut ts: Vec<u64> = blocks.iter().flat_map(Loaded::ts).copied().collect();
         let order = (!ts.is_sorted()).then(|| {
             let mut order: Vec<u32> = (0..ts.len() as u32).collect();
             // Stable: rows of the same time stay in order of their numbers.
@@ -228,11 +86,24 @@ impl Group {
     }
 
     /// Encodes a column, a chunk for each day.
-    pub(super) fn encode(&self, column: &Target<'_>, worker: &mut Worker) -> Result<Vec<Written>, QueryError> {
-        match Values::of(column) {
-            Some(values) => self.by_keys(values, column, worker),
-            None => self.by_values(column),
+    pub(super) fn encode(&self, target: &Target<'_>, worker: &mut Worker) -> Result<Vec<Written>, QueryError> {
+        if TEXTS.contains(&target.column.name()) {
+            return self.by_texts(target, worker);
         }
+        let absent = self.blocks.iter().all(|b| b.is_absent(target.column));
+        let by_values = BY_VALUES.contains(&target.column.name()) && !absent;
+        match Values::of(target.field.data_type()).filter(|_| !by_values) {
+            Some(values) if absent => self.nulls(&values, target, worker),
+            Some(values) => self.by_keys(values, target, worker),
+            None => self.by_values(target),
+        }
+    }
+
+    /// Encodes a column that no row has.
+    fn nulls(&self, none: &Values, target: &Target<'_>, worker: &mut Worker) -> Result<Vec<Written>, QueryError> {
+        let none = none.distinct();
+        let pages = self.pages_of_nulls(none, worker).map_err(not_written)?;
+        chunks(&pages, none.dictionary, target, worker)
     }
 
     fn by_keys(
@@ -241,7 +112,7 @@ impl Group {
         target: &Target<'_>,
         worker: &mut Worker,
     ) -> Result<Vec<Written>, QueryError> {
-        let domain = DOMAINS.iter().position(|per| *per == target.column.per());
+        let domain = Domain::of(target.column);
         let mut found = Vec::new();
         for block in &self.blocks {
             match domain {
@@ -256,11 +127,9 @@ impl Group {
         }
         let distinct = values.distinct();
         let pages = match domain {
+            _ if distinct.is_empty() => self.pages_of_nulls(distinct, worker).map(Arc::new),
             Some(domain) => self.pages.pages(domain, found, distinct, |of_entries| {
-                let mut keys = std::mem::take(&mut worker.keys);
-                keys.clear();
-                let spread = |rest, block: &Loaded| block.spread(domain, rest, &mut keys);
-                self.blocks.iter().fold(of_entries, spread);
+                let mut keys = self.spread(domain, of_entries, worker);
                 let pages = self.pages_of(&mut keys, distinct, worker);
                 worker.keys = keys;
                 pages
@@ -268,16 +137,54 @@ impl Group {
             None => self.pages_of(&mut found, distinct, worker).map(Arc::new),
         };
         let pages = pages.map_err(not_written)?;
-        let chunk = |pages: &Vec<EncodedPage>| {
-            let keyed = Keyed {
-                pages,
-                dictionary: distinct.dictionary,
-                descr: target.descr.clone(),
-                bloom: target.bloom,
-            };
-            chunk::write(&keyed, &mut worker.pages).map(Written::Keyed)
+        chunks(&pages, distinct.dictionary, target, worker)
+    }
+
+    fn by_texts(&self, target: &Target<'_>, worker: &mut Worker) -> Result<Vec<Written>, QueryError> {
+        let (mut texts, mut of_entries) = (Vec::new(), Vec::new());
+        for block in &self.blocks {
+            block.number_texts(target.column.name(), &mut texts, &mut of_entries);
+        }
+        let mut keys = self.spread(Domain::Arguments, &of_entries, worker);
+        self.sort(&mut keys, worker);
+        let pages = |(_, rows): &(i32, Range<usize>)| {
+            let keys = keys.get(rows.clone()).unwrap_or_default();
+            worker.pages.texts(keys, &texts)
         };
-        pages.iter().map(chunk).collect::<Result<_, _>>().map_err(not_written)
+        let pages = self.days.iter().map(pages).collect::<Result<Pages, _>>();
+        worker.keys = keys;
+        chunks(
+            &pages.map_err(not_written)?,
+            &Dictionary::new(ValueType::Text),
+            target,
+            worker,
+        )
+    }
+
+    /// The keys of the rows as the blocks have them, from those of a domain's entries.
+    fn spread(&self, domain: Domain, of_entries: &[u32], worker: &mut Worker) -> Vec<u32> {
+        let mut keys = std::mem::take(&mut worker.keys);
+        keys.clear();
+        let spread = |rest, block: &Loaded| block.spread(domain, rest, &mut keys);
+        self.blocks.iter().fold(of_entries, spread);
+        keys
+    }
+
+    /// Puts the keys of rows in order of time.
+    fn sort(&self, keys: &mut Vec<u32>, worker: &mut Worker) {
+        if let Some(order) = &self.order {
+            let sorted = &mut worker.sorted;
+            sorted.clear();
+            let key = |row: &u32| keys.get(*row as usize).copied().unwrap_or(NULL);
+            sorted.extend(order.values().iter().map(key));
+            std::mem::swap(keys, sorted);
+        }
+    }
+
+    /// The pages of each day of a column that no row has.
+    fn pages_of_nulls(&self, distinct: Distinct<'_>, worker: &mut Worker) -> Result<Pages, ParquetError> {
+        let page = |(_, rows): &(i32, Range<usize>)| Ok(vec![worker.pages.nulls(rows.len(), distinct)?]);
+        self.days.iter().map(page).collect()
     }
 
     /// Encodes the pages of each day; the keys are those of the rows as the blocks have them.
@@ -287,17 +194,7 @@ impl Group {
         distinct: Distinct<'_>,
         worker: &mut Worker,
     ) -> Result<Pages, ParquetError> {
-        if let Some(order) = self
-            .order
-            .as_ref()
-            .filter(|_| distinct.dictionary.len() > 0 || distinct.lists.is_some())
-        {
-            let sorted = &mut worker.sorted;
-            sorted.clear();
-            let key = |row: &u32| keys.get(*row as usize).copied().unwrap_or(NULL);
-            sorted.extend(order.values().iter().map(key));
-            std::mem::swap(keys, sorted);
-        }
+        self.sort(keys, worker);
         let pages = |(_, rows): &(i32, Range<usize>)| {
             let keys = keys.get(rows.clone()).unwrap_or_default();
             worker.pages.pages(keys, distinct)
@@ -328,6 +225,25 @@ impl Group {
         }
         Ok(out)
     }
+}
+
+/// Puts the pages of each day together.
+fn chunks(
+    pages: &Pages,
+    dictionary: &Dictionary,
+    target: &Target<'_>,
+    worker: &mut Worker,
+) -> Result<Vec<Written>, QueryError> {
+    let chunk = |pages: &Vec<EncodedPage>| {
+        let keyed = Keyed {
+            pages,
+            dictionary,
+            descr: target.descr.clone(),
+            bloom: target.bloom,
+        };
+        chunk::write(&keyed, &mut worker.pages).map(Written::Keyed)
+    };
+    pages.iter().map(chunk).collect::<Result<_, _>>().map_err(not_written)
 }
 
 /// The days of ordered times, with their rows.

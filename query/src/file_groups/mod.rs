@@ -4,6 +4,7 @@
 //! each; here conditions on texts are evaluated once per entry, rows are counted by their numbers, and only one row for
 //! each combination leaves a row group. What a file does not have as a dictionary costs more and gives the same.
 
+mod footers;
 mod groups;
 mod passing;
 mod plan;
@@ -12,5 +13,6 @@ mod read;
 mod request;
 mod row_group;
 
+pub(crate) use footers::Footers;
 pub(crate) use plan::FileGroups;
 pub(crate) use request::{Computed, Key, Request, Wanted, is_text};

@@ -23,6 +23,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Par
 use object_store::local::LocalFileSystem;
 use parquet::file::metadata::PageIndexPolicy;
 
+use super::footers::{Footer, Footers};
 use super::prune::{self, Kept};
 use super::read::{Source, Stored};
 use super::request::Request;
@@ -173,7 +174,12 @@ impl Reading {
             .await?;
         let path = LocalFileSystem::new().path_to_filesystem(&file.object_meta.location)?;
         let stored = Stored::new(File::open(path)?)?;
-        let source = Source::new(stored, metadata, &self.request.table, &self.request.columns())?;
+        let footers = self.context.session_config().get_extension::<Footers>();
+        let footer = match footers {
+            Some(footers) => footers.of(&file.object_meta.location, metadata)?,
+            None => Footer::new(metadata)?,
+        };
+        let source = Source::new(stored, footer, &self.request.table);
         let groups = source.metadata().row_groups();
         let mut filter = RowGroupAccessPlanFilter::new(ParquetAccessPlan::new_all(groups.len()));
         if let Some(range) = &file.range {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, RecordBatch, new_null_array};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
+use arrow::datatypes::{DataType, Schema, SchemaRef, UInt32Type};
 use bytes::Bytes;
 use datafusion::common::{Result, internal_datafusion_err};
 use datafusion::physical_expr::PhysicalExpr;
@@ -15,13 +15,13 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
-    RowSelectionPolicy,
+    ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelectionPolicy,
 };
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 
+use super::footers::Footer;
 use super::request::{Computed, is_text};
 
 /// Rows that are read at once: what is made of them stays in the processor's caches, and the next use its memory again.
@@ -166,42 +166,19 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// A file with these columns among others.
-    pub(super) fn new(
-        file: Stored,
-        metadata: Arc<ParquetMetaData>,
-        table: &SchemaRef,
-        columns: &[usize],
-    ) -> Result<Source> {
-        let known = ArrowReaderMetadata::try_new(metadata.clone(), ArrowReaderOptions::new())?;
-        let wanted = |f: &Field| {
-            let named = columns.iter().any(|c| table.field(*c).name() == f.name());
-            named && is_text(f.data_type())
-        };
-        let dictionary = DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8));
-        let fields = known.schema().fields().iter().map(|f| {
-            if wanted(f) {
-                Arc::new(f.as_ref().clone().with_data_type(dictionary.clone()))
-            } else {
-                f.clone()
-            }
+    /// A file with columns of this table among others.
+    pub(super) fn new(file: Stored, footer: Footer, table: &SchemaRef) -> Source {
+        let fields = footer.told.fields().iter();
+        let stored = fields.map(|f| match table.field_with_name(f.name()) {
+            Ok(other) if is_text(f.data_type()) && is_text(other.data_type()) => Arc::new(other.clone()),
+            _ => f.clone(),
         });
-        let schema = Schema::new_with_metadata(fields.collect::<Vec<_>>(), known.schema().metadata().clone());
-        let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
-        let stored = known
-            .schema()
-            .fields()
-            .iter()
-            .map(|f| match table.field_with_name(f.name()) {
-                Ok(other) if is_text(f.data_type()) && is_text(other.data_type()) => Arc::new(other.clone()),
-                _ => f.clone(),
-            });
-        Ok(Source {
+        Source {
             file,
-            metadata: ArrowReaderMetadata::try_new(metadata, options)?,
-            table: table.clone(),
             stored: Arc::new(Schema::new(stored.collect::<Vec<_>>())),
-        })
+            metadata: footer.read,
+            table: table.clone(),
+        }
     }
 
     /// The file's columns, in its order.

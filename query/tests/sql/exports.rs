@@ -13,7 +13,7 @@ use super::{Recorded, csv, options, recorded};
 use ctrace_skip::skip;
 
 /// Statements whose result does not depend on the order of rows.
-const QUERIES: [&str; 15] = [
+const QUERIES: [&str; 19] = [
     "SELECT count(*) FROM events",
     "SELECT * FROM events ORDER BY seq LIMIT 300",
     "SELECT date_trunc('second', ts) AS s, count(*) AS n, min(seq) FROM events GROUP BY s ORDER BY s",
@@ -22,6 +22,10 @@ const QUERIES: [&str; 15] = [
     "SELECT evt_type, container_id, min(ts), max(ts), count(*) FROM events GROUP BY 1, 2 ORDER BY 1, 2",
     "SELECT count(*) FROM events WHERE ts BETWEEN '2026-11-20T23:59:55Z' AND '2026-11-21T00:00:03Z'",
     "SELECT date, host, count(*) FROM events GROUP BY 1, 2 ORDER BY 1",
+    "SELECT date, count(*) FROM events WHERE proc_name = 'bash' AND host IS NOT NULL AND evt_rawres < 0 GROUP BY 1 ORDER BY 1",
+    "SELECT DISTINCT host, date FROM events WHERE date > '2026-11-20' AND fd_name LIKE '/%'",
+    "SELECT seq FROM events WHERE date = '2026-11-20' AND ts > '2026-11-20T23:59:55Z' ORDER BY seq DESC LIMIT 7",
+    "SELECT min(seq), max(ts), count(fd_name), count(host) FROM events",
     "SELECT * FROM processes ORDER BY pid",
     "SELECT p.name, c.name, count(*) FROM processes p LEFT JOIN processes c ON c.parent_key = p.process_key GROUP BY 1, 2 ORDER BY 1, 2",
     "SELECT p.name, count(*) FROM events e JOIN processes p USING (process_key) GROUP BY 1 ORDER BY 1",

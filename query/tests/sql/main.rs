@@ -6,6 +6,7 @@ mod functions;
 mod grouping;
 mod metrics;
 mod outputs;
+mod partners;
 mod pushdown;
 mod sessions;
 mod tables;

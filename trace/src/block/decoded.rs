@@ -405,6 +405,11 @@ pub struct Origins {
 }
 
 impl Origins {
+    /// Whether no event was imported, or none was asked for.
+    pub fn is_empty(&self) -> bool {
+        self.file.is_empty()
+    }
+
     pub(crate) fn clear(&mut self) {
         self.names.clear();
         self.file.clear();

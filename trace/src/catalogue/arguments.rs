@@ -1,6 +1,6 @@
 //! Fields of the event's arguments: `evt.args`, `evt.arg.NAME`, what an open asks for.
 
-use super::{ArgRule, Field, FieldArg, FieldType, Getter, Value, field};
+use super::{ArgRule, Basis, Field, FieldArg, FieldType, Getter, Value, field};
 use crate::block::Need;
 use crate::block::decoded::EventView;
 use crate::event::Arg;
@@ -11,6 +11,8 @@ use Getter::Event;
 
 /// What the accessors of arguments look at.
 pub(super) const ARGS: Need = Need(Need::ARGS.0 | Need::FD.0 | Need::RET.0 | Need::CONTEXT.0 | Need::IMAGES.0);
+/// What an open asks for, and whether it got it.
+const OPEN: Need = Need(Need::ARGS.0 | Need::RET.0);
 const ARGS_AND_DATA: Need = Need(ARGS.0 | Need::DATA.0);
 
 fn is_open(s: &EventSpec) -> bool {
@@ -100,7 +102,8 @@ pub(super) const FIELDS: &[Field] = &[
         "All arguments, `name=value` separated by spaces; what a value stands for in parentheses.",
         Event(|e, _| Value::owned(render::args(e))),
     )
-    .reading(ARGS_AND_DATA),
+    .reading(ARGS_AND_DATA)
+    .based_on(Basis::Arguments),
     field(
         "evt.info",
         "evt_info",
@@ -109,6 +112,7 @@ pub(super) const FIELDS: &[Field] = &[
         Event(|e, _| Value::owned(render::args(e))),
     )
     .reading(ARGS_AND_DATA)
+    .based_on(Basis::Arguments)
     .no_column(),
     field(
         "evt.arg",
@@ -145,7 +149,8 @@ pub(super) const FIELDS: &[Field] = &[
         "Whether it opens for reading.",
         Event(|e, _| open(e, |f| matches!(f & O_ACCMODE, 0 | 2))),
     )
-    .reading(ARGS),
+    .reading(OPEN)
+    .based_on(Basis::Arguments),
     field(
         "evt.is_open_write",
         "evt_is_open_write",
@@ -153,7 +158,8 @@ pub(super) const FIELDS: &[Field] = &[
         "Whether it opens for writing.",
         Event(|e, _| open(e, |f| matches!(f & O_ACCMODE, 1 | 2))),
     )
-    .reading(ARGS),
+    .reading(OPEN)
+    .based_on(Basis::Arguments),
     field(
         "evt.is_open_create",
         "evt_is_open_create",
@@ -161,7 +167,8 @@ pub(super) const FIELDS: &[Field] = &[
         "Whether it succeeded and may have created the file.",
         Event(|e, _| creates(e)),
     )
-    .reading(ARGS),
+    .reading(OPEN)
+    .based_on(Basis::Arguments),
     field(
         "evt.is_open_exec",
         "evt_is_open_exec",
@@ -169,5 +176,6 @@ pub(super) const FIELDS: &[Field] = &[
         "Whether it may create the file with an execute bit.",
         Event(|e, _| creates_executable(e)),
     )
-    .reading(ARGS),
+    .reading(OPEN)
+    .based_on(Basis::Arguments),
 ];

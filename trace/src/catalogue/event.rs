@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Field, FieldType, Getter, Value, field};
+use super::{Basis, Field, FieldType, Getter, Value, field};
 use crate::block::Need;
 use crate::block::decoded::EventView;
 use crate::calendar::{push_date, push_iso8601, push_seconds, push_time_of_day};
@@ -216,7 +216,8 @@ pub(super) const FIELDS: &[Field] = &[
         "What the event is about: `file`, `net`, `process`, …; of reads and writes what is read or written.",
         Event(|e, _| category_of(e)),
     )
-    .reading(Need::FD),
+    .reading(Need::FD)
+    .based_on(Basis::ObjectKind),
     field(
         "evt.is_compat",
         "evt_is_compat",
@@ -239,7 +240,8 @@ pub(super) const FIELDS: &[Field] = &[
         "CPU on which it happened.",
         Event(|e, _| Value::Uint(u64::from(e.cpu()))),
     )
-    .reading(Need::CPU),
+    .reading(Need::CPU)
+    .based_on(Basis::Cpu),
     field(
         "evt.res",
         "evt_res",
@@ -247,7 +249,8 @@ pub(super) const FIELDS: &[Field] = &[
         "`SUCCESS`, or the name of the error.",
         Event(|e, _| res(e)),
     )
-    .reading(RET),
+    .reading(RET)
+    .based_on(Basis::Result),
     field(
         "evt.rawres",
         "evt_rawres",
@@ -255,7 +258,8 @@ pub(super) const FIELDS: &[Field] = &[
         "Result; the negative error number on failure.",
         Event(|e, _| e.ret().map_or(Value::Absent, Value::Int)),
     )
-    .reading(RET),
+    .reading(RET)
+    .based_on(Basis::Result),
     field(
         "evt.failed",
         "evt_failed",
@@ -263,7 +267,8 @@ pub(super) const FIELDS: &[Field] = &[
         "Whether the result is an error.",
         Event(|e, _| e.ret().map_or(Value::Absent, |r| Value::Bool(r < 0))),
     )
-    .reading(RET),
+    .reading(RET)
+    .based_on(Basis::Result),
     field(
         "evt.buffer",
         "evt_buffer",

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Field, FieldType, Getter, Value, field};
+use super::{Basis, Field, FieldType, Getter, Value, field};
 use crate::block::Need;
 use crate::block::decoded::{EventView, FdView};
 use crate::event::Arg;
@@ -131,7 +131,8 @@ pub(super) const FIELDS: &[Field] = &[
             number.map_or(Value::Absent, Value::Int)
         }),
     )
-    .reading(Need(Need::FD.0 | Need::RET.0)),
+    .reading(Need(Need::FD.0 | Need::RET.0))
+    .based_on(Basis::Result),
     field(
         "fd.name",
         "fd_name",
@@ -393,7 +394,8 @@ pub(super) const FIELDS: &[Field] = &[
         "Whether the call itself gave a socket its other end: `connect`, or a datagram on a socket without one.",
         Event(|e, _| name_changed(e)),
     )
-    .reading(Need(Need::FD.0 | Need::RET.0 | Need::ARGS.0)),
+    .reading(Need(Need::FD.0 | Need::RET.0 | Need::ARGS.0))
+    .based_on(Basis::Arguments),
     field(
         "fd.uid",
         "fd_uid",
@@ -413,7 +415,8 @@ pub(super) const FIELDS: &[Field] = &[
         "Container id and name of the object, `id:name`.",
         Event(|e, _| with_container(e, |f| Value::Str(f.name()))),
     )
-    .reading(WITH_CONTAINER),
+    .reading(WITH_CONTAINER)
+    .based_on(Basis::ContainerObject),
     field(
         "fd.containerdirectory",
         "fd_containerdirectory",
@@ -421,7 +424,8 @@ pub(super) const FIELDS: &[Field] = &[
         "Container id and directory of a file, `id:directory`.",
         Event(|e, _| with_container(e, |f| path(f, directory))),
     )
-    .reading(WITH_CONTAINER),
+    .reading(WITH_CONTAINER)
+    .based_on(Basis::ContainerObject),
     field(
         "fd.dev",
         "fd_dev",

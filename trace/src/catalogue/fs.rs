@@ -1,6 +1,6 @@
 //! Fields of the paths among an event's arguments: `fs.path.*`.
 
-use super::{Field, FieldType, Getter, Value, field};
+use super::{Basis, Field, FieldType, Getter, Value, field};
 use crate::block::Need;
 use crate::block::decoded::EventView;
 use crate::event::Arg;
@@ -45,6 +45,11 @@ fn paths(event: &str) -> Option<Paths> {
 /// Whether events of a type have paths among their arguments.
 pub(super) fn has_paths(spec: &EventSpec) -> bool {
     paths(&spec.name).is_some()
+}
+
+/// Whether the path of events of a type is that of the open object.
+pub(super) fn is_of_object(spec: &EventSpec) -> bool {
+    matches!(paths(&spec.name), Some(Paths::Object))
 }
 
 /// Which of an event's paths.
@@ -100,7 +105,8 @@ pub(super) const FIELDS: &[Field] = &[
         "Absolute path that a successful call is about, or that an open asked for.",
         Event(|e, _| value(e, Which::Name, false)),
     )
-    .reading(ARGS),
+    .reading(ARGS)
+    .based_on(Basis::Arguments),
     field(
         "fs.path.nameraw",
         "fs_path_nameraw",
@@ -108,7 +114,8 @@ pub(super) const FIELDS: &[Field] = &[
         "The same as the caller wrote it.",
         Event(|e, _| value(e, Which::Name, true)),
     )
-    .reading(ARGS),
+    .reading(ARGS)
+    .based_on(Basis::Arguments),
     field(
         "fs.path.source",
         "fs_path_source",
@@ -116,7 +123,8 @@ pub(super) const FIELDS: &[Field] = &[
         "Absolute source path of calls with two: the old name (`rename`), the new link (`link`, `symlink`), the device (`mount`).",
         Event(|e, _| value(e, Which::Source, false)),
     )
-    .reading(ARGS),
+    .reading(ARGS)
+    .based_on(Basis::Arguments),
     field(
         "fs.path.sourceraw",
         "fs_path_sourceraw",
@@ -124,7 +132,8 @@ pub(super) const FIELDS: &[Field] = &[
         "The same as the caller wrote it.",
         Event(|e, _| value(e, Which::Source, true)),
     )
-    .reading(ARGS),
+    .reading(ARGS)
+    .based_on(Basis::Arguments),
     field(
         "fs.path.target",
         "fs_path_target",
@@ -132,7 +141,8 @@ pub(super) const FIELDS: &[Field] = &[
         "Absolute target path of calls with two: the new name (`rename`), what a link points to, the mount point.",
         Event(|e, _| value(e, Which::Target, false)),
     )
-    .reading(ARGS),
+    .reading(ARGS)
+    .based_on(Basis::Arguments),
     field(
         "fs.path.targetraw",
         "fs_path_targetraw",
@@ -140,5 +150,6 @@ pub(super) const FIELDS: &[Field] = &[
         "The same as the caller wrote it.",
         Event(|e, _| value(e, Which::Target, true)),
     )
-    .reading(ARGS),
+    .reading(ARGS)
+    .based_on(Basis::Arguments),
 ];

@@ -32,7 +32,7 @@ use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use crate::block::Need;
-use crate::block::decoded::{Context, Dictionaries, EventView, FdView, ImageView};
+use crate::block::decoded::{Context, Decoded, Dictionaries, EventView, FdView, ImageView};
 use crate::event::EventType;
 use crate::render;
 use crate::schema::EventSpec;
@@ -50,6 +50,37 @@ pub enum Domain {
     Fd,
     /// The event itself (`evt.time`, `evt.arg.flags`, `docker.*`).
     Event,
+}
+
+/// What of an event decides about the value of a field of [`Domain::Event`]: events that have that in common have the
+/// same value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Basis {
+    /// Anything.
+    Event,
+    /// The CPU.
+    Cpu,
+    /// Type, result and number of the descriptor.
+    Result,
+    /// Type of the event and kind of the open object.
+    ObjectKind,
+    /// The open object, and the container of the process.
+    ContainerObject,
+    /// Type, result, number of the descriptor, arguments and captured bytes; thread and open object where
+    /// [`Basis::has_thread`] and [`Basis::has_object`] say so of the type.
+    Arguments,
+}
+
+impl Basis {
+    /// Of [`Basis::Arguments`], whether the thread belongs to it.
+    pub fn has_thread(spec: &EventSpec) -> bool {
+        render::shows_process(spec)
+    }
+
+    /// Of [`Basis::Arguments`], whether the open object belongs to it.
+    pub fn has_object(spec: &EventSpec) -> bool {
+        render::shows_object(spec) || fs::is_of_object(spec)
+    }
 }
 
 /// The type of a field's values.
@@ -183,6 +214,8 @@ pub struct Field {
     pub reads: Need,
     /// Whether the accessor looks at an open object's socket alone: objects without one have no value.
     pub of_socket: bool,
+    /// What of an event the accessor of an event looks at.
+    pub basis: Basis,
 }
 
 impl Field {
@@ -226,6 +259,25 @@ impl Field {
             Some(("log", _)) => is(&[EventType::CONTAINER_LOG, EventType::LOG]),
             Some(("fs", _)) => fs::has_paths(spec),
             _ => true,
+        }
+    }
+
+    /// Whether no event of a block has a value, as far as that can be told without looking at events.
+    pub fn is_absent(&self, block: &Decoded) -> bool {
+        match self.reads {
+            Need::DATA => block.data_bytes.is_empty(),
+            Need::ORIGIN => block.origins.is_empty(),
+            Need::LATENCY => block.latency.is_empty(),
+            _ => false,
+        }
+    }
+
+    /// What of an event decides about the value.
+    pub fn basis(&self) -> Basis {
+        let of_arguments = self.domain() == Domain::Event && Need::ARGS.contains(self.reads);
+        match self.basis {
+            Basis::Event if of_arguments && self.reads != Need::NOTHING => Basis::Arguments,
+            basis => basis,
         }
     }
 
@@ -311,6 +363,7 @@ const fn field(name: &'static str, column: &'static str, ty: FieldType, doc: &'s
         get,
         reads: Need::NOTHING,
         of_socket: false,
+        basis: Basis::Event,
     }
 }
 
@@ -333,6 +386,12 @@ impl Field {
     /// Looks at an open object's socket alone.
     const fn of_socket(mut self) -> Field {
         self.of_socket = true;
+        self
+    }
+
+    /// Looks at so much of an event.
+    const fn based_on(mut self, basis: Basis) -> Field {
+        self.basis = basis;
         self
     }
 

@@ -6,10 +6,10 @@
 
 use super::container::{labels_of, mounts_of};
 use super::process::variables;
-use super::{ArgRule, Field, FieldArg, FieldType, Getter, Value};
+use super::{ArgRule, Basis, Field, FieldArg, FieldType, Getter, Value};
 use crate::block::Need;
 use crate::block::decoded::{EventView, ImageView};
-use crate::render;
+use crate::render::{self, Shape};
 
 /// What stands around each item.
 pub const SEPARATOR: u8 = 0x1f;
@@ -64,11 +64,15 @@ pub fn find<'a>(text: &'a [u8], name: &str) -> Option<&'a [u8]> {
 
 fn arguments<'a>(e: EventView<'a>, _: &FieldArg) -> Value<'a> {
     let mut out = Vec::with_capacity(TYPICAL);
-    render::each(e, &mut out, |out, start| {
-        out.insert(start, SEPARATOR);
-        escape(out, start + 1);
-    });
+    render::each(e, &mut out, &[SEPARATOR], escape);
     closed(out)
+}
+
+/// Appends `evt.arg` of an event of a type; `None` where there is none.
+pub fn write_arguments<'a>(shape: &Shape<'a>, e: EventView<'a>, out: &mut Vec<u8>) -> Option<()> {
+    let start = out.len();
+    shape.write_each(e, out, &[SEPARATOR], escape);
+    (out.len() > start).then(|| out.push(SEPARATOR))
 }
 
 fn environment<'a>(p: ImageView<'a>, _: &FieldArg) -> Value<'a> {
@@ -137,6 +141,10 @@ const fn packed(name: &'static str, column: &'static str, doc: &'static str, get
         get,
         reads,
         of_socket: false,
+        basis: match get {
+            Getter::Event(_) => Basis::Arguments,
+            _ => Basis::Event,
+        },
     }
 }
 

@@ -6,15 +6,17 @@
 
 mod image;
 mod number;
+mod shape;
 mod text;
 
 use std::borrow::Cow;
 
 use crate::block::decoded::EventView;
-use crate::event::{Arg, Source};
+use crate::event::Arg;
 use crate::names;
 use crate::schema::{EventSpec, FdUse, Param, ParamKind};
 use crate::syscalls;
+pub use shape::Shape;
 use text::Text;
 
 /// One parameter.
@@ -104,26 +106,23 @@ const TYPICAL: usize = 128;
 /// All arguments (`evt.args`): `fd=3(<f>/etc/passwd) dirfd=-100(AT_FDCWD) name=/etc/passwd flags=0(O_RDONLY) mode=0`.
 pub fn args(event: EventView<'_>) -> Vec<u8> {
     let mut out = Vec::with_capacity(TYPICAL);
-    let mut data = data(event);
-    let mut write = |name: &str, rendered: Rendered<'_>| {
-        if !out.is_empty() {
-            out.push(b' ');
-        }
-        out.extend_from_slice(name.as_bytes());
-        out.push(b'=');
-        rendered.write(&mut out);
-    };
-    parameters(event, |name, rendered| {
-        write(name, rendered);
-        // Behind the first one.
-        if let Some(data) = data.take() {
-            write(DATA, data);
-        }
-    });
-    if let Some(data) = data {
-        write(DATA, data);
+    if let Some(spec) = event.spec() {
+        Shape::passing(spec).write_args(event, &mut out);
     }
     out
+}
+
+/// Whether the arguments of events of a type show something of the process: Falco's parameters that its image holds, or
+/// names of users and groups, which are those of the process.
+pub fn shows_process(spec: &EventSpec) -> bool {
+    let id = |p: &Param| matches!(p.kind, ParamKind::Uid | ParamKind::Gid);
+    !image::names(spec).is_empty() || spec.params.iter().any(id)
+}
+
+/// Whether the arguments of events of a type show something of the open object: what the descriptor stands for, or both
+/// ends of the connection.
+pub fn shows_object(spec: &EventSpec) -> bool {
+    spec.ret_is_fd() || has_tuple(spec) || spec.params.iter().any(|p| is_descriptor(spec, p))
 }
 
 /// Whether events of a type can have a parameter of that name for [`named`].
@@ -132,55 +131,10 @@ pub fn knows(spec: &EventSpec, name: &str) -> bool {
     declared() || spec.has_ret && name == result_name(spec) || name == "tuple" || name == DATA && moves_data(spec)
 }
 
-/// Appends what [`named`] gives for each name that the event has, in Falco's order, without the source's own text and
-/// bytes that were read or written:
-/// `NAME=VALUE`, each followed by a call of `end` with the place where it began.
-pub fn each(event: EventView<'_>, out: &mut Vec<u8>, mut end: impl FnMut(&mut Vec<u8>, usize)) {
-    let Some(spec) = event.spec() else { return };
-    let mut known = Known::default();
-    parameters(event, |name, rendered| {
-        if name == "raw" || !known.insert(name) {
-            return;
-        }
-        // Several parameters may have a name; which one it means `find` knows.
-        let shown = if is_ambiguous(spec, name) {
-            find(event, name)
-        } else {
-            Some(rendered)
-        };
-        if let Some(shown) = shown {
-            let start = out.len();
-            out.extend_from_slice(name.as_bytes());
-            out.push(b'=');
-            shown.write_shown(out);
-            end(out, start);
-        }
-    });
-}
-
-/// Names that were met.
-#[derive(Default)]
-struct Known<'a> {
-    first: [&'a str; 8],
-    len: usize,
-    more: Vec<&'a str>,
-}
-
-impl<'a> Known<'a> {
-    /// Whether it is new.
-    fn insert(&mut self, name: &'a str) -> bool {
-        let first = self.first.get(..self.len).unwrap_or_default();
-        if first.contains(&name) || self.more.contains(&name) {
-            return false;
-        }
-        match self.first.get_mut(self.len) {
-            Some(free) => {
-                *free = name;
-                self.len += 1;
-            }
-            None => self.more.push(name),
-        }
-        true
+/// Appends what [`named`] gives for each name that the event has; see [`Shape::write_each`].
+pub fn each(event: EventView<'_>, out: &mut Vec<u8>, begin: &[u8], end: impl FnMut(&mut Vec<u8>, usize)) {
+    if let Some(spec) = event.spec() {
+        Shape::passing(spec).write_each(event, out, begin, end);
     }
 }
 
@@ -201,27 +155,9 @@ pub fn result(ret: i64) -> String {
 }
 
 /// Tells the parameters that the event has, in Falco's order: result, tuple, process image, then as declared.
-fn parameters<'a>(event: EventView<'a>, mut tell: impl FnMut(&'a str, Rendered<'a>)) {
-    let Some(spec) = event.spec() else { return };
-    let mut push = |name, rendered: Option<_>| {
-        if let Some(rendered) = rendered {
-            tell(name, rendered);
-        }
-    };
-    if spec.has_ret {
-        push(result_name(spec), returned(event, spec));
-    }
-    push("tuple", tuple(event, spec));
-    for name in image::names(spec) {
-        push(name, image::parameter(event, spec, name));
-    }
-    let several = spec.params.len() > 1;
-    for (slot, param) in spec.params.iter().enumerate() {
-        // The source's own text repeats what the parameters before it say.
-        let repeats = several && param.name == "raw" && spec.source != Source::Syscall;
-        if !repeats {
-            push(&param.name, declared(event, spec, slot));
-        }
+fn parameters<'a>(event: EventView<'a>, tell: impl FnMut(&'a str, Rendered<'a>)) {
+    if let Some(spec) = event.spec() {
+        Shape::passing(spec).parameters(event, tell);
     }
 }
 
@@ -284,7 +220,18 @@ fn data(event: EventView<'_>) -> Option<Rendered<'_>> {
 
 /// Both ends of the connection.
 fn tuple<'a>(event: EventView<'a>, spec: &EventSpec) -> Option<Rendered<'a>> {
-    let has_tuple = matches!(
+    if has_tuple(spec) { ends(event) } else { None }
+}
+
+fn ends(event: EventView<'_>) -> Option<Rendered<'_>> {
+    let fd = event.fd()?;
+    fd.entry.socket.as_ref()?;
+    Some(Rendered::plain(Text::ObjectName(fd)))
+}
+
+/// Whether Falco shows both ends of the connection.
+fn has_tuple(spec: &EventSpec) -> bool {
+    matches!(
         spec.name.as_str(),
         "connect"
             | "accept"
@@ -297,10 +244,7 @@ fn tuple<'a>(event: EventView<'a>, spec: &EventSpec) -> Option<Rendered<'a>> {
             | "recvfrom"
             | "recvmsg"
             | "recvmmsg"
-    );
-    let fd = event.fd().filter(|_| has_tuple)?;
-    fd.entry.socket.as_ref()?;
-    Some(Rendered::plain(Text::ObjectName(fd)))
+    )
 }
 
 fn declared<'a>(event: EventView<'a>, spec: &EventSpec, slot: usize) -> Option<Rendered<'a>> {

@@ -1,5 +1,6 @@
 //! The field catalogue on coded and decoded blocks: values, columns read, completeness, reference pages.
 
+mod basis;
 mod complete;
 mod needs;
 mod pages;

@@ -1,0 +1,145 @@
+//! The first side of a join: its rows pass, their numbers are noted.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{AsArray, UInt64Array};
+use arrow::datatypes::UInt64Type;
+use arrow::record_batch::RecordBatch;
+use datafusion::common::{Result, Statistics, internal_datafusion_err};
+use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    ChildStats, ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
+    ReplaceChildrenOptions, StatisticsArgs,
+};
+use futures::{StreamExt, TryStreamExt};
+
+use super::noted::{Noted, Partners, bytes};
+use crate::plan_node::no_expressions;
+
+/// Lets rows pass, of one partition.
+#[derive(Debug)]
+pub(super) struct Noting {
+    input: Arc<dyn ExecutionPlan>,
+    column: usize,
+    partners: Arc<Partners>,
+}
+
+impl Noting {
+    /// Notes a column of numbers.
+    pub(super) fn new(input: Arc<dyn ExecutionPlan>, column: usize, partners: Arc<Partners>) -> Noting {
+        Noting {
+            input,
+            column,
+            partners,
+        }
+    }
+}
+
+impl DisplayAs for Noting {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let schema = self.input.schema();
+        let name = schema.fields().get(self.column).map_or("", |f| f.name());
+        write!(f, "Noting: [{name}]")
+    }
+}
+
+impl ExecutionPlan for Noting {
+    fn name(&self) -> &'static str {
+        "Noting"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    no_expressions!();
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let input = children.into_iter().next();
+        let input = input.ok_or_else(|| internal_datafusion_err!("what is noted has an input"))?;
+        Ok(Arc::new(Noting::new(input, self.column, self.partners.clone())))
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        // A recursive query runs it again for each level.
+        self.partners.tell(None);
+        let collecting = Collecting {
+            column: self.column,
+            partners: self.partners.clone(),
+            arrays: Some(Vec::new()),
+            context: context.clone(),
+        };
+        let input = self.input.execute(partition, context)?;
+        let rows = futures::stream::try_unfold((input, collecting), |(mut input, mut collecting)| async move {
+            let next = input.try_next().await?;
+            collecting.note(next.as_ref());
+            Ok(next.map(|batch| (batch, (input, collecting))))
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows.boxed())))
+    }
+
+    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
+        vec![ChildStats::At(partition)]
+    }
+
+    fn statistics_from_inputs(&self, inputs: &[Arc<Statistics>], _: &StatisticsArgs) -> Result<Arc<Statistics>> {
+        let input = inputs.first().cloned();
+        input.ok_or_else(|| internal_datafusion_err!("what is noted has an input"))
+    }
+}
+
+/// The numbers so far: the arrays that the join keeps too.
+struct Collecting {
+    column: usize,
+    partners: Arc<Partners>,
+    /// Nothing where a batch had other values.
+    arrays: Option<Vec<UInt64Array>>,
+    context: Arc<TaskContext>,
+}
+
+impl Collecting {
+    /// Notes a batch, or the end.
+    fn note(&mut self, batch: Option<&RecordBatch>) {
+        let Some(batch) = batch else {
+            self.partners
+                .tell(self.arrays.take().and_then(|arrays| self.noted(&arrays)));
+            return;
+        };
+        let numbers = batch.columns().get(self.column);
+        let numbers = numbers.and_then(|n| n.as_primitive_opt::<UInt64Type>());
+        match (&mut self.arrays, numbers) {
+            (Some(arrays), Some(numbers)) => arrays.push(numbers.clone()),
+            _ => self.arrays = None,
+        }
+    }
+
+    /// Nothing where memory does not suffice: the join finds the partners.
+    fn noted(&self, arrays: &[UInt64Array]) -> Option<Noted> {
+        let memory = MemoryConsumer::new("numbers of a join").register(self.context.memory_pool());
+        memory.try_grow(bytes(arrays)?).ok()?;
+        Some(Noted::new(arrays, Some(memory)))
+    }
+}
