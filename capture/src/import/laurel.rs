@@ -149,19 +149,18 @@ impl<'v> Records<'v> {
         let mut records = Records::default();
         types.clear();
         for (name, value) in record.as_object().into_iter().flatten() {
+            // What has no type of its own is told beside the records.
             match name {
                 "ID" | "NODE" => continue,
-                "PARENT_INFO" => records.parent_info = Some(value),
-                "CONTAINER_INFO" => records.container_info = Some(value),
-                _ => {}
-            }
-            if name == "PARENT_INFO" || name.starts_with("CONTAINER") {
-                continue;
-            }
-            types.push_str(if records.first.is_some() { "," } else { "" });
-            types.push_str(name);
-            records.first.get_or_insert(value);
-            match name {
+                "PARENT_INFO" => {
+                    records.parent_info = Some(value);
+                    continue;
+                }
+                "CONTAINER_INFO" => {
+                    records.container_info = Some(value);
+                    continue;
+                }
+                _ if name.starts_with("CONTAINER") => continue,
                 "SYSCALL" => records.syscall = Some(value),
                 "EXECVE" => {
                     records.argv = value.get("ARGV").filter(|argv| argv.as_array().is_some());
@@ -171,6 +170,9 @@ impl<'v> Records<'v> {
                 "CWD" => records.cwd = decoded(Fields::of(value).text("cwd")),
                 _ => {}
             }
+            types.push_str(if records.first.is_some() { "," } else { "" });
+            types.push_str(name);
+            records.first.get_or_insert(value);
         }
         records
     }
