@@ -10,7 +10,7 @@
 //! let follower = DockerSource::open(endpoint)?.follow(1_795_216_569_000_000_000)?;
 //! for message in follower.messages() {
 //!     if let DockerMessage::Event(event) = message {
-//!         println!("{} {} {}", event.ts_ns, event.action, event.name);
+//!         println!("{} {} {}", event.ts_ns, event.action, event.name());
 //!     }
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
