@@ -5,8 +5,7 @@ use std::borrow::Cow;
 
 use ctrace_trace::event::{Arg, Event, EventType};
 
-use super::documents::Whole;
-use super::json_records::{JsonFormat, Records, Told, command_line, unreadable};
+use super::json_records::{JsonFormat, Records, Told, command_line};
 use super::lines::Line;
 use super::members::{bytes, id, number, text};
 use super::processes::Seen;
@@ -14,7 +13,7 @@ use super::world::SeenContainer;
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, audit_log, documents};
 use crate::audit::{Grouper, Record};
 use crate::docker::parse_rfc3339;
-use crate::json::{Document, Json};
+use crate::json::Json;
 
 /// The importer of Auditbeat's events.
 pub(super) struct Auditbeat;
@@ -160,29 +159,11 @@ struct Log {
 
 impl Reading for Log {
     fn file(&mut self, input: &mut Input, sink: &mut Sink<'_>) -> Result<End, ImportError> {
-        let mut document = Document::default();
-        documents::each(input, sink, |line, is_whole, sink| {
-            self.line(&mut document, line, is_whole, sink)
-        })
+        documents::read(input, sink, |document, line, sink| self.document(document, line, sink))
     }
 }
 
 impl Log {
-    fn line(
-        &mut self,
-        document: &mut Document,
-        line: Line<'_>,
-        is_whole: Whole,
-        sink: &mut Sink<'_>,
-    ) -> Result<bool, ImportError> {
-        match document.parse(documents::within(line.text)) {
-            Ok(read) => self.document(read.root(), line, sink)?,
-            Err(_) if is_whole == Whole::Unknown => return Ok(false),
-            Err(error) => unreadable(&error, line, sink)?,
-        }
-        Ok(true)
-    }
-
     fn document(&mut self, document: Json<'_>, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         let record = source(document);
         let kind = message_type(record);

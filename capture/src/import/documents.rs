@@ -2,6 +2,7 @@
 
 use super::lines::{self, Line};
 use super::{End, ImportError, Input, Origin, Sink};
+use crate::json::{Document, Json};
 
 /// Longer documents are cut and kept raw.
 const MAX_DOCUMENT: usize = 64 << 20;
@@ -60,6 +61,33 @@ pub(super) fn each(
         sink.bad(open.origin, 0, "JSON that does not end", &open.text)?;
     }
     Ok(end)
+}
+
+/// Hands every document of a file to `take`, read; each may stand behind a prefix. What cannot be read is kept.
+pub(super) fn read(
+    input: &mut Input,
+    sink: &mut Sink<'_>,
+    mut take: impl FnMut(Json<'_>, Line<'_>, &mut Sink<'_>) -> Result<(), ImportError>,
+) -> Result<End, ImportError> {
+    let mut document = Document::default();
+    each(input, sink, |line, is_whole, sink| {
+        match document.parse(within(line.text)) {
+            Ok(read) => take(read.root(), line, sink)?,
+            // It may go on in the next line.
+            Err(_) if is_whole == Whole::Unknown => return Ok(false),
+            Err(error) => unreadable(&error, line, sink)?,
+        }
+        Ok(true)
+    })
+}
+
+/// Keeps a line that is no JSON.
+fn unreadable(error: &serde_json::Error, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    if within(line.text).starts_with(b"{") {
+        return sink.bad(line.origin, 0, &error.to_string(), line.text);
+    }
+    // What is said to people in between.
+    sink.unknown(line.origin, 0, "not a record of this format", line.text)
 }
 
 /// A file in which more documents than this do not end is not looked through.

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 
 use ctrace_trace::event::{Arg, Event, EventType};
 
-use super::documents::Whole;
 use super::lines::{self, Line};
 use super::processes::Seen;
 use super::syslog::Syslog;
@@ -100,10 +99,7 @@ pub(super) struct Records {
 
 impl Reading for Records {
     fn file(&mut self, input: &mut Input, sink: &mut Sink<'_>) -> Result<End, ImportError> {
-        let mut document = Document::default();
-        documents::each(input, sink, |line, is_whole, sink| {
-            self.line(&mut document, line, is_whole, sink)
-        })
+        documents::read(input, sink, |record, line, sink| self.record(record, line, sink))
     }
 }
 
@@ -113,22 +109,6 @@ impl Records {
             format,
             world: World::default(),
         }
-    }
-
-    /// Reads a line, or lines that are one document.
-    fn line(
-        &mut self,
-        document: &mut Document,
-        line: Line<'_>,
-        is_whole: Whole,
-        sink: &mut Sink<'_>,
-    ) -> Result<bool, ImportError> {
-        match document.parse(documents::within(line.text)) {
-            Ok(read) => self.record(read.root(), line, sink)?,
-            Err(_) if is_whole == Whole::Unknown => return Ok(false),
-            Err(error) => unreadable(&error, line, sink)?,
-        }
-        Ok(true)
     }
 
     /// Keeps a record.
@@ -158,15 +138,6 @@ impl Records {
         };
         sink.event(line.origin, &event)
     }
-}
-
-/// Keeps a line that is no JSON.
-pub(super) fn unreadable(error: &serde_json::Error, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
-    if documents::within(line.text).starts_with(b"{") {
-        return sink.bad(line.origin, 0, &error.to_string(), line.text);
-    }
-    // What is said to people in between.
-    sink.unknown(line.origin, 0, "not a record of this format", line.text)
 }
 
 /// The arguments of a command line that was told as one text: the program, which is `exe` or ends at the first blank,

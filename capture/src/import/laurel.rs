@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use ctrace_trace::audit::syscall_name;
 use ctrace_trace::event::{Arg, Event, EventType};
 
-use super::documents::Whole;
 use super::json_records::command_line;
 use super::lines::Line;
 use super::members::{Fields, id, text};
@@ -53,10 +52,7 @@ struct Log {
 
 impl Reading for Log {
     fn file(&mut self, input: &mut Input, sink: &mut Sink<'_>) -> Result<End, ImportError> {
-        let mut document = Document::default();
-        documents::each(input, sink, |line, is_whole, sink| {
-            self.line(&mut document, line, is_whole, sink)
-        })
+        documents::read(input, sink, |record, line, sink| self.record(record, line, sink))
     }
 }
 
@@ -68,26 +64,6 @@ fn stamp(record: Json<'_>) -> Option<(u64, u64)> {
 }
 
 impl Log {
-    fn line(
-        &mut self,
-        document: &mut Document,
-        line: Line<'_>,
-        is_whole: Whole,
-        sink: &mut Sink<'_>,
-    ) -> Result<bool, ImportError> {
-        let read = match document.parse(line.text) {
-            Ok(read) => read,
-            // Not whole: it may go on in the next line.
-            Err(_) if is_whole == Whole::Unknown => return Ok(false),
-            Err(error) => {
-                sink.bad(line.origin, 0, &error.to_string(), line.text)?;
-                return Ok(true);
-            }
-        };
-        self.record(read.root(), line, sink)?;
-        Ok(true)
-    }
-
     fn record(&mut self, record: Json<'_>, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         let Some((ts, serial)) = stamp(record) else {
             return sink.bad(line.origin, 0, "no ID with time and serial", line.text);

@@ -7,8 +7,7 @@ use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::schema::{EventSpec, FdUse, Param, ParamKind, Schema};
 use serde_json::{Value, json};
 
-use super::documents::Whole;
-use super::json_records::{JsonFormat, Records, Told, unreadable};
+use super::json_records::{JsonFormat, Records, Told};
 use super::lines::Line;
 use super::members::{bytes, id, number, text};
 use super::processes::Seen;
@@ -50,32 +49,14 @@ struct Events {
 
 impl Reading for Events {
     fn file(&mut self, input: &mut Input, sink: &mut Sink<'_>) -> Result<End, ImportError> {
-        let mut document = Document::default();
-        documents::each(input, sink, |line, is_whole, sink| {
-            self.line(&mut document, line, is_whole, sink)
+        documents::read(input, sink, |record, line, sink| match flat(record) {
+            Some(flat) => self.record(Document::default().take(&flat).root(), line, sink),
+            None => self.record(record, line, sink),
         })
     }
 }
 
 impl Events {
-    fn line(
-        &mut self,
-        document: &mut Document,
-        line: Line<'_>,
-        is_whole: Whole,
-        sink: &mut Sink<'_>,
-    ) -> Result<bool, ImportError> {
-        match document.parse(documents::within(line.text)) {
-            Ok(read) => match flat(read.root()) {
-                Some(flat) => self.record(Document::default().take(&flat).root(), line, sink)?,
-                None => self.record(read.root(), line, sink)?,
-            },
-            Err(_) if is_whole == Whole::Unknown => return Ok(false),
-            Err(error) => unreadable(&error, line, sink)?,
-        }
-        Ok(true)
-    }
-
     fn record(&mut self, record: Json<'_>, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         let schema = self.schema.clone();
         match call(&schema, record).zip(tell(record).ok()) {
