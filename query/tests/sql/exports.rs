@@ -159,16 +159,15 @@ fn an_export_that_was_broken_off_goes_on() {
     use std::os::unix::fs::MetadataExt;
     let recorded = recorded();
     let dir = recorded.folder.path().join("export");
-    // Events come first; then a folder cannot be made.
-    let obstacle = dir.join("gaps");
+    // Tables are written side by side, and then what tells of them, which cannot be while a folder is in its place.
+    let obstacle = dir.join("manifest.json");
     let broken = export(&recorded.session, &dir, &|_, _| {
-        fs::write(&obstacle, "in the way").expect("written");
+        fs::create_dir_all(&obstacle).expect("a folder");
     });
     assert!(matches!(broken, Err(QueryError::Io { .. })), "{broken:?}");
-    assert!(!dir.join("manifest.json").exists());
     let file = dir.join("events/host=lab%20host/date=2026-11-21/part-00001.parquet");
     let before = fs::metadata(&file).expect("the file");
-    fs::remove_file(&obstacle).expect("removed");
+    fs::remove_dir(&obstacle).expect("removed");
     // Another case does not go on there.
     let other = recorded.folder.path().join("other");
     let other = Session::case(World::new().with_blocks_of(30).write(&other), &options()).expect("a session");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ctrace_trace::catalogue::{self, ArgRule};
 
-/// Falco's fields for system calls and containers.
+/// Falco's fields for system calls and containers, those of its libraries among them that only sysdig shows.
 const FALCO: &str = include_str!("falco-fields.txt");
 
 #[test]
