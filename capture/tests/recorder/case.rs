@@ -11,7 +11,7 @@ use ctrace_trace::case::{Case, Verification, verify};
 use ctrace_trace::event::Arg;
 use ctrace_trace::segment::{BlockReader, ProblemKind};
 
-use crate::run::PATIENCE;
+use crate::run::{PATIENCE, until};
 
 /// An event as tests look at it.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +70,14 @@ pub(crate) fn until_written(path: &Path, what: &str, mut is_there: impl FnMut(&[
         assert!(begun.elapsed() < PATIENCE, "never written: {what}");
         thread::sleep(Duration::from_millis(200));
     }
+}
+
+/// Waits until a recording that goes on has come to a segment.
+pub(crate) fn until_segment(path: &Path, number: u32) {
+    until(&format!("segment {number}"), || {
+        let newest = |case: Case| case.segments().last().map_or(0, |s| s.number());
+        Case::open(path).map_or(0, newest) >= number
+    });
 }
 
 /// Decodes every block.
