@@ -9,7 +9,7 @@ use ctrace_wire::{
 };
 
 use crate::{
-    read::{self, Beginning, embedded, member, offset, pointer},
+    read::{self, Beginning, PointerAt, embedded, member, offset, pointer},
     scratch::{Node, Writer},
 };
 
@@ -123,13 +123,13 @@ pub fn path(writer: Writer, path: usize, kind: u8) {
     if dentry == 0 || vfsmount == 0 || mnt == MISSING || offset!(dentry_parent) == MISSING {
         return;
     }
-    let at = NodeOffsets {
-        parent: offset!(dentry_parent),
-        name: offset!(dentry_name),
-        mount_parent: offset!(mount_parent),
-        mountpoint: offset!(mount_mountpoint),
+    let at = NodeMembers {
+        parent: PointerAt::new(offset!(dentry_parent)),
+        name: PointerAt::new(offset!(dentry_name)),
+        mount_parent: PointerAt::new(offset!(mount_parent)),
+        mountpoint: PointerAt::new(offset!(mount_mountpoint)),
         // Beyond what there is where it is missing.
-        root: offset!(vfsmount_root).saturating_add(mnt),
+        root: PointerAt::new(offset!(vfsmount_root).saturating_add(mnt)),
     };
     let Some(start) = writer.strings_begin() else { return };
     let [dentry_room, mount_room] = writer.nodes();
@@ -164,11 +164,11 @@ pub fn path(writer: Writer, path: usize, kind: u8) {
     writer.strings_end(start, kind, 0, whole);
 }
 
-/// Where members are: asked for once, since each question is one more for the verifier on each level.
-struct NodeOffsets {
-    parent: u32,
-    name: u32,
-    mount_parent: u32,
-    mountpoint: u32,
-    root: u32,
+/// Asked for once, since each question is one more for the verifier at each component.
+struct NodeMembers {
+    parent: PointerAt<NODE_READ>,
+    name: PointerAt<NODE_READ>,
+    mount_parent: PointerAt<NODE_READ>,
+    mountpoint: PointerAt<NODE_READ>,
+    root: PointerAt<NODE_READ>,
 }

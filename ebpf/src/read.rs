@@ -79,8 +79,12 @@ impl<const SIZE: usize> Beginning<SIZE> {
 
     /// Follows a pointer member; 0 when it cannot be had.
     #[inline(always)]
-    pub fn pointer(self, offset: u32) -> usize {
-        self.inside(offset).unwrap_or_else(|| or_zeros(self.address, offset))
+    pub fn pointer(self, member: PointerAt<SIZE>) -> usize {
+        if member.inside > SIZE - size_of::<usize>() {
+            return or_zeros(self.address, member.offset);
+        }
+        // SAFETY: within what was read.
+        unsafe { self.bytes.add(member.inside).cast::<usize>().read() }
     }
 
     #[inline(always)]
@@ -90,6 +94,23 @@ impl<const SIZE: usize> Beginning<SIZE> {
         }
         // SAFETY: within what was read; members are aligned in a structure that is.
         Some(unsafe { self.bytes.add(offset as usize).cast::<T>().read() })
+    }
+}
+
+/// Where a pointer is in structures whose beginnings are read in a loop.
+#[derive(Clone, Copy)]
+pub struct PointerAt<const SIZE: usize> {
+    offset: u32,
+    inside: usize,
+}
+
+impl<const SIZE: usize> PointerAt<SIZE> {
+    #[inline(always)]
+    pub fn new(offset: u32) -> Self {
+        // The compiler adds it to the address before the loop, whether it is inside or not; the verifier allows no address
+        // far outside. Without the box it would add the offset itself.
+        let inside = core::hint::black_box((offset as usize).min(SIZE));
+        Self { offset, inside }
     }
 }
 

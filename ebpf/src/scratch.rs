@@ -318,8 +318,14 @@ impl Writer {
     /// The first eight bytes of the string that was read last. What is behind its NUL means nothing.
     #[inline(always)]
     pub fn strings_word(self) -> u64 {
-        // SAFETY: address bounds the index, and eight bytes fit behind it.
-        unsafe { self.address(self.part()).cast::<u64>().read_unaligned() }
+        let part = self.part();
+        // Aligned loads: of eight single bytes the verifier would follow each.
+        let words = self.address(part & !7).cast::<u64>();
+        // SAFETY: address bounds the index, and sixteen bytes fit behind it.
+        let (low, high) = unsafe { (words.read(), words.add(1).read()) };
+        let bits = (part & 7) as u32 * 8;
+        // A shift by 64 bits is none: where the string is aligned nothing is wanted of the second word.
+        low >> bits | (high << 1) << (63 - bits)
     }
 
     /// Keeps the string that was read last.
