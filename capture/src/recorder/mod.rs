@@ -210,7 +210,9 @@ impl Recorder {
             source,
         };
         let config = beginning.config(args, tool, &sources).map_err(unwritable)?;
-        let states = States::start(&beginning, &sources, config.rotation, &args.scope).map_err(unwritable)?;
+        let resolver = beginning.resolver(&sources, &args.syscalls);
+        let states = States::start(&beginning, &sources, &resolver.living(), config.rotation, &args.scope)
+            .map_err(unwritable)?;
         let writer = CaseWriter::create(&args.output, config, states.opener())?;
         let artifacts = match hashing(args, &sources) {
             Some(config) => {
@@ -220,7 +222,7 @@ impl Recorder {
             None => Artifacts::default(),
         };
         Ok(Recorder {
-            resolver: beginning.resolver(&sources, &args.syscalls),
+            resolver,
             output: Output::new(
                 writer,
                 Selection::new(args.scope.clone(), &args.syscalls, args.snaplen.clone()),
