@@ -134,8 +134,8 @@ pub struct Outcome {
     pub reason: &'static str,
     /// What went wrong with writing the case, where that ended the recording or its end could not be written.
     pub failure: Option<CaseError>,
-    /// Whether events were lost for lack of room.
-    pub full: bool,
+    /// Whether events were lost for lack of room, or with a file that somebody removed.
+    pub unkept: bool,
     /// Events lost between kernel and case, as far as they can be counted.
     pub lost: u64,
     /// Events that came too late to be written in order of time.
