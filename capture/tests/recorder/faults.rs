@@ -225,6 +225,34 @@ fn copies_leave_the_recording_its_room_as_root() {
 }
 
 #[test]
+fn a_case_that_is_removed_is_begun_again_and_says_so_as_root() {
+    if !is_root("a_case_that_is_removed_is_begun_again_and_says_so_as_root") {
+        return;
+    }
+    let dir = folder();
+    let case = dir.path().join("case");
+    let own = own();
+    let mut running = recording(&case, &["--sources", "syscalls", "--scope", &own]);
+    let load = Load::shell(MUCH);
+    until_written(&case, "a first block", |rows| !rows.is_empty());
+    std::fs::remove_dir_all(&case).expect("removes");
+    running.until("case: ");
+    until_written(&case, "what is missing", |rows| rows.iter().any(|r| r.kind == "gap"));
+    drop(load);
+    let ended = running.signal(libc::SIGINT);
+    ended.expect(4);
+    let found = closed(&case);
+    let lost = unwritten(&found.losses);
+    ended.saying(&format!("{lost} lost"));
+    assert!(lost > 0 && found.totals.events > 0);
+    assert!(
+        found.losses.iter().any(|l| l.reason.contains("removed")),
+        "{:?}",
+        found.losses
+    );
+}
+
+#[test]
 fn with_room_again_it_goes_on_and_says_what_is_missing_as_root() {
     let name = "with_room_again_it_goes_on_and_says_what_is_missing_as_root";
     if !is_root(name) {
