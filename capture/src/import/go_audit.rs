@@ -106,7 +106,9 @@ struct AnyGroup<'a> {
     uid_map: BTreeMap<String, String>,
 }
 
+/// What is wrong with it is said of its ordinary name.
 #[derive(Deserialize)]
+#[serde(rename = "Message")]
 struct AnyMessage<'a> {
     #[serde(rename = "type")]
     kind: u16,
