@@ -87,7 +87,7 @@ pub(super) fn take_docker(
             }
             queue.push(event.ts_ns, Message::Docker(event));
         }
-        DockerMessage::Init { id, pid } => resolver.container_started(&id, pid),
+        DockerMessage::Init { id, init } => resolver.container_started(&id, init),
         DockerMessage::Container(container) => {
             images.learn(&container);
             resolver.container(container);
