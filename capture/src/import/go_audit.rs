@@ -96,6 +96,7 @@ struct Group<'a> {
 
 /// An event in any form: what is read of it, and what is wrong with it, is what serde says.
 #[derive(Deserialize)]
+#[serde(expecting = "an audit event")]
 struct AnyGroup<'a> {
     sequence: u64,
     #[serde(borrow)]
@@ -106,9 +107,9 @@ struct AnyGroup<'a> {
     uid_map: BTreeMap<String, String>,
 }
 
-/// What is wrong with it is said of its ordinary name.
+/// A record in any form.
 #[derive(Deserialize)]
-#[serde(rename = "Message")]
+#[serde(expecting = "an audit record")]
 struct AnyMessage<'a> {
     #[serde(rename = "type")]
     kind: u16,
