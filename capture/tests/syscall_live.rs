@@ -1123,3 +1123,37 @@ fn needs_root_a_32_bit_call_is_flagged() {
         1
     );
 }
+
+/// Instructions of one program that the verifier may walk through, twice what it does on the kernels that are tested. They
+/// are what the recorder waits for at its start: about a microsecond each.
+const VERIFIED_MAX: u32 = 120_000;
+
+#[test]
+fn needs_root_the_verifier_is_soon_through_with_each_program() {
+    let scope = Scope {
+        containers: true,
+        cgroups: vec![(1, b"/".to_vec())],
+        comms: vec![b"sh".to_vec()],
+        ..Scope::default()
+    };
+    let mut everything = Config {
+        env: vec![b"LD_PRELOAD".to_vec(), b"LD_LIBRARY_PATH".to_vec()],
+        scope: Some(scope),
+        ..config()
+    };
+    everything.io_opcodes.fill(1);
+    let Some(source) = open(&everything) else {
+        return;
+    };
+    let costs = source.program_costs();
+    assert!(costs.iter().any(|cost| cost.name == "process_exec"), "{costs:?}");
+    for cost in costs {
+        match cost.verified_instructions {
+            Some(verified) => {
+                println!("verified {}: {verified} instructions", cost.name);
+                assert!(verified > 0 && verified <= VERIFIED_MAX, "{cost:?}");
+            }
+            None => println!("skipped: this kernel does not tell what it verified of {}", cost.name),
+        }
+    }
+}

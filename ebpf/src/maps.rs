@@ -52,8 +52,8 @@ static PROCESSES: Array<[u8; PAGE as usize]> = Array::with_max_entries(1, MMAPAB
 #[map]
 static NAMES: PerCpuArray<Name> = PerCpuArray::with_max_entries(2, 0);
 
-/// A name that the kernel keeps of a cgroup: at most NAME_MAX bytes and a NUL.
-pub type Name = [u8; 256];
+/// A name that the kernel keeps of a cgroup: at most NAME_MAX bytes and a NUL, in words.
+pub type Name = [u64; 32];
 
 // include/uapi/linux/bpf.h: BPF_F_MMAPABLE
 const MMAPABLE: u32 = 1 << 10;
