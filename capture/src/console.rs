@@ -50,7 +50,7 @@ pub fn run(args: &RecordArgs, name: &str, version: &str) -> u8 {
             match outcome {
                 Outcome {
                     failure: None,
-                    full: false,
+                    unkept: false,
                     ..
                 } => DONE,
                 _ => REFUSED,

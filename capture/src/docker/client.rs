@@ -128,8 +128,17 @@ const ANSWERS_ONLY: &str = "podman";
 pub(super) struct Runs {
     /// Whether it does.
     pub(super) running: bool,
-    /// Its first process, where that has a pid namespace of its own.
-    pub(super) init: Option<u32>,
+    /// Its first process.
+    pub(super) init: Option<Init>,
+}
+
+/// The first process of a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Init {
+    /// Its id on the host.
+    pub pid: u32,
+    /// Whether its pid namespace is the container's own.
+    pub owns_pids: bool,
 }
 
 impl Client {

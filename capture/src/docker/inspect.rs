@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use ctrace_trace::container::{Container, Mount};
 use serde::Deserialize;
 
+use super::client::Init;
 use super::json::nullable;
 use super::timestamp::parse_rfc3339;
 
@@ -122,10 +123,11 @@ impl ContainerJson {
         self.state.running
     }
 
-    /// Its first process, where that runs in a pid namespace that is this container's own.
-    pub(super) fn init(&self) -> Option<u32> {
-        let is_own = matches!(self.host_config.pid_mode.as_deref(), None | Some("" | "private"));
-        (is_own && self.state.running && self.state.pid != 0).then_some(self.state.pid)
+    /// Its first process, where it runs.
+    pub(super) fn init(&self) -> Option<Init> {
+        let owns_pids = matches!(self.host_config.pid_mode.as_deref(), None | Some("" | "private"));
+        let pid = self.state.pid;
+        (self.state.running && pid != 0).then_some(Init { pid, owns_pids })
     }
 
     /// Its name.

@@ -109,7 +109,7 @@ impl Inspector {
             Ok(Some((container, runs))) => {
                 if let Some(init) = runs.init {
                     let id = container.id.clone();
-                    self.outbox.send(DockerMessage::Init { id, pid: init });
+                    self.outbox.send(DockerMessage::Init { id, init });
                 }
                 self.learn(container, runs.running);
             }

@@ -42,7 +42,7 @@ use std::time::{Duration, Instant};
 use ctrace_trace::container::Container;
 
 pub use body::BodyError;
-pub use client::{Client, DockerError, EngineInfo};
+pub use client::{Client, DockerError, EngineInfo, Init};
 pub use endpoint::{DEFAULT_SOCKET, Endpoint, EndpointError, sockets};
 pub use event::DockerEvent;
 pub use http::HttpError;
@@ -68,13 +68,12 @@ pub enum DockerMessage {
     Event(Box<DockerEvent<'static>>),
     /// What is known of a container, or what is known now. Not in order with the events: it comes from another thread.
     Container(Arc<Container>),
-    /// A container runs in a pid namespace that is its own, whose first process this is. Comes before what is known of
-    /// the container.
+    /// A container runs, and this is its first process. Comes before what is known of the container.
     Init {
         /// The container's id.
         id: String,
-        /// The process's id on the host.
-        pid: u32,
+        /// The process.
+        init: Init,
     },
     /// A container ended while the engine was away: there is no event of its end.
     Vanished {
@@ -156,13 +155,14 @@ impl DockerSource {
         &self.info
     }
 
-    /// The containers that run, as far as the engine tells of them in a moment: the others are told of when it is followed.
-    pub fn running(&self) -> Vec<Container> {
+    /// The containers that run, with their first processes, as far as the engine tells of them in a moment: the others are
+    /// told of when it is followed.
+    pub fn running(&self) -> Vec<(Container, Option<Init>)> {
         let begun = Instant::now();
         let ids = self.client.running().unwrap_or_default();
         let asked = ids.iter().take_while(|_| begun.elapsed() < MOMENT);
         let told = asked.filter_map(|id| self.client.inspect(id, &self.info.engine).ok().flatten());
-        told.map(|(container, _)| container).collect()
+        told.map(|(container, runs)| (container, runs.init)).collect()
     }
 
     /// Starts to follow the engine: its events since a time (nanoseconds since the Unix epoch, at most the 256 that it

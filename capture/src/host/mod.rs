@@ -19,6 +19,7 @@ mod procfs;
 mod segment;
 mod snapshot;
 mod sockets;
+mod stored;
 mod systemd;
 
 pub(crate) use activation::OnDemand;
@@ -36,8 +37,9 @@ pub use mounts::{Mount, read_mounts};
 pub use names::{Group, Names, User};
 pub(crate) use priority::{hurry, stand_back};
 pub use process::{EnvSelection, HostProcess, read_cgroup, read_process};
-pub(crate) use process::{TRUNCATED, pid_namespace, process_ids, read_parent_and_name};
+pub(crate) use process::{TRUNCATED, namespaces, process_ids, read_parent_and_name};
 pub(crate) use procfs::numbers;
 pub use snapshot::{HostState, read_processes};
 pub use sockets::{SocketState, Sockets};
+pub(crate) use stored::read_stored;
 pub use systemd::Units;

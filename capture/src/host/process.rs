@@ -193,12 +193,8 @@ pub(crate) fn read_parent_and_name(pid: u32) -> Option<(u32, Vec<u8>)> {
     Stat::parse(&stat).map(|stat| (stat.ppid, stat.comm))
 }
 
-/// Inode number of a process's pid namespace; 0 when it is gone.
-pub(crate) fn pid_namespace(pid: u32) -> u32 {
-    namespaces(pid).pid
-}
-
-fn namespaces(pid: u32) -> Namespaces {
+/// Inode numbers of a process's namespaces; 0 where it is gone.
+pub(crate) fn namespaces(pid: u32) -> Namespaces {
     let number = |name: &str| {
         let target = link(format!("/proc/{pid}/ns/{name}"))?;
         decimal(target.split(|b| *b == b'[').nth(1)?.strip_suffix(b"]")?)

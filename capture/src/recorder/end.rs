@@ -42,13 +42,13 @@ impl Recorder {
             .finish(&Event::bare(utc_ns(), EventType::CAPTURE_STOP, &args));
         self.tell_unwritten(notice);
         let (summary, late) = (self.output.summary(), self.output.lateness().total());
-        let (failure, full) = self.output.end();
+        let (failure, unkept) = self.output.end();
         Outcome {
             summary,
             command,
             reason,
             failure,
-            full,
+            unkept,
             lost: self.lost,
             late,
         }

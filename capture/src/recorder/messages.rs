@@ -87,7 +87,7 @@ pub(super) fn take_docker(
             }
             queue.push(event.ts_ns, Message::Docker(event));
         }
-        DockerMessage::Init { id, pid } => resolver.container_started(&id, pid),
+        DockerMessage::Init { id, init } => resolver.container_started(&id, init),
         DockerMessage::Container(container) => {
             images.learn(&container);
             resolver.container(container);
@@ -242,7 +242,7 @@ pub(super) fn emit(
         }
         Message::Log(line) => {
             let image = images.get_image(&line.container);
-            line.with_event(image.as_ref(), |e| sink(e));
+            line.with_event(image, |e| sink(e));
         }
         Message::Gap(gap) => gap.emit(ts, sink),
         Message::Late(late) => late.emit(ts, sink),

@@ -134,8 +134,8 @@ pub struct Outcome {
     pub reason: &'static str,
     /// What went wrong with writing the case, where that ended the recording or its end could not be written.
     pub failure: Option<CaseError>,
-    /// Whether events were lost for lack of room.
-    pub full: bool,
+    /// Whether events were lost for lack of room, or with a file that somebody removed.
+    pub unkept: bool,
     /// Events lost between kernel and case, as far as they can be counted.
     pub lost: u64,
     /// Events that came too late to be written in order of time.
@@ -210,7 +210,9 @@ impl Recorder {
             source,
         };
         let config = beginning.config(args, tool, &sources).map_err(unwritable)?;
-        let states = States::start(&beginning, &sources, config.rotation, &args.scope).map_err(unwritable)?;
+        let resolver = beginning.resolver(&sources, &args.syscalls);
+        let states = States::start(&beginning, &sources, &resolver.living(), config.rotation, &args.scope)
+            .map_err(unwritable)?;
         let writer = CaseWriter::create(&args.output, config, states.opener())?;
         let artifacts = match hashing(args, &sources) {
             Some(config) => {
@@ -220,7 +222,7 @@ impl Recorder {
             None => Artifacts::default(),
         };
         Ok(Recorder {
-            resolver: beginning.resolver(&sources, &args.syscalls),
+            resolver,
             output: Output::new(
                 writer,
                 Selection::new(args.scope.clone(), &args.syscalls, args.snaplen.clone()),

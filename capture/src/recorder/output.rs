@@ -19,8 +19,8 @@ pub(super) struct Output {
     /// Losses at this end that were told already.
     told: u64,
     failed: Option<CaseError>,
-    /// Events were lost because there was no room.
-    full: bool,
+    /// Events were lost because there was no room, or somebody removed them.
+    unkept: bool,
     /// Old segments make room where the disk is full.
     drops: bool,
 }
@@ -40,7 +40,7 @@ impl Output {
             durable,
             told: 0,
             failed: None,
-            full: false,
+            unkept: false,
             drops,
         }
     }
@@ -104,9 +104,9 @@ impl Output {
     /// What cannot be written is told in the case as soon as that is possible. A single event that does not fit is no
     /// reason to end; a full disk is none where old segments may make room, some day.
     fn note(&mut self, error: CaseError) {
-        self.full |= error.is_storage_full();
+        self.unkept |= error.is_storage_full() || matches!(error, CaseError::Removed { .. });
         let passes = match error {
-            CaseError::Event(_) | CaseError::Block { .. } => true,
+            CaseError::Event(_) | CaseError::Block { .. } | CaseError::Removed { .. } => true,
             ref full if full.is_storage_full() => self.drops,
             _ => false,
         };
@@ -120,9 +120,9 @@ impl Output {
         self.failed.as_ref()
     }
 
-    /// The same for good, and whether events were lost because there was no room.
+    /// The same for good, and whether events were lost at this end.
     pub(super) fn end(self) -> (Option<CaseError>, bool) {
-        (self.failed, self.full)
+        (self.failed, self.unkept)
     }
 
     /// How many events could not be written since the last question.

@@ -9,7 +9,7 @@ use ctrace_trace::schema::Schema;
 use crate::audit::rules::RuleFile;
 use crate::audit::{AuditFollower, AuditSource, LoadedRules};
 use crate::docker::logs::LogFollower;
-use crate::docker::{self, DockerFollower, DockerSource, Endpoint, EngineInfo};
+use crate::docker::{self, DockerFollower, DockerSource, Endpoint, EngineInfo, Init};
 use crate::host::{Clock, HostProcess, read_processes, utc_ns};
 use crate::record_args::{RecordArgs, SourceArg};
 use crate::syscall::{self, SyscallSource};
@@ -42,8 +42,8 @@ pub(super) struct Docker {
     /// Why it is not asked yet, if it does not run.
     asleep: Option<String>,
     pub(super) endpoint: String,
-    /// What ran when the recording began.
-    pub(super) containers: Vec<Container>,
+    /// What ran when the recording began, with its first process.
+    containers: Vec<(Container, Option<Init>)>,
 }
 
 /// The running audit source.
@@ -115,7 +115,17 @@ impl Sources {
 
     /// The containers that ran when the recording began.
     pub(super) fn containers(&self) -> Vec<Container> {
-        self.docker.iter().flat_map(|d| d.containers.iter().cloned()).collect()
+        self.running().map(|(container, _)| container.clone()).collect()
+    }
+
+    /// The first processes of these, by the containers' ids.
+    pub(super) fn inits(&self) -> impl Iterator<Item = (&str, Init)> {
+        self.running()
+            .filter_map(|(container, init)| Some((container.id.as_str(), (*init)?)))
+    }
+
+    fn running(&self) -> impl Iterator<Item = &(Container, Option<Init>)> {
+        self.docker.iter().flat_map(|d| &d.containers)
     }
 
     /// Engines that do not run yet; their sources record that they are away.

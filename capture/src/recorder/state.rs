@@ -3,6 +3,7 @@
 //! Reading /proc takes longer than the rings can be left alone on a busy host, so a thread does it shortly before a
 //! segment ends; the next one starts from what that thread read last and says when that was.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,7 @@ use ctrace_trace::container::Container;
 use ctrace_trace::process::ProcessImage;
 use ctrace_trace::schema::Schema;
 use ctrace_trace::segment::{Capture, CaseId, ClockReading, Host, Tool};
-use ctrace_trace::snapshot::{AuditState, DockerState, HostSnapshot};
+use ctrace_trace::snapshot::{AuditState, DockerState, HostSnapshot, ProcessState};
 
 use super::scope::Selection;
 use super::sources::{Docker, Sources};
@@ -78,7 +79,11 @@ impl Beginning {
         let containers = sources.containers().into_iter().map(Arc::new).collect();
         let mut snapshot = Snapshot::new(&self.state, containers);
         snapshot.add_ended(&sources.earlier);
-        Resolver::new(config, snapshot, Box::new(host))
+        let mut resolver = Resolver::new(config, snapshot, Box::new(host));
+        for (id, init) in sources.inits() {
+            resolver.container_started(id, init);
+        }
+        resolver
     }
 
     /// How the case is written.
@@ -117,10 +122,11 @@ impl Beginning {
 }
 
 impl States {
-    /// Starts the thread that reads /proc.
+    /// Starts the thread that reads /proc. `images` are the processes as the resolver has them.
     pub(super) fn start(
         beginning: &Beginning,
         sources: &Sources,
+        images: &[Arc<ProcessImage>],
         rotation: Rotation,
         scope: &[Scope],
     ) -> io::Result<States> {
@@ -131,6 +137,7 @@ impl States {
         let mut first = beginning
             .state
             .for_segment(sources.containers(), docker.clone(), audit.clone());
+        tell_containers(images, &mut first);
         Selection::reduce(scope, &mut first);
         let latest = Arc::new(Mutex::new(first));
         let (orders, inbox) = sync_channel::<Known>(1);
@@ -148,6 +155,7 @@ impl States {
                 let audit = now.map_or_else(|| audit.clone(), Ok);
                 let mut state = read(&clock, &env, containers, docker.clone(), audit);
                 tell_times(&images, &mut state);
+                tell_containers(&images, &mut state);
                 Selection::reduce(&scope, &mut state);
                 *shared.lock().unwrap_or_else(PoisonError::into_inner) = state;
             }
@@ -208,14 +216,40 @@ fn read(
 fn tell_times(images: &[Arc<ProcessImage>], state: &mut HostSnapshot) {
     let young = state.taken_ts.saturating_sub(YOUNG_NS);
     state.processes.retain_mut(|process| {
-        let found = images.binary_search_by_key(&process.pid, |image| image.pid).ok();
-        let image = found.and_then(|at| images.get(at));
-        let Some(image) = image.filter(|image| same_start(image.start_ts, process.start_ts)) else {
+        let Some(image) = image_of(images, process) else {
             return process.start_ts < young;
         };
         (process.start_ts, process.exec_ts) = (image.start_ts, image.exec_ts);
         true
     });
+}
+
+/// A cgroup does not name every container. What no engine told of one is in the images alone.
+fn tell_containers(images: &[Arc<ProcessImage>], state: &mut HostSnapshot) {
+    let mut told: BTreeMap<String, Container> = BTreeMap::new();
+    for process in state.processes.iter_mut().filter(|p| p.container.is_empty()) {
+        let Some(image) = image_of(images, process) else {
+            continue;
+        };
+        if let Some(container) = &image.container {
+            process.container.clone_from(&container.id);
+            told.entry(container.id.clone())
+                .or_insert_with(|| (**container).clone());
+        }
+    }
+    for known in &state.containers {
+        told.remove(&known.id);
+    }
+    state.containers.extend(told.into_values());
+    state.containers.sort_by(|a, b| a.id.cmp(&b.id));
+}
+
+/// The image of a process, where it is the same process.
+fn image_of<'a>(images: &'a [Arc<ProcessImage>], process: &ProcessState) -> Option<&'a Arc<ProcessImage>> {
+    let at = images.binary_search_by_key(&process.pid, |image| image.pid).ok()?;
+    images
+        .get(at)
+        .filter(|image| same_start(image.start_ts, process.start_ts))
 }
 
 fn reading() -> ClockReading {

@@ -44,7 +44,8 @@ pub(super) struct Containers {
     cgroup_order: VecDeque<u64>,
     containers: HashMap<String, Arc<Container>>,
     container_order: VecDeque<String>,
-    /// Containers that run, by the inode numbers of their own pid namespaces.
+    /// Containers that run, by the inode numbers of their own pid namespaces, and of the mount namespaces of those that
+    /// have none. No two namespaces have the same number, of whatever kind.
     namespaces: HashMap<u32, String>,
 }
 
@@ -96,7 +97,7 @@ impl Containers {
         }
     }
 
-    /// Learns the pid namespace of a container that runs.
+    /// Learns a namespace of a container that runs.
     pub(super) fn learn_namespace(&mut self, id: &str, inode: u32) -> Arc<Container> {
         if self.namespaces.len() < MAX_KEPT {
             self.namespaces.insert(inode, id.to_owned());
@@ -112,16 +113,33 @@ impl Containers {
         container
     }
 
-    /// Forgets the pid namespace of a container that ended.
+    /// Whether a namespace is known to be a container's.
+    pub(super) fn is_known_namespace(&self, inode: u32) -> bool {
+        self.namespaces.contains_key(&inode)
+    }
+
+    /// Whether more is known of a container than its id.
+    pub(super) fn is_named(&self, id: &str) -> bool {
+        self.containers.get(id).is_some_and(|known| !known.name.is_empty())
+    }
+
+    /// The first process of a pid namespace ended, and with it all others: the kernel may give its number to another.
+    pub(super) fn namespace_ended(&mut self, inode: u32) {
+        self.namespaces.remove(&inode);
+    }
+
+    /// Forgets the namespaces of a container that ended.
     pub(super) fn forget_namespace(&mut self, id: &str) {
         self.namespaces.retain(|_, of| of != id);
     }
 
-    /// Puts an image whose cgroup names no container into that of its pid namespace.
+    /// Puts an image whose cgroup names no container into that of its namespaces.
     pub(super) fn place_by_namespace(&self, image: &mut ProcessImage) {
-        if image.container.is_none()
-            && let Some(id) = self.namespaces.get(&image.namespaces.pid)
-        {
+        if image.container.is_some() || self.namespaces.is_empty() {
+            return;
+        }
+        let by = |inode| self.namespaces.get(inode);
+        if let Some(id) = by(&image.namespaces.pid).or_else(|| by(&image.namespaces.mnt)) {
             image.container = self.containers.get(id).cloned();
         }
     }

@@ -47,6 +47,7 @@ impl State {
         image.parent = self.parent_image(ppid, parent);
         let cgroup = known64(fork.child_cgroup, header.cgroup);
         self.enter_cgroup(image, cgroup, header);
+        self.learn_by_monitor(image, header.ts);
         self.containers.place_by_namespace(image);
         let mut process = Process::new(self.table.serial(), made, self.no_fds());
         if let Some(early) = self.take_early(fork) {
@@ -141,6 +142,10 @@ impl State {
             (status, _) => status,
         };
         let (threads, serial) = (process.threads, process.serial);
+        if process.image.vpid == 1 {
+            let namespace = process.image.namespaces.pid;
+            self.containers.namespace_ended(namespace);
+        }
         self.table.end(header.tgid, serial, header.ts);
         Some(Ended { status, threads })
     }

@@ -32,6 +32,7 @@ mod identity;
 mod image;
 mod io_uring;
 mod life;
+mod monitor;
 mod names;
 mod opened;
 mod paths;
@@ -62,6 +63,7 @@ pub(crate) use paths::{PATH_LIMIT, resolve as resolve_path};
 pub use proc::ProcHost;
 pub use snapshot::{Host, NoHost, ProcessState, Snapshot, SnapshotFd, SnapshotProcess};
 
+use crate::docker::Init;
 use crate::syscall::{Record, View};
 use action::Action;
 use call::Scratch;
@@ -122,16 +124,22 @@ impl Resolver {
     }
 
     /// Takes over which process is a container's first. Where nothing is delegated to an engine, as to a user's own, the
-    /// cgroup names no container: its processes are known by their pid namespace then.
-    pub fn container_started(&mut self, id: &str, init: u32) {
-        if let Some(inode) = self.state.pid_namespace(init) {
+    /// cgroup names no container: its processes are known by their pid namespace then, or by that of their mounts where
+    /// the container has no pid namespace of its own.
+    pub fn container_started(&mut self, id: &str, init: Init) {
+        let own = self.state.own_namespaces(init.pid);
+        let inode = if init.owns_pids { own.pid } else { own.mnt };
+        if inode != 0 {
             self.container_in_namespace(id, inode);
         }
     }
 
     fn container_in_namespace(&mut self, id: &str, inode: u32) {
         let container = self.state.containers.learn_namespace(id, inode);
-        let is_in = |image: &ProcessImage| image.namespaces.pid == inode && image.container.is_none();
+        let is_in = |image: &ProcessImage| {
+            let namespaces = &image.namespaces;
+            (namespaces.pid == inode || namespaces.mnt == inode) && image.container.is_none()
+        };
         for pid in self.state.table.pids_where(|p| is_in(&p.image)) {
             let start = self.state.table.latest(pid).map_or(0, |p| p.start);
             self.state

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ctrace_trace::container::Container;
+use ctrace_trace::process::Namespaces;
 
 use super::snapshot::{Host, Snapshot, SnapshotFd, SnapshotProcess};
 use crate::host::{
-    Clock, EnvSelection, HostFd, HostProcess, HostState, Names, Sockets, mount_namespace, pid_namespace, read_cgroup,
-    read_fd, read_process, real_directory,
+    Clock, EnvSelection, HostFd, HostProcess, HostState, Names, Sockets, mount_namespace, namespaces, read_cgroup,
+    read_fd, read_process, read_stored, real_directory,
 };
 
 /// The tables of sockets are long: they are read for new sockets at most this often.
@@ -130,9 +131,19 @@ impl Host for ProcHost {
         }
     }
 
-    fn pid_namespace(&mut self, pid: u32) -> Option<u32> {
-        let inode = pid_namespace(pid);
-        (inode != 0 && inode != pid_namespace(std::process::id())).then_some(inode)
+    fn own_namespaces(&mut self, pid: u32) -> Namespaces {
+        let (of, here) = (namespaces(pid), namespaces(std::process::id()));
+        let own = |of, here| if of == here { 0 } else { of };
+        Namespaces {
+            mnt: own(of.mnt, here.mnt),
+            pid: own(of.pid, here.pid),
+            net: own(of.net, here.net),
+            user: own(of.user, here.user),
+        }
+    }
+
+    fn stored_container(&mut self, monitor: u32, bundle: &[u8], id: &str) -> Option<Container> {
+        read_stored(monitor, bundle, id)
     }
 
     fn cgroup(&mut self, pid: u32) -> Option<Vec<u8>> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ctrace_trace::container::Container;
 use ctrace_trace::fd::FdEntry;
-use ctrace_trace::process::ProcessImage;
+use ctrace_trace::process::{Namespaces, ProcessImage};
 
 /// The host when the recording began.
 #[derive(Clone, Debug, Default)]
@@ -69,8 +69,12 @@ pub trait Host: Send {
     fn directory(&mut self, _pid: u32, _mount_ns: u32, _root: &[u8], _path: &[u8]) -> Option<Vec<u8>> {
         None
     }
-    /// The inode number of a process's pid namespace, where that is not the recorder's own.
-    fn pid_namespace(&mut self, _pid: u32) -> Option<u32> {
+    /// The inode numbers of a process's namespaces; 0 for those that are the recorder's own.
+    fn own_namespaces(&mut self, _pid: u32) -> Namespaces {
+        Namespaces::default()
+    }
+    /// What is stored of a container in the folder that the command line of its monitor names.
+    fn stored_container(&mut self, _monitor: u32, _bundle: &[u8], _id: &str) -> Option<Container> {
         None
     }
     /// The path of a process's cgroup in the v2 hierarchy, where no record told it.

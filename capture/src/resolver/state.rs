@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use ctrace_trace::container::Container;
 use ctrace_trace::fd::FdEntry;
-use ctrace_trace::process::ProcessImage;
+use ctrace_trace::process::{Namespaces, ProcessImage};
 use ctrace_wire::record::Header;
 use hashbrown::DefaultHashBuilder;
 
@@ -242,6 +243,8 @@ impl State {
         image.container = cgroup.container;
         let parent = self.table.latest(image.ppid).map(|p| p.serial);
         image.parent = parent.and_then(|serial| self.parent_image(image.ppid, serial));
+        self.learn_by_monitor(&image, ts);
+        self.containers.place_by_namespace(&mut image);
         self.name_ids(&mut image, ts);
         if !image.cgroup.is_empty() && known.cgroup != 0 {
             self.containers.learn(known.cgroup, &image.cgroup);
@@ -311,9 +314,16 @@ impl State {
         self.names.fill(image, host);
     }
 
-    /// The pid namespace of a process, where that is not the host's.
-    pub(super) fn pid_namespace(&mut self, pid: u32) -> Option<u32> {
-        self.host.pid_namespace(pid)
+    /// The namespaces of a process that are not the host's.
+    pub(super) fn own_namespaces(&mut self, pid: u32) -> Namespaces {
+        self.host.own_namespaces(pid)
+    }
+
+    /// What is stored on the host of a container.
+    pub(super) fn ask_for_container(&mut self, monitor: u32, ts: u64, bundle: &[u8], id: &str) -> Option<Container> {
+        self.may_ask(ts)
+            .then(|| self.host.stored_container(monitor, bundle, id))
+            .flatten()
     }
 
     /// What the host says now of a process that is known.

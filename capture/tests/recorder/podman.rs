@@ -1,7 +1,8 @@
 //! Containers of a Podman of the test's own, through the service that speaks Docker's API.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use std::{fs, thread};
@@ -9,7 +10,7 @@ use std::{fs, thread};
 use ctrace_trace::case::Case;
 use ctrace_trace::container::Container;
 
-use crate::case::{Row, closed, open, rows, until_written};
+use crate::case::{Row, closed, each_block, open, rows, until_written};
 use crate::docker::away;
 use crate::run::{folder, output, project, recording};
 use ctrace_skip::{is_root, skip};
@@ -248,17 +249,10 @@ fn each_engine_is_a_source_of_its_own_as_root() {
 fn containers_of_a_user_without_cgroups_are_named_as_root() {
     let dir = folder();
     let test = "containers_of_a_user_without_cgroups_are_named_as_root";
-    let all = fs::Permissions::from_mode(0o755);
-    fs::set_permissions(dir.path(), all).expect("its own");
-    let Some(podman) = Podman::of_user(test, dir.path().join("podman"), "nobody") else {
+    let Some(podman) = without_cgroups(test, dir.path()) else {
         return;
     };
     let before = podman.run(&["run", "-d", "--name", "before", IMAGE, "sleep", "1000"]);
-    let pid = podman.run(&["inspect", "-f", "{{.State.Pid}}", "before"]);
-    let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("it runs");
-    if cgroups.contains(&before) {
-        return skip(test, "users may make cgroups here");
-    }
     let case = dir.path().join("case");
     let running = recording(&case, &["--sources", "syscalls,docker", "--docker-host", &podman.host]);
     let script = "while [ ! -e /tmp/go ]; do sleep 0.1; done; cat /bin/sh >/dev/null";
@@ -283,6 +277,108 @@ fn containers_of_a_user_without_cgroups_are_named_as_root() {
         .iter()
         .filter(|r| r.container.is_some() && (r.name == "podman" || r.name == "conmon"));
     assert_eq!(engines.count(), 0);
+}
+
+/// Waits until a file is there, and reads another then.
+const WAITS: &str = "while [ ! -e /tmp/go ]; do sleep 0.1; done; cat /bin/sh >/dev/null; sleep 1000";
+
+/// A Podman of a user who may make no cgroups, and nothing else.
+fn without_cgroups(test: &str, dir: &Path) -> Option<Podman> {
+    let all = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(dir, all).expect("its own");
+    let podman = Podman::of_user(test, dir.join("podman"), "nobody")?;
+    let id = podman.run(&["run", "-d", "--name", "probe", IMAGE, "sleep", "1000"]);
+    let pid = podman.run(&["inspect", "-f", "{{.State.Pid}}", "probe"]);
+    let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("it runs");
+    podman.run(&["rm", "-f", "-t", "0", "probe"]);
+    if cgroups.contains(&id) {
+        skip(test, "users may make cgroups here");
+        return None;
+    }
+    Some(podman)
+}
+
+/// Engine, name and image of a container, as its events have them.
+fn in_events(case: &Case, id: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    each_block(case, |block| {
+        let containers = block.events().filter_map(|e| e.image()?.container());
+        let of_it = containers.filter(|c| c.id == id);
+        found.extend(of_it.map(|c| format!("{} {} {}", c.engine, c.name, c.image)));
+    });
+    found
+}
+
+/// What the first state of the host says of the programs of a container.
+fn programs_at_first(case: &Case, id: &str) -> Vec<String> {
+    let state = case.segments()[0].snapshot().expect("readable").expect("a snapshot");
+    assert!(state.containers.iter().any(|c| c.id == id), "{id}");
+    let of_it = state.processes.iter().filter(|p| p.container == id);
+    of_it.map(|p| String::from_utf8_lossy(&p.name).into_owned()).collect()
+}
+
+#[test]
+fn containers_of_a_user_are_named_where_no_engine_answers_as_root() {
+    let dir = folder();
+    let test = "containers_of_a_user_are_named_where_no_engine_answers_as_root";
+    let Some(podman) = without_cgroups(test, dir.path()) else {
+        return;
+    };
+    podman.stop();
+    let before = podman.run(&["run", "-d", "--name", "before", IMAGE, "sh", "-c", WAITS]);
+    let removed = podman.run(&["run", "-d", "--rm", "--name", "removed", IMAGE, "sleep", "1000"]);
+    let case = dir.path().join("case");
+    let running = recording(&case, &["--sources", "syscalls"]);
+    podman.run(&["exec", "before", "touch", "/tmp/go"]);
+    let short = podman.run(&["run", "-d", "--name", "short", IMAGE, "true"]);
+    podman.run(&["wait", "short"]);
+    podman.run(&["exec", "removed", "ls", "/"]);
+    until_written(&case, "what each of them ran", |rows| {
+        let ended = |id: &str, program: &str| of(rows, id).any(|r| r.kind == "procexit" && r.name == program);
+        ended(&before, "cat") && ended(&short, "true") && ended(&removed, "ls")
+    });
+    podman.run(&["rm", "-f", "-t", "0", "before", "removed"]);
+    running.signal(libc::SIGINT).expect(0);
+    let (rows, opened) = (rows(&case), open(&case));
+    for (id, name) in [(&before, "before"), (&removed, "removed"), (&short, "short")] {
+        let wanted = format!("podman {name} localhost/{IMAGE}:latest");
+        assert_eq!(in_events(&opened, id), BTreeSet::from([wanted]));
+    }
+    assert!(programs_at_first(&opened, &before).contains(&"sh".to_owned()));
+    assert_eq!(programs_at_first(&opened, &removed), ["sleep"]);
+    // All that they did is the container's, from the first event on.
+    let inside: BTreeSet<u32> = [&before, &removed, &short]
+        .iter()
+        .flat_map(|id| of(&rows, id).map(|r| r.pid))
+        .collect();
+    let outside =
+        |r: &&Row| r.container.is_none() && inside.contains(&r.pid) && ["cat", "true", "ls"].contains(&r.name.as_str());
+    assert_eq!(rows.iter().find(outside).map(|r| &r.kind), None);
+    // Podman's own processes are the host's.
+    let engines = |r: &&Row| r.container.is_some() && (r.name == "podman" || r.name == "conmon");
+    assert_eq!(rows.iter().find(engines).map(|r| &r.name), None);
+}
+
+#[test]
+fn a_container_in_the_hosts_pid_namespace_is_named_from_the_first_event_as_root() {
+    let dir = folder();
+    let test = "a_container_in_the_hosts_pid_namespace_is_named_from_the_first_event_as_root";
+    let Some(podman) = without_cgroups(test, dir.path()) else {
+        return;
+    };
+    let shared = podman.run(&[
+        "run", "-d", "--name", "shared", "--pid", "host", IMAGE, "sh", "-c", WAITS,
+    ]);
+    let case = dir.path().join("case");
+    let running = recording(&case, &["--sources", "syscalls,docker", "--docker-host", &podman.host]);
+    podman.run(&["exec", "shared", "touch", "/tmp/go"]);
+    until_written(&case, "what it ran", |rows| {
+        of(rows, &shared).any(|r| r.kind == "procexit" && r.name == "cat")
+    });
+    running.signal(libc::SIGINT).expect(0);
+    let opened = open(&case);
+    assert_eq!(find(&opened, &shared).name, "shared");
+    assert!(programs_at_first(&opened, &shared).contains(&"sh".to_owned()));
 }
 
 #[test]
@@ -335,7 +431,7 @@ fn containers_with_cgroups_of_version_1_only_are_named_as_root() {
     let dir = folder();
     let test = "containers_with_cgroups_of_version_1_only_are_named_as_root";
     const UNIFIED: &str = "/sys/fs/cgroup/unified";
-    if !std::path::Path::new("/sys/fs/cgroup/pids").exists() || !std::path::Path::new(UNIFIED).exists() {
+    if !Path::new("/sys/fs/cgroup/pids").exists() || !Path::new(UNIFIED).exists() {
         return skip(test, "this host has no cgroups of version 1 beside version 2");
     }
     let Some(podman) = Podman::up(test, dir.path().join("podman")) else {

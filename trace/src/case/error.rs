@@ -27,6 +27,14 @@ pub enum CaseError {
         /// Why.
         source: io::Error,
     },
+    /// The file of the segment that was being written was removed. Writing goes on in a new one.
+    #[error("{}: the file was removed while it was written, and {lost} events with it", path.display())]
+    Removed {
+        /// The segment.
+        path: PathBuf,
+        /// How many events are lost.
+        lost: u64,
+    },
     /// Events could not be written because the case has as many bytes as it may have. What was written before is whole.
     #[error("{}: {lost} events could not be written: the case may have {max} bytes", path.display())]
     AtBound {
@@ -83,7 +91,10 @@ impl CaseError {
     /// How many events this error cost: what a gap event should say.
     pub fn lost_events(&self) -> u64 {
         match self {
-            CaseError::Lost { lost, .. } | CaseError::AtBound { lost, .. } | CaseError::Block { lost, .. } => *lost,
+            CaseError::Lost { lost, .. }
+            | CaseError::Removed { lost, .. }
+            | CaseError::AtBound { lost, .. }
+            | CaseError::Block { lost, .. } => *lost,
             CaseError::Event(_) => 1,
             _ => 0,
         }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FallocateFlags;
@@ -236,6 +236,11 @@ impl SegmentWriter {
             sha256: self.hash.clone().finalize().into(),
             bytes: self.end,
         })
+    }
+
+    /// Whether the file has no name any more: what is written to it is gone with the recorder.
+    pub(crate) fn is_removed(&self) -> bool {
+        self.file.metadata().is_ok_and(|file| file.nlink() == 0)
     }
 
     /// Another handle of the file.

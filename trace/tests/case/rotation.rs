@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use ctrace_trace::case::{Case, CaseConfig, CaseError, Existing, Keep, Rotation, verify};
+use ctrace_trace::case::{Case, CaseConfig, CaseError, CaseWriter, Existing, Keep, Rotation, verify};
 
 use crate::events::{config, image, push, writer};
 
@@ -159,4 +159,82 @@ fn a_continued_case_goes_on_with_numbers_and_chains() {
         .iter()
         .filter(|p| p.kind == ctrace_trace::segment::ProblemKind::ChainBroken);
     assert_eq!(broken.count(), 1, "{:?}", found.problems);
+}
+
+#[test]
+fn a_segment_that_is_removed_while_it_is_written_is_told_of_in_the_next() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let path = dir.path().join("case");
+    let mut w = writer(&path, config()).expect("creates");
+    let image = image(1, None);
+    let mut n = 0;
+    let mut some = |w: &mut CaseWriter| {
+        for _ in 0..10 {
+            push(w, &image, n, 1_000_000).expect("pushes");
+            n += 1;
+        }
+        w.flush()
+    };
+    some(&mut w).expect("writes");
+    fs::remove_file(path.join("000001.ctrace.open")).expect("removes");
+    let error = some(&mut w).expect_err("the file is gone");
+    assert!(matches!(error, CaseError::Removed { lost: 10, .. }), "{error}");
+    fs::remove_dir_all(&path).expect("removes");
+    // The loss that was told in it is told again.
+    let error = some(&mut w).expect_err("the folder is gone");
+    assert!(matches!(error, CaseError::Removed { lost: 10, .. }), "{error}");
+    some(&mut w).expect("writes");
+    assert!(matches!(
+        writer(
+            &path,
+            CaseConfig {
+                existing: Existing::Continue,
+                ..config()
+            }
+        ),
+        Err(CaseError::InUse(_))
+    ));
+    let summary = w.finish().expect("finishes");
+    assert_eq!((summary.events, summary.lost), (21, 20));
+    assert_eq!(names(&path), ["000003.ctrace"]);
+    let case = Case::open(&path).expect("opens");
+    let (losses, problems) = case.losses();
+    assert_eq!(
+        (losses.len(), losses[0].count, problems.len()),
+        (1, 20, 0),
+        "{losses:?}"
+    );
+    assert!(losses[0].reason.contains("removed"));
+}
+
+#[test]
+fn what_is_missing_is_told_also_where_every_block_is_full() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let mut w = writer(
+        dir.path(),
+        CaseConfig {
+            block_span_ns: None,
+            ..config()
+        },
+    )
+    .expect("creates");
+    let image = image(1, None);
+    let mut n = 0;
+    let mut block = |w: &mut CaseWriter| loop {
+        n += 1;
+        let blocks = w.summary().blocks;
+        let pushed = push(w, &image, n, 1000);
+        if w.summary().blocks > blocks {
+            break pushed;
+        }
+    };
+    block(&mut w).expect("writes");
+    fs::remove_file(dir.path().join("000001.ctrace.open")).expect("removes");
+    block(&mut w).expect_err("the file is gone");
+    block(&mut w).expect("writes");
+    let lost = w.summary().lost;
+    w.finish().expect("finishes");
+    let (losses, _) = Case::open(dir.path()).expect("opens").losses();
+    assert_eq!((losses.len(), losses[0].count), (1, lost), "{losses:?}");
+    assert!(lost >= 65_000, "{lost}");
 }

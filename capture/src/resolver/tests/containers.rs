@@ -114,6 +114,30 @@ fn where_no_cgroup_names_it_a_container_is_that_of_its_pid_namespace() {
 }
 
 #[test]
+fn where_no_engine_tells_a_container_is_that_of_its_monitor() {
+    let mut w = World::new();
+    w.fork(10, 11);
+    w.exec(11, "/usr/bin/conmon", &format!("conmon\0-c\0{ID}\0-n\0web-1"));
+    w.fork(11, 12);
+    w.exec(12, "/usr/bin/runc", "runc");
+    assert_eq!(container_name(&w, 12), None, "the runtime is outside");
+    (w.pid_ns, w.vpid) = (7, Some(1));
+    w.fork(12, 13);
+    assert_eq!(container_name(&w, 13).as_deref(), Some("web-1"));
+    w.vpid = None;
+    w.fork(10, 14);
+    assert_eq!(
+        container_name(&w, 14).as_deref(),
+        Some("web-1"),
+        "one that was put there"
+    );
+    // Its first process ended: the kernel may give the number to another.
+    w.exit(13, 0);
+    w.fork(10, 15);
+    assert_eq!(container_name(&w, 15), None);
+}
+
+#[test]
 fn ids_in_a_container_are_not_named_by_the_host() {
     let mut w = World::new();
     w.mkdir_cgroup(500, &format!("/docker/{ID}"));

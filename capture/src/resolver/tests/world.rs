@@ -83,6 +83,8 @@ pub(super) struct World {
     pub(super) events: Vec<Seen>,
     pub(super) cgroup: u64,
     pub(super) pid_ns: u32,
+    /// The id that the next children have in that namespace; their own unless it is told.
+    pub(super) vpid: Option<u32>,
 }
 
 impl World {
@@ -105,6 +107,7 @@ impl World {
             events: Vec::new(),
             cgroup: CGROUP,
             pid_ns: 1,
+            vpid: None,
         }
     }
 
@@ -157,7 +160,7 @@ impl World {
                 child_start: header.ts - 1,
                 child_cgroup: self.cgroup,
                 child_vtid: child,
-                child_vpid: child,
+                child_vpid: self.vpid.unwrap_or(child),
                 child_ppid: parent,
                 child_pid_ns: self.pid_ns,
                 comm: name16("sh"),

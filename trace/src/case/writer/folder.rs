@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -19,12 +19,29 @@ pub(super) struct Folder {
     /// Closed segments, oldest first, with their lengths.
     closed: VecDeque<(PathBuf, u64)>,
     /// Held as long as the case is written: tells another recorder that it is in use.
-    _lock: Lock,
+    lock: Lock,
 }
 
 /// The lock on the folder.
 #[derive(Debug)]
 struct Lock(File);
+
+impl Lock {
+    fn on(path: &Path) -> Result<Lock, CaseError> {
+        let folder = File::open(path).map_err(CaseError::io(path))?;
+        match folder.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(CaseError::InUse(path.to_owned())),
+            // Some network file systems have no locks; the recording matters more than the guard.
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(Lock(folder)),
+        }
+    }
+}
+
+/// Makes the folder. Recordings hold what users typed and read: nobody else may look at them.
+fn make(path: &Path) -> Result<(), CaseError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(CaseError::io(path))
+}
 
 impl Drop for Lock {
     /// Gives it up. Closing the file is not enough: a child that another thread is just starting still has it.
@@ -45,26 +62,15 @@ pub(super) struct Start {
 impl Folder {
     /// Opens or makes the folder.
     pub(super) fn open(path: &Path, config: &CaseConfig) -> Result<(Folder, Start), CaseError> {
-        let io = |e| CaseError::Io {
-            path: path.to_owned(),
-            source: e,
-        };
-        // Recordings hold what users typed and read: nobody else may look at them.
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
-        let empty = fs::read_dir(path).map_err(io)?.next().is_none();
+        make(path)?;
+        let empty = fs::read_dir(path).map_err(CaseError::io(path))?.next().is_none();
         if !empty && config.existing == Existing::Refuse {
             return Err(CaseError::Exists(path.to_owned()));
-        }
-        let lock = File::open(path).map_err(io)?;
-        match lock.try_lock() {
-            Err(TryLockError::WouldBlock) => return Err(CaseError::InUse(path.to_owned())),
-            // Some network file systems have no locks; the recording matters more than the guard.
-            Ok(()) | Err(TryLockError::Error(_)) => {}
         }
         let mut folder = Folder {
             path: path.to_owned(),
             closed: VecDeque::new(),
-            _lock: Lock(lock),
+            lock: Lock::on(path)?,
         };
         let start = match Case::open(path) {
             Err(CaseError::Empty(_)) => Start {
@@ -110,6 +116,19 @@ impl Folder {
             seq: after_block.max(after_header).unwrap_or(0),
             previous,
         })
+    }
+
+    /// Makes the folder again where it was removed or replaced, and takes hold of it.
+    pub(super) fn renew(&mut self) -> Result<(), CaseError> {
+        let identity = |m: fs::Metadata| (m.dev(), m.ino());
+        let held = self.lock.0.metadata().ok().map(identity);
+        if held.is_some() && fs::metadata(&self.path).ok().map(identity) == held {
+            return Ok(());
+        }
+        self.closed.clear();
+        make(&self.path)?;
+        self.lock = Lock::on(&self.path)?;
+        Ok(())
     }
 
     pub(super) fn path(&self) -> &Path {

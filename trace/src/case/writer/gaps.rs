@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::event::{Arg, Event, EventType};
 use crate::schema::EventSpec;
+use crate::segment::Totals;
 
 /// The class of events that could not be written, of [`crate::schema::NameSet::GapClass`].
 const UNWRITTEN: i64 = 6;
@@ -81,6 +82,28 @@ impl Gaps {
         self.add(key, Extent { count, from, to });
     }
 
+    /// Adds what a segment held whose file is gone: its events, which are counted, and the losses that it told of.
+    pub(super) fn removed(&mut self, segment: &Totals) -> u64 {
+        const REASON: &str = "the file was removed while it was written";
+        let window = segment.ts.unwrap_or_default();
+        let told = segment.by_type.get(&EventType::GAP).copied().unwrap_or(0);
+        let lost = segment.events.saturating_sub(told);
+        if lost > 0 {
+            self.unwritten(lost, window, REASON);
+        }
+        for ((source, class), count) in &segment.lost {
+            let key = Key {
+                source: source.clone(),
+                class: *class,
+                cpu: -1,
+                reason: REASON.to_owned(),
+            };
+            let (count, (from, to)) = (*count, window);
+            self.add(key, Extent { count, from, to });
+        }
+        lost
+    }
+
     fn add(&mut self, key: Key, extent: Extent) {
         let sum = self.losses.entry(key).or_insert(Extent { count: 0, ..extent });
         sum.count = sum.count.saturating_add(extent.count);
@@ -105,9 +128,9 @@ impl Gaps {
         totals
     }
 
-    /// Hands over each loss as an event, at the time when it was over.
-    pub(super) fn each_event(&self, spec: &EventSpec, mut push: impl FnMut(&Event<'_>)) {
-        for (key, extent) in &self.losses {
+    /// Hands over each loss as an event, at the time when it was over, and forgets those that are taken.
+    pub(super) fn tell(&mut self, spec: &EventSpec, mut take: impl FnMut(&Event<'_>) -> bool) {
+        self.losses.retain(|key, extent| {
             let num = |n: u64| Arg::Num(i64::try_from(n).unwrap_or(i64::MAX));
             let value = |name: &str| match name {
                 "source" => Arg::Str(key.source.as_bytes()),
@@ -120,8 +143,8 @@ impl Gaps {
                 _ => Arg::None,
             };
             let args: Vec<Arg<'_>> = spec.params.iter().map(|p| value(&p.name)).collect();
-            push(&Event::bare(extent.to, EventType::GAP, &args));
-        }
+            !take(&Event::bare(extent.to, EventType::GAP, &args))
+        });
     }
 }
 
@@ -138,16 +161,25 @@ mod tests {
         let mut first = Gaps::default();
         first.unwritten(5, (10, 20), "full");
         let mut gaps = Gaps::default();
-        first.each_event(spec, |event| gaps.note(spec, event));
+        first.tell(spec, |_| false);
+        assert!(!first.is_empty(), "what is not taken stays");
+        first.tell(spec, |event| {
+            gaps.note(spec, event);
+            true
+        });
+        assert!(first.is_empty());
         gaps.unwritten(7, (15, 40), "full");
         gaps.unwritten(1, (50, 50), "gone");
         assert_eq!(gaps.events(), 1);
         assert_eq!(gaps.totals(), BTreeMap::from([(("case".to_owned(), UNWRITTEN), 13)]));
         let mut told = Vec::new();
-        gaps.each_event(spec, |event| told.push((event.ts, event.args.to_vec().len())));
-        assert_eq!(told, [(40, spec.params.len()), (50, spec.params.len())]);
         let extents: Vec<Extent> = gaps.losses.values().copied().collect();
         let extent = |count, from, to| Extent { count, from, to };
         assert_eq!(extents, [extent(12, 10, 40), extent(1, 50, 50)]);
+        gaps.tell(spec, |event| {
+            told.push((event.ts, event.args.len()));
+            true
+        });
+        assert_eq!(told, [(40, spec.params.len()), (50, spec.params.len())]);
     }
 }

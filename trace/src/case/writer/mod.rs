@@ -8,6 +8,8 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 pub use config::{CaseConfig, Existing, Keep, OnFull, Opening, Rotation, Summary};
 
@@ -17,6 +19,10 @@ use crate::event::{Event, EventType, Origin};
 use crate::segment::{About, CaseId, Previous, Room, SegmentError, SegmentHeader, SegmentWriter, Totals, is_full};
 use folder::{Folder, Start};
 use gaps::Gaps;
+
+/// On a full disk, how long a reader is given to close what was deleted, and how often it is.
+const READERS_TURN: Duration = Duration::from_millis(5);
+const MAX_WAITS: u32 = 20;
 
 /// Gives what each new segment starts from. Called at the first event of a segment: must not take long.
 pub type Opener = Box<dyn FnMut() -> Opening + Send>;
@@ -177,16 +183,18 @@ impl CaseWriter {
     }
 
     fn flush_into(&mut self, room: Room) -> Result<(), CaseError> {
+        let removed = self.leave_removed();
         self.tell_untold();
         let events = self.builder.len() as u64;
         if events == 0 {
-            return Ok(());
+            return removed;
         }
         let window = self.builder.time_range().unwrap_or_default();
         match self.write_block(room) {
             Ok(()) => {
                 self.patience_ns = 0;
-                self.enforce_bounds()
+                self.tell_untold();
+                self.enforce_bounds().and(removed)
             }
             Err(e) => {
                 let lost = events.saturating_sub(self.gaps.events());
@@ -197,18 +205,33 @@ impl CaseWriter {
         }
     }
 
-    /// Puts what is not told yet into the block being built.
+    /// Gives up a segment whose file somebody removed: what is written there is lost when the recording ends. The next one
+    /// says what is missing, in a new folder where the old one is gone too.
+    fn leave_removed(&mut self) -> Result<(), CaseError> {
+        let Some(current) = self.segment.take_if(|current| current.file.is_removed()) else {
+            return Ok(());
+        };
+        let (path, totals) = (current.file.open_path(), current.totals);
+        let lost = self.untold.removed(&totals);
+        self.summary.lost += lost;
+        self.summary.events = self.summary.events.saturating_sub(totals.events);
+        self.folder.renew()?;
+        Err(CaseError::Removed { path, lost })
+    }
+
+    /// Puts what is not told yet into the block being built. What a block that is full does not take is for the next.
     fn tell_untold(&mut self) {
         if self.untold.is_empty() {
             return;
         }
-        let untold = std::mem::take(&mut self.untold);
         let schema = Arc::clone(&self.config.schema);
         let Some(spec) = schema.get(EventType::GAP) else { return };
-        untold.each_event(spec, |event| {
-            if self.builder.push(event).is_ok() {
+        self.untold.tell(spec, |event| {
+            let taken = self.builder.push(event).is_ok();
+            if taken {
                 self.gaps.note(spec, event);
             }
+            taken
         });
     }
 
@@ -262,16 +285,22 @@ impl CaseWriter {
         Ok(())
     }
 
-    /// Writes to the current segment; makes room by deleting old ones where that is the policy.
+    /// Writes to the current segment; makes room by deleting old ones where that is the policy. What was deleted gives
+    /// its room back when the last reader has closed it: for one that is soon done no further segment is given away.
     fn with_room<T>(
         &mut self,
         mut write: impl FnMut(&mut SegmentWriter) -> Result<T, SegmentError>,
     ) -> Result<T, CaseError> {
+        let mut waits = 0;
         loop {
             let file = &mut self.current()?.file;
             let path = file.open_path();
             match write(file) {
-                Err(SegmentError::Io(e)) if is_full(&e) && self.make_room()? => {}
+                Err(SegmentError::Io(e)) if is_full(&e) && (1..=MAX_WAITS).contains(&waits) => {
+                    waits += 1;
+                    thread::sleep(READERS_TURN);
+                }
+                Err(SegmentError::Io(e)) if is_full(&e) && self.make_room()? => waits = waits.max(1),
                 result => return result.map_err(|e| CaseError::segment(path, e)),
             }
         }
