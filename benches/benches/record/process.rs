@@ -92,37 +92,42 @@ pub(crate) fn cpu_of(pid: u32) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-/// CPU time of a recorder's threads that live.
+/// CPU time of a recorder so far.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Threads {
-    /// The first, which records.
+    /// Its first thread, which records.
     pub(crate) recorder: Duration,
-    /// The others, which read files.
+    /// The others, which read files; those that have ended count too.
     pub(crate) others: Duration,
 }
 
 impl Threads {
-    /// As the scheduler counts it (`/proc/PID/task/TID/schedstat`).
+    /// As the scheduler counts it: a thread in `/proc/PID/task/TID/schedstat`, the whole process by its clock.
     pub(crate) fn of(pid: u32) -> Threads {
-        let mut threads = Threads {
-            recorder: Duration::ZERO,
-            others: Duration::ZERO,
-        };
-        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("a process that runs");
-        for task in tasks.flatten() {
-            let text = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-            let ran = text.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0);
-            match task.file_name().to_str() == Some(&pid.to_string()) {
-                true => threads.recorder += Duration::from_nanos(ran),
-                false => threads.others += Duration::from_nanos(ran),
-            }
+        let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/schedstat")).unwrap_or_default();
+        let ran = text.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0);
+        let recorder = Duration::from_nanos(ran);
+        Threads {
+            recorder,
+            others: clock_of(pid).saturating_sub(recorder),
         }
-        threads
     }
 
     pub(crate) fn all(self) -> Duration {
         self.recorder + self.others
     }
+}
+
+/// CPU time of all threads that a process ever had.
+fn clock_of(pid: u32) -> Duration {
+    let (mut clock, mut time) = (0, libc::timespec { tv_sec: 0, tv_nsec: 0 });
+    // SAFETY: both structures live through the calls.
+    let told = unsafe {
+        libc::clock_getcpuclockid(pid as libc::pid_t, &raw mut clock) == 0
+            && libc::clock_gettime(clock, &raw mut time) == 0
+    };
+    assert!(told, "a process that runs");
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// Where a program is found, as a shell and as root's shell would.

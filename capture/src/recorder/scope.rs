@@ -25,6 +25,8 @@ const MAX_IMAGES: usize = 32_768;
 #[derive(Debug)]
 pub(super) struct Selection {
     scopes: Vec<Scope>,
+    /// One of them is the host.
+    everyone: bool,
     /// Of what the bytes that were read and written are kept.
     snaplen: Snaplen,
     /// The record in hand is of a process that the kernel side found to be asked for.
@@ -39,6 +41,7 @@ impl Selection {
     pub(super) fn new(scopes: Vec<Scope>, syscalls: &SyscallSet, snaplen: Snaplen) -> Selection {
         let largest = Schema::current().specs().iter().map(|s| s.id.0).max().unwrap_or(0);
         Selection {
+            everyone: scopes.contains(&Scope::Host),
             scopes,
             snaplen,
             marked: false,
@@ -83,7 +86,7 @@ impl Selection {
         } else {
             &[]
         };
-        if self.scopes.contains(&Scope::Host) {
+        if self.everyone {
             return match data.len() == event.data.len() {
                 true => sink(event),
                 false => sink(&Event { data, ..event.clone() }),

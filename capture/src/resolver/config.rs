@@ -5,7 +5,7 @@
 pub struct Config {
     /// Most processes that are kept. Default 65,536.
     pub max_processes: usize,
-    /// Most descriptors of all processes together, in steps of 64 for each process. Default 1,048,576. The first 128 of
+    /// Most descriptors of all processes together, in steps of 16 for each process. Default 1,048,576. The first 128 of
     /// each process are always kept.
     pub max_fds: usize,
     /// Nanoseconds for which a process is kept after its end, for records that come late. Default 2 s.

@@ -105,7 +105,7 @@ impl State {
         }
         image.env.clear();
         if let Some(section) = view.section(section::EXEC_ENV) {
-            self.choose_env(&section, &mut image.env);
+            self.environments.choose(&section, &self.config, &mut image.env);
         }
         if let Some(cwd) = view.section(section::EXEC_CWD) {
             cwd.path_into(false, &mut image.cwd);
@@ -122,16 +122,6 @@ impl State {
         }
         self.containers.place_by_namespace(image);
         made
-    }
-
-    fn choose_env(&self, env: &Section<'_>, chosen: &mut Vec<u8>) {
-        let more = env.truncated.then_some(TRUNCATED);
-        for variable in self.config.kept(env.data).chain(more) {
-            if !chosen.is_empty() {
-                chosen.push(0);
-            }
-            chosen.extend_from_slice(variable);
-        }
     }
 
     /// The calling thread is now the only one, under the process's id.

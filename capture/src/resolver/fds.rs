@@ -1,7 +1,8 @@
 //! The descriptors of one process: number → what is behind it.
 //!
-//! A table is a sorted list of chunks of 64 numbers, shared by reference between a process and what it forked until one
-//! of them changes a chunk: forking a process with a thousand descriptors copies sixteen references. One thread has all
+//! A table is a sorted list of chunks of 16 numbers, shared by reference between a process and what it forked until one
+//! of them changes a chunk: forking a process with a thousand descriptors copies 63 references. Most processes have fewer
+//! than 16, and a program that is started changes one chunk. One thread has all
 //! tables: counting references for several would make the processor wait, at each open and close, for all it has written.
 
 use std::cell::Cell;
@@ -10,11 +11,13 @@ use std::sync::Arc;
 
 use ctrace_trace::fd::FdEntry;
 
-const CHUNK_BITS: u32 = 6;
+const CHUNK_BITS: u32 = 4;
 const CHUNK_LEN: usize = 1 << CHUNK_BITS;
+/// A bit for each number of a chunk.
+type Bits = u16;
 /// Chunks that every process may have whatever the budget: one process with very many descriptors must not make the
 /// recorder blind to the others.
-const FREE_CHUNKS: u32 = 2;
+const FREE_CHUNKS: u32 = 8;
 
 /// Counts the chunks of all tables, so that processes with very many descriptors cannot take all memory.
 #[derive(Clone, Debug)]
@@ -69,11 +72,11 @@ impl Drop for Share {
 struct Chunk {
     entries: [Option<Arc<FdEntry>>; CHUNK_LEN],
     /// Which of them are taken.
-    used: u64,
+    used: Bits,
     /// Which of them are closed by `exec`.
-    cloexec: u64,
+    cloexec: Bits,
     /// Which were asked of the host in vain: they are not asked for again until the number is used anew.
-    missed: u64,
+    missed: Bits,
     _share: Share,
 }
 
@@ -92,7 +95,7 @@ impl Chunk {
         self.missed | self.used == 0
     }
 
-    fn clear(&mut self, mask: u64) {
+    fn clear(&mut self, mask: Bits) {
         let mut left = mask & self.used;
         while left != 0 {
             if let Some(entry) = self.entries.get_mut(left.trailing_zeros() as usize) {
@@ -109,7 +112,7 @@ impl Chunk {
 /// The descriptors of one process.
 #[derive(Clone, Debug)]
 pub(crate) struct FdTable {
-    /// Sorted by their number (descriptor number / 64).
+    /// Sorted by their number (descriptor number / 16).
     chunks: Vec<(u32, Rc<Chunk>)>,
     budget: ChunkBudget,
 }
@@ -148,7 +151,7 @@ impl FdTable {
             *slot = Some(entry);
         }
         chunk.used |= 1 << bit;
-        chunk.cloexec = chunk.cloexec & !(1 << bit) | u64::from(cloexec) << bit;
+        chunk.cloexec = chunk.cloexec & !(1 << bit) | Bits::from(cloexec) << bit;
         chunk.missed &= !(1 << bit);
         true
     }
@@ -265,14 +268,14 @@ impl FdTable {
     }
 
     /// Calls `change` for each chunk that has numbers in the range, with the mask of those numbers.
-    fn each_in_range(&mut self, first: u32, last: u32, change: impl Fn(&mut Chunk, u64)) {
+    fn each_in_range(&mut self, first: u32, last: u32, change: impl Fn(&mut Chunk, Bits)) {
         for (nr, chunk) in &mut self.chunks {
             let (low, high) = (*nr << CHUNK_BITS, (*nr << CHUNK_BITS) + (CHUNK_LEN as u32 - 1));
             if first > last || first > high || last < low {
                 continue;
             }
             let (from, to) = (first.max(low) - low, last.min(high) - low);
-            let mask = u64::MAX >> (63 - (to - from)) << from;
+            let mask = Bits::MAX >> (CHUNK_LEN as u32 - 1 - (to - from)) << from;
             change(Rc::make_mut(chunk), mask);
         }
     }
@@ -312,15 +315,15 @@ mod tests {
     fn a_fork_shares_until_one_side_writes() {
         let parent = filled(0..1000);
         let budget = parent.budget.clone();
-        assert_eq!(budget.live(), 16);
+        assert_eq!(budget.live(), 63);
         let mut child = parent.clone();
-        assert_eq!(budget.live(), 16);
+        assert_eq!(budget.live(), 63);
         child.remove(500);
-        assert_eq!(budget.live(), 17);
+        assert_eq!(budget.live(), 64);
         assert!(child.get(500).is_none());
         assert_eq!(parent.get(500).map(|e| e.id), Some(500));
         drop(child);
-        assert_eq!(budget.live(), 16);
+        assert_eq!(budget.live(), 63);
     }
 
     #[test]
@@ -369,7 +372,7 @@ mod tests {
         let budget = ChunkBudget::new(256);
         let mut greedy = FdTable::new(&budget);
         let kept = (0..1000).filter(|n| greedy.insert(n * 64, entry(1), false));
-        assert_eq!(kept.count(), 4);
+        assert_eq!(kept.count(), 16);
         assert!(greedy.insert(1, entry(3), false));
         let mut other = FdTable::new(&budget);
         assert!(other.insert(127, entry(1), false), "the others go on");

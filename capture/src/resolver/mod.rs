@@ -24,6 +24,7 @@ mod call;
 mod clock;
 mod config;
 mod containers;
+mod environment;
 mod exec;
 mod fds;
 mod files;

@@ -13,6 +13,7 @@ use hashbrown::DefaultHashBuilder;
 use super::call::Call;
 use super::config::{Config, Stats};
 use super::containers::{Cgroup, Containers};
+use super::environment::Environments;
 use super::fds::{ChunkBudget, FdTable};
 use super::names::Names;
 use super::opened::Openings;
@@ -46,6 +47,7 @@ pub(super) struct State {
     next_fd: u64,
     recent: Vec<Option<Arc<FdEntry>>>,
     pub(super) openings: Openings,
+    pub(super) environments: Environments,
     hasher: DefaultHashBuilder,
 }
 
@@ -65,6 +67,7 @@ impl State {
             next_fd: 1,
             recent: vec![None; RECENT_FDS],
             openings: Openings::default(),
+            environments: Environments::default(),
             hasher: DefaultHashBuilder::default(),
             config,
         }

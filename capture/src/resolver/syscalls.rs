@@ -16,7 +16,7 @@ use super::clock::Clock;
 use super::exec::Started;
 use super::files::named;
 use super::plan::{MAX_PARAMS, PathArg, Plan, Value};
-use super::process::Attempt;
+use super::process::{Attempt, Process};
 use super::state::State;
 use super::{Resolver, bare, paths};
 use crate::syscall::View;
@@ -25,17 +25,19 @@ impl Resolver {
     /// A syscall returned.
     pub(super) fn syscall(&mut self, view: &View<'_, Syscall>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
         let header = &view.fixed.header;
-        self.state.meet(header);
         let call = Call::new(view);
         let plan = self
             .plans
             .get(self.state.number(&call), header.flags & FLAG_COMPAT != 0);
         if !self.state.config.sees_descriptors {
-            kernel_path(&call, &mut self.scratch);
-            self.state.take_described(&call, plan, &self.scratch);
+            self.state.meet(header);
+            self.state.take_described(&call, plan, &mut self.scratch);
         }
         if plan.simple {
             return self.state.simple(&call, plan, header, clock, &self.scratch, sink);
+        }
+        if self.state.config.sees_descriptors {
+            self.state.meet(header);
         }
         match plan.action {
             Action::Exec => self.exec_returned(&call, plan.kind, header, clock, sink),
@@ -150,18 +152,20 @@ fn exec_number(started: &Started) -> i32 {
 
 impl State {
     /// What a record says of a descriptor that the call uses is all that is known of it.
-    fn take_described(&mut self, call: &Call<'_>, plan: &Plan, scratch: &Scratch) {
+    fn take_described(&mut self, call: &Call<'_>, plan: &Plan, scratch: &mut Scratch) {
         let used = match plan.fd {
             FdUse::Arg(at) => Some(at),
             FdUse::None => plan.paths.iter().find_map(|path| path.dirfd),
             FdUse::Ret => None,
         };
         if let Some(fd) = used.map(|at| call.fd(at)).filter(|fd| *fd >= 0) {
+            kernel_path(call, scratch);
             self.describe(call, fd, scratch);
         }
     }
 
-    /// A call that needs no path and changes nothing.
+    /// A call that needs no path and changes nothing. Mostly its process is known and in its cgroup, and so is the
+    /// descriptor: then the process is looked up once.
     #[inline]
     fn simple(
         &mut self,
@@ -172,16 +176,19 @@ impl State {
         scratch: &Scratch,
         sink: &mut impl FnMut(&Event<'_>),
     ) {
-        if let FdUse::Arg(at) = plan.fd {
-            let fd = call.fd(at);
-            if fd >= 0
-                && self
-                    .table
-                    .at(call.pid, call.ts)
-                    .is_some_and(|p| p.fds.get(fd).is_none())
-            {
-                self.ask_for_fd(call.pid, call.ts, fd, call.ret);
-            }
+        let fd = match plan.fd {
+            FdUse::Arg(at) => Some(call.fd(at)).filter(|fd| *fd >= 0),
+            _ => None,
+        };
+        if let Some(process) = self.table.at(call.pid, call.ts)
+            && process.cgroup == header.cgroup
+            && fd.is_none_or(|fd| process.fds.get(fd).is_some())
+        {
+            return emit(Some(process), call, plan, header, clock, scratch, Shown::Behind, sink);
+        }
+        self.meet(header);
+        if let Some(fd) = fd {
+            self.ask_for_fd(call.pid, call.ts, fd, call.ret);
         }
         self.emit(call, plan, header, clock, scratch, Shown::Behind, sink);
     }
@@ -247,34 +254,7 @@ impl State {
         sink: &mut impl FnMut(&Event<'_>),
     ) {
         let process = self.table.at(call.pid, call.ts);
-        let fd_num = match plan.fd {
-            FdUse::None => None,
-            FdUse::Arg(at) => Some(call.fd(at)),
-            FdUse::Ret => call.new_fd(),
-        };
-        let behind = || process.as_ref()?.fds.get(fd_num?);
-        let (fd, opened) = match shown {
-            Shown::This(entry) => (Some(entry), None),
-            Shown::Behind => (behind(), None),
-            Shown::Opened => behind().map(|entry| (entry, &**entry)).unzip(),
-        };
-        let mut args = [Arg::None; MAX_PARAMS];
-        for (arg, value) in args.iter_mut().zip(&plan.values) {
-            value.put(call, &plan.paths, scratch, opened, arg);
-        }
-        sink(&Event {
-            ret: Some(call.ret),
-            fd_num,
-            fd,
-            data: call.buffer(),
-            ..bare(
-                header,
-                plan.kind,
-                clock,
-                process.as_ref().map(|p| p.image_of(call.tid)),
-                args.get(..plan.values.len()).unwrap_or_default(),
-            )
-        });
+        emit(process.map(|p| &*p), call, plan, header, clock, scratch, shown, sink);
     }
 
     /// Makes the paths of a call absolute, as the process stood when it made the call.
@@ -415,6 +395,49 @@ impl State {
             process.begin_attempt(attempt);
         }
     }
+}
+
+/// Hands out what a call says, as its process is now.
+#[expect(clippy::too_many_arguments, reason = "what an event is made of")]
+#[inline]
+fn emit(
+    process: Option<&Process>,
+    call: &Call<'_>,
+    plan: &Plan,
+    header: &Header,
+    clock: &Clock,
+    scratch: &Scratch,
+    shown: Shown<'_>,
+    sink: &mut impl FnMut(&Event<'_>),
+) {
+    let fd_num = match plan.fd {
+        FdUse::None => None,
+        FdUse::Arg(at) => Some(call.fd(at)),
+        FdUse::Ret => call.new_fd(),
+    };
+    let behind = || process?.fds.get(fd_num?);
+    let (fd, opened) = match shown {
+        Shown::This(entry) => (Some(entry), None),
+        Shown::Behind => (behind(), None),
+        Shown::Opened => behind().map(|entry| (entry, &**entry)).unzip(),
+    };
+    let mut args = [Arg::None; MAX_PARAMS];
+    for (arg, value) in args.iter_mut().zip(&plan.values) {
+        value.put(call, &plan.paths, scratch, opened, arg);
+    }
+    sink(&Event {
+        ret: Some(call.ret),
+        fd_num,
+        fd,
+        data: call.buffer(),
+        ..bare(
+            header,
+            plan.kind,
+            clock,
+            process.map(|p| p.image_of(call.tid)),
+            args.get(..plan.values.len()).unwrap_or_default(),
+        )
+    });
 }
 
 /// The object that an event shows.

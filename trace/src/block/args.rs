@@ -25,16 +25,6 @@ pub(super) enum PathValue {
     Own(StrId, RawPath),
 }
 
-/// What an argument may cost in a block at most.
-pub(super) fn weight(arg: &Arg<'_>) -> usize {
-    match arg {
-        Arg::None => 2,
-        Arg::Num(_) => 11,
-        Arg::Str(s) => s.len() + 16,
-        Arg::Path { resolved, raw } => resolved.len() + raw.len() + 32,
-    }
-}
-
 impl ArgBuffer {
     pub(super) fn new(param: &Param) -> ArgBuffer {
         match param.kind {
@@ -47,19 +37,19 @@ impl ArgBuffer {
         }
     }
 
-    /// Whether an argument may stand for the parameter.
+    /// What an argument may cost in a block at most; `None` where it may not stand for the parameter.
     #[inline]
-    pub(super) fn takes(&self, arg: &Arg<'_>) -> bool {
-        matches!(
-            (self, arg),
-            (_, Arg::None)
-                | (ArgBuffer::Num { .. }, Arg::Num(_))
-                | (ArgBuffer::Str(_), Arg::Str(_))
-                | (ArgBuffer::Path(_), Arg::Path { .. })
-        )
+    pub(super) fn weight(&self, arg: &Arg<'_>) -> Option<usize> {
+        match (self, arg) {
+            (_, Arg::None) => Some(2),
+            (ArgBuffer::Num { .. }, Arg::Num(_)) => Some(11),
+            (ArgBuffer::Str(_), Arg::Str(s)) => Some(s.len() + 16),
+            (ArgBuffer::Path(_), Arg::Path { resolved, raw }) => Some(resolved.len() + raw.len() + 32),
+            _ => None,
+        }
     }
 
-    /// Adds a value that it [takes](ArgBuffer::takes). `fd_name` is the name of the event's open object.
+    /// Adds a value that has a [weight](ArgBuffer::weight) here. `fd_name` is the name of the event's open object.
     #[inline]
     pub(super) fn push(&mut self, arg: &Arg<'_>, fd_name: &[u8], strings: &mut Interner) {
         match self {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::args::{self, ArgBuffer};
+use super::args::ArgBuffer;
 use super::contexts::ContextTable;
 use super::decoded::{ABSENT, Context};
 use super::error::{BlockError, PushError};
@@ -137,10 +137,10 @@ impl KindBuffer {
         }
         let mut weight = EVENT_WEIGHT + event.data.len();
         for (index, (buffer, arg)) in self.args.iter().zip(event.args).enumerate() {
-            if !buffer.takes(arg) {
-                return Err(self.wrong_kind(index));
+            match buffer.weight(arg) {
+                Some(more) => weight += more,
+                None => return Err(self.wrong_kind(index)),
             }
-            weight += args::weight(arg);
         }
         Ok(weight)
     }

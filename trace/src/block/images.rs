@@ -16,21 +16,39 @@ use crate::process::ProcessImage;
 /// The numbers of an image have no more bytes.
 const IMAGE_WEIGHT: usize = 300;
 
-type Number = (fn(&ImageEntry) -> u64, fn(&mut ImageEntry, u64) -> Option<()>);
-type Text = (fn(&ImageEntry) -> StrId, fn(&mut ImageEntry) -> &mut StrId);
+/// An image and the one that it is coded against.
+type Pair<'a> = (&'a ImageEntry, &'a ImageEntry);
+/// How a number is looked at, changed, and written of all images: a loop for each number, as programs that start are two
+/// images each and calls through pointers would take most of the time.
+type Number = (
+    fn(&ImageEntry) -> u64,
+    fn(&mut ImageEntry, u64) -> Option<()>,
+    fn(&[Pair<'_>], &mut Vec<u8>),
+);
+/// The same of a text.
+type Text = (
+    fn(&ImageEntry) -> StrId,
+    fn(&mut ImageEntry) -> &mut StrId,
+    fn(&[Pair<'_>], &mut Vec<u8>, &mut Numbering),
+);
 
 macro_rules! number {
     ($($field:ident).+) => {
         (
             |image| u64::from(image.$($field).+),
             |image, v| { image.$($field).+ = v.try_into().ok()?; Some(()) },
+            |pairs, out| write_number(pairs, out, |image| u64::from(image.$($field).+)),
         )
     };
 }
 
 macro_rules! text {
     ($field:ident) => {
-        (|image| image.$field, |image| &mut image.$field)
+        (
+            |image| image.$field,
+            |image| &mut image.$field,
+            |pairs, out, numbering| write_text(pairs, out, numbering, |image| image.$field),
+        )
     };
 }
 
@@ -60,7 +78,7 @@ const NUMBERS: [Number; 24] = [
     number!(namespaces.net),
     number!(namespaces.user),
     (
-        |image| image.container.map_or(0, |c| u64::from(c) + 1),
+        container_code,
         |image, v| {
             image.container = match v {
                 0 => None,
@@ -68,6 +86,7 @@ const NUMBERS: [Number; 24] = [
             };
             Some(())
         },
+        |pairs, out| write_number(pairs, out, container_code),
     ),
 ];
 
@@ -83,6 +102,10 @@ const TEXTS: [Text; 9] = [
     text!(group),
     text!(login_user),
 ];
+
+fn container_code(image: &ImageEntry) -> u64 {
+    image.container.map_or(0, |c| u64::from(c) + 1)
+}
 
 /// Codes of a string field.
 mod text_code {
@@ -165,18 +188,24 @@ impl ImageTable {
 
     /// Adds an image that is not there yet, its missing ancestors first.
     pub(super) fn add(&mut self, image: &ProcessImage, strings: &mut Interner) -> u32 {
-        let chain: Vec<&ProcessImage> = missing(&self.index, self.space, image).collect();
-        let mut at = 0;
-        for image in chain.into_iter().rev() {
-            let parent = image
-                .parent
-                .as_ref()
-                .and_then(|p| self.index.get(&(p.id ^ self.space)).copied());
-            let container = image.container.as_ref().map(|c| self.containers.id(c));
-            at = self.entries.len() as u32;
-            self.entries.push(entry(image, parent, container, strings));
-            self.index.insert(image.id ^ self.space, at);
-        }
+        let above = image.parent.iter();
+        let above: Vec<&ProcessImage> = above.flat_map(|p| missing(&self.index, self.space, p)).collect();
+        above.into_iter().rev().for_each(|image| {
+            self.add_one(image, strings);
+        });
+        self.add_one(image, strings)
+    }
+
+    /// Adds an image whose parent is there.
+    fn add_one(&mut self, image: &ProcessImage, strings: &mut Interner) -> u32 {
+        let parent = image.parent.as_ref();
+        let parent = parent.and_then(|p| self.index.get(&(p.id ^ self.space)).copied());
+        let container = image.container.as_ref().map(|c| self.containers.id(c));
+        let like = parent.and_then(|at| self.entries.get(at as usize));
+        let entry = entry(image, (parent, like), container, strings);
+        let at = self.entries.len() as u32;
+        self.entries.push(entry);
+        self.index.insert(image.id ^ self.space, at);
         at
     }
 
@@ -245,7 +274,23 @@ fn texts_of(image: &ProcessImage) -> [&Vec<u8>; 9] {
     ]
 }
 
-fn entry(image: &ProcessImage, parent: Option<u32>, container: Option<u32>, strings: &mut Interner) -> ImageEntry {
+/// An entry, and that of its parent for texts that both have: comparing is quicker than looking up.
+fn entry(
+    image: &ProcessImage,
+    (parent, like): (Option<u32>, Option<&ImageEntry>),
+    container: Option<u32>,
+    strings: &mut Interner,
+) -> ImageEntry {
+    let above = image.parent.as_deref().zip(like);
+    let mut id = |text: &Vec<u8>, same: fn(&ProcessImage) -> &Vec<u8>, of: fn(&ImageEntry) -> StrId| match above {
+        Some((above, entry)) if same(above) == text => of(entry),
+        _ => strings.known(text),
+    };
+    macro_rules! id {
+        ($field:ident) => {
+            id(&image.$field, |image| &image.$field, |entry| entry.$field)
+        };
+    }
     ImageEntry {
         pid: image.pid,
         ppid: image.ppid,
@@ -255,20 +300,20 @@ fn entry(image: &ProcessImage, parent: Option<u32>, container: Option<u32>, stri
         tty: image.tty,
         start_ts: image.start_ts,
         exec_ts: image.exec_ts,
-        name: strings.known(&image.name),
-        exe_path: strings.known(&image.exe_path),
-        argv: strings.known(&image.argv),
-        env: strings.known(&image.env),
-        cwd: strings.known(&image.cwd),
-        cgroup: strings.known(&image.cgroup),
+        name: id!(name),
+        exe_path: id!(exe_path),
+        argv: id!(argv),
+        env: id!(env),
+        cwd: id!(cwd),
+        cgroup: id!(cgroup),
         uid: image.uid,
         euid: image.euid,
         gid: image.gid,
         egid: image.egid,
         loginuid: image.loginuid,
-        user: strings.known(&image.user),
-        group: strings.known(&image.group),
-        login_user: strings.known(&image.login_user),
+        user: id!(user),
+        group: id!(group),
+        login_user: id!(login_user),
         cap_permitted: image.cap_permitted,
         cap_effective: image.cap_effective,
         cap_inheritable: image.cap_inheritable,
@@ -307,26 +352,35 @@ fn write(entries: &[ImageEntry], out: &mut Vec<u8>, numbering: &mut Numbering) {
     }
     let models = models(entries);
     let none = ImageEntry::default();
-    let model = |i: usize| match models[i] {
+    let model = |m: &u32| match *m {
         0 => &none,
         m => &entries[m as usize - 1],
     };
-    for (get, _) in &NUMBERS {
-        for (i, image) in entries.iter().enumerate() {
-            put(out, zigzag(get(image).wrapping_sub(get(model(i))) as i64));
-        }
+    let pairs: Vec<Pair<'_>> = entries.iter().zip(models.iter().map(model)).collect();
+    NUMBERS.iter().for_each(|(_, _, write)| write(&pairs, out));
+    TEXTS.iter().for_each(|(_, _, write)| write(&pairs, out, numbering));
+}
+
+#[inline(always)]
+fn write_number(pairs: &[Pair<'_>], out: &mut Vec<u8>, get: impl Fn(&ImageEntry) -> u64) {
+    out.reserve(pairs.len());
+    for (image, model) in pairs {
+        put(out, zigzag(get(image).wrapping_sub(get(model)) as i64));
     }
-    for (get, _) in &TEXTS {
-        for (i, image) in entries.iter().enumerate() {
-            let id = get(image);
-            if id == get(model(i)) {
-                put(out, text_code::SAME);
-                continue;
-            }
-            match numbering.refer(id) {
-                StrRef::New => put(out, text_code::NEW),
-                StrRef::Known(id) => put(out, u64::from(id) + text_code::KNOWN),
-            }
+}
+
+#[inline(always)]
+fn write_text(pairs: &[Pair<'_>], out: &mut Vec<u8>, numbering: &mut Numbering, get: impl Fn(&ImageEntry) -> StrId) {
+    out.reserve(pairs.len());
+    for (image, model) in pairs {
+        let id = get(image);
+        if id == get(model) {
+            put(out, text_code::SAME);
+            continue;
+        }
+        match numbering.refer(id) {
+            StrRef::New => put(out, text_code::NEW),
+            StrRef::Known(id) => put(out, u64::from(id) + text_code::KNOWN),
         }
     }
 }
@@ -365,7 +419,7 @@ pub(super) fn read(
 }
 
 fn read_numbers(cursor: &mut Cursor<'_>, models: &[u32], out: &mut [ImageEntry]) -> Result<(), Malformed> {
-    for (get, set) in &NUMBERS {
+    for (get, set, _) in &NUMBERS {
         for i in 0..out.len() {
             let step = unzigzag(cursor.get()?) as u64;
             let model = model_of(models, i).map_or(0, |m| get(&out[m]));
@@ -381,7 +435,7 @@ fn read_texts(
     refs: &mut Refs,
     out: &mut [ImageEntry],
 ) -> Result<(), Malformed> {
-    for (get, slot) in &TEXTS {
+    for (get, slot, _) in &TEXTS {
         for i in 0..out.len() {
             let id = match cursor.get()? {
                 text_code::SAME => model_of(models, i).map_or(StrId::NONE, |m| get(&out[m])),

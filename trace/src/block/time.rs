@@ -10,19 +10,26 @@ const TOGETHER: usize = 256;
 
 /// Appends the time stamps `ts` after `base` to the planes (low, middle, high byte) and escapes.
 pub(super) fn write(base: u64, ts: &[u64], planes: [&mut Vec<u8>; 3], escapes: &mut Vec<u8>) {
-    let [low, middle, high] = planes;
+    let [low, middle, high] = planes.map(|plane| more(plane, ts.len()));
     let mut last = base;
-    for &t in ts {
+    for (((&t, low), middle), high) in ts.iter().zip(low).zip(middle).zip(high) {
         let step = t.wrapping_sub(last);
         let stored = step.min(ESCAPE);
         if stored == ESCAPE {
             put(escapes, zigzag(step as i64));
         }
-        low.push(stored as u8);
-        middle.push((stored >> 8) as u8);
-        high.push((stored >> 16) as u8);
+        *low = stored as u8;
+        *middle = (stored >> 8) as u8;
+        *high = (stored >> 16) as u8;
         last = t;
     }
+}
+
+/// Room for so many bytes behind those of a plane.
+fn more(plane: &mut Vec<u8>, bytes: usize) -> &mut [u8] {
+    let at = plane.len();
+    plane.resize(at + bytes, 0);
+    &mut plane[at..]
 }
 
 /// Reads `events` time stamps.

@@ -38,12 +38,27 @@ impl Malformed {
 
 /// Appends `v`, seven bits a byte, low ones first; the high bit says that more follow.
 #[inline]
-pub(super) fn put(out: &mut Vec<u8>, mut v: u64) {
-    while v >= 0x80 {
-        out.push(v as u8 | 0x80);
-        v >>= 7;
+pub(super) fn put(out: &mut Vec<u8>, v: u64) {
+    match v {
+        0..0x80 => out.push(v as u8),
+        0x80..0x4000 => out.extend_from_slice(&[v as u8 | 0x80, (v >> 7) as u8]),
+        _ => put_long(out, v),
     }
-    out.push(v as u8);
+}
+
+/// A number of three bytes or more. All bytes of a word are appended, and those behind the number are cut off again: one
+/// store and no loop whose end the processor has to guess.
+fn put_long(out: &mut Vec<u8>, v: u64) {
+    const FITS: u64 = (1 << (7 * WORD)) - 1;
+    if v > FITS {
+        out.extend_from_slice(&(spread(v & FITS) | HIGH_BITS).to_le_bytes());
+        return put(out, v >> (7 * WORD));
+    }
+    let last = (63 - v.leading_zeros() as usize) / 7;
+    let more = HIGH_BITS & !(u64::MAX << (8 * last));
+    let end = out.len() + last + 1;
+    out.extend_from_slice(&(spread(v) | more).to_le_bytes());
+    out.truncate(end);
 }
 
 /// Bytes that are looked at together.
@@ -57,6 +72,13 @@ const fn joined(word: u64) -> u64 {
     let pairs = word & 0x007F_007F_007F_007F | (word & 0x7F00_7F00_7F00_7F00) >> 1;
     let fours = pairs & 0x0000_3FFF_0000_3FFF | (pairs & 0x3FFF_0000_3FFF_0000) >> 2;
     fours & 0x0FFF_FFFF | (fours & 0x0FFF_FFFF_0000_0000) >> 4
+}
+
+/// The inverse of [`joined`].
+const fn spread(v: u64) -> u64 {
+    let fours = v & 0x0FFF_FFFF | (v & 0x00FF_FFFF_F000_0000) << 4;
+    let pairs = fours & 0x0000_3FFF_0000_3FFF | (fours & 0x0FFF_C000_0FFF_C000) << 2;
+    pairs & 0x007F_007F_007F_007F | (pairs & 0x3F80_3F80_3F80_3F80) << 1
 }
 
 /// Small magnitudes become small numbers: 0, -1, 1, -2 … are 0, 1, 2, 3 …

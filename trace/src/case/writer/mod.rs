@@ -106,14 +106,33 @@ impl CaseWriter {
     /// # Errors
     /// As [`CaseWriter::push`].
     pub fn push_from(&mut self, event: &Event<'_>, origin: Option<Origin<'_>>) -> Result<u64, CaseError> {
-        let due = self.builder.is_full() || self.spans_too_much(event.ts);
-        let written = if due { self.flush() } else { Ok(()) };
-        let added = self.add(event, origin);
-        if let Err(error @ CaseError::Event(_)) = &added {
+        if self.builder.is_full() || self.spans_too_much(event.ts) {
+            return self.push_into_next(event, origin);
+        }
+        match self.add(event, origin) {
+            Ok(seq) => Ok(seq),
+            Err(error) => Err(self.not_added(event, error)),
+        }
+    }
+
+    /// Ends the block before it adds an event. Apart, so that results are not moved about for each event.
+    #[inline(never)]
+    fn push_into_next(&mut self, event: &Event<'_>, origin: Option<Origin<'_>>) -> Result<u64, CaseError> {
+        let written = self.flush();
+        match self.add(event, origin) {
+            Ok(seq) => written.map(|()| seq),
+            Err(error) => Err(self.not_added(event, error)),
+        }
+    }
+
+    /// Counts an event that cannot be stored.
+    #[cold]
+    fn not_added(&mut self, event: &Event<'_>, error: CaseError) -> CaseError {
+        if let CaseError::Event(_) = &error {
             self.summary.lost += 1;
             self.untold.unwritten(1, (event.ts, event.ts), &error.reason());
         }
-        added.and_then(|seq| written.map(|()| seq))
+        error
     }
 
     fn add(&mut self, event: &Event<'_>, origin: Option<Origin<'_>>) -> Result<u64, CaseError> {
