@@ -4,8 +4,8 @@ use ctrace_wire::{
     record::Syscall,
     section,
     spec::{
-        CAPTURE_BUFFER, CAPTURE_I32_PAIR, CAPTURE_MSGHDR_NAME, CAPTURE_SOCKADDR, CAPTURE_SOCKADDR_RESULT,
-        CAPTURE_STRING, CAPTURE_STRING_ARRAY, CAPTURE_STRUCT, Capture, RESULT, SyscallSpec,
+        CAPTURE_BUFFER, CAPTURE_COUNT, CAPTURE_I32_PAIR, CAPTURE_MSGHDR_NAME, CAPTURE_SOCKADDR,
+        CAPTURE_SOCKADDR_RESULT, CAPTURE_STRING, CAPTURE_STRING_ARRAY, CAPTURE_STRUCT, Capture, RESULT, SyscallSpec,
     },
 };
 
@@ -21,6 +21,14 @@ pub fn all(writer: Writer, record: *const Syscall, spec: &SyscallSpec) {
             break;
         }
         one(writer, record, capture);
+    }
+    // One place, not one of each slot's: the verifier follows every string of it wherever it may be asked for.
+    let last = &spec.captures[CAPTURE_COUNT - 1];
+    if last.kind == CAPTURE_STRING_ARRAY {
+        let pointer = arg(record, last.arg);
+        if pointer != 0 {
+            string_array(writer, last.arg, pointer);
+        }
     }
 }
 
@@ -71,7 +79,6 @@ fn one(writer: Writer, record: *const Syscall, capture: &Capture) {
         CAPTURE_I32_PAIR if !failed => writer.bytes::<8>(section::I32_PAIR, index, pointer, 8, true),
         CAPTURE_STRUCT => writer.bytes::<255>(section::STRUCT, index, pointer, u64::from(capture.size), true),
         CAPTURE_BUFFER => buffer(writer, record, capture, pointer),
-        CAPTURE_STRING_ARRAY => string_array(writer, index, pointer),
         CAPTURE_MSGHDR_NAME => msghdr_name(writer, index, pointer),
         _ => {}
     }

@@ -24,9 +24,9 @@ pub fn append(writer: Writer, start: u64, end: u64) {
 fn search(writer: Writer, start: u64, end: u64) {
     let Some(section) = writer.strings_begin() else { return };
     let mut address = start;
-    // Whether this is the rest of a string that was longer than what is read at once.
-    let mut rest = false;
-    let (mut whole, mut cut) = (false, false);
+    // Whether this is the rest of a string that was longer than what is read at once; whether such a one was kept.
+    let (mut rest, mut cut) = (0, 0);
+    let mut whole = false;
     for _ in 0..STRINGS_MAX {
         if address >= end {
             whole = true;
@@ -35,32 +35,38 @@ fn search(writer: Writer, start: u64, end: u64) {
         let Some(read) = writer.strings_read::<{ STRING_MAX as u32 }>(section, ENV_CHOSEN_MAX, address, true) else {
             break;
         };
-        let is_cut = read >= STRING_MAX as u64;
-        if !rest && is_wanted(writer.strings_word()) {
-            writer.strings_keep(read);
-            cut |= is_cut;
-        }
+        // 1 or 0: no more than STRING_MAX bytes are read.
+        let is_cut = read / STRING_MAX as u64;
+        let keep = is_wanted(writer.strings_word()) & !rest & 1;
+        writer.strings_keep(read * keep);
+        cut |= is_cut & keep;
         // The last byte of what was cut is a NUL that the string does not have.
-        address += if is_cut { read - 1 } else { read };
+        address += read - is_cut;
         rest = is_cut;
     }
-    writer.strings_end(section, section::EXEC_ENV, 0, whole && !cut);
+    writer.strings_end(section, section::EXEC_ENV, 0, whole && cut == 0);
 }
 
-/// Whether a variable that begins with these bytes is looked for.
+/// Whether a variable that begins with these bytes is looked for: 1 or 0, without a branch.
 #[inline(always)]
-fn is_wanted(word: u64) -> bool {
+fn is_wanted(word: u64) -> u64 {
     if maps::load(&maps::ENV_NAMES.all) != 0 {
-        return true;
+        return 1;
     }
+    let mut found = 0;
     for i in 0..NAMES_MAX {
         let name = maps::load(&maps::ENV_NAMES.beginnings[i]);
         if name.mask == 0 {
-            return false;
+            break;
         }
-        if word & name.mask == name.bytes {
-            return true;
-        }
+        let differ = (word & name.mask) ^ name.bytes;
+        found |= is_zero(differ);
     }
-    false
+    found
+}
+
+#[inline(always)]
+fn is_zero(word: u64) -> u64 {
+    let either = core::hint::black_box((word >> 32 | word) & 0xffff_ffff);
+    either.wrapping_sub(1) >> 63
 }

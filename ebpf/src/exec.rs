@@ -36,12 +36,12 @@ pub fn on_exec(task: usize, old_tid: u32, binprm: usize) {
         session(exec, task);
         namespaces(exec, task);
     }
-    let is_known = sections(writer, task, binprm);
+    sections(writer, task, binprm);
     // SAFETY: as above.
     let is_unseen = unsafe { (*exec).header.flags } & FLAG_UNSEEN != 0;
     writer.submit_exec(Lane::Priority);
     // What a started program leaves behind may be gone soon.
-    if !is_known && !is_unseen {
+    if writer.news() != 0 && !is_unseen {
         maps::ring_bell();
     }
 }
@@ -122,9 +122,10 @@ unsafe fn namespaces(exec: *mut Exec, task: usize) {
     }
 }
 
-/// Appends all sections; says whether user space knows the executed file. Of a script only its interpreter is seen.
+/// Appends all sections, and notes in the buffer whether the executed file is news to user space. Of a script only its
+/// interpreter is seen.
 #[inline(always)]
-fn sections(writer: Writer, task: usize, binprm: usize) -> bool {
+fn sections(writer: Writer, task: usize, binprm: usize) {
     let filename = pointer!(binprm, binprm_filename);
     let interp = pointer!(binprm, binprm_interp);
     if filename != 0 {
@@ -137,12 +138,13 @@ fn sections(writer: Writer, task: usize, binprm: usize) -> bool {
     legacy_cgroup(writer, task);
     let mm = pointer!(task, task_mm);
     let file = pointer!(mm, mm_exe_file);
-    let mut is_known = false;
+    writer.set_news(1);
     if file != 0 {
         let at = writer.position();
         file::describe(writer, file);
         // SAFETY: within the scratch map, which has room for one behind every place where a section may begin.
-        is_known = !is_script && maps::knows(unsafe { &*writer.structure_at::<File>(at) });
+        let unknown = maps::unknown(unsafe { &*writer.structure_at::<File>(at) });
+        writer.set_news(u64::from(is_script) | unknown);
     }
     file::path(
         writer,
@@ -156,7 +158,6 @@ fn sections(writer: Writer, task: usize, binprm: usize) -> bool {
     if end > start {
         writer.large::<{ ARGV_MAX as u32 }>(section::EXEC_ARGV, start, end - start);
     }
-    is_known
 }
 
 /// The task's cgroup in a hierarchy of version 1, where there is one: there containers have cgroups that those of version 2

@@ -1,6 +1,5 @@
 //! File objects: who they are and where they hang in the mount tree.
 
-use aya_ebpf::{cty::c_void, helpers::generated as helper};
 use ctrace_wire::{
     offsets::MISSING,
     section::{
@@ -10,14 +9,15 @@ use ctrace_wire::{
 };
 
 use crate::{
-    read::{self, embedded, member, offset, pointer},
-    scratch::Writer,
+    read::{self, Beginning, PointerAt, embedded, member, offset, pointer},
+    scratch::{Node, Writer},
 };
 
 // include/uapi/linux/magic.h
 const OVERLAYFS_SUPER_MAGIC: u32 = 0x794c_7630;
-// Enough for what is asked of an inode; it is larger than that on every kernel.
+// Enough for what is asked of an inode, and of the nodes of a path; each is larger than that on every kernel.
 const INODE_READ: usize = 192;
+const NODE_READ: usize = size_of::<Node>();
 // A path component has at most 255 bytes (NAME_MAX).
 const COMPONENT_MAX: u32 = 256;
 
@@ -57,11 +57,11 @@ fn identity(writer: Writer, file: usize) {
     let mount = pointer!(embedded(file, offset!(file_path)), path_mnt);
     // SAFETY: the writer gives room for one File, and for what is read of the inode behind it.
     writer.structure::<File>(section::FILE, |to| unsafe {
-        let inode = Inode::read(inode, to.add(1).cast());
+        let inode = Beginning::<INODE_READ>::read(inode, to.add(1).cast());
         let sb: usize = inode.member(offset!(inode_sb), 0);
         let magic: u32 = member!(sb, sb_magic, u32::MAX);
         let nlink: u32 = inode.member(offset!(inode_nlink), u32::MAX);
-        let mut flags = name_flags(dentry, mount) | overlay_flags(inode.address, magic);
+        let mut flags = name_flags(dentry, mount) | overlay_flags(inode.address(), magic);
         if nlink == 0 {
             flags |= FILE_DELETED;
         }
@@ -77,33 +77,6 @@ fn identity(writer: Writer, file: usize) {
         (*to).fs_magic = magic;
         (*to).uid = inode.member(offset!(inode_uid), u32::MAX);
     });
-}
-
-/// An inode, whose beginning was read at once: a read of it costs as much as one of a member.
-#[derive(Clone, Copy)]
-struct Inode {
-    address: usize,
-    beginning: *const u8,
-}
-
-impl Inode {
-    /// Reads one to map memory that has room for [`INODE_READ`] bytes, aligned to eight.
-    #[inline(always)]
-    unsafe fn read(address: usize, to: *mut u8) -> Self {
-        // SAFETY: the caller gives the room.
-        unsafe { helper::bpf_probe_read_kernel(to.cast(), INODE_READ as u32, address as *const c_void) };
-        Self { address, beginning: to }
-    }
-
-    #[inline(always)]
-    fn member<T: Copy>(self, offset: u32, absent: T) -> T {
-        let offset = offset as usize;
-        if offset + size_of::<T>() > INODE_READ || self.address == 0 {
-            return read::at(self.address, offset as u32, absent);
-        }
-        // SAFETY: within what was read; members are aligned in a structure that is.
-        unsafe { self.beginning.add(offset).cast::<T>().read() }
-    }
 }
 
 #[inline(always)]
@@ -146,30 +119,41 @@ fn overlay_flags(inode: usize, magic: u32) -> u32 {
 pub fn path(writer: Writer, path: usize, kind: u8) {
     let mut dentry = pointer!(path, path_dentry);
     let vfsmount = pointer!(path, path_mnt);
-    let mnt_offset = offset!(mount_mnt);
-    if dentry == 0 || vfsmount == 0 || mnt_offset == MISSING || offset!(dentry_parent) == MISSING {
+    let mnt = offset!(mount_mnt);
+    if dentry == 0 || vfsmount == 0 || mnt == MISSING || offset!(dentry_parent) == MISSING {
         return;
     }
-    let mut mount = vfsmount - mnt_offset as usize;
-    let mut root = pointer!(vfsmount, vfsmount_root);
+    let at = NodeMembers {
+        parent: PointerAt::new(offset!(dentry_parent)),
+        name: PointerAt::new(offset!(dentry_name)),
+        mount_parent: PointerAt::new(offset!(mount_parent)),
+        mountpoint: PointerAt::new(offset!(mount_mountpoint)),
+        // Beyond what there is where it is missing.
+        root: PointerAt::new(offset!(vfsmount_root).saturating_add(mnt)),
+    };
     let Some(start) = writer.strings_begin() else { return };
+    let [dentry_room, mount_room] = writer.nodes();
+    // SAFETY: the rooms are map memory of this size.
+    let mut mount = unsafe { Beginning::<NODE_READ>::read(vfsmount - mnt as usize, mount_room) };
     let mut whole = false;
     for _ in 0..PATH_DEPTH_MAX {
-        let parent = pointer!(dentry, dentry_parent);
-        if dentry == root {
-            let above = pointer!(mount, mount_parent);
-            if above == mount || above == 0 {
+        if dentry == mount.pointer(at.root) {
+            let above = mount.pointer(at.mount_parent);
+            if above == mount.address() || above == 0 {
                 whole = true;
                 break;
             }
-            dentry = pointer!(mount, mount_mountpoint);
-            mount = above;
-            root = pointer!(embedded(mount, mnt_offset), vfsmount_root);
+            dentry = mount.pointer(at.mountpoint);
+            // SAFETY: as above.
+            mount = unsafe { Beginning::read(above, mount_room) };
             continue;
         }
-        if !writer.strings_add::<COMPONENT_MAX>(start, PATH_MAX, pointer!(dentry, dentry_name) as u64, false) {
+        // SAFETY: as above.
+        let node = unsafe { Beginning::<NODE_READ>::read(dentry, dentry_room) };
+        if !writer.strings_add::<COMPONENT_MAX>(start, PATH_MAX, node.pointer(at.name) as u64, false) {
             break;
         }
+        let parent = node.pointer(at.parent);
         if dentry == parent {
             // No directory: the one name is all there is.
             whole = true;
@@ -178,4 +162,13 @@ pub fn path(writer: Writer, path: usize, kind: u8) {
         dentry = parent;
     }
     writer.strings_end(start, kind, 0, whole);
+}
+
+/// Asked for once, since each question is one more for the verifier at each component.
+struct NodeMembers {
+    parent: PointerAt<NODE_READ>,
+    name: PointerAt<NODE_READ>,
+    mount_parent: PointerAt<NODE_READ>,
+    mountpoint: PointerAt<NODE_READ>,
+    root: PointerAt<NODE_READ>,
 }

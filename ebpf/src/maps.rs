@@ -195,14 +195,14 @@ pub fn submit_bytes(lane: Lane, data: *const u8, len: u64) {
     count(lane, ret == 0);
 }
 
-/// Whether user space knows an executed file.
+/// What is left of an executed file's mark when that of the file that user space knows is taken away: 0 where it is this one.
 #[inline(always)]
-pub fn knows(file: &File) -> bool {
+pub fn unknown(file: &File) -> u64 {
     let mark = known::mark(file);
     // SAFETY: the entry is one number, which user space writes as a whole.
     KNOWN
         .get_ptr(known::place(mark))
-        .is_some_and(|known| unsafe { known.read_volatile() } == mark)
+        .map_or(mark, |known| unsafe { known.read_volatile() } ^ mark)
 }
 
 /// Wakes who waits. Where the bell is full it was rung, and who waits is awake.

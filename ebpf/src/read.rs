@@ -46,6 +46,74 @@ pub fn at<T: Copy>(base: usize, offset: u32, absent: T) -> T {
     kernel(base + offset as usize)
 }
 
+/// A structure whose beginning was read at once: a read of it costs as much as one of a member.
+#[derive(Clone, Copy)]
+pub struct Beginning<const SIZE: usize> {
+    address: usize,
+    bytes: *const u8,
+}
+
+impl<const SIZE: usize> Beginning<SIZE> {
+    /// Reads one to map memory that has room for `SIZE` bytes, aligned to eight; zeros where it cannot be read.
+    #[inline(always)]
+    pub unsafe fn read(address: usize, to: *mut u8) -> Self {
+        // SAFETY: the caller gives the room.
+        unsafe { helper::bpf_probe_read_kernel(to.cast(), SIZE as u32, address as *const c_void) };
+        Self { address, bytes: to }
+    }
+
+    /// The structure's address.
+    #[inline(always)]
+    pub fn address(self) -> usize {
+        self.address
+    }
+
+    /// Reads a member: `absent` when there is no structure or no such member.
+    #[inline(always)]
+    pub fn member<T: Copy>(self, offset: u32, absent: T) -> T {
+        if self.address == 0 {
+            return absent;
+        }
+        self.inside(offset).unwrap_or_else(|| at(self.address, offset, absent))
+    }
+
+    /// Follows a pointer member; 0 when it cannot be had.
+    #[inline(always)]
+    pub fn pointer(self, member: PointerAt<SIZE>) -> usize {
+        if member.inside > SIZE - size_of::<usize>() {
+            return or_zeros(self.address, member.offset);
+        }
+        // SAFETY: within what was read.
+        unsafe { self.bytes.add(member.inside).cast::<usize>().read() }
+    }
+
+    #[inline(always)]
+    fn inside<T: Copy>(self, offset: u32) -> Option<T> {
+        if offset as usize > SIZE - size_of::<T>() {
+            return None;
+        }
+        // SAFETY: within what was read; members are aligned in a structure that is.
+        Some(unsafe { self.bytes.add(offset as usize).cast::<T>().read() })
+    }
+}
+
+/// Where a pointer is in structures whose beginnings are read in a loop.
+#[derive(Clone, Copy)]
+pub struct PointerAt<const SIZE: usize> {
+    offset: u32,
+    inside: usize,
+}
+
+impl<const SIZE: usize> PointerAt<SIZE> {
+    #[inline(always)]
+    pub fn new(offset: u32) -> Self {
+        // The compiler adds it to the address before the loop, whether it is inside or not; the verifier allows no address
+        // far outside. Without the box it would add the offset itself.
+        let inside = core::hint::black_box((offset as usize).min(SIZE));
+        Self { offset, inside }
+    }
+}
+
 /// Address of an embedded structure; 0 when it cannot be had.
 #[inline(always)]
 pub fn embedded(base: usize, offset: u32) -> usize {

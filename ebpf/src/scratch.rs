@@ -3,6 +3,8 @@
 //! The write position lives in map memory too and is accessed as volatile: the verifier forgets its value at
 //! every load, so that loops which append converge instead of being unrolled into a million states.
 
+use core::mem::offset_of;
+
 use aya_ebpf::{cty::c_void, helpers::generated as helper};
 use ctrace_wire::{
     record::{FLAG_SECTIONS_DROPPED, Header},
@@ -27,12 +29,19 @@ const MAX: usize = CAPACITY + SLACK;
 const EXEC_MAX: usize = EXEC_CAPACITY + EXEC_SLACK;
 const SECTION_HEADER: usize = 8;
 
+/// The beginning of a dentry or mount.
+pub type Node = [u64; 6];
+
 /// Map value: a write position and the bytes of the record.
 #[repr(C)]
 pub struct Scratch {
     position: u32,
     /// Where a section made of parts has got to.
     part: u32,
+    /// See [`Writer::news`].
+    news: u64,
+    /// See [`Writer::nodes`].
+    nodes: [Node; 2],
     data: [u8; CAPACITY + SLACK],
 }
 
@@ -43,7 +52,7 @@ pub struct ExecScratch {
     more: [u8; EXEC_MAX - MAX],
 }
 
-const _: () = assert!(size_of::<ExecScratch>() == 8 + EXEC_MAX);
+const _: () = assert!(size_of::<ExecScratch>() == offset_of!(Scratch, data) + EXEC_MAX);
 
 /// Appends to the record in a scratch buffer.
 #[derive(Clone, Copy)]
@@ -84,6 +93,31 @@ impl Writer {
             let data = (&raw mut (*self.0).data).cast::<u8>();
             (*data.cast::<Header>()).len = len as u32;
             maps::submit_bytes(lane, data, len as u64);
+        }
+    }
+
+    /// A note about the record that does not become part of it. In memory like the positions: a register that holds one of
+    /// two values has the verifier go through everything that follows twice.
+    #[inline(always)]
+    pub fn news(self) -> u64 {
+        // SAFETY: within the map value.
+        unsafe { core::ptr::read_volatile(&raw const (*self.0).news) }
+    }
+
+    /// Notes it.
+    #[inline(always)]
+    pub fn set_news(self, news: u64) {
+        // SAFETY: within the map value.
+        unsafe { core::ptr::write_volatile(&raw mut (*self.0).news, news) }
+    }
+
+    /// Rooms for the dentry and the mount that a path has got to. In memory, so that the verifier knows nothing of them.
+    #[inline(always)]
+    pub fn nodes(self) -> [*mut u8; 2] {
+        // SAFETY: within the map value.
+        unsafe {
+            let nodes = (&raw mut (*self.0).nodes).cast::<Node>();
+            [nodes.cast(), nodes.add(1).cast()]
         }
     }
 
@@ -284,8 +318,14 @@ impl Writer {
     /// The first eight bytes of the string that was read last. What is behind its NUL means nothing.
     #[inline(always)]
     pub fn strings_word(self) -> u64 {
-        // SAFETY: address bounds the index, and eight bytes fit behind it.
-        unsafe { self.address(self.part()).cast::<u64>().read_unaligned() }
+        let part = self.part();
+        // Aligned loads: of eight single bytes the verifier would follow each.
+        let words = self.address(part & !7).cast::<u64>();
+        // SAFETY: address bounds the index, and sixteen bytes fit behind it.
+        let (low, high) = unsafe { (words.read(), words.add(1).read()) };
+        let bits = (part & 7) as u32 * 8;
+        // A shift by 64 bits is none: where the string is aligned nothing is wanted of the second word.
+        low >> bits | (high << 1) << (63 - bits)
     }
 
     /// Keeps the string that was read last.

@@ -6,9 +6,9 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use arrow::record_batch::RecordBatch;
+use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::common::{Result, Statistics, internal_datafusion_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -16,13 +16,10 @@ use datafusion::physical_plan::execution_plan::ExecutionPlanProperties;
 use datafusion::physical_plan::recursive_query::RecursiveQueryExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::work_table::WorkTableExec;
-use datafusion::physical_plan::{
-    ChildStats, ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
-    ReplaceChildrenOptions, StatisticsArgs,
-};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ReplaceChildrenOptions};
 use futures::{StreamExt, TryStreamExt};
 
-use crate::plan_node::no_expressions;
+use crate::plan_node::{only, passes_rows, with_children};
 
 /// Keeps what the recursive part of a query reads. Before the other rules: filters that joins make of one level must not
 /// reach what is kept for all.
@@ -39,7 +36,7 @@ impl PhysicalOptimizerRule for KeepForRecursion {
                 recursive.static_term().clone(),
                 kept(recursive.recursive_term().clone())?,
             ];
-            with(plan, children).map(Transformed::yes)
+            with_children(plan, children).map(Transformed::yes)
         })
         .data()
     }
@@ -67,11 +64,7 @@ fn kept(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
         .cloned()
         .map(kept)
         .collect::<Result<Vec<_>>>()?;
-    with(plan, children)
-}
-
-fn with(plan: Arc<dyn ExecutionPlan>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-    plan.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    with_children(plan, children)
 }
 
 /// Whether a plan reads the level before.
@@ -117,31 +110,14 @@ impl ExecutionPlan for Kept {
         "Kept"
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
-
-    no_expressions!();
+    passes_rows!();
 
     fn replace_children(
         self: Arc<Self>,
         children: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let input = children.into_iter().next();
-        let new = Kept::new(input.ok_or_else(|| internal_datafusion_err!("what is kept has an input"))?);
+        let new = Kept::new(only(children)?);
         // Run anew for the next level, it has the same rows; changed by another rule, it has not run yet.
         let rows = if new.rows.len() == self.rows.len() {
             self.rows.clone()
@@ -149,10 +125,6 @@ impl ExecutionPlan for Kept {
             new.rows.clone()
         };
         Ok(Arc::new(Kept { rows, ..new }))
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
@@ -177,15 +149,6 @@ impl ExecutionPlan for Kept {
             Ok(next.map(|batch| (batch, (input, keeping))))
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows.boxed())))
-    }
-
-    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
-        vec![ChildStats::At(partition)]
-    }
-
-    fn statistics_from_inputs(&self, inputs: &[Arc<Statistics>], _: &StatisticsArgs) -> Result<Arc<Statistics>> {
-        let input = inputs.first().cloned();
-        input.ok_or_else(|| internal_datafusion_err!("what is kept has an input"))
     }
 }
 

@@ -18,6 +18,7 @@ pub mod fd;
 pub mod names;
 pub mod process;
 pub mod render;
+pub mod scan;
 pub mod schema;
 pub mod segment;
 pub mod snapshot;

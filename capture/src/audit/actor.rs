@@ -61,7 +61,7 @@ impl Actor {
     }
 
     /// Takes over a field of a record that says who acted.
-    pub(super) fn learn(&mut self, field: Field<'_>) {
+    pub(super) fn learn(&mut self, field: &Field<'_>) {
         let value = field.value;
         let number = || u32::try_from(value.number()?).ok();
         match field.name {
@@ -78,9 +78,8 @@ impl Actor {
     }
 
     /// Takes over what auditd added to such a record.
-    pub(super) fn learn_enriched(&mut self, field: Field<'_>) {
-        let value = field.value;
-        match field.name {
+    pub(super) fn learn_enriched(&mut self, name: &[u8], value: Value<'_>) {
+        match name {
             b"EUID" => self.user = self.named(value),
             b"UID" => self.real_user = self.named(value),
             b"EGID" => self.group = self.named(value),

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
-use ctrace_trace::audit::{Field, Record, RecordType, Stamp, fields};
+use ctrace_trace::audit::{ENRICHED, Field, Record, RecordType, Stamp, Value, fields};
+use memchr::memmem::Finder;
 
 use super::actor::Actor;
 use crate::import::Origin;
@@ -13,6 +15,9 @@ pub const MAX_RAW: usize = 1 << 20;
 
 /// Room for the records of most events: beyond it their text is moved as it grows.
 const USUAL_RAW: usize = 1024;
+
+/// More than stands before the stamp of a record.
+const LONGEST_HEAD: usize = 64;
 
 /// Room for the names of the types of most events.
 const USUAL_NAMES: usize = 64;
@@ -64,9 +69,20 @@ pub struct Syscall {
     pub name: Option<String>,
 }
 
+/// What is being learned from the fields of a record.
+struct Lesson {
+    /// It says who acted.
+    tells: bool,
+    is_detail: bool,
+    /// It is believed before others.
+    is_best: bool,
+    call: Option<Syscall>,
+    is_named: bool,
+}
+
 impl AuditEvent {
     /// Makes it an event without records yet. Memory of the event that it was is used again.
-    pub(super) fn begin(&mut self, stamp: &Stamp<'_>, origin: Origin) {
+    pub(crate) fn begin(&mut self, stamp: &Stamp<'_>, origin: Origin) {
         self.ts_ns = stamp.ts_ns;
         self.serial = stamp.serial;
         self.node.clear();
@@ -92,72 +108,168 @@ impl AuditEvent {
 
     /// Adds a record, whose line is kept as it is.
     pub(super) fn add(&mut self, record: &Record<'_>, line: &[u8]) {
-        if self.raw.len() + line.len() >= MAX_RAW {
-            self.cut_records = self.cut_records.saturating_add(1);
+        if !self.begin_line(record.kind, line.len()) {
             return;
         }
-        if self.types.is_empty() {
-            self.raw
-                .reserve(if record.kind.is_single() { line.len() } else { USUAL_RAW });
-        } else {
-            self.raw.push(b'\n');
-        }
         self.raw.extend_from_slice(line);
-        self.types.push(record.kind);
-        let tells = self.actor.is_told_by(record.kind);
-        if record.kind == RecordType::CWD {
-            let cwd = fields(record.body).find(|f| f.name == b"cwd");
-            self.actor.cwd = cwd.and_then(|f| self.actor.keep(&f.value.decoded()));
-        } else if tells || !record.kind.is_detail() {
-            self.learn_record(record, tells);
+        let Some(mut lesson) = self.lesson(record.kind, record.body) else {
+            return;
+        };
+        for field in fields(record.body) {
+            self.learn_field(&mut lesson, &field);
+        }
+        if lesson.tells || lesson.call.is_some() {
+            for field in fields(record.enriched) {
+                self.learn_enriched(&mut lesson, field);
+            }
+        }
+        self.end_lesson(lesson);
+    }
+
+    /// Adds a record of which nobody made a line, and makes that: `stamp` is what stands between the type and the text,
+    /// which has no control characters. What `user` calls the users in it is put behind it, as auditd does.
+    pub(crate) fn add_text<'u>(
+        &mut self,
+        kind: RecordType,
+        [stamp, text]: [&[u8]; 2],
+        user: impl Fn(&[u8]) -> Option<&'u str>,
+    ) {
+        static USER: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("uid="));
+        if !self.begin_line(kind, LONGEST_HEAD + stamp.len() + text.len()) {
+            return;
+        }
+        self.raw.extend_from_slice(b"type=");
+        self.raw.extend_from_slice(name_of(kind).as_bytes());
+        self.raw.extend_from_slice(stamp);
+        self.raw.extend_from_slice(text);
+        let mut lesson = self.lesson(kind, text);
+        // Of most records that nothing is learned from none has a user.
+        if lesson.is_none() && USER.find(text).is_none() {
+            return;
+        }
+        let mut separator = ENRICHED;
+        // Most users of a record are the same.
+        let mut known: Option<(&[u8], Option<&str>)> = None;
+        for field in fields(text) {
+            if let Some(lesson) = &mut lesson {
+                self.learn_field(lesson, &field);
+            }
+            if !field.name.ends_with(b"uid") {
+                continue;
+            }
+            let id = field.value.text();
+            let (_, named) = *known
+                .filter(|(same, _)| *same == id)
+                .get_or_insert_with(|| (id, user(id)));
+            known = Some((id, named));
+            if let Some(named) = named.filter(|user| self.has_room(field.name.len() + user.len())) {
+                let tells = lesson.as_ref().is_some_and(|lesson| lesson.tells);
+                self.add_user([&[separator], field.name, named.as_bytes()], tells);
+                separator = b' ';
+            }
+        }
+        if let Some(lesson) = lesson {
+            self.end_lesson(lesson);
         }
     }
 
-    /// Reads the fields of a record, once for all that is learned from them. `tells`: it says who acted.
-    fn learn_record(&mut self, record: &Record<'_>, tells: bool) {
-        let is_detail = record.kind.is_detail();
+    /// Writes a separator and the name of a field's user behind a record, and learns it where that `tells` who acted.
+    fn add_user(&mut self, [separator, field, user]: [&[u8]; 3], tells: bool) {
+        self.raw.extend_from_slice(separator);
+        let start = self.raw.len();
+        self.raw.extend_from_slice(field);
+        let name = self.raw.get_mut(start..).unwrap_or_default();
+        name.make_ascii_uppercase();
+        if tells {
+            self.actor.learn_enriched(name, Value::Quoted(user));
+        }
+        self.raw.extend_from_slice(b"=\"");
+        self.raw.extend_from_slice(user);
+        self.raw.push(b'"');
+    }
+
+    fn has_room(&self, len: usize) -> bool {
+        self.raw.len() + len < MAX_RAW - 4
+    }
+
+    /// Begins a line of so many bytes at most, where there is room for it.
+    fn begin_line(&mut self, kind: RecordType, len: usize) -> bool {
+        if self.raw.len() + len >= MAX_RAW {
+            self.cut_records = self.cut_records.saturating_add(1);
+            return false;
+        }
+        if self.types.is_empty() {
+            self.raw.reserve(if kind.is_single() { len } else { USUAL_RAW });
+        } else {
+            self.raw.push(b'\n');
+        }
+        self.types.push(kind);
+        true
+    }
+
+    /// What is to be learned from the fields of a record, where anything is.
+    fn lesson(&mut self, kind: RecordType, body: &[u8]) -> Option<Lesson> {
+        let tells = self.actor.is_told_by(kind);
+        if kind == RecordType::CWD {
+            let cwd = fields(body).find(|f| f.name == b"cwd");
+            self.actor.cwd = cwd.and_then(|f| self.actor.keep(&f.value.decoded()));
+            return None;
+        }
+        let is_detail = kind.is_detail();
         // What seccomp stopped is a call too, which its own record tells of where rules do not.
-        let is_call =
-            record.kind == RecordType::SYSCALL || record.kind == RecordType::SECCOMP && self.syscall.is_none();
-        let mut call = Syscall {
+        let is_call = kind == RecordType::SYSCALL || kind == RecordType::SECCOMP && self.syscall.is_none();
+        let call = is_call.then(|| Syscall {
             number: u32::MAX,
             ..Syscall::default()
-        };
-        for field in fields(record.body) {
-            if tells {
-                self.actor.learn(field);
-            }
-            if !is_detail {
-                self.learn(record.kind, field);
-            }
-            if is_call {
-                call.learn(field);
-            }
+        });
+        (tells || !is_detail).then_some(Lesson {
+            tells,
+            is_detail,
+            is_best: kind == RecordType::SYSCALL,
+            call,
+            is_named: false,
+        })
+    }
+
+    /// Learns from a field what it says of the event, who acted and the call: each field is read once, and not copied,
+    /// since what was just written in parts is read late.
+    #[inline]
+    fn learn_field(&mut self, lesson: &mut Lesson, field: &Field<'_>) {
+        if lesson.tells {
+            self.actor.learn(field);
         }
-        if !tells && !is_call {
-            return;
+        if !lesson.is_detail {
+            self.learn(lesson.is_best, field);
         }
-        let mut name = None;
-        for field in fields(record.enriched) {
-            if tells {
-                self.actor.learn_enriched(field);
-            }
-            if field.name == b"SYSCALL" {
-                name.get_or_insert(field.value.text());
-            }
+        if let Some(call) = &mut lesson.call {
+            call.learn(field);
         }
-        if is_call {
-            let known = name.filter(|n| !n.starts_with(b"unknown"));
-            call.name = known.map(|n| String::from_utf8_lossy(n).into_owned());
-            self.syscall = Some(call);
+    }
+
+    /// The same from what auditd added.
+    fn learn_enriched(&mut self, lesson: &mut Lesson, field: Field<'_>) {
+        if lesson.tells {
+            self.actor.learn_enriched(field.name, field.value);
+        }
+        if let Some(call) = &mut lesson.call
+            && field.name == b"SYSCALL"
+            && !std::mem::replace(&mut lesson.is_named, true)
+        {
+            let name = Some(field.value.text()).filter(|n| !n.starts_with(b"unknown"));
+            call.name = name.map(|n| String::from_utf8_lossy(n).into_owned());
+        }
+    }
+
+    fn end_lesson(&mut self, lesson: Lesson) {
+        if lesson.call.is_some() {
+            self.syscall = lesson.call;
         }
     }
 
     /// Takes over what the event's other fields are made of. A syscall record knows best who acted; the others are
     /// believed where it says nothing, the earlier first.
-    fn learn(&mut self, kind: RecordType, field: Field<'_>) {
+    fn learn(&mut self, best: bool, field: &Field<'_>) {
         let value = field.value;
-        let best = kind == RecordType::SYSCALL;
         let number = || u32::try_from(value.number()?).ok();
         match field.name {
             b"key" if !value.is_absent() => self.add_keys(&value.decoded()),
@@ -264,7 +376,7 @@ impl AuditEvent {
 }
 
 impl Syscall {
-    fn learn(&mut self, field: Field<'_>) {
+    fn learn(&mut self, field: &Field<'_>) {
         let value = field.value;
         match field.name {
             b"arch" => self.arch = value.hex_number().and_then(|n| n.try_into().ok()).unwrap_or(0),

@@ -66,8 +66,8 @@ impl ContainerImages {
     }
 
     /// The image of a container that was learned.
-    pub(crate) fn get_image(&self, id: &str) -> Option<Arc<ProcessImage>> {
-        self.by_id.get(id).cloned()
+    pub(crate) fn get_image(&self, id: &str) -> Option<&Arc<ProcessImage>> {
+        self.by_id.get(id)
     }
 
     /// What is known of a container.

@@ -179,7 +179,7 @@ impl Log {
         while let Some(event) = self.order.pop(clock_ns, oldest_open_ns) {
             let origin = event.origin;
             let image = seen(&event).map(|seen| self.hosts.of(&event.node).see(&seen));
-            event.with_event(image.as_ref(), |e| sink.event(origin, e))?;
+            event.with_event(image, |e| sink.event(origin, e))?;
             if event.cut_records > 0 {
                 let reason = format!(
                     "event {} is too long: {} records of it are left out",

@@ -200,7 +200,7 @@ impl Log {
             // Names of users are only in the document.
             world.image(told.seen.clone(), told.container.clone());
             let image = audit_log::seen(event).map(|seen| world.processes.see(&seen));
-            event.with_event(image.as_ref(), |e| sink.event(line.origin, e))?;
+            event.with_event(image, |e| sink.event(line.origin, e))?;
         }
         Ok(!done.is_empty())
     }
@@ -238,7 +238,7 @@ impl Log {
         ];
         let event = Event {
             tid: pid.unwrap_or(0),
-            image: image.as_ref(),
+            image,
             ..Event::bare(told.ts, EventType::AUDIT, &args)
         };
         sink.event(line.origin, &event)

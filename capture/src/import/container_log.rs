@@ -98,7 +98,7 @@ impl Reading for Log {
             self.containers.learn(&Arc::new(container.clone()));
             self.containers.get_image(&container.id)
         });
-        lines::each(input, sink, |line, sink| entry(self.parse, image.as_ref(), line, sink))
+        lines::each(input, sink, |line, sink| entry(self.parse, image, line, sink))
     }
 }
 

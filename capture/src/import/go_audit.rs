@@ -1,20 +1,19 @@
 //! go-audit's JSON: one object for each audit event, with the records' own text and the names of the users in them
 //! (`AuditMessageGroup` in `parser.go` of github.com/slackhq/go-audit).
 
-use std::borrow::{Borrow, Cow};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::io::Write;
+use std::ops::Range;
 
-use ctrace_trace::audit::ENRICHED;
-use memchr::memmem::Finder;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::documents::Whole;
 use super::lines::{self, Line};
 use super::world::{SeenContainer, World, pod_labels};
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink, audit_log, documents};
-use crate::audit::{BoxedEvent, Grouper, Record, RecordType, Stamp, fields};
-use crate::json::{Document, Json};
+use crate::audit::{AuditEvent, RecordError, RecordType, Stamp};
+use crate::json::{Reader, Text};
 
 /// The importer of go-audit's logs.
 pub(super) struct GoAudit;
@@ -40,93 +39,6 @@ impl Importer for GoAudit {
     }
 }
 
-/// The records of an event.
-struct Group<'a> {
-    sequence: u64,
-    /// Seconds and milliseconds, as in the records.
-    timestamp: Cow<'a, str>,
-    messages: Vec<Message<'a>>,
-    /// Names of users by their numbers.
-    users: Texts<'a>,
-}
-
-/// A record.
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(rename = "type")]
-    kind: u16,
-    /// What follows the stamp.
-    #[serde(borrow)]
-    data: Cow<'a, str>,
-    /// The container of the process, where go-audit was told to ask for it.
-    #[serde(default, borrow, deserialize_with = "other_texts")]
-    containers: Texts<'a>,
-}
-
-/// An object whose members are texts.
-enum Texts<'a> {
-    /// In the form that go-audit writes.
-    Usual(Option<Json<'a>>),
-    Other(BTreeMap<Text<'a>, Text<'a>>),
-}
-
-impl Default for Texts<'_> {
-    fn default() -> Self {
-        Texts::Usual(None)
-    }
-}
-
-impl<'a> Texts<'a> {
-    fn of(json: Option<Json<'a>>) -> Option<Texts<'a>> {
-        if let Some(json) = json {
-            json.as_object()?.all(|(_, value)| value.is_string()).then_some(())?;
-        }
-        Some(Texts::Usual(json))
-    }
-
-    fn get(&self, name: &str) -> Option<&str> {
-        match self {
-            Texts::Usual(texts) => (*texts)?.get(name)?.as_str(),
-            Texts::Other(texts) => Some(&texts.get(name)?.0),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        match self {
-            Texts::Usual(texts) => texts
-                .and_then(Json::as_object)
-                .is_none_or(|mut all| all.next().is_none()),
-            Texts::Other(texts) => texts.is_empty(),
-        }
-    }
-}
-
-fn other_texts<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Texts<'a>, D::Error> {
-    BTreeMap::deserialize(deserializer).map(Texts::Other)
-}
-
-/// A group in any form: what is read of it, and what is wrong with it, is what serde says.
-#[derive(Deserialize)]
-struct AnyGroup<'a> {
-    sequence: u64,
-    #[serde(borrow)]
-    timestamp: Cow<'a, str>,
-    #[serde(borrow)]
-    messages: Vec<Message<'a>>,
-    #[serde(default, borrow, deserialize_with = "other_texts")]
-    uid_map: Texts<'a>,
-}
-
-/// Borrowed where it can be, which serde does not do within a map.
-#[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl Borrow<str> for Text<'_> {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
 /// How an event begins.
 const GROUP: &[u8] = b"{\"sequence\":";
 
@@ -139,73 +51,219 @@ fn within(line: &[u8]) -> &[u8] {
     json.unwrap_or(line)
 }
 
-/// Reads JSON, and hands on what it says.
-fn with_group<R>(json: &[u8], document: &mut Document, take: impl FnOnce(Result<&Group<'_>, String>) -> R) -> R {
-    let read = document.parse_usual(json);
-    if let Some(group) = read.as_ref().and_then(|read| Group::of(read.root())) {
-        return take(Ok(&group));
-    }
-    match serde_json::from_slice::<AnyGroup<'_>>(json) {
-        Ok(any) => take(Ok(&Group {
-            sequence: any.sequence,
-            timestamp: any.timestamp,
-            messages: any.messages,
-            users: any.uid_map,
-        })),
-        Err(error) => take(Err(error.to_string())),
-    }
-}
-
 /// The time of the records of a line, where they are such.
 fn stamp(line: &[u8]) -> Option<u64> {
-    with_group(within(line), &mut Document::default(), |group| group.ok()?.stamp())
+    let (mut memory, mut stamp) = (Memory::default(), Vec::new());
+    let group = memory.read(within(line)).ok()?;
+    group.memory.messages.first()?;
+    group.write_stamp(&mut stamp).map(|stamp| stamp.ts_ns)
 }
 
-/// Most events have no more records.
-const USUAL_MESSAGES: usize = 8;
+/// What was read of an event, for one after the other. Texts are those of its JSON where they have no escapes.
+#[derive(Default)]
+struct Memory {
+    messages: Vec<Message>,
+    /// The members of objects whose values are texts.
+    members: Vec<[Text; 2]>,
+    /// The texts that have escapes.
+    apart: String,
+}
 
-impl<'a> Group<'a> {
-    fn of(json: Json<'a>) -> Option<Group<'a>> {
-        let mut messages = Vec::with_capacity(USUAL_MESSAGES);
-        for message in json.get("messages")?.as_array()? {
-            messages.push(Message {
-                kind: u16::try_from(message.get("type")?.as_u64()?).ok()?,
-                data: message.get("data")?.as_str()?.into(),
-                containers: Texts::of(message.get("containers"))?,
-            });
+/// A record.
+struct Message {
+    kind: RecordType,
+    /// What follows the stamp.
+    data: Text,
+    /// The container of the process, where go-audit was told to ask for it: which members.
+    containers: Range<usize>,
+}
+
+/// What all records of an event share.
+struct Head {
+    sequence: u64,
+    /// Seconds and milliseconds, as in the records.
+    timestamp: Text,
+    /// Names of users by their numbers: which members.
+    users: Range<usize>,
+}
+
+/// The records of an event.
+struct Group<'a> {
+    head: Head,
+    memory: &'a Memory,
+    json: &'a str,
+}
+
+/// An event in any form: what is read of it, and what is wrong with it, is what serde says.
+#[derive(Deserialize)]
+struct AnyGroup<'a> {
+    sequence: u64,
+    #[serde(borrow)]
+    timestamp: Cow<'a, str>,
+    #[serde(borrow)]
+    messages: Vec<AnyMessage<'a>>,
+    #[serde(default)]
+    uid_map: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct AnyMessage<'a> {
+    #[serde(rename = "type")]
+    kind: u16,
+    #[serde(borrow)]
+    data: Cow<'a, str>,
+    #[serde(default)]
+    containers: BTreeMap<String, String>,
+}
+
+/// More members than these are looked through in their order, which only [`AnyGroup`] has.
+const FEW: usize = 64;
+/// More memory than this is not kept for the next event.
+const KEPT: usize = 1 << 16;
+
+impl Memory {
+    fn clear(&mut self) {
+        self.messages.clear();
+        self.members.clear();
+        self.apart.clear();
+        self.messages.shrink_to(KEPT);
+        self.members.shrink_to(KEPT);
+        self.apart.shrink_to(KEPT);
+    }
+
+    /// Reads an event.
+    fn read<'a>(&'a mut self, json: &'a [u8]) -> Result<Group<'a>, String> {
+        if let Some((head, json)) = self.usual(json) {
+            let memory = &*self;
+            return Ok(Group { head, memory, json });
         }
-        Some(Group {
-            sequence: json.get("sequence")?.as_u64()?,
-            timestamp: json.get("timestamp")?.as_str()?.into(),
-            messages,
-            users: Texts::of(json.get("uid_map"))?,
+        let any = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let head = self.any(&any).ok_or("an event that is too long")?;
+        let (memory, json) = (&*self, "");
+        Ok(Group { head, memory, json })
+    }
+
+    /// Reads one that has nothing rare in it. `None` says nothing of whether it is one.
+    fn usual<'a>(&mut self, json: &'a [u8]) -> Option<(Head, &'a str)> {
+        self.clear();
+        let mut reader = Reader::new(json)?;
+        let (mut sequence, mut timestamp, mut users, mut is_told) = (None, None, None, false);
+        reader.members(|name, reader| {
+            match name {
+                "sequence" if sequence.is_none() => sequence = Some(reader.digits()?),
+                "timestamp" if timestamp.is_none() => timestamp = Some(reader.text(&mut self.apart)?),
+                "messages" if !is_told => {
+                    is_told = true;
+                    reader.elements(|reader| self.message(reader))?;
+                }
+                "uid_map" if users.is_none() => users = Some(self.texts(reader)?),
+                // Twice, which is wrong.
+                "sequence" | "timestamp" | "messages" | "uid_map" => return None,
+                _ => reader.skip()?,
+            }
+            Some(())
+        })?;
+        reader.end().filter(|()| is_told)?;
+        let head = Head {
+            sequence: sequence?,
+            timestamp: timestamp?,
+            users: users.unwrap_or_default(),
+        };
+        Some((head, reader.document()))
+    }
+
+    fn message(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        let (mut kind, mut data, mut containers) = (None, None, None);
+        reader.members(|name, reader| {
+            match name {
+                "type" if kind.is_none() => kind = Some(u16::try_from(reader.digits()?).ok()?),
+                "data" if data.is_none() => data = Some(reader.text(&mut self.apart)?),
+                "containers" if containers.is_none() => containers = Some(self.texts(reader)?),
+                "type" | "data" | "containers" => return None,
+                _ => reader.skip()?,
+            }
+            Some(())
+        })?;
+        self.messages.push(Message {
+            kind: RecordType(kind?),
+            data: data?,
+            containers: containers.unwrap_or_default(),
+        });
+        Some(())
+    }
+
+    /// Reads an object of a few texts.
+    fn texts(&mut self, reader: &mut Reader<'_>) -> Option<Range<usize>> {
+        let start = self.members.len();
+        reader.text_members(&mut self.apart, &mut self.members)?;
+        Some(start..self.members.len()).filter(|texts| texts.len() <= FEW)
+    }
+
+    /// Takes over what was read elsewhere.
+    fn any(&mut self, any: &AnyGroup<'_>) -> Option<Head> {
+        self.clear();
+        for message in &any.messages {
+            let (kind, containers) = (RecordType(message.kind), self.any_texts(&message.containers)?);
+            let data = Text::append(&message.data, &mut self.apart)?;
+            self.messages.push(Message { kind, data, containers });
+        }
+        Some(Head {
+            sequence: any.sequence,
+            timestamp: Text::append(&any.timestamp, &mut self.apart)?,
+            users: self.any_texts(&any.uid_map)?,
         })
     }
+
+    fn any_texts(&mut self, texts: &BTreeMap<String, String>) -> Option<Range<usize>> {
+        let start = self.members.len();
+        for (name, text) in texts {
+            let name = Text::append(name, &mut self.apart)?;
+            self.members.push([name, Text::append(text, &mut self.apart)?]);
+        }
+        Some(start..self.members.len())
+    }
 }
 
-impl Group<'_> {
-    /// The time of its records, where they are such.
-    fn stamp(&self) -> Option<u64> {
-        let (mut stamp, mut line) = (Vec::new(), Vec::new());
-        self.write_stamp(&mut stamp);
-        self.write_line(self.messages.first()?, &stamp, &mut line);
-        Some(Record::parse_line(&line).ok()?.stamp.ts_ns)
+impl<'a> Group<'a> {
+    fn text(&self, text: Text) -> &'a str {
+        text.of(self.json, &self.memory.apart)
     }
 
-    /// The stamp, as records have it.
-    fn write_stamp(&self, stamp: &mut Vec<u8>) {
+    /// The text of a member.
+    fn member(&self, of: &Range<usize>, name: &[u8]) -> Option<&'a str> {
+        let all = self.memory.members.get(of.clone())?;
+        let [_, text] = match all.len() {
+            // Of those with one name the last one counts.
+            ..=FEW => all.iter().rfind(|[known, _]| self.text(*known).as_bytes() == name)?,
+            _ => all.get(
+                all.binary_search_by_key(&name, |[known, _]| self.text(*known).as_bytes())
+                    .ok()?,
+            )?,
+        };
+        Some(self.text(*text))
+    }
+
+    /// Writes what stands between the type and the text of its records; `None` where that is no stamp.
+    fn write_stamp(&self, stamp: &mut Vec<u8>) -> Option<Stamp<'static>> {
+        const BEFORE: &[u8] = b" msg=audit(";
         stamp.clear();
-        stamp.extend_from_slice(b" msg=audit(");
-        stamp.extend_from_slice(self.timestamp.as_bytes());
-        stamp.push(b':');
-        stamp.extend_from_slice(self.sequence.to_string().as_bytes());
-        stamp.extend_from_slice(b"): ");
+        stamp.extend_from_slice(BEFORE);
+        stamp.extend_from_slice(self.text(self.head.timestamp).as_bytes());
+        // Memory takes whatever is written.
+        let _ = write!(stamp, ":{}): ", self.head.sequence);
+        let (read, rest) = Stamp::parse(stamp.get(BEFORE.len()..)?)?;
+        (rest == b"): ").then_some(Stamp { node: &[], ..read })
     }
 
     /// The container that one of its records tells of.
-    fn container(&self) -> Option<SeenContainer<'_>> {
-        let told = self.messages.iter().map(|m| &m.containers).find(|c| !c.is_empty())?;
-        let part = |name: &str| told.get(name).unwrap_or_default();
+    fn container(&self) -> Option<SeenContainer<'a>> {
+        let told = self
+            .memory
+            .messages
+            .iter()
+            .map(|m| &m.containers)
+            .find(|c| !c.is_empty())?;
+        let part = |name: &str| self.member(told, name.as_bytes()).unwrap_or_default();
         Some(SeenContainer {
             id: part("id"),
             name: part("name"),
@@ -215,73 +273,36 @@ impl Group<'_> {
         })
     }
 
-    /// A record as auditd writes it, with the names of users behind it.
-    fn write_line(&self, message: &Message<'_>, stamp: &[u8], line: &mut Vec<u8>) {
-        line.clear();
-        line.extend_from_slice(b"type=");
-        match RecordType(message.kind).name() {
-            Some(name) => line.extend_from_slice(name.as_bytes()),
-            None => line.extend_from_slice(RecordType(message.kind).to_string().as_bytes()),
-        }
-        line.extend_from_slice(stamp);
-        let data = message.data.trim().as_bytes();
-        // A line of a log cannot hold the end of one.
-        match data.iter().fold(u8::MAX, |least, byte| least.min(*byte)) {
-            b' '.. => line.extend_from_slice(data),
-            _ => line.extend(data.iter().map(|byte| *byte.max(&b' '))),
-        }
-        self.write_users(message.data.as_bytes(), line);
-    }
-
-    fn write_users(&self, data: &[u8], line: &mut Vec<u8>) {
-        static USER: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("uid="));
-        // Most records have no user, and none has one in every field.
-        let Some(last) = USER.find_iter(data).last() else {
-            return;
-        };
-        let mut separator = ENRICHED;
-        // Most users of a record are the same.
-        let mut known: Option<(&[u8], Option<&str>)> = None;
-        for field in fields(data).take_while(|f| f.start <= last + "uid=".len()) {
-            if !field.name.ends_with(b"uid") {
-                continue;
-            }
-            let id = field.value.text();
-            let (_, user) = *known
-                .filter(|(same, _)| *same == id)
-                .get_or_insert_with(|| (id, self.user(id)));
-            known = Some((id, user));
-            let Some(user) = user else { continue };
-            line.push(separator);
-            let start = line.len();
-            line.extend_from_slice(field.name);
-            line.get_mut(start..).unwrap_or_default().make_ascii_uppercase();
-            line.extend_from_slice(b"=\"");
-            line.extend_from_slice(user.as_bytes());
-            line.push(b'"');
-            separator = b' ';
-        }
-    }
-
     /// The name of a user that can stand in quotes.
-    fn user(&self, id: &[u8]) -> Option<&str> {
-        let name = self.users.get(std::str::from_utf8(id).ok()?)?;
+    fn user(&self, id: &[u8]) -> Option<&'a str> {
+        let name = self.member(&self.head.users, id)?;
         Some(name).filter(|n| *n != "UNKNOWN_USER" && !n.contains(['"', '\n']))
     }
+}
+
+/// The text of a record, which cannot hold the end of a line.
+fn one_line<'t>(data: &'t str, memory: &'t mut Vec<u8>) -> &'t [u8] {
+    let data = data.trim().as_bytes();
+    if let b' '.. = data.iter().fold(u8::MAX, |least, byte| least.min(*byte)) {
+        return data;
+    }
+    memory.clear();
+    memory.extend(data.iter().map(|byte| *byte.max(&b' ')));
+    memory
 }
 
 /// The reading of logs.
 #[derive(Default)]
 struct Log {
-    document: Document,
+    memory: Memory,
     records: Records,
 }
 
 /// The reading of the records.
 #[derive(Default)]
 struct Records {
-    grouper: Grouper,
-    done: Vec<BoxedEvent>,
+    /// One event after the other.
+    event: AuditEvent,
     /// Memory for what is written of a record.
     stamp: Vec<u8>,
     line: Vec<u8>,
@@ -300,51 +321,51 @@ impl Log {
         if is_whole == Whole::Unknown && !line.text.starts_with(GROUP) {
             return Ok(false);
         }
-        let Log { document, records } = self;
-        with_group(within(line.text), document, |group| {
-            match group {
-                Ok(group) => records.group(group, line, sink)?,
-                Err(_) if is_whole == Whole::Unknown => return Ok(false),
-                Err(reason) => sink.bad(line.origin, 0, &reason, line.text)?,
-            }
-            Ok(true)
-        })
+        match self.memory.read(within(line.text)) {
+            Ok(group) => self.records.group(&group, line, sink)?,
+            Err(_) if is_whole == Whole::Unknown => return Ok(false),
+            Err(reason) => sink.bad(line.origin, 0, &reason, line.text)?,
+        }
+        Ok(true)
     }
 }
 
 impl Records {
+    /// Makes events of the records that stand together: one, where none of them ends it.
     fn group(&mut self, group: &Group<'_>, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
-        self.done.clear();
-        group.write_stamp(&mut self.stamp);
-        let mut stamp = None;
-        for message in &group.messages {
-            group.write_line(message, &self.stamp, &mut self.line);
-            let kind = RecordType(message.kind);
-            // One stamp for all: it is good, or the first record has said that it is not.
-            let again = stamp.and_then(|stamp| Record::parse_again(&self.line, stamp, kind));
-            let record = match again.map_or_else(|| Record::parse_line(&self.line), Ok) {
-                Ok(record) => record,
-                Err(error) => {
-                    self.grouper.finish(&mut self.done);
-                    return sink.bad(line.origin, 0, &error.to_string(), line.text);
-                }
+        let stamp = group.write_stamp(&mut self.stamp);
+        let (mut is_any, mut is_open) = (false, false);
+        for message in &group.memory.messages {
+            let Some(stamp) = &stamp else {
+                return sink.bad(line.origin, 0, &RecordError::NoStamp.to_string(), line.text);
             };
-            stamp = Some(Stamp {
-                node: &[],
-                ..record.stamp
-            });
-            self.grouper.push(&record, &self.line, 0, &mut self.done);
+            let is_end = message.kind == RecordType::EOE;
+            if !is_end {
+                if !is_open {
+                    self.event.begin(stamp, line.origin);
+                }
+                let text = one_line(group.text(message.data), &mut self.line);
+                self.event
+                    .add_text(message.kind, [&self.stamp, text], |id| group.user(id));
+                (is_any, is_open) = (true, true);
+            }
+            if is_open && (is_end || message.kind.is_single()) {
+                is_open = false;
+                self.end(group, line, sink)?;
+            }
         }
-        self.grouper.finish(&mut self.done);
-        if self.done.is_empty() {
+        if is_open {
+            self.end(group, line, sink)?;
+        }
+        if !is_any {
             return sink.bad(line.origin, 0, "an event without records", line.text);
         }
-        for event in self.done.drain(..) {
-            let seen = audit_log::seen(&event);
-            let image = seen.and_then(|seen| self.world.image(Some(seen), group.container()));
-            event.with_event(image.as_ref(), |e| sink.event(line.origin, e))?;
-            self.grouper.reuse(event);
-        }
         Ok(())
+    }
+
+    fn end(&mut self, group: &Group<'_>, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+        let seen = audit_log::seen(&self.event);
+        let image = seen.and_then(|seen| self.world.image(Some(seen), group.container()));
+        self.event.with_event(image, |e| sink.event(line.origin, e))
     }
 }

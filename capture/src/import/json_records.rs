@@ -132,8 +132,8 @@ impl Records {
             Arg::Str(line.text),
         ];
         let event = Event {
-            tid: told.tid.unwrap_or_else(|| image.as_ref().map_or(0, |i| i.pid)),
-            image: image.as_ref(),
+            tid: told.tid.unwrap_or_else(|| image.map_or(0, |i| i.pid)),
+            image,
             ..Event::bare(told.ts, EventType::LOG, &args)
         };
         sink.event(line.origin, &event)

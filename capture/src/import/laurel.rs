@@ -95,7 +95,7 @@ impl Log {
         ];
         let event = Event {
             tid: main.pid.unwrap_or(0),
-            image: image.as_ref(),
+            image,
             ..Event::bare(ts, EventType::AUDIT, &args)
         };
         sink.event(line.origin, &event)

@@ -71,6 +71,11 @@ impl<'v> Fields<'v> {
         bytes_of(self.text(name))
     }
 
+    /// As [`number`].
+    pub(super) fn number(&mut self, name: &str) -> Option<u64> {
+        number_of(self.0.get(name)?)
+    }
+
     /// As [`id`].
     pub(super) fn id(&mut self, name: &str) -> Option<u32> {
         id_of(self.0.get(name)?)

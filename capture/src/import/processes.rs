@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ctrace_trace::container::Container;
 use ctrace_trace::process::ProcessImage;
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 
 /// No more processes than Linux can have by default on a large machine; a hostile file could name more.
 const MAX_PROCESSES: usize = 1 << 18;
@@ -38,7 +39,7 @@ pub(super) struct Seen<'a> {
     pub(super) env: Option<Cow<'a, [u8]>>,
     /// Permitted, effective and inheritable capabilities.
     pub(super) capabilities: Option<[u64; 3]>,
-    pub(super) container: Option<Arc<Container>>,
+    pub(super) container: Option<&'a Arc<Container>>,
     /// When it executed a program, where this line tells of that.
     pub(super) exec_ts: Option<u64>,
 }
@@ -90,12 +91,23 @@ impl Hosts {
 impl Processes {
     /// Takes over what a line says, and gives the image that holds after it. One that changes nothing gives the same
     /// image as the one before.
-    pub(super) fn see(&mut self, seen: &Seen<'_>) -> Arc<ProcessImage> {
-        if let Some(known) = self.by_pid.get(&seen.pid)
-            && says_the_same(known, seen)
-        {
-            return known.clone();
+    ///
+    /// It is lent: to count references the processor waits until all that was written before has reached its cache, which
+    /// the texts of an event take long for.
+    pub(super) fn see(&mut self, seen: &Seen<'_>) -> &Arc<ProcessImage> {
+        let known = self.by_pid.get(&seen.pid);
+        let changed = match known.is_some_and(|known| says_the_same(known, seen)) {
+            true => None,
+            false => Some(self.changed(seen)),
+        };
+        match (self.by_pid.entry(seen.pid), changed) {
+            (Entry::Occupied(known), None) => known.into_mut(),
+            (entry, changed) => entry.insert(changed.unwrap_or_default()).into_mut(),
         }
+    }
+
+    /// The image that holds after a line that says something new.
+    fn changed(&mut self, seen: &Seen<'_>) -> Arc<ProcessImage> {
         let mut image = match self.by_pid.get(&seen.pid) {
             Some(known) => ProcessImage::clone(known),
             // Who tells one user or group means all of its kinds.
@@ -112,12 +124,10 @@ impl Processes {
         self.images += 1;
         image.id = self.images;
         image.parent = self.parent_of(&image);
-        let image = Arc::new(image);
         if self.by_pid.len() >= MAX_PROCESSES {
             self.by_pid.clear();
         }
-        self.by_pid.insert(seen.pid, image.clone());
-        image
+        Arc::new(image)
     }
 
     /// What is known of a process.
@@ -170,7 +180,7 @@ fn says_the_same(known: &ProcessImage, seen: &Seen<'_>) -> bool {
     let text = |said: &Option<Cow<'_, [u8]>>, known: &[u8]| said.as_ref().is_none_or(|s| same_text(s, known));
     let same_container = || match (&seen.container, &known.container) {
         (None, _) => true,
-        (Some(said), Some(known)) => Arc::ptr_eq(said, known) || said == known,
+        (Some(said), Some(known)) => Arc::ptr_eq(said, known) || *said == known,
         (Some(_), None) => false,
     };
     seen.exec_ts.is_none()
@@ -242,7 +252,7 @@ fn apply(image: &mut ProcessImage, seen: &Seen<'_>) {
     if let Some(sets) = seen.capabilities {
         [image.cap_permitted, image.cap_effective, image.cap_inheritable] = sets;
     }
-    if let Some(container) = &seen.container {
+    if let Some(container) = seen.container {
         image.container = Some(container.clone());
     }
 }
@@ -263,9 +273,9 @@ mod tests {
     #[test]
     fn what_changes_nothing_is_the_same_image() {
         let mut processes = Processes::default();
-        let first = processes.see(&seen(7, 1, b"sh"));
-        assert!(Arc::ptr_eq(&first, &processes.see(&seen(7, 1, b"sh"))));
-        let second = processes.see(&seen(7, 1, b"id"));
+        let first = processes.see(&seen(7, 1, b"sh")).clone();
+        assert!(Arc::ptr_eq(&first, processes.see(&seen(7, 1, b"sh"))));
+        let second = processes.see(&seen(7, 1, b"id")).clone();
         assert_ne!(first.id, second.id);
         assert_eq!(
             processes.see(&seen(8, 7, b"x")).parent.as_ref().map(|p| p.id),
@@ -278,7 +288,7 @@ mod tests {
         let mut processes = Processes::default();
         for pid in 1..200_000 {
             let image = processes.see(&seen(pid, pid - 1, b"x"));
-            let chain = std::iter::successors(Some(&image), |i| i.parent.as_ref());
+            let chain = std::iter::successors(Some(image), |i| i.parent.as_ref());
             assert!(chain.count() <= MAX_CHAIN + 1);
         }
     }

@@ -388,7 +388,7 @@ impl Log {
         ];
         let event = Event {
             tid: entry.pid.unwrap_or(0),
-            image: image.as_ref(),
+            image,
             ..Event::bare(ts, EventType::LOG, &args)
         };
         sink.event(line.origin, &event)

@@ -92,6 +92,7 @@ impl Log {
             self.world.processes.see(&parent);
         }
         let image = self.world.image(seen, None);
+        let pid = image.map(|image| image.pid);
         let message = message(xml);
         let args = [
             Arg::Str(b"sysmon"),
@@ -101,15 +102,15 @@ impl Log {
             Arg::Str(line.text),
         ];
         let event = Event {
-            tid: image.as_ref().map_or(0, |i| i.pid),
-            image: image.as_ref(),
+            tid: pid.unwrap_or(0),
+            image,
             ..Event::bare(ts, EventType::LOG, &args)
         };
         sink.event(line.origin, &event)?;
         if number == b"5"
-            && let Some(image) = image
+            && let Some(pid) = pid
         {
-            self.world.processes.exit(image.pid);
+            self.world.processes.exit(pid);
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::json_records::{JsonFormat, Records, Told};
 use super::lines::Line;
-use super::members::{bytes, id, number, text};
+use super::members::{Fields, bytes, id, number, text};
 use super::processes::Seen;
 use super::strace::arguments::{self, Told as Argument};
 use super::world::{SeenContainer, pod_labels};
@@ -59,7 +59,8 @@ impl Reading for Events {
 impl Events {
     fn record(&mut self, record: Json<'_>, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         let schema = self.schema.clone();
-        match call(&schema, record).zip(tell(record).ok()) {
+        let call = call(&schema, record).and_then(|spec| Some((spec, who(record, &mut Fields::of(record)).ok()?)));
+        match call {
             Some((spec, told)) => self.call(spec, record, told, line, sink),
             None => self.others.record(record, line, sink),
         }
@@ -89,7 +90,7 @@ impl Events {
                 .and_then(|c| u16::try_from(c).ok())
                 .unwrap_or(0),
             tid: told.tid.unwrap_or(0),
-            image: image.as_ref(),
+            image,
             ret: ret.filter(|_| spec.has_ret),
             fd_num: fd_num.and_then(|fd| i32::try_from(fd).ok()),
             ..Event::bare(told.ts, spec.id, &args)
@@ -168,11 +169,9 @@ fn is_it(record: Json<'_>) -> bool {
 /// An event as newer versions print it (`Event` of their `event.proto`), in the form of those before. Its number is left
 /// out: they count calls in an order of their own.
 fn flat(record: Json<'_>) -> Option<Value> {
-    let (process, container) = (
-        record.pointer("/workload/process")?,
-        record.pointer("/workload/container"),
-    );
-    let container = container.unwrap_or(Json::null());
+    let workload = record.get("workload")?;
+    let process = workload.get("process")?;
+    let container = workload.get("container").unwrap_or(Json::null());
     let count = |name: &str| process.pointer(name).and_then(unwrapped);
     let given: Vec<Value> = record
         .get("data")
@@ -182,7 +181,7 @@ fn flat(record: Json<'_>) -> Option<Value> {
         .map(given)
         .collect();
     let (result, args): (Vec<Value>, Vec<Value>) = given.into_iter().partition(|a| a["name"] == "returnValue");
-    let pod = record.pointer("/workload/k8s").unwrap_or(Json::null());
+    let pod = workload.get("k8s").unwrap_or(Json::null());
     let parent = count("/ancestors/0/host_pid").or_else(|| count("/ancestors/0/pid"));
     let flat = json!({
         "timestamp": instant(record.get("timestamp")?)?,
@@ -243,62 +242,85 @@ fn given(arg: Json<'_>) -> Value {
 }
 
 fn tell<'v>(record: Json<'v>) -> Result<Told<'v>, &'static str> {
+    let mut fields = Fields::of(record);
+    let told = who(record, &mut fields)?;
+    let message = message(&told.kind, &mut fields);
+    let properties = fields.get("metadata").and_then(|metadata| metadata.get("Properties"));
+    Ok(Told {
+        severity: match properties.and_then(|p| p.get("Severity")).filter(|s| !s.is_null()) {
+            None => "".into(),
+            Some(severity) => shown(severity),
+        },
+        message: message.into_bytes().into(),
+        ..told
+    })
+}
+
+/// When, who and where, which is all that a call needs. Asked in the order in which Tracee writes.
+fn who<'v>(record: Json<'v>, fields: &mut Fields<'v>) -> Result<Told<'v>, &'static str> {
+    let ts = fields.number("timestamp").ok_or("an event without a time")?;
+    let [own_pid, own_tid, own_ppid] = ["processId", "threadId", "parentProcessId"].map(|name| fields.id(name));
+    let [pid, tid, ppid] = ["hostProcessId", "hostThreadId", "hostParentProcessId"].map(|name| fields.id(name));
     // Of pids the host's: the others are those of the container's namespace.
-    let host =
-        |name: &'static str, own: &'static str| id(record, &[name]).filter(|p| *p != 0).or_else(|| id(record, &[own]));
-    let ts = number(record, &["timestamp"]).ok_or("an event without a time")?;
-    let exec = executed(record);
+    let of_host = |host: Option<u32>, own: Option<u32>| host.filter(|p| *p != 0).or(own);
+    let (uid, name) = (fields.id("userId"), fields.bytes("processName"));
+    let executable = fields.get("executable");
+    let container = container(record, fields);
+    let kind = fields.text("eventName");
+    let exec = executed(kind, record);
     let is_exec = exec.is_some();
     let [path, argv] = exec.unwrap_or_default();
-    let seen = host("hostProcessId", "processId").map(|pid| Seen {
+    let seen = of_host(pid, own_pid).map(|pid| Seen {
         pid,
-        ppid: host("hostParentProcessId", "parentProcessId"),
-        vpid: id(record, &["processId"]),
-        uid: id(record, &["userId"]),
-        name: bytes(record, &["processName"]),
-        exe_path: path.or_else(|| bytes(record, &["executable", "path"])),
+        ppid: of_host(ppid, own_ppid),
+        vpid: own_pid,
+        uid,
+        name,
+        exe_path: path.or_else(|| bytes(executable?, &["path"])),
         exec_ts: is_exec.then_some(ts),
         argv,
         ..Seen::default()
     });
-    // Versions before 0.13 have these members beside each other.
-    let inside = |name: &'static str, before: &'static str| match text(record, &["container", name]) {
-        "" => text(record, &[before]),
-        told => told,
-    };
-    let pod = |name: &'static str| match text(record, &["kubernetes", name]) {
-        "" => text(record, &[name]),
-        told => told,
-    };
-    let container = match inside("id", "containerId") {
-        "" => None,
-        id => Some(SeenContainer {
-            id,
-            name: inside("name", "containerName"),
-            image: inside("image", "containerImage").into(),
-            image_digest: text(record, &["container", "imageDigest"]),
-            labels: pod_labels([pod("podName"), pod("podNamespace"), pod("podUID")]),
-            ..SeenContainer::default()
-        }),
-    };
     Ok(Told {
         ts,
-        kind: text(record, &["eventName"]).into(),
-        severity: match record.pointer("/metadata/Properties/Severity").filter(|s| !s.is_null()) {
-            None => "".into(),
-            Some(severity) => shown(severity),
-        },
-        message: message(record).into_bytes().into(),
+        kind: kind.into(),
         seen,
-        tid: host("hostThreadId", "threadId"),
+        tid: of_host(tid, own_tid),
         container,
         ..Told::default()
     })
 }
 
+/// The container, with what Kubernetes calls its pod.
+fn container<'v>(record: Json<'v>, fields: &mut Fields<'v>) -> Option<SeenContainer<'v>> {
+    let container = fields.get("container").unwrap_or(Json::null());
+    // Versions before 0.13 have these members beside each other.
+    let inside = |name: &'static str, before: &'static str| match text(container, &[name]) {
+        "" => text(record, &[before]),
+        told => told,
+    };
+    let id = inside("id", "containerId");
+    let pod = fields
+        .get("kubernetes")
+        .filter(|_| !id.is_empty())
+        .unwrap_or(Json::null());
+    let pod = |name: &'static str| match text(pod, &[name]) {
+        "" => text(record, &[name]),
+        told => told,
+    };
+    (!id.is_empty()).then(|| SeenContainer {
+        id,
+        name: inside("name", "containerName"),
+        image: inside("image", "containerImage").into(),
+        image_digest: text(container, &["imageDigest"]),
+        labels: pod_labels([pod("podName"), pod("podNamespace"), pod("podUID")]),
+        ..SeenContainer::default()
+    })
+}
+
 /// Program and arguments, of the event that tells of an exec.
-fn executed<'v>(record: Json<'v>) -> Option<[Option<Cow<'v, [u8]>>; 2]> {
-    if text(record, &["eventName"]) != "sched_process_exec" {
+fn executed<'v>(kind: &str, record: Json<'v>) -> Option<[Option<Cow<'v, [u8]>>; 2]> {
+    if kind != "sched_process_exec" {
         return None;
     }
     let args = record.get("args").and_then(Json::as_array)?;
@@ -313,11 +335,13 @@ fn executed<'v>(record: Json<'v>) -> Option<[Option<Cow<'v, [u8]>>; 2]> {
 }
 
 /// The event as a call: `openat(pathname: /etc/shadow, flags: O_RDONLY) = 3`.
-fn message(record: Json<'_>) -> String {
+fn message(kind: &str, fields: &mut Fields<'_>) -> String {
     let mut message = String::with_capacity(USUAL_MESSAGE);
-    message.push_str(text(record, &["eventName"]));
+    message.push_str(kind);
     message.push('(');
-    let args = record.get("args").and_then(Json::as_array).into_iter().flatten();
+    // The result stands before the arguments.
+    let result = fields.get("returnValue").filter(|v| !v.is_null());
+    let args = fields.get("args").and_then(Json::as_array).into_iter().flatten();
     for (at, arg) in args.enumerate() {
         message.push_str(if at > 0 { ", " } else { "" });
         message.push_str(text(arg, &["name"]));
@@ -325,7 +349,7 @@ fn message(record: Json<'_>) -> String {
         message.push_str(&arg.get("value").map(shown).unwrap_or_default());
     }
     message.push(')');
-    if let Some(result) = record.get("returnValue").filter(|v| !v.is_null()) {
+    if let Some(result) = result {
         message.push_str(" = ");
         message.push_str(&result.to_string());
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ctrace_trace::container::Container;
 use ctrace_trace::process::ProcessImage;
 use hashbrown::HashMap;
+use hashbrown::hash_map::EntryRef;
 
 use super::processes::{Processes, Seen, same_text};
 use crate::docker::ContainerImages;
@@ -82,36 +83,33 @@ pub(super) struct World {
 
 impl World {
     /// The process of a record, or what stands for its container.
-    pub(super) fn image(
-        &mut self,
+    pub(super) fn image<'a>(
+        &'a mut self,
         seen: Option<Seen<'_>>,
         container: Option<SeenContainer<'_>>,
-    ) -> Option<Arc<ProcessImage>> {
-        let container = container.filter(|c| !c.id.is_empty()).map(|c| self.learn(&c));
+    ) -> Option<&'a Arc<ProcessImage>> {
+        let container = container.filter(|c| !c.id.is_empty());
+        let container = container.map(|c| learn(&mut self.containers, &c));
         match (seen, container) {
-            (Some(mut seen), container) => {
-                seen.container = container;
-                Some(self.processes.see(&seen))
-            }
+            (Some(seen), container) => Some(self.processes.see(&Seen { container, ..seen })),
             (None, Some(container)) => {
-                if self.images.get(&container.id) != Some(&container) {
-                    self.images.learn(&container);
+                if self.images.get(&container.id) != Some(container) {
+                    self.images.learn(container);
                 }
                 self.images.get_image(&container.id)
             }
             (None, None) => None,
         }
     }
+}
 
-    fn learn(&mut self, seen: &SeenContainer<'_>) -> Arc<Container> {
-        if let Some(known) = self.containers.get(seen.id).filter(|known| seen.is(known)) {
-            return known.clone();
-        }
-        if self.containers.len() >= MAX_CONTAINERS {
-            self.containers.clear();
-        }
-        let container = Arc::new(seen.container());
-        self.containers.insert(container.id.clone(), container.clone());
-        container
+/// The container that a record tells of.
+fn learn<'a>(known: &'a mut HashMap<String, Arc<Container>>, seen: &SeenContainer<'_>) -> &'a Arc<Container> {
+    if known.len() >= MAX_CONTAINERS && !known.get(seen.id).is_some_and(|known| seen.is(known)) {
+        known.clear();
+    }
+    match known.entry_ref(seen.id) {
+        EntryRef::Occupied(known) if seen.is(known.get()) => known.into_mut(),
+        entry => entry.insert(Arc::new(seen.container())).into_mut(),
     }
 }

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use node::Node;
 
-pub(crate) use reader::Reader;
+pub(crate) use reader::{Reader, Text};
 pub(crate) use value::{InOrder, Json};
 
 /// The memory of a document.
@@ -46,12 +46,6 @@ impl Document {
         }
         let value = serde_json::from_slice::<Value>(text)?;
         Ok(self.take(&value))
-    }
-
-    /// Reads a document that has nothing rare in it. `None` says nothing of whether it is JSON.
-    pub(crate) fn parse_usual<'v>(&'v mut self, text: &'v [u8]) -> Option<Read<'v>> {
-        let line = self.read_usual(text)?;
-        Some(self.of(line))
     }
 
     fn read_usual<'a>(&mut self, text: &'a [u8]) -> Option<&'a str> {

@@ -42,7 +42,7 @@ impl Names {
     /// Takes a name that is not among those of the members before it.
     #[inline]
     pub(super) fn is_new(&mut self, name: Name, members: &[Node], texts: [&str; 2]) -> Option<()> {
-        let mark = mark(name);
+        let mark = mark(name.key, name.span.len);
         let (word, bit) = (self.0.get_mut(usize::from(mark / 64))?, 1 << (mark % 64));
         if *word & bit != 0 {
             is_unknown(name, members, texts).then_some(())?;
@@ -50,6 +50,17 @@ impl Names {
         *word |= bit;
         Some(())
     }
+
+    /// A bit for each name, which names share: see [`bit`].
+    pub(super) fn bits(&self) -> u64 {
+        self.0.iter().fold(0, |all, word| all | word)
+    }
+}
+
+/// The bit that an object has in [`Names::bits`] where it may have a name. `key` is the name's.
+#[inline]
+pub(super) fn bit(name: &str, key: u64) -> u64 {
+    1 << (mark(key, name.len() as u32) % 64)
 }
 
 #[cold]
@@ -68,6 +79,6 @@ fn is_unknown(name: Name, members: &[Node], [line, texts]: [&str; 2]) -> bool {
 
 /// A number that few names share.
 #[inline]
-fn mark(name: Name) -> u8 {
-    ((name.key ^ u64::from(name.span.len)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8
+fn mark(key: u64, len: u32) -> u8 {
+    ((key ^ u64::from(len)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8
 }

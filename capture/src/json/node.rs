@@ -7,7 +7,7 @@ use super::names::{KEY_LEN, Name};
 pub(super) struct Node {
     /// See [`super::names::key`]; of no meaning where it is no member.
     key: u64,
-    /// A number, or where a text is.
+    /// A number, or where a text is; of an object [`super::names::Names::bits`].
     bits: u64,
     name: Span,
     /// How many nodes it is, with all that are in it.
@@ -83,6 +83,11 @@ impl Node {
     /// A number as it lies here: of a negative one its two's complement, of one with a fraction its IEEE 754 form.
     pub(super) fn bits(&self) -> u64 {
         self.bits
+    }
+
+    /// Says which names an object has.
+    pub(super) fn set_names(&mut self, bits: u64) {
+        self.bits = bits;
     }
 
     /// Where its text is.

@@ -10,6 +10,33 @@ pub(super) const MAX_DEPTH: u32 = 64;
 /// Digits of which every number fits into 64 bits: nanoseconds since 1970 have as many.
 const MAX_DIGITS: usize = 19;
 
+/// A text that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Text {
+    pub(super) span: Span,
+    /// It has escapes, and is not in the document as it is meant.
+    pub(super) is_apart: bool,
+}
+
+impl Text {
+    /// Appends a text that was read elsewhere.
+    pub(crate) fn append(text: &str, texts: &mut String) -> Option<Text> {
+        let start = u32::try_from(texts.len()).ok()?;
+        texts.push_str(text);
+        let len = u32::try_from(text.len()).ok()?;
+        Some(Text {
+            span: Span { start, len },
+            is_apart: true,
+        })
+    }
+
+    /// Its characters: of the document, or of the texts that were appended.
+    #[inline]
+    pub(crate) fn of<'v>(self, document: &'v str, texts: &'v str) -> &'v str {
+        self.span.of(if self.is_apart { texts } else { document })
+    }
+}
+
 /// Reads what it is asked for; `None` for what is rare, and for what is no JSON.
 pub(crate) struct Reader<'a> {
     text: &'a str,
@@ -19,6 +46,8 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Begins a document.
     pub(crate) fn new(text: &'a [u8]) -> Option<Reader<'a>> {
+        // Places are told in 32 bits.
+        u32::try_from(text.len()).ok()?;
         let mut reader = Reader::of(std::str::from_utf8(text).ok()?);
         reader.skip_blanks();
         Some(reader)
@@ -26,6 +55,11 @@ impl<'a> Reader<'a> {
 
     pub(super) fn of(text: &'a str) -> Reader<'a> {
         Reader { text, at: 0 }
+    }
+
+    /// What is read.
+    pub(crate) fn document(&self) -> &'a str {
+        self.text
     }
 
     /// Nothing but blanks may follow.
@@ -82,7 +116,7 @@ impl<'a> Reader<'a> {
 
     /// A whole number without a sign. Where there is none nothing is taken.
     #[inline]
-    pub(super) fn digits(&mut self) -> Option<u64> {
+    pub(crate) fn digits(&mut self) -> Option<u64> {
         let rest = self.rest();
         let (mut number, mut len) = (0_u64, 0);
         for byte in rest {
@@ -114,6 +148,24 @@ impl<'a> Reader<'a> {
             self.take(b':')?;
             self.skip_blanks();
             take(name, self)?;
+            if self.take(b',').is_none() {
+                return self.take(b'}');
+            }
+        }
+    }
+
+    /// Appends the members of an object to `all`, whose values are texts. Names may come twice.
+    pub(crate) fn text_members(&mut self, texts: &mut String, all: &mut Vec<[Text; 2]>) -> Option<()> {
+        self.take(b'{')?;
+        if self.take(b'}').is_some() {
+            return Some(());
+        }
+        loop {
+            self.skip_blanks();
+            let name = self.text(texts)?;
+            self.take(b':')?;
+            self.skip_blanks();
+            all.push([name, self.text(texts)?]);
             if self.take(b',').is_none() {
                 return self.take(b'}');
             }
@@ -187,10 +239,7 @@ impl<'a> Reader<'a> {
     }
 
     fn skip_string(&mut self) -> Option<()> {
-        match self.plain_span() {
-            Some(_) => Some(()),
-            None => self.unescape(&mut String::new()),
-        }
+        self.text(&mut String::new()).map(drop)
     }
 
     /// A text with its quotes.
@@ -200,7 +249,7 @@ impl<'a> Reader<'a> {
             return Some(Cow::Borrowed(text));
         }
         let mut text = String::new();
-        self.unescape(&mut text)?;
+        self.text(&mut text)?;
         Some(Cow::Owned(text))
     }
 
@@ -214,18 +263,6 @@ impl<'a> Reader<'a> {
         Some(text)
     }
 
-    /// Where such a text is.
-    #[inline]
-    pub(super) fn plain_span(&mut self) -> Option<Span> {
-        let start = self.at + 1;
-        let len = self.plain_len()?;
-        self.at = start + len + 1;
-        Some(Span {
-            start: start as u32,
-            len: len as u32,
-        })
-    }
-
     #[inline]
     fn plain_len(&self) -> Option<usize> {
         let rest = self.rest().strip_prefix(b"\"")?;
@@ -233,12 +270,45 @@ impl<'a> Reader<'a> {
         (rest.get(len) == Some(&b'"')).then_some(len)
     }
 
-    /// Appends a text with its quotes to `text`, without its escapes.
-    pub(crate) fn unescape(&mut self, text: &mut String) -> Option<()> {
-        (self.peek()? == b'"').then(|| self.at += 1)?;
+    /// A text with its quotes: where it is. One with escapes is appended to `texts` without them.
+    #[inline]
+    pub(crate) fn text(&mut self, texts: &mut String) -> Option<Text> {
+        let rest = self.rest().strip_prefix(b"\"")?;
+        let len = special(rest)?;
+        if rest.get(len) != Some(&b'"') {
+            return self.escaped(len, texts);
+        }
+        let start = self.at + 1;
+        self.at = start + len + 1;
+        Some(Text {
+            span: Span {
+                start: start as u32,
+                len: len as u32,
+            },
+            is_apart: false,
+        })
+    }
+
+    /// One of which so many characters are no escapes.
+    fn escaped(&mut self, plain: usize, texts: &mut String) -> Option<Text> {
+        let start = texts.len();
+        self.at += 1;
+        self.unescape(plain, texts)?;
+        Some(Text {
+            span: Span {
+                start: u32::try_from(start).ok()?,
+                len: u32::try_from(texts.len() - start).ok()?,
+            },
+            is_apart: true,
+        })
+    }
+
+    /// Appends the rest of a text to `text`, without its escapes. Before the first come `plain` characters.
+    fn unescape(&mut self, plain: usize, text: &mut String) -> Option<()> {
+        let mut len = plain;
         loop {
             let start = self.at;
-            self.at += special(self.rest())?;
+            self.at += len;
             text.push_str(self.text.get(start..self.at)?);
             let found = self.peek()?;
             self.at += 1;
@@ -248,6 +318,7 @@ impl<'a> Reader<'a> {
                 // Control characters are written as escapes.
                 _ => return None,
             }
+            len = special(self.rest())?;
         }
     }
 

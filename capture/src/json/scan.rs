@@ -1,25 +1,21 @@
-//! Looks through text, eight characters at once.
+//! Looks through text, sixteen characters at once.
 
-const ONES: u64 = u64::MAX / 255;
+use ctrace_trace::scan::{Sixteen, WIDTH};
 
 /// Where the first quote, backslash or control character is.
+#[inline]
 pub(super) fn special(text: &[u8]) -> Option<usize> {
-    let (words, rest) = text.as_chunks::<8>();
-    for (at, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let quote = word ^ (ONES * u64::from(b'"'));
-        let backslash = word ^ (ONES * u64::from(b'\\'));
-        // The high bit of each byte that is one. Those above it may be wrong, which the first does not mind.
-        let found = quote.wrapping_sub(ONES) & !quote
-            | backslash.wrapping_sub(ONES) & !backslash
-            | word.wrapping_sub(ONES * u64::from(b' ')) & !word;
-        match found & (ONES << 7) {
+    let (blocks, rest) = text.as_chunks::<WIDTH>();
+    for (at, block) in blocks.iter().enumerate() {
+        let block = Sixteen::of(block);
+        let found = block.is(b'"').or(block.is(b'\\')).or(block.is_at_most(b' ' - 1));
+        match found.bits() {
             0 => {}
-            found => return Some(at * 8 + found.trailing_zeros() as usize / 8),
+            bits => return Some(at * WIDTH + bits.trailing_zeros() as usize),
         }
     }
     let is_special = |b: &u8| matches!(b, b'"' | b'\\' | 0..b' ');
-    Some(words.len() * 8 + rest.iter().position(is_special)?)
+    Some(blocks.len() * WIDTH + rest.iter().position(is_special)?)
 }
 
 #[cfg(test)]

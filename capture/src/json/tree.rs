@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::names::{Name, Names, key};
 use super::node::{Kind, Node, Span};
-use super::reader::{MAX_DEPTH, Reader};
+use super::reader::{MAX_DEPTH, Reader, Text};
 
 /// Reads a document; `None` for what is rare, and for what is no JSON.
 pub(super) fn read(line: &str, nodes: &mut Vec<Node>, texts: &mut String) -> Option<()> {
@@ -33,9 +33,9 @@ impl Builder<'_, '_> {
     #[inline]
     fn value(&mut self, name: Name, depth: u32) -> Option<()> {
         let node = match self.reader.peek()? {
-            b'"' => match self.reader.plain_span() {
-                Some(span) => Node::text(name, span),
-                None => Node::text_apart(name, self.escaped()?),
+            b'"' => match self.reader.text(self.texts)? {
+                Text { span, is_apart: false } => Node::text(name, span),
+                Text { span, is_apart: true } => Node::text_apart(name, span),
             },
             b'0'..=b'9' => Node::new(name, Kind::Unsigned, self.reader.digits()?),
             b'{' => return self.object(name, depth),
@@ -79,6 +79,7 @@ impl Builder<'_, '_> {
             self.value(name, depth + 1)?;
             if self.reader.take(b',').is_none() {
                 self.reader.take(b'}')?;
+                self.nodes.get_mut(start)?.set_names(names.bits());
                 return self.close(start);
             }
         }
@@ -97,10 +98,7 @@ impl Builder<'_, '_> {
 
     #[inline]
     fn name(&mut self) -> Option<Name> {
-        let (span, is_apart) = match self.reader.plain_span() {
-            Some(span) => (span, false),
-            None => (self.escaped()?, true),
-        };
+        let Text { span, is_apart } = self.reader.text(self.texts)?;
         let start = span.start as usize;
         let text = if is_apart {
             self.texts.as_bytes()
@@ -112,13 +110,6 @@ impl Builder<'_, '_> {
             span,
             is_apart,
         })
-    }
-
-    /// A text with its quotes, without its escapes.
-    fn escaped(&mut self) -> Option<Span> {
-        let start = self.texts.len();
-        self.reader.unescape(self.texts)?;
-        span(start, self.texts)
     }
 }
 
@@ -156,7 +147,8 @@ fn take_member(name: Name, value: &Value, nodes: &mut Vec<Node>, texts: &mut Str
         },
         Value::String(text) => Node::text_apart(name, keep(text, texts)),
         Value::Array(_) => Node::new(name, Kind::Array, 0),
-        Value::Object(_) => Node::new(name, Kind::Object, 0),
+        // It may have any name.
+        Value::Object(_) => Node::new(name, Kind::Object, u64::MAX),
     });
     match value {
         Value::Array(list) => {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use serde::{Serialize, Serializer};
 
 use super::Read;
-use super::names::key;
+use super::names::{bit, key};
 use super::node::{Kind, Node};
 
 /// A value.
@@ -49,9 +49,14 @@ impl<'v> Json<'v> {
         self.get_of(name, key(name.as_bytes()))
     }
 
+    #[inline]
     fn get_of(self, name: &str, key: u64) -> Option<Json<'v>> {
-        let members = self.as_object()?;
-        self.read.find(members.at..members.end, name, key)
+        let node = self.node();
+        // Many names are asked for that are not there.
+        if node.kind != Kind::Object || node.bits() & bit(name, key) == 0 {
+            return None;
+        }
+        self.read.find(self.at + 1..self.at + node.size as usize, name, key)
     }
 
     /// The members of an object, to be asked for in their order.
@@ -61,6 +66,7 @@ impl<'v> Json<'v> {
         InOrder {
             read: self.read,
             next: range.start,
+            names: self.node().bits(),
             range,
         }
     }
@@ -160,6 +166,8 @@ pub(crate) struct InOrder<'v> {
     read: &'v Read<'v>,
     range: Range<usize>,
     next: usize,
+    /// See [`super::names::Names::bits`].
+    names: u64,
 }
 
 impl<'v> InOrder<'v> {
@@ -169,7 +177,15 @@ impl<'v> InOrder<'v> {
         self.get_of(name, key(name.as_bytes()))
     }
 
+    #[inline]
     fn get_of(&mut self, name: &str, key: u64) -> Option<Json<'v>> {
+        if self.names & bit(name, key) == 0 {
+            return None;
+        }
+        self.find(name, key)
+    }
+
+    fn find(&mut self, name: &str, key: u64) -> Option<Json<'v>> {
         let behind = self.read.find(self.next..self.range.end, name, key);
         let found = behind.or_else(|| self.read.find(self.range.start..self.next, name, key))?;
         self.next = found.at + found.node().size as usize;

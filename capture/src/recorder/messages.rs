@@ -242,7 +242,7 @@ pub(super) fn emit(
         }
         Message::Log(line) => {
             let image = images.get_image(&line.container);
-            line.with_event(image.as_ref(), |e| sink(e));
+            line.with_event(image, |e| sink(e));
         }
         Message::Gap(gap) => gap.emit(ts, sink),
         Message::Late(late) => late.emit(ts, sink),

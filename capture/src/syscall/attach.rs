@@ -1,9 +1,13 @@
 //! Which programs there are, where they are attached, and in which order.
 
-use std::error::Error;
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    thread::{self, JoinHandle},
+};
 
 use aya::{
-    Btf, Ebpf,
+    Btf, BtfError, Ebpf,
     programs::{Program, ProgramError},
 };
 use ctrace_wire::spec::ENTER;
@@ -125,64 +129,105 @@ fn is_needed(attachment: &Attachment, config: &Config) -> bool {
     }
 }
 
-pub(super) fn attach_all(
+/// The kernel's types as aya wants them, when they are read.
+pub(super) type Types = JoinHandle<Result<Btf, BtfError>>;
+
+/// Loads programs and attaches them: those that follow the life of processes, then, after `between`, those that see
+/// syscalls. Each is loaded by a thread of its own: the kernel walks through all that a program may do, and does so on as
+/// many CPUs as it is asked on.
+pub(super) fn start(
     programs: &mut Ebpf,
-    attachments: &[Attachment],
-    btf: &Btf,
+    (others, syscalls): (Vec<Attachment>, Vec<Attachment>),
+    types: Types,
     missing: &mut Vec<Missing>,
+    between: impl FnOnce() -> Result<(), OpenError>,
 ) -> Result<(), OpenError> {
-    for attachment in attachments {
-        match attach(programs, attachment, btf) {
-            Ok(()) => {}
-            Err(reason) if attachment.optional => {
-                missing.push(Missing::Program {
-                    name: attachment.program,
-                    reason: shorten(&reason.to_string()),
-                });
-            }
-            Err(reason) => return Err(not_attached(attachment.program, &*reason)),
-        }
-    }
-    Ok(())
+    let mut there: BTreeMap<&str, &mut Program> = programs.programs_mut().collect();
+    let (others, mut syscalls) = (starting(others, &mut there)?, starting(syscalls, &mut there)?);
+    let syscalls = thread::scope(|scope| {
+        // The others need no types, and the one that takes longest is among them.
+        let typed = scope.spawn(|| {
+            let types = types.join().ok()?.ok()?;
+            load_all(&mut syscalls, Some(&types));
+            Some(syscalls)
+        });
+        let mut others = others;
+        load_all(&mut others, None);
+        attach_all(others, missing)?;
+        between()?;
+        typed.join().ok().flatten().ok_or(OpenError::BadBtf)
+    })?;
+    attach_all(syscalls, missing)
 }
 
-/// Loads programs side by side: the kernel walks through each of their instructions, and does so on as many CPUs as it is
-/// asked on. One that it refuses is refused again, and told of, when it is attached.
-pub(super) fn load_all(programs: &mut Ebpf, attachments: &[Attachment], btf: &Btf) {
-    std::thread::scope(|scope| {
-        for (name, program) in programs.programs_mut() {
-            if let Some(attachment) = attachments.iter().find(|a| a.program == name) {
-                scope.spawn(move || load(program, attachment, btf).is_ok());
-            }
+/// Why a program was not loaded or attached.
+type Refusal = Box<dyn Error + Send + Sync>;
+
+/// A program on its way into the kernel.
+struct Starting<'p> {
+    attachment: Attachment,
+    program: &'p mut Program,
+    loaded: Result<(), Refusal>,
+}
+
+fn starting<'p>(
+    attachments: Vec<Attachment>,
+    there: &mut BTreeMap<&str, &'p mut Program>,
+) -> Result<Vec<Starting<'p>>, OpenError> {
+    let one = |attachment: Attachment| {
+        let name = attachment.program;
+        let program = there.remove(name);
+        Ok(Starting {
+            attachment,
+            program: program.ok_or_else(|| OpenError::Load(format!("the object has no program {name}")))?,
+            loaded: Ok(()),
+        })
+    };
+    attachments.into_iter().map(one).collect()
+}
+
+fn load_all(programs: &mut [Starting<'_>], types: Option<&Btf>) {
+    thread::scope(|scope| {
+        for one in programs {
+            scope.spawn(|| one.loaded = load(one.program, &one.attachment, types));
         }
     });
 }
 
-pub(super) fn load_program(programs: &mut Ebpf, attachment: &Attachment, btf: &Btf) -> Result<(), Box<dyn Error>> {
-    let program = programs.program_mut(attachment.program).ok_or("not in the object")?;
-    load(program, attachment, btf)
-}
-
-fn load(program: &mut Program, attachment: &Attachment, btf: &Btf) -> Result<(), Box<dyn Error>> {
-    if program.fd().is_ok() {
-        return Ok(());
-    }
-    match (program, &attachment.hook) {
-        (Program::BtfTracePoint(program), Hook::Typed) => program.load(attachment.tracepoint, btf)?,
-        (Program::RawTracePoint(program), Hook::Raw) => program.load()?,
+/// Loads a program, for which the kernel's types are needed where it is hooked by type.
+pub(super) fn load(program: &mut Program, attachment: &Attachment, types: Option<&Btf>) -> Result<(), Refusal> {
+    match (program, attachment.hook, types) {
+        (Program::BtfTracePoint(program), Hook::Typed, Some(types)) => program.load(attachment.tracepoint, types)?,
+        (Program::RawTracePoint(program), Hook::Raw, _) => program.load()?,
         _ => return Err(Box::new(ProgramError::UnexpectedProgramType)),
     }
     Ok(())
 }
 
-fn attach(programs: &mut Ebpf, attachment: &Attachment, btf: &Btf) -> Result<(), Box<dyn Error>> {
-    load_program(programs, attachment, btf)?;
-    match programs.program_mut(attachment.program).ok_or("not in the object")? {
+fn attach_all(programs: Vec<Starting<'_>>, missing: &mut Vec<Missing>) -> Result<(), OpenError> {
+    for one in programs {
+        let name = one.attachment.program;
+        match one.loaded.and_then(|()| attach(one.program, one.attachment.tracepoint)) {
+            Ok(()) => {}
+            Err(reason) if one.attachment.optional => {
+                missing.push(Missing::Program {
+                    name,
+                    reason: shorten(&reason.to_string()),
+                });
+            }
+            Err(reason) => return Err(not_attached(name, &*reason)),
+        }
+    }
+    Ok(())
+}
+
+fn attach(program: &mut Program, tracepoint: &str) -> Result<(), Refusal> {
+    match program {
         Program::BtfTracePoint(program) => {
             program.attach()?;
         }
         Program::RawTracePoint(program) => {
-            program.attach(attachment.tracepoint)?;
+            program.attach(tracepoint)?;
         }
         _ => return Err(Box::new(ProgramError::UnexpectedProgramType)),
     }

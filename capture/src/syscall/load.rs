@@ -1,6 +1,7 @@
 //! Loads the kernel object, attaches its programs and opens its maps.
 
 use std::io;
+use std::thread::{self, JoinHandle};
 
 use super::{
     Config, LaneTotals, LeftOut, Progress, SyscallSource, attach,
@@ -78,34 +79,37 @@ pub(super) fn open(config: &Config, meanwhile: impl FnOnce()) -> Result<SyscallS
         return Err(OpenError::Architecture(std::env::consts::ARCH));
     }
     lift_memory_limit();
+    let made = beside("loader", loader)?;
     let raw_btf = host::vmlinux_btf().map_err(OpenError::NoBtf)?;
     let Described {
         offsets,
         mut missing,
         io_uring,
     } = host::describe(&raw_btf).ok_or(OpenError::BadBtf)?;
-    let btf = Btf::parse(&raw_btf, Endianness::default()).map_err(|_| OpenError::BadBtf)?;
-    let mut programs = load_object(config, offsets)?;
+    let types = beside("types", move || Btf::parse(&raw_btf, Endianness::default()))?;
+    let loader = made.join().unwrap_or_else(|_| loader());
+    let mut programs = load_object(loader, config, offsets)?;
     fill_specs(&mut programs, &config.specs)?;
     let counters = PerCpuArray::try_from(take(&mut programs, "COUNTERS")?).map_err(refused)?;
     let priority = Ring::map(take(&mut programs, "PRIO")?)?;
     let bulk = Ring::map(take(&mut programs, "BULK")?)?;
     let bell = Ring::map(take(&mut programs, "BELL")?)?;
     let known = KnownFiles::map(take(&mut programs, "KNOWN")?)?;
-    let (others, syscalls) = attach::needed(config, io_uring);
-    attach::load_all(&mut programs, &[&others[..], &syscalls].concat(), &btf);
-    attach::attach_all(&mut programs, &others, &btf, &mut missing)?;
-    // Between the two: new processes are followed already, and no syscall of an old one is judged too early.
-    meanwhile();
-    let processes = match &config.scope {
-        Some(scope) => {
-            let table = ProcessTable::map(take(&mut programs, "PROCESSES")?)?;
-            scope::seed(&table, scope);
-            Some(table)
-        }
+    let table = match config.scope {
+        Some(_) => Some(take(&mut programs, "PROCESSES")?),
         None => None,
     };
-    attach::attach_all(&mut programs, &syscalls, &btf, &mut missing)?;
+    let mut processes = None;
+    let needed = attach::needed(config, io_uring);
+    attach::start(&mut programs, needed, types, &mut missing, || {
+        // New processes are followed already, and no syscall of an old one is judged too early.
+        meanwhile();
+        if let (Some(scope), Some(table)) = (&config.scope, table) {
+            let table = processes.insert(ProcessTable::map(table)?);
+            scope::seed(table, scope);
+        }
+        Ok(())
+    })?;
     Ok(SyscallSource {
         programs: Some(programs),
         priority,
@@ -122,7 +126,26 @@ pub(super) fn open(config: &Config, meanwhile: impl FnOnce()) -> Result<SyscallS
     })
 }
 
-fn load_object(config: &Config, offsets: Offsets) -> Result<Ebpf, OpenError> {
+/// Does something that takes a while on a thread of its own.
+fn beside<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, OpenError> {
+    let named = thread::Builder::new().name(name.to_owned());
+    named.spawn(work).map_err(|error| OpenError::Load(error.to_string()))
+}
+
+/// A loader as aya makes it, for which it reads and parses the kernel's BTF. The object has nothing to relocate by that, but
+/// there is no other way to have one.
+fn loader() -> EbpfLoader<'static> {
+    let mut loader = EbpfLoader::new();
+    loader.btf(None);
+    loader
+}
+
+fn load_object(loader: EbpfLoader<'static>, config: &Config, offsets: Offsets) -> Result<Ebpf, OpenError> {
+    // Of a shorter life: it refers to what follows.
+    let mut loader: EbpfLoader<'_> = loader;
     let cpus = aya::util::nr_cpus().map_err(|(_, error)| OpenError::Load(error.to_string()))?;
     let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
     let offsets = OffsetsValue(offsets);
@@ -137,9 +160,7 @@ fn load_object(config: &Config, offsets: Offsets) -> Result<Ebpf, OpenError> {
     config.env.iter().for_each(|name| names.add(name));
     let names = NamesValue(names);
     let pages = if config.scope.is_some() { PIDS / PAGE } else { 1 };
-    EbpfLoader::new()
-        // The object has nothing for aya to relocate, and parsing the kernel's BTF again is slow.
-        .btf(None)
+    loader
         .verifier_log_level(VerifierLogLevel::STATS)
         .override_global("OFFSETS", &offsets, true)
         .override_global("SELF_TGID", &config.self_tgid, true)
@@ -246,9 +267,10 @@ mod tests {
 
     /// Loads every program with these offsets; the verifier's word decides.
     fn load_all(config: &Config, offsets: Offsets, btf: &Btf, io_uring: Option<IoUring>) -> Result<(), String> {
-        let mut programs = load_object(config, offsets).map_err(|error| error.to_string())?;
+        let mut programs = load_object(loader(), config, offsets).map_err(|error| error.to_string())?;
         for attachment in attach::every(io_uring) {
-            attach::load_program(&mut programs, &attachment, btf)
+            let program = programs.program_mut(attachment.program).ok_or("not in the object")?;
+            attach::load(program, &attachment, Some(btf))
                 .map_err(|error| format!("{}: {}", attachment.program, shorten(&error.to_string())))?;
         }
         Ok(())

@@ -89,7 +89,7 @@ pub const CAPTURE_I32_PAIR: u8 = 4;
 pub const CAPTURE_STRUCT: u8 = 5;
 /// Data of a length given by `len_arg`, up to the snap length.
 pub const CAPTURE_BUFFER: u8 = 6;
-/// An array of string pointers ending in a null pointer (`argv`).
+/// An array of string pointers ending in a null pointer (`argv`). Only in the last slot, and beside another capture.
 pub const CAPTURE_STRING_ARRAY: u8 = 7;
 /// The address in a `struct msghdr` (`sendmsg`, `recvmsg`).
 pub const CAPTURE_MSGHDR_NAME: u8 = 8;
@@ -217,11 +217,17 @@ impl SyscallSpec {
         ..Self::UNSELECTED
     };
 
-    /// The same, with these pointers followed; more than [`CAPTURE_COUNT`] do not compile in a constant.
+    /// The same, with these pointers followed; more than [`CAPTURE_COUNT`] do not compile in a constant. An array of
+    /// strings goes to the last slot, where there is none yet.
     pub const fn with(mut self, captures: &[Capture]) -> Self {
         let mut i = 0;
         while i < captures.len() {
-            self.captures[i] = captures[i];
+            let at = if captures[i].kind == CAPTURE_STRING_ARRAY {
+                CAPTURE_COUNT - 1
+            } else {
+                i
+            };
+            self.captures[at] = captures[i];
             i += 1;
         }
         self

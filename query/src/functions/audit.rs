@@ -12,7 +12,7 @@ use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use datafusion::prelude::SessionContext;
 
-use super::{matches, name_of, texts};
+use super::{arrays, matches, name_of, texts};
 use crate::source::CaseSource;
 
 pub(super) const DOCS: [(&str, &str); 4] = [
@@ -142,11 +142,7 @@ impl ScalarUDFImpl for Function {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let arrays = args
-            .args
-            .iter()
-            .map(|a| a.to_array(args.number_rows))
-            .collect::<Result<Vec<_>>>()?;
+        let arrays = arrays(&args)?;
         let Some(records) = arrays.first() else {
             return exec_err!("{} misses an argument", self.usage);
         };

@@ -13,7 +13,7 @@ use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use datafusion::prelude::SessionContext;
 
-use super::name_of;
+use super::{arrays, name_of};
 
 pub(super) const DOCS: [(&str, &str); 2] = [
     (
@@ -146,11 +146,7 @@ impl ScalarUDFImpl for Function {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let arrays = args
-            .args
-            .iter()
-            .map(|a| a.to_array(args.number_rows))
-            .collect::<Result<Vec<_>>>()?;
+        let arrays = arrays(&args)?;
         let Some(keys) = arrays.first().and_then(|a| a.as_primitive_opt::<Int64Type>()) else {
             return exec_err!("{} takes a key of table processes", self.name());
         };

@@ -10,7 +10,7 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Sca
 use datafusion::prelude::SessionContext;
 use regex::bytes::Regex;
 
-use super::texts;
+use super::{arrays, texts};
 
 /// Makes the function known.
 pub(super) fn register(context: &SessionContext) {
@@ -38,11 +38,7 @@ impl ScalarUDFImpl for Matches {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let arrays = args
-            .args
-            .iter()
-            .map(|a| a.to_array(args.number_rows))
-            .collect::<Result<Vec<_>>>()?;
+        let arrays = arrays(&args)?;
         let [records, syscalls, fields, patterns] = arrays.as_slice() else {
             return exec_err!("audit_matches takes four arguments");
         };

@@ -160,8 +160,9 @@ impl ScalarUDFImpl for TextFunction {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let one = |i: usize| match args.args.get(i) {
-            Some(value) => value.to_array(args.number_rows),
+        let arrays = arrays(&args)?;
+        let one = |i: usize| match arrays.get(i) {
+            Some(array) => Ok(array),
             None => exec_err!("{} misses an argument", self.declared.usage),
         };
         self.check_constant(&args)?;
@@ -169,27 +170,27 @@ impl ScalarUDFImpl for TextFunction {
         let result: ArrayRef = match self.declared.eval {
             Eval::Text(eval) => {
                 let mut out = StringViewBuilder::new();
-                texts(&first).for_each(|t| out.append_option(t.and_then(eval)));
+                texts(first).for_each(|t| out.append_option(t.and_then(eval)));
                 Arc::new(out.finish())
             }
             Eval::Number(eval) => {
                 let mut out = Float64Builder::new();
-                texts(&first).for_each(|t| out.append_option(t.map(eval)));
+                texts(first).for_each(|t| out.append_option(t.map(eval)));
                 Arc::new(out.finish())
             }
             Eval::Truth(eval) => {
                 let mut out = BooleanBuilder::new();
-                texts(&first).for_each(|t| out.append_option(t.and_then(eval)));
+                texts(first).for_each(|t| out.append_option(t.and_then(eval)));
                 Arc::new(out.finish())
             }
             Eval::TruthOfTwo(eval) => {
                 let second = one(1)?;
                 let mut out = BooleanBuilder::new();
-                let pairs = texts(&first).zip(texts(&second));
+                let pairs = texts(first).zip(texts(second));
                 pairs.for_each(|(a, b)| out.append_option(a.zip(b).and_then(|(a, b)| eval(a, b))));
                 Arc::new(out.finish())
             }
-            Eval::Contained(eval) => Arc::new(contained(eval, &first, &one(1)?)),
+            Eval::Contained(eval) => Arc::new(contained(eval, first, one(1)?)),
         };
         Ok(ColumnarValue::Array(result))
     }
@@ -213,6 +214,11 @@ fn contained(eval: fn(&str) -> Option<Contains>, first: &dyn Array, second: &dyn
     };
     let pairs = texts(first).zip(texts(second));
     pairs.map(|(a, b)| a.zip(b).and_then(|(a, b)| truth(a, b))).collect()
+}
+
+/// The arguments of a call, each with a value for every row.
+fn arrays(args: &ScalarFunctionArgs) -> Result<Vec<ArrayRef>> {
+    args.args.iter().map(|a| a.to_array(args.number_rows)).collect()
 }
 
 fn texts(array: &dyn Array) -> impl Iterator<Item = Option<&str>> {

@@ -23,14 +23,13 @@ use datafusion::physical_expr::{PhysicalExpr, split_conjunction};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
-use datafusion::physical_plan::{
-    ChildrenPropertiesMode, ExecutionPlan, ExecutionPlanProperties, ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
 use self::among::Among;
 pub(crate) use self::noted::Partners;
 use self::noting::Noting;
 use crate::block_scan::BlockScan;
+use crate::plan_node::with_children;
 
 /// The rule. After those of DataFusion: the filters that joins make are where they belong by then.
 #[derive(Debug)]
@@ -43,8 +42,7 @@ impl PhysicalOptimizerRule for FindPartners {
             let Some(sides) = sides else {
                 return Ok(Transformed::no(plan));
             };
-            let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-            plan.replace_children(sides, options).map(Transformed::yes)
+            with_children(plan, sides).map(Transformed::yes)
         })
         .data()
     }

@@ -6,18 +6,15 @@ use std::sync::Arc;
 use arrow::array::{AsArray, UInt64Array};
 use arrow::datatypes::UInt64Type;
 use arrow::record_batch::RecordBatch;
-use datafusion::common::{Result, Statistics, internal_datafusion_err};
+use datafusion::common::Result;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    ChildStats, ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
-    ReplaceChildrenOptions, StatisticsArgs,
-};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ReplaceChildrenOptions};
 use futures::{StreamExt, TryStreamExt};
 
 use super::noted::{Noted, Partners, bytes};
-use crate::plan_node::no_expressions;
+use crate::plan_node::{only, passes_rows};
 
 /// Lets rows pass, of one partition.
 #[derive(Debug)]
@@ -51,36 +48,15 @@ impl ExecutionPlan for Noting {
         "Noting"
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
-
-    no_expressions!();
+    passes_rows!();
 
     fn replace_children(
         self: Arc<Self>,
         children: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let input = children.into_iter().next();
-        let input = input.ok_or_else(|| internal_datafusion_err!("what is noted has an input"))?;
+        let input = only(children)?;
         Ok(Arc::new(Noting::new(input, self.column, self.partners.clone())))
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
@@ -99,15 +75,6 @@ impl ExecutionPlan for Noting {
             Ok(next.map(|batch| (batch, (input, collecting))))
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows.boxed())))
-    }
-
-    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
-        vec![ChildStats::At(partition)]
-    }
-
-    fn statistics_from_inputs(&self, inputs: &[Arc<Statistics>], _: &StatisticsArgs) -> Result<Arc<Statistics>> {
-        let input = inputs.first().cloned();
-        input.ok_or_else(|| internal_datafusion_err!("what is noted has an input"))
     }
 }
 

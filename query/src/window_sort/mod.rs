@@ -26,15 +26,13 @@ use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
-use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions};
 use futures::{StreamExt, TryStreamExt};
 
 use self::held::Held;
 use self::order::Key;
 use crate::numbering::is_number;
-use crate::plan_node::no_expressions;
+use crate::plan_node::{only, reads_input, with_children};
 
 /// Puts [`WindowSort`] below window functions.
 #[derive(Debug)]
@@ -49,9 +47,7 @@ impl PhysicalOptimizerRule for SortForWindows {
             let Some(sort) = sort.and_then(WindowSort::of) else {
                 return Ok(Transformed::no(plan));
             };
-            let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-            plan.replace_children(vec![Arc::new(sort)], options)
-                .map(Transformed::yes)
+            with_children(plan, vec![Arc::new(sort)]).map(Transformed::yes)
         })
         .data()
     }
@@ -107,32 +103,18 @@ impl ExecutionPlan for WindowSort {
         &self.properties
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
-
-    no_expressions!();
+    reads_input!();
 
     fn replace_children(
         self: Arc<Self>,
         children: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let input = children.into_iter().next();
-        let input = input.ok_or_else(|| internal_datafusion_err!("what is sorted has an input"))?;
-        let sort = SortExec::new(self.by.clone(), input).with_preserve_partitioning(true);
+        let sort = SortExec::new(self.by.clone(), only(children)?).with_preserve_partitioning(true);
         Ok(match WindowSort::of(&sort) {
             Some(sort) => Arc::new(sort),
             None => Arc::new(sort),
         })
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {

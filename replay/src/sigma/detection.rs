@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::compile::Refusal;
 use super::condition::{self, Condition};
 use super::document::{Detection, Item, Search};
 use super::logsource::{Mapping, Read};
 use super::matcher::{self, Matcher, Want};
 use super::placeholder::Placeholders;
+use super::refusal::Refusal;
 use crate::condition::Operator;
 use crate::fields::{self, Type};
 use crate::source::Origin;

@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use regex::bytes::RegexBuilder;
 
-use super::compile::Refusal;
 use super::document::{Item, Value};
 use super::pattern::{self, Pattern};
 use super::placeholder::{self, Placeholders};
+use super::refusal::Refusal;
 use crate::condition::Operator;
 use crate::diagnostics::nearest;
 use crate::source::Origin;

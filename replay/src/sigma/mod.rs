@@ -11,6 +11,7 @@ mod matcher;
 mod pattern;
 mod placeholder;
 mod read;
+mod refusal;
 mod window;
 
 use crate::rules::{Bad, Checked, Language, Loader, Node, Verdict};

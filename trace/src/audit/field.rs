@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use memchr::memchr;
 
 use super::record::decimal;
+use crate::scan::{Sixteen, WIDTH, Which};
 
 /// One `name=value`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +47,40 @@ impl<'a> Iterator for Fields<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Field<'a>> {
+        self.short().or_else(|| self.any())
+    }
+}
+
+impl<'a> Fields<'a> {
+    /// A field as most are: without a quote, and no longer than what is looked at at once. Where the next one is another
+    /// nothing is taken.
+    #[inline]
+    fn short(&mut self) -> Option<Field<'a>> {
+        // One blank is between nearly all fields.
+        let text = self.rest.strip_prefix(b" ").unwrap_or(self.rest);
+        let block = Sixteen::of(text.first_chunk()?);
+        let equals = block.is(b'=').bits().trailing_zeros() as usize;
+        let end = block.is_at_most(b' ').bits().trailing_zeros() as usize;
+        // What may begin or end a value in another way.
+        let quotes = block.is(b'"').or(block.is(b'\'')).or(block.is(b'{')).or(block.is(b','));
+        let quote = quotes.bits().trailing_zeros() as usize;
+        let is_short = end < WIDTH && (1..end).contains(&equals) && end <= quote;
+        if !is_short || text.get(end) != Some(&b' ') {
+            return None;
+        }
+        let start = self.text.len() - text.len();
+        let field = Field {
+            name: text.get(..equals)?,
+            value: Value::Bare(text.get(equals + 1..end)?),
+            start: start + equals + 1,
+            end: start + end,
+        };
+        self.rest = text.get(end..)?;
+        Some(field)
+    }
+
+    fn any(&mut self) -> Option<Field<'a>> {
         loop {
-            // One blank is between nearly all fields.
             self.rest = self.rest.strip_prefix(b" ").unwrap_or(self.rest);
             if *self.rest.first()? <= b' ' {
                 self.rest = self.rest.trim_ascii_start();
@@ -104,13 +137,10 @@ fn take_value(text: &[u8]) -> (Value<'_>, &[u8]) {
     (Value::Bare(value), text.get(value.len()..).unwrap_or_default())
 }
 
-const ONES: u64 = u64::MAX / 255;
-
 /// Where a quoted text ends.
 #[inline(always)]
 fn quote_end(text: &[u8]) -> Option<usize> {
-    let quote = |word| zero_of(word ^ (ONES * u64::from(b'"')));
-    end_of(text, quote, |byte| byte == b'"')
+    end_of(text, |block| block.is(b'"'), |byte| byte == b'"')
 }
 
 /// Where a name ends: at an equals sign, a blank or a tab.
@@ -118,7 +148,7 @@ fn quote_end(text: &[u8]) -> Option<usize> {
 fn name_end(text: &[u8]) -> Option<usize> {
     end_of(
         text,
-        |word| zero_of(word ^ (ONES * u64::from(b'='))) | low_of(word),
+        |block| block.is(b'=').or(block.is_at_most(b' ')),
         |byte| matches!(byte, b'=' | b' ' | b'\t'),
     )
 }
@@ -126,38 +156,29 @@ fn name_end(text: &[u8]) -> Option<usize> {
 /// Where a word ends: at a blank or a tab.
 #[inline(always)]
 fn word_end(text: &[u8]) -> Option<usize> {
-    end_of(text, low_of, |byte| matches!(byte, b' ' | b'\t'))
+    end_of(
+        text,
+        |block| block.is_at_most(b' '),
+        |byte| matches!(byte, b' ' | b'\t'),
+    )
 }
 
-/// The high bit of each byte that is zero. Those above the first may be wrong, which the first does not mind.
+/// Where the first character is that ends something. `found` tells such of sixteen characters, and may tell other control
+/// characters, which are rare.
 #[inline(always)]
-fn zero_of(word: u64) -> u64 {
-    word.wrapping_sub(ONES) & !word
-}
-
-/// The same of each byte that is no larger than a blank.
-#[inline(always)]
-fn low_of(word: u64) -> u64 {
-    word.wrapping_sub(ONES * 0x21) & !word
-}
-
-/// Where the first character is that ends something. `found` marks such in eight characters, and may mark other control
-/// characters, which are rare. Names and most values are a few characters: a search with larger registers does not pay for
-/// them.
-#[inline(always)]
-fn end_of(text: &[u8], found: impl Fn(u64) -> u64, is_end: impl Fn(u8) -> bool) -> Option<usize> {
-    let (words, rest) = text.as_chunks::<8>();
-    for (at, word) in words.iter().enumerate() {
-        let marks = found(u64::from_le_bytes(*word)) & (ONES << 7);
-        if marks != 0 {
-            let place = at * 8 + marks.trailing_zeros() as usize / 8;
+fn end_of(text: &[u8], found: impl Fn(Sixteen) -> Which, is_end: impl Fn(u8) -> bool) -> Option<usize> {
+    let (blocks, rest) = text.as_chunks::<WIDTH>();
+    for (at, block) in blocks.iter().enumerate() {
+        let bits = found(Sixteen::of(block)).bits();
+        if bits != 0 {
+            let place = at * WIDTH + bits.trailing_zeros() as usize;
             if text.get(place).is_some_and(|byte| is_end(*byte)) {
                 return Some(place);
             }
             return Some(place + text.get(place..)?.iter().position(|byte| is_end(*byte))?);
         }
     }
-    Some(words.len() * 8 + rest.iter().position(|byte| is_end(*byte))?)
+    Some(blocks.len() * WIDTH + rest.iter().position(|byte| is_end(*byte))?)
 }
 
 impl<'a> Value<'a> {
@@ -291,6 +312,46 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    /// Short fields are read in another way where more follows.
+    #[test]
+    fn short_fields_are_those_that_the_others_are() {
+        let pieces = [
+            "a=1",
+            "uid=0",
+            " ",
+            "  ",
+            "\t",
+            "=",
+            "a=",
+            "a='b=2",
+            "'",
+            "x='c,d'",
+            "k=\"v w\"",
+            "c={ d }",
+            "e=f,",
+            "\n",
+            "word",
+            "long_name=0123456789",
+            "sixteen_=1234567",
+            "é=ü",
+        ];
+        let mut state = 7_u64;
+        for _ in 0..20_000 {
+            let mut text = String::new();
+            for _ in 0..6 {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                text.push_str(pieces[(state >> 33) as usize % pieces.len()]);
+                text.push_str(["", " "][(state >> 60) as usize % 2]);
+            }
+            let text = text.as_bytes();
+            let mut any = fields(text);
+            let expected: Vec<Field<'_>> = std::iter::from_fn(|| any.any()).collect();
+            assert_eq!(fields(text).collect::<Vec<_>>(), expected, "{}", text.escape_ascii());
         }
     }
 

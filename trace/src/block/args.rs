@@ -2,7 +2,8 @@
 
 use super::decoded::{ABSENT, FdRecord, RawPath, StrId, Strings};
 use super::numbers::{self, Scatter};
-use super::strings::{Interner, Numbering, Refs, StrRef, raw_path, read_raw, write_raw};
+use super::raw_path::{raw_path, read_raw, write_raw};
+use super::strings::{Interner, Numbering, Refs, StrRef};
 use super::varint::{Cursor, Malformed, put};
 use crate::event::Arg;
 use crate::schema::{Param, ParamKind};

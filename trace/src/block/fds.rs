@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::decoded::{FdRecord, RawPath, StrId};
-use super::strings::{Interner, Numbering, Refs, StrRef, raw_code, raw_path, read_raw, skip_raw, write_raw};
+use super::raw_path::{raw_code, raw_path, read_raw, skip_raw, write_raw};
+use super::strings::{Interner, Numbering, Refs, StrRef};
 use super::varint::{Cursor, Malformed, WORD, put, unzigzag, zigzag};
 use crate::fd::{FdEntry, FdKind, Role, Socket};
 

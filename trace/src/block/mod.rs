@@ -20,6 +20,7 @@ mod numbers;
 mod origins;
 mod plan;
 mod pool;
+mod raw_path;
 mod strings;
 mod time;
 mod varint;

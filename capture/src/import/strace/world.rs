@@ -43,7 +43,7 @@ impl World {
             return None;
         }
         let known = self.processes.of(pid).cloned();
-        Some(known.unwrap_or_else(|| self.processes.see(&Seen { pid, ..Seen::default() })))
+        Some(known.unwrap_or_else(|| self.processes.see(&Seen { pid, ..Seen::default() }).clone()))
     }
 
     /// What a descriptor refers to.
