@@ -368,7 +368,8 @@ impl CaseWriter {
         let opening = (self.opener)();
         let header = self.header(&opening);
         let created = loop {
-            match SegmentWriter::create(self.folder.path(), &header, opening.state.as_ref(), self.config.sync) {
+            let (folder, path) = (self.folder.handle()?, self.folder.path());
+            match SegmentWriter::create(folder, path, &header, opening.state.as_ref(), self.config.sync) {
                 Err(SegmentError::Io(e)) if is_full(&e) && self.make_room()? => {}
                 created => break created,
             }
