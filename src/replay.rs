@@ -1,25 +1,23 @@
 //! `ctrace replay`: rules over a case or an export, alerts on stdout.
 
+mod printing;
 mod table;
 
 use std::fs;
-use std::io::{self, BufWriter, StdoutLock, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use ctrace_query::{ClusterAddress, Data, Session};
-use ctrace_replay::{
-    Alert, AlertDigest, Engine, Extras, Fate, Options, RuleSet, Shape, Suppression, Triage, sources_of,
-};
+use ctrace_replay::{Engine, Options, Outcome, RuleSet, Shape, Suppression, Triage, sources_of};
 use ctrace_trace::case::Case;
 use ctrace_trace::escape;
 
 use crate::place::Place;
-use crate::progress::Progress;
 use crate::read::Resolve;
 use crate::rule_files::{self, Selection};
 use crate::{certificate, exit, losses, output, query, triage};
+use printing::Printing;
 
 /// So many incomplete windows are told; `ctrace info` tells them all.
 const MAX_WINDOWS: usize = 20;
@@ -111,22 +109,13 @@ fn over_table(
     suppressions: &[Suppression],
     triage: Triage,
 ) -> anyhow::Result<u8> {
-    let mut printing = Printing {
-        args,
-        suppressions,
-        triage,
-        digest: None,
-        progress: Progress::new(0),
-        out: output::stdout(),
-        line: String::new(),
-        written: Ok(()),
-    };
+    let mut printing = Printing::new(args, suppressions, triage, 0);
     printing.triage.summary.idle = engine.idle(&table::sources(session)?);
     let done = table::over(session, engine, options.matching, &mut |alert| printing.alert(alert))?;
     let summary = printing.finish()?;
     if !args.quiet {
         output::note(&done.to_string());
-        tell_triage(&summary);
+        summary.tell();
     }
     Ok(summary.code())
 }
@@ -142,6 +131,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     if let Some(inspection) = &inspection {
         engine = engine.inspecting(inspection);
     }
+    let suppressions = inspection.as_ref().map_or(&[][..], |i| i.suppressions());
     let options = Options {
         threads: args.threads.map_or_else(output::threads, |n| n as usize),
         resolve_late: args.resolve == Resolve::Case,
@@ -150,21 +140,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let case = match Place::of(case, args.cluster.as_ref())? {
         Place::Export(export) => {
             let session = args.export(export, options.threads)?;
-            let suppressions = inspection.as_ref().map_or(&[][..], |i| i.suppressions());
             return over_table(args, &session, &engine, &options, suppressions, triage);
         }
         Place::Case(path) => output::open_case(&path)?,
     };
-    let mut printing = Printing {
-        args,
-        suppressions: inspection.as_ref().map_or(&[], |i| i.suppressions()),
-        triage,
-        digest: args.certificate.as_ref().map(|_| AlertDigest::default()),
-        progress: Progress::new(case.totals().events),
-        out: output::stdout(),
-        line: String::new(),
-        written: Ok(()),
-    };
+    let mut printing = Printing::new(args, suppressions, triage, case.totals().events);
     printing.triage.summary.idle = engine.idle(&sources_of(&case));
     let engine = match args.triage.summary {
         true => engine,
@@ -175,17 +155,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     output::report(&outcome.problems);
     if !args.quiet {
         output::note(&outcome.to_string());
-        let windows = losses::windows(&outcome.losses);
-        for window in windows.iter().take(MAX_WINDOWS) {
-            output::note(&format!("incomplete: {}", losses::line(window)));
-        }
-        if windows.len() > MAX_WINDOWS {
-            output::note(&format!(
-                "incomplete: {} more windows (ctrace info)",
-                windows.len() - MAX_WINDOWS
-            ));
-        }
-        tell_triage(&summary);
+        tell_losses(&outcome);
+        summary.tell();
     }
     if args.profile {
         profile(&rules.set, &case, &options);
@@ -200,103 +171,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     ))
 }
 
-/// Tells which rules had nothing to look at, what triage left out, and what is odd about suppressions.
-fn tell_triage(summary: &Printed<'_>) {
-    let idle = &summary.triage.summary.idle;
-    if !idle.is_empty() {
-        let each = idle.iter().map(|(source, rules)| format!("{source} ({rules})"));
-        let each = each.collect::<Vec<_>>().join(", ");
+/// Tells in which windows events are missing.
+fn tell_losses(outcome: &Outcome) {
+    let windows = losses::windows(&outcome.losses);
+    for window in windows.iter().take(MAX_WINDOWS) {
+        output::note(&format!("incomplete: {}", losses::line(window)));
+    }
+    if windows.len() > MAX_WINDOWS {
         output::note(&format!(
-            "rules without events of their source: {}",
-            escape::text(&each)
+            "incomplete: {} more windows (ctrace info)",
+            windows.len() - MAX_WINDOWS
         ));
-    }
-    triage::left_out(summary.triage.summary.total)
-        .iter()
-        .chain(&triage::remarks(summary.suppressions, &summary.triage.summary))
-        .for_each(|line| output::note(&escape::text(line)));
-}
-
-/// What is done with each alert as it comes.
-struct Printing<'a> {
-    args: &'a Args,
-    suppressions: &'a [Suppression],
-    triage: Triage,
-    digest: Option<AlertDigest>,
-    progress: Progress,
-    out: BufWriter<StdoutLock<'static>>,
-    /// The line that is being made.
-    line: String,
-    written: io::Result<()>,
-}
-
-/// What is left of it at the end.
-struct Printed<'a> {
-    suppressions: &'a [Suppression],
-    triage: Triage,
-    digest: Option<AlertDigest>,
-}
-
-impl Printed<'_> {
-    /// The exit code where all could be read.
-    fn code(&self) -> u8 {
-        let total = self.triage.summary.total;
-        if total.all() > total.suppressed {
-            exit::FINDINGS
-        } else {
-            exit::DONE
-        }
-    }
-}
-
-impl<'a> Printing<'a> {
-    fn alert(&mut self, alert: &Alert) {
-        if let Some(digest) = &mut self.digest {
-            digest.add(alert);
-        }
-        let fate = self.triage.judge(alert);
-        let shown = match fate {
-            Fate::Shown => true,
-            Fate::Suppressed(_) => self.args.triage.show_suppressed,
-            Fate::Repeated | Fate::Limited => false,
-        };
-        if shown && !self.args.triage.summary && self.written.is_ok() {
-            let reason = triage::reason(self.suppressions, fate);
-            let extras = Extras {
-                ids: self.args.ids,
-                suppressed: reason.as_ref().map(|(reason, at)| (*reason, at.as_str())),
-            };
-            self.line.clear();
-            alert.print(self.args.shape(), extras, &mut self.line);
-            self.written = self.progress.line(&mut self.out, &mut self.line);
-        }
-    }
-
-    /// Prints what is printed at the end.
-    fn finish(self) -> anyhow::Result<Printed<'a>> {
-        let Printing {
-            args,
-            suppressions,
-            triage,
-            digest,
-            progress,
-            mut out,
-            line: _,
-            written,
-        } = self;
-        drop(progress);
-        written?;
-        if args.triage.summary && args.json {
-            writeln!(out, "{}", escape::json(&triage.summary.json().to_string()))?;
-        } else if args.triage.summary {
-            triage::table(&mut out, &triage.summary)?;
-        }
-        out.flush()?;
-        Ok(Printed {
-            suppressions,
-            triage,
-            digest,
-        })
     }
 }
 

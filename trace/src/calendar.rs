@@ -29,7 +29,7 @@ pub fn days(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// Appends `YYYY-MM-DD` of nanoseconds since the epoch.
-pub fn push_date(ts: u64, out: &mut String) {
+pub(crate) fn push_date(ts: u64, out: &mut String) {
     let (year, month, day) = civil(ts / DAY);
     push_digits(year, 4, out);
     out.push('-');
@@ -39,7 +39,7 @@ pub fn push_date(ts: u64, out: &mut String) {
 }
 
 /// Appends `HH:MM:SS` of nanoseconds since the epoch.
-pub fn push_seconds(ts: u64, out: &mut String) {
+pub(crate) fn push_seconds(ts: u64, out: &mut String) {
     let seconds = ts / 1_000_000_000 % 86_400;
     push_digits(seconds / 3600, 2, out);
     out.push(':');

@@ -60,7 +60,7 @@ impl ParamKind {
     }
 
     /// Whether a file stores the difference to the previous value of the same event type and parameter.
-    pub const fn is_delta(self) -> bool {
+    pub(crate) const fn is_delta(self) -> bool {
         matches!(self, ParamKind::Addr)
     }
 }

@@ -127,7 +127,7 @@ impl Reading for Log {
 }
 
 impl Log {
-    fn line(&mut self, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    fn line(&mut self, line: &Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         let record = match Record::parse_line(line.text) {
             Ok(record) => record,
             Err(_) if is_between(line.text) => return Ok(()),

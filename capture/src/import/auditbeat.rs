@@ -164,7 +164,7 @@ impl Reading for Log {
 }
 
 impl Log {
-    fn document(&mut self, document: Json<'_>, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    fn document(&mut self, document: Json<'_>, line: &Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         let record = source(document);
         let kind = message_type(record);
         match tell(document) {
@@ -184,7 +184,7 @@ impl Log {
         &mut self,
         records: &[&str],
         told: &Told<'_>,
-        line: Line<'_>,
+        line: &Line<'_>,
         sink: &mut Sink<'_>,
     ) -> Result<bool, ImportError> {
         let (mut grouper, mut done) = (Grouper::default(), Vec::new());
@@ -210,7 +210,7 @@ impl Log {
         &mut self,
         record: Json<'_>,
         told: Told<'_>,
-        line: Line<'_>,
+        line: &Line<'_>,
         sink: &mut Sink<'_>,
     ) -> Result<(), ImportError> {
         let pid = told.seen.as_ref().map(|seen| seen.pid);

@@ -105,7 +105,7 @@ impl Reading for Log {
 fn entry(
     parse: Parse,
     image: Option<&Arc<ProcessImage>>,
-    line: Line<'_>,
+    line: &Line<'_>,
     sink: &mut Sink<'_>,
 ) -> Result<(), ImportError> {
     let entry = match parse(line.text) {

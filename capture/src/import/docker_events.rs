@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ctrace_trace::process::ProcessImage;
+
 use super::lines::{self, Line};
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink};
 use crate::docker::{ContainerImages, DockerEvent, parse_rfc3339};
@@ -180,6 +182,9 @@ fn last_of_each<'a>(all: Vec<(Cow<'a, str>, Cow<'a, str>)>) -> Vec<(Cow<'a, str>
 #[derive(Default)]
 struct Events {
     containers: ContainerImages,
+    /// What the last event was of. Given back with the next one: to count references the processor waits until all that
+    /// was written of an event has reached its cache.
+    held: Option<Arc<ProcessImage>>,
 }
 
 impl Reading for Events {
@@ -189,14 +194,14 @@ impl Reading for Events {
 }
 
 impl Events {
-    fn line(&mut self, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    fn line(&mut self, line: &Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         let event = match parse(line.text) {
             Ok(event) => event,
             Err(error) => return sink.bad(line.origin, 0, &error, line.text),
         };
         self.learn(&event);
-        let image = self.containers.of_event(&event);
-        event.with_event(image.as_ref(), |e| sink.event(line.origin, e))
+        self.held = self.containers.of_event(&event);
+        event.with_event(self.held.as_ref(), |e| sink.event(line.origin, e))
     }
 
     /// Events of a container's life say all that can be known of it here.

@@ -24,7 +24,7 @@ pub(super) enum Whole {
 pub(super) fn each(
     input: &mut Input,
     sink: &mut Sink<'_>,
-    mut take: impl FnMut(Line<'_>, Whole, &mut Sink<'_>) -> Result<bool, ImportError>,
+    mut take: impl FnMut(&Line<'_>, Whole, &mut Sink<'_>) -> Result<bool, ImportError>,
 ) -> Result<End, ImportError> {
     let mut open = Open::default();
     let end = lines::each(input, sink, |line, sink| {
@@ -49,7 +49,7 @@ pub(super) fn each(
         }
         open.add(line.text);
         if open.scan.is_closed() {
-            take(open.line(), Whole::Settled, sink)?;
+            take(&open.line(), Whole::Settled, sink)?;
             open.end();
         } else if open.text.len() > MAX_DOCUMENT || !goes_on(line.text) {
             sink.bad(open.origin, 0, "JSON that does not end", &open.text)?;
@@ -67,7 +67,7 @@ pub(super) fn each(
 pub(super) fn read(
     input: &mut Input,
     sink: &mut Sink<'_>,
-    mut take: impl FnMut(Json<'_>, Line<'_>, &mut Sink<'_>) -> Result<(), ImportError>,
+    mut take: impl FnMut(Json<'_>, &Line<'_>, &mut Sink<'_>) -> Result<(), ImportError>,
 ) -> Result<End, ImportError> {
     let mut document = Document::default();
     each(input, sink, |line, is_whole, sink| {
@@ -82,7 +82,7 @@ pub(super) fn read(
 }
 
 /// Keeps a line that is no JSON.
-fn unreadable(error: &serde_json::Error, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+fn unreadable(error: &serde_json::Error, line: &Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
     if within(line.text).starts_with(b"{") {
         return sink.bad(line.origin, 0, &error.to_string(), line.text);
     }
@@ -145,7 +145,7 @@ impl Open {
         !self.text.is_empty()
     }
 
-    fn begin(&mut self, line: Line<'_>, scan: Scan) {
+    fn begin(&mut self, line: &Line<'_>, scan: Scan) {
         self.origin = line.origin;
         self.text.extend_from_slice(line.text);
         self.scan = scan;

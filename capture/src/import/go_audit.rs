@@ -106,7 +106,9 @@ struct AnyGroup<'a> {
     uid_map: BTreeMap<String, String>,
 }
 
+/// What is wrong with it is said of its ordinary name.
 #[derive(Deserialize)]
+#[serde(rename = "Message")]
 struct AnyMessage<'a> {
     #[serde(rename = "type")]
     kind: u16,
@@ -316,7 +318,7 @@ impl Reading for Log {
 }
 
 impl Log {
-    fn line(&mut self, line: Line<'_>, is_whole: Whole, sink: &mut Sink<'_>) -> Result<bool, ImportError> {
+    fn line(&mut self, line: &Line<'_>, is_whole: Whole, sink: &mut Sink<'_>) -> Result<bool, ImportError> {
         // Behind a prefix more may be open than what is read here.
         if is_whole == Whole::Unknown && !line.text.starts_with(GROUP) {
             return Ok(false);
@@ -332,7 +334,7 @@ impl Log {
 
 impl Records {
     /// Makes events of the records that stand together: one, where none of them ends it.
-    fn group(&mut self, group: &Group<'_>, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    fn group(&mut self, group: &Group<'_>, line: &Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         let stamp = group.write_stamp(&mut self.stamp);
         let (mut is_any, mut is_open) = (false, false);
         for message in &group.memory.messages {
@@ -363,7 +365,7 @@ impl Records {
         Ok(())
     }
 
-    fn end(&mut self, group: &Group<'_>, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    fn end(&mut self, group: &Group<'_>, line: &Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         let seen = audit_log::seen(&self.event);
         let image = seen.and_then(|seen| self.world.image(Some(seen), group.container()));
         self.event.with_event(image, |e| sink.event(line.origin, e))

@@ -112,7 +112,7 @@ impl Records {
     }
 
     /// Keeps a record.
-    pub(super) fn record(&mut self, record: Json<'_>, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    pub(super) fn record(&mut self, record: Json<'_>, line: &Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         if !record.is_object() || !(self.format.is_it)(record) {
             return sink.unknown(line.origin, 0, "not a record of this format", line.text);
         }

@@ -110,7 +110,7 @@ impl Json<'_> {
     }
 }
 
-fn document(line: Line<'_>, is_whole: Whole, sink: &mut Sink<'_>) -> Result<bool, ImportError> {
+fn document(line: &Line<'_>, is_whole: Whole, sink: &mut Sink<'_>) -> Result<bool, ImportError> {
     let text = line.text.trim_ascii();
     if text.starts_with(b"{")
         && let Ok(json) = serde_json::from_slice::<Json<'_>>(text)

@@ -64,7 +64,7 @@ fn stamp(record: Json<'_>) -> Option<(u64, u64)> {
 }
 
 impl Log {
-    fn record(&mut self, record: Json<'_>, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    fn record(&mut self, record: Json<'_>, line: &Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         let Some((ts, serial)) = stamp(record) else {
             return sink.bad(line.origin, 0, "no ID with time and serial", line.text);
         };

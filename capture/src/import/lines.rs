@@ -16,24 +16,26 @@ pub(super) struct Line<'a> {
     pub(super) text: &'a [u8],
 }
 
-/// Hands every line of a file to `take`.
+/// Hands every line of a file to `take`: lent, since to copy what was just written in parts the processor waits until all
+/// that was written before has reached its cache.
 pub(super) fn each(
     input: &mut Input,
     sink: &mut Sink<'_>,
-    mut take: impl FnMut(Line<'_>, &mut Sink<'_>) -> Result<(), ImportError>,
+    mut take: impl FnMut(&Line<'_>, &mut Sink<'_>) -> Result<(), ImportError>,
 ) -> Result<End, ImportError> {
     let mut text = Vec::new();
     let mut number = 0;
     loop {
         number += 1;
-        let origin = sink.origin(input.offset(), number);
+        let offset = input.offset();
         // Nearly every line lies whole in what was read, and need not be copied.
         let piece = input.fill()?;
         let taken = match memchr::memchr(b'\n', piece).and_then(|end| piece.get(..end)) {
             Some(line) => {
                 let text = line.strip_suffix(b"\r").unwrap_or(line);
                 if !is_blank(text) {
-                    take(Line { origin, text }, sink)?;
+                    let origin = sink.origin(offset, number);
+                    take(&Line { origin, text }, sink)?;
                 }
                 line.len() + 1
             }
@@ -43,10 +45,11 @@ pub(super) fn each(
             input.consume(taken);
         } else {
             text.clear();
+            let origin = sink.origin(offset, number);
             match input.line(&mut text, MAX_LINE)? {
                 None => break,
                 Some(_) if is_blank(&text) => {}
-                Some(true) => take(Line { origin, text: &text }, sink)?,
+                Some(true) => take(&Line { origin, text: &text }, sink)?,
                 Some(false) => {
                     sink.bad(origin, 0, "a line longer than 16 MiB", &text)?;
                     text = Vec::new();

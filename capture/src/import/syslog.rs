@@ -361,7 +361,7 @@ impl Reading for Log {
 }
 
 impl Log {
-    fn line(&mut self, line: Line<'_>, times: &mut Times, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    fn line(&mut self, line: &Line<'_>, times: &mut Times, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         let Some(entry) = parse(line.text) else {
             return sink.bad(line.origin, 0, "no time and host at the beginning", line.text);
         };

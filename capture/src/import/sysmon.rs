@@ -72,7 +72,7 @@ impl Reading for Log {
 }
 
 impl Log {
-    fn line(&mut self, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    fn line(&mut self, line: &Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         let Some(xml) = xml_events::event(line.text) else {
             return sink.unknown(line.origin, 0, "no event of Sysmon", line.text);
         };

@@ -57,7 +57,7 @@ impl Reading for Events {
 }
 
 impl Events {
-    fn record(&mut self, record: Json<'_>, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    fn record(&mut self, record: Json<'_>, line: &Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         let schema = self.schema.clone();
         let call = call(&schema, record).and_then(|spec| Some((spec, who(record, &mut Fields::of(record)).ok()?)));
         match call {
@@ -71,7 +71,7 @@ impl Events {
         spec: &EventSpec,
         record: Json<'_>,
         told: Told<'_>,
-        line: Line<'_>,
+        line: &Line<'_>,
         sink: &mut Sink<'_>,
     ) -> Result<(), ImportError> {
         let image = self.others.world.image(told.seen, told.container);

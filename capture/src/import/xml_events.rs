@@ -15,7 +15,7 @@ const SYSTEM: &[u8] = b"<System";
 pub(super) fn each(
     input: &mut Input,
     sink: &mut Sink<'_>,
-    mut take: impl FnMut(Line<'_>, &mut Sink<'_>) -> Result<(), ImportError>,
+    mut take: impl FnMut(&Line<'_>, &mut Sink<'_>) -> Result<(), ImportError>,
 ) -> Result<End, ImportError> {
     let mut open = Open::default();
     let end = lines::each(input, sink, |line, sink| split(&mut open, line, sink, &mut take))?;
@@ -74,9 +74,9 @@ fn begin_of(line: &[u8]) -> Option<usize> {
 /// Takes events out of a line, and waits for the rest of one that goes on behind it.
 fn split(
     open: &mut Open,
-    line: Line<'_>,
+    line: &Line<'_>,
     sink: &mut Sink<'_>,
-    take: &mut impl FnMut(Line<'_>, &mut Sink<'_>) -> Result<(), ImportError>,
+    take: &mut impl FnMut(&Line<'_>, &mut Sink<'_>) -> Result<(), ImportError>,
 ) -> Result<(), ImportError> {
     let mut rest = line.text;
     let place = |rest: &[u8]| Origin {
@@ -94,7 +94,7 @@ fn split(
             let (piece, behind) = rest.split_at_checked(end.unwrap_or(rest.len())).unwrap_or((rest, b""));
             open.add(piece);
             if end.is_some() {
-                take(open.line(), sink)?;
+                take(&open.line(), sink)?;
                 open.end();
             } else if open.text.len() > MAX_EVENT {
                 open.give_up(sink)?;
@@ -107,13 +107,13 @@ fn split(
             match end {
                 Some(end) if begin_of(rest.get(end..).unwrap_or_default()).is_some() => {
                     let (text, behind) = rest.split_at_checked(end).unwrap_or((rest, b""));
-                    take(Line { origin, text }, sink)?;
+                    take(&Line { origin, text }, sink)?;
                     rest = behind;
                     continue;
                 }
                 None if goes_on(rest, begin) => open.begin(origin, rest),
                 _ if begin.is_none() && is_wrapping(rest) => {}
-                _ => take(Line { origin, text: rest }, sink)?,
+                _ => take(&Line { origin, text: rest }, sink)?,
             }
             return Ok(());
         }

@@ -10,30 +10,52 @@ pub(super) const MAX_DEPTH: u32 = 64;
 /// Digits of which every number fits into 64 bits: nanoseconds since 1970 have as many.
 const MAX_DIGITS: usize = 19;
 
-/// A text that was read.
+/// A text that was read: where it lies, in one number, since what is returned in parts is written and read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Text {
-    pub(super) span: Span,
-    /// It has escapes, and is not in the document as it is meant.
-    pub(super) is_apart: bool,
-}
+pub(crate) struct Text(u64);
+
+/// It has escapes, and is not in the document as it is meant.
+const APART: u64 = 1 << 63;
+/// Longer documents are rare.
+pub(super) const MAX_LEN: usize = i32::MAX as usize;
 
 impl Text {
+    #[inline]
+    fn new(start: usize, len: usize) -> Text {
+        Text(start as u64 | (len as u64) << 32)
+    }
+
     /// Appends a text that was read elsewhere.
     pub(crate) fn append(text: &str, texts: &mut String) -> Option<Text> {
-        let start = u32::try_from(texts.len()).ok()?;
+        let start = texts.len();
         texts.push_str(text);
-        let len = u32::try_from(text.len()).ok()?;
-        Some(Text {
-            span: Span { start, len },
-            is_apart: true,
-        })
+        Text::behind(start, texts)
+    }
+
+    /// What was appended from a place on.
+    fn behind(start: usize, texts: &str) -> Option<Text> {
+        let text = Text::new(start, texts.len().checked_sub(start)?);
+        (texts.len() <= MAX_LEN).then_some(Text(text.0 | APART))
+    }
+
+    /// Where it lies.
+    #[inline]
+    pub(super) fn span(self) -> Span {
+        Span {
+            start: self.0 as u32,
+            len: ((self.0 & !APART) >> 32) as u32,
+        }
+    }
+
+    #[inline]
+    pub(super) fn is_apart(self) -> bool {
+        self.0 & APART != 0
     }
 
     /// Its characters: of the document, or of the texts that were appended.
     #[inline]
     pub(crate) fn of<'v>(self, document: &'v str, texts: &'v str) -> &'v str {
-        self.span.of(if self.is_apart { texts } else { document })
+        self.span().of(if self.is_apart() { texts } else { document })
     }
 }
 
@@ -46,8 +68,7 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Begins a document.
     pub(crate) fn new(text: &'a [u8]) -> Option<Reader<'a>> {
-        // Places are told in 32 bits.
-        u32::try_from(text.len()).ok()?;
+        (text.len() <= MAX_LEN).then_some(())?;
         let mut reader = Reader::of(std::str::from_utf8(text).ok()?);
         reader.skip_blanks();
         Some(reader)
@@ -280,13 +301,7 @@ impl<'a> Reader<'a> {
         }
         let start = self.at + 1;
         self.at = start + len + 1;
-        Some(Text {
-            span: Span {
-                start: start as u32,
-                len: len as u32,
-            },
-            is_apart: false,
-        })
+        Some(Text::new(start, len))
     }
 
     /// One of which so many characters are no escapes.
@@ -294,13 +309,7 @@ impl<'a> Reader<'a> {
         let start = texts.len();
         self.at += 1;
         self.unescape(plain, texts)?;
-        Some(Text {
-            span: Span {
-                start: u32::try_from(start).ok()?,
-                len: u32::try_from(texts.len() - start).ok()?,
-            },
-            is_apart: true,
-        })
+        Text::behind(start, texts)
     }
 
     /// Appends the rest of a text to `text`, without its escapes. Before the first come `plain` characters.

@@ -4,12 +4,11 @@ use serde_json::Value;
 
 use super::names::{Name, Names, key};
 use super::node::{Kind, Node, Span};
-use super::reader::{MAX_DEPTH, Reader, Text};
+use super::reader::{MAX_DEPTH, MAX_LEN, Reader};
 
 /// Reads a document; `None` for what is rare, and for what is no JSON.
 pub(super) fn read(line: &str, nodes: &mut Vec<Node>, texts: &mut String) -> Option<()> {
-    // Places are told in 32 bits.
-    u32::try_from(line.len()).ok()?;
+    (line.len() <= MAX_LEN).then_some(())?;
     let mut builder = Builder {
         reader: Reader::of(line),
         line,
@@ -33,10 +32,13 @@ impl Builder<'_, '_> {
     #[inline]
     fn value(&mut self, name: Name, depth: u32) -> Option<()> {
         let node = match self.reader.peek()? {
-            b'"' => match self.reader.text(self.texts)? {
-                Text { span, is_apart: false } => Node::text(name, span),
-                Text { span, is_apart: true } => Node::text_apart(name, span),
-            },
+            b'"' => {
+                let text = self.reader.text(self.texts)?;
+                match text.is_apart() {
+                    false => Node::text(name, text.span()),
+                    true => Node::text_apart(name, text.span()),
+                }
+            }
             b'0'..=b'9' => Node::new(name, Kind::Unsigned, self.reader.digits()?),
             b'{' => return self.object(name, depth),
             b'[' => return self.array(name, depth),
@@ -98,7 +100,8 @@ impl Builder<'_, '_> {
 
     #[inline]
     fn name(&mut self) -> Option<Name> {
-        let Text { span, is_apart } = self.reader.text(self.texts)?;
+        let text = self.reader.text(self.texts)?;
+        let (span, is_apart) = (text.span(), text.is_apart());
         let start = span.start as usize;
         let text = if is_apart {
             self.texts.as_bytes()

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::case::{Row, closed, open, rows, until_written};
-use crate::run::{folder, output, own, record, recording};
+use crate::run::{folder, let_files_rest, output, own, record, recording};
 use ctrace_skip::is_root;
 
 /// What `sha256sum` says of a file.
@@ -36,10 +36,12 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("a name")
 }
 
-/// A copy of a program that was left alone for a while, as programs mostly are.
-fn program(from: &str, to: &Path) {
-    std::fs::copy(from, to).expect("a program");
-    thread::sleep(Duration::from_millis(1500));
+/// Copies of programs that were left alone for a while.
+fn programs(copies: &[(&str, &Path)]) {
+    for (from, to) in copies {
+        std::fs::copy(from, to).expect("a program");
+    }
+    let_files_rest();
 }
 
 #[test]
@@ -50,10 +52,12 @@ fn digests_are_those_of_sha256sum_as_root() {
     let folder = folder();
     let case = folder.path().join("case");
     let [short, deleted, replaced, other] = ["short", "deleted", "replaced", "other"].map(|n| folder.path().join(n));
-    program("/bin/true", &short);
-    program("/bin/sleep", &deleted);
-    program("/bin/sleep", &replaced);
-    program("/bin/false", &other);
+    programs(&[
+        ("/bin/true", &short),
+        ("/bin/sleep", &deleted),
+        ("/bin/sleep", &replaced),
+        ("/bin/false", &other),
+    ]);
     let (is_short, is_deleted, is_other) = (sha256sum(&short), sha256sum(&deleted), sha256sum(&other));
     // A program that is to lose its name must have been executed first.
     let script = format!(
@@ -156,7 +160,7 @@ fn files_are_read_once_however_often_they_run_as_root() {
         std::fs::write(path, [base.as_slice(), &[i as u8]].concat()).expect("writable");
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("ours");
     }
-    thread::sleep(Duration::from_millis(1500));
+    let_files_rest();
     let all: Vec<&str> = paths.iter().map(|p| text(p)).collect();
     let script = format!("for i in $(seq 30); do for p in {}; do $p; done; done", all.join(" "));
     record(&case, &["--sources", "syscalls", "--", "sh", "-c", &script]).expect(0);
@@ -201,7 +205,7 @@ fn files_in_memory_are_collected_as_root() {
         thread::sleep(Duration::from_millis(200));
     }
     let gone = folder.path().join("gone");
-    program("/bin/sleep", &gone);
+    programs(&[("/bin/sleep", &gone)]);
     let mut file = std::fs::File::options().append(true).open(&gone).expect("writable");
     file.write_all(b"another one").expect("writable");
     drop(file);

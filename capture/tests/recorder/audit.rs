@@ -5,12 +5,12 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ctrace_capture::audit::AuditSource;
 
 use crate::case::{Row, closed, rows, until_written};
-use crate::run::{PATIENCE, RECORDER, folder, output, record, recording, start};
+use crate::run::{RECORDER, folder, output, record, recording, start, until};
 use ctrace_skip::{skip, variable};
 
 pub(crate) const AUDIT: [&str; 2] = ["--sources", "audit"];
@@ -259,11 +259,9 @@ fn there_is_one_daemon_and_auto_listens_beside_it_as_root() {
         let first = recording(&case("first"), &[&AUDIT[..], mode].concat());
         assert_eq!(setting("pid"), first.pid().to_string());
         // Once it has given up what it can: the thread that listens says good-bye.
-        let begun = Instant::now();
-        while capabilities(first.pid()) & CONTROL != 0 {
-            assert!(begun.elapsed() < PATIENCE, "it can still control auditing");
-            thread::sleep(Duration::from_millis(10));
-        }
+        until("it cannot control auditing any more", || {
+            capabilities(first.pid()) & CONTROL == 0
+        });
         let taken = format!("process {} is the audit daemon already", first.pid());
         record(&case("second"), &of_mode("unicast")).expect(4).saying(&taken);
         let beside = recording(

@@ -9,9 +9,9 @@ use ctrace_trace::block::Need;
 use ctrace_trace::block::decoded::{Decoded, EventView};
 use ctrace_trace::case::{Case, Verification, verify};
 use ctrace_trace::event::Arg;
-use ctrace_trace::segment::{BlockReader, ProblemKind};
+use ctrace_trace::segment::{BlockReader, ProblemKind, SegmentName};
 
-use crate::run::PATIENCE;
+use crate::run::{PATIENCE, until};
 
 /// An event as tests look at it.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +70,16 @@ pub(crate) fn until_written(path: &Path, what: &str, mut is_there: impl FnMut(&[
         assert!(begun.elapsed() < PATIENCE, "never written: {what}");
         thread::sleep(Duration::from_millis(200));
     }
+}
+
+/// Waits until a recording that goes on has come to a segment. By their names: a segment that a reader has open gives no
+/// room back when it is deleted.
+pub(crate) fn until_segment(path: &Path, number: u32) {
+    until(&format!("segment {number}"), || {
+        let names = std::fs::read_dir(path).into_iter().flatten().flatten();
+        let mut names = names.filter_map(|entry| SegmentName::parse(entry.file_name().to_str()?));
+        names.any(|name| name.number >= number)
+    });
 }
 
 /// Decodes every block.

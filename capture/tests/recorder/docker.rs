@@ -4,14 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use crate::artifacts::{artifacts, of, sha256sum};
 use crate::case::{Row, closed, each_block, open, rows, until_written};
-use crate::run::{PATIENCE, Running, folder, output, project, recording};
+use crate::run::{Running, folder, output, project, recording, until};
 use ctrace_skip::variable;
 
 pub(crate) const IMAGE: &str = "ctrace-lab/busybox";
@@ -48,11 +47,7 @@ impl Engine {
     fn stop(&self) {
         let pid = fs::read_to_string(self.dir.join("dockerd.pid")).expect("it runs");
         output("kill", &[pid.trim()]);
-        let begun = Instant::now();
-        while self.dir.join("dockerd.pid").exists() {
-            assert!(begun.elapsed() < PATIENCE, "dockerd does not stop");
-            thread::sleep(Duration::from_millis(50));
-        }
+        until("dockerd stops", || !self.dir.join("dockerd.pid").exists());
     }
 }
 
@@ -81,12 +76,10 @@ impl Engine {
             .expect("dockerd");
         // It ends when it is told to, perhaps after the test.
         thread::spawn(move || daemon.wait());
-        let begun = Instant::now();
-        let answers = || Command::new("docker").args(["-H", &self.host, "version"]).output();
-        while !answers().expect("docker").status.success() {
-            assert!(begun.elapsed() < PATIENCE, "dockerd does not answer");
-            thread::sleep(Duration::from_millis(50));
-        }
+        until("dockerd answers", || {
+            let answer = Command::new("docker").args(["-H", &self.host, "version"]).output();
+            answer.expect("docker").status.success()
+        });
     }
 }
 
@@ -114,6 +107,18 @@ fn record_scope(engine: &Engine, dir: &tempfile::TempDir, scope: &str) -> (PathB
     ];
     let running = recording(&case, &args);
     (case, running)
+}
+
+/// Records what happens in an engine's containers, and collects files.
+pub(crate) fn collecting(engine: &Engine, case: &Path) -> Running {
+    let args = [
+        "--sources",
+        "syscalls,docker",
+        "--docker-host",
+        &engine.host,
+        "--collect",
+    ];
+    recording(case, &args)
 }
 
 #[test]
@@ -200,7 +205,7 @@ fn a_scope_of_containers_keeps_theirs_and_nothing_else_as_root() {
 }
 
 /// What says that an engine was away, and for how long: where it was lost and found again, and the gap between.
-pub(crate) fn away(rows: &[Row]) -> (u64, u64) {
+fn away(rows: &[Row]) -> (u64, u64) {
     let of_docker = |kind: &str| {
         let found = rows.iter().filter(|r| r.kind == kind && r.arg("source") == "docker");
         let found: Vec<&Row> = found.filter(|r| !r.arg("detail").starts_with("container ")).collect();
@@ -212,6 +217,27 @@ pub(crate) fn away(rows: &[Row]) -> (u64, u64) {
     assert!(lost.ts < found.ts);
     assert_eq!((time("from"), time("to")), (lost.ts, found.ts));
     (lost.ts, found.ts)
+}
+
+/// When the engine told that something was done to a container.
+pub(crate) fn told(rows: &[Row], id: &str, action: &str) -> Vec<u64> {
+    let of_it = |r: &&Row| r.kind == "docker" && r.container.as_deref() == Some(id) && r.arg("action") == action;
+    rows.iter().filter(of_it).map(|r| r.ts).collect()
+}
+
+/// Checks that what an engine did while it was away is told once, at its own time: a container that ran and one that still
+/// runs.
+pub(crate) fn happened_while_away(rows: &[Row], ran: &str, runs: &str) {
+    let (lost, found) = away(rows);
+    for (id, actions) in [(ran, &["create", "start", "die"][..]), (runs, &["create", "start"])] {
+        for action in actions {
+            let at = told(rows, id, action);
+            assert!(
+                matches!(at[..], [at] if lost < at && at < found),
+                "{action}: {lost} {at:?} {found}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -239,10 +265,6 @@ fn a_daemon_that_goes_and_comes_is_recorded_as_root() {
     let long = run("long", &["sleep", "1000"]);
     engine.docker(&["wait", "short"]);
     output("kill", &["-CONT", &pid]);
-    let told = |rows: &[Row], id: &str, action: &str| {
-        let of_it = |r: &&Row| r.kind == "docker" && r.container.as_deref() == Some(id) && r.arg("action") == action;
-        rows.iter().filter(of_it).map(|r| r.ts).collect::<Vec<_>>()
-    };
     let silent = format!("container {before} ended while the engine was away");
     let ended = |rows: &[Row]| {
         let is_told = rows.iter().any(|r| r.arg("detail") == silent);
@@ -255,16 +277,7 @@ fn a_daemon_that_goes_and_comes_is_recorded_as_root() {
     running.signal(libc::SIGTERM).expect(0);
     closed(&case);
     let rows = rows(&case);
-    let (lost, found) = away(&rows);
-    for (id, actions) in [(&short, &["create", "start", "die"][..]), (&long, &["create", "start"])] {
-        for action in actions {
-            let at = told(&rows, id, action);
-            assert!(
-                matches!(at[..], [at] if lost < at && at < found),
-                "{action}: {lost} {at:?} {found}"
-            );
-        }
-    }
+    happened_while_away(&rows, &short, &long);
     assert!(matches!(ended(&rows), (1, 0) | (0, 1)), "{:?}", ended(&rows));
     let opened = open(&case);
     let late = opened.late_facts(1);
@@ -286,16 +299,7 @@ fn files_of_a_containers_upper_layer_are_collected_as_root() {
     };
     let engine = engine.with_image();
     let case = dir.path().join("case");
-    let running = recording(
-        &case,
-        &[
-            "--sources",
-            "syscalls,docker",
-            "--docker-host",
-            &engine.host,
-            "--collect",
-        ],
-    );
+    let running = collecting(&engine, &case);
     // It is read as long as its process is there: busybox is what its name says.
     let script = "mkdir /evil; cat /bin/busybox /etc/passwd >/evil/sleep; chmod +x /evil/sleep; \
                   sleep 2; /evil/sleep 10; cat /evil/sleep";

@@ -6,12 +6,12 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ctrace_trace::case::{Case, Loss, verify};
-use ctrace_trace::segment::{ProblemKind, Segment, SegmentName};
+use ctrace_trace::case::{Loss, verify};
+use ctrace_trace::segment::{ProblemKind, Segment};
 
 use crate::artifacts::{artifacts, of, sha256sum};
 use crate::bounds::cpu_time;
-use crate::case::{closed, cut_off, each_block, open, rows, two_starts, unnamed, until_written};
+use crate::case::{closed, cut_off, each_block, open, rows, two_starts, unnamed, until_segment, until_written};
 use crate::run::{Load, folder, output, own, record, recording};
 use ctrace_skip::{is_root, skip};
 
@@ -317,15 +317,7 @@ fn on_a_full_disk_the_oldest_segments_make_room_where_that_is_allowed_as_root() 
     ];
     let running = recording(&case, &args);
     let load = Load::shell(MUCH);
-    // By their names: a segment that a reader has open gives no room back when it is deleted.
-    let last = || {
-        let names = std::fs::read_dir(&case).expect("it is there").flatten();
-        let numbers = names.filter_map(|entry| SegmentName::parse(entry.file_name().to_str()?));
-        numbers.map(|name| name.number).max().unwrap_or(0)
-    };
-    while last() < 8 {
-        thread::sleep(Duration::from_millis(100));
-    }
+    until_segment(&case, 8);
     drop(load);
     running.signal(libc::SIGINT).expect(0).saying(", 0 lost");
     let numbers: Vec<_> = closed(&case).segments.iter().map(|s| s.number).collect();
@@ -369,9 +361,7 @@ fn rotated(args: &[&str], until: u32) -> bool {
     let own = own();
     let running = recording(&case, &[&["--sources", "syscalls", "--scope", &own], args].concat());
     let load = Load::shell(MUCH);
-    while Case::open(&case).map_or(0, |c| c.segments().last().map_or(0, |s| s.number())) < until {
-        thread::sleep(Duration::from_millis(50));
-    }
+    until_segment(&case, until);
     drop(load);
     running.signal(libc::SIGINT).expect(0);
     let found = closed(&case);

@@ -2,12 +2,10 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use crate::case::{Row, closed, rows, until_written};
 use crate::docker::{Engine, IMAGE, engine};
-use crate::run::{PATIENCE, Running, folder, recording};
+use crate::run::{Running, folder, recording, until};
 
 fn record(engine: &Engine, case: &Path, more: &[&str]) -> Running {
     let args = ["--docker-host", &engine.host, "--sources"];
@@ -68,11 +66,9 @@ fn assert_same(rows: &[Row], engine: &Engine, name: &str, more: &[&str]) -> usiz
 
 /// Waits until the engine shows so many lines.
 fn until_said(engine: &Engine, name: &str, lines: usize) {
-    let begun = Instant::now();
-    while text(&truth(engine, name, &[]).0).lines().count() < lines {
-        assert!(begun.elapsed() < PATIENCE, "{name} does not say {lines} lines");
-        thread::sleep(Duration::from_millis(100));
-    }
+    until(&format!("{name} says {lines} lines"), || {
+        text(&truth(engine, name, &[]).0).lines().count() >= lines
+    });
 }
 
 fn wait_for_end(engine: &Engine, name: &str) {

@@ -1,10 +1,10 @@
 //! Every event names its process, however short its life and whenever it began.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::case::{closed, open, rows, unnamed};
-use crate::run::{Load, PATIENCE, folder, own, record, recording};
+use crate::run::{Load, folder, own, record, recording, until};
 use ctrace_skip::is_root;
 
 /// Processes that fork and end all the time, most of them without an exec.
@@ -26,11 +26,8 @@ fn in_a_storm_of_processes_from_the_first_event_to_the_last_as_root() {
         let running = recording(&case, &args);
         thread::sleep(Duration::from_millis(400));
         // Each time around is ten processes; on a busy machine it may take longer than that.
-        let (begun, before) = (Instant::now(), stormed());
-        while stormed() < before + 20 {
-            assert!(begun.elapsed() < PATIENCE, "the storm does not go on");
-            thread::sleep(Duration::from_millis(5));
-        }
+        let before = stormed();
+        until("the storm goes on", || stormed() >= before + 20);
         running.signal(libc::SIGINT).expect(0).saying(", 0 lost");
         closed(&case);
         let rows = rows(&case);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::artifacts::{artifacts, of, sha256sum};
 use crate::case::{Row, closed, open};
 use crate::docker::{IMAGE, engine};
-use crate::run::{PATIENCE, folder, recording};
+use crate::run::{PATIENCE, folder, recording, until};
 use ctrace_skip::is_root;
 
 /// A process that is ended when dropped.
@@ -101,11 +101,7 @@ fn files_that_ran_before_have_digests_as_root() {
         }
     }
     // Each segment tells of them: older ones may be deleted.
-    let begun = Instant::now();
-    while open(&case).segments().len() < 3 {
-        assert!(begun.elapsed() < PATIENCE, "no new segment");
-        thread::sleep(Duration::from_millis(100));
-    }
+    until("a third segment", || open(&case).segments().len() >= 3);
     running.signal(libc::SIGINT).expect(0);
     closed(&case);
     let told = artifacts(&case);
@@ -132,11 +128,9 @@ fn what_a_container_ran_before_is_collected_as_root_docker() {
     engine.docker(&[
         "run", "-d", "--pull", "never", "--name", "old", IMAGE, "sh", "-c", inside,
     ]);
-    let begun = Instant::now();
-    while !engine.docker(&["top", "old"]).contains("/busybox") {
-        assert!(begun.elapsed() < PATIENCE, "the container does not come so far");
-        thread::sleep(Duration::from_millis(50));
-    }
+    until("the container comes so far", || {
+        engine.docker(&["top", "old"]).contains("/busybox")
+    });
     let case = dir.path().join("case");
     let args = [
         "--sources",

@@ -11,7 +11,7 @@ use ctrace_trace::case::Case;
 use ctrace_trace::container::Container;
 
 use crate::case::{Row, closed, each_block, open, rows, until_written};
-use crate::docker::away;
+use crate::docker::{happened_while_away, told};
 use crate::run::{folder, output, project, recording};
 use ctrace_skip::{is_root, skip};
 
@@ -399,10 +399,6 @@ fn what_happened_while_the_service_was_away_is_caught_up_as_root() {
     podman.run(&["wait", "short"]);
     let long = podman.run(&["run", "-d", "--name", "long", IMAGE, "sleep", "1000"]);
     podman.start();
-    let told = |rows: &[Row], id: &str, action: &str| {
-        let of_it = |r: &&Row| r.kind == "docker" && r.arg("action") == action;
-        of(rows, id).filter(of_it).map(|r| r.ts).collect::<Vec<_>>()
-    };
     // The source asks again after at most five seconds.
     until_written(&case, "what happened meanwhile", |rows| {
         told(rows, &short, "die").len() + told(rows, &long, "start").len() == 2
@@ -410,16 +406,7 @@ fn what_happened_while_the_service_was_away_is_caught_up_as_root() {
     running.signal(libc::SIGINT).expect(0);
     closed(&case);
     let (rows, opened) = (rows(&case), open(&case));
-    let (lost, found) = away(&rows);
-    for (id, actions) in [(&short, &["create", "start", "die"][..]), (&long, &["create", "start"])] {
-        for action in actions {
-            let at = told(&rows, id, action);
-            assert!(
-                matches!(at[..], [at] if lost < at && at < found),
-                "{action}: {lost} {at:?} {found}"
-            );
-        }
-    }
+    happened_while_away(&rows, &short, &long);
     for (id, name, program) in [(&short, "short", "true"), (&long, "long", "sleep")] {
         assert_eq!(find(&opened, id).name, name);
         assert!(of(&rows, id).any(|r| r.kind == "execve" && r.name == program), "{name}");

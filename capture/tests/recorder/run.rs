@@ -257,6 +257,21 @@ impl Drop for Load {
     }
 }
 
+/// Waits until something holds, which is asked again and again.
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "never: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Leaves files alone that were just written, as programs mostly are. Nobody says how far the clock that stamps files is:
+/// a moment is enough on a machine that is not very busy.
+pub(crate) fn let_files_rest() {
+    thread::sleep(Duration::from_millis(1500));
+}
+
 /// Runs a program to its end and gives what it wrote.
 pub(crate) fn output(program: &str, args: &[&str]) -> String {
     let out = unhindered(program).args(args).output().expect(program);

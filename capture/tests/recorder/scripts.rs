@@ -3,13 +3,11 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
 
 use crate::artifacts::{artifacts, of, sha256sum};
 use crate::case::{Row, closed, until_written};
-use crate::docker::{IMAGE, engine};
-use crate::run::{folder, output, record, recording};
+use crate::docker::{IMAGE, collecting, engine};
+use crate::run::{folder, let_files_rest, output, record};
 use ctrace_skip::is_root;
 
 fn script(folder: &Path, name: &str, text: &str) -> String {
@@ -44,8 +42,7 @@ fn scripts_have_digests_as_root() {
     let ignored = script(at, "ignored", "#!/bin/true\n");
     let by_number = script(at, "by-number", "#!/bin/sh\ntrue # by a descriptor\n");
     symlink("by-link", at.join("link")).expect("a link");
-    // Nobody says how far the clock that stamps files is: a moment is enough on a machine that is not very busy.
-    thread::sleep(Duration::from_millis(1500));
+    let_files_rest();
     let runs = format!(
         "cd {}; ./plain; {by_env}; {outer}; ./link; ./ignored; ./plain; exec 3<by-number; /proc/self/fd/3",
         at.display()
@@ -89,7 +86,7 @@ fn a_script_that_changes_has_no_wrong_digest_as_root() {
     let at = dir.path();
     let gone = script(at, "gone", "#!/bin/sh\nrm $0; sleep 1\n");
     let sha256 = sha256sum(Path::new(&gone));
-    thread::sleep(Duration::from_millis(1500));
+    let_files_rest();
     let case = at.join("case");
     // One is written anew and again while it runs, within a tick; one removes itself.
     let runs = "cd $0; for i in $(seq 40); do printf '#!/bin/sh\n: %03d\n' $i >new; chmod +x new; ./new; printf '#!/bin/sh\n: wrong' >new; done; ./gone";
@@ -138,18 +135,9 @@ fn scripts_are_collected_as_root_docker() {
     let text = "#!/bin/sh\nsleep 1\n";
     let nameless = script(at, "nameless", text);
     let is_nameless = sha256sum(Path::new(&nameless));
-    thread::sleep(Duration::from_millis(1500));
+    let_files_rest();
     let case = at.join("case");
-    let running = recording(
-        &case,
-        &[
-            "--sources",
-            "syscalls,docker",
-            "--docker-host",
-            &engine.host,
-            "--collect",
-        ],
-    );
+    let running = collecting(&engine, &case);
     output("sh", &["-c", "exec 3<$0; rm $0; /proc/self/fd/3", &nameless]);
     // It is read as long as the container is there.
     let inside = "printf '#!/bin/sh\ntrue # evil\n' >/evil; chmod +x /evil; sleep 2; /evil; sleep 600";

@@ -54,6 +54,9 @@ impl Interner {
         }
         let at = entries.len() as u32;
         bytes.extend_from_slice(s);
+        if s.len() >= LONG {
+            fetch_behind(bytes, s.len());
+        }
         entries.push((hash, bytes.len() as u32));
         table.insert_unique(hash, at, |at| entries[*at as usize].0);
         StrId(at + FIXED_IDS)
@@ -82,6 +85,29 @@ impl Interner {
         self.entries.clear();
         self.bytes.clear();
     }
+}
+
+/// Texts of this length leave the caches soon: the records of logs.
+const LONG: usize = 192;
+/// What a processor fetches at once, and how often that is asked for at most.
+const CACHE_LINE: usize = 64;
+const FETCHES: usize = 24;
+
+/// Has the memory fetched that the next text is going to be copied to, as many bytes as the last one had. What is
+/// written there would wait for it, and whoever reads something just written in parts would wait for that.
+#[inline]
+fn fetch_behind(bytes: &mut Vec<u8>, len: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for line in bytes
+        .spare_capacity_mut()
+        .chunks(CACHE_LINE)
+        .take((len / CACHE_LINE + 1).min(FETCHES))
+    {
+        // SAFETY: SSE is part of x86-64, and nothing is read: it is a hint.
+        unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(line.as_ptr().cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (bytes, len, CACHE_LINE, FETCHES);
 }
 
 fn string<'a>(entries: &[(u64, u32)], bytes: &'a [u8], at: u32) -> &'a [u8] {

@@ -99,7 +99,7 @@ impl Case {
     }
 
     /// Compares every copy with its name, and with what events say is there.
-    pub fn check_copies(&self, told: &[Artifact]) -> Copies {
+    pub(crate) fn check_copies(&self, told: &[Artifact]) -> Copies {
         let folder = self.folder();
         let mut copies = Copies::default();
         let there = list(&folder.join(COPIES)).unwrap_or_else(|problem| {
@@ -140,7 +140,7 @@ impl Case {
 }
 
 /// Whether a file has the name of the copy of such contents.
-pub fn is_copy_of(path: &Path, sha256: &Digest) -> bool {
+fn is_copy_of(path: &Path, sha256: &Digest) -> bool {
     path.ends_with(artifact::copy_name(sha256))
 }
 

@@ -13,7 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-pub use artifacts::{Artifacts, COPIES, Copies, Executed, is_copy_of};
+pub use artifacts::{Artifacts, COPIES, Copies, Executed};
 pub use error::CaseError;
 pub use late::{Exit, LateFacts};
 pub use readers::CaseReader;

@@ -12,7 +12,7 @@ use crate::block::decoded::{EventView, ImageView};
 use crate::render::{self, Shape};
 
 /// What stands around each item.
-pub const SEPARATOR: u8 = 0x1f;
+pub(crate) const SEPARATOR: u8 = 0x1f;
 
 /// Of most events all arguments together have less.
 const TYPICAL: usize = 128;

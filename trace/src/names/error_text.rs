@@ -136,7 +136,7 @@ const TEXTS: &[(u16, &str)] = &[
 ];
 
 /// The meaning of an error number (`2` is `No such file or directory`); `None` for numbers without one.
-pub fn error_text(number: i64) -> Option<&'static str> {
+pub(crate) fn error_text(number: i64) -> Option<&'static str> {
     let number = u16::try_from(number).ok()?;
     let at = TEXTS.binary_search_by_key(&number, |(n, _)| *n).ok()?;
     TEXTS.get(at).map(|(_, text)| *text)

@@ -13,7 +13,7 @@ mod net;
 mod process;
 
 pub use errno::errno;
-pub use error_text::error_text;
+pub(crate) use error_text::error_text;
 pub use process::{capabilities, capability, signal};
 
 use crate::process::exe_flag;

@@ -114,14 +114,14 @@ pub fn args(event: EventView<'_>) -> Vec<u8> {
 
 /// Whether the arguments of events of a type show something of the process: Falco's parameters that its image holds, or
 /// names of users and groups, which are those of the process.
-pub fn shows_process(spec: &EventSpec) -> bool {
+pub(crate) fn shows_process(spec: &EventSpec) -> bool {
     let id = |p: &Param| matches!(p.kind, ParamKind::Uid | ParamKind::Gid);
     !image::names(spec).is_empty() || spec.params.iter().any(id)
 }
 
 /// Whether the arguments of events of a type show something of the open object: what the descriptor stands for, or both
 /// ends of the connection.
-pub fn shows_object(spec: &EventSpec) -> bool {
+pub(crate) fn shows_object(spec: &EventSpec) -> bool {
     spec.ret_is_fd() || has_tuple(spec) || spec.params.iter().any(|p| is_descriptor(spec, p))
 }
 

@@ -68,7 +68,7 @@ impl<'s> Shape<'s> {
     /// Appends what [`super::named`] gives for each name that an event of the type has, in Falco's order, without the
     /// source's own text and bytes that were read or written: `begin`, then `NAME=VALUE`, each followed by a call of `end`
     /// with the place where the name began.
-    pub fn write_each(
+    pub(crate) fn write_each(
         &self,
         event: EventView<'s>,
         out: &mut Vec<u8>,

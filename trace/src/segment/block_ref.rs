@@ -92,7 +92,7 @@ impl BlockRef {
     ///
     /// # Errors
     /// As [`BlockRef::load`].
-    pub fn load_into(&self, body: &mut Vec<u8>) -> Result<(), Problem> {
+    pub(crate) fn load_into(&self, body: &mut Vec<u8>) -> Result<(), Problem> {
         self.make_room(body);
         self.inner
             .file

@@ -41,11 +41,6 @@ impl RecordKind {
     pub const BLOCK: RecordKind = RecordKind(3);
     /// Index and totals; the last record of a closed segment.
     pub const FOOTER: RecordKind = RecordKind(4);
-
-    /// Whether its head names the link before, and is the next link.
-    pub const fn is_linked(self) -> bool {
-        matches!(self, RecordKind::SNAPSHOT | RecordKind::BLOCK)
-    }
 }
 
 /// The prefix of a record.
@@ -65,7 +60,7 @@ pub struct Prefix {
 
 impl Prefix {
     /// Length of the whole record.
-    pub fn record_len(&self) -> u64 {
+    pub(crate) fn record_len(&self) -> u64 {
         PREFIX_LEN as u64 + u64::from(self.head_len) + u64::from(self.body_len)
     }
 

@@ -135,7 +135,7 @@ impl SegmentHeader {
     }
 
     /// Required features that this version does not know.
-    pub fn unknown_features(&self) -> u64 {
+    pub(crate) fn unknown_features(&self) -> u64 {
         self.about.required_features & !KNOWN_FEATURES
     }
 }

@@ -69,7 +69,8 @@ struct HeaderRecord {
     end: u64,
 }
 
-fn read_header(file: &SegmentFile, problems: &mut Problems) -> io::Result<Option<(SegmentHeader, HeaderRecord)>> {
+/// The record of the header; `None` where there is none, and then the problems say why.
+fn find_header(file: &SegmentFile, problems: &mut Problems) -> io::Result<Option<Record>> {
     use ProblemKind::{Corrupt, Foreign, TornTail, Unsupported};
     let start = file.read(0, file.len().min(PRELUDE_LEN as u64))?;
     let prelude = Prelude::parse(&start);
@@ -111,6 +112,14 @@ fn read_header(file: &SegmentFile, problems: &mut Problems) -> io::Result<Option
     if prelude != Prelude::Known {
         problems.add(Corrupt, 0, "the first 16 bytes are damaged; the rest was read");
     }
+    Ok(Some(record))
+}
+
+fn read_header(file: &SegmentFile, problems: &mut Problems) -> io::Result<Option<(SegmentHeader, HeaderRecord)>> {
+    use ProblemKind::{Corrupt, Unsupported};
+    let Some(record) = find_header(file, problems)? else {
+        return Ok(None);
+    };
     let Some(body) = file.body(&record)? else {
         problems.add(
             Corrupt,
@@ -122,7 +131,7 @@ fn read_header(file: &SegmentFile, problems: &mut Problems) -> io::Result<Option
     let header = match SegmentHeader::decode(&record.head, &body) {
         Ok(header) => header,
         Err(e) => {
-            problems.add(Corrupt, at, format!("header: {e}"));
+            problems.add(Corrupt, record.offset, format!("header: {e}"));
             return Ok(None);
         }
     };
@@ -130,12 +139,12 @@ fn read_header(file: &SegmentFile, problems: &mut Problems) -> io::Result<Option
         let bits = header.unknown_features();
         problems.add(
             Unsupported,
-            at,
+            record.offset,
             format!("needs features that this program does not have: bits {bits:#x}"),
         );
         return Ok(None);
     }
-    let link = sha256(&file.read(at, record.prefix.record_len())?);
+    let link = sha256(&file.read(record.offset, record.prefix.record_len())?);
     Ok(Some((
         header,
         HeaderRecord {

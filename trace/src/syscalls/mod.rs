@@ -306,7 +306,7 @@ fn unknown() -> EventSpec {
 }
 
 /// The name of a syscall in the kernel's tables. Falco's is another for some (`prlimit` for `prlimit64`).
-pub fn kernel_name(kind: EventType) -> Option<&'static str> {
+pub(crate) fn kernel_name(kind: EventType) -> Option<&'static str> {
     if kind.is_compat() {
         return i386::kernel_name(kind.0 & 0xFFF);
     }

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ctrace_trace::event::{Arg, Event, EventType};
+use ctrace_trace::fd::FdEntry;
+use ctrace_trace::process::ProcessImage;
 use ctrace_trace::schema::{EventSpec, Schema};
 use hashbrown::HashMap;
 
@@ -56,6 +58,9 @@ struct Log {
     types: HashMap<String, EventType>,
     unfinished: BTreeMap<u32, Vec<u8>>,
     world: World,
+    /// What the last call was of. Given back with the next one: to count references the processor waits until all that
+    /// was written of an event has reached its cache.
+    held: (Option<Arc<ProcessImage>>, Option<Arc<FdEntry>>),
 }
 
 impl Log {
@@ -68,6 +73,7 @@ impl Log {
             schema,
             unfinished: BTreeMap::new(),
             world: World::default(),
+            held: (None, None),
         }
     }
 }
@@ -88,7 +94,7 @@ impl Reading for Log {
 }
 
 impl Log {
-    fn line(&mut self, line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    fn line(&mut self, line: &Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         let Some(stamped) = line::read(line.text) else {
             // strace's own words have no time.
             return match line.text.starts_with(b"strace: ") {
@@ -146,7 +152,7 @@ impl Log {
         }
     }
 
-    fn call(&mut self, at: &Stamped<'_>, text: &[u8], line: Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    fn call(&mut self, at: &Stamped<'_>, text: &[u8], line: &Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         let mut args = Args::default();
         let Some(call) = line::call(text, &mut args) else {
             return sink.bad(line.origin, at.ts, "a call that does not end", line.text);
@@ -171,7 +177,8 @@ impl Log {
             .and_then(|fd| self.world.fd(at.tid, fd));
         self.world.apply(at, &call, &told);
         let fd = closed.or_else(|| fd_num.and_then(|fd| self.world.fd(at.tid, fd)));
-        let image = self.world.image(at.tid);
+        self.held = (self.world.image(at.tid), fd);
+        let (image, fd) = &self.held;
         sink.event(
             line.origin,
             &Event {

@@ -204,7 +204,7 @@ impl<'a> FdView<'a> {
     }
 
     /// Appends what [`FdView::name`] gives.
-    pub fn write_name(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write_name(&self, out: &mut Vec<u8>) {
         match &self.entry.socket {
             Some(s) if s.is_connected() => {
                 write_address(s.client(), out);
