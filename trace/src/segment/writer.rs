@@ -1,11 +1,12 @@
 //! Writing one segment file. A record is either whole in the file or not there at all.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FallocateFlags;
+use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags};
+use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
 use super::footer::{Footer, IndexEntry, Totals};
@@ -43,7 +44,10 @@ pub(crate) enum SegmentError {
 #[derive(Debug)]
 pub(crate) struct SegmentWriter {
     file: File,
+    /// What the folder was called when the case was begun: for messages.
     dir: PathBuf,
+    /// The folder itself, wherever it is moved meanwhile.
+    folder: File,
     number: u32,
     salt: Salt,
     /// Where the next record goes; everything before is whole.
@@ -75,25 +79,25 @@ pub(crate) struct Closed {
 }
 
 impl SegmentWriter {
-    /// Begins a segment with its header and, where it is given, the state of the host. Leaves no file on an error.
+    /// Begins a segment with its header and, where it is given, the state of the host, in a folder that is open and was
+    /// found at a path. Leaves no file on an error.
     pub(crate) fn create(
+        folder: File,
         dir: &Path,
         header: &SegmentHeader,
         state: Option<&HostSnapshot>,
         sync: bool,
     ) -> Result<SegmentWriter, SegmentError> {
         let number = header.about.segment;
-        let path = dir.join(SegmentName { number, open: true }.to_string());
+        let name = SegmentName { number, open: true }.to_string();
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         // Recordings hold what users typed and read: nobody else may look at them.
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)?;
+        let file = rustix::fs::openat(&folder, &name, flags, Mode::RUSR | Mode::WUSR).map_err(io::Error::from)?;
         let salt = Salt::of(header.about.case_id);
         let mut writer = SegmentWriter {
-            file,
+            file: file.into(),
             dir: dir.to_owned(),
+            folder,
             number,
             salt,
             end: 0,
@@ -110,7 +114,7 @@ impl SegmentWriter {
             Ok(()) => Ok(writer),
             Err(e) => {
                 // The file holds nothing yet that anybody could miss; the first error is the one to report.
-                let _ = fs::remove_file(&path);
+                let _ = rustix::fs::unlinkat(&writer.folder, &name, AtFlags::empty());
                 Err(e)
             }
         }
@@ -131,7 +135,7 @@ impl SegmentWriter {
         }
         self.start = self.end;
         if self.sync {
-            sync_dir(&self.dir)?;
+            self.folder.sync_all()?;
         }
         Ok(())
     }
@@ -219,20 +223,16 @@ impl SegmentWriter {
         // Of what is reserved nothing is needed any more; a refusal costs room and nothing else.
         let _ = self.file.set_len(self.end);
         self.file.sync_all()?;
-        let path = self.dir.join(
-            SegmentName {
-                number: self.number,
-                open: false,
-            }
-            .to_string(),
-        );
-        if path.try_exists()? {
-            return Err(io::Error::from(io::ErrorKind::AlreadyExists).into());
+        let name = self.name(false);
+        match rustix::fs::statat(&self.folder, &name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => {}
+            Err(e) => return Err(io::Error::from(e).into()),
+            Ok(_) => return Err(io::Error::from(io::ErrorKind::AlreadyExists).into()),
         }
-        fs::rename(self.open_path(), &path)?;
-        sync_dir(&self.dir)?;
+        rustix::fs::renameat(&self.folder, self.name(true), &self.folder, &name).map_err(io::Error::from)?;
+        self.folder.sync_all()?;
         Ok(Closed {
-            path,
+            path: self.dir.join(name),
             sha256: self.hash.clone().finalize().into(),
             bytes: self.end,
         })
@@ -250,13 +250,12 @@ impl SegmentWriter {
 
     /// Its file while it is written.
     pub(crate) fn open_path(&self) -> PathBuf {
-        self.dir.join(
-            SegmentName {
-                number: self.number,
-                open: true,
-            }
-            .to_string(),
-        )
+        self.dir.join(self.name(true))
+    }
+
+    fn name(&self, open: bool) -> String {
+        let number = self.number;
+        SegmentName { number, open }.to_string()
     }
 
     fn record(&mut self, kind: RecordKind, head: &[u8], body: &[u8]) -> Result<(), SegmentError> {
@@ -311,11 +310,6 @@ pub(crate) enum Room {
 /// Whether an operation failed for lack of room.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-}
-
-/// Makes the names in a folder durable.
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }
 
 /// The prefix of a record.

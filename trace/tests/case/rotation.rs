@@ -238,3 +238,27 @@ fn what_is_missing_is_told_also_where_every_block_is_full() {
     assert_eq!((losses.len(), losses[0].count), (1, lost), "{losses:?}");
     assert!(lost >= 65_000, "{lost}");
 }
+
+#[test]
+fn a_case_that_is_moved_is_gone_on_with_where_it_is() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+    let rotation = Rotation {
+        every_ns: Some(2_000_000_000),
+        keep: Keep::Segments(3),
+        ..Rotation::default()
+    };
+    let mut w = writer(&from, CaseConfig { rotation, ..config() }).expect("creates");
+    let image = image(1, None);
+    for n in 0..10_000 {
+        if n == 3_000 {
+            fs::rename(&from, &to).expect("moves");
+        }
+        push(&mut w, &image, n, 1_000_000).expect("pushes");
+    }
+    assert_eq!(w.finish().expect("finishes").lost, 0);
+    assert!(!from.exists());
+    let case = Case::open(&to).expect("opens");
+    assert_eq!((case.segments().len(), verify(&case).problems), (3, Vec::new()));
+    assert_eq!(names(&to).len(), 3);
+}

@@ -97,6 +97,10 @@ fn block(first_seq: u64, events: u32, prev: Hash, body: &[u8]) -> EncodedBlock {
     }
 }
 
+fn folder(dir: &Path) -> std::fs::File {
+    std::fs::File::open(dir).expect("it is there")
+}
+
 /// Writes one segment with a snapshot and a block of ten events for each body.
 fn segment(dir: &Path, number: u32, previous: Option<Previous>, bodies: &[&[u8]]) -> SegmentWriter {
     let first_seq = u64::from(number - 1) * 10 * bodies.len() as u64;
@@ -104,8 +108,14 @@ fn segment(dir: &Path, number: u32, previous: Option<Previous>, bodies: &[&[u8]]
         kernel_command_line: b"quiet".to_vec(),
         ..HostSnapshot::default()
     };
-    let mut writer =
-        SegmentWriter::create(dir, &header(number, first_seq, previous), Some(&state), false).expect("creates");
+    let mut writer = SegmentWriter::create(
+        folder(dir),
+        dir,
+        &header(number, first_seq, previous),
+        Some(&state),
+        false,
+    )
+    .expect("creates");
     for (i, body) in bodies.iter().enumerate() {
         writer
             .block(&block(first_seq + 10 * i as u64, 10, writer.link(), body), Room::Free)

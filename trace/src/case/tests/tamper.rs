@@ -121,7 +121,9 @@ fn a_segment_of_another_case_is_left_out() {
     case(dir.path(), 1);
     let mut header = super::header(2, 30, None);
     header.about.case_id = CaseId([9; 16]);
-    let mut writer = crate::segment::SegmentWriter::create(other.path(), &header, None, false).expect("creates");
+    let mut writer =
+        crate::segment::SegmentWriter::create(super::folder(other.path()), other.path(), &header, None, false)
+            .expect("creates");
     let closed = writer.close(&crate::segment::Totals::default()).expect("closes");
     fs::rename(closed.path, dir.path().join("000002.ctrace")).expect("renames");
     let case = Case::open(dir.path()).expect("opens");

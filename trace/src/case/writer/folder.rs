@@ -6,6 +6,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::AtFlags;
+use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
 use super::config::{CaseConfig, Existing, Keep};
@@ -131,6 +133,11 @@ impl Folder {
         Ok(())
     }
 
+    /// Another handle of the folder itself, wherever it is now.
+    pub(super) fn handle(&self) -> Result<File, CaseError> {
+        self.lock.0.try_clone().map_err(CaseError::io(&self.path))
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -168,9 +175,11 @@ impl Folder {
         let Some((path, _)) = self.closed.pop_front() else {
             return Ok(false);
         };
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(CaseError::Io { path, source: e }),
-            _ => Ok(true),
+        let Some(name) = path.file_name() else { return Ok(true) };
+        // In the folder itself: it may have another name by now.
+        match rustix::fs::unlinkat(&self.lock.0, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(true),
+            Err(e) => Err(CaseError::Io { path, source: e.into() }),
         }
     }
 }

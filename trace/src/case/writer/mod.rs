@@ -8,8 +8,6 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
 
 pub use config::{CaseConfig, Existing, Keep, OnFull, Opening, Rotation, Summary};
 
@@ -19,10 +17,6 @@ use crate::event::{Event, EventType, Origin};
 use crate::segment::{About, CaseId, Previous, Room, SegmentError, SegmentHeader, SegmentWriter, Totals, is_full};
 use folder::{Folder, Start};
 use gaps::Gaps;
-
-/// On a full disk, how long a reader is given to close what was deleted, and how often it is.
-const READERS_TURN: Duration = Duration::from_millis(5);
-const MAX_WAITS: u32 = 20;
 
 /// Gives what each new segment starts from. Called at the first event of a segment: must not take long.
 pub type Opener = Box<dyn FnMut() -> Opening + Send>;
@@ -285,22 +279,17 @@ impl CaseWriter {
         Ok(())
     }
 
-    /// Writes to the current segment; makes room by deleting old ones where that is the policy. What was deleted gives
-    /// its room back when the last reader has closed it: for one that is soon done no further segment is given away.
+    /// Writes to the current segment; makes room by deleting old ones where that is the policy. What was deleted
+    /// gives its room back only when the last reader has closed it.
     fn with_room<T>(
         &mut self,
         mut write: impl FnMut(&mut SegmentWriter) -> Result<T, SegmentError>,
     ) -> Result<T, CaseError> {
-        let mut waits = 0;
         loop {
             let file = &mut self.current()?.file;
             let path = file.open_path();
             match write(file) {
-                Err(SegmentError::Io(e)) if is_full(&e) && (1..=MAX_WAITS).contains(&waits) => {
-                    waits += 1;
-                    thread::sleep(READERS_TURN);
-                }
-                Err(SegmentError::Io(e)) if is_full(&e) && self.make_room()? => waits = waits.max(1),
+                Err(SegmentError::Io(e)) if is_full(&e) && self.make_room()? => {}
                 result => return result.map_err(|e| CaseError::segment(path, e)),
             }
         }
@@ -387,7 +376,8 @@ impl CaseWriter {
         let opening = (self.opener)();
         let header = self.header(&opening);
         let created = loop {
-            match SegmentWriter::create(self.folder.path(), &header, opening.state.as_ref(), self.config.sync) {
+            let (folder, path) = (self.folder.handle()?, self.folder.path());
+            match SegmentWriter::create(folder, path, &header, opening.state.as_ref(), self.config.sync) {
                 Err(SegmentError::Io(e)) if is_full(&e) && self.make_room()? => {}
                 created => break created,
             }
