@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use ctrace_trace::container::Container;
 use ctrace_trace::process::ProcessImage;
+use ctrace_trace::scan::same_text;
 use hashbrown::HashMap;
 use hashbrown::hash_map::EntryRef;
 
-use super::processes::{Processes, Seen, same_text};
+use super::processes::{Processes, Seen};
 use crate::docker::ContainerImages;
 
 /// What a record says of its container; empty where it says nothing.
