@@ -190,7 +190,7 @@ impl<'a> DockerEvent<'a> {
         ts_ns: u64,
         [kind, action, id]: [&'a str; 3],
         mut attributes: Vec<(Cow<'a, str>, Cow<'a, str>)>,
-        raw: Vec<u8>,
+        raw: &'a [u8],
     ) -> DockerEvent<'a> {
         attributes.sort_unstable();
         let told = Told {

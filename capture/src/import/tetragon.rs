@@ -57,7 +57,13 @@ fn tell<'v>(record: Json<'v>) -> Result<Told<'v>, &'static str> {
 
 /// The container of a process. The engine stands before the id: `containerd://…`. Without a pod its first digits are told.
 fn container(process: Json<'_>) -> Option<SeenContainer<'_>> {
-    let pod = process.get("pod").unwrap_or(Json::null());
+    let Some(pod) = process.get("pod") else {
+        let id = text(process, &["docker"]);
+        return (!id.is_empty()).then(|| SeenContainer {
+            id,
+            ..SeenContainer::default()
+        });
+    };
     let inside = pod.get("container").unwrap_or(Json::null());
     let long = text(inside, &["id"]);
     let (engine, long) = long.split_once("://").unwrap_or(("", long));

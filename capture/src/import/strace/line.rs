@@ -53,7 +53,8 @@ pub(super) struct Call<'a, 'c> {
     pub(super) ret_fd: Option<&'a [u8]>,
 }
 
-/// Reads thread and time.
+/// Reads thread and time. Part of its caller: what is returned in parts is written and read again.
+#[inline(always)]
 pub(super) fn read(line: &[u8]) -> Option<Stamped<'_>> {
     let (tid, rest) = match line.strip_prefix(b"[pid ") {
         Some(rest) => {
@@ -168,7 +169,8 @@ fn exit(text: &[u8]) -> Option<Said<'static>> {
     })
 }
 
-/// Takes a call apart. `args` is the place for its arguments.
+/// Takes a call apart. `args` is the place for its arguments. Part of its caller, as [`read`].
+#[inline(always)]
 pub(super) fn call<'a, 'c>(text: &'a [u8], args: &'c mut Args<'a>) -> Option<Call<'a, 'c>> {
     let open = text.iter().position(|b| *b == b'(')?;
     let name = std::str::from_utf8(text.get(..open)?).ok()?;

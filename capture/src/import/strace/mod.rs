@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::fd::FdEntry;
-use ctrace_trace::process::ProcessImage;
 use ctrace_trace::schema::{EventSpec, Schema};
 use hashbrown::HashMap;
 
@@ -58,9 +57,9 @@ struct Log {
     types: HashMap<String, EventType>,
     unfinished: BTreeMap<u32, Vec<u8>>,
     world: World,
-    /// What the last call was of. Given back with the next one: to count references the processor waits until all that
-    /// was written of an event has reached its cache.
-    held: (Option<Arc<ProcessImage>>, Option<Arc<FdEntry>>),
+    /// What was closed last. Given back with the next one: to count references the processor waits until all that was
+    /// written of an event has reached its cache.
+    closed: Option<Arc<FdEntry>>,
 }
 
 impl Log {
@@ -73,7 +72,7 @@ impl Log {
             schema,
             unfinished: BTreeMap::new(),
             world: World::default(),
-            held: (None, None),
+            closed: None,
         }
     }
 }
@@ -172,22 +171,23 @@ impl Log {
         };
         // `close` shows what it closed, everything else what is there afterwards.
         let fd_num = fd_of(spec, &call);
-        let closed = fd_num
-            .filter(|_| call.name == "close")
-            .and_then(|fd| self.world.fd(at.tid, fd));
+        let is_close = call.name == "close";
+        if let Some(fd) = fd_num.filter(|_| is_close) {
+            self.closed = self.world.fd(at.tid, fd).cloned();
+        }
         self.world.apply(at, &call, &told);
-        let fd = closed.or_else(|| fd_num.and_then(|fd| self.world.fd(at.tid, fd)));
-        self.held = (self.world.image(at.tid), fd);
-        let (image, fd) = &self.held;
+        self.world.meet(at.tid);
+        let closed = self.closed.as_ref().filter(|_| is_close && fd_num.is_some());
+        let fd = closed.or_else(|| self.world.fd(at.tid, fd_num?));
         sink.event(
             line.origin,
             &Event {
                 tid: at.tid,
-                image: image.as_ref(),
+                image: self.world.image(at.tid),
                 ret: call.ret.filter(|_| spec.has_ret),
                 latency: call.latency,
                 fd_num,
-                fd: fd.as_ref(),
+                fd,
                 ..Event::bare(at.ts, spec.id, args)
             },
         )
@@ -201,7 +201,8 @@ impl Log {
         sink: &mut Sink<'_>,
     ) -> Result<(), ImportError> {
         self.unfinished.remove(&at.tid);
-        let image = self.world.image(at.tid);
+        self.world.meet(at.tid);
+        let image = self.world.image(at.tid).cloned();
         let is_process = self.world.exit(at.tid);
         if !is_process {
             return Ok(());
@@ -235,10 +236,10 @@ impl Log {
             Arg::Num(at.tid.into()),
             arguments::signal(name).map_or(Arg::None, Arg::Num),
         ];
-        let image = self.world.image(at.tid);
+        self.world.meet(at.tid);
         let event = Event {
             tid: at.tid,
-            image: image.as_ref(),
+            image: self.world.image(at.tid),
             ..Event::bare(at.ts, EventType::SIGNALDELIVER, &args)
         };
         sink.event(origin, &event)

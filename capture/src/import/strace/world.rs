@@ -36,19 +36,24 @@ impl World {
         self.threads.get(&tid).copied().unwrap_or(tid)
     }
 
-    /// The image of a thread's process.
-    pub(super) fn image(&mut self, tid: u32) -> Option<Arc<ProcessImage>> {
+    /// Has an image for a thread's process from now on.
+    pub(super) fn meet(&mut self, tid: u32) {
         let pid = self.pid(tid);
-        if pid == 0 {
-            return None;
+        if pid != 0 && self.processes.of(pid).is_none() {
+            self.processes.see(&Seen { pid, ..Seen::default() });
         }
-        let known = self.processes.of(pid).cloned();
-        Some(known.unwrap_or_else(|| self.processes.see(&Seen { pid, ..Seen::default() }).clone()))
+    }
+
+    /// The image of a thread's process, where one was met.
+    pub(super) fn image(&self, tid: u32) -> Option<&Arc<ProcessImage>> {
+        Some(self.pid(tid))
+            .filter(|pid| *pid != 0)
+            .and_then(|pid| self.processes.of(pid))
     }
 
     /// What a descriptor refers to.
-    pub(super) fn fd(&self, tid: u32, fd: i32) -> Option<Arc<FdEntry>> {
-        self.fds.get(&(self.pid(tid), fd)).cloned()
+    pub(super) fn fd(&self, tid: u32, fd: i32) -> Option<&Arc<FdEntry>> {
+        self.fds.get(&(self.pid(tid), fd))
     }
 
     /// A path, absolute where its beginning is known.
@@ -223,11 +228,11 @@ impl World {
             return;
         };
         let Some(old) = self.fd(tid, fd) else { return };
-        self.objects += 1;
         let mut entry = FdEntry {
-            id: self.objects,
-            ..FdEntry::clone(&old)
+            id: self.objects + 1,
+            ..FdEntry::clone(old)
         };
+        self.objects += 1;
         match addr.parse::<SocketAddr>() {
             Ok(remote) => {
                 let local: IpAddr = match remote {
@@ -252,7 +257,7 @@ impl World {
         let (Some(Ok(old)), Ok(new)) = (old.map(i32::try_from), i32::try_from(new)) else {
             return;
         };
-        if let Some(entry) = self.fd(tid, old) {
+        if let Some(entry) = self.fd(tid, old).cloned() {
             let pid = self.pid(tid);
             self.put(pid, new, entry);
         }
