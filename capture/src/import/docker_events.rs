@@ -68,13 +68,16 @@ fn of_text<'a>(line: &'a [u8], json: &'a mut Vec<u8>) -> Option<DockerEvent<'a>>
     let blank = memchr::memrchr(b' ', rest.as_bytes())?;
     let (action, id) = (rest.get(..blank)?, rest.get(blank + 1..)?);
     let ts = parse_rfc3339(time).filter(|ts| *ts > 0)?;
-    let attributes = attributes_of(attributes);
+    let (mut attributes, are_in_order) = attributes_of(attributes);
     json.clear();
     // Most lines have nothing in them that is to be escaped.
     if is_plain(line.as_bytes()) {
         write_json([kind, action, id], &attributes, ts, json, quote);
     } else {
         write_json([kind, action, id], &attributes, ts, json, escape);
+    }
+    if !are_in_order {
+        attributes.sort_unstable();
     }
     Some(DockerEvent::told(ts, [kind, action, id], attributes, json))
 }
@@ -140,9 +143,12 @@ fn escape(text: &str, json: &mut Vec<u8>) {
     let _ = serde_json::to_writer(json, text);
 }
 
-/// Of a name that stands there more than once the last value counts.
-fn attributes_of(text: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
-    let mut all: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::with_capacity(8);
+/// Names and values.
+type Attributes<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+
+/// Of a name that stands there more than once the last value counts. Says too whether they are sorted by name.
+fn attributes_of(text: &str) -> (Attributes<'_>, bool) {
+    let mut all: Attributes<'_> = Vec::with_capacity(8);
     for piece in pieces(text) {
         let equals = memchr::memchr(b'=', piece.as_bytes());
         let pair = equals.and_then(|at| Some((piece.get(..at)?, piece.get(at + 1..)?)));
@@ -158,7 +164,7 @@ fn attributes_of(text: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
     }
     // Engines write them in order.
     let in_order = all.iter().zip(all.iter().skip(1)).all(|(one, next)| one.0 < next.0);
-    if in_order { all } else { last_of_each(all) }
+    (if in_order { all } else { last_of_each(all) }, in_order)
 }
 
 /// The parts between commas with a blank behind them.
@@ -178,9 +184,9 @@ fn end_of_piece(text: &str) -> usize {
     commas.find(is_end).unwrap_or(text.len())
 }
 
-fn last_of_each<'a>(all: Vec<(Cow<'a, str>, Cow<'a, str>)>) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
+fn last_of_each(all: Attributes<'_>) -> Attributes<'_> {
     let mut places = BTreeMap::new();
-    let mut last: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::with_capacity(all.len());
+    let mut last: Attributes<'_> = Vec::with_capacity(all.len());
     for (name, value) in all {
         let place = *places.entry(name.clone()).or_insert(last.len());
         match last.get_mut(place) {

@@ -14,7 +14,7 @@ use hashbrown::HashMap;
 
 use super::lines::{self, Line};
 use super::{Confidence, End, ImportError, Importer, Input, Origin, Reading, Sink};
-use arguments::Args;
+use arguments::{Args, Told};
 use line::{Call, Said, Stamped};
 use world::World;
 
@@ -159,14 +159,23 @@ impl Log {
         let Some(spec) = spec(&self.schema, &self.types, call.name) else {
             return sink.unknown(line.origin, at.ts, "a call of an unknown name", line.text);
         };
-        let told = arguments::of(spec, &call, |path, dir| self.world.path(at.tid, path, dir));
+        let (mut few_told, mut many_told);
+        let told: &mut [Told<'_>] = if spec.params.len() <= FEW_PARAMS {
+            few_told = [const { Told::Nothing }; FEW_PARAMS];
+            few_told.get_mut(..spec.params.len()).unwrap_or_default()
+        } else {
+            many_told = vec![Told::Nothing; spec.params.len()];
+            &mut many_told
+        };
+        arguments::of(spec, &call, |path, dir| self.world.path(at.tid, path, dir), told);
+        let told = &*told;
         let (mut few, many);
         let args: &[Arg<'_>] = if told.len() <= FEW_PARAMS {
             few = [Arg::None; FEW_PARAMS];
-            few.iter_mut().zip(&told).for_each(|(arg, told)| *arg = told.arg());
+            few.iter_mut().zip(told).for_each(|(arg, told)| *arg = told.arg());
             few.get(..told.len()).unwrap_or(&few)
         } else {
-            many = told.iter().map(arguments::Told::arg).collect::<Vec<_>>();
+            many = told.iter().map(Told::arg).collect::<Vec<_>>();
             &many
         };
         // `close` shows what it closed, everything else what is there afterwards.
@@ -175,7 +184,7 @@ impl Log {
         if let Some(fd) = fd_num.filter(|_| is_close) {
             self.closed = self.world.fd(at.tid, fd).cloned();
         }
-        self.world.apply(at, &call, &told);
+        self.world.apply(at, &call, told);
         self.world.meet(at.tid);
         let closed = self.closed.as_ref().filter(|_| is_close && fd_num.is_some());
         let fd = closed.or_else(|| self.world.fd(at.tid, fd_num?));
