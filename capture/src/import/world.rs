@@ -92,7 +92,10 @@ impl World {
         let container = container.filter(|c| !c.id.is_empty());
         let container = container.map(|c| learn(&mut self.containers, &c));
         match (seen, container) {
-            (Some(seen), container) => Some(self.processes.see(&Seen { container, ..seen })),
+            (Some(mut seen), container) => {
+                seen.container = container;
+                Some(self.processes.see(&seen))
+            }
             (None, Some(container)) => {
                 if self.images.get(&container.id) != Some(container) {
                     self.images.learn(container);

@@ -132,7 +132,7 @@ fn find<'a>(param: &Param, call: &Call<'a, '_>, is_named: bool) -> Option<&'a [u
     }
     let slot = usize::from(param.arg?);
     let text = *call.args.get(slot)?;
-    if call.name == "clone3" && text.starts_with(b"{") {
+    if call.name == b"clone3" && text.starts_with(b"{") {
         let mut members = Args::default();
         members.split(text.get(1..)?)?;
         return members.iter().find_map(|m| value(m));

@@ -54,7 +54,7 @@ const FEW_PARAMS: usize = 8;
 struct Log {
     schema: Arc<Schema>,
     /// Types of 64-bit calls by the names that strace gives them.
-    types: HashMap<String, EventType>,
+    types: HashMap<Vec<u8>, EventType>,
     unfinished: BTreeMap<u32, Vec<u8>>,
     world: World,
     /// What was closed last. Given back with the next one: to count references the processor waits until all that was
@@ -66,7 +66,11 @@ impl Log {
     fn new() -> Log {
         let schema = Schema::current();
         let native = |s: &&EventSpec| s.id.is_syscall() && !s.id.is_compat() && s.id != EventType::UNKNOWN_SYSCALL;
-        let types = schema.specs().iter().filter(native).map(|s| (s.name.clone(), s.id));
+        let types = schema
+            .specs()
+            .iter()
+            .filter(native)
+            .map(|s| (s.name.clone().into_bytes(), s.id));
         Log {
             types: types.collect(),
             schema,
@@ -78,8 +82,8 @@ impl Log {
 }
 
 /// Falco's names, which the schema has, leave out the width of some.
-fn spec<'s>(schema: &'s Schema, types: &HashMap<String, EventType>, name: &str) -> Option<&'s EventSpec> {
-    let short = || types.get(name.strip_suffix("64")?);
+fn spec<'s>(schema: &'s Schema, types: &HashMap<Vec<u8>, EventType>, name: &[u8]) -> Option<&'s EventSpec> {
+    let short = || types.get(name.strip_suffix(b"64")?);
     schema.get(*types.get(name).or_else(short)?)
 }
 
@@ -180,7 +184,7 @@ impl Log {
         };
         // `close` shows what it closed, everything else what is there afterwards.
         let fd_num = fd_of(spec, &call);
-        let is_close = call.name == "close";
+        let is_close = call.name == b"close";
         if let Some(fd) = fd_num.filter(|_| is_close) {
             self.closed = self.world.fd(at.tid, fd).cloned();
         }

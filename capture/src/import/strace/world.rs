@@ -89,7 +89,7 @@ impl World {
     pub(super) fn apply(&mut self, at: &Stamped<'_>, call: &Call<'_, '_>, told: &[Told<'_>]) {
         /// `-EINPROGRESS`: a socket that does not block connects in the background.
         const BEGUN: i64 = -115;
-        if call.name == "connect" && call.ret.is_some_and(|r| r >= 0 || r == BEGUN) {
+        if call.name == b"connect" && call.ret.is_some_and(|r| r >= 0 || r == BEGUN) {
             self.connect(at.tid, call, told);
         }
         let Some(ret) = call.ret.filter(|r| *r >= 0) else {
@@ -100,13 +100,13 @@ impl World {
             _ => None,
         });
         match call.name {
-            "execve" | "execveat" => self.exec(at, call, path.unwrap_or_default()),
-            "fork" | "vfork" | "clone" | "clone3" => self.fork(at, call, ret),
-            "chdir" => self.see(at.tid, |seen| seen.cwd = path.map(Cow::Borrowed)),
-            "open" | "openat" | "openat2" | "creat" => self.open(at.tid, ret, FdKind::File, call.ret_fd.or(path)),
-            "socket" => self.open(at.tid, ret, family(call), None),
-            "dup" | "dup2" | "dup3" => self.duplicate(at.tid, call, ret),
-            "close" => {
+            b"execve" | b"execveat" => self.exec(at, call, path.unwrap_or_default()),
+            b"fork" | b"vfork" | b"clone" | b"clone3" => self.fork(at, call, ret),
+            b"chdir" => self.see(at.tid, |seen| seen.cwd = path.map(Cow::Borrowed)),
+            b"open" | b"openat" | b"openat2" | b"creat" => self.open(at.tid, ret, FdKind::File, call.ret_fd.or(path)),
+            b"socket" => self.open(at.tid, ret, family(call), None),
+            b"dup" | b"dup2" | b"dup3" => self.duplicate(at.tid, call, ret),
+            b"close" => {
                 if let Some(fd) = call.args.first().and_then(|a| arguments::number(a)) {
                     self.fds.remove(&(self.pid(at.tid), i32::try_from(fd).unwrap_or(-1)));
                 }
