@@ -191,6 +191,13 @@ mod tests {
         }
     }
 
+    #[test]
+    fn texts_are_compared_whole() {
+        for (a, b) in [("", ""), ("", "a"), ("a", "b"), ("a", "ab"), ("ab", "ab")] {
+            assert_eq!(same_text(a.as_bytes(), b.as_bytes()), a == b, "{a} and {b}");
+        }
+    }
+
     fn bits(text: &[u8], is: impl Fn(u8) -> bool) -> u32 {
         let all = text.iter().enumerate();
         all.fold(0, |bits, (at, byte)| bits | u32::from(is(*byte)) << at)
