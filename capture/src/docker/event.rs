@@ -184,15 +184,14 @@ impl<'a> DockerEvent<'a> {
         Ok(DockerEvent::of(told, line.into()))
     }
 
-    /// An event that was told in another form. `attributes` come in any order, each once; `raw` is the engine's JSON for
+    /// An event that was told in another form. `attributes` are sorted by name, each once; `raw` is the engine's JSON for
     /// it.
     pub(crate) fn told(
         ts_ns: u64,
         [kind, action, id]: [&'a str; 3],
-        mut attributes: Vec<(Cow<'a, str>, Cow<'a, str>)>,
-        raw: Vec<u8>,
+        attributes: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+        raw: &'a [u8],
     ) -> DockerEvent<'a> {
-        attributes.sort_unstable();
         let told = Told {
             kind: kind.into(),
             action: action.into(),

@@ -45,24 +45,12 @@ impl ContainerImages {
     }
 
     /// The image for an event of the engine: that of the container that it names.
-    pub(crate) fn of_event(&mut self, event: &DockerEvent<'_>) -> Option<Arc<ProcessImage>> {
+    pub(crate) fn of_event(&mut self, event: &DockerEvent<'_>) -> Option<&Arc<ProcessImage>> {
         let id = event.container()?;
-        if let Some(known) = self.by_id.get(id) {
-            return Some(known.clone());
+        if !self.by_id.contains_key(id) {
+            self.learn(&Arc::new(told_of(event, id)));
         }
-        // The inspection may still be under way; the event itself tells the most important.
-        let container = Container {
-            id: id.to_owned(),
-            engine: match &*event.engine {
-                "" => "docker".to_owned(),
-                engine => engine.to_owned(),
-            },
-            name: event.name().to_owned(),
-            image: event.image().to_owned(),
-            ..Container::default()
-        };
-        self.learn(&Arc::new(container));
-        self.by_id.get(id).cloned()
+        self.by_id.get(id)
     }
 
     /// The image of a container that was learned.
@@ -73,5 +61,19 @@ impl ContainerImages {
     /// What is known of a container.
     pub(crate) fn get(&self, id: &str) -> Option<&Arc<Container>> {
         self.by_id.get(id)?.container.as_ref()
+    }
+}
+
+/// A container as an event names it. The inspection may still be under way; the event itself tells the most important.
+fn told_of(event: &DockerEvent<'_>, id: &str) -> Container {
+    Container {
+        id: id.to_owned(),
+        engine: match &*event.engine {
+            "" => "docker".to_owned(),
+            engine => engine.to_owned(),
+        },
+        name: event.name().to_owned(),
+        image: event.image().to_owned(),
+        ..Container::default()
     }
 }

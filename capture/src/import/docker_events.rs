@@ -5,8 +5,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ctrace_trace::process::ProcessImage;
-
 use super::lines::{self, Line};
 use super::{Confidence, End, ImportError, Importer, Input, Reading, Sink};
 use crate::docker::{ContainerImages, DockerEvent, parse_rfc3339};
@@ -21,14 +19,14 @@ impl Importer for DockerEvents {
 
     fn sniff(&self, start: &[u8]) -> Confidence {
         match lines::first(start).next() {
-            Some(line) if parse(line).is_ok_and(|e| !e.action.is_empty()) => Confidence::Likely,
+            Some(line) if parse(line, &mut Vec::new()).is_ok_and(|e| !e.action.is_empty()) => Confidence::Likely,
             _ => Confidence::No,
         }
     }
 
     fn first_ts(&self, input: &mut Input) -> Option<u64> {
         let start = input.start();
-        lines::first(start).find_map(|l| parse(l).ok()).map(|e| e.ts_ns)
+        lines::first(start).find_map(|l| Some(parse(l, &mut Vec::new()).ok()?.ts_ns))
     }
 
     fn begin(&self) -> Box<dyn Reading> {
@@ -36,12 +34,12 @@ impl Importer for DockerEvents {
     }
 }
 
-/// Reads a line of either form. What was text is kept as the JSON that says the same.
-fn parse(line: &[u8]) -> Result<DockerEvent<'_>, String> {
+/// Reads a line of either form. What was text is kept as the JSON that says the same, in `json`.
+fn parse<'a>(line: &'a [u8], json: &'a mut Vec<u8>) -> Result<DockerEvent<'a>, String> {
     if line.trim_ascii_start().starts_with(b"{") {
         return DockerEvent::parse(line).map_err(|e| e.to_string());
     }
-    of_text(line).ok_or_else(|| "neither JSON nor a line of docker events".to_owned())
+    of_text(line, json).ok_or_else(|| "neither JSON nor a line of docker events".to_owned())
 }
 
 /// Types of objects in events of engines from 1.10 to 28; any other word behind a time is another log's.
@@ -60,7 +58,7 @@ const KINDS: [&str; 11] = [
 ];
 
 /// `TIME TYPE ACTION ID (NAME=VALUE, …)`. An action may have blanks (`exec_create: sh -c id`), and so may a value.
-fn of_text(line: &[u8]) -> Option<DockerEvent<'_>> {
+fn of_text<'a>(line: &'a [u8], json: &'a mut Vec<u8>) -> Option<DockerEvent<'a>> {
     let line = std::str::from_utf8(line).ok()?.trim_end();
     let (time, rest) = word(line)?;
     let (kind, rest) = word(rest).filter(|(kind, _)| KINDS.contains(kind))?;
@@ -70,9 +68,18 @@ fn of_text(line: &[u8]) -> Option<DockerEvent<'_>> {
     let blank = memchr::memrchr(b' ', rest.as_bytes())?;
     let (action, id) = (rest.get(..blank)?, rest.get(blank + 1..)?);
     let ts = parse_rfc3339(time).filter(|ts| *ts > 0)?;
-    let attributes = attributes_of(attributes);
-    let raw = json([kind, action, id], &attributes, ts, line);
-    Some(DockerEvent::told(ts, [kind, action, id], attributes, raw))
+    let (mut attributes, are_in_order) = attributes_of(attributes);
+    json.clear();
+    // Most lines have nothing in them that is to be escaped.
+    if is_plain(line.as_bytes()) {
+        write_json([kind, action, id], &attributes, ts, json, quote);
+    } else {
+        write_json([kind, action, id], &attributes, ts, json, escape);
+    }
+    if !are_in_order {
+        attributes.sort_unstable();
+    }
+    Some(DockerEvent::told(ts, [kind, action, id], attributes, json))
 }
 
 /// The first word and what follows its blank.
@@ -88,31 +95,34 @@ fn before_list(text: &str) -> Option<(&str, &str)> {
 }
 
 /// The event as the engine's API tells it.
-fn json([kind, action, id]: [&str; 3], attributes: &[(Cow<'_, str>, Cow<'_, str>)], ts: u64, line: &str) -> Vec<u8> {
-    let mut json = Vec::with_capacity(line.len() + 8 * attributes.len() + 96);
-    // Most lines have nothing in them that is to be escaped.
-    let quote: fn(&str, &mut Vec<u8>) = if is_plain(line.as_bytes()) { quote } else { escape };
+fn write_json(
+    [kind, action, id]: [&str; 3],
+    attributes: &[(Cow<'_, str>, Cow<'_, str>)],
+    ts: u64,
+    json: &mut Vec<u8>,
+    quote: impl Fn(&str, &mut Vec<u8>),
+) {
     for (member, text) in [
         ("{\"Type\":", kind),
         (",\"Action\":", action),
         (",\"Actor\":{\"ID\":", id),
     ] {
         json.extend_from_slice(member.as_bytes());
-        quote(text, &mut json);
+        quote(text, json);
     }
     json.extend_from_slice(b",\"Attributes\":{");
     for (at, (name, value)) in attributes.iter().enumerate() {
         if at > 0 {
             json.push(b',');
         }
-        quote(name, &mut json);
+        quote(name, json);
         json.push(b':');
-        quote(value, &mut json);
+        quote(value, json);
     }
     json.extend_from_slice(b"}},\"timeNano\":");
-    json.extend_from_slice(ts.to_string().as_bytes());
+    // Writing to memory does not fail.
+    let _ = serde_json::to_writer(&mut *json, &ts);
     json.push(b'}');
-    json
 }
 
 /// Whether a text stands in JSON as it is.
@@ -122,6 +132,7 @@ fn is_plain(text: &[u8]) -> bool {
 }
 
 fn quote(text: &str, json: &mut Vec<u8>) {
+    json.reserve(text.len() + 2);
     json.push(b'"');
     json.extend_from_slice(text.as_bytes());
     json.push(b'"');
@@ -132,9 +143,12 @@ fn escape(text: &str, json: &mut Vec<u8>) {
     let _ = serde_json::to_writer(json, text);
 }
 
-/// Of a name that stands there more than once the last value counts.
-fn attributes_of(text: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
-    let mut all: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::with_capacity(8);
+/// Names and values.
+type Attributes<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+
+/// Of a name that stands there more than once the last value counts. Says too whether they are sorted by name.
+fn attributes_of(text: &str) -> (Attributes<'_>, bool) {
+    let mut all: Attributes<'_> = Vec::with_capacity(8);
     for piece in pieces(text) {
         let equals = memchr::memchr(b'=', piece.as_bytes());
         let pair = equals.and_then(|at| Some((piece.get(..at)?, piece.get(at + 1..)?)));
@@ -150,7 +164,7 @@ fn attributes_of(text: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
     }
     // Engines write them in order.
     let in_order = all.iter().zip(all.iter().skip(1)).all(|(one, next)| one.0 < next.0);
-    if in_order { all } else { last_of_each(all) }
+    (if in_order { all } else { last_of_each(all) }, in_order)
 }
 
 /// The parts between commas with a blank behind them.
@@ -158,16 +172,21 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
         let text = rest?;
-        let mut commas = memchr::memchr_iter(b',', text.as_bytes());
-        let cut = commas.find_map(|at| Some((text.get(..at)?, text.get(at + 1..)?.strip_prefix(' ')?)));
-        rest = cut.map(|(_, rest)| rest);
-        Some(cut.map_or(text, |(piece, _)| piece))
+        let end = end_of_piece(text);
+        rest = text.get(end + ", ".len()..);
+        text.get(..end)
     })
 }
 
-fn last_of_each<'a>(all: Vec<(Cow<'a, str>, Cow<'a, str>)>) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
+fn end_of_piece(text: &str) -> usize {
+    let mut commas = memchr::memchr_iter(b',', text.as_bytes());
+    let is_end = |at: &usize| text.as_bytes().get(at + 1) == Some(&b' ');
+    commas.find(is_end).unwrap_or(text.len())
+}
+
+fn last_of_each(all: Attributes<'_>) -> Attributes<'_> {
     let mut places = BTreeMap::new();
-    let mut last: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::with_capacity(all.len());
+    let mut last: Attributes<'_> = Vec::with_capacity(all.len());
     for (name, value) in all {
         let place = *places.entry(name.clone()).or_insert(last.len());
         match last.get_mut(place) {
@@ -182,10 +201,12 @@ fn last_of_each<'a>(all: Vec<(Cow<'a, str>, Cow<'a, str>)>) -> Vec<(Cow<'a, str>
 #[derive(Default)]
 struct Events {
     containers: ContainerImages,
-    /// What the last event was of. Given back with the next one: to count references the processor waits until all that
-    /// was written of an event has reached its cache.
-    held: Option<Arc<ProcessImage>>,
+    /// Memory for the JSON of a line.
+    json: Vec<u8>,
 }
+
+/// More memory than this is not kept for the next line.
+const KEPT_JSON: usize = 1 << 20;
 
 impl Reading for Events {
     fn file(&mut self, input: &mut Input, sink: &mut Sink<'_>) -> Result<End, ImportError> {
@@ -195,13 +216,19 @@ impl Reading for Events {
 
 impl Events {
     fn line(&mut self, line: &Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
-        let event = match parse(line.text) {
-            Ok(event) => event,
-            Err(error) => return sink.bad(line.origin, 0, &error, line.text),
+        let mut json = std::mem::take(&mut self.json);
+        let done = match parse(line.text, &mut json) {
+            Ok(event) => self.event(&event, line, sink),
+            Err(error) => sink.bad(line.origin, 0, &error, line.text),
         };
-        self.learn(&event);
-        self.held = self.containers.of_event(&event);
-        event.with_event(self.held.as_ref(), |e| sink.event(line.origin, e))
+        self.json = json;
+        self.json.shrink_to(KEPT_JSON);
+        done
+    }
+
+    fn event(&mut self, event: &DockerEvent<'_>, line: &Line<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+        self.learn(event);
+        event.with_event(self.containers.of_event(event), |e| sink.event(line.origin, e))
     }
 
     /// Events of a container's life say all that can be known of it here.

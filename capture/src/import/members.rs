@@ -7,11 +7,13 @@ use ctrace_trace::names;
 use crate::json::{InOrder, Json};
 
 /// The text at a path.
+#[inline]
 pub(super) fn text<'v>(record: Json<'v>, path: &[&str]) -> &'v str {
     at(record, path).and_then(Json::as_str).unwrap_or_default()
 }
 
 /// The text at a path, where there is one.
+#[inline]
 pub(super) fn bytes<'v>(record: Json<'v>, path: &[&str]) -> Option<Cow<'v, [u8]>> {
     bytes_of(text(record, path))
 }
@@ -25,11 +27,13 @@ pub(super) fn number(record: Json<'_>, path: &[&str]) -> Option<u64> {
     at(record, path).and_then(number_of)
 }
 
+#[inline]
 fn number_of(value: Json<'_>) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
 /// The same, of 32 bits.
+#[inline]
 pub(super) fn id(record: Json<'_>, path: &[&str]) -> Option<u32> {
     at(record, path).and_then(id_of)
 }
@@ -38,6 +42,7 @@ fn id_of(value: Json<'_>) -> Option<u32> {
     number_of(value).and_then(|n| u32::try_from(n).ok())
 }
 
+#[inline]
 fn at<'v>(record: Json<'v>, path: &[&str]) -> Option<Json<'v>> {
     path.iter().try_fold(record, |at, key| at.get(key))
 }

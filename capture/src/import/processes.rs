@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ctrace_trace::container::Container;
 use ctrace_trace::process::ProcessImage;
+use ctrace_trace::scan::same_text;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 
@@ -170,11 +171,6 @@ impl Processes {
     }
 }
 
-/// Compares texts of which many are empty: comparing nothing with nothing costs more than a text.
-pub(super) fn same_text(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && (a.is_empty() || a == b)
-}
-
 fn says_the_same(known: &ProcessImage, seen: &Seen<'_>) -> bool {
     let number = |said: Option<u32>, known: u32| said.is_none_or(|s| s == known);
     let text = |said: &Option<Cow<'_, [u8]>>, known: &[u8]| said.as_ref().is_none_or(|s| same_text(s, known));
@@ -225,7 +221,7 @@ fn apply(image: &mut ProcessImage, seen: &Seen<'_>) {
         image.login_user.clear();
     }
     // Another program has other arguments.
-    let other = |said: &Option<Cow<'_, [u8]>>, known: &[u8]| said.as_ref().is_some_and(|s| **s != *known);
+    let other = |said: &Option<Cow<'_, [u8]>>, known: &[u8]| said.as_ref().is_some_and(|s| !same_text(s, known));
     if seen.exec_ts.is_some() || other(&seen.exe_path, &image.exe_path) {
         image.argv.clear();
         image.env.clear();

@@ -35,20 +35,22 @@ fn tell<'v>(record: Json<'v>) -> Result<Told<'v>, &'static str> {
     let (kind, event) = event(record).ok_or("no event")?;
     let ts = parse_rfc3339(text(record, &["time"])).ok_or("an event without a time")?;
     let process = event.get("process");
-    let seen = process.and_then(seen);
-    // A program that takes another one's place has that one as its parent there.
-    let parent = event.get("parent").and_then(self::seen);
-    let parent = parent.filter(|parent| seen.as_ref().is_none_or(|s| s.pid != parent.pid));
+    let mut seen = process.and_then(self::seen);
+    let mut parent = event.get("parent").and_then(self::seen);
+    if let Some(seen) = &mut seen {
+        // A program that takes another one's place has that one as its parent there.
+        if parent.as_ref().is_some_and(|parent| parent.pid == seen.pid) {
+            parent = None;
+        }
+        seen.ppid = parent.as_ref().map(|p| p.pid);
+        seen.exec_ts = (kind == "process_exec").then_some(ts);
+    }
     Ok(Told {
         ts,
         kind: kind.into(),
         severity: "".into(),
         message: message(kind, event).into_bytes().into(),
-        seen: seen.map(|process| Seen {
-            ppid: parent.as_ref().map(|p| p.pid),
-            exec_ts: (kind == "process_exec").then_some(ts),
-            ..process
-        }),
+        seen,
         parent,
         tid: process.and_then(|process| id(process, &["tid"])),
         container: process.and_then(container),
@@ -57,7 +59,13 @@ fn tell<'v>(record: Json<'v>) -> Result<Told<'v>, &'static str> {
 
 /// The container of a process. The engine stands before the id: `containerd://…`. Without a pod its first digits are told.
 fn container(process: Json<'_>) -> Option<SeenContainer<'_>> {
-    let pod = process.get("pod").unwrap_or(Json::null());
+    let Some(pod) = process.get("pod") else {
+        let id = text(process, &["docker"]);
+        return (!id.is_empty()).then(|| SeenContainer {
+            id,
+            ..SeenContainer::default()
+        });
+    };
     let inside = pod.get("container").unwrap_or(Json::null());
     let long = text(inside, &["id"]);
     let (engine, long) = long.split_once("://").unwrap_or(("", long));
@@ -85,7 +93,11 @@ fn seen(process: Json<'_>) -> Option<Seen<'_>> {
     let pid = fields.id("pid")?;
     let (uid, cwd) = (fields.id("uid"), fields.bytes("cwd"));
     let (binary, arguments) = (fields.text("binary"), fields.text("arguments"));
-    let name = binary.rsplit('/').next().unwrap_or_default().as_bytes();
+    let slash = memchr::memrchr(b'/', binary.as_bytes());
+    let name = binary
+        .as_bytes()
+        .get(slash.map_or(0, |at| at + 1)..)
+        .unwrap_or_default();
     // Arguments are one text there: where one ends is not told.
     let argv = match arguments {
         "" => binary.as_bytes().into(),

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use ctrace_trace::container::Container;
 use ctrace_trace::process::ProcessImage;
+use ctrace_trace::scan::same_text;
 use hashbrown::HashMap;
 use hashbrown::hash_map::EntryRef;
 
-use super::processes::{Processes, Seen, same_text};
+use super::processes::{Processes, Seen};
 use crate::docker::ContainerImages;
 
 /// What a record says of its container; empty where it says nothing.
@@ -91,7 +92,10 @@ impl World {
         let container = container.filter(|c| !c.id.is_empty());
         let container = container.map(|c| learn(&mut self.containers, &c));
         match (seen, container) {
-            (Some(seen), container) => Some(self.processes.see(&Seen { container, ..seen })),
+            (Some(mut seen), container) => {
+                seen.container = container;
+                Some(self.processes.see(&seen))
+            }
             (None, Some(container)) => {
                 if self.images.get(&container.id) != Some(container) {
                     self.images.learn(container);

@@ -44,12 +44,12 @@ impl<'v> Json<'v> {
     }
 
     /// A member, of an object.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(self, name: &str) -> Option<Json<'v>> {
         self.get_of(name, key(name.as_bytes()))
     }
 
-    #[inline]
+    #[inline(always)]
     fn get_of(self, name: &str, key: u64) -> Option<Json<'v>> {
         let node = self.node();
         // Many names are asked for that are not there.
@@ -172,12 +172,12 @@ pub(crate) struct InOrder<'v> {
 
 impl<'v> InOrder<'v> {
     /// A member.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&mut self, name: &str) -> Option<Json<'v>> {
         self.get_of(name, key(name.as_bytes()))
     }
 
-    #[inline]
+    #[inline(always)]
     fn get_of(&mut self, name: &str, key: u64) -> Option<Json<'v>> {
         if self.names & bit(name, key) == 0 {
             return None;

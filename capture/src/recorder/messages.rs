@@ -233,8 +233,7 @@ pub(super) fn emit(
 ) {
     match message {
         Message::Docker(event) => {
-            let image = images.of_event(event);
-            event.with_event(image.as_ref(), |e| sink(e));
+            event.with_event(images.of_event(event), |e| sink(e));
         }
         Message::Audit(event) => {
             let image = event.pid.and_then(|pid| resolver.image_of(pid));

@@ -22,7 +22,12 @@ pub(crate) fn resolve(root: &[u8], base: &[u8], raw: &[u8], out: &mut Vec<u8>) {
     } else if known && base != b"/" {
         out.extend_from_slice(base.strip_suffix(b"/").unwrap_or(base));
     }
-    let floor = if out.starts_with(root) { root.len() } else { 0 };
+    // Mostly there is no root, and comparing nothing is slow: see `same_text` of `scan`.
+    let floor = if !root.is_empty() && out.starts_with(root) {
+        root.len()
+    } else {
+        0
+    };
     if known && out.len().saturating_add(raw.len()) <= PATH_LIMIT {
         append(out, floor, raw);
         if out.is_empty() {

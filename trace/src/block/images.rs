@@ -12,6 +12,7 @@ use super::varint::{Cursor, Malformed, put, unzigzag, zigzag};
 use super::{MAX_CONTAINERS, MAX_IMAGES};
 use crate::container::Container;
 use crate::process::ProcessImage;
+use crate::scan::same_text;
 
 /// The numbers of an image have no more bytes.
 const IMAGE_WEIGHT: usize = 300;
@@ -283,7 +284,7 @@ fn entry(
 ) -> ImageEntry {
     let above = image.parent.as_deref().zip(like);
     let mut id = |text: &Vec<u8>, same: fn(&ProcessImage) -> &Vec<u8>, of: fn(&ImageEntry) -> StrId| match above {
-        Some((above, entry)) if same(above) == text => of(entry),
+        Some((above, entry)) if same_text(same(above), text) => of(entry),
         _ => strings.known(text),
     };
     macro_rules! id {

@@ -3,6 +3,7 @@
 use super::decoded::RawPath;
 use super::strings::{Interner, Numbering, Refs, StrRef};
 use super::varint::{Cursor, Malformed, put};
+use crate::scan::same_text;
 
 /// Codes of a caller's form of a path.
 pub(super) mod raw_code {
@@ -19,9 +20,9 @@ pub(super) mod raw_code {
 
 /// The caller's form of a path relative to its resolved form, with provisional ids.
 pub(super) fn raw_path(interner: &mut Interner, resolved: &[u8], raw: &[u8]) -> RawPath {
-    if raw == resolved {
+    if same_text(raw, resolved) {
         RawPath::Same
-    } else if resolved.ends_with(raw) {
+    } else if raw.is_empty() || resolved.ends_with(raw) {
         RawPath::Suffix(raw.len() as u32)
     } else {
         RawPath::Other(interner.id(raw))

@@ -92,22 +92,22 @@ impl Told<'_> {
     }
 }
 
-/// The parameters of a call. `resolve` is given a path and the descriptor that it starts from.
+/// Puts the parameters of a call where there is nothing yet. `resolve` is given a path and the descriptor that it starts
+/// from.
 pub(super) fn of<'a>(
     spec: &EventSpec,
     call: &Call<'a, '_>,
     resolve: impl Fn(&Cow<'a, [u8]>, Option<i64>) -> Cow<'a, [u8]>,
-) -> Vec<Told<'a>> {
+    all: &mut [Told<'a>],
+) {
     let mut dir = None;
-    let mut all = Vec::with_capacity(spec.params.len());
     // Names of parameters are in lower case, and nearly no argument begins so.
     let is_named = call.args.iter().any(|a| a.first().is_some_and(u8::is_ascii_lowercase));
-    for param in &spec.params {
+    for (param, told) in spec.params.iter().zip(all) {
         let Some(text) = find(param, call, is_named) else {
-            all.push(Told::Nothing);
             continue;
         };
-        let told = match param.kind {
+        *told = match param.kind {
             ParamKind::Path => string(text).map_or(Told::Nothing, |raw| Told::Path(resolve(&raw, dir), raw)),
             ParamKind::Str => string(text).map_or(Told::Nothing, Told::Text),
             ParamKind::SockAddr => address(text).map_or(Told::Nothing, Told::Text),
@@ -117,12 +117,10 @@ pub(super) fn of<'a>(
                 .map_or(Told::Nothing, Told::Number),
             _ => number(text).map_or(Told::Nothing, Told::Number),
         };
-        if let (ParamKind::Fd, Told::Number(fd)) = (param.kind, &told) {
+        if let (ParamKind::Fd, Told::Number(fd)) = (param.kind, told) {
             dir = Some(*fd);
         }
-        all.push(told);
     }
-    all
 }
 
 /// The text of a parameter: by its name where strace writes names (`clone(child_stack=NULL, flags=…)`), also inside of
@@ -134,7 +132,7 @@ fn find<'a>(param: &Param, call: &Call<'a, '_>, is_named: bool) -> Option<&'a [u
     }
     let slot = usize::from(param.arg?);
     let text = *call.args.get(slot)?;
-    if call.name == "clone3" && text.starts_with(b"{") {
+    if call.name == b"clone3" && text.starts_with(b"{") {
         let mut members = Args::default();
         members.split(text.get(1..)?)?;
         return members.iter().find_map(|m| value(m));
@@ -276,25 +274,33 @@ pub(in crate::import) fn signal(name: &[u8]) -> Option<i64> {
 }
 
 /// A string without its quotes and escapes; one that strace cut off ends there.
+#[inline]
 pub(super) fn string(text: &[u8]) -> Option<Cow<'_, [u8]>> {
-    let mut rest = text.strip_prefix(b"\"")?;
-    let mut out = Vec::new();
+    let text = text.strip_prefix(b"\"")?;
+    // Nearly all strings are plain.
+    match plain(text) {
+        Some(plain) => Some(plain.into()),
+        None => escaped(text).map(Cow::Owned),
+    }
+}
+
+/// What stands before the closing quote, where that needs no change.
+#[inline]
+fn plain(text: &[u8]) -> Option<&[u8]> {
+    let at = memchr::memchr2(b'"', b'\\', text)?;
+    text.get(..at).filter(|_| text.get(at) == Some(&b'"'))
+}
+
+fn escaped(text: &[u8]) -> Option<Vec<u8>> {
+    let (mut rest, mut out) = (text, Vec::new());
     loop {
         let at = memchr::memchr2(b'"', b'\\', rest)?;
-        let plain = rest.get(..at)?;
+        out.extend_from_slice(rest.get(..at)?);
         let (byte, after) = rest.get(at..)?.split_first()?;
-        match byte {
-            // Nearly all strings are plain.
-            b'"' if out.is_empty() => return Some(plain.into()),
-            b'"' => {
-                out.extend_from_slice(plain);
-                return Some(out.into());
-            }
-            _ => {
-                out.extend_from_slice(plain);
-                rest = unescape(after, &mut out)?;
-            }
+        if *byte == b'"' {
+            return Some(out);
         }
+        rest = unescape(after, &mut out)?;
     }
 }
 

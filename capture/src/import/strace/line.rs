@@ -42,7 +42,7 @@ pub(super) enum Said<'a> {
 /// A call.
 #[derive(Debug)]
 pub(super) struct Call<'a, 'c> {
-    pub(super) name: &'a str,
+    pub(super) name: &'a [u8],
     /// As they are written.
     pub(super) args: &'c [&'a [u8]],
     /// The result, negative errno on failure; `None` where strace has none (`?`).
@@ -53,7 +53,8 @@ pub(super) struct Call<'a, 'c> {
     pub(super) ret_fd: Option<&'a [u8]>,
 }
 
-/// Reads thread and time.
+/// Reads thread and time. Part of its caller: what is returned in parts is written and read again.
+#[inline(always)]
 pub(super) fn read(line: &[u8]) -> Option<Stamped<'_>> {
     let (tid, rest) = match line.strip_prefix(b"[pid ") {
         Some(rest) => {
@@ -168,10 +169,11 @@ fn exit(text: &[u8]) -> Option<Said<'static>> {
     })
 }
 
-/// Takes a call apart. `args` is the place for its arguments.
+/// Takes a call apart. `args` is the place for its arguments. Part of its caller, as [`read`].
+#[inline(always)]
 pub(super) fn call<'a, 'c>(text: &'a [u8], args: &'c mut Args<'a>) -> Option<Call<'a, 'c>> {
     let open = text.iter().position(|b| *b == b'(')?;
-    let name = std::str::from_utf8(text.get(..open)?).ok()?;
+    let name = text.get(..open)?;
     let inside = text.get(open + 1..)?;
     let end = args.split(inside)?;
     let result = inside

@@ -9,13 +9,12 @@ use std::sync::Arc;
 
 use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::fd::FdEntry;
-use ctrace_trace::process::ProcessImage;
 use ctrace_trace::schema::{EventSpec, Schema};
 use hashbrown::HashMap;
 
 use super::lines::{self, Line};
 use super::{Confidence, End, ImportError, Importer, Input, Origin, Reading, Sink};
-use arguments::Args;
+use arguments::{Args, Told};
 use line::{Call, Said, Stamped};
 use world::World;
 
@@ -55,32 +54,36 @@ const FEW_PARAMS: usize = 8;
 struct Log {
     schema: Arc<Schema>,
     /// Types of 64-bit calls by the names that strace gives them.
-    types: HashMap<String, EventType>,
+    types: HashMap<Vec<u8>, EventType>,
     unfinished: BTreeMap<u32, Vec<u8>>,
     world: World,
-    /// What the last call was of. Given back with the next one: to count references the processor waits until all that
-    /// was written of an event has reached its cache.
-    held: (Option<Arc<ProcessImage>>, Option<Arc<FdEntry>>),
+    /// What was closed last. Given back with the next one: to count references the processor waits until all that was
+    /// written of an event has reached its cache.
+    closed: Option<Arc<FdEntry>>,
 }
 
 impl Log {
     fn new() -> Log {
         let schema = Schema::current();
         let native = |s: &&EventSpec| s.id.is_syscall() && !s.id.is_compat() && s.id != EventType::UNKNOWN_SYSCALL;
-        let types = schema.specs().iter().filter(native).map(|s| (s.name.clone(), s.id));
+        let types = schema
+            .specs()
+            .iter()
+            .filter(native)
+            .map(|s| (s.name.clone().into_bytes(), s.id));
         Log {
             types: types.collect(),
             schema,
             unfinished: BTreeMap::new(),
             world: World::default(),
-            held: (None, None),
+            closed: None,
         }
     }
 }
 
 /// Falco's names, which the schema has, leave out the width of some.
-fn spec<'s>(schema: &'s Schema, types: &HashMap<String, EventType>, name: &str) -> Option<&'s EventSpec> {
-    let short = || types.get(name.strip_suffix("64")?);
+fn spec<'s>(schema: &'s Schema, types: &HashMap<Vec<u8>, EventType>, name: &[u8]) -> Option<&'s EventSpec> {
+    let short = || types.get(name.strip_suffix(b"64")?);
     schema.get(*types.get(name).or_else(short)?)
 }
 
@@ -160,34 +163,44 @@ impl Log {
         let Some(spec) = spec(&self.schema, &self.types, call.name) else {
             return sink.unknown(line.origin, at.ts, "a call of an unknown name", line.text);
         };
-        let told = arguments::of(spec, &call, |path, dir| self.world.path(at.tid, path, dir));
+        let (mut few_told, mut many_told);
+        let told: &mut [Told<'_>] = if spec.params.len() <= FEW_PARAMS {
+            few_told = [const { Told::Nothing }; FEW_PARAMS];
+            few_told.get_mut(..spec.params.len()).unwrap_or_default()
+        } else {
+            many_told = vec![Told::Nothing; spec.params.len()];
+            &mut many_told
+        };
+        arguments::of(spec, &call, |path, dir| self.world.path(at.tid, path, dir), told);
+        let told = &*told;
         let (mut few, many);
         let args: &[Arg<'_>] = if told.len() <= FEW_PARAMS {
             few = [Arg::None; FEW_PARAMS];
-            few.iter_mut().zip(&told).for_each(|(arg, told)| *arg = told.arg());
+            few.iter_mut().zip(told).for_each(|(arg, told)| *arg = told.arg());
             few.get(..told.len()).unwrap_or(&few)
         } else {
-            many = told.iter().map(arguments::Told::arg).collect::<Vec<_>>();
+            many = told.iter().map(Told::arg).collect::<Vec<_>>();
             &many
         };
         // `close` shows what it closed, everything else what is there afterwards.
         let fd_num = fd_of(spec, &call);
-        let closed = fd_num
-            .filter(|_| call.name == "close")
-            .and_then(|fd| self.world.fd(at.tid, fd));
-        self.world.apply(at, &call, &told);
-        let fd = closed.or_else(|| fd_num.and_then(|fd| self.world.fd(at.tid, fd)));
-        self.held = (self.world.image(at.tid), fd);
-        let (image, fd) = &self.held;
+        let is_close = call.name == b"close";
+        if let Some(fd) = fd_num.filter(|_| is_close) {
+            self.closed = self.world.fd(at.tid, fd).cloned();
+        }
+        self.world.apply(at, &call, told);
+        self.world.meet(at.tid);
+        let closed = self.closed.as_ref().filter(|_| is_close && fd_num.is_some());
+        let fd = closed.or_else(|| self.world.fd(at.tid, fd_num?));
         sink.event(
             line.origin,
             &Event {
                 tid: at.tid,
-                image: image.as_ref(),
+                image: self.world.image(at.tid),
                 ret: call.ret.filter(|_| spec.has_ret),
                 latency: call.latency,
                 fd_num,
-                fd: fd.as_ref(),
+                fd,
                 ..Event::bare(at.ts, spec.id, args)
             },
         )
@@ -201,7 +214,8 @@ impl Log {
         sink: &mut Sink<'_>,
     ) -> Result<(), ImportError> {
         self.unfinished.remove(&at.tid);
-        let image = self.world.image(at.tid);
+        self.world.meet(at.tid);
+        let image = self.world.image(at.tid).cloned();
         let is_process = self.world.exit(at.tid);
         if !is_process {
             return Ok(());
@@ -235,10 +249,10 @@ impl Log {
             Arg::Num(at.tid.into()),
             arguments::signal(name).map_or(Arg::None, Arg::Num),
         ];
-        let image = self.world.image(at.tid);
+        self.world.meet(at.tid);
         let event = Event {
             tid: at.tid,
-            image: image.as_ref(),
+            image: self.world.image(at.tid),
             ..Event::bare(at.ts, EventType::SIGNALDELIVER, &args)
         };
         sink.event(origin, &event)

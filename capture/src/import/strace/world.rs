@@ -36,19 +36,24 @@ impl World {
         self.threads.get(&tid).copied().unwrap_or(tid)
     }
 
-    /// The image of a thread's process.
-    pub(super) fn image(&mut self, tid: u32) -> Option<Arc<ProcessImage>> {
+    /// Has an image for a thread's process from now on.
+    pub(super) fn meet(&mut self, tid: u32) {
         let pid = self.pid(tid);
-        if pid == 0 {
-            return None;
+        if pid != 0 && self.processes.of(pid).is_none() {
+            self.processes.see(&Seen { pid, ..Seen::default() });
         }
-        let known = self.processes.of(pid).cloned();
-        Some(known.unwrap_or_else(|| self.processes.see(&Seen { pid, ..Seen::default() }).clone()))
+    }
+
+    /// The image of a thread's process, where one was met.
+    pub(super) fn image(&self, tid: u32) -> Option<&Arc<ProcessImage>> {
+        Some(self.pid(tid))
+            .filter(|pid| *pid != 0)
+            .and_then(|pid| self.processes.of(pid))
     }
 
     /// What a descriptor refers to.
-    pub(super) fn fd(&self, tid: u32, fd: i32) -> Option<Arc<FdEntry>> {
-        self.fds.get(&(self.pid(tid), fd)).cloned()
+    pub(super) fn fd(&self, tid: u32, fd: i32) -> Option<&Arc<FdEntry>> {
+        self.fds.get(&(self.pid(tid), fd))
     }
 
     /// A path, absolute where its beginning is known.
@@ -84,7 +89,7 @@ impl World {
     pub(super) fn apply(&mut self, at: &Stamped<'_>, call: &Call<'_, '_>, told: &[Told<'_>]) {
         /// `-EINPROGRESS`: a socket that does not block connects in the background.
         const BEGUN: i64 = -115;
-        if call.name == "connect" && call.ret.is_some_and(|r| r >= 0 || r == BEGUN) {
+        if call.name == b"connect" && call.ret.is_some_and(|r| r >= 0 || r == BEGUN) {
             self.connect(at.tid, call, told);
         }
         let Some(ret) = call.ret.filter(|r| *r >= 0) else {
@@ -95,13 +100,13 @@ impl World {
             _ => None,
         });
         match call.name {
-            "execve" | "execveat" => self.exec(at, call, path.unwrap_or_default()),
-            "fork" | "vfork" | "clone" | "clone3" => self.fork(at, call, ret),
-            "chdir" => self.see(at.tid, |seen| seen.cwd = path.map(Cow::Borrowed)),
-            "open" | "openat" | "openat2" | "creat" => self.open(at.tid, ret, FdKind::File, call.ret_fd.or(path)),
-            "socket" => self.open(at.tid, ret, family(call), None),
-            "dup" | "dup2" | "dup3" => self.duplicate(at.tid, call, ret),
-            "close" => {
+            b"execve" | b"execveat" => self.exec(at, call, path.unwrap_or_default()),
+            b"fork" | b"vfork" | b"clone" | b"clone3" => self.fork(at, call, ret),
+            b"chdir" => self.see(at.tid, |seen| seen.cwd = path.map(Cow::Borrowed)),
+            b"open" | b"openat" | b"openat2" | b"creat" => self.open(at.tid, ret, FdKind::File, call.ret_fd.or(path)),
+            b"socket" => self.open(at.tid, ret, family(call), None),
+            b"dup" | b"dup2" | b"dup3" => self.duplicate(at.tid, call, ret),
+            b"close" => {
                 if let Some(fd) = call.args.first().and_then(|a| arguments::number(a)) {
                     self.fds.remove(&(self.pid(at.tid), i32::try_from(fd).unwrap_or(-1)));
                 }
@@ -223,11 +228,11 @@ impl World {
             return;
         };
         let Some(old) = self.fd(tid, fd) else { return };
-        self.objects += 1;
         let mut entry = FdEntry {
-            id: self.objects,
-            ..FdEntry::clone(&old)
+            id: self.objects + 1,
+            ..FdEntry::clone(old)
         };
+        self.objects += 1;
         match addr.parse::<SocketAddr>() {
             Ok(remote) => {
                 let local: IpAddr = match remote {
@@ -252,7 +257,7 @@ impl World {
         let (Some(Ok(old)), Ok(new)) = (old.map(i32::try_from), i32::try_from(new)) else {
             return;
         };
-        if let Some(entry) = self.fd(tid, old) {
+        if let Some(entry) = self.fd(tid, old).cloned() {
             let pid = self.pid(tid);
             self.put(pid, new, entry);
         }
