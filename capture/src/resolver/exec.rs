@@ -126,15 +126,17 @@ impl State {
 
     /// The calling thread is now the only one, under the process's id.
     fn become_image(&mut self, exec: &Exec, image: Arc<ProcessImage>, root: Vec<u8>) {
-        let ppid = image.ppid;
-        let found_parent = self.table.latest(ppid).map_or(0, |p| p.serial);
-        let Some(process) = self.table.at(exec.header.tgid, exec.header.ts) else {
+        let (pid, ts) = (exec.header.tgid, exec.header.ts);
+        if self.table.at(pid, ts).is_some_and(|p| p.parent == 0) {
+            let found = self.table.latest(image.ppid).map_or(0, |p| p.serial);
+            if let Some(process) = self.table.at(pid, ts) {
+                process.parent = found;
+            }
+        }
+        let Some(process) = self.table.at(pid, ts) else {
             return;
         };
         process.image = image;
-        if process.parent == 0 {
-            process.parent = found_parent;
-        }
         if process.start == 0 {
             process.start = known64(exec.start, 0).min(exec.header.ts);
         }
