@@ -5,10 +5,9 @@
 //! What lives is kept apart from them: it is asked for several times an event, and where programs start all the time it
 //! would be a small part of the whole. For the same reason a new process gets the place that became free last.
 
-use std::collections::VecDeque;
-
 use hashbrown::HashMap;
 
+use super::gone::Gone;
 use super::process::Process;
 use super::spare::Spare;
 
@@ -251,53 +250,6 @@ impl ProcessTable {
         if let Some((pid, _)) = self.candidates.pop() {
             self.take(pid);
         }
-    }
-}
-
-/// Processes that ended, or whose id was taken by another, in the order in which that was told.
-#[derive(Debug, Default)]
-struct Gone {
-    /// With the time from which on they may be freed.
-    processes: VecDeque<(u64, Process)>,
-    /// Their ids, apart: they are looked through for each record of a process that does not live.
-    pids: VecDeque<u32>,
-}
-
-impl Gone {
-    fn push(&mut self, free_at: u64, process: Process) {
-        self.pids.push_back(process.image.pid);
-        self.processes.push_back((free_at, process));
-    }
-
-    fn pop(&mut self) -> Option<Process> {
-        self.pids.pop_front();
-        self.processes.pop_front().map(|(_, process)| process)
-    }
-
-    fn len(&self) -> usize {
-        self.pids.len()
-    }
-
-    fn first_free_at(&self) -> Option<u64> {
-        self.processes.front().map(|(free_at, _)| *free_at)
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &Process> {
-        self.processes.iter().map(|(_, process)| process)
-    }
-
-    /// The process of an id that went last among those that satisfy a condition.
-    fn newest(&self, pid: u32, condition: impl Fn(&Process) -> bool) -> Option<&Process> {
-        let pids = self.pids.iter().enumerate().rev();
-        let mut of_pid = pids.filter(|(_, of)| **of == pid);
-        of_pid.find_map(|(at, _)| self.processes.get(at).map(|(_, p)| p).filter(|p| condition(p)))
-    }
-
-    fn newest_mut(&mut self, pid: u32, condition: impl Fn(&Process) -> bool) -> Option<&mut Process> {
-        let pids = self.pids.iter().enumerate().rev();
-        let mut of_pid = pids.filter(|(_, of)| **of == pid).map(|(at, _)| at);
-        let at = of_pid.find(|at| self.processes.get(*at).is_some_and(|(_, p)| condition(p)))?;
-        self.processes.get_mut(at).map(|(_, process)| process)
     }
 }
 
