@@ -1,5 +1,6 @@
 //! Live sources, the resolver, the recorder and the importers of ctrace.
 
+mod ahead;
 mod artifact;
 pub mod audit;
 mod console;

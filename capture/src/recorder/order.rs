@@ -5,6 +5,8 @@
 
 use std::collections::VecDeque;
 
+use crate::ahead::fetch;
+
 /// Bytes of records are kept in pieces of about this size, so that they can be given back in the order of arrival.
 const CHUNK: usize = 1 << 20;
 /// Empty pieces that are kept to be filled again.
@@ -14,8 +16,6 @@ const SPARE: usize = 16;
 const AHEAD: usize = 6;
 /// Of a record so much is fetched: most are no longer.
 const FETCHED: usize = 320;
-/// Bytes that the processor fetches at once.
-const LINE: usize = 64;
 
 /// Records that wait, as bytes.
 #[derive(Debug, Default)]
@@ -93,7 +93,7 @@ impl Waiting {
         let ready = waiting.partition_point(|entry| entry.ts <= horizon);
         for (at, entry) in waiting.iter().take(ready).enumerate() {
             if let Some(record) = waiting.get(at + AHEAD).and_then(|entry| self.record(entry)) {
-                fetch(record);
+                fetch(record.get(..FETCHED).unwrap_or(record));
             }
             if let Some(record) = self.record(entry) {
                 each(entry.ts, record);
@@ -145,19 +145,6 @@ impl Waiting {
                 chunk.bytes.clear();
                 self.spare.push(chunk.bytes);
             }
-        }
-    }
-}
-
-/// Asks for the beginning of a record, without waiting for it.
-#[inline]
-fn fetch(record: &[u8]) {
-    for line in record.chunks(LINE).take(FETCHED / LINE) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a prefetch has no effect but on the cache, and the address is that of a slice.
-        unsafe {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
         }
     }
 }

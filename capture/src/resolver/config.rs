@@ -8,7 +8,7 @@ pub struct Config {
     /// Most descriptors of all processes together, in steps of 16 for each process. Default 1,048,576. The first 128 of
     /// each process are always kept.
     pub max_fds: usize,
-    /// Nanoseconds for which a process is kept after its end, for records that come late. Default 2 s.
+    /// Nanoseconds for which who a process was is kept after its end, for records that come late. Default 2 s.
     pub linger_ns: u64,
     /// Most questions to the host about processes in a second of the records' time, and as many about all else; 0 asks
     /// nothing. Default 2,000.

@@ -2,7 +2,15 @@
 
 use std::collections::VecDeque;
 
+use ctrace_trace::process::ProcessImage;
+
 use super::process::Process;
+use crate::ahead::fetch;
+
+/// The image of the one after so many is fetched before it is freed, and its texts when it is the next.
+const AHEAD: usize = 2;
+/// Of a text so much is fetched: most are no longer.
+const FETCHED: usize = 64;
 
 /// Processes that ended, or whose id was taken by another, in the order in which that was told.
 #[derive(Debug, Default)]
@@ -23,7 +31,20 @@ impl Gone {
     /// Takes out the one that went first.
     pub(super) fn pop(&mut self) -> Option<Process> {
         self.pids.pop_front();
-        self.processes.pop_front().map(|(_, process)| process)
+        let (_, process) = self.processes.pop_front()?;
+        self.fetch();
+        Some(process)
+    }
+
+    /// Asks for what will be given back next and made into something new: it has left the caches.
+    fn fetch(&self) {
+        if let Some((_, process)) = self.processes.get(AHEAD) {
+            fetch(&*process.image);
+        }
+        if let Some((_, process)) = self.processes.front() {
+            let texts = texts_of(&process.image).into_iter();
+            texts.for_each(|text| fetch(text.get(..FETCHED).unwrap_or(text)));
+        }
     }
 
     /// How many there are.
@@ -55,4 +76,8 @@ impl Gone {
         let at = of_pid.find(|at| self.processes.get(*at).is_some_and(|(_, p)| condition(p)))?;
         self.processes.get_mut(at).map(|(_, process)| process)
     }
+}
+
+fn texts_of(image: &ProcessImage) -> [&[u8]; 5] {
+    [&image.name, &image.exe_path, &image.argv, &image.cwd, &image.cgroup]
 }

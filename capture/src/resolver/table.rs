@@ -118,6 +118,8 @@ impl ProcessTable {
         match self.living(pid) {
             Some(process) if process.serial != serial => None,
             Some(_) => self.living_mut(pid),
+            // A parent that was never seen is not looked for.
+            None if serial == 0 => None,
             None => self.gone.newest_mut(pid, |_| true).filter(|p| p.serial == serial),
         }
     }

@@ -165,8 +165,15 @@ fn a_reused_id_is_a_new_process_and_late_records_find_the_old_one() {
     let mut w = World::new();
     w.fork(10, 11);
     w.exec(11, "/bin/first", "first");
+    w.open(11, "/etc/passwd", 3, 0);
     let late = w.now + 1;
     w.exit(11, 0);
+    let seen = w.call(11, "read", 0, &[3]).at(late).go();
+    assert_eq!(
+        (name(&seen).as_str(), seen.fd),
+        ("first", None),
+        "its descriptors are gone"
+    );
     w.fork(10, 11);
     w.exec(11, "/bin/second", "second");
     assert_eq!(name(&w.plain(11, "read", 0, &[0])), "second");
