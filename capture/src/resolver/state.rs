@@ -13,11 +13,11 @@ use hashbrown::DefaultHashBuilder;
 use super::call::Call;
 use super::config::{Config, Stats};
 use super::containers::{Cgroup, Containers};
-use super::environment::Environments;
 use super::fds::{ChunkBudget, FdTable};
 use super::names::Names;
 use super::opened::Openings;
 use super::process::Process;
+use super::seen::Seen;
 use super::snapshot::{Host, Snapshot, SnapshotFd, SnapshotProcess};
 use super::table::ProcessTable;
 
@@ -47,7 +47,9 @@ pub(super) struct State {
     next_fd: u64,
     recent: Vec<Option<Arc<FdEntry>>>,
     pub(super) openings: Openings,
-    pub(super) environments: Environments,
+    pub(super) environments: Seen,
+    /// Programs' files and directories.
+    pub(super) program_paths: Seen,
     hasher: DefaultHashBuilder,
 }
 
@@ -67,7 +69,8 @@ impl State {
             next_fd: 1,
             recent: vec![None; RECENT_FDS],
             openings: Openings::default(),
-            environments: Environments::default(),
+            environments: Seen::default(),
+            program_paths: Seen::default(),
             hasher: DefaultHashBuilder::default(),
             config,
         }
