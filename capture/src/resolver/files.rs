@@ -7,7 +7,6 @@ use ctrace_wire::section::{self, FILE_PSEUDO, dev_major, dev_minor};
 
 use super::action::Flags;
 use super::call::{Call, Scratch};
-use super::opened::Opening;
 use super::plan::Plan;
 use super::sockets;
 use super::state::State;
@@ -66,8 +65,9 @@ pub(crate) fn file_identity(file: &section::File) -> Identity {
 }
 
 impl State {
-    /// A file was opened. The kernel's path of it counts where it was captured: it is free of symbolic links and of what
-    /// another thread wrote over the caller's string. What was asked for stays beside it.
+    /// A file was opened, and [`State::opened`] lacks something of it. The kernel's path of it counts where it was
+    /// captured: it is free of symbolic links and of what another thread wrote over the caller's string. What was asked
+    /// for stays beside it.
     pub(super) fn open(&mut self, call: &Call<'_>, plan: &Plan, flags: Flags, scratch: &Scratch) {
         let Some(fd) = call.new_fd() else {
             return;
@@ -95,11 +95,6 @@ impl State {
             ino: file.map_or(0, |f| f.ino),
             socket: None,
         });
-        if !scratch.kernel.is_empty()
-            && let Some(opening) = Opening::of(call, plan, flags)
-        {
-            self.openings.keep(&opening, &entry);
-        }
         self.put_fd(call.pid, call.ts, fd, entry, call.cloexec(flags));
     }
 
@@ -244,7 +239,8 @@ fn described(call: &Call<'_>, scratch: &Scratch) -> Option<FdEntry> {
     Some(entry)
 }
 
-fn file_kind(file: Option<&section::File>, name: &[u8], open_flags: u32) -> FdKind {
+/// The kind of a file by its mode, or by the way it was opened.
+pub(super) fn file_kind(file: Option<&section::File>, name: &[u8], open_flags: u32) -> FdKind {
     let Some(file) = file else {
         let directory = open_flags & libc::O_DIRECTORY as u32 != 0;
         let temporary = open_flags & libc::O_TMPFILE as u32 == libc::O_TMPFILE as u32;

@@ -31,6 +31,7 @@ mod files;
 mod identity;
 mod image;
 mod io_uring;
+mod lately;
 mod life;
 mod monitor;
 mod names;

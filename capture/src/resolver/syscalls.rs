@@ -7,7 +7,7 @@ use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::fd::{FdEntry, FdKind, Role};
 use ctrace_trace::schema::FdUse;
 use ctrace_wire::record::{Exec, Exit, FLAG_COMPAT, Header, Syscall};
-use ctrace_wire::section::{self, FILE_PSEUDO};
+use ctrace_wire::section;
 
 use super::action::Action;
 use super::address::Address;
@@ -18,7 +18,7 @@ use super::files::named;
 use super::plan::{MAX_PARAMS, PathArg, Plan, Value};
 use super::process::{Attempt, Process};
 use super::state::State;
-use super::{Resolver, bare, paths};
+use super::{Resolver, bare, opened, paths};
 use crate::syscall::View;
 
 impl Resolver {
@@ -41,11 +41,10 @@ impl Resolver {
         }
         match plan.action {
             Action::Exec => self.exec_returned(&call, plan.kind, header, clock, sink),
-            Action::Open(flags) if self.state.opened_again(&call, plan, flags) => {
-                let scratch = &self.scratch;
-                self.state
-                    .emit(&call, plan, header, clock, scratch, Shown::Opened, sink);
-            }
+            Action::Open(flags)
+                if self
+                    .state
+                    .opened(&call, plan, flags, (header, clock), &self.scratch, sink) => {}
             Action::Close => {
                 // What is closed is gone afterwards.
                 let scratch = &self.scratch;
@@ -53,11 +52,7 @@ impl Resolver {
                     .emit(&call, plan, header, clock, scratch, Shown::Behind, sink);
                 self.state.close(&call);
             }
-            _ => {
-                let mut scratch = mem::take(&mut self.scratch);
-                self.state.full(&call, plan, header, clock, &mut scratch, sink);
-                self.scratch = scratch;
-            }
+            _ => self.state.full(&call, plan, header, clock, &mut self.scratch, sink),
         }
     }
 
@@ -400,7 +395,7 @@ impl State {
 /// Hands out what a call says, as its process is now.
 #[expect(clippy::too_many_arguments, reason = "what an event is made of")]
 #[inline]
-fn emit(
+pub(super) fn emit(
     process: Option<&Process>,
     call: &Call<'_>,
     plan: &Plan,
@@ -442,7 +437,7 @@ fn emit(
 
 /// The object that an event shows.
 #[derive(Clone, Copy)]
-enum Shown<'a> {
+pub(super) enum Shown<'a> {
     /// What is behind its descriptor.
     Behind,
     /// The same, which the call has just opened: paths are those of the object.
@@ -459,15 +454,8 @@ fn opens_path(plan: &Plan) -> bool {
 /// The kernel's path of the file behind the call's descriptor.
 fn kernel_path(call: &Call<'_>, scratch: &mut Scratch) {
     scratch.kernel.clear();
-    if let Some(path) = call.section(section::FILE_PATH) {
+    if let Some(path) = call.section(section::FILE_PATH).filter(|path| !path.truncated) {
         let file = call.section(section::FILE).and_then(|s| s.file());
-        let pseudo = file.is_some_and(|f| f.flags & FILE_PSEUDO != 0);
-        if !path.truncated {
-            path.path_into(pseudo, &mut scratch.kernel);
-            if pseudo && scratch.kernel == b"/" {
-                // Some objects have a name only as the kernel prints it (`/proc/PID/ns/net`): the caller's path says more.
-                scratch.kernel.clear();
-            }
-        }
+        opened::kernel_path(&path, file.as_ref(), &mut scratch.kernel);
     }
 }
