@@ -8,6 +8,7 @@ use ctrace_wire::section::{self, FILE_PSEUDO, dev_major, dev_minor};
 use super::action::Flags;
 use super::call::{Call, Scratch};
 use super::plan::Plan;
+use super::process::Process;
 use super::sockets;
 use super::state::State;
 use crate::artifact::Identity;
@@ -148,15 +149,6 @@ impl State {
         }
     }
 
-    /// A descriptor is free again, also where `close` reports an error of writing back.
-    pub(super) fn close(&mut self, call: &Call<'_>) {
-        if call.ret != EBADF
-            && let Some(process) = self.table.at(call.pid, call.ts)
-        {
-            process.fds.remove(call.fd(0));
-        }
-    }
-
     pub(super) fn close_range(&mut self, call: &Call<'_>) {
         if !call.succeeded() {
             return;
@@ -173,36 +165,12 @@ impl State {
 
     /// Two descriptors now refer to one object.
     pub(super) fn dup(&mut self, call: &Call<'_>, cloexec: bool) {
-        let (old, Some(new)) = (call.fd(0), call.new_fd()) else {
-            return;
-        };
-        if old == new {
-            return;
-        }
-        self.ask_for_fd(call.pid, call.ts, old, call.ret);
-        let Some(process) = self.table.at(call.pid, call.ts) else {
-            return;
-        };
-        match process.fds.get(old).cloned() {
-            Some(entry) => self.put_fd(call.pid, call.ts, new, entry, cloexec),
-            None => process.fds.remove(new),
-        }
-    }
-
-    pub(super) fn fcntl(&mut self, call: &Call<'_>) {
         if !call.succeeded() {
             return;
         }
-        match call.arg32(1) as i32 {
-            libc::F_DUPFD => self.dup(call, false),
-            libc::F_DUPFD_CLOEXEC => self.dup(call, true),
-            libc::F_SETFD => {
-                if let Some(process) = self.table.at(call.pid, call.ts) {
-                    let cloexec = call.arg32(2) & libc::FD_CLOEXEC as u32 != 0;
-                    process.fds.set_cloexec(call.fd(0), cloexec);
-                }
-            }
-            _ => {}
+        self.ask_for_fd(call.pid, call.ts, call.fd(0), call.ret);
+        if let Some(process) = self.table.at(call.pid, call.ts) {
+            self.stats.fds_refused += u64::from(!duplicate(call, process, cloexec));
         }
     }
 
@@ -215,6 +183,46 @@ impl State {
     pub(super) fn pair(&mut self, call: &Call<'_>, entry: &Arc<FdEntry>, cloexec: bool) {
         for fd in call.pair().filter(|_| call.succeeded()).into_iter().flatten() {
             self.put_fd(call.pid, call.ts, fd, entry.clone(), cloexec);
+        }
+    }
+}
+
+/// A descriptor is free again, also where `close` reports an error of writing back. `false`, here and below, where what is
+/// behind a descriptor could not be kept.
+pub(super) fn close(call: &Call<'_>, process: &mut Process) -> bool {
+    if call.ret != EBADF {
+        process.fds.remove(call.fd(0));
+    }
+    true
+}
+
+/// `fcntl`: makes a descriptor, or sets whether `exec` closes one.
+pub(super) fn fcntl(call: &Call<'_>, process: &mut Process) -> bool {
+    if !call.succeeded() {
+        return true;
+    }
+    match call.arg32(1) as i32 {
+        libc::F_DUPFD => return duplicate(call, process, false),
+        libc::F_DUPFD_CLOEXEC => return duplicate(call, process, true),
+        libc::F_SETFD => {
+            let cloexec = call.arg32(2) & libc::FD_CLOEXEC as u32 != 0;
+            process.fds.set_cloexec(call.fd(0), cloexec);
+        }
+        _ => {}
+    }
+    true
+}
+
+fn duplicate(call: &Call<'_>, process: &mut Process, cloexec: bool) -> bool {
+    let (old, Some(new)) = (call.fd(0), call.new_fd()) else {
+        return true;
+    };
+    match process.fds.get(old).cloned() {
+        _ if old == new => true,
+        Some(entry) => process.fds.insert(new, entry, cloexec),
+        None => {
+            process.fds.remove(new);
+            true
         }
     }
 }

@@ -18,7 +18,7 @@ use super::files::named;
 use super::plan::{MAX_PARAMS, PathArg, Plan, Value};
 use super::process::{Attempt, Process};
 use super::state::State;
-use super::{Resolver, bare, opened, paths};
+use super::{Resolver, bare, files, opened, paths};
 use crate::syscall::View;
 
 impl Resolver {
@@ -45,13 +45,6 @@ impl Resolver {
                 if self
                     .state
                     .opened(&call, plan, flags, (header, clock), &self.scratch, sink) => {}
-            Action::Close => {
-                // What is closed is gone afterwards.
-                let scratch = &self.scratch;
-                self.state
-                    .emit(&call, plan, header, clock, scratch, Shown::Behind, sink);
-                self.state.close(&call);
-            }
             _ => self.state.full(&call, plan, header, clock, &mut self.scratch, sink),
         }
     }
@@ -159,8 +152,8 @@ impl State {
         }
     }
 
-    /// A call that needs no path and changes nothing. Mostly its process is known and in its cgroup, and so is the
-    /// descriptor: then the process is looked up once.
+    /// A call that needs no path and changes no more than numbers of descriptors. Mostly its process is known and in its
+    /// cgroup, and so is the descriptor: then the process is looked up once.
     #[inline]
     fn simple(
         &mut self,
@@ -171,21 +164,26 @@ impl State {
         scratch: &Scratch,
         sink: &mut impl FnMut(&Event<'_>),
     ) {
-        let fd = match plan.fd {
-            FdUse::Arg(at) => Some(call.fd(at)).filter(|fd| *fd >= 0),
+        let asks = match plan.fd {
+            FdUse::Arg(at) if plan.action != Action::Close => Some(call.fd(at)).filter(|fd| *fd >= 0),
             _ => None,
         };
+        let is_known =
+            |process: &Process| process.cgroup == header.cgroup && asks.is_none_or(|fd| process.fds.get(fd).is_some());
         if let Some(process) = self.table.at(call.pid, call.ts)
-            && process.cgroup == header.cgroup
-            && fd.is_none_or(|fd| process.fds.get(fd).is_some())
+            && is_known(process)
         {
-            return emit(Some(process), call, plan, header, clock, scratch, Shown::Behind, sink);
+            let kept = tell(Some(process), call, plan, header, clock, scratch, sink);
+            self.stats.fds_refused += u64::from(!kept);
+            return;
         }
         self.meet(header);
-        if let Some(fd) = fd {
+        if let Some(fd) = asks {
             self.ask_for_fd(call.pid, call.ts, fd, call.ret);
         }
-        self.emit(call, plan, header, clock, scratch, Shown::Behind, sink);
+        let process = self.table.at(call.pid, call.ts);
+        let kept = tell(process, call, plan, header, clock, scratch, sink);
+        self.stats.fds_refused += u64::from(!kept);
     }
 
     /// Any other call.
@@ -319,8 +317,8 @@ impl State {
     fn act(&mut self, call: &Call<'_>, plan: &Plan, address: Option<&Address<'_>>, scratch: &Scratch) {
         let path = scratch.paths.first().map_or(&[][..], |p| p);
         match plan.action {
-            // The last two have ways of their own.
-            Action::None | Action::Exec | Action::Close => {}
+            // These have ways of their own.
+            Action::None | Action::Exec | Action::Close | Action::Fcntl => {}
             Action::Open(flags) => self.open(call, plan, flags, scratch),
             Action::Anonymous(kind, name, flags) => self.anonymous(call, kind, name.as_bytes(), call.cloexec(flags)),
             Action::Memfd => self.memfd(call),
@@ -328,7 +326,6 @@ impl State {
             Action::Bpf => self.bpf(call, scratch),
             Action::CloseRange => self.close_range(call),
             Action::Dup(flags) => self.dup(call, call.cloexec(flags)),
-            Action::Fcntl => self.fcntl(call),
             Action::Pipe(flags) => self.pipe(call, call.cloexec(flags)),
             Action::SocketPair => self.socketpair(call),
             Action::Socket => self.socket(call),
@@ -389,6 +386,34 @@ impl State {
         if let Some(process) = self.table.at(call.pid, call.ts) {
             process.begin_attempt(attempt);
         }
+    }
+}
+
+/// Hands out what a simple call says, and does it to its process; `false` where a descriptor could not be kept.
+fn tell(
+    process: Option<&mut Process>,
+    call: &Call<'_>,
+    plan: &Plan,
+    header: &Header,
+    clock: &Clock,
+    scratch: &Scratch,
+    sink: &mut impl FnMut(&Event<'_>),
+) -> bool {
+    emit(
+        process.as_deref(),
+        call,
+        plan,
+        header,
+        clock,
+        scratch,
+        Shown::Behind,
+        sink,
+    );
+    match (plan.action, process) {
+        // What is closed is gone afterwards.
+        (Action::Close, Some(process)) => files::close(call, process),
+        (Action::Fcntl, Some(process)) => files::fcntl(call, process),
+        _ => true,
     }
 }
 
