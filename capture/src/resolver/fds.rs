@@ -103,6 +103,11 @@ impl Chunk {
             }
             left &= left - 1;
         }
+        self.unmark(mask);
+    }
+
+    /// Says that numbers are free, which have no entries any more.
+    fn unmark(&mut self, mask: Bits) {
         self.used &= !mask;
         self.cloexec &= !mask;
         self.missed &= !mask;
@@ -192,7 +197,10 @@ impl FdTable {
             && (chunk.used | chunk.missed) >> bit & 1 == 1
         {
             let chunk = Rc::make_mut(chunk);
-            chunk.clear(1 << bit);
+            if let Some(slot) = chunk.entries.get_mut(bit) {
+                *slot = None;
+            }
+            chunk.unmark(1 << bit);
             // The first chunk is needed again by the next open.
             if nr > 0 && chunk.is_empty() {
                 self.chunks.remove(at);
@@ -253,6 +261,7 @@ impl FdTable {
         Some((chunk, bit))
     }
 
+    #[inline]
     fn chunk_mut(&mut self, fd: i32) -> Option<(&mut Chunk, usize)> {
         let (nr, bit) = FdTable::split(fd)?;
         let at = match self.position(nr) {

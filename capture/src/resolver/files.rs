@@ -88,7 +88,7 @@ impl State {
         let raw = asked.filter(|raw| *raw != name).unwrap_or_default();
         let entry = self.entry(FdEntry {
             id: 0,
-            kind: file_kind(file.as_ref(), name, open_flags),
+            kind: file_kind(file.map(|f| (f.mode, f.flags)), name, open_flags),
             name: name.to_vec(),
             name_raw: raw.to_vec(),
             open_flags,
@@ -233,7 +233,10 @@ fn described(call: &Call<'_>, scratch: &Scratch) -> Option<FdEntry> {
     if scratch.kernel.is_empty() || file.mode & libc::S_IFMT == libc::S_IFSOCK {
         return None;
     }
-    let mut entry = named(file_kind(Some(&file), &scratch.kernel, 0), &scratch.kernel);
+    let mut entry = named(
+        file_kind(Some((file.mode, file.flags)), &scratch.kernel, 0),
+        &scratch.kernel,
+    );
     (entry.dev, entry.ino) = (stat_device(file.dev), file.ino);
     match entry.kind {
         _ if file.flags & FILE_PSEUDO == 0 => {}
@@ -247,9 +250,9 @@ fn described(call: &Call<'_>, scratch: &Scratch) -> Option<FdEntry> {
     Some(entry)
 }
 
-/// The kind of a file by its mode, or by the way it was opened.
-pub(super) fn file_kind(file: Option<&section::File>, name: &[u8], open_flags: u32) -> FdKind {
-    let Some(file) = file else {
+/// The kind of a file by its mode and `FILE_*` bits, or by the way it was opened.
+pub(super) fn file_kind(file: Option<(u32, u32)>, name: &[u8], open_flags: u32) -> FdKind {
+    let Some((mode, flags)) = file else {
         let directory = open_flags & libc::O_DIRECTORY as u32 != 0;
         let temporary = open_flags & libc::O_TMPFILE as u32 == libc::O_TMPFILE as u32;
         return if directory && !temporary {
@@ -258,11 +261,11 @@ pub(super) fn file_kind(file: Option<&section::File>, name: &[u8], open_flags: u
             FdKind::File
         };
     };
-    match file.mode & libc::S_IFMT {
+    match mode & libc::S_IFMT {
         libc::S_IFDIR => FdKind::Directory,
         libc::S_IFIFO => FdKind::Pipe,
         libc::S_IFSOCK => FdKind::Unix,
-        _ if file.flags & FILE_PSEUDO != 0 && name.starts_with(b"memfd:") => FdKind::Memfd,
+        _ if flags & FILE_PSEUDO != 0 && name.starts_with(b"memfd:") => FdKind::Memfd,
         _ => FdKind::File,
     }
 }

@@ -1,5 +1,5 @@
 //! What was made lately and may be asked for again. Most things are asked for once: of these nothing is left but a mark of
-//! four bytes, for whatever is put away and taken out again much later has left the processor's caches meanwhile.
+//! two bytes, for whatever is put away and taken out again much later has left the processor's caches meanwhile.
 
 /// How many are kept; a power of two.
 const KEPT: usize = 4096;
@@ -15,9 +15,9 @@ pub(super) struct Lately<T> {
 #[derive(Clone, Copy, Debug, Default)]
 struct Marks {
     /// Of what was seen last and is not kept.
-    seen: u32,
+    seen: u16,
     /// Of what is kept. Another one is told without looking at it.
-    kept: u32,
+    kept: u16,
 }
 
 impl<T> Default for Lately<T> {
@@ -56,10 +56,10 @@ impl<T> Lately<T> {
     }
 }
 
-/// The slot and the mark of a fingerprint.
+/// The slot and the mark of a fingerprint: its lowest and its highest bits.
 #[inline]
-fn split(print: u64) -> (usize, u32) {
-    (print as usize % KEPT, (print >> 32) as u32 | 1)
+fn split(print: u64) -> (usize, u16) {
+    (print as usize % KEPT, (print >> 48) as u16 | 1)
 }
 
 #[cfg(test)]
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn what_is_seen_twice_is_kept_until_another_is() {
-        let (one, other) = (7 | 2 << 32, 7 | 4 << 32);
+        let (one, other) = (7 | 2 << 48, 7 | 4 << 48);
         let mut lately = Lately::default();
         lately.offer(one, || 1);
         assert_eq!(lately.get(one), None);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ctrace_trace::event::Event;
 use ctrace_trace::fd::FdEntry;
 use ctrace_wire::record::Header;
-use ctrace_wire::section::{self, FILE_PSEUDO, File};
+use ctrace_wire::section::{self, FILE_PSEUDO};
 
 use super::action::Flags;
 use super::call::{Call, Scratch};
@@ -29,56 +29,64 @@ pub(super) struct Opening<'a> {
     asked: &'a [u8],
     /// The kernel's path, as the record has it.
     components: Section<'a>,
-    file: File,
+    ino: u64,
+    dev: u32,
+    mode: u32,
+    flags: u32,
     open_flags: u32,
 }
 
 impl<'a> Opening<'a> {
     /// What a call says; `None` where something of it is missing.
-    pub(super) fn of(call: &Call<'a>, plan: &Plan, flags: Flags) -> Option<Opening<'a>> {
+    #[inline]
+    fn of(call: &Call<'a>, plan: &Plan, flags: Flags) -> Option<Opening<'a>> {
         let [path] = plan.paths[..] else { return None };
-        let (mut asked, mut components, mut file) = (None, None, None);
+        let (mut asked, mut components, mut identity) = (None, None, None);
         for section in call.sections() {
             match section.kind {
                 section::STRING if section.arg == path.arg && !section.fault => asked = Some(section.data),
-                section::FILE => file = section.file(),
+                section::FILE => identity = section.file().map(|f| (f.ino, f.dev, f.mode, f.flags)),
                 section::FILE_PATH if !section.truncated => components = Some(section),
                 _ => {}
             }
         }
+        let (ino, dev, mode, flags_of_file) = identity?;
         Some(Opening {
             asked: asked.filter(|name| name.len() <= MAX_NAME)?,
             components: components.filter(|path| path.data.len() <= MAX_NAME)?,
-            file: file?,
+            ino,
+            dev,
+            mode,
+            flags: flags_of_file,
             open_flags: call.flags(flags),
         })
     }
 
-    /// Files have numbers, and few are opened in several ways.
+    /// Files that are opened one after another mostly have numbers near each other: so have their fingerprints.
     fn print(&self) -> u64 {
-        let lens = (self.asked.len() ^ self.components.data.len() << 12) as u64;
-        let way = u64::from(self.open_flags) << 32 ^ u64::from(self.file.dev);
-        let mixed =
-            u128::from(self.file.ino ^ 0x9E37_79B9_7F4A_7C15) * u128::from(way ^ lens << 8 ^ 0xD6E8_FEB8_6659_FD93);
-        (mixed ^ mixed >> 64) as u64
+        let lens = self.asked.len() ^ self.components.data.len() << 12;
+        let way = u64::from(self.open_flags) ^ u64::from(self.dev) << 32;
+        let place = self.ino.wrapping_add(way.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32);
+        let mark = (self.ino ^ (lens as u64) << 40 ^ way).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+        place & u64::from(u32::MAX) | mark & !u64::from(u32::MAX)
     }
 
     /// What is behind the descriptor; `None` where the kernel has no path.
     fn entry(&self, id: u64) -> Option<FdEntry> {
         let mut name = Vec::new();
-        kernel_path(&self.components, Some(&self.file), &mut name);
+        kernel_path(&self.components, self.flags, &mut name);
         if name.is_empty() {
             return None;
         }
         let asked = if *self.asked == *name { &[][..] } else { self.asked };
         Some(FdEntry {
             id,
-            kind: file_kind(Some(&self.file), &name, self.open_flags),
+            kind: file_kind(Some((self.mode, self.flags)), &name, self.open_flags),
             name,
             name_raw: asked.to_vec(),
             open_flags: self.open_flags,
-            dev: stat_device(self.file.dev),
-            ino: self.file.ino,
+            dev: stat_device(self.dev),
+            ino: self.ino,
             socket: None,
         })
     }
@@ -97,27 +105,25 @@ pub(super) struct Known {
 
 impl Known {
     fn new(opening: &Opening<'_>, entry: Arc<FdEntry>) -> Known {
-        let file = &opening.file;
         Known {
             names: [opening.asked, opening.components.data].concat().into(),
-            mode: file.mode,
-            flags: file.flags,
-            dev: file.dev,
+            mode: opening.mode,
+            flags: opening.flags,
+            dev: opening.dev,
             entry,
         }
     }
 
     fn says(&self, opening: &Opening<'_>) -> bool {
-        let (file, components) = (&opening.file, opening.components.data);
-        (self.mode, self.flags, self.dev) == (file.mode, file.flags, file.dev)
-            && (self.entry.ino, self.entry.open_flags) == (file.ino, opening.open_flags)
-            && self.names.split_at_checked(opening.asked.len()) == Some((opening.asked, components))
+        (self.mode, self.flags, self.dev) == (opening.mode, opening.flags, opening.dev)
+            && (self.entry.ino, self.entry.open_flags) == (opening.ino, opening.open_flags)
+            && self.names.split_at_checked(opening.asked.len()) == Some((opening.asked, opening.components.data))
     }
 }
 
-/// The kernel's path of a file, into `to`; empty where there is none that says more than the caller's.
-pub(super) fn kernel_path(path: &Section<'_>, file: Option<&File>, to: &mut Vec<u8>) {
-    let pseudo = file.is_some_and(|f| f.flags & FILE_PSEUDO != 0);
+/// The kernel's path of a file with these `FILE_*` bits, into `to`; empty where there is none that says more than the caller's.
+pub(super) fn kernel_path(path: &Section<'_>, flags: u32, to: &mut Vec<u8>) {
+    let pseudo = flags & FILE_PSEUDO != 0;
     path.path_into(pseudo, to);
     if pseudo && to == b"/" {
         // Some objects have a name only as the kernel prints it (`/proc/PID/ns/net`).
@@ -157,7 +163,8 @@ impl State {
         if !process.fds.insert(fd, entry, call.cloexec(flags)) {
             return false;
         }
-        emit(Some(process), call, plan, header, clock, scratch, Shown::Opened, sink);
+        let shown = Shown::Opened(opening.asked);
+        emit(Some(process), call, plan, header, clock, scratch, shown, sink);
         true
     }
 

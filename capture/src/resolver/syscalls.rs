@@ -439,7 +439,7 @@ pub(super) fn emit(
     let (fd, opened) = match shown {
         Shown::This(entry) => (Some(entry), None),
         Shown::Behind => (behind(), None),
-        Shown::Opened => behind().map(|entry| (entry, &**entry)).unzip(),
+        Shown::Opened(asked) => behind().map(|entry| (entry, (&**entry, asked))).unzip(),
     };
     let mut args = [Arg::None; MAX_PARAMS];
     for (arg, value) in args.iter_mut().zip(&plan.values) {
@@ -449,7 +449,8 @@ pub(super) fn emit(
         ret: Some(call.ret),
         fd_num,
         fd,
-        data: call.buffer(),
+        // Opening reads nothing.
+        data: if opened.is_some() { &[] } else { call.buffer() },
         ..bare(
             header,
             plan.kind,
@@ -465,8 +466,8 @@ pub(super) fn emit(
 pub(super) enum Shown<'a> {
     /// What is behind its descriptor.
     Behind,
-    /// The same, which the call has just opened: paths are those of the object.
-    Opened,
+    /// The same, which the call has just opened by this name: the path is that of the object.
+    Opened(&'a [u8]),
     /// Another one.
     This(&'a Arc<FdEntry>),
 }
@@ -481,6 +482,6 @@ fn kernel_path(call: &Call<'_>, scratch: &mut Scratch) {
     scratch.kernel.clear();
     if let Some(path) = call.section(section::FILE_PATH).filter(|path| !path.truncated) {
         let file = call.section(section::FILE).and_then(|s| s.file());
-        opened::kernel_path(&path, file.as_ref(), &mut scratch.kernel);
+        opened::kernel_path(&path, file.map_or(0, |f| f.flags), &mut scratch.kernel);
     }
 }
