@@ -185,27 +185,22 @@ impl FdTable {
         }
     }
 
-    /// Forgets a descriptor.
-    pub(crate) fn remove(&mut self, fd: i32) {
-        let Some((nr, bit)) = FdTable::split(fd) else {
-            return;
-        };
-        let Ok(at) = self.position(nr) else {
-            return;
-        };
-        if let Some((_, chunk)) = self.chunks.get_mut(at)
-            && (chunk.used | chunk.missed) >> bit & 1 == 1
-        {
-            let chunk = Rc::make_mut(chunk);
-            if let Some(slot) = chunk.entries.get_mut(bit) {
-                *slot = None;
-            }
-            chunk.unmark(1 << bit);
-            // The first chunk is needed again by the next open.
-            if nr > 0 && chunk.is_empty() {
-                self.chunks.remove(at);
-            }
+    /// Forgets a descriptor; hands out what was behind it.
+    pub(crate) fn remove(&mut self, fd: i32) -> Option<Arc<FdEntry>> {
+        let (nr, bit) = FdTable::split(fd)?;
+        let at = self.position(nr).ok()?;
+        let (_, chunk) = self.chunks.get_mut(at)?;
+        if (chunk.used | chunk.missed) >> bit & 1 == 0 {
+            return None;
         }
+        let chunk = Rc::make_mut(chunk);
+        let entry = chunk.entries.get_mut(bit)?.take();
+        chunk.unmark(1 << bit);
+        // The first chunk is needed again by the next open.
+        if nr > 0 && chunk.is_empty() {
+            self.chunks.remove(at);
+        }
+        entry
     }
 
     /// Forgets the descriptors `first` to `last`, both included.

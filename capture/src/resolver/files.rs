@@ -170,7 +170,17 @@ impl State {
         }
         self.ask_for_fd(call.pid, call.ts, call.fd(0), call.ret);
         if let Some(process) = self.table.at(call.pid, call.ts) {
-            self.stats.fds_refused += u64::from(!duplicate(call, process, cloexec));
+            let left = duplicate(call, process, cloexec);
+            self.take_back(left);
+        }
+    }
+
+    /// Takes what a call left.
+    pub(super) fn take_back(&mut self, left: Left) {
+        match left {
+            Left::Nothing => {}
+            Left::Closed(entry) => self.closed.keep(entry),
+            Left::Refused => self.stats.fds_refused += 1,
         }
     }
 
@@ -187,19 +197,27 @@ impl State {
     }
 }
 
-/// A descriptor is free again, also where `close` reports an error of writing back. `false`, here and below, where what is
-/// behind a descriptor could not be kept.
-pub(super) fn close(call: &Call<'_>, process: &mut Process) -> bool {
-    if call.ret != EBADF {
-        process.fds.remove(call.fd(0));
+/// What a call leaves that changes numbers of descriptors.
+pub(super) enum Left {
+    Nothing,
+    /// What was behind a number that was closed.
+    Closed(Arc<FdEntry>),
+    /// There was no room for another descriptor.
+    Refused,
+}
+
+/// A descriptor is free again, also where `close` reports an error of writing back.
+pub(super) fn close(call: &Call<'_>, process: &mut Process) -> Left {
+    if call.ret == EBADF {
+        return Left::Nothing;
     }
-    true
+    process.fds.remove(call.fd(0)).map_or(Left::Nothing, Left::Closed)
 }
 
 /// `fcntl`: makes a descriptor, or sets whether `exec` closes one.
-pub(super) fn fcntl(call: &Call<'_>, process: &mut Process) -> bool {
+pub(super) fn fcntl(call: &Call<'_>, process: &mut Process) -> Left {
     if !call.succeeded() {
-        return true;
+        return Left::Nothing;
     }
     match call.arg32(1) as i32 {
         libc::F_DUPFD => return duplicate(call, process, false),
@@ -210,21 +228,22 @@ pub(super) fn fcntl(call: &Call<'_>, process: &mut Process) -> bool {
         }
         _ => {}
     }
-    true
+    Left::Nothing
 }
 
-fn duplicate(call: &Call<'_>, process: &mut Process, cloexec: bool) -> bool {
+fn duplicate(call: &Call<'_>, process: &mut Process, cloexec: bool) -> Left {
     let (old, Some(new)) = (call.fd(0), call.new_fd()) else {
-        return true;
+        return Left::Nothing;
     };
-    match process.fds.get(old).cloned() {
+    let kept = match process.fds.get(old).cloned() {
         _ if old == new => true,
         Some(entry) => process.fds.insert(new, entry, cloexec),
         None => {
             process.fds.remove(new);
             true
         }
-    }
+    };
+    if kept { Left::Nothing } else { Left::Refused }
 }
 
 /// What the kernel says of the file behind a new descriptor. Sockets have more to tell than that.

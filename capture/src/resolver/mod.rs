@@ -22,6 +22,7 @@ mod action;
 mod address;
 mod call;
 mod clock;
+mod closed;
 mod config;
 mod containers;
 mod environment;

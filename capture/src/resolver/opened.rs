@@ -71,24 +71,23 @@ impl<'a> Opening<'a> {
         place & u64::from(u32::MAX) | mark & !u64::from(u32::MAX)
     }
 
-    /// What is behind the descriptor; `None` where the kernel has no path.
-    fn entry(&self, id: u64) -> Option<FdEntry> {
-        let mut name = Vec::new();
-        kernel_path(&self.components, self.flags, &mut name);
-        if name.is_empty() {
-            return None;
+    /// Writes what is behind the descriptor over an entry; `false` where the kernel has no path.
+    fn write(&self, id: u64, to: &mut FdEntry) -> bool {
+        kernel_path(&self.components, self.flags, &mut to.name);
+        if to.name.is_empty() {
+            return false;
         }
-        let asked = if *self.asked == *name { &[][..] } else { self.asked };
-        Some(FdEntry {
-            id,
-            kind: file_kind(Some((self.mode, self.flags)), &name, self.open_flags),
-            name,
-            name_raw: asked.to_vec(),
-            open_flags: self.open_flags,
-            dev: stat_device(self.dev),
-            ino: self.ino,
-            socket: None,
-        })
+        to.name_raw.clear();
+        if *self.asked != *to.name {
+            to.name_raw.extend_from_slice(self.asked);
+        }
+        to.id = id;
+        to.kind = file_kind(Some((self.mode, self.flags)), &to.name, self.open_flags);
+        to.open_flags = self.open_flags;
+        to.dev = stat_device(self.dev);
+        to.ino = self.ino;
+        to.socket = None;
+        true
     }
 }
 
@@ -175,7 +174,11 @@ impl State {
         {
             return Some(known.entry.clone());
         }
-        let entry = Arc::new(opening.entry(self.fd_id())?);
+        let (mut entry, id) = (self.closed.take(), self.fd_id());
+        if !opening.write(id, Arc::get_mut(&mut entry)?) {
+            self.closed.keep(entry);
+            return None;
+        }
         self.openings.offer(print, || Known::new(opening, entry.clone()));
         Some(entry)
     }

@@ -11,6 +11,7 @@ use ctrace_wire::record::Header;
 use hashbrown::DefaultHashBuilder;
 
 use super::call::Call;
+use super::closed::Closed;
 use super::config::{Config, Stats};
 use super::containers::{Cgroup, Containers};
 use super::environment::Environments;
@@ -47,6 +48,7 @@ pub(super) struct State {
     /// Descriptor entries that are handed out again when a record says the same.
     recent: Lately<Arc<FdEntry>>,
     pub(super) openings: Lately<Known>,
+    pub(super) closed: Closed,
     pub(super) environments: Environments,
     hasher: DefaultHashBuilder,
 }
@@ -67,6 +69,7 @@ impl State {
             next_fd: 1,
             recent: Lately::default(),
             openings: Lately::default(),
+            closed: Closed::default(),
             environments: Environments::default(),
             hasher: DefaultHashBuilder::default(),
             config,

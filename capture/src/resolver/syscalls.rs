@@ -14,7 +14,7 @@ use super::address::Address;
 use super::call::{Call, ENOSYS, Scratch};
 use super::clock::Clock;
 use super::exec::Started;
-use super::files::named;
+use super::files::{Left, named};
 use super::plan::{MAX_PARAMS, PathArg, Plan, Value};
 use super::process::{Attempt, Process};
 use super::state::State;
@@ -173,17 +173,16 @@ impl State {
         if let Some(process) = self.table.at(call.pid, call.ts)
             && is_known(process)
         {
-            let kept = tell(Some(process), call, plan, header, clock, scratch, sink);
-            self.stats.fds_refused += u64::from(!kept);
-            return;
+            let left = tell(Some(process), call, plan, header, clock, scratch, sink);
+            return self.take_back(left);
         }
         self.meet(header);
         if let Some(fd) = asks {
             self.ask_for_fd(call.pid, call.ts, fd, call.ret);
         }
         let process = self.table.at(call.pid, call.ts);
-        let kept = tell(process, call, plan, header, clock, scratch, sink);
-        self.stats.fds_refused += u64::from(!kept);
+        let left = tell(process, call, plan, header, clock, scratch, sink);
+        self.take_back(left);
     }
 
     /// Any other call.
@@ -389,7 +388,7 @@ impl State {
     }
 }
 
-/// Hands out what a simple call says, and does it to its process; `false` where a descriptor could not be kept.
+/// Hands out what a simple call says, and does it to its process.
 fn tell(
     process: Option<&mut Process>,
     call: &Call<'_>,
@@ -398,7 +397,7 @@ fn tell(
     clock: &Clock,
     scratch: &Scratch,
     sink: &mut impl FnMut(&Event<'_>),
-) -> bool {
+) -> Left {
     emit(
         process.as_deref(),
         call,
@@ -413,7 +412,7 @@ fn tell(
         // What is closed is gone afterwards.
         (Action::Close, Some(process)) => files::close(call, process),
         (Action::Fcntl, Some(process)) => files::fcntl(call, process),
-        _ => true,
+        _ => Left::Nothing,
     }
 }
 
