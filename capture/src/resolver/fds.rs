@@ -203,6 +203,11 @@ impl FdTable {
         entry
     }
 
+    /// Forgets all of them.
+    pub(crate) fn forget(&mut self) {
+        self.chunks = Vec::new();
+    }
+
     /// Forgets the descriptors `first` to `last`, both included.
     pub(crate) fn remove_range(&mut self, first: u32, last: u32) {
         self.each_in_range(first, last, |chunk, mask| chunk.clear(mask));

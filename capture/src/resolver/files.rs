@@ -41,17 +41,15 @@ pub(super) fn stat_device(dev: u32) -> u64 {
     u64::from(minor & 0xff | major << 8 | (minor & !0xff) << 12)
 }
 
-/// Nanoseconds of a file's time. Since 6.13 the kernel marks times that were asked for in the highest bit
-/// (`I_CTIME_QUERIED` in linux/fs.h), far above the largest fraction.
+/// Nanoseconds of a file's time; 0 where the host does not give it.
 pub(super) fn nanoseconds(seconds: i64, nanoseconds: u32) -> u64 {
     let seconds = u64::try_from(seconds).unwrap_or(0);
     if nanoseconds == u32::MAX {
         return 0;
     }
-    let nanoseconds = nanoseconds & 0x3FFF_FFFF;
     seconds
         .saturating_mul(1_000_000_000)
-        .saturating_add(u64::from(nanoseconds))
+        .saturating_add(u64::from(nanoseconds & section::FRACTION))
 }
 
 /// Which file a record is about; zeros for what the host does not give.

@@ -14,12 +14,12 @@ use super::call::Call;
 use super::closed::Closed;
 use super::config::{Config, Stats};
 use super::containers::{Cgroup, Containers};
-use super::environment::Environments;
 use super::fds::{ChunkBudget, FdTable};
 use super::lately::Lately;
 use super::names::Names;
 use super::opened::Known;
 use super::process::Process;
+use super::seen::Seen;
 use super::snapshot::{Host, Snapshot, SnapshotFd, SnapshotProcess};
 use super::table::ProcessTable;
 
@@ -49,7 +49,9 @@ pub(super) struct State {
     recent: Lately<Arc<FdEntry>>,
     pub(super) openings: Lately<Known>,
     pub(super) closed: Closed,
-    pub(super) environments: Environments,
+    pub(super) environments: Seen,
+    /// Programs' files and directories.
+    pub(super) program_paths: Seen,
     hasher: DefaultHashBuilder,
 }
 
@@ -70,7 +72,8 @@ impl State {
             recent: Lately::default(),
             openings: Lately::default(),
             closed: Closed::default(),
-            environments: Environments::default(),
+            environments: Seen::default(),
+            program_paths: Seen::default(),
             hasher: DefaultHashBuilder::default(),
             config,
         }

@@ -103,10 +103,10 @@ impl Resolver {
         let attempt = process.take_attempt(call.tid);
         let plan = self.plans.get(call.nr, kind.is_compat());
         let filename = plan.paths.first().and_then(|p| call.text(p.arg));
-        let filename = filename.or_else(|| Some(&attempt.as_ref()?.filename));
+        let filename = filename.or_else(|| Some(&attempt.as_ref()?.filename[..]));
         let mut failed = Started {
-            filename: filename.map(<[u8]>::to_vec),
-            resolved: Vec::new(),
+            filename,
+            resolved: None,
             // The arguments are still there when the call failed.
             attempt: Some(Attempt {
                 tid: call.tid,
@@ -116,8 +116,9 @@ impl Resolver {
             }),
         };
         let dirfd = plan.paths.first().and_then(|p| p.dirfd);
-        if let Some(filename) = &failed.filename {
-            self.state.resolve_path(call, filename, dirfd, &mut failed.resolved);
+        let resolved = failed.resolved.insert(Vec::new());
+        if let Some(filename) = filename {
+            self.state.resolve_path(call, filename, dirfd, resolved);
         }
         self.state.emit_exec(plan, header, clock, (&failed, call.ret), sink);
     }
@@ -125,7 +126,7 @@ impl Resolver {
 
 /// Which call started a program. Without its entry the file name tells: the kernel makes `/dev/fd/N` of `execveat`'s
 /// descriptor (fs/exec.c, `alloc_bprm`).
-fn exec_number(started: &Started) -> i32 {
+fn exec_number(started: &Started<'_>) -> i32 {
     let at = match &started.attempt {
         Some(attempt) => attempt.nr,
         None if started.filename.as_ref().is_some_and(|f| f.starts_with(b"/dev/fd/")) => libc::SYS_execveat as i32,
@@ -287,15 +288,17 @@ impl State {
         plan: &Plan,
         header: &Header,
         clock: &Clock,
-        (exec, ret): (&Started, i64),
+        (exec, ret): (&Started<'_>, i64),
         sink: &mut impl FnMut(&Event<'_>),
     ) {
+        let image = self.table.at(header.tgid, header.ts).map(|p| p.image_of(header.tid));
+        let own_file = || image.map_or(&[][..], |image| &image.exe_path);
         let mut args = [Arg::None; MAX_PARAMS];
         for (arg, value) in args.iter_mut().zip(&plan.values) {
             *arg = match (value, &exec.attempt) {
-                (Value::Path(_), attempt) => match &exec.filename {
+                (Value::Path(_), attempt) => match exec.filename {
                     Some(filename) => Arg::Path {
-                        resolved: &exec.resolved,
+                        resolved: exec.resolved.as_deref().unwrap_or_else(own_file),
                         raw: attempt.as_ref().map_or(filename, |a| &a.filename),
                     },
                     None => Arg::None,
@@ -305,7 +308,6 @@ impl State {
                 _ => Arg::None,
             };
         }
-        let image = self.table.at(header.tgid, header.ts).map(|p| p.image_of(header.tid));
         let args = args.get(..plan.values.len()).unwrap_or_default();
         sink(&Event {
             ret: Some(ret),
