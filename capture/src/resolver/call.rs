@@ -21,7 +21,8 @@ pub(super) struct Call<'a> {
     pub(super) ts: u64,
     pub(super) ret: i64,
     pub(super) nr: i32,
-    pub(super) args: [u64; 6],
+    /// All registers. What is copied was just written, in other parts: the processor would wait for that.
+    pub(super) args: &'a [u64; 6],
     view: &'a View<'a, Syscall>,
 }
 
@@ -35,7 +36,7 @@ impl<'a> Call<'a> {
             ts: fixed.header.ts,
             ret: fixed.ret,
             nr: fixed.nr,
-            args: fixed.args,
+            args: &fixed.args,
             view,
         }
     }

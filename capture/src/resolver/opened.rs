@@ -38,7 +38,9 @@ pub(super) struct Opening<'a> {
 
 impl<'a> Opening<'a> {
     /// What a call says; `None` where something of it is missing.
-    #[inline]
+    ///
+    /// Inlined, since it would be returned in other parts than it is read in, for which the processor waits.
+    #[inline(always)]
     fn of(call: &Call<'a>, plan: &Plan, flags: Flags) -> Option<Opening<'a>> {
         let [path] = plan.paths[..] else { return None };
         let (mut asked, mut components, mut identity) = (None, None, None);

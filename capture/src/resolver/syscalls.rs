@@ -111,7 +111,7 @@ impl Resolver {
             attempt: Some(Attempt {
                 tid: call.tid,
                 nr: call.nr,
-                args: attempt.as_ref().map_or(call.args, |a| a.args),
+                args: attempt.as_ref().map_or(*call.args, |a| a.args),
                 filename: filename.unwrap_or_default().to_vec(),
             }),
         };
@@ -166,7 +166,7 @@ impl State {
         sink: &mut impl FnMut(&Event<'_>),
     ) {
         let asks = match plan.fd {
-            FdUse::Arg(at) if plan.action != Action::Close => Some(call.fd(at)).filter(|fd| *fd >= 0),
+            FdUse::Arg(at) if !matches!(plan.action, Action::Close) => Some(call.fd(at)).filter(|fd| *fd >= 0),
             _ => None,
         };
         let is_known =
@@ -381,7 +381,7 @@ impl State {
         let attempt = Attempt {
             tid: call.tid,
             nr: call.nr,
-            args: call.args,
+            args: *call.args,
             filename: filename.to_vec(),
         };
         if let Some(process) = self.table.at(call.pid, call.ts) {
