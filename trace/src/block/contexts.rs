@@ -14,18 +14,20 @@ use super::varint::{Cursor, Malformed, put, unzigzag, zigzag};
 pub(super) struct ContextTable {
     index: HashMap<(u32, u32), u32>,
     list: Vec<Context>,
-    /// Threads that ran lately, by the low bits of their ids.
-    cache: [Option<(Context, u32)>; CACHE],
+    /// Threads that ran lately, by the low bits of their ids, with the id of the image and where they are in the list.
+    cache: [(u32, u32, u64); CACHE],
 }
 
 const CACHE: usize = 64;
+/// Stands in the cache for no thread.
+const NOBODY: (u32, u32, u64) = (0, u32::MAX, 0);
 
 impl Default for ContextTable {
     fn default() -> ContextTable {
         ContextTable {
             index: HashMap::new(),
             list: Vec::new(),
-            cache: [None; CACHE],
+            cache: [NOBODY; CACHE],
         }
     }
 }
@@ -34,22 +36,22 @@ impl Default for ContextTable {
 const NO_IMAGE: u32 = u32::MAX;
 
 impl ContextTable {
-    /// The index of a thread of an image.
+    /// The index of a thread that ran lately, of an image of that id.
     #[inline]
-    pub(super) fn id(&mut self, context: Context) -> u32 {
-        let cached = &mut self.cache[context.tid as usize % CACHE];
-        if let Some((known, at)) = *cached
-            && known == context
-        {
-            return at;
-        }
+    pub(super) fn recent(&self, tid: u32, image: u64) -> Option<u32> {
+        let (known, at, of) = self.cache[tid as usize % CACHE];
+        (known == tid && of == image && at != NOBODY.1).then_some(at)
+    }
+
+    /// The index of a thread of an image, which has that id.
+    pub(super) fn id(&mut self, context: Context, image: u64) -> u32 {
         let key = (context.tid, context.image.unwrap_or(NO_IMAGE));
         let list = &mut self.list;
         let at = *self.index.entry(key).or_insert_with(|| {
             list.push(context);
             list.len() as u32 - 1
         });
-        *cached = Some((context, at));
+        self.cache[context.tid as usize % CACHE] = (context.tid, at, image);
         at
     }
 
@@ -61,7 +63,7 @@ impl ContextTable {
     pub(super) fn clear(&mut self) {
         self.index.clear();
         self.list.clear();
-        self.cache = [None; CACHE];
+        self.cache = [NOBODY; CACHE];
     }
 }
 
