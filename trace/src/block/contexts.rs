@@ -154,11 +154,12 @@ impl CpuCoder {
         self.running.clear();
         self.names.clear();
         self.gaps.clear();
-        rows.iter().for_each(|row| self.meet(row.cpu));
-        self.planes(rows, column);
+        column.reserve(rows.len());
         let (mut seen, mut gap) = (0, 0);
         for Row { context, cpu, .. } in rows {
-            let running = &mut self.running[self.places[usize::from(*cpu)] as usize - 1];
+            let place = self.place(*cpu);
+            column.push(place as u8);
+            let running = &mut self.running[place];
             if running == context {
                 gap += 1;
                 continue;
@@ -176,6 +177,9 @@ impl CpuCoder {
         if rows.is_empty() {
             return;
         }
+        if self.numbers.len() > ONE_BYTE {
+            column.extend(rows.iter().map(|row| (self.place(row.cpu) >> 8) as u8));
+        }
         put(switches, self.numbers.len() as u64);
         self.numbers.iter().for_each(|n| put(switches, u64::from(*n)));
         put(switches, self.names.len() as u64);
@@ -183,16 +187,17 @@ impl CpuCoder {
         switches.extend_from_slice(&self.gaps);
     }
 
+    /// The place of a CPU, counted from 0.
     #[inline]
-    fn meet(&mut self, cpu: u16) {
+    fn place(&mut self, cpu: u16) -> usize {
         match self.places.get(usize::from(cpu)) {
-            Some(place) if *place != 0 => (),
+            Some(place) if *place != 0 => *place as usize - 1,
             _ => self.add(cpu),
         }
     }
 
     #[cold]
-    fn add(&mut self, cpu: u16) {
+    fn add(&mut self, cpu: u16) -> usize {
         let at = usize::from(cpu);
         if self.places.len() <= at {
             self.places.resize(at + 1, 0);
@@ -200,14 +205,7 @@ impl CpuCoder {
         self.numbers.push(cpu);
         self.running.push(IDLE);
         self.places[at] = self.numbers.len() as u32;
-    }
-
-    fn planes(&self, rows: &[Row], column: &mut Vec<u8>) {
-        let places = || rows.iter().map(|row| self.places[usize::from(row.cpu)].wrapping_sub(1));
-        column.extend(places().map(|place| place as u8));
-        if self.numbers.len() > ONE_BYTE {
-            column.extend(places().map(|place| (place >> 8) as u8));
-        }
+        self.numbers.len() - 1
     }
 }
 

@@ -248,17 +248,20 @@ impl BlockBuilder {
     }
 
     /// How many events the block has so far.
+    #[inline]
     pub fn len(&self) -> usize {
         self.content.rows.len()
     }
 
     /// Whether it has none.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.content.rows.is_empty()
     }
 
     /// Whether the block should be finished before another event is pushed: it has as many events as it can hold, or
     /// what they refer to has grown large.
+    #[inline]
     pub fn is_full(&self) -> bool {
         self.len() >= MAX_EVENTS as usize
             || self.weight >= SOFT_LIMIT
@@ -267,6 +270,7 @@ impl BlockBuilder {
     }
 
     /// Smallest and largest time stamp so far.
+    #[inline]
     pub fn time_range(&self) -> Option<(u64, u64)> {
         self.content.range
     }

@@ -163,6 +163,7 @@ impl ImageTable {
     }
 
     /// Whether the block should end because one of the dictionaries has grown large.
+    #[inline]
     pub(super) fn is_full(&self) -> bool {
         self.entries.len() >= MAX_IMAGES as usize / 4
             || self.containers.list.len() >= MAX_CONTAINERS as usize / 4

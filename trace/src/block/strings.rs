@@ -76,6 +76,7 @@ impl Interner {
     }
 
     /// How many different strings there are.
+    #[inline]
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
