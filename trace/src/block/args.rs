@@ -40,9 +40,12 @@ impl ArgBuffer {
     /// What an argument may cost in a block at most; `None` where it may not stand for the parameter.
     #[inline]
     pub(super) fn weight(&self, arg: &Arg<'_>) -> Option<usize> {
+        // Most are numbers: asked first, and not looked up in a table of jumps.
+        if let (ArgBuffer::Num { .. }, Arg::Num(_)) = (self, arg) {
+            return Some(11);
+        }
         match (self, arg) {
             (_, Arg::None) => Some(2),
-            (ArgBuffer::Num { .. }, Arg::Num(_)) => Some(11),
             (ArgBuffer::Str(_), Arg::Str(s)) => Some(s.len() + 16),
             (ArgBuffer::Path(_), Arg::Path { resolved, raw }) => Some(resolved.len() + raw.len() + 32),
             _ => None,

@@ -14,18 +14,20 @@ use super::varint::{Cursor, Malformed, put, unzigzag, zigzag};
 pub(super) struct ContextTable {
     index: HashMap<(u32, u32), u32>,
     list: Vec<Context>,
-    /// Threads that ran lately, by the low bits of their ids.
-    cache: [Option<(Context, u32)>; CACHE],
+    /// Threads that ran lately, by the low bits of their ids, with the id of the image and where they are in the list.
+    cache: [(u32, u32, u64); CACHE],
 }
 
 const CACHE: usize = 64;
+/// Stands in the cache for no thread.
+const NOBODY: (u32, u32, u64) = (0, u32::MAX, 0);
 
 impl Default for ContextTable {
     fn default() -> ContextTable {
         ContextTable {
             index: HashMap::new(),
             list: Vec::new(),
-            cache: [None; CACHE],
+            cache: [NOBODY; CACHE],
         }
     }
 }
@@ -34,22 +36,22 @@ impl Default for ContextTable {
 const NO_IMAGE: u32 = u32::MAX;
 
 impl ContextTable {
-    /// The index of a thread of an image.
+    /// The index of a thread that ran lately, of an image of that id.
     #[inline]
-    pub(super) fn id(&mut self, context: Context) -> u32 {
-        let cached = &mut self.cache[context.tid as usize % CACHE];
-        if let Some((known, at)) = *cached
-            && known == context
-        {
-            return at;
-        }
+    pub(super) fn recent(&self, tid: u32, image: u64) -> Option<u32> {
+        let (known, at, of) = self.cache[tid as usize % CACHE];
+        (known == tid && of == image && at != NOBODY.1).then_some(at)
+    }
+
+    /// The index of a thread of an image, which has that id.
+    pub(super) fn id(&mut self, context: Context, image: u64) -> u32 {
         let key = (context.tid, context.image.unwrap_or(NO_IMAGE));
         let list = &mut self.list;
         let at = *self.index.entry(key).or_insert_with(|| {
             list.push(context);
             list.len() as u32 - 1
         });
-        *cached = Some((context, at));
+        self.cache[context.tid as usize % CACHE] = (context.tid, at, image);
         at
     }
 
@@ -61,7 +63,7 @@ impl ContextTable {
     pub(super) fn clear(&mut self) {
         self.index.clear();
         self.list.clear();
-        self.cache = [None; CACHE];
+        self.cache = [NOBODY; CACHE];
     }
 }
 
@@ -152,11 +154,12 @@ impl CpuCoder {
         self.running.clear();
         self.names.clear();
         self.gaps.clear();
-        rows.iter().for_each(|row| self.meet(row.cpu));
-        self.planes(rows, column);
+        column.reserve(rows.len());
         let (mut seen, mut gap) = (0, 0);
         for Row { context, cpu, .. } in rows {
-            let running = &mut self.running[self.places[usize::from(*cpu)] as usize - 1];
+            let place = self.place(*cpu);
+            column.push(place as u8);
+            let running = &mut self.running[place];
             if running == context {
                 gap += 1;
                 continue;
@@ -174,6 +177,9 @@ impl CpuCoder {
         if rows.is_empty() {
             return;
         }
+        if self.numbers.len() > ONE_BYTE {
+            column.extend(rows.iter().map(|row| (self.place(row.cpu) >> 8) as u8));
+        }
         put(switches, self.numbers.len() as u64);
         self.numbers.iter().for_each(|n| put(switches, u64::from(*n)));
         put(switches, self.names.len() as u64);
@@ -181,16 +187,17 @@ impl CpuCoder {
         switches.extend_from_slice(&self.gaps);
     }
 
+    /// The place of a CPU, counted from 0.
     #[inline]
-    fn meet(&mut self, cpu: u16) {
+    fn place(&mut self, cpu: u16) -> usize {
         match self.places.get(usize::from(cpu)) {
-            Some(place) if *place != 0 => (),
+            Some(place) if *place != 0 => *place as usize - 1,
             _ => self.add(cpu),
         }
     }
 
     #[cold]
-    fn add(&mut self, cpu: u16) {
+    fn add(&mut self, cpu: u16) -> usize {
         let at = usize::from(cpu);
         if self.places.len() <= at {
             self.places.resize(at + 1, 0);
@@ -198,14 +205,7 @@ impl CpuCoder {
         self.numbers.push(cpu);
         self.running.push(IDLE);
         self.places[at] = self.numbers.len() as u32;
-    }
-
-    fn planes(&self, rows: &[Row], column: &mut Vec<u8>) {
-        let places = || rows.iter().map(|row| self.places[usize::from(row.cpu)].wrapping_sub(1));
-        column.extend(places().map(|place| place as u8));
-        if self.numbers.len() > ONE_BYTE {
-            column.extend(places().map(|place| (place >> 8) as u8));
-        }
+        self.numbers.len() - 1
     }
 }
 

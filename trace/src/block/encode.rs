@@ -19,7 +19,6 @@ use super::strings::Interner;
 use super::time::Steps;
 use super::{MAX_EVENTS, MAX_PARAMS, MAX_STRINGS};
 use crate::event::{Event, EventType, Origin};
-use crate::process::ProcessImage;
 use crate::schema::{EventSpec, Schema};
 
 /// A block whose parts may take so many bytes uncompressed should end.
@@ -220,8 +219,10 @@ impl BlockBuilder {
         if let Some(Err(fd)) = fd {
             weight += fd.name.len() + fd.name_raw.len();
         }
-        let image = event.image.map(|image| content.images.find(image.id).ok_or(image));
-        if let Some(Err(image)) = image {
+        let acted = content.acted(event);
+        let recent = content.contexts.recent(event.tid, acted);
+        let missing = event.image.filter(|_| recent.is_none());
+        if let Some(image) = missing.filter(|image| content.images.find(image.id).is_none()) {
             let cost = content.images.cost(image);
             weight += cost.bytes + cost.container_bytes;
             check_image(content, cost, weight, self.weight)?;
@@ -233,7 +234,7 @@ impl BlockBuilder {
             return Err(too_large(weight, self.weight));
         }
         self.weight += weight;
-        let image = image.map(|image| content.image(image));
+        let context = recent.unwrap_or_else(|| content.context(event, acted));
         let fd = match fd {
             None => 0,
             Some(Ok(at)) => at,
@@ -242,22 +243,25 @@ impl BlockBuilder {
         if let Some(origin) = &origin {
             content.origins.add(content.rows.len() as u32, origin);
         }
-        content.add(event, slot, image, fd);
+        content.add(event, slot, context, fd);
         Ok(())
     }
 
     /// How many events the block has so far.
+    #[inline]
     pub fn len(&self) -> usize {
         self.content.rows.len()
     }
 
     /// Whether it has none.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.content.rows.is_empty()
     }
 
     /// Whether the block should be finished before another event is pushed: it has as many events as it can hold, or
     /// what they refer to has grown large.
+    #[inline]
     pub fn is_full(&self) -> bool {
         self.len() >= MAX_EVENTS as usize
             || self.weight >= SOFT_LIMIT
@@ -266,6 +270,7 @@ impl BlockBuilder {
     }
 
     /// Smallest and largest time stamp so far.
+    #[inline]
     pub fn time_range(&self) -> Option<(u64, u64)> {
         self.content.range
     }
@@ -328,12 +333,24 @@ fn too_large(bytes: usize, used: usize) -> PushError {
 }
 
 impl Content {
-    fn image(&mut self, image: Result<u32, &Arc<ProcessImage>>) -> u32 {
-        image.unwrap_or_else(|image| self.images.add(image, &mut self.strings))
+    /// The id of the image that acted, with the bits of its space; one that none has where it is not known.
+    #[inline]
+    fn acted(&self, event: &Event<'_>) -> u64 {
+        event.image.map_or(u64::MAX, |image| self.images.spaced(image.id))
+    }
+
+    /// The thread of an event, which was not there lately. `acted` is the image as [`Content::acted`] gives it.
+    #[inline(never)]
+    fn context(&mut self, event: &Event<'_>, acted: u64) -> u32 {
+        let image = event.image.map(|image| match self.images.find(image.id) {
+            Some(at) => at,
+            None => self.images.add(image, &mut self.strings),
+        });
+        self.contexts.id(Context { tid: event.tid, image }, acted)
     }
 
     /// Adds an event that has been checked.
-    fn add(&mut self, event: &Event<'_>, slot: u16, image: Option<u32>, fd: u32) {
+    fn add(&mut self, event: &Event<'_>, slot: u16, context: u32, fd: u32) {
         let kind = &mut self.kinds.list[slot as usize];
         kind.rets.push(event.ret.unwrap_or(ABSENT));
         kind.fd_nums.push(event.fd_num.map_or(ABSENT, i64::from));
@@ -342,7 +359,6 @@ impl Content {
         for (buffer, arg) in kind.args.iter_mut().zip(event.args) {
             buffer.push(arg, fd_name, &mut self.strings);
         }
-        let context = Context { tid: event.tid, image };
         if let Some(latency) = event.latency {
             self.latencies.add(self.rows.len(), latency);
         }
@@ -350,7 +366,7 @@ impl Content {
         let row = Row {
             kind: slot,
             cpu: event.cpu,
-            context: self.contexts.id(context),
+            context,
             step: self.step(event.ts),
         };
         self.rows.push(row);

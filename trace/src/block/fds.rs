@@ -147,16 +147,16 @@ impl FdTable {
     }
 }
 
-/// Where an id belongs in a table: neighbours beside each other. Ids are given in sequence and used soon after, so that
-/// what a table is asked for is what the processor has fetched for those before. Tables tell ids apart within a group by
-/// the topmost bits.
+/// Where an id belongs in a table: a few neighbours beside each other, and these anywhere. Ids are given in sequence and
+/// used soon after, so that what a table is asked for is what the processor has fetched for those before; longer runs
+/// would stand in each other's way. Tables tell ids of a group apart by the topmost bits.
 #[inline]
 pub(super) fn place_of(id: u64) -> u64 {
     const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
     const TAG: u64 = !(u64::MAX >> 7);
-    const RUN: u32 = 16;
-    let run = (id >> RUN).wrapping_mul(SPREAD) >> 8;
-    run.wrapping_add(id & ((1 << RUN) - 1)) & !TAG | id.wrapping_mul(SPREAD) & TAG
+    const RUN: u32 = 4;
+    let run = (id >> RUN).wrapping_mul(SPREAD) >> 16;
+    (run << RUN | id & ((1 << RUN) - 1)) & !TAG | id.wrapping_mul(SPREAD) & TAG
 }
 
 fn content_hash(hasher: &DefaultHashBuilder, fd: &FdRecord) -> u64 {
@@ -212,6 +212,11 @@ const FAR: u64 = u64::MAX;
 fn write_steps(out: &mut Vec<u8>, values: impl Iterator<Item = u64>) {
     let mut recent = [0u64; CANDIDATES];
     for v in values {
+        // Nearly all are of one device.
+        if v == recent[0] {
+            put(out, 0);
+            continue;
+        }
         let steps = recent.iter().map(|r| zigzag(v.wrapping_sub(*r) as i64));
         let (which, step) = steps.enumerate().min_by_key(|(_, step)| *step).unwrap_or((0, FAR));
         if step < 1 << 61 {

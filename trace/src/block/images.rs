@@ -117,7 +117,7 @@ mod text_code {
 }
 
 /// The images of a block under construction, by [`ProcessImage::id`].
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct ImageTable {
     /// Ids of different spaces are different, see [`ImageTable::enter`].
     space: u64,
@@ -125,22 +125,6 @@ pub(super) struct ImageTable {
     index: HashTable<(u64, u32)>,
     entries: Vec<ImageEntry>,
     containers: ContainerTable,
-    /// Images that acted lately, by the low bits of their ids.
-    cache: [Option<(u64, u32)>; CACHE],
-}
-
-const CACHE: usize = 64;
-
-impl Default for ImageTable {
-    fn default() -> ImageTable {
-        ImageTable {
-            space: 0,
-            index: HashTable::new(),
-            entries: Vec::new(),
-            containers: ContainerTable::default(),
-            cache: [None; CACHE],
-        }
-    }
 }
 
 impl ImageTable {
@@ -149,19 +133,15 @@ impl ImageTable {
         self.space = space;
     }
 
-    /// The index of an image that is there already.
+    /// An image's id with the bits of its space.
     #[inline]
-    pub(super) fn find(&mut self, id: u64) -> Option<u32> {
-        let id = id ^ self.space;
-        let cached = &mut self.cache[id as usize % CACHE];
-        if let Some((known, at)) = *cached
-            && known == id
-        {
-            return Some(at);
-        }
-        let at = index_of(&self.index, id)?;
-        *cached = Some((id, at));
-        Some(at)
+    pub(super) fn spaced(&self, id: u64) -> u64 {
+        id ^ self.space
+    }
+
+    /// The index of an image that is there already.
+    pub(super) fn find(&self, id: u64) -> Option<u32> {
+        index_of(&self.index, id ^ self.space)
     }
 
     /// What adding an image with its ancestors would cost.
@@ -183,6 +163,7 @@ impl ImageTable {
     }
 
     /// Whether the block should end because one of the dictionaries has grown large.
+    #[inline]
     pub(super) fn is_full(&self) -> bool {
         self.entries.len() >= MAX_IMAGES as usize / 4
             || self.containers.list.len() >= MAX_CONTAINERS as usize / 4
@@ -240,7 +221,6 @@ impl ImageTable {
         self.index.clear();
         self.entries.clear();
         self.containers.clear();
-        self.cache = [None; CACHE];
     }
 }
 

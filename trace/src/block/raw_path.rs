@@ -31,7 +31,8 @@ pub(super) fn raw_path(interner: &mut Interner, resolved: &[u8], raw: &[u8]) -> 
 
 /// Length of what follows the last slash.
 pub(super) fn leaf_len(path: &[u8]) -> u32 {
-    path.iter().rev().take_while(|b| **b != b'/').count() as u32
+    let behind = memchr::memrchr(b'/', path).map_or(0, |slash| slash + 1);
+    (path.len() - behind) as u32
 }
 
 /// Appends a caller's form: as predicted, a suffix, or another string.

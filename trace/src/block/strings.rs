@@ -76,6 +76,7 @@ impl Interner {
     }
 
     /// How many different strings there are.
+    #[inline]
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -225,8 +226,23 @@ fn common_prefix(a: &[u8], b: &[u8]) -> usize {
             return at * WIDE + differs.trailing_zeros() as usize / 8;
         }
     }
-    let at = a_words.len().min(b_words.len()) * WIDE;
-    at + a[at..].iter().zip(&b[at..]).take_while(|(a, b)| a == b).count()
+    common_rest(a, b, a_words.len().min(b_words.len()) * WIDE)
+}
+
+/// The common prefix of texts of which the first `at` bytes are the same, and one has less than [`WIDE`] more: its last
+/// bytes are compared together, with some before them that are the same.
+fn common_rest(a: &[u8], b: &[u8], at: usize) -> usize {
+    let len = a.len().min(b.len());
+    let last = |s: &[u8]| {
+        s.get(..len)?
+            .last_chunk::<WIDE>()
+            .map(|last| u128::from_le_bytes(*last))
+    };
+    match (last(a), last(b)) {
+        (Some(x), Some(y)) if x == y => len,
+        (Some(x), Some(y)) => len - WIDE + (x ^ y).trailing_zeros() as usize / 8,
+        _ => at + a[at..].iter().zip(&b[at..]).take_while(|(a, b)| a == b).count(),
+    }
 }
 
 /// Where the strings of a section are among all: the id of its first, and how many there are.

@@ -103,9 +103,35 @@ impl CaseWriter {
         if self.builder.is_full() || self.spans_too_much(event.ts) {
             return self.push_into_next(event, origin);
         }
-        match self.add(event, origin) {
-            Ok(seq) => Ok(seq),
-            Err(error) => Err(self.not_added(event, error)),
+        if self.builder.is_empty() || event.kind == EventType::GAP {
+            return self.add_and_tell(event, origin);
+        }
+        match self.builder.push_from(event, origin) {
+            Ok(()) => Ok(self.last_seq()),
+            Err(refused) => self.push_refused(event, origin, refused),
+        }
+    }
+
+    /// The number of the event that was added last.
+    #[inline]
+    fn last_seq(&self) -> u64 {
+        self.block_seq + self.builder.len() as u64 - 1
+    }
+
+    /// Adds an event that its block refuses to the next one, where that may help.
+    #[cold]
+    fn push_refused(
+        &mut self,
+        event: &Event<'_>,
+        origin: Option<Origin<'_>>,
+        refused: PushError,
+    ) -> Result<u64, CaseError> {
+        match refused {
+            // Full before its 64 Ki events are reached: large payloads.
+            PushError::Full | PushError::TooLarge { .. } if !self.builder.is_empty() => {
+                self.push_into_next(event, origin)
+            }
+            other => Err(self.not_added(event, other.into())),
         }
     }
 
@@ -113,8 +139,14 @@ impl CaseWriter {
     #[inline(never)]
     fn push_into_next(&mut self, event: &Event<'_>, origin: Option<Origin<'_>>) -> Result<u64, CaseError> {
         let written = self.flush();
+        self.add_and_tell(event, origin).and_then(|seq| written.map(|()| seq))
+    }
+
+    /// Adds an event that is the first of its block or a gap. Apart, as [`CaseWriter::push_into_next`] is.
+    #[inline(never)]
+    fn add_and_tell(&mut self, event: &Event<'_>, origin: Option<Origin<'_>>) -> Result<u64, CaseError> {
         match self.add(event, origin) {
-            Ok(seq) => written.map(|()| seq),
+            Ok(()) => Ok(self.last_seq()),
             Err(error) => Err(self.not_added(event, error)),
         }
     }
@@ -129,7 +161,7 @@ impl CaseWriter {
         error
     }
 
-    fn add(&mut self, event: &Event<'_>, origin: Option<Origin<'_>>) -> Result<u64, CaseError> {
+    fn add(&mut self, event: &Event<'_>, origin: Option<Origin<'_>>) -> Result<(), CaseError> {
         if self.builder.is_empty() {
             self.tell_untold();
         }
@@ -147,9 +179,10 @@ impl CaseWriter {
         {
             self.gaps.note(spec, event);
         }
-        Ok(self.block_seq + self.builder.len() as u64 - 1)
+        Ok(())
     }
 
+    #[inline]
     fn spans_too_much(&self, ts: u64) -> bool {
         let Some(most) = self.config.block_span_ns else {
             return false;
