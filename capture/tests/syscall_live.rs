@@ -888,9 +888,13 @@ fn needs_root_only_a_file_that_is_not_known_ends_a_wait() {
         "what is polled is no news"
     );
     known.add(&files[0]);
+    // Recorders of other tests look at what runs, too. The kernel marks that in the times of the file.
+    fs::metadata(&first).unwrap();
     runner.run(&first);
     assert_eq!(source.wait(Duration::ZERO, &PROGRAM), Woken::Time);
-    assert_eq!(polled(&mut source), files, "it is recorded as always");
+    let again = polled(&mut source);
+    assert_eq!(again.len(), 1, "it is recorded as always");
+    assert_eq!(again[0].ino, files[0].ino);
     runner.run(&second);
     assert_eq!(
         source.wait(Duration::from_secs(60), &PROGRAM),

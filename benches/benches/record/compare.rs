@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::ctrace::Recording;
+use crate::load::EVERYDAY;
 use crate::tool::{Running, Sum, Tool};
 
 /// How long nothing is done, to see what the recorder takes by itself.
@@ -146,36 +147,42 @@ impl Comparison {
         }
     }
 
-    /// Where the recorder's CPU time goes: what it takes once, what it takes every second, and what an event costs where
-    /// processes come and go all the time.
+    /// Where the recorder's CPU time goes: what it takes once, what it takes every second while nothing happens, and what an
+    /// event costs, all threads and all that they wake for included, while a load goes on.
     pub(crate) fn shares(&mut self, busy: Duration) {
-        println!("\nrecorder CPU with programs started one after the other on every core for {busy:?}");
-        for set in ["all", "security"] {
-            let recording = Recording::start(&self.dir, &["--syscalls", set]);
-            let start = recording.threads();
-            std::thread::sleep(QUIET);
-            let quiet = recording.threads();
-            let began = Instant::now();
-            let starts = fork_load(busy);
-            // What waits is written within half a second.
-            std::thread::sleep(Duration::from_millis(500));
-            let (busy_for, after) = (began.elapsed(), recording.threads());
-            let sum = recording.end();
-            let a_second = (quiet.recorder - start.recorder).div_f64(QUIET.as_secs_f64());
-            let took = after.recorder - quiet.recorder;
-            let of_events = took.saturating_sub(a_second.mul_f64(busy_for.as_secs_f64()));
-            let before_end = after.all() - start.all();
-            let end = sum.cpu.unwrap_or_default().saturating_sub(before_end);
-            println!(
-                "  {:44} start {:.0?}, idle {a_second:.1?} a second, files {:.0?}, end {end:.0?}; {:.2} us an event, {:.1} a start",
-                format!("ctrace --syscalls {set}"),
-                start.all(),
-                after.others - start.others,
-                of_events.as_secs_f64() * 1e6 / sum.events.max(1) as f64,
-                of_events.as_secs_f64() * 1e6 / starts.max(1) as f64,
-            );
-            println!("  {:44} {sum}, all of it", "");
+        let loads = [
+            ("round of find, grep, tar, 300 forks", &["load", "busy-everyday"][..]),
+            ("start of programs on every core", &["load", "every-core", "busy-forks"]),
+        ];
+        for (step, load) in loads {
+            println!("\nrecorder CPU with one {step} after the other for {busy:?}");
+            for set in ["all", "security"] {
+                self.share(set, load, busy);
+            }
         }
+    }
+
+    fn share(&self, set: &str, load: &[&str], busy: Duration) {
+        let recording = Recording::start(&self.dir, &["--syscalls", set]);
+        let start = recording.cpu();
+        std::thread::sleep(QUIET);
+        let quiet = recording.cpu();
+        let times = own_number(load, busy);
+        // What waits is written within a second.
+        std::thread::sleep(Duration::from_secs(1));
+        let after = recording.cpu();
+        let sum = recording.end();
+        let (idle, of_load) = (quiet - start, after - quiet);
+        let end = sum.cpu.unwrap_or_default().saturating_sub(after - start);
+        println!(
+            "  {:44} start {:.0?}, idle {:.1?} a second, end {end:.0?}; {:.2} us an event, {:.1?} each of {times}",
+            format!("ctrace --syscalls {set}"),
+            start,
+            idle.div_f64(QUIET.as_secs_f64()),
+            of_load.as_secs_f64() * 1e6 / sum.events.max(1) as f64,
+            of_load.div_f64(times.max(1) as f64),
+        );
+        println!("  {:44} {sum}, with its end", "");
     }
 
     /// How long the tools took until they recorded.
@@ -238,22 +245,17 @@ fn busy_load(running: &Running, load: &str, busy: Duration) -> u64 {
     number(&out.stdout).expect("a number of calls") as u64
 }
 
-/// Starts programs one after the other on every core; says how many.
-fn fork_load(busy: Duration) -> u64 {
+/// Runs a load of this program for some seconds; says how often it did what it does.
+fn own_number(load: &[&str], busy: Duration) -> u64 {
     let seconds = busy.as_secs().max(1).to_string();
-    let out = Command::new(this_program())
-        .args(["load", "every-core", "busy-forks", &seconds])
-        .output();
-    number(&out.expect("runs").stdout).expect("a number of starts") as u64
+    let out = Command::new(this_program()).args(load).arg(&seconds).output();
+    number(&out.expect("runs").stdout).expect("a number") as u64
 }
-
-const WORKLOAD: &str = "find /usr/share >/dev/null; grep -r ctrace /usr/include >/dev/null; \
-    tar -C /usr/share/doc -c . | cat >/dev/null; i=0; while [ $i -lt 300 ]; do /bin/true; i=$((i+1)); done";
 
 /// Milliseconds of a shell that runs the programs of everyday.
 pub(crate) fn shell_load(running: &Running) -> f64 {
     let begun = Instant::now();
-    let mut command = running.wrap(&["sh".as_ref(), "-c".as_ref(), WORKLOAD.as_ref()]);
+    let mut command = running.wrap(&["sh".as_ref(), "-c".as_ref(), EVERYDAY.as_ref()]);
     command
         .stdout(Stdio::null())
         .stderr(Stdio::null())

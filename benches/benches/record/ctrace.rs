@@ -3,11 +3,12 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, Command, ExitCode, Stdio};
+use std::time::Duration;
 
 use clap::Parser;
 use ctrace_trace::case::Case;
 
-use crate::process::{Process, Threads};
+use crate::process::{Process, cpu_of};
 use crate::tool::Sum;
 
 /// The recorder, as its small program runs it.
@@ -53,9 +54,9 @@ impl Recording {
         Recording { process, stderr, case }
     }
 
-    /// CPU time that it took so far, by thread.
-    pub(crate) fn threads(&self) -> Threads {
-        Threads::of(self.process.id())
+    /// CPU time that it took so far.
+    pub(crate) fn cpu(&self) -> Duration {
+        cpu_of(self.process.id())
     }
 
     /// Ends it and reads what it wrote.

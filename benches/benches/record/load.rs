@@ -7,6 +7,10 @@ use std::time::{Duration, Instant};
 /// A file that is there on every host.
 const FILE: &CStr = c"/etc/passwd";
 
+/// What a shell does all day: many files once, some programs after another, and many short ones.
+pub(crate) const EVERYDAY: &str = "find /usr/share >/dev/null; grep -r ctrace /usr/include >/dev/null; \
+    tar -C /usr/share/doc -c . | cat >/dev/null; i=0; while [ $i -lt 300 ]; do /bin/true; i=$((i+1)); done";
+
 /// Runs a load: so many calls, which prints the nanoseconds of one; or for so many seconds, which prints their number.
 pub(crate) fn run(name: &str, amount: &str) -> ExitCode {
     let amount: u64 = amount.parse().expect("a number");
@@ -16,6 +20,7 @@ pub(crate) fn run(name: &str, amount: &str) -> ExitCode {
         "files" => (0..amount / 5).for_each(|_| file()),
         "busy-files" => println!("{}", 5 * busy(amount, file)),
         "busy-forks" => println!("{}", busy_forks(amount)),
+        "busy-everyday" => println!("{}", repeat(amount, || shell(EVERYDAY))),
         "starts" => start_programs(amount),
         "busy-mixed" => {
             let steps = busy(amount, || {
@@ -50,33 +55,37 @@ pub(crate) fn on_every_core(name: &str, amount: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Repeats a step for so many seconds and counts.
+/// Repeats a step for so many seconds and counts; looks at the clock after each hundred.
 fn busy(seconds: u64, mut step: impl FnMut()) -> u64 {
+    100 * repeat(seconds, || (0..100).for_each(|_| step()))
+}
+
+/// Repeats what takes long for so many seconds and counts.
+fn repeat(seconds: u64, mut long: impl FnMut()) -> u64 {
     let end = Instant::now() + Duration::from_secs(seconds);
-    let mut steps = 0;
+    let mut done = 0;
     while Instant::now() < end {
-        (0..100).for_each(|_| step());
-        steps += 100;
+        long();
+        done += 1;
     }
-    steps
+    done
 }
 
 /// Has a shell start programs one after the other.
 fn start_programs(many: u64) {
-    let script = format!("i=0; while [ $i -lt {many} ]; do /bin/true; i=$((i+1)); done");
-    Command::new("sh").args(["-c", &script]).status().expect("sh runs");
+    shell(&format!("i=0; while [ $i -lt {many} ]; do /bin/true; i=$((i+1)); done"));
+}
+
+fn shell(script: &str) {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script]).stdout(Stdio::null()).stderr(Stdio::null());
+    shell.status().expect("sh runs");
 }
 
 /// Has shells start programs one after the other for so many seconds, and counts these.
 fn busy_forks(seconds: u64) -> u64 {
     const MANY: u64 = 50;
-    let end = Instant::now() + Duration::from_secs(seconds);
-    let mut started = 0;
-    while Instant::now() < end {
-        start_programs(MANY);
-        started += MANY;
-    }
-    started
+    MANY * repeat(seconds, || start_programs(MANY))
 }
 
 /// Calls that every tool is asked for, to see whether it records. Each fails.

@@ -84,42 +84,8 @@ impl Drop for Process {
     }
 }
 
-/// CPU time of a process so far (`proc(5)`: utime and stime, in ticks of 10 ms).
-pub(crate) fn cpu_of(pid: u32) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process that runs");
-    let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
-    let ticks: u64 = fields.skip(11).take(2).filter_map(|f| f.parse::<u64>().ok()).sum();
-    Duration::from_millis(ticks * 10)
-}
-
-/// CPU time of a recorder so far.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Threads {
-    /// Its first thread, which records.
-    pub(crate) recorder: Duration,
-    /// The others, which read files; those that have ended count too.
-    pub(crate) others: Duration,
-}
-
-impl Threads {
-    /// As the scheduler counts it: a thread in `/proc/PID/task/TID/schedstat`, the whole process by its clock.
-    pub(crate) fn of(pid: u32) -> Threads {
-        let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/schedstat")).unwrap_or_default();
-        let ran = text.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0);
-        let recorder = Duration::from_nanos(ran);
-        Threads {
-            recorder,
-            others: clock_of(pid).saturating_sub(recorder),
-        }
-    }
-
-    pub(crate) fn all(self) -> Duration {
-        self.recorder + self.others
-    }
-}
-
 /// CPU time of all threads that a process ever had.
-fn clock_of(pid: u32) -> Duration {
+pub(crate) fn cpu_of(pid: u32) -> Duration {
     let (mut clock, mut time) = (0, libc::timespec { tv_sec: 0, tv_nsec: 0 });
     // SAFETY: both structures live through the calls.
     let told = unsafe {

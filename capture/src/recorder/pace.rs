@@ -13,7 +13,7 @@ pub(super) const LONG_TICK: Duration = Duration::from_millis(20);
 /// How often at least where nothing is. A ring that fills ends the wait.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// Fewer records a second are few.
-const FEW: u64 = 1_000_000;
+const FEW: u64 = 500_000;
 /// How often what has waited long enough is written, where few records come.
 const RELEASE_NS: u64 = 200_000_000;
 /// How often losses and the clock are looked at, and what was taken is written: with what waits for its place in the
@@ -113,11 +113,11 @@ mod tests {
         assert!(pace.writes(1000 * MS, false), "nothing was written so far");
         assert_eq!(pace.pause(1000 * MS, false), PATIENCE);
         assert_eq!(pace.pause(1000 * MS, true), LONG_TICK);
-        pace.took(90_000, 1100 * MS);
+        pace.took(40_000, 1100 * MS);
         assert!(!pace.writes(1100 * MS, false) && pace.writes(1100 * MS, true));
         assert!(!pace.writes(1299 * MS, false) && pace.writes(1300 * MS, false));
         // A burst: more than there may be at so short a notice.
-        pace.took(30_000, 1320 * MS);
+        pace.took(150_000, 1320 * MS);
         assert!(pace.writes(1320 * MS, false));
         assert_eq!(pace.pause(1320 * MS, false), TICK);
         pace.took(900, 1325 * MS);

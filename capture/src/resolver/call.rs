@@ -150,7 +150,7 @@ pub(super) struct Scratch {
 
 impl Value {
     /// Writes the value of a parameter, as an event carries it, over an [`Arg::None`]. `opened` is what the kernel says
-    /// was opened, if the call did that: the event shows the same truth as the descriptor.
+    /// was opened and the name it was opened by, if the call did that: the event shows the same truth as the descriptor.
     ///
     /// Written in place: returned, it would be stored in parts and read as a whole at once, for which the processor waits.
     #[inline(always)]
@@ -159,7 +159,7 @@ impl Value {
         call: &Call<'a>,
         paths: &[super::plan::PathArg],
         scratch: &'a Scratch,
-        opened: Option<&'a FdEntry>,
+        opened: Option<(&'a FdEntry, &'a [u8])>,
         to: &mut Arg<'a>,
     ) {
         match self {
@@ -168,39 +168,24 @@ impl Value {
             Value::Whole(at) => *to = Arg::Num(call.arg(at) as i64),
             Value::Absent => {}
             Value::Number => *to = Arg::Num(i64::from(call.nr)),
-            _ => match opened {
-                Some(entry) => *to = self.of_opened(call, paths, scratch, entry),
-                None => *to = self.behind_pointer(call, paths, scratch),
+            Value::OpenMode(at, flags) => *to = open_mode(call, at, flags),
+            _ => match (self, opened) {
+                (Value::Path(0), Some((entry, raw))) => {
+                    *to = Arg::Path {
+                        resolved: &entry.name,
+                        raw,
+                    }
+                }
+                (Value::Device, Some((entry, _))) => *to = Arg::Num(entry.dev as i64),
+                (Value::Inode, Some((entry, _))) => *to = Arg::Num(entry.ino as i64),
+                _ => *to = self.behind_pointer(call, paths, scratch),
             },
-        }
-    }
-
-    /// The same of a call that opened a file.
-    fn of_opened<'a>(
-        self,
-        call: &Call<'a>,
-        paths: &[super::plan::PathArg],
-        scratch: &'a Scratch,
-        entry: &'a FdEntry,
-    ) -> Arg<'a> {
-        match self {
-            Value::Path(0) => paths
-                .first()
-                .and_then(|p| call.text(p.arg))
-                .map_or(Arg::None, |raw| Arg::Path {
-                    resolved: &entry.name,
-                    raw,
-                }),
-            Value::Device => Arg::Num(entry.dev as i64),
-            Value::Inode => Arg::Num(entry.ino as i64),
-            _ => self.behind_pointer(call, paths, scratch),
         }
     }
 
     /// The value of a parameter that does not stand in a register alone.
     fn behind_pointer<'a>(self, call: &Call<'a>, paths: &[super::plan::PathArg], scratch: &'a Scratch) -> Arg<'a> {
         match self {
-            Value::OpenMode(at, flags) => open_mode(call, at, flags),
             Value::Text(at) => call.text(at).map_or(Arg::None, Arg::Str),
             Value::TextIf(at, when, is) if call.arg(when) == is => call.text(at).map_or(Arg::None, Arg::Str),
             Value::Path(at) => path(call, paths, usize::from(at), scratch),

@@ -7,6 +7,7 @@ use ctrace_trace::container::Container;
 use ctrace_trace::process::ProcessImage;
 use hashbrown::HashMap;
 
+use super::spare::set;
 use crate::host::container_of;
 
 /// Most cgroups, and most containers, that are kept; the oldest are forgotten first.
@@ -31,7 +32,7 @@ impl Cgroup {
         if self.path.is_empty() || same || leaves && *self.path == *b"/" {
             return false;
         }
-        image.cgroup = self.path.to_vec();
+        set(&mut image.cgroup, &self.path);
         image.container.clone_from(&self.container);
         true
     }

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use ctrace_trace::process::{ProcessImage, exe_flag};
 use ctrace_wire::record::Exec;
-use ctrace_wire::section;
+use ctrace_wire::section::{self, File};
 
 use super::clock::Clock;
+use super::environment::choose;
 use super::files::{nanoseconds, stat_device};
 use super::life::{comm, known, known64, trimmed};
 use super::paths;
 use super::process::{Attempt, Process};
+use super::seen::Seen;
 use super::spare::set;
 use super::state::State;
 use crate::host::{TRUNCATED, container_of};
@@ -19,17 +21,57 @@ use crate::syscall::{Section, View};
 const CAP_DAC_OVERRIDE: u32 = 1;
 
 /// An exec that succeeded, as its event tells it.
-pub(super) struct Started {
+pub(super) struct Started<'a> {
     pub(super) attempt: Option<Attempt>,
     /// The file name as it was given; `None` where it could not be read.
-    pub(super) filename: Option<Vec<u8>>,
-    /// The file's absolute path.
-    pub(super) resolved: Vec<u8>,
+    pub(super) filename: Option<&'a [u8]>,
+    /// The file's absolute path, where it is not that of the new image's file.
+    pub(super) resolved: Option<Vec<u8>>,
+}
+
+/// The sections of an exec record, gone through once.
+#[derive(Default)]
+struct Parts<'a> {
+    filename: Option<Section<'a>>,
+    argv: Option<Section<'a>>,
+    env: Option<Section<'a>>,
+    cwd: Option<Section<'a>>,
+    file: Option<File>,
+    file_path: Option<Section<'a>>,
+    is_script: bool,
+    /// Whether it has a cgroup of version 1.
+    has_legacy: bool,
+}
+
+impl<'a> Parts<'a> {
+    fn of(view: &View<'a, Exec>) -> Parts<'a> {
+        let mut parts = Parts::default();
+        for section in view.sections() {
+            let slot = match section.kind {
+                section::EXEC_FILENAME => &mut parts.filename,
+                section::EXEC_ARGV => &mut parts.argv,
+                section::EXEC_ENV => &mut parts.env,
+                section::EXEC_CWD => &mut parts.cwd,
+                section::FILE_PATH => &mut parts.file_path,
+                section::FILE => {
+                    parts.file = parts.file.or_else(|| section.file());
+                    continue;
+                }
+                kind => {
+                    parts.is_script |= kind == section::EXEC_INTERP;
+                    parts.has_legacy |= kind == section::CGROUP_NAME;
+                    continue;
+                }
+            };
+            slot.get_or_insert(section);
+        }
+        parts
+    }
 }
 
 impl State {
     /// A successful exec; the image changes here, the event follows.
-    pub(super) fn exec(&mut self, view: &View<'_, Exec>, clock: &Clock) -> Started {
+    pub(super) fn exec<'a>(&mut self, view: &View<'a, Exec>, clock: &Clock) -> Started<'a> {
         let exec = &view.fixed;
         let (pid, ts) = (exec.header.tgid, exec.header.ts);
         self.replace_if_other(exec);
@@ -42,16 +84,20 @@ impl State {
             ),
             None => (Arc::default(), None, Vec::new(), 0),
         };
-        let mut made = self.exec_image(view, &old, clock);
+        let parts = Parts::of(view);
+        let mut made = self.exec_image(view, &parts, &old, clock);
         let image = Arc::make_mut(&mut made);
-        let filename = view.section(section::EXEC_FILENAME).map_or(&[][..], |s| s.data);
-        let mut resolved = Vec::new();
-        paths::resolve(&root, &old.cwd, filename, &mut resolved);
-        let is_script = view.section(section::EXEC_INTERP).is_some();
-        if image.exe_path.is_empty() {
-            image.exe_path.clone_from(&resolved);
-        } else if !is_script {
-            resolved.clone_from(&image.exe_path);
+        let filename = parts.filename.map_or(&[][..], |s| s.data);
+        let mut resolved = None;
+        if parts.is_script || image.exe_path.is_empty() {
+            let path = resolved.insert(Vec::new());
+            paths::resolve(&root, &old.cwd, filename, path);
+            if image.exe_path.is_empty() {
+                image.exe_path.clone_from(path);
+            }
+        } else if self.table.at(pid, ts).is_none() {
+            // Nobody is there to get the image.
+            resolved = Some(image.exe_path.clone());
         }
         let parent_image = self.parent_image(image.ppid, parent);
         image.parent = parent_image.or_else(|| old.parent.clone());
@@ -60,7 +106,7 @@ impl State {
         self.table.spare.keep(old);
         Started {
             attempt,
-            filename: Some(filename.to_vec()),
+            filename: Some(filename),
             resolved,
         }
     }
@@ -84,9 +130,15 @@ impl State {
         self.table.insert(process);
     }
 
-    fn exec_image(&mut self, view: &View<'_, Exec>, old: &ProcessImage, clock: &Clock) -> Arc<ProcessImage> {
+    fn exec_image(
+        &mut self,
+        view: &View<'_, Exec>,
+        parts: &Parts<'_>,
+        old: &ProcessImage,
+        clock: &Clock,
+    ) -> Arc<ProcessImage> {
         let exec = &view.fixed;
-        let mut made = self.table.spare.copy_of(old);
+        let mut made = self.table.spare.successor_of(old);
         let image = Arc::make_mut(&mut made);
         image.id = self.image_id();
         image.pid = exec.header.tgid;
@@ -99,22 +151,24 @@ impl State {
         }
         image.exec_ts = clock.utc(exec.header.ts);
         set(&mut image.name, comm(&exec.comm));
-        image.argv.clear();
-        if let Some(section) = view.section(section::EXEC_ARGV) {
-            command_line(&section, &mut image.argv);
+        if let Some(argv) = &parts.argv {
+            command_line(argv, &mut image.argv);
         }
-        image.env.clear();
-        if let Some(section) = view.section(section::EXEC_ENV) {
-            self.environments.choose(&section, &self.config, &mut image.env);
+        if let Some(env) = &parts.env {
+            // A shell gives the same one to each program that it starts.
+            let chosen = |to: &mut Vec<u8>| choose(env, &self.config, to);
+            self.environments.make(env, &mut image.env, chosen);
         }
-        if let Some(cwd) = view.section(section::EXEC_CWD) {
-            cwd.path_into(false, &mut image.cwd);
+        if let Some(cwd) = &parts.cwd {
+            let path = |to: &mut Vec<u8>| cwd.path_into(false, to);
+            self.program_paths.make(cwd, &mut image.cwd, path);
         }
         take_ids(image, exec);
-        take_file(image, view);
+        take_file(image, parts, &mut self.program_paths);
         let cgroup = self.cgroup(exec.header.cgroup, exec.header.tgid, exec.header.ts);
         cgroup.place(image);
-        if cgroup.container.is_none()
+        if parts.has_legacy
+            && cgroup.container.is_none()
             && let Some(path) = legacy_path(view)
             && container_of(&path).is_some()
         {
@@ -126,15 +180,17 @@ impl State {
 
     /// The calling thread is now the only one, under the process's id.
     fn become_image(&mut self, exec: &Exec, image: Arc<ProcessImage>, root: Vec<u8>) {
-        let ppid = image.ppid;
-        let found_parent = self.table.latest(ppid).map_or(0, |p| p.serial);
-        let Some(process) = self.table.at(exec.header.tgid, exec.header.ts) else {
+        let (pid, ts) = (exec.header.tgid, exec.header.ts);
+        if self.table.at(pid, ts).is_some_and(|p| p.parent == 0) {
+            let found = self.table.latest(image.ppid).map_or(0, |p| p.serial);
+            if let Some(process) = self.table.at(pid, ts) {
+                process.parent = found;
+            }
+        }
+        let Some(process) = self.table.at(pid, ts) else {
             return;
         };
         process.image = image;
-        if process.parent == 0 {
-            process.parent = found_parent;
-        }
         if process.start == 0 {
             process.start = known64(exec.start, 0).min(exec.header.ts);
         }
@@ -184,16 +240,16 @@ fn take_ids(image: &mut ProcessImage, exec: &Exec) {
 }
 
 /// The executed file, as the kernel has it.
-fn take_file(image: &mut ProcessImage, view: &View<'_, Exec>) {
-    let Some(file) = view.section(section::FILE).and_then(|s| s.file()) else {
-        image.exe_path.clear();
+fn take_file(image: &mut ProcessImage, parts: &Parts<'_>, paths: &mut Seen) {
+    let Some(file) = parts.file else {
         (image.exe_ino, image.exe_ctime, image.exe_mtime, image.exe_flags) = (0, 0, 0, 0);
         return;
     };
     let pseudo = file.flags & section::FILE_PSEUDO != 0;
-    match view.section(section::FILE_PATH) {
-        Some(path) => path.path_into(pseudo, &mut image.exe_path),
-        None => image.exe_path.clear(),
+    match &parts.file_path {
+        Some(path) if pseudo => path.path_into(pseudo, &mut image.exe_path),
+        Some(path) => paths.make(path, &mut image.exe_path, |to| path.path_into(pseudo, to)),
+        None => {}
     }
     image.exe_ino = known64(file.ino, 0);
     image.exe_ctime = nanoseconds(file.ctime_s, file.ctime_ns);
@@ -201,7 +257,7 @@ fn take_file(image: &mut ProcessImage, view: &View<'_, Exec>) {
     image.exe_flags = exe_flags(&file, image);
 }
 
-fn exe_flags(file: &section::File, image: &ProcessImage) -> u8 {
+fn exe_flags(file: &File, image: &ProcessImage) -> u8 {
     let has = |flag| file.flags & flag != 0;
     let pseudo = has(section::FILE_PSEUDO);
     let mut flags = 0;

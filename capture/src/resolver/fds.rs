@@ -103,6 +103,11 @@ impl Chunk {
             }
             left &= left - 1;
         }
+        self.unmark(mask);
+    }
+
+    /// Says that numbers are free, which have no entries any more.
+    fn unmark(&mut self, mask: Bits) {
         self.used &= !mask;
         self.cloexec &= !mask;
         self.missed &= !mask;
@@ -180,24 +185,27 @@ impl FdTable {
         }
     }
 
-    /// Forgets a descriptor.
-    pub(crate) fn remove(&mut self, fd: i32) {
-        let Some((nr, bit)) = FdTable::split(fd) else {
-            return;
-        };
-        let Ok(at) = self.position(nr) else {
-            return;
-        };
-        if let Some((_, chunk)) = self.chunks.get_mut(at)
-            && (chunk.used | chunk.missed) >> bit & 1 == 1
-        {
-            let chunk = Rc::make_mut(chunk);
-            chunk.clear(1 << bit);
-            // The first chunk is needed again by the next open.
-            if nr > 0 && chunk.is_empty() {
-                self.chunks.remove(at);
-            }
+    /// Forgets a descriptor; hands out what was behind it.
+    pub(crate) fn remove(&mut self, fd: i32) -> Option<Arc<FdEntry>> {
+        let (nr, bit) = FdTable::split(fd)?;
+        let at = self.position(nr).ok()?;
+        let (_, chunk) = self.chunks.get_mut(at)?;
+        if (chunk.used | chunk.missed) >> bit & 1 == 0 {
+            return None;
         }
+        let chunk = Rc::make_mut(chunk);
+        let entry = chunk.entries.get_mut(bit)?.take();
+        chunk.unmark(1 << bit);
+        // The first chunk is needed again by the next open.
+        if nr > 0 && chunk.is_empty() {
+            self.chunks.remove(at);
+        }
+        entry
+    }
+
+    /// Forgets all of them.
+    pub(crate) fn forget(&mut self) {
+        self.chunks = Vec::new();
     }
 
     /// Forgets the descriptors `first` to `last`, both included.
@@ -253,6 +261,7 @@ impl FdTable {
         Some((chunk, bit))
     }
 
+    #[inline]
     fn chunk_mut(&mut self, fd: i32) -> Option<(&mut Chunk, usize)> {
         let (nr, bit) = FdTable::split(fd)?;
         let at = match self.position(nr) {

@@ -7,8 +7,8 @@ use ctrace_wire::section::{self, FILE_PSEUDO, dev_major, dev_minor};
 
 use super::action::Flags;
 use super::call::{Call, Scratch};
-use super::opened::Opening;
 use super::plan::Plan;
+use super::process::Process;
 use super::sockets;
 use super::state::State;
 use crate::artifact::Identity;
@@ -41,17 +41,15 @@ pub(super) fn stat_device(dev: u32) -> u64 {
     u64::from(minor & 0xff | major << 8 | (minor & !0xff) << 12)
 }
 
-/// Nanoseconds of a file's time. Since 6.13 the kernel marks times that were asked for in the highest bit
-/// (`I_CTIME_QUERIED` in linux/fs.h), far above the largest fraction.
+/// Nanoseconds of a file's time; 0 where the host does not give it.
 pub(super) fn nanoseconds(seconds: i64, nanoseconds: u32) -> u64 {
     let seconds = u64::try_from(seconds).unwrap_or(0);
     if nanoseconds == u32::MAX {
         return 0;
     }
-    let nanoseconds = nanoseconds & 0x3FFF_FFFF;
     seconds
         .saturating_mul(1_000_000_000)
-        .saturating_add(u64::from(nanoseconds))
+        .saturating_add(u64::from(nanoseconds & section::FRACTION))
 }
 
 /// Which file a record is about; zeros for what the host does not give.
@@ -66,8 +64,9 @@ pub(crate) fn file_identity(file: &section::File) -> Identity {
 }
 
 impl State {
-    /// A file was opened. The kernel's path of it counts where it was captured: it is free of symbolic links and of what
-    /// another thread wrote over the caller's string. What was asked for stays beside it.
+    /// A file was opened, and [`State::opened`] lacks something of it. The kernel's path of it counts where it was
+    /// captured: it is free of symbolic links and of what another thread wrote over the caller's string. What was asked
+    /// for stays beside it.
     pub(super) fn open(&mut self, call: &Call<'_>, plan: &Plan, flags: Flags, scratch: &Scratch) {
         let Some(fd) = call.new_fd() else {
             return;
@@ -87,7 +86,7 @@ impl State {
         let raw = asked.filter(|raw| *raw != name).unwrap_or_default();
         let entry = self.entry(FdEntry {
             id: 0,
-            kind: file_kind(file.as_ref(), name, open_flags),
+            kind: file_kind(file.map(|f| (f.mode, f.flags)), name, open_flags),
             name: name.to_vec(),
             name_raw: raw.to_vec(),
             open_flags,
@@ -95,11 +94,6 @@ impl State {
             ino: file.map_or(0, |f| f.ino),
             socket: None,
         });
-        if !scratch.kernel.is_empty()
-            && let Some(opening) = Opening::of(call, plan, flags)
-        {
-            self.openings.keep(&opening, &entry);
-        }
         self.put_fd(call.pid, call.ts, fd, entry, call.cloexec(flags));
     }
 
@@ -153,15 +147,6 @@ impl State {
         }
     }
 
-    /// A descriptor is free again, also where `close` reports an error of writing back.
-    pub(super) fn close(&mut self, call: &Call<'_>) {
-        if call.ret != EBADF
-            && let Some(process) = self.table.at(call.pid, call.ts)
-        {
-            process.fds.remove(call.fd(0));
-        }
-    }
-
     pub(super) fn close_range(&mut self, call: &Call<'_>) {
         if !call.succeeded() {
             return;
@@ -178,36 +163,22 @@ impl State {
 
     /// Two descriptors now refer to one object.
     pub(super) fn dup(&mut self, call: &Call<'_>, cloexec: bool) {
-        let (old, Some(new)) = (call.fd(0), call.new_fd()) else {
-            return;
-        };
-        if old == new {
-            return;
-        }
-        self.ask_for_fd(call.pid, call.ts, old, call.ret);
-        let Some(process) = self.table.at(call.pid, call.ts) else {
-            return;
-        };
-        match process.fds.get(old).cloned() {
-            Some(entry) => self.put_fd(call.pid, call.ts, new, entry, cloexec),
-            None => process.fds.remove(new),
-        }
-    }
-
-    pub(super) fn fcntl(&mut self, call: &Call<'_>) {
         if !call.succeeded() {
             return;
         }
-        match call.arg32(1) as i32 {
-            libc::F_DUPFD => self.dup(call, false),
-            libc::F_DUPFD_CLOEXEC => self.dup(call, true),
-            libc::F_SETFD => {
-                if let Some(process) = self.table.at(call.pid, call.ts) {
-                    let cloexec = call.arg32(2) & libc::FD_CLOEXEC as u32 != 0;
-                    process.fds.set_cloexec(call.fd(0), cloexec);
-                }
-            }
-            _ => {}
+        self.ask_for_fd(call.pid, call.ts, call.fd(0), call.ret);
+        if let Some(process) = self.table.at(call.pid, call.ts) {
+            let left = duplicate(call, process, cloexec);
+            self.take_back(left);
+        }
+    }
+
+    /// Takes what a call left.
+    pub(super) fn take_back(&mut self, left: Left) {
+        match left {
+            Left::Nothing => {}
+            Left::Closed(entry) => self.closed.keep(entry),
+            Left::Refused => self.stats.fds_refused += 1,
         }
     }
 
@@ -224,13 +195,65 @@ impl State {
     }
 }
 
+/// What a call leaves that changes numbers of descriptors.
+pub(super) enum Left {
+    Nothing,
+    /// What was behind a number that was closed.
+    Closed(Arc<FdEntry>),
+    /// There was no room for another descriptor.
+    Refused,
+}
+
+/// A descriptor is free again, also where `close` reports an error of writing back.
+pub(super) fn close(call: &Call<'_>, process: &mut Process) -> Left {
+    if call.ret == EBADF {
+        return Left::Nothing;
+    }
+    process.fds.remove(call.fd(0)).map_or(Left::Nothing, Left::Closed)
+}
+
+/// `fcntl`: makes a descriptor, or sets whether `exec` closes one.
+pub(super) fn fcntl(call: &Call<'_>, process: &mut Process) -> Left {
+    if !call.succeeded() {
+        return Left::Nothing;
+    }
+    match call.arg32(1) as i32 {
+        libc::F_DUPFD => return duplicate(call, process, false),
+        libc::F_DUPFD_CLOEXEC => return duplicate(call, process, true),
+        libc::F_SETFD => {
+            let cloexec = call.arg32(2) & libc::FD_CLOEXEC as u32 != 0;
+            process.fds.set_cloexec(call.fd(0), cloexec);
+        }
+        _ => {}
+    }
+    Left::Nothing
+}
+
+fn duplicate(call: &Call<'_>, process: &mut Process, cloexec: bool) -> Left {
+    let (old, Some(new)) = (call.fd(0), call.new_fd()) else {
+        return Left::Nothing;
+    };
+    let kept = match process.fds.get(old).cloned() {
+        _ if old == new => true,
+        Some(entry) => process.fds.insert(new, entry, cloexec),
+        None => {
+            process.fds.remove(new);
+            true
+        }
+    };
+    if kept { Left::Nothing } else { Left::Refused }
+}
+
 /// What the kernel says of the file behind a new descriptor. Sockets have more to tell than that.
 fn described(call: &Call<'_>, scratch: &Scratch) -> Option<FdEntry> {
     let file = call.section(section::FILE)?.file()?;
     if scratch.kernel.is_empty() || file.mode & libc::S_IFMT == libc::S_IFSOCK {
         return None;
     }
-    let mut entry = named(file_kind(Some(&file), &scratch.kernel, 0), &scratch.kernel);
+    let mut entry = named(
+        file_kind(Some((file.mode, file.flags)), &scratch.kernel, 0),
+        &scratch.kernel,
+    );
     (entry.dev, entry.ino) = (stat_device(file.dev), file.ino);
     match entry.kind {
         _ if file.flags & FILE_PSEUDO == 0 => {}
@@ -244,8 +267,9 @@ fn described(call: &Call<'_>, scratch: &Scratch) -> Option<FdEntry> {
     Some(entry)
 }
 
-fn file_kind(file: Option<&section::File>, name: &[u8], open_flags: u32) -> FdKind {
-    let Some(file) = file else {
+/// The kind of a file by its mode and `FILE_*` bits, or by the way it was opened.
+pub(super) fn file_kind(file: Option<(u32, u32)>, name: &[u8], open_flags: u32) -> FdKind {
+    let Some((mode, flags)) = file else {
         let directory = open_flags & libc::O_DIRECTORY as u32 != 0;
         let temporary = open_flags & libc::O_TMPFILE as u32 == libc::O_TMPFILE as u32;
         return if directory && !temporary {
@@ -254,11 +278,11 @@ fn file_kind(file: Option<&section::File>, name: &[u8], open_flags: u32) -> FdKi
             FdKind::File
         };
     };
-    match file.mode & libc::S_IFMT {
+    match mode & libc::S_IFMT {
         libc::S_IFDIR => FdKind::Directory,
         libc::S_IFIFO => FdKind::Pipe,
         libc::S_IFSOCK => FdKind::Unix,
-        _ if file.flags & FILE_PSEUDO != 0 && name.starts_with(b"memfd:") => FdKind::Memfd,
+        _ if flags & FILE_PSEUDO != 0 && name.starts_with(b"memfd:") => FdKind::Memfd,
         _ => FdKind::File,
     }
 }

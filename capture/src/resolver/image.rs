@@ -10,6 +10,7 @@ use ctrace_trace::process::ProcessImage;
 use super::call::Call;
 use super::identity::Ids;
 use super::process::Private;
+use super::spare::set;
 use super::state::State;
 
 /// Longest chain of images, the first one included.
@@ -82,6 +83,7 @@ impl State {
                 *image = new.clone();
             }
         }
+        olds.into_iter().for_each(|old| self.table.spare.keep(old));
     }
 
     /// Gives a thread other ids. Its process has them too when no thread of it has others.
@@ -131,7 +133,7 @@ impl State {
     /// Names a process of which nothing is known after one of its threads.
     pub(super) fn name_unknown(&mut self, pid: u32, ts: u64, name: &[u8]) {
         if self.table.at(pid, ts).is_some_and(|p| p.image.name.is_empty()) && !name.is_empty() {
-            self.change(pid, ts, |image| image.name = name.to_vec());
+            self.change(pid, ts, |image| set(&mut image.name, name));
         }
     }
 
@@ -152,7 +154,7 @@ impl State {
         let Some(cwd) = cwd.filter(|cwd| old.cwd != *cwd) else {
             return;
         };
-        let with = |image: &mut ProcessImage| image.cwd = cwd.to_vec();
+        let with = |image: &mut ProcessImage| set(&mut image.cwd, cwd);
         if !is_alone {
             return self.change_shared(pid, ts, &with, |own| own.root.is_none());
         }
@@ -164,10 +166,11 @@ impl State {
 
     /// A changed copy of an image, below its parent as that is now.
     fn changed(&mut self, old: &Arc<ProcessImage>, with: &impl Fn(&mut ProcessImage)) -> Arc<ProcessImage> {
-        let mut image = (**old).clone();
-        with(&mut image);
+        let mut made = self.table.spare.copy_of(old);
+        let image = Arc::make_mut(&mut made);
+        with(image);
         image.id = self.image_id();
-        Arc::new(image)
+        made
     }
 }
 

@@ -85,7 +85,7 @@ impl State {
 
     /// When a new process started. One that was read before the record of its fork came has its start from there.
     fn told_start(&self, pid: u32, start_ts: u64) -> u64 {
-        let read = self.table.latest(pid).filter(|p| p.start == 0 && p.ended == u64::MAX);
+        let read = self.table.living(pid).filter(|p| p.start == 0);
         let told = read.map(|p| p.image.start_ts);
         told.filter(|told| same_start(*told, start_ts)).unwrap_or(start_ts)
     }
@@ -104,10 +104,9 @@ impl State {
 
     /// The child of a fork that was already seen: its own records overtook that of the fork.
     fn take_early(&mut self, fork: &Fork) -> Option<Early> {
-        let process = self.table.latest_mut(fork.child_tgid)?;
-        let lives = process.ended == u64::MAX;
+        let process = self.table.living(fork.child_tgid)?;
         let same = process.start == 0 && process.provisional || process.start == known64(fork.child_start, 0);
-        (lives && same).then(|| Early {
+        same.then(|| Early {
             image: process.image.clone(),
             fds: process.fds.clone(),
         })

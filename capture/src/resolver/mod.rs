@@ -22,15 +22,18 @@ mod action;
 mod address;
 mod call;
 mod clock;
+mod closed;
 mod config;
 mod containers;
 mod environment;
 mod exec;
 mod fds;
 mod files;
+mod gone;
 mod identity;
 mod image;
 mod io_uring;
+mod lately;
 mod life;
 mod monitor;
 mod names;
@@ -39,6 +42,7 @@ mod paths;
 mod plan;
 mod proc;
 mod process;
+mod seen;
 mod snapshot;
 mod sockets;
 mod spare;
@@ -154,11 +158,9 @@ impl Resolver {
 
     /// Forgets what is behind descriptors, where calls that change that were not recorded: the host is asked anew.
     pub fn forget_descriptors(&mut self) {
-        for pid in self.state.table.pids_where(|p| p.ended == u64::MAX) {
-            let none = self.state.no_fds();
-            if let Some(process) = self.state.table.latest_mut(pid) {
-                process.fds = none;
-            }
+        let none = self.state.no_fds();
+        for process in self.state.table.each_living() {
+            process.fds = none.clone();
         }
     }
 
@@ -169,8 +171,7 @@ impl Resolver {
 
     /// The processes that live, in ascending order of ids, for the start of a segment.
     pub fn snapshot(&self) -> Vec<ProcessState> {
-        let living = self.state.table.sorted().into_iter().filter(|p| p.ended == u64::MAX);
-        let states = living.map(|p| ProcessState {
+        let states = self.state.table.sorted().into_iter().map(|p| ProcessState {
             image: p.image.clone(),
             fds: p.fds.iter().map(|(fd, entry)| (fd, entry.clone())).collect(),
         });
@@ -179,8 +180,8 @@ impl Resolver {
 
     /// The images of the processes that live, in ascending order of ids.
     pub fn living(&self) -> Vec<Arc<ProcessImage>> {
-        let living = self.state.table.sorted().into_iter().filter(|p| p.ended == u64::MAX);
-        living.map(|p| p.image.clone()).collect()
+        let living = self.state.table.sorted();
+        living.into_iter().map(|p| p.image.clone()).collect()
     }
 
     /// What was counted so far.

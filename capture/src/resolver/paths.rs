@@ -41,6 +41,17 @@ pub(crate) fn resolve(root: &[u8], base: &[u8], raw: &[u8], out: &mut Vec<u8>) {
 
 /// Appends the components of `raw`; `..` removes one but never below `floor` bytes.
 fn append(out: &mut Vec<u8>, floor: usize, raw: &[u8]) {
+    let below = raw.strip_prefix(b"/").unwrap_or(raw);
+    if is_plain(below) {
+        out.reserve(below.len() + 1);
+        out.push(b'/');
+        out.extend_from_slice(below);
+    } else {
+        append_parts(out, floor, raw);
+    }
+}
+
+fn append_parts(out: &mut Vec<u8>, floor: usize, raw: &[u8]) {
     for part in raw.split(|b| *b == b'/') {
         match part {
             b"" | b"." => {}
@@ -54,6 +65,18 @@ fn append(out: &mut Vec<u8>, floor: usize, raw: &[u8]) {
             }
         }
     }
+}
+
+/// Whether no component is empty or begins with a dot: then the path is as it should be. Looks at many bytes at once, and
+/// therefore at all of them.
+fn is_plain(path: &[u8]) -> bool {
+    let starts_badly = |byte: u8| (byte == b'/') | (byte == b'.');
+    let ([first, rest @ ..], [.., last]) = (path, path) else {
+        return false;
+    };
+    let pairs = path.iter().zip(rest);
+    let bad = pairs.fold(false, |bad, (byte, next)| bad | (*byte == b'/') & starts_badly(*next));
+    !bad & !starts_badly(*first) & (*last != b'/')
 }
 
 /// The relative path with `.` and doubled slashes removed; leading `..` have nothing to remove and stay.
@@ -80,6 +103,13 @@ mod tests {
             ("", "/home/u", "../../../..", "/"),
             ("", "/", "tmp", "/tmp"),
             ("", "/", ".", "/"),
+            ("", "/", "/", "/"),
+            ("", "/home/u", "a/.b/c", "/home/u/a/.b/c"),
+            ("", "/home/u", "/a/b..c/d.", "/a/b..c/d."),
+            ("", "/home/u", "a/", "/home/u/a"),
+            ("", "/home/u", "/a//b", "/a/b"),
+            ("", "/home/u", "a/b/..", "/home/u/a"),
+            ("", "/home/u", "x/.", "/home/u/x"),
             ("", "/home/u", "", "/home/u"),
             ("/jail", "/jail/srv", "/etc/passwd", "/jail/etc/passwd"),
             ("/jail", "/jail/srv", "../../../etc", "/jail/etc"),
@@ -97,6 +127,19 @@ mod tests {
                 *want,
                 "root {root:?} base {base:?} raw {raw:?}"
             );
+        }
+    }
+
+    #[test]
+    fn plain_paths_are_what_their_parts_make() {
+        let bytes = [b'/', b'.', b'a'];
+        for number in 0..3usize.pow(7) {
+            let digits = (0..7).map(|at| bytes[number / 3usize.pow(at) % 3]);
+            let path: Vec<u8> = digits.collect();
+            let (mut whole, mut parts) = (b"/base".to_vec(), b"/base".to_vec());
+            append(&mut whole, 0, &path);
+            append_parts(&mut parts, 0, &path);
+            assert_eq!(whole, parts, "{}", String::from_utf8_lossy(&path));
         }
     }
 

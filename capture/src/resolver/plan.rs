@@ -64,7 +64,7 @@ pub(super) struct Plan {
     pub(super) action: Action,
     pub(super) values: Vec<Value>,
     pub(super) paths: Vec<PathArg>,
-    /// Needs neither a path, an address nor a change of state: numbers and strings only.
+    /// Needs neither a path nor an address, and changes no state but numbers of descriptors.
     pub(super) simple: bool,
 }
 
@@ -158,7 +158,9 @@ impl Plan {
         Plan {
             kind: spec.id,
             fd: spec.fd,
-            simple: action == Action::None && spec.fd != FdUse::Ret && values.iter().all(unlike),
+            simple: matches!(action, Action::None | Action::Close | Action::Fcntl)
+                && spec.fd != FdUse::Ret
+                && values.iter().all(unlike),
             action,
             values,
             paths,
@@ -263,7 +265,9 @@ mod tests {
     fn ordinary_calls_are_simple() {
         let schema = Schema::current();
         let plans = Plans::new(&schema);
-        for name in ["read", "write", "fstat", "mmap", "lseek", "futex", "poll"] {
+        for name in [
+            "read", "write", "fstat", "mmap", "lseek", "futex", "poll", "close", "fcntl",
+        ] {
             let spec = schema.by_name(name).find(|s| !s.id.is_compat()).expect(name);
             assert!(plans.get(i32::from(spec.id.0), false).simple, "{name}");
         }

@@ -103,6 +103,14 @@ impl Process {
         }
     }
 
+    /// Its last thread ended. Gives back what only those need that go on.
+    pub(super) fn end(&mut self, ts: u64) {
+        self.ended = ts;
+        self.fds.forget();
+        self.root = Vec::new();
+        self.attempts = Vec::new();
+    }
+
     /// The image that a thread acts as.
     #[inline]
     pub(super) fn image_of(&self, tid: u32) -> &Arc<ProcessImage> {

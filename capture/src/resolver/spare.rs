@@ -41,14 +41,28 @@ impl Spare {
 
     /// An image that says what another one says, and belongs to the caller alone.
     pub(super) fn copy_of(&mut self, image: &ProcessImage) -> Arc<ProcessImage> {
-        let Some(mut spare) = self.images.pop() else {
-            return Arc::new(image.clone());
-        };
+        self.made(image, Of::Same)
+    }
+
+    /// The image of a program that another one executes, to be filled in: who and where it is stays the same.
+    pub(super) fn successor_of(&mut self, image: &ProcessImage) -> Arc<ProcessImage> {
+        self.made(image, Of::Other)
+    }
+
+    fn made(&mut self, image: &ProcessImage, of: Of) -> Arc<ProcessImage> {
+        let mut spare = self.images.pop().unwrap_or_default();
         if let Some(own) = Arc::get_mut(&mut spare) {
-            refill(own, image);
+            refill(own, image, of);
         }
         spare
     }
+}
+
+/// Which program an image is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Same,
+    Other,
 }
 
 /// Writes bytes over a text.
@@ -57,17 +71,18 @@ pub(super) fn set(text: &mut Vec<u8>, bytes: &[u8]) {
     text.extend_from_slice(bytes);
 }
 
-fn refill(to: &mut ProcessImage, from: &ProcessImage) {
+fn refill(to: &mut ProcessImage, from: &ProcessImage, of: Of) {
     let refilled = |text: &mut Vec<u8>, bytes: &[u8]| {
         let mut text = mem::take(text);
         set(&mut text, bytes);
         text
     };
+    let of_program = |text: &mut Vec<u8>, bytes| refilled(text, if of == Of::Same { bytes } else { &[] });
     *to = ProcessImage {
-        name: refilled(&mut to.name, &from.name),
-        exe_path: refilled(&mut to.exe_path, &from.exe_path),
-        argv: refilled(&mut to.argv, &from.argv),
-        env: refilled(&mut to.env, &from.env),
+        name: of_program(&mut to.name, &from.name),
+        exe_path: of_program(&mut to.exe_path, &from.exe_path),
+        argv: of_program(&mut to.argv, &from.argv),
+        env: of_program(&mut to.env, &from.env),
         cwd: refilled(&mut to.cwd, &from.cwd),
         cgroup: refilled(&mut to.cgroup, &from.cgroup),
         user: refilled(&mut to.user, &from.user),
@@ -91,6 +106,7 @@ mod tests {
             pid: 4,
             name: name.to_vec(),
             argv: b"a\0b".to_vec(),
+            cwd: b"/home".to_vec(),
             parent: Some(Arc::default()),
             container: Some(Arc::new(Container::default())),
             ..ProcessImage::default()
@@ -109,6 +125,12 @@ mod tests {
         assert_eq!(*made, model);
         assert!(Arc::get_mut(&mut made).is_some() && spare.images.is_empty());
         assert_eq!(*spare.copy_of(&model), model, "where none is kept");
+        spare.keep(Arc::new(image(b"of the program before")));
+        for _ in 0..2 {
+            let next = spare.successor_of(&model);
+            assert!(next.name.is_empty() && next.argv.is_empty() && next.cwd == model.cwd);
+            assert_eq!((next.id, next.pid, &next.parent), (model.id, model.pid, &model.parent));
+        }
     }
 
     #[test]

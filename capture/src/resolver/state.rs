@@ -11,18 +11,18 @@ use ctrace_wire::record::Header;
 use hashbrown::DefaultHashBuilder;
 
 use super::call::Call;
+use super::closed::Closed;
 use super::config::{Config, Stats};
 use super::containers::{Cgroup, Containers};
-use super::environment::Environments;
 use super::fds::{ChunkBudget, FdTable};
+use super::lately::Lately;
 use super::names::Names;
-use super::opened::Openings;
+use super::opened::Known;
 use super::process::Process;
+use super::seen::Seen;
 use super::snapshot::{Host, Snapshot, SnapshotFd, SnapshotProcess};
 use super::table::ProcessTable;
 
-/// Recent descriptor entries that are handed out again when the same file is opened in the same way.
-const RECENT_FDS: usize = 4096;
 const EBADF: i64 = -9;
 /// The cgroup of a process for which the host is still to be asked. No record carries it, so that each leads to
 /// [`State::is_asked`].
@@ -45,9 +45,13 @@ pub(super) struct State {
     budget: ChunkBudget,
     next_image: u64,
     next_fd: u64,
-    recent: Vec<Option<Arc<FdEntry>>>,
-    pub(super) openings: Openings,
-    pub(super) environments: Environments,
+    /// Descriptor entries that are handed out again when a record says the same.
+    recent: Lately<Arc<FdEntry>>,
+    pub(super) openings: Lately<Known>,
+    pub(super) closed: Closed,
+    pub(super) environments: Seen,
+    /// Programs' files and directories.
+    pub(super) program_paths: Seen,
     hasher: DefaultHashBuilder,
 }
 
@@ -65,9 +69,11 @@ impl State {
             budget: ChunkBudget::new(config.max_fds),
             next_image: 1,
             next_fd: 1,
-            recent: vec![None; RECENT_FDS],
-            openings: Openings::default(),
-            environments: Environments::default(),
+            recent: Lately::default(),
+            openings: Lately::default(),
+            closed: Closed::default(),
+            environments: Seen::default(),
+            program_paths: Seen::default(),
             hasher: DefaultHashBuilder::default(),
             config,
         }
@@ -117,20 +123,24 @@ impl State {
     /// the same libraries, and a block describes each entry once.
     pub(super) fn entry(&mut self, mut value: FdEntry) -> Arc<FdEntry> {
         let key = (&value.name, &value.name_raw, value.open_flags, value.ino, value.socket);
-        let at = self.hasher.hash_one(key) as usize % RECENT_FDS;
-        if let Some(Some(recent)) = self.recent.get(at) {
+        let print = self.hasher.hash_one(key);
+        if let Some(recent) = self.recent.get(print) {
             value.id = recent.id;
             if **recent == value {
                 return recent.clone();
             }
         }
-        value.id = self.next_fd;
-        self.next_fd += 1;
+        value.id = self.fd_id();
         let made = Arc::new(value);
-        if let Some(slot) = self.recent.get_mut(at) {
-            *slot = Some(made.clone());
-        }
+        self.recent.offer(print, || made.clone());
         made
+    }
+
+    /// A fresh id for a descriptor entry.
+    pub(super) fn fd_id(&mut self) -> u64 {
+        let id = self.next_fd;
+        self.next_fd += 1;
+        id
     }
 
     /// Makes sure that the process of a record is in the table and in its cgroup.

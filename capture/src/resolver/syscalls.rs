@@ -7,18 +7,18 @@ use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::fd::{FdEntry, FdKind, Role};
 use ctrace_trace::schema::FdUse;
 use ctrace_wire::record::{Exec, Exit, FLAG_COMPAT, Header, Syscall};
-use ctrace_wire::section::{self, FILE_PSEUDO};
+use ctrace_wire::section;
 
 use super::action::Action;
 use super::address::Address;
 use super::call::{Call, ENOSYS, Scratch};
 use super::clock::Clock;
 use super::exec::Started;
-use super::files::named;
+use super::files::{Left, named};
 use super::plan::{MAX_PARAMS, PathArg, Plan, Value};
 use super::process::{Attempt, Process};
 use super::state::State;
-use super::{Resolver, bare, paths};
+use super::{Resolver, bare, files, opened, paths};
 use crate::syscall::View;
 
 impl Resolver {
@@ -41,23 +41,11 @@ impl Resolver {
         }
         match plan.action {
             Action::Exec => self.exec_returned(&call, plan.kind, header, clock, sink),
-            Action::Open(flags) if self.state.opened_again(&call, plan, flags) => {
-                let scratch = &self.scratch;
-                self.state
-                    .emit(&call, plan, header, clock, scratch, Shown::Opened, sink);
-            }
-            Action::Close => {
-                // What is closed is gone afterwards.
-                let scratch = &self.scratch;
-                self.state
-                    .emit(&call, plan, header, clock, scratch, Shown::Behind, sink);
-                self.state.close(&call);
-            }
-            _ => {
-                let mut scratch = mem::take(&mut self.scratch);
-                self.state.full(&call, plan, header, clock, &mut scratch, sink);
-                self.scratch = scratch;
-            }
+            Action::Open(flags)
+                if self
+                    .state
+                    .opened(&call, plan, flags, (header, clock), &self.scratch, sink) => {}
+            _ => self.state.full(&call, plan, header, clock, &mut self.scratch, sink),
         }
     }
 
@@ -115,10 +103,10 @@ impl Resolver {
         let attempt = process.take_attempt(call.tid);
         let plan = self.plans.get(call.nr, kind.is_compat());
         let filename = plan.paths.first().and_then(|p| call.text(p.arg));
-        let filename = filename.or_else(|| Some(&attempt.as_ref()?.filename));
+        let filename = filename.or_else(|| Some(&attempt.as_ref()?.filename[..]));
         let mut failed = Started {
-            filename: filename.map(<[u8]>::to_vec),
-            resolved: Vec::new(),
+            filename,
+            resolved: None,
             // The arguments are still there when the call failed.
             attempt: Some(Attempt {
                 tid: call.tid,
@@ -128,8 +116,9 @@ impl Resolver {
             }),
         };
         let dirfd = plan.paths.first().and_then(|p| p.dirfd);
-        if let Some(filename) = &failed.filename {
-            self.state.resolve_path(call, filename, dirfd, &mut failed.resolved);
+        let resolved = failed.resolved.insert(Vec::new());
+        if let Some(filename) = filename {
+            self.state.resolve_path(call, filename, dirfd, resolved);
         }
         self.state.emit_exec(plan, header, clock, (&failed, call.ret), sink);
     }
@@ -137,7 +126,7 @@ impl Resolver {
 
 /// Which call started a program. Without its entry the file name tells: the kernel makes `/dev/fd/N` of `execveat`'s
 /// descriptor (fs/exec.c, `alloc_bprm`).
-fn exec_number(started: &Started) -> i32 {
+fn exec_number(started: &Started<'_>) -> i32 {
     let at = match &started.attempt {
         Some(attempt) => attempt.nr,
         None if started.filename.as_ref().is_some_and(|f| f.starts_with(b"/dev/fd/")) => libc::SYS_execveat as i32,
@@ -164,8 +153,8 @@ impl State {
         }
     }
 
-    /// A call that needs no path and changes nothing. Mostly its process is known and in its cgroup, and so is the
-    /// descriptor: then the process is looked up once.
+    /// A call that needs no path and changes no more than numbers of descriptors. Mostly its process is known and in its
+    /// cgroup, and so is the descriptor: then the process is looked up once.
     #[inline]
     fn simple(
         &mut self,
@@ -176,21 +165,25 @@ impl State {
         scratch: &Scratch,
         sink: &mut impl FnMut(&Event<'_>),
     ) {
-        let fd = match plan.fd {
-            FdUse::Arg(at) => Some(call.fd(at)).filter(|fd| *fd >= 0),
+        let asks = match plan.fd {
+            FdUse::Arg(at) if plan.action != Action::Close => Some(call.fd(at)).filter(|fd| *fd >= 0),
             _ => None,
         };
+        let is_known =
+            |process: &Process| process.cgroup == header.cgroup && asks.is_none_or(|fd| process.fds.get(fd).is_some());
         if let Some(process) = self.table.at(call.pid, call.ts)
-            && process.cgroup == header.cgroup
-            && fd.is_none_or(|fd| process.fds.get(fd).is_some())
+            && is_known(process)
         {
-            return emit(Some(process), call, plan, header, clock, scratch, Shown::Behind, sink);
+            let left = tell(Some(process), call, plan, header, clock, scratch, sink);
+            return self.take_back(left);
         }
         self.meet(header);
-        if let Some(fd) = fd {
+        if let Some(fd) = asks {
             self.ask_for_fd(call.pid, call.ts, fd, call.ret);
         }
-        self.emit(call, plan, header, clock, scratch, Shown::Behind, sink);
+        let process = self.table.at(call.pid, call.ts);
+        let left = tell(process, call, plan, header, clock, scratch, sink);
+        self.take_back(left);
     }
 
     /// Any other call.
@@ -295,15 +288,17 @@ impl State {
         plan: &Plan,
         header: &Header,
         clock: &Clock,
-        (exec, ret): (&Started, i64),
+        (exec, ret): (&Started<'_>, i64),
         sink: &mut impl FnMut(&Event<'_>),
     ) {
+        let image = self.table.at(header.tgid, header.ts).map(|p| p.image_of(header.tid));
+        let own_file = || image.map_or(&[][..], |image| &image.exe_path);
         let mut args = [Arg::None; MAX_PARAMS];
         for (arg, value) in args.iter_mut().zip(&plan.values) {
             *arg = match (value, &exec.attempt) {
-                (Value::Path(_), attempt) => match &exec.filename {
+                (Value::Path(_), attempt) => match exec.filename {
                     Some(filename) => Arg::Path {
-                        resolved: &exec.resolved,
+                        resolved: exec.resolved.as_deref().unwrap_or_else(own_file),
                         raw: attempt.as_ref().map_or(filename, |a| &a.filename),
                     },
                     None => Arg::None,
@@ -313,7 +308,6 @@ impl State {
                 _ => Arg::None,
             };
         }
-        let image = self.table.at(header.tgid, header.ts).map(|p| p.image_of(header.tid));
         let args = args.get(..plan.values.len()).unwrap_or_default();
         sink(&Event {
             ret: Some(ret),
@@ -324,8 +318,8 @@ impl State {
     fn act(&mut self, call: &Call<'_>, plan: &Plan, address: Option<&Address<'_>>, scratch: &Scratch) {
         let path = scratch.paths.first().map_or(&[][..], |p| p);
         match plan.action {
-            // The last two have ways of their own.
-            Action::None | Action::Exec | Action::Close => {}
+            // These have ways of their own.
+            Action::None | Action::Exec | Action::Close | Action::Fcntl => {}
             Action::Open(flags) => self.open(call, plan, flags, scratch),
             Action::Anonymous(kind, name, flags) => self.anonymous(call, kind, name.as_bytes(), call.cloexec(flags)),
             Action::Memfd => self.memfd(call),
@@ -333,7 +327,6 @@ impl State {
             Action::Bpf => self.bpf(call, scratch),
             Action::CloseRange => self.close_range(call),
             Action::Dup(flags) => self.dup(call, call.cloexec(flags)),
-            Action::Fcntl => self.fcntl(call),
             Action::Pipe(flags) => self.pipe(call, call.cloexec(flags)),
             Action::SocketPair => self.socketpair(call),
             Action::Socket => self.socket(call),
@@ -397,10 +390,38 @@ impl State {
     }
 }
 
+/// Hands out what a simple call says, and does it to its process.
+fn tell(
+    process: Option<&mut Process>,
+    call: &Call<'_>,
+    plan: &Plan,
+    header: &Header,
+    clock: &Clock,
+    scratch: &Scratch,
+    sink: &mut impl FnMut(&Event<'_>),
+) -> Left {
+    emit(
+        process.as_deref(),
+        call,
+        plan,
+        header,
+        clock,
+        scratch,
+        Shown::Behind,
+        sink,
+    );
+    match (plan.action, process) {
+        // What is closed is gone afterwards.
+        (Action::Close, Some(process)) => files::close(call, process),
+        (Action::Fcntl, Some(process)) => files::fcntl(call, process),
+        _ => Left::Nothing,
+    }
+}
+
 /// Hands out what a call says, as its process is now.
 #[expect(clippy::too_many_arguments, reason = "what an event is made of")]
 #[inline]
-fn emit(
+pub(super) fn emit(
     process: Option<&Process>,
     call: &Call<'_>,
     plan: &Plan,
@@ -419,7 +440,7 @@ fn emit(
     let (fd, opened) = match shown {
         Shown::This(entry) => (Some(entry), None),
         Shown::Behind => (behind(), None),
-        Shown::Opened => behind().map(|entry| (entry, &**entry)).unzip(),
+        Shown::Opened(asked) => behind().map(|entry| (entry, (&**entry, asked))).unzip(),
     };
     let mut args = [Arg::None; MAX_PARAMS];
     for (arg, value) in args.iter_mut().zip(&plan.values) {
@@ -429,7 +450,8 @@ fn emit(
         ret: Some(call.ret),
         fd_num,
         fd,
-        data: call.buffer(),
+        // Opening reads nothing.
+        data: if opened.is_some() { &[] } else { call.buffer() },
         ..bare(
             header,
             plan.kind,
@@ -442,11 +464,11 @@ fn emit(
 
 /// The object that an event shows.
 #[derive(Clone, Copy)]
-enum Shown<'a> {
+pub(super) enum Shown<'a> {
     /// What is behind its descriptor.
     Behind,
-    /// The same, which the call has just opened: paths are those of the object.
-    Opened,
+    /// The same, which the call has just opened by this name: the path is that of the object.
+    Opened(&'a [u8]),
     /// Another one.
     This(&'a Arc<FdEntry>),
 }
@@ -459,15 +481,8 @@ fn opens_path(plan: &Plan) -> bool {
 /// The kernel's path of the file behind the call's descriptor.
 fn kernel_path(call: &Call<'_>, scratch: &mut Scratch) {
     scratch.kernel.clear();
-    if let Some(path) = call.section(section::FILE_PATH) {
+    if let Some(path) = call.section(section::FILE_PATH).filter(|path| !path.truncated) {
         let file = call.section(section::FILE).and_then(|s| s.file());
-        let pseudo = file.is_some_and(|f| f.flags & FILE_PSEUDO != 0);
-        if !path.truncated {
-            path.path_into(pseudo, &mut scratch.kernel);
-            if pseudo && scratch.kernel == b"/" {
-                // Some objects have a name only as the kernel prints it (`/proc/PID/ns/net`): the caller's path says more.
-                scratch.kernel.clear();
-            }
-        }
+        opened::kernel_path(&path, file.map_or(0, |f| f.flags), &mut scratch.kernel);
     }
 }

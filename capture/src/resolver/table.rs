@@ -1,30 +1,34 @@
 //! The process table: process id → process, over reuse of ids, late records and missed forks.
 //!
-//! A process that ended stays for a while, because records of other CPUs may come late. When its id is taken by a new
-//! process in that time, it moves aside and is still found by the time of the record.
-
-use std::collections::VecDeque;
+//! A process that ended stays for a while, because records of other CPUs may come late. It is then among those that are
+//! gone, in the order in which they went, and is found by the time of the record; whoever has its id since is another one.
+//! What lives is kept apart from them: it is asked for several times an event, and where programs start all the time it
+//! would be a small part of the whole. For the same reason a new process gets the place that became free last.
 
 use hashbrown::HashMap;
 
+use super::gone::Gone;
 use super::process::Process;
 use super::spare::Spare;
 
-/// Processes whose id was taken by another while they lingered.
-const MAX_REPLACED: usize = 256;
-
-/// Id of a process and the serial that tells it from others of that id.
-type Key = (u32, u64);
+/// Living processes that are found without looking into the index, by the low bits of their ids.
+const NEAR: usize = 32;
+/// No place.
+const NOWHERE: u32 = u32::MAX;
 
 /// All processes by id.
 #[derive(Debug)]
 pub(super) struct ProcessTable {
-    live: HashMap<u32, Box<Process>>,
-    /// Ended processes, with the time from which on they may be freed.
-    ended: VecDeque<(u64, Key)>,
-    replaced: VecDeque<Box<Process>>,
-    /// Order in which eviction looks at processes; may name some that are gone.
-    clock: VecDeque<Key>,
+    /// Living processes; free places are in `free`.
+    places: Vec<Option<Process>>,
+    free: Vec<u32>,
+    /// Where the process of an id is.
+    index: HashMap<u32, u32>,
+    /// The same of ids that were asked for lately; [`NOWHERE`] where no such process lives.
+    near: [(u32, u32); NEAR],
+    gone: Gone,
+    /// Id and serial of those that eviction looks at next, the last first; some may have ended since.
+    candidates: Vec<(u32, u64)>,
     max: usize,
     linger_ns: u64,
     next_serial: u64,
@@ -37,10 +41,12 @@ pub(super) struct ProcessTable {
 impl ProcessTable {
     pub(super) fn new(max: usize, linger_ns: u64) -> ProcessTable {
         ProcessTable {
-            live: HashMap::new(),
-            ended: VecDeque::new(),
-            replaced: VecDeque::new(),
-            clock: VecDeque::new(),
+            places: Vec::new(),
+            free: Vec::new(),
+            index: HashMap::new(),
+            near: [(0, NOWHERE); NEAR],
+            gone: Gone::default(),
+            candidates: Vec::new(),
             max: max.max(1),
             linger_ns,
             next_serial: 1,
@@ -59,16 +65,23 @@ impl ProcessTable {
     /// The process that had an id at a time of the boot clock.
     #[inline]
     pub(super) fn at(&mut self, pid: u32, ts: u64) -> Option<&mut Process> {
-        let process = self.live.get_mut(&pid)?;
-        if ts < process.start {
-            let mut old = self.replaced.iter_mut().rev();
-            return old.find(|p| p.image.pid == pid && p.start <= ts).map(Box::as_mut);
+        let place = self.near_place(pid) as usize;
+        match self.places.get(place) {
+            Some(Some(process)) if ts >= process.start => {}
+            _ => return self.gone_at(pid, ts),
         }
-        if ts > process.ended {
-            return None;
-        }
+        let process = self.places.get_mut(place)?.as_mut()?;
         process.touched = true;
         Some(process)
+    }
+
+    /// The same where it does not live.
+    #[cold]
+    fn gone_at(&mut self, pid: u32, ts: u64) -> Option<&mut Process> {
+        // Between two processes of an id it was the first one's; after the last one it is that of a new process.
+        let is_between = self.living(pid).is_some();
+        let process = self.gone.newest_mut(pid, |p| p.start <= ts)?;
+        (is_between || ts <= process.ended).then_some(process)
     }
 
     /// The process that had an id at a time, or one that had ended by then after a thread of it began: threads that end
@@ -80,119 +93,163 @@ impl ProcessTable {
         self.latest(pid).filter(|p| p.start <= ts && start <= p.ended)
     }
 
+    /// The process that has an id now.
+    pub(super) fn living(&self, pid: u32) -> Option<&Process> {
+        let place = match self.near.get(pid as usize % NEAR) {
+            Some((near, place)) if *near == pid => place,
+            _ => self.index.get(&pid)?,
+        };
+        self.places.get(*place as usize)?.as_ref()
+    }
+
+    /// Like [`Self::living`], to change it.
+    pub(super) fn living_mut(&mut self, pid: u32) -> Option<&mut Process> {
+        let place = self.near_place(pid);
+        self.places.get_mut(place as usize)?.as_mut()
+    }
+
     /// The process that has an id now, or had it last.
     pub(super) fn latest(&self, pid: u32) -> Option<&Process> {
-        self.live.get(&pid).map(Box::as_ref)
+        self.living(pid).or_else(|| self.gone.newest(pid, |_| true))
     }
 
-    /// Like [`Self::latest`], to change it.
-    pub(super) fn latest_mut(&mut self, pid: u32) -> Option<&mut Process> {
-        self.live.get_mut(&pid).map(Box::as_mut)
-    }
-
-    /// The process of an id and a serial, for as long as it is known.
+    /// The process of an id and a serial, for as long as it is known and no other has its id.
     pub(super) fn exact(&mut self, pid: u32, serial: u64) -> Option<&mut Process> {
-        self.latest_mut(pid).filter(|p| p.serial == serial)
+        match self.living(pid) {
+            Some(process) if process.serial != serial => None,
+            Some(_) => self.living_mut(pid),
+            None => self.gone.newest_mut(pid, |_| true).filter(|p| p.serial == serial),
+        }
     }
 
     /// Adds a process, and sets the one aside that had its id.
-    pub(super) fn insert(&mut self, process: Process) -> &mut Process {
-        let (pid, serial) = (process.image.pid, process.serial);
-        while self.live.len() >= self.max && !self.live.contains_key(&pid) {
+    pub(super) fn insert(&mut self, process: Process) {
+        let pid = process.image.pid;
+        if let Some(old) = self.take(pid) {
+            let free_at = process.start.max(old.start).saturating_add(self.linger_ns);
+            self.gone.push(free_at, old);
+        }
+        while self.len() >= self.max {
             self.evict();
         }
-        if let Some(old) = self.live.remove(&pid) {
-            self.replaced.push_back(old);
-            if self.replaced.len() > MAX_REPLACED {
-                self.replaced.pop_front();
-            }
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.places.push(None);
+            (self.places.len() - 1) as u32
+        });
+        if let Some(free) = self.places.get_mut(place as usize) {
+            *free = Some(process);
         }
-        self.remember(pid, serial);
-        self.live.entry(pid).or_insert(Box::new(process))
+        self.index.insert(pid, place);
+        self.note(pid, place);
     }
 
-    /// Marks a process as ended.
+    /// Marks a process as ended. Of what it had only who it was is kept: a record that comes so late that it needs more
+    /// is rare, and what is given back now is at hand for the next process.
     pub(super) fn end(&mut self, pid: u32, serial: u64, ts: u64) {
-        if let Some(process) = self.exact(pid, serial)
-            && process.ended == u64::MAX
-        {
-            process.ended = ts;
-            let free_at = ts.saturating_add(self.linger_ns);
-            self.ended.push_back((free_at, (pid, serial)));
+        if self.living(pid).is_none_or(|p| p.serial != serial) {
+            return;
+        }
+        if let Some(mut process) = self.take(pid) {
+            process.end(ts);
+            self.gone.push(ts.saturating_add(self.linger_ns), process);
         }
     }
 
     /// Frees processes that ended long before `now`.
     #[inline]
     pub(super) fn expire(&mut self, now: u64) {
-        while self.ended.front().is_some_and(|(free_at, _)| *free_at < now) {
+        while self.gone.first_free_at().is_some_and(|free_at| free_at < now) {
             self.expire_one();
         }
     }
 
     #[cold]
     fn expire_one(&mut self) {
-        let Some((_, (pid, serial))) = self.ended.pop_front() else {
-            return;
-        };
-        if self.live.get(&pid).is_some_and(|p| p.serial == serial) {
-            if let Some(process) = self.live.remove(&pid) {
-                self.spare.keep(process.image);
-            }
-        } else {
-            self.replaced.retain(|p| p.serial != serial);
+        if let Some(process) = self.gone.pop() {
+            self.spare.keep(process.image);
         }
     }
 
     /// How many processes are known, ended ones that linger included.
     pub(super) fn len(&self) -> usize {
-        self.live.len() + self.replaced.len()
+        self.index.len() + self.gone.len()
     }
 
-    /// Every process that has an id now, in ascending order of ids.
+    /// The processes that live, in ascending order of ids.
     pub(super) fn sorted(&self) -> Vec<&Process> {
-        let mut all: Vec<&Process> = self.live.values().map(Box::as_ref).collect();
+        let mut all: Vec<&Process> = self.places.iter().flatten().collect();
         all.sort_unstable_by_key(|p| p.image.pid);
         all
     }
 
-    /// Ids of the processes that satisfy a condition, in ascending order.
+    /// The processes that live, in no order, to change them.
+    pub(super) fn each_living(&mut self) -> impl Iterator<Item = &mut Process> {
+        self.places.iter_mut().flatten()
+    }
+
+    /// Ids of which the process that has it now, or had it last, satisfies a condition, in ascending order.
     pub(super) fn pids_where(&self, condition: impl Fn(&Process) -> bool) -> Vec<u32> {
-        let matching = self.live.iter().filter(|(_, p)| condition(p));
-        let mut pids: Vec<u32> = matching.map(|(pid, _)| *pid).collect();
+        let gone = self.gone.iter().filter(|p| condition(p));
+        let gone = gone.filter(|p| self.latest(p.image.pid).is_some_and(|last| last.serial == p.serial));
+        let living = self.places.iter().flatten().filter(|p| condition(p));
+        let mut pids: Vec<u32> = living.chain(gone).map(|p| p.image.pid).collect();
         pids.sort_unstable();
         pids
     }
 
-    fn remember(&mut self, pid: u32, serial: u64) {
-        // Names of processes that are gone are swept out when they have become the larger part.
-        if self.clock.len() > 64 + 2 * self.live.len() {
-            let live = &self.live;
-            self.clock
-                .retain(|(pid, serial)| live.get(pid).is_some_and(|p| p.serial == *serial));
+    /// Where the process of an id lives, [`NOWHERE`] if it does not.
+    #[inline]
+    fn near_place(&mut self, pid: u32) -> u32 {
+        match self.near.get(pid as usize % NEAR) {
+            Some((near, place)) if *near == pid => *place,
+            _ => {
+                let place = self.index.get(&pid).copied().unwrap_or(NOWHERE);
+                self.note(pid, place);
+                place
+            }
         }
-        self.clock.push_back((pid, serial));
+    }
+
+    fn note(&mut self, pid: u32, place: u32) {
+        if let Some(near) = self.near.get_mut(pid as usize % NEAR) {
+            *near = (pid, place);
+        }
+    }
+
+    /// Takes the process of an id from those that live.
+    fn take(&mut self, pid: u32) -> Option<Process> {
+        let place = self.index.remove(&pid)?;
+        self.note(pid, NOWHERE);
+        self.free.push(place);
+        self.places.get_mut(place as usize)?.take()
     }
 
     /// Drops one process: an ended one if there is one, else the first that was not used since this last looked.
     fn evict(&mut self) {
         self.evicted += 1;
-        if !self.ended.is_empty() {
+        if self.gone.len() > 0 {
             return self.expire_one();
         }
-        while let Some((pid, serial)) = self.clock.pop_front() {
-            let Some(process) = self.exact(pid, serial) else {
-                continue;
-            };
-            if process.touched {
+        // What was used is looked at once more, after all others: the second round finds one.
+        for _ in 0..2 {
+            while let Some((pid, serial)) = self.candidates.pop() {
+                let Some(process) = self.living_mut(pid).filter(|p| p.serial == serial) else {
+                    continue;
+                };
+                if !process.touched {
+                    self.take(pid);
+                    return;
+                }
                 process.touched = false;
-                self.clock.push_back((pid, serial));
-            } else {
-                self.live.remove(&pid);
-                return;
             }
+            let living = self.places.iter().flatten();
+            self.candidates.extend(living.map(|p| (p.image.pid, p.serial)));
+            self.candidates
+                .sort_unstable_by_key(|(_, serial)| std::cmp::Reverse(*serial));
         }
-        self.live.clear();
+        if let Some((pid, _)) = self.candidates.pop() {
+            self.take(pid);
+        }
     }
 }
 
@@ -240,6 +297,42 @@ mod tests {
     }
 
     #[test]
+    fn what_is_in_turns_near_and_far_is_found() {
+        let mut t = ProcessTable::new(1000, 1000);
+        let far = 1 + NEAR as u32;
+        let (one, other) = (add(&mut t, 1, 10), add(&mut t, far, 10));
+        for ts in 10..20 {
+            assert_eq!(
+                (serial_at(&mut t, 1, ts), serial_at(&mut t, far, ts)),
+                (Some(one), Some(other))
+            );
+        }
+        t.end(1, one, 20);
+        assert_eq!(serial_at(&mut t, far, 30), Some(other));
+        assert_eq!((serial_at(&mut t, 1, 20), serial_at(&mut t, 1, 21)), (Some(one), None));
+        let next = add(&mut t, 1, 30);
+        assert_eq!(
+            (serial_at(&mut t, 1, 30), serial_at(&mut t, 1, 20)),
+            (Some(next), Some(one))
+        );
+        assert_eq!(t.latest(1).map(|p| p.serial), Some(next));
+        assert!(t.exact(1, one).is_none() && t.exact(1, next).is_some());
+        assert_eq!(t.places.len(), 2, "the new one is where the old one was");
+        assert_eq!(t.pids_where(|p| p.serial == one), [0; 0], "another has its id");
+        assert_eq!(t.pids_where(|_| true), [1, far]);
+    }
+
+    #[test]
+    fn ids_that_are_taken_again_and_again_are_bounded() {
+        let mut t = ProcessTable::new(10, 1000);
+        for start in 0..100 {
+            add(&mut t, 5, start);
+        }
+        assert_eq!((t.len(), t.evicted), (10, 90));
+        assert_eq!(t.latest(5).map(|p| p.start), Some(99));
+    }
+
+    #[test]
     fn too_many_processes_evict_the_ended_then_the_unused() {
         let mut t = ProcessTable::new(3, 1000);
         for pid in 1..=3 {
@@ -260,14 +353,13 @@ mod tests {
     }
 
     #[test]
-    fn names_of_gone_processes_do_not_pile_up() {
+    fn places_of_gone_processes_are_used_again() {
         let mut t = ProcessTable::new(10, 0);
         for i in 0..10_000u64 {
             let serial = add(&mut t, 1 + (i % 5) as u32, i);
             t.end(1 + (i % 5) as u32, serial, i);
             t.expire(i);
         }
-        assert!(t.clock.len() < 200, "{}", t.clock.len());
-        assert!(t.ended.len() < 20 && t.len() < 20);
+        assert!(t.places.len() < 20 && t.free.len() < 20 && t.len() < 20);
     }
 }

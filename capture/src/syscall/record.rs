@@ -246,14 +246,18 @@ impl<'a> Section<'a> {
         if self.truncated {
             to.extend(b"...");
         }
-        for component in self
-            .data
-            .split(|byte| *byte == 0)
-            .rev()
-            .filter(|component| !component.is_empty())
-        {
-            to.push(b'/');
-            to.extend(component);
+        // Each name takes as much room as with its NUL; the last may lack one.
+        to.reserve(self.data.len() + 1);
+        let mut left = self.data;
+        while let Some((&last, before)) = left.split_last() {
+            let end = if last == 0 { before } else { left };
+            let start = memchr::memrchr(0, end).map_or(0, |nul| nul + 1);
+            let (rest, component) = end.split_at(start);
+            if !component.is_empty() {
+                to.push(b'/');
+                to.extend_from_slice(component);
+            }
+            left = rest;
         }
         if to.is_empty() {
             to.push(b'/');
@@ -315,6 +319,8 @@ mod tests {
         };
         assert_eq!(path(0, b"passwd\0etc\0", false), "/etc/passwd");
         assert_eq!(path(0, b"", false), "/");
+        assert_eq!(path(0, b"a\0\0b\0\0", false), "/b/a");
+        assert_eq!(path(0, b"\0a\0b", false), "/b/a");
         assert_eq!(path(0, b"memfd:x\0", true), "memfd:x");
         assert_eq!(path(ARG_TRUNCATED, b"c\0b\0", false), ".../b/c");
     }

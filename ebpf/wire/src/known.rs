@@ -4,7 +4,7 @@
 //! mark, and one file's place may be taken by another's: then an exec is told somewhat later, or once more at once than it
 //! has to be, and nothing else.
 
-use crate::section::File;
+use crate::section::{FRACTION, File};
 
 /// Marks in the table; a power of two. It is pages as a whole.
 pub const MARKS: u32 = 4096;
@@ -18,7 +18,9 @@ pub fn mark(file: &File) -> u64 {
     let mut mark = file.ino ^ (file.dev as u64) << 32;
     mark = (mark.wrapping_mul(MIX) >> 3) ^ file.ctime_s as u64;
     mark = (mark.wrapping_mul(MIX) >> 3) ^ file.mtime_s as u64;
-    mark = (mark.wrapping_mul(MIX) >> 3) ^ ((file.ctime_ns as u64) << 32 | file.mtime_ns as u64);
+    // That somebody asked for its time does not make it another file.
+    let changed = file.ctime_ns & FRACTION;
+    mark = (mark.wrapping_mul(MIX) >> 3) ^ ((changed as u64) << 32 | file.mtime_ns as u64);
     mark.wrapping_mul(MIX) | 1
 }
 
@@ -59,6 +61,11 @@ mod tests {
         ];
         assert!(changed.iter().all(|other| mark(other) != mark(&file)));
         assert_eq!(mark(&File { nlink: 9, ..file }), mark(&file));
+        let asked_for = File {
+            ctime_ns: 5 | 1 << 31,
+            ..file
+        };
+        assert_eq!(mark(&asked_for), mark(&file), "somebody looked at its times");
         assert_ne!(mark(&File::default()), 0);
     }
 

@@ -111,6 +111,10 @@ pub const FILE_PSEUDO: u32 = 1 << 4;
 /// No link to the inode is left.
 pub const FILE_DELETED: u32 = 1 << 5;
 
+/// The bits of a fraction of a second in nanoseconds. Since 6.13 the kernel marks times that were asked for in the highest bit
+/// (`I_CTIME_QUERIED` in linux/fs.h), far above the largest fraction.
+pub const FRACTION: u32 = 0x3FFF_FFFF;
+
 /// Identity of a file object. Fields the host cannot give hold [`u32::MAX`] or [`u64::MAX`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -121,7 +125,7 @@ pub struct File {
     pub ctime_s: i64,
     /// Last change of the content, seconds of the epoch.
     pub mtime_s: i64,
-    /// Nanoseconds of `ctime_s`.
+    /// Nanoseconds of `ctime_s`, in the bits of [`FRACTION`].
     pub ctime_ns: u32,
     /// Nanoseconds of `mtime_s`.
     pub mtime_ns: u32,

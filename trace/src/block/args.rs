@@ -1,7 +1,7 @@
 //! Arguments, results and descriptor numbers: columns per event type, one type after the other.
 
 use super::decoded::{ABSENT, FdRecord, RawPath, StrId, Strings};
-use super::numbers::{self, Scatter};
+use super::numbers::{self, NumBuffer, Scatter};
 use super::raw_path::{raw_path, read_raw, write_raw};
 use super::strings::{Interner, Numbering, Refs, StrRef};
 use super::varint::{Cursor, Malformed, put};
@@ -11,7 +11,7 @@ use crate::schema::{Param, ParamKind};
 /// The values of one parameter while a block is built; strings by provisional id.
 #[derive(Debug)]
 pub(super) enum ArgBuffer {
-    Num { delta: bool, values: Vec<i64> },
+    Num { delta: bool, values: NumBuffer },
     Str(Vec<StrId>),
     Path(Vec<PathValue>),
 }
@@ -32,7 +32,7 @@ impl ArgBuffer {
             ParamKind::Str | ParamKind::SockAddr => ArgBuffer::Str(Vec::new()),
             kind => ArgBuffer::Num {
                 delta: kind.is_delta(),
-                values: Vec::new(),
+                values: NumBuffer::default(),
             },
         }
     }
@@ -118,19 +118,19 @@ const INODE_OF_FD: u8 = 16;
 const DEVICE_OF_FD: u8 = 17;
 
 /// Appends a column of numbers. `of_event` are the events' open objects, indices into `fds`.
-pub(super) fn write_nums(values: &[i64], delta: bool, of_event: &[u32], fds: &[FdRecord], out: &mut Vec<u8>) {
+pub(super) fn write_nums(values: &NumBuffer, delta: bool, of_event: &[u32], fds: &[FdRecord], out: &mut Vec<u8>) {
     let of_fd = |number: fn(&FdRecord) -> u64| {
         let mut pairs = values.iter().zip(of_event);
-        pairs.all(|(v, fd)| *v == number_of(*fd, fds.get(*fd as usize), number))
+        pairs.all(|(v, fd)| v == number_of(*fd, fds.get(*fd as usize), number))
     };
-    if numbers::is_constant(values) {
-        numbers::write(out, values, delta);
+    if values.is_constant() {
+        values.write(out, delta);
     } else if of_fd(|fd| fd.ino) {
         out.push(INODE_OF_FD);
     } else if of_fd(|fd| fd.dev) {
         out.push(DEVICE_OF_FD);
     } else {
-        numbers::write(out, values, delta);
+        values.write(out, delta);
     }
 }
 
@@ -342,22 +342,28 @@ const ABSOLUTE: u8 = 0;
 const RELATIVE_TO_RESULT: u8 = 1;
 
 /// Appends the descriptor numbers of one event type. `ret_is_fd` says that the result usually is that number.
-pub(super) fn write_fd_nums(nums: &[i64], rets: &[i64], ret_is_fd: bool, scratch: &mut Vec<i64>, out: &mut Vec<u8>) {
+pub(super) fn write_fd_nums(
+    nums: &NumBuffer,
+    rets: &NumBuffer,
+    ret_is_fd: bool,
+    scratch: &mut Vec<i64>,
+    out: &mut Vec<u8>,
+) {
     scratch.clear();
     if ret_is_fd {
-        scratch.extend(nums.iter().zip(rets).map(|(num, ret)| relative(*num, *ret)));
+        scratch.extend(nums.iter().zip(rets.iter()).map(|(num, ret)| relative(num, ret)));
     }
     // A difference that looks like "absent" would be lost.
     let lossless = scratch
         .iter()
-        .zip(nums)
-        .all(|(step, num)| (*step == ABSENT) == (*num == ABSENT));
+        .zip(nums.iter())
+        .all(|(step, num)| (*step == ABSENT) == (num == ABSENT));
     if ret_is_fd && lossless {
         out.push(RELATIVE_TO_RESULT);
         numbers::write(out, scratch, false);
     } else {
         out.push(ABSOLUTE);
-        numbers::write(out, nums, false);
+        nums.write(out, false);
     }
 }
 
@@ -417,9 +423,15 @@ mod tests {
         }
     }
 
+    fn buffer(values: &[i64]) -> NumBuffer {
+        let mut buffer = NumBuffer::default();
+        values.iter().for_each(|v| buffer.push(*v));
+        buffer
+    }
+
     fn nums(values: &[i64], of_event: &[u32], fds: &[FdRecord]) -> usize {
         let (mut bytes, mut back) = (Vec::new(), Vec::new());
-        write_nums(values, false, of_event, fds, &mut bytes);
+        write_nums(&buffer(values), false, of_event, fds, &mut bytes);
         let rows: Vec<u32> = (0..values.len() as u32).collect();
         let lookup = FdLookup {
             strings: &Strings::default(),
@@ -454,7 +466,7 @@ mod tests {
         ] {
             for ret_is_fd in [false, true] {
                 let (mut bytes, mut scratch, mut back) = (Vec::new(), Vec::new(), [0; 5]);
-                write_fd_nums(&nums, &rets, ret_is_fd, &mut scratch, &mut bytes);
+                write_fd_nums(&buffer(&nums), &buffer(&rets), ret_is_fd, &mut scratch, &mut bytes);
                 let read = read_fd_nums(&mut Cursor::new(&bytes), &[0, 1, 2, 3, 4], &rets, &mut back);
                 assert_eq!(read, Ok(()));
                 assert_eq!(back, nums);

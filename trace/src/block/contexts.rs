@@ -5,6 +5,7 @@
 use hashbrown::HashMap;
 
 use super::decoded::Context;
+use super::encode::Row;
 use super::head::DictCounts;
 use super::varint::{Cursor, Malformed, put, unzigzag, zigzag};
 
@@ -145,16 +146,16 @@ pub(super) struct CpuCoder {
 
 impl CpuCoder {
     /// Appends on which CPU each event was, and which thread it was where that is not the CPU's last.
-    pub(super) fn write(&mut self, contexts: &[u32], cpus: &[u16], column: &mut Vec<u8>, switches: &mut Vec<u8>) {
+    pub(super) fn write(&mut self, rows: &[Row], column: &mut Vec<u8>, switches: &mut Vec<u8>) {
         self.places.fill(0);
         self.numbers.clear();
         self.running.clear();
         self.names.clear();
         self.gaps.clear();
-        cpus.iter().for_each(|cpu| self.meet(*cpu));
-        self.planes(cpus, column);
+        rows.iter().for_each(|row| self.meet(row.cpu));
+        self.planes(rows, column);
         let (mut seen, mut gap) = (0, 0);
-        for (context, cpu) in contexts.iter().zip(cpus) {
+        for Row { context, cpu, .. } in rows {
             let running = &mut self.running[self.places[usize::from(*cpu)] as usize - 1];
             if running == context {
                 gap += 1;
@@ -170,7 +171,7 @@ impl CpuCoder {
                 put(&mut self.names, u64::from(*context) + name_code::KNOWN);
             }
         }
-        if contexts.is_empty() {
+        if rows.is_empty() {
             return;
         }
         put(switches, self.numbers.len() as u64);
@@ -199,8 +200,8 @@ impl CpuCoder {
         self.places[at] = self.numbers.len() as u32;
     }
 
-    fn planes(&self, cpus: &[u16], column: &mut Vec<u8>) {
-        let places = || cpus.iter().map(|cpu| self.places[usize::from(*cpu)].wrapping_sub(1));
+    fn planes(&self, rows: &[Row], column: &mut Vec<u8>) {
+        let places = || rows.iter().map(|row| self.places[usize::from(row.cpu)].wrapping_sub(1));
         column.extend(places().map(|place| place as u8));
         if self.numbers.len() > ONE_BYTE {
             column.extend(places().map(|place| (place >> 8) as u8));
@@ -365,8 +366,15 @@ mod tests {
     fn round_trip(contexts: &[u32], cpus: &[u16], count: u32) {
         let (mut column, mut switches) = (Vec::new(), Vec::new());
         let mut coder = CpuCoder::default();
-        coder.write(&[0], &[9], &mut Vec::new(), &mut Vec::new());
-        coder.write(contexts, cpus, &mut column, &mut switches);
+        let row = |(context, cpu): (&u32, &u16)| Row {
+            kind: 0,
+            cpu: *cpu,
+            context: *context,
+            step: 0,
+        };
+        coder.write(&[row((&0, &9))], &mut Vec::new(), &mut Vec::new());
+        let rows: Vec<Row> = contexts.iter().zip(cpus).map(row).collect();
+        coder.write(&rows, &mut column, &mut switches);
         let (mut read, mut back, mut numbers) = (Cpus::default(), Vec::new(), Vec::new());
         let (column, switches) = (Cursor::new(&column), Cursor::new(&switches));
         assert_eq!(read.read(&column, switches, contexts.len(), count, &mut back), Ok(()));

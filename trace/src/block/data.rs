@@ -2,17 +2,39 @@
 
 use super::varint::{Cursor, Malformed, put};
 
-/// Appends how many bytes events have: for each that has some, how many events before it have none, and the length.
-pub(super) fn write_lens(lens: impl Iterator<Item = u32>, out: &mut Vec<u8>) {
-    let mut gap = 0u64;
-    for len in lens {
-        if len == 0 {
-            gap += 1;
-            continue;
+/// The captured bytes of a block's events while it is built.
+#[derive(Debug, Default)]
+pub(super) struct Captured {
+    /// For each event that has some: how many events before it have none, and how many bytes.
+    lens: Vec<u8>,
+    bytes: Vec<u8>,
+    gap: u64,
+}
+
+impl Captured {
+    /// Adds what the next event has.
+    #[inline]
+    pub(super) fn add(&mut self, data: &[u8]) {
+        if data.is_empty() {
+            self.gap += 1;
+            return;
         }
-        put(out, gap);
-        put(out, u64::from(len));
-        gap = 0;
+        put(&mut self.lens, self.gap);
+        put(&mut self.lens, data.len() as u64);
+        self.gap = 0;
+        self.bytes.extend_from_slice(data);
+    }
+
+    /// Appends both columns.
+    pub(super) fn write(&self, lens: &mut Vec<u8>, bytes: &mut Vec<u8>) {
+        lens.extend_from_slice(&self.lens);
+        bytes.extend_from_slice(&self.bytes);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.lens.clear();
+        self.bytes.clear();
+        self.gap = 0;
     }
 }
 
@@ -53,16 +75,15 @@ mod tests {
 
     #[test]
     fn lengths_come_back() {
-        let mut bytes = Vec::new();
-        write_lens([0, 0, 3, 0, 2, 0].into_iter(), &mut bytes);
+        let (mut captured, mut lens, mut bytes) = (Captured::default(), Vec::new(), Vec::new());
+        for _ in 0..2 {
+            captured.clear();
+            let data: [&[u8]; 6] = [b"", b"", b"abc", b"", b"de", b""];
+            data.iter().for_each(|data| captured.add(data));
+        }
+        captured.write(&mut lens, &mut bytes);
         let (mut ends, mut data) = (Vec::new(), Vec::new());
-        let read = read(
-            &mut Cursor::new(&bytes),
-            &Cursor::new(b"abcde"),
-            6,
-            &mut ends,
-            &mut data,
-        );
+        let read = read(&mut Cursor::new(&lens), &Cursor::new(&bytes), 6, &mut ends, &mut data);
         assert_eq!(read, Ok(()));
         assert_eq!(ends, [0, 0, 3, 3, 5, 5]);
         assert_eq!(data, b"abcde");

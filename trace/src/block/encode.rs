@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::args::ArgBuffer;
 use super::contexts::ContextTable;
+use super::data::Captured;
 use super::decoded::{ABSENT, Context};
 use super::error::{BlockError, PushError};
 use super::fds::FdTable;
@@ -12,8 +13,10 @@ use super::frame::Compressor;
 use super::head::{BlockHead, Hash};
 use super::images::{ImageCost, ImageTable};
 use super::latencies::Latencies;
+use super::numbers::NumBuffer;
 use super::origins::OriginTable;
 use super::strings::Interner;
+use super::time::Steps;
 use super::{MAX_EVENTS, MAX_PARAMS, MAX_STRINGS};
 use crate::event::{Event, EventType, Origin};
 use crate::process::ProcessImage;
@@ -61,26 +64,36 @@ pub(super) struct Content {
     pub(super) images: ImageTable,
     pub(super) fds: FdTable,
     pub(super) contexts: ContextTable,
-    /// Per event: index into `kinds`.
-    pub(super) kind: Vec<u16>,
-    pub(super) ts: Vec<u64>,
-    pub(super) cpu: Vec<u16>,
-    pub(super) context: Vec<u32>,
-    pub(super) data_lens: Vec<u32>,
-    pub(super) data: Vec<u8>,
+    pub(super) rows: Vec<Row>,
+    pub(super) steps: Steps,
+    pub(super) data: Captured,
     pub(super) origins: OriginTable,
     pub(super) latencies: Latencies,
-    /// Smallest and largest time stamp.
+    /// That of the first event.
+    pub(super) base_ts: u64,
+    /// Smallest and largest time stamp; `None` where there is no event.
     pub(super) range: Option<(u64, u64)>,
     pub(super) ts_unsorted: bool,
+}
+
+/// What every event has, side by side: one place to write to for each event.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    /// Index into [`Content::kinds`].
+    pub(super) kind: u16,
+    pub(super) cpu: u16,
+    /// Index into [`Content::contexts`].
+    pub(super) context: u32,
+    /// From the event before, as [`Steps`] gives it.
+    pub(super) step: u32,
 }
 
 /// What the events of one type carry.
 #[derive(Debug)]
 pub(super) struct KindBuffer {
     pub(super) spec: EventSpec,
-    pub(super) rets: Vec<i64>,
-    pub(super) fd_nums: Vec<i64>,
+    pub(super) rets: NumBuffer,
+    pub(super) fd_nums: NumBuffer,
     /// Provisional indices of open objects.
     pub(super) fds: Vec<u32>,
     pub(super) args: Vec<ArgBuffer>,
@@ -119,8 +132,8 @@ impl KindBuffers {
         self.slots[at] = slot;
         self.list.push(KindBuffer {
             spec: spec.clone(),
-            rets: Vec::new(),
-            fd_nums: Vec::new(),
+            rets: NumBuffer::default(),
+            fd_nums: NumBuffer::default(),
             fds: Vec::new(),
             args: spec.params.iter().map(ArgBuffer::new).collect(),
         });
@@ -194,7 +207,7 @@ impl BlockBuilder {
     /// As [`BlockBuilder::push`].
     pub fn push_from(&mut self, event: &Event<'_>, origin: Option<Origin<'_>>) -> Result<(), PushError> {
         let content = &mut self.content;
-        if content.ts.len() >= MAX_EVENTS as usize {
+        if content.rows.len() >= MAX_EVENTS as usize {
             return Err(PushError::Full);
         }
         // Who imports counts images and objects anew for each file.
@@ -227,7 +240,7 @@ impl BlockBuilder {
             Some(Err(fd)) => content.fds.add(fd, &mut content.strings),
         };
         if let Some(origin) = &origin {
-            content.origins.add(content.ts.len() as u32, origin);
+            content.origins.add(content.rows.len() as u32, origin);
         }
         content.add(event, slot, image, fd);
         Ok(())
@@ -235,12 +248,12 @@ impl BlockBuilder {
 
     /// How many events the block has so far.
     pub fn len(&self) -> usize {
-        self.content.ts.len()
+        self.content.rows.len()
     }
 
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
-        self.content.ts.is_empty()
+        self.content.rows.is_empty()
     }
 
     /// Whether the block should be finished before another event is pushed: it has as many events as it can hold, or
@@ -287,15 +300,13 @@ impl BlockBuilder {
         c.images.clear();
         c.fds.clear();
         c.contexts.clear();
-        c.kind.clear();
-        c.ts.clear();
-        c.cpu.clear();
-        c.context.clear();
-        c.data_lens.clear();
+        c.rows.clear();
         c.data.clear();
         c.origins.clear();
         c.latencies.clear();
         c.range = None;
+        c.base_ts = 0;
+        c.steps.start(0);
         c.ts_unsorted = false;
     }
 }
@@ -332,17 +343,29 @@ impl Content {
             buffer.push(arg, fd_name, &mut self.strings);
         }
         let context = Context { tid: event.tid, image };
-        self.context.push(self.contexts.id(context));
         if let Some(latency) = event.latency {
-            self.latencies.add(self.ts.len(), latency);
+            self.latencies.add(self.rows.len(), latency);
         }
-        self.kind.push(slot);
-        self.ts_unsorted |= self.ts.last().is_some_and(|last| event.ts < *last);
-        self.ts.push(event.ts);
-        self.cpu.push(event.cpu);
-        self.data_lens.push(event.data.len() as u32);
-        self.data.extend_from_slice(event.data);
-        let (min, max) = self.range.unwrap_or((event.ts, event.ts));
-        self.range = Some((min.min(event.ts), max.max(event.ts)));
+        self.data.add(event.data);
+        let row = Row {
+            kind: slot,
+            cpu: event.cpu,
+            context: self.contexts.id(context),
+            step: self.step(event.ts),
+        };
+        self.rows.push(row);
+    }
+
+    #[inline]
+    fn step(&mut self, ts: u64) -> u32 {
+        let Some((min, max)) = &mut self.range else {
+            self.range = Some((ts, ts));
+            self.base_ts = ts;
+            self.steps.start(ts);
+            return self.steps.step(ts);
+        };
+        self.ts_unsorted |= ts < self.steps.last();
+        (*min, *max) = (ts.min(*min), ts.max(*max));
+        self.steps.step(ts)
     }
 }

@@ -3,7 +3,7 @@
 use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::decoded::{FdRecord, RawPath, StrId};
 use super::raw_path::{raw_code, raw_path, read_raw, skip_raw, write_raw};
@@ -31,9 +31,14 @@ pub(super) struct FdTable {
     hasher: DefaultHashBuilder,
     /// As in the table of images.
     space: u64,
-    index: HashMap<u64, u32>,
+    /// Ids and indices, see [`place_of`].
+    index: HashTable<(u64, u32)>,
     /// Ids seen lately. Looking up an event's object is the hottest thing that `push` does.
     cache: [(u64, u32); CACHE],
+    /// Per string: the first object of that name; 0 for none. Names are numbered as they come, so what is new lies behind
+    /// what was new before, and nearly all objects of a name are one.
+    named: Vec<u32>,
+    /// All others by content: of names that an object before has too, and without a name.
     contents: HashTable<u32>,
     entries: Vec<FdRecord>,
 }
@@ -43,8 +48,9 @@ impl Default for FdTable {
         FdTable {
             hasher: DefaultHashBuilder::default(),
             space: 0,
-            index: HashMap::default(),
+            index: HashTable::new(),
             cache: [(0, 0); CACHE],
+            named: Vec::new(),
             contents: HashTable::new(),
             entries: vec![NONE],
         }
@@ -65,7 +71,7 @@ impl FdTable {
         if slot.0 == id && slot.1 != 0 {
             return Some(slot.1);
         }
-        let at = *self.index.get(&id)?;
+        let (_, at) = *self.index.find(place_of(id), |(known, _)| *known == id)?;
         *slot = (id, at);
         Some(at)
     }
@@ -84,12 +90,33 @@ impl FdTable {
         };
         let at = self.content(record);
         let id = fd.id ^ self.space;
-        self.index.insert(id, at);
+        self.index
+            .insert_unique(place_of(id), (id, at), |(id, _)| place_of(*id));
         self.cache[id as usize % CACHE] = (id, at);
         at
     }
 
     fn content(&mut self, record: FdRecord) -> u32 {
+        let at = self.entries.len() as u32;
+        if record.name != StrId::NONE {
+            let name = record.name.0 as usize;
+            if self.named.len() <= name {
+                self.named.resize(name + 1, 0);
+            }
+            match self.named[name] {
+                0 => {
+                    self.named[name] = at;
+                    self.entries.push(record);
+                    return at;
+                }
+                first if self.entries[first as usize] == record => return first,
+                _ => (),
+            }
+        }
+        self.other_content(record)
+    }
+
+    fn other_content(&mut self, record: FdRecord) -> u32 {
         let FdTable {
             hasher,
             contents,
@@ -114,9 +141,22 @@ impl FdTable {
     pub(super) fn clear(&mut self) {
         self.index.clear();
         self.cache = [(0, 0); CACHE];
+        self.named.clear();
         self.contents.clear();
         self.entries.truncate(1);
     }
+}
+
+/// Where an id belongs in a table: neighbours beside each other. Ids are given in sequence and used soon after, so that
+/// what a table is asked for is what the processor has fetched for those before. Tables tell ids apart within a group by
+/// the topmost bits.
+#[inline]
+pub(super) fn place_of(id: u64) -> u64 {
+    const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+    const TAG: u64 = !(u64::MAX >> 7);
+    const RUN: u32 = 16;
+    let run = (id >> RUN).wrapping_mul(SPREAD) >> 8;
+    run.wrapping_add(id & ((1 << RUN) - 1)) & !TAG | id.wrapping_mul(SPREAD) & TAG
 }
 
 fn content_hash(hasher: &DefaultHashBuilder, fd: &FdRecord) -> u64 {

@@ -8,10 +8,9 @@ use super::fd_refs::{self, FdNumbering, FdPrediction};
 use super::fds;
 use super::frame::{BULK, Column, ColumnBuffers, Compressor, FamilyColumns, HOT};
 use super::head::{BlockHead, DictCounts, KindCount, LAYOUT};
-use super::numbers;
 use super::plan::ORIGINS;
 use super::strings::{Numbering, Section};
-use super::{contexts, data, kinds, time};
+use super::{contexts, kinds, time};
 
 /// So many containers are listed in a block's head.
 const LISTED_CONTAINERS: usize = 8;
@@ -90,11 +89,11 @@ impl Coder {
         let acted = Acted::of(content);
         let head = BlockHead {
             layout: LAYOUT,
-            events: content.ts.len() as u32,
+            events: content.rows.len() as u32,
             first_seq: 0,
             min_ts,
             max_ts,
-            base_ts: content.ts.first().copied().unwrap_or(0),
+            base_ts: content.base_ts,
             ts_sorted: !content.ts_unsorted,
             kinds: kind_counts(&families),
             counts,
@@ -116,14 +115,12 @@ impl Coder {
             self.local[*buffer] = local as u16;
         }
         let local = &self.local;
-        let kind = content.kind.iter().map(|k| local[*k as usize]);
+        let rows = &content.rows;
+        let kinds = rows.iter().map(|row| (local[row.kind as usize], row.context));
 
         let threads = content.contexts.list();
         let mut events = vec![0; threads.len()];
-        content
-            .context
-            .iter()
-            .for_each(|context| events[*context as usize] += 1);
+        rows.iter().for_each(|row| events[row.context as usize] += 1);
         let ends: Vec<u32> = events
             .iter()
             .scan(0, |end, n| {
@@ -133,22 +130,22 @@ impl Coder {
             .collect();
         self.order.start(&ends);
         let column = self.columns.get(Column::Kinds);
-        kinds::write(kind, &content.context, &mut self.order, families.all().count(), column);
+        kinds::write(kinds, &mut self.order, families.all().count(), column);
         contexts::write(threads, &events, self.columns.get(Column::Contexts));
         let [cpus, switches] = self.columns.get_many([Column::Cpus, Column::Switches]);
-        self.cpus.write(&content.context, &content.cpu, cpus, switches);
+        self.cpus.write(rows, cpus, switches);
 
-        let base = content.ts.first().copied().unwrap_or(0);
         let [low, middle, high, escapes] =
             self.columns
                 .get_many([Column::TsLow, Column::TsMiddle, Column::TsHigh, Column::TsEscapes]);
-        time::write(base, &content.ts, [low, middle, high], escapes);
+        time::write(rows.iter().map(|row| row.step), [low, middle, high]);
+        escapes.extend_from_slice(content.steps.escapes());
 
-        data::write_lens(content.data_lens.iter().copied(), self.columns.get(Column::DataLens));
-        self.columns.get(Column::DataBytes).extend_from_slice(&content.data);
-        content.origins.write(content.ts.len(), self.columns.get_many(ORIGINS));
+        let [lens, bytes] = self.columns.get_many([Column::DataLens, Column::DataBytes]);
+        content.data.write(lens, bytes);
+        content.origins.write(rows.len(), self.columns.get_many(ORIGINS));
         let column = self.columns.get(Column::Latencies);
-        content.latencies.write(content.ts.len(), &mut self.numbers, column);
+        content.latencies.write(rows.len(), &mut self.numbers, column);
     }
 
     fn images(&mut self, content: &Content, counts: &mut DictCounts) {
@@ -183,14 +180,15 @@ impl Coder {
             list.iter()
                 .map(|k| if fd_refs::any(&k.fds) { 0 } else { k.fds.len() as u32 }),
         );
-        for (kind, context) in content.kind.iter().zip(&content.context) {
-            let buffer = &list[*kind as usize];
-            let at = self.next[*kind as usize] as usize;
+        for row in &content.rows {
+            let buffer = &list[row.kind as usize];
+            let next = &mut self.next[row.kind as usize];
+            let at = *next as usize;
             let (Some(fd), Some(num)) = (buffer.fds.get(at), buffer.fd_nums.get(at)) else {
                 continue;
             };
-            self.next[*kind as usize] += 1;
-            let Some(slot) = self.prediction.slot(*context, *num) else {
+            *next += 1;
+            let Some(slot) = self.prediction.slot(row.context, num) else {
                 continue;
             };
             if buffer.spec.hot {
@@ -213,7 +211,7 @@ impl Coder {
     ) {
         let [rets, nums] = self.columns.get_many([columns.rets, columns.fd_nums]);
         for (_, kind) in family {
-            numbers::write(rets, &kind.rets, false);
+            kind.rets.write(rets, false);
             args::write_fd_nums(
                 &kind.fd_nums,
                 &kind.rets,

@@ -3,10 +3,11 @@
 //! Images are coded field by field, each against an image that it most likely equals: the one before of the same
 //! process, else its parent, else the entry before.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashTable};
 
 use super::containers::{self, ContainerTable};
 use super::decoded::{ImageEntry, StrId};
+use super::fds::place_of;
 use super::strings::{Interner, Numbering, Refs, StrRef};
 use super::varint::{Cursor, Malformed, put, unzigzag, zigzag};
 use super::{MAX_CONTAINERS, MAX_IMAGES};
@@ -120,7 +121,8 @@ mod text_code {
 pub(super) struct ImageTable {
     /// Ids of different spaces are different, see [`ImageTable::enter`].
     space: u64,
-    index: HashMap<u64, u32>,
+    /// Ids and indices, see [`place_of`].
+    index: HashTable<(u64, u32)>,
     entries: Vec<ImageEntry>,
     containers: ContainerTable,
     /// Images that acted lately, by the low bits of their ids.
@@ -133,7 +135,7 @@ impl Default for ImageTable {
     fn default() -> ImageTable {
         ImageTable {
             space: 0,
-            index: HashMap::new(),
+            index: HashTable::new(),
             entries: Vec::new(),
             containers: ContainerTable::default(),
             cache: [None; CACHE],
@@ -157,7 +159,7 @@ impl ImageTable {
         {
             return Some(at);
         }
-        let at = *self.index.get(&id)?;
+        let at = index_of(&self.index, id)?;
         *cached = Some((id, at));
         Some(at)
     }
@@ -200,13 +202,15 @@ impl ImageTable {
     /// Adds an image whose parent is there.
     fn add_one(&mut self, image: &ProcessImage, strings: &mut Interner) -> u32 {
         let parent = image.parent.as_ref();
-        let parent = parent.and_then(|p| self.index.get(&(p.id ^ self.space)).copied());
+        let parent = parent.and_then(|p| index_of(&self.index, p.id ^ self.space));
         let container = image.container.as_ref().map(|c| self.containers.id(c));
         let like = parent.and_then(|at| self.entries.get(at as usize));
         let entry = entry(image, (parent, like), container, strings);
         let at = self.entries.len() as u32;
         self.entries.push(entry);
-        self.index.insert(image.id ^ self.space, at);
+        let id = image.id ^ self.space;
+        self.index
+            .insert_unique(place_of(id), (id, at), |(id, _)| place_of(*id));
         at
     }
 
@@ -240,14 +244,19 @@ impl ImageTable {
     }
 }
 
+#[inline]
+fn index_of(index: &HashTable<(u64, u32)>, id: u64) -> Option<u32> {
+    index.find(place_of(id), |(known, _)| *known == id).map(|(_, at)| *at)
+}
+
 /// The image and its ancestors up to the first that is there already.
 fn missing<'a>(
-    index: &HashMap<u64, u32>,
+    index: &HashTable<(u64, u32)>,
     space: u64,
     image: &'a ProcessImage,
 ) -> impl Iterator<Item = &'a ProcessImage> {
     std::iter::successors(Some(image), |i| i.parent.as_deref())
-        .take_while(move |i| !index.contains_key(&(i.id ^ space)))
+        .take_while(move |i| index_of(index, i.id ^ space).is_none())
 }
 
 /// What an image and its ancestors would add to a block.

@@ -39,23 +39,22 @@ impl ThreadOrder {
     }
 }
 
-/// Appends the types thread by thread: one byte per event, or all low bytes and then all high bytes where there are
+/// Appends the types of events, given with their threads, thread by thread: one byte per event, or all low bytes and then all high bytes where there are
 /// many types.
 pub(super) fn write(
-    kinds: impl Iterator<Item = u16>,
-    contexts: &[u32],
+    events: impl ExactSizeIterator<Item = (u16, u32)>,
     order: &mut ThreadOrder,
     types: usize,
     out: &mut Vec<u8>,
 ) {
-    let events = contexts.len();
+    let count = events.len();
     let planes = if types > ONE_BYTE { 2 } else { 1 };
-    out.resize(planes * events, 0);
-    for (kind, context) in kinds.zip(contexts) {
-        let at = order.place(*context);
+    out.resize(planes * count, 0);
+    for (kind, context) in events {
+        let at = order.place(context);
         out[at] = kind as u8;
         if planes == 2 {
-            out[events + at] = (kind >> 8) as u8;
+            out[count + at] = (kind >> 8) as u8;
         }
     }
 }

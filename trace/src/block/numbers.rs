@@ -3,6 +3,8 @@
 //! Each column says in its first byte how it is coded. A value `v` becomes `zigzag(v) + 1` in 64 bits without carry, so
 //! that [`ABSENT`] (`i64::MIN`, the value that is never stored) becomes 0.
 
+use std::ops::BitOr;
+
 use super::decoded::ABSENT;
 use super::varint::{Cursor, Malformed, WORD, put, unzigzag, zigzag};
 
@@ -13,9 +15,118 @@ const PLAIN: u8 = 1;
 /// Differences to the previous present value: 0 absent, 1 and `zigzag(v)`, else `zigzag(difference) + 2`.
 const DELTA: u8 = 2;
 
-#[inline]
-fn code(v: i64) -> u64 {
-    zigzag(v).wrapping_add(1)
+/// A number as it is kept while a block is built.
+pub(super) trait Number: Copy + PartialEq {
+    /// What the code of one fits into.
+    type Code: Copy + Default + BitOr<Output = Self::Code> + Into<u64>;
+
+    /// What is stored.
+    fn code(self) -> Self::Code;
+
+    /// The number itself.
+    fn number(self) -> i64;
+}
+
+impl Number for i64 {
+    type Code = u64;
+
+    #[inline]
+    fn code(self) -> u64 {
+        zigzag(self).wrapping_add(1)
+    }
+
+    #[inline]
+    fn number(self) -> i64 {
+        self
+    }
+}
+
+/// Stands for [`ABSENT`] where numbers are kept in half as many bits, and has the same code.
+const NARROW_ABSENT: i32 = i32::MIN;
+
+impl Number for i32 {
+    type Code = u32;
+
+    #[inline]
+    fn code(self) -> u32 {
+        (((self << 1) ^ (self >> 31)) as u32).wrapping_add(1)
+    }
+
+    #[inline]
+    fn number(self) -> i64 {
+        match self {
+            NARROW_ABSENT => ABSENT,
+            v => i64::from(v),
+        }
+    }
+}
+
+/// The numbers of a column while a block is built. Most need few bits, and the processor waits for what it writes and
+/// reads again half a second later: they take half of the memory until one comes that needs more.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NumBuffer {
+    narrow: Vec<i32>,
+    /// All of them, from the first on that is not narrow.
+    wide: Vec<i64>,
+}
+
+impl NumBuffer {
+    /// Adds a number.
+    #[inline]
+    pub(super) fn push(&mut self, v: i64) {
+        match i32::try_from(v) {
+            Ok(narrow) if narrow != NARROW_ABSENT && self.wide.is_empty() => self.narrow.push(narrow),
+            _ if v == ABSENT && self.wide.is_empty() => self.narrow.push(NARROW_ABSENT),
+            _ => self.push_wide(v),
+        }
+    }
+
+    #[inline(never)]
+    fn push_wide(&mut self, v: i64) {
+        self.wide.extend(self.narrow.drain(..).map(Number::number));
+        self.wide.push(v);
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.narrow.len() + self.wide.len()
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// One of them.
+    #[inline]
+    pub(super) fn get(&self, at: usize) -> Option<i64> {
+        match self.narrow.get(at) {
+            Some(v) => Some(v.number()),
+            None => self.wide.get(at).copied(),
+        }
+    }
+
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = i64> {
+        self.narrow.iter().map(|v| v.number()).chain(self.wide.iter().copied())
+    }
+
+    /// Whether one code stands for all.
+    pub(super) fn is_constant(&self) -> bool {
+        is_constant(&self.narrow) && is_constant(&self.wide)
+    }
+
+    /// Appends them as a column, see [`write`].
+    pub(super) fn write(&self, out: &mut Vec<u8>, delta: bool) {
+        write(out, &self.narrow, delta);
+        write(out, &self.wide, delta);
+    }
+
+    /// Removes all, keeping the memory.
+    pub(super) fn clear(&mut self) {
+        self.narrow.clear();
+        self.wide.clear();
+    }
 }
 
 #[inline(always)]
@@ -35,45 +146,68 @@ const SMALL_VALUES: [i64; 128] = {
 };
 
 /// Appends a column. Differences to the previous value are stored if `delta` says so or if they are smaller.
-pub(super) fn write(out: &mut Vec<u8>, values: &[i64], delta: bool) {
+pub(super) fn write<N: Number>(out: &mut Vec<u8>, values: &[N], delta: bool) {
     let Some(&first) = values.first() else { return };
     if is_constant(values) {
         out.push(CONSTANT);
-        put(out, code(first));
+        put(out, first.code().into());
     } else if delta || steps_are_smaller(values) {
         out.push(DELTA);
         write_delta(out, values);
     } else {
         out.push(PLAIN);
-        values.iter().for_each(|v| put(out, code(*v)));
+        write_plain(out, values);
     }
 }
 
+/// Values looked at together, with one instruction for several.
+const TOGETHER: usize = 64;
+
 /// Whether one code stands for all values.
-pub(super) fn is_constant(values: &[i64]) -> bool {
-    values.windows(2).all(|pair| pair[0] == pair[1])
+fn is_constant<N: Number>(values: &[N]) -> bool {
+    let Some(&first) = values.first() else { return true };
+    let mut several = values.chunks(TOGETHER);
+    several.all(|several| several.iter().fold(true, |same, v| same & (*v == first)))
+}
+
+/// The bits that any of the codes has.
+#[inline]
+fn bits_of<N: Number>(values: &[N]) -> u64 {
+    let none = N::Code::default();
+    values.iter().fold(none, |bits, v| bits | v.code()).into()
 }
 
 /// Values below this are stored as they are without a look at the differences: zstd sees what repeats.
 const SMALL: u64 = 1 << 14;
 
-fn steps_are_smaller(values: &[i64]) -> bool {
-    if values.iter().fold(0, |bits, v| bits | code(*v)) < SMALL {
+fn steps_are_smaller<N: Number>(values: &[N]) -> bool {
+    if values.chunks(TOGETHER).all(|several| bits_of(several) < SMALL) {
         return false;
     }
     let bits = |v: u64| u64::from(64 - v.leading_zeros());
     let (mut plain, mut steps, mut last) = (0, 0, 0);
-    for &v in values.iter().filter(|v| **v != ABSENT) {
-        plain += bits(code(v));
+    for v in values.iter().map(|v| v.number()).filter(|v| *v != ABSENT) {
+        plain += bits(v.code());
         steps += bits(zigzag(v.wrapping_sub(last)));
         last = v;
     }
     steps < plain
 }
 
-fn write_delta(out: &mut Vec<u8>, values: &[i64]) {
+fn write_plain<N: Number>(out: &mut Vec<u8>, values: &[N]) {
+    const ONE_BYTE: u64 = 0x80;
+    for several in values.chunks(TOGETHER) {
+        if bits_of(several) < ONE_BYTE {
+            out.extend(several.iter().map(|v| v.code().into() as u8));
+        } else {
+            several.iter().for_each(|v| put(out, v.code().into()));
+        }
+    }
+}
+
+fn write_delta<N: Number>(out: &mut Vec<u8>, values: &[N]) {
     let mut last = 0i64;
-    for &v in values {
+    for v in values.iter().map(|v| v.number()) {
         if v == ABSENT {
             put(out, 0);
             continue;
@@ -216,7 +350,29 @@ mod tests {
         assert_eq!(read(&mut cursor, values.len(), &mut back), Ok(()));
         assert_eq!(cursor.finish(), Ok(()));
         assert_eq!(back, values);
+        let mut buffer = NumBuffer::default();
+        values.iter().for_each(|v| buffer.push(*v));
+        let mut same = Vec::new();
+        buffer.write(&mut same, delta);
+        assert_eq!(same, bytes);
+        assert_eq!(buffer.iter().collect::<Vec<_>>(), values);
+        assert_eq!((buffer.len(), buffer.get(values.len())), (values.len(), None));
         bytes.len()
+    }
+
+    #[test]
+    fn a_column_of_numbers_of_few_bits_is_that_of_the_same_numbers() {
+        let (least, most) = (i64::from(i32::MIN), i64::from(i32::MAX));
+        let narrow = [0, -1, least + 1, ABSENT, most, 63, 64, -65, 1 << 14, most - 1];
+        for delta in [false, true] {
+            for last in [0, ABSENT, least, most + 1, i64::MAX] {
+                let mut values = narrow.to_vec();
+                values.push(last);
+                round_trip(&values, delta);
+                round_trip(&[vec![5; 200], values].concat(), delta);
+                round_trip(&[last; 200], delta);
+            }
+        }
     }
 
     #[test]

@@ -72,12 +72,13 @@ impl OriginTable {
             which.extend_from_slice(&file.name);
         }
         self.write_runs(events, which);
-        let (mut places, mut sum) = (Steps::new(self.files.len()), 0u64);
-        let sums = self.rows.iter().map(|row| {
+        let (mut places, mut sum, mut steps) = (Steps::new(self.files.len()), 0u64, time::Steps::default());
+        let stored = self.rows.iter().map(|row| {
             sum = sum.wrapping_add(places.step(row.file as usize, row.offset));
-            sum
+            steps.step(sum)
         });
-        time::write(0, &sums.collect::<Vec<_>>(), [low, middle, high], escapes);
+        time::write(stored, [low, middle, high]);
+        escapes.extend_from_slice(steps.escapes());
         if self.rows.iter().any(|row| row.line > 0) {
             let mut numbers = Steps::new(self.files.len());
             for row in &self.rows {

@@ -32,8 +32,8 @@ pub(super) const SECTIONS: usize = 5;
 pub(super) struct Interner {
     hasher: DefaultHashBuilder,
     table: HashTable<u32>,
-    /// Per string: its hash and where it ends in `bytes`.
-    entries: Vec<(u64, u32)>,
+    /// Per string: half of its hash, and where it ends in `bytes`.
+    entries: Vec<(u32, u32)>,
     bytes: Vec<u8>,
 }
 
@@ -44,12 +44,12 @@ impl Interner {
         if s.is_empty() {
             return StrId::EMPTY;
         }
-        let hash = self.hasher.hash_one(s);
+        let hash = self.hasher.hash_one(s) as u32;
         let Interner {
             table, entries, bytes, ..
         } = self;
         let same = |at: &u32| entries[*at as usize].0 == hash && string(entries, bytes, *at) == s;
-        if let Some(at) = table.find(hash, same) {
+        if let Some(at) = table.find(both_ends(hash), same) {
             return StrId(at + FIXED_IDS);
         }
         let at = entries.len() as u32;
@@ -58,7 +58,7 @@ impl Interner {
             fetch_behind(bytes, s.len());
         }
         entries.push((hash, bytes.len() as u32));
-        table.insert_unique(hash, at, |at| entries[*at as usize].0);
+        table.insert_unique(both_ends(hash), at, |at| both_ends(entries[*at as usize].0));
         StrId(at + FIXED_IDS)
     }
 
@@ -110,7 +110,12 @@ fn fetch_behind(bytes: &mut Vec<u8>, len: usize) {
     let _ = (bytes, len, CACHE_LINE, FETCHES);
 }
 
-fn string<'a>(entries: &[(u64, u32)], bytes: &'a [u8], at: u32) -> &'a [u8] {
+/// Half of a hash as a whole one: tables look at the lowest and the topmost bits.
+fn both_ends(hash: u32) -> u64 {
+    u64::from(hash) | u64::from(hash) << 32
+}
+
+fn string<'a>(entries: &[(u32, u32)], bytes: &'a [u8], at: u32) -> &'a [u8] {
     let at = at as usize;
     let start = if at == 0 { 0 } else { entries[at - 1].1 };
     &bytes[start as usize..entries[at].1 as usize]
@@ -169,13 +174,13 @@ impl Numbering {
         self.section = self.order.len();
         let bases = lens.len();
         lens.resize(bases + section.len(), 0);
-        let mut recent: [&[u8]; CANDIDATES] = [&[]; CANDIDATES];
+        // Each stands there twice, so that the last few are always in a row.
+        let mut recent: [&[u8]; 2 * CANDIDATES] = [&[]; 2 * CANDIDATES];
         for (i, id) in section.iter().enumerate() {
-            let s = interner.get(StrId(*id));
+            let (s, at) = (interner.get(StrId(*id)), i % CANDIDATES);
             // An empty one takes the place of those that are not there yet, and shares nothing.
-            let latest_first = (1..=CANDIDATES).map(|back| recent[(i + CANDIDATES - back) % CANDIDATES]);
-            let (back, same) = nearest(latest_first, s);
-            recent[i % CANDIDATES] = s;
+            let (back, same) = nearest(&recent[at..at + CANDIDATES], s);
+            (recent[at], recent[at + CANDIDATES]) = (s, s);
             lens[bases + i] = back;
             put(lens, same as u64);
             put(lens, (s.len() - same) as u64);
@@ -188,19 +193,21 @@ impl Numbering {
 /// How many strings before it a string may be coded against.
 const CANDIDATES: usize = 16;
 
-/// Which of the candidates, latest first, shares the longest prefix with `s`, and how long it is. An older one must be
-/// better by more than its number costs.
-fn nearest<'a>(candidates: impl Iterator<Item = &'a [u8]>, s: &[u8]) -> (u8, usize) {
-    let (mut back, mut best) = (0, 0);
-    for (i, candidate) in candidates.enumerate() {
+/// Which of the candidates, of which the latest is the last, shares the longest prefix with `s`, and how long it is. An
+/// older one must be better by more than its number costs.
+fn nearest(candidates: &[&[u8]], s: &[u8]) -> (u8, usize) {
+    let mut latest_first = candidates.iter().rev();
+    let (mut back, mut best) = (0, latest_first.next().map_or(0, |latest| common_prefix(latest, s)));
+    for (i, candidate) in (1..).zip(latest_first) {
         // The byte that decides, looked at first: most candidates differ there.
         let decisive = best + 1;
-        if i > 0 && (candidate.get(decisive) != s.get(decisive) || s.len() <= decisive) {
+        let Some(byte) = s.get(decisive) else { break };
+        if candidate.get(decisive) != Some(byte) {
             continue;
         }
         let same = common_prefix(candidate, s);
-        if i == 0 || same > decisive {
-            (back, best) = (i as u8, same);
+        if same > decisive {
+            (back, best) = (i, same);
         }
     }
     (back, best)
@@ -483,7 +490,10 @@ mod tests {
 
     #[test]
     fn strings_are_coded_against_the_nearest() {
-        let near = |list: &[&[u8]], s: &[u8]| nearest(list.iter().copied(), s);
+        let near = |latest_first: &[&[u8]], s: &[u8]| {
+            let list: Vec<&[u8]> = latest_first.iter().rev().copied().collect();
+            nearest(&list, s)
+        };
         assert_eq!(near(&[], b"abc"), (0, 0));
         assert_eq!(near(&[b"abx", b"abc"], b"abc"), (0, 2));
         assert_eq!(near(&[b"x", b"ab", b"abcd"], b"abcde"), (2, 4));

@@ -8,20 +8,48 @@ const ESCAPE: u64 = 0xFF_FFFF;
 /// Steps put together at a time, from three planes with one instruction for many.
 const TOGETHER: usize = 256;
 
-/// Appends the time stamps `ts` after `base` to the planes (low, middle, high byte) and escapes.
-pub(super) fn write(base: u64, ts: &[u64], planes: [&mut Vec<u8>; 3], escapes: &mut Vec<u8>) {
-    let [low, middle, high] = planes.map(|plane| more(plane, ts.len()));
-    let mut last = base;
-    for (((&t, low), middle), high) in ts.iter().zip(low).zip(middle).zip(high) {
-        let step = t.wrapping_sub(last);
-        let stored = step.min(ESCAPE);
-        if stored == ESCAPE {
-            put(escapes, zigzag(step as i64));
+/// Turns time stamps into what the planes store.
+#[derive(Debug, Default)]
+pub(super) struct Steps {
+    last: u64,
+    escapes: Vec<u8>,
+}
+
+impl Steps {
+    /// Starts over: the next step is one from `base`.
+    pub(super) fn start(&mut self, base: u64) {
+        self.last = base;
+        self.escapes.clear();
+    }
+
+    /// What the planes store of the next time stamp.
+    #[inline]
+    pub(super) fn step(&mut self, ts: u64) -> u32 {
+        let step = ts.wrapping_sub(self.last);
+        self.last = ts;
+        if step >= ESCAPE {
+            put(&mut self.escapes, zigzag(step as i64));
+            return ESCAPE as u32;
         }
-        *low = stored as u8;
-        *middle = (stored >> 8) as u8;
-        *high = (stored >> 16) as u8;
-        last = t;
+        step as u32
+    }
+
+    /// The last time stamp.
+    pub(super) fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// The column of large and backward steps.
+    pub(super) fn escapes(&self) -> &[u8] {
+        &self.escapes
+    }
+}
+
+/// Appends steps to the planes (low, middle, high byte).
+pub(super) fn write(steps: impl ExactSizeIterator<Item = u32>, planes: [&mut Vec<u8>; 3]) {
+    let [low, middle, high] = planes.map(|plane| more(plane, steps.len()));
+    for (((step, low), middle), high) in steps.zip(low).zip(middle).zip(high) {
+        [*low, *middle, *high, _] = step.to_le_bytes();
     }
 }
 
@@ -84,12 +112,15 @@ mod tests {
     #[test]
     fn any_order_of_times_comes_back() {
         let ts = [5, 5, 6, 0x100_0005, 0x200_0004, 0x200_0003, 0, u64::MAX, 7, 1 << 63, 3];
-        let (mut low, mut middle, mut high, mut escapes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        write(5, &ts, [&mut low, &mut middle, &mut high], &mut escapes);
+        let (mut low, mut middle, mut high, mut steps) = (Vec::new(), Vec::new(), Vec::new(), Steps::default());
+        steps.start(5);
+        let stored: Vec<u32> = ts.iter().map(|ts| steps.step(*ts)).collect();
+        write(stored.into_iter(), [&mut low, &mut middle, &mut high]);
+        assert_eq!(steps.last(), 3);
         let planes = [&low, &middle, &high].map(|p| Cursor::new(p));
         let mut back = Vec::new();
         assert_eq!(
-            read(5, ts.len() as u32, planes, &mut Cursor::new(&escapes), &mut back),
+            read(5, ts.len() as u32, planes, &mut Cursor::new(steps.escapes()), &mut back),
             Ok(())
         );
         assert_eq!(back, ts);

@@ -1,0 +1,62 @@
+//! Entries of files that were closed. The next file that is opened is written over the one that was closed last, which the
+//! processor still has in its caches.
+
+use std::sync::Arc;
+
+use ctrace_trace::fd::{FdEntry, FdKind};
+
+use super::files::named;
+
+/// How many are kept. Only the last ones are still in the caches.
+const KEPT: usize = 16;
+/// Entries with longer names are freed: memory stays bounded.
+const MAX_NAMES: usize = 8192;
+
+/// The entries that nobody has any more, the last one on top.
+#[derive(Debug, Default)]
+pub(super) struct Closed {
+    entries: Vec<Arc<FdEntry>>,
+}
+
+impl Closed {
+    /// Keeps an entry, unless somebody else still has it.
+    #[inline]
+    pub(super) fn keep(&mut self, entry: Arc<FdEntry>) {
+        if Arc::strong_count(&entry) == 1
+            && self.entries.len() < KEPT
+            && entry.name.capacity() + entry.name_raw.capacity() <= MAX_NAMES
+        {
+            self.entries.push(entry);
+        }
+    }
+
+    /// An entry that nobody else has, to be written over: it says anything.
+    #[inline]
+    pub(super) fn take(&mut self) -> Arc<FdEntry> {
+        self.entries
+            .pop()
+            .unwrap_or_else(|| Arc::new(named(FdKind::Unknown, b"")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_has_is_not_written_over() {
+        let mut closed = Closed::default();
+        let (free, held) = (
+            Arc::new(named(FdKind::File, b"/free")),
+            Arc::new(named(FdKind::File, b"/held")),
+        );
+        closed.keep(free);
+        closed.keep(held.clone());
+        assert_eq!(closed.take().name, b"/free");
+        assert!(closed.take().name.is_empty());
+        for _ in 0..2 * KEPT {
+            closed.keep(Arc::new(named(FdKind::File, b"/f")));
+        }
+        assert_eq!(closed.entries.len(), KEPT);
+    }
+}

@@ -1,0 +1,58 @@
+//! Processes that do not live any more, for records that come late.
+
+use std::collections::VecDeque;
+
+use super::process::Process;
+
+/// Processes that ended, or whose id was taken by another, in the order in which that was told.
+#[derive(Debug, Default)]
+pub(super) struct Gone {
+    /// With the time from which on they may be freed.
+    processes: VecDeque<(u64, Process)>,
+    /// Their ids, apart: they are looked through for each record of a process that does not live.
+    pids: VecDeque<u32>,
+}
+
+impl Gone {
+    /// Adds one that may be freed after a time.
+    pub(super) fn push(&mut self, free_at: u64, process: Process) {
+        self.pids.push_back(process.image.pid);
+        self.processes.push_back((free_at, process));
+    }
+
+    /// Takes out the one that went first.
+    pub(super) fn pop(&mut self) -> Option<Process> {
+        self.pids.pop_front();
+        self.processes.pop_front().map(|(_, process)| process)
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.pids.len()
+    }
+
+    /// From when on the one that went first may be freed.
+    pub(super) fn first_free_at(&self) -> Option<u64> {
+        self.processes.front().map(|(free_at, _)| *free_at)
+    }
+
+    /// All of them, the first first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Process> {
+        self.processes.iter().map(|(_, process)| process)
+    }
+
+    /// The process of an id that went last among those that satisfy a condition.
+    pub(super) fn newest(&self, pid: u32, condition: impl Fn(&Process) -> bool) -> Option<&Process> {
+        let pids = self.pids.iter().enumerate().rev();
+        let mut of_pid = pids.filter(|(_, of)| **of == pid);
+        of_pid.find_map(|(at, _)| self.processes.get(at).map(|(_, p)| p).filter(|p| condition(p)))
+    }
+
+    /// Like [`Self::newest`], to change it.
+    pub(super) fn newest_mut(&mut self, pid: u32, condition: impl Fn(&Process) -> bool) -> Option<&mut Process> {
+        let pids = self.pids.iter().enumerate().rev();
+        let mut of_pid = pids.filter(|(_, of)| **of == pid).map(|(at, _)| at);
+        let at = of_pid.find(|at| self.processes.get(*at).is_some_and(|(_, p)| condition(p)))?;
+        self.processes.get_mut(at).map(|(_, process)| process)
+    }
+}

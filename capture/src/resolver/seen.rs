@@ -1,0 +1,101 @@
+//! What records said lately, and what was made of it: to compare the whole takes less than to make it anew.
+
+use super::spare::set;
+use crate::syscall::Section;
+
+/// How many are kept, as a power of two.
+const KEPT_BITS: u32 = 6;
+/// Longer ones are not kept: memory stays bounded.
+const MAX_LEN: usize = 16 * 1024;
+
+/// What was seen lately, each in the place that its beginning and its length give it.
+#[derive(Debug)]
+pub(super) struct Seen {
+    places: Box<[Known; 1 << KEPT_BITS]>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    whole: Vec<u8>,
+    truncated: bool,
+    made: Vec<u8>,
+}
+
+impl Default for Seen {
+    fn default() -> Seen {
+        Seen {
+            places: Box::new(std::array::from_fn(|_| Known::default())),
+        }
+    }
+}
+
+impl Seen {
+    /// Replaces `to` by what `make` makes of a section, which has to be the same each time.
+    pub(super) fn make(&mut self, section: &Section<'_>, to: &mut Vec<u8>, make: impl FnOnce(&mut Vec<u8>)) {
+        let data = section.data;
+        let fits = !data.is_empty() && data.len() <= MAX_LEN;
+        let Some(known) = self.places.get_mut(place(data)).filter(|_| fits) else {
+            return make(to);
+        };
+        if known.truncated != section.truncated || known.whole != data {
+            set(&mut known.whole, data);
+            known.truncated = section.truncated;
+            make(&mut known.made);
+        }
+        set(to, &known.made);
+    }
+}
+
+fn place(data: &[u8]) -> usize {
+    let head = data.first_chunk().map_or(0, |head| u64::from_le_bytes(*head));
+    let mixed = (head ^ data.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> (u64::BITS - KEPT_BITS)) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use ctrace_wire::section;
+
+    use super::*;
+
+    fn path(data: &[u8], truncated: bool) -> Section<'_> {
+        Section {
+            kind: section::FILE_PATH,
+            arg: 0,
+            truncated,
+            fault: false,
+            full_len: None,
+            data,
+        }
+    }
+
+    #[test]
+    fn what_is_found_again_is_what_is_made_anew() {
+        let long = vec![b'x'; MAX_LEN + 1];
+        let mut all = vec![
+            (&b""[..], false),
+            (b"", true),
+            (b"a\0", false),
+            (b"a\0", true),
+            (&long, false),
+        ];
+        let names: Vec<String> = (0..1000).map(|i| format!("a-long-name\0{i}\0")).collect();
+        all.extend(names.iter().map(|name| (name.as_bytes(), false)));
+        let (mut seen, mut made) = (Seen::default(), 0);
+        let (mut found, mut anew) = (b"of another".to_vec(), Vec::new());
+        for (data, truncated) in all {
+            for _ in 0..2 {
+                let section = path(data, truncated);
+                section.path_into(false, &mut anew);
+                seen.make(&section, &mut found, |to| {
+                    made += 1;
+                    section.path_into(false, to);
+                });
+                assert_eq!(found, anew);
+            }
+        }
+        // Of nothing and of the long one each time, of all others once.
+        assert_eq!(made, 6 + 2 + 1000);
+        assert!(seen.places.iter().all(|known| known.whole.len() <= MAX_LEN));
+    }
+}
