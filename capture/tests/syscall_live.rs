@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ctrace_capture::syscall::{Config, OpenError, Record, Scope, Section, SyscallSource, View};
+use ctrace_capture::syscall::{Config, OpenError, Record, Scope, Section, SyscallSource, Until, View, Woken};
 use ctrace_wire::{
     record::{self, Exec, Exit, Fork, Header, Syscall},
     section,
@@ -789,6 +789,59 @@ impl Runner {
     }
 }
 
+/// Ends a wait where a program is started.
+const PROGRAM: Until<'static> = Until {
+    program: true,
+    other: None,
+};
+
+#[test]
+fn needs_root_a_ring_that_fills_ends_a_wait() {
+    // Their records fill three quarters of the ring.
+    const CALLS: usize = 16_000;
+    // A file for each round, and none of them ever found.
+    let script =
+        format!("read go; i=0; while [ $i -lt {CALLS} ]; do i=$((i+1)); test -e /nowhere/$i; done; echo; read go");
+    let mut shell = Command::new("/bin/sh")
+        .args(["-c", &script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = shell.stdin.take().unwrap();
+    let mut ended = BufReader::new(shell.stdout.take().unwrap()).lines();
+    let scope = Scope {
+        pids: vec![shell.id()],
+        ..Scope::default()
+    };
+    let Some(mut source) = open(&Config {
+        scope: Some(scope),
+        bulk_ring_bytes: 2 << 20,
+        specs: vec![SyscallSpec::PLAIN; 512],
+        ..config()
+    }) else {
+        drop(told);
+        shell.wait().unwrap();
+        return;
+    };
+    let nothing = Until::default();
+    assert_eq!(source.wait(Duration::ZERO, &nothing), Woken::Time);
+    writeln!(told).unwrap();
+    // More is still to come than it takes.
+    let mut taken = 0;
+    while taken < CALLS / 2 {
+        assert_eq!(source.wait(Duration::from_secs(60), &nothing), Woken::Full);
+        taken += source.poll(&mut |_| ());
+    }
+    assert!(ended.next().unwrap().is_ok());
+    source.poll(&mut |_| ());
+    assert_eq!(source.wait(Duration::ZERO, &nothing), Woken::Time);
+    let lost: u64 = source.totals().unwrap().iter().map(|total| total.lost).sum();
+    assert_eq!(lost, 0);
+    drop(told);
+    shell.wait().unwrap();
+}
+
 #[test]
 fn needs_root_only_a_file_that_is_not_known_ends_a_wait() {
     let mut runner = Runner::start();
@@ -822,24 +875,30 @@ fn needs_root_only_a_file_that_is_not_known_ends_a_wait() {
     };
 
     runner.run(&first);
-    assert!(
-        source.wait(Duration::from_secs(60)),
+    assert_eq!(
+        source.wait(Duration::from_secs(60), &PROGRAM),
+        Woken::Program,
         "of no file anything is known at first"
     );
     let files = polled(&mut source);
     assert_eq!(files.len(), 1);
-    assert!(!source.wait(Duration::ZERO), "what is polled is no news");
+    assert_eq!(
+        source.wait(Duration::ZERO, &PROGRAM),
+        Woken::Time,
+        "what is polled is no news"
+    );
     known.add(&files[0]);
     // Recorders of other tests look at what runs, too. The kernel marks that in the times of the file.
     fs::metadata(&first).unwrap();
     runner.run(&first);
-    assert!(!source.wait(Duration::ZERO));
+    assert_eq!(source.wait(Duration::ZERO, &PROGRAM), Woken::Time);
     let again = polled(&mut source);
     assert_eq!(again.len(), 1, "it is recorded as always");
     assert_eq!(again[0].ino, files[0].ino);
     runner.run(&second);
-    assert!(
-        source.wait(Duration::from_secs(60)),
+    assert_eq!(
+        source.wait(Duration::from_secs(60), &PROGRAM),
+        Woken::Program,
         "another file of the same contents"
     );
     polled(&mut source);
@@ -855,7 +914,7 @@ fn needs_root_only_a_file_that_is_not_known_ends_a_wait() {
         fs::set_permissions(&first, fs::Permissions::from_mode(0o700)).unwrap();
     }
     runner.run(&first);
-    assert!(source.wait(Duration::from_secs(60)));
+    assert_eq!(source.wait(Duration::from_secs(60), &PROGRAM), Woken::Program);
     runner.end();
 }
 

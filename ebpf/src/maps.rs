@@ -7,7 +7,7 @@ use aya_ebpf::{
     maps::{Array, PerCpuArray, RingBuf},
 };
 use ctrace_wire::{
-    counters::Counters,
+    counters::{ASK_BYTES, Counters, FULL_PART},
     env::Names,
     known::{self, MARKS},
     offsets::Offsets,
@@ -20,16 +20,22 @@ use crate::scratch::{ExecScratch, Scratch};
 
 // BPF_RB_NO_WAKEUP: user space polls on a timer. A wake-up per record costs more than the record.
 const NO_WAKEUP: u64 = 1;
-// BPF_RB_FORCE_WAKEUP: what a started program leaves behind may be gone soon.
+// BPF_RB_FORCE_WAKEUP: what a started program leaves behind may be gone soon, and so is the room of a ring.
 const WAKEUP: u64 = 2;
+// BPF_RB_AVAIL_DATA and BPF_RB_RING_SIZE of bpf_ringbuf_query.
+const UNREAD: u64 = 0;
+const RING_SIZE: u64 = 1;
 
 #[map]
 static PRIO: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 #[map]
 static BULK: RingBuf = RingBuf::with_byte_size(64 << 20, 0);
-/// Wakes who waits for it. A ring of its own: a wait for one that has records ends at once.
+/// Wakes who waits for programs that are started. A ring of its own: a wait for one that has records ends at once.
 #[map]
 static BELL: RingBuf = RingBuf::with_byte_size(4 << 10, 0);
+/// Wakes who has to make room in the rings.
+#[map]
+static FULL: RingBuf = RingBuf::with_byte_size(4 << 10, 0);
 /// Marks of executed files. User space maps and writes it.
 #[map]
 static KNOWN: Array<u64> = Array::with_max_entries(MARKS, MMAPABLE);
@@ -131,21 +137,40 @@ pub fn spec(nr: u32, compat: bool) -> Option<&'static SyscallSpec> {
     SPECS.get(if compat { nr + COMPAT_SPECS } else { nr })
 }
 
-pub fn count(lane: Lane, stored: bool) {
+/// Counts a record of so many bytes, and looks once in a while at how full its ring is.
+#[inline(always)]
+fn count(lane: Lane, len: u64, stored: bool) {
     let Some(counters) = COUNTERS.get_ptr_mut(0) else {
         return;
     };
+    let at = match lane {
+        Lane::Priority => 0,
+        Lane::Bulk => 1,
+    };
     // SAFETY: the map holds one Counters per CPU, and nothing else on this CPU touches it meanwhile.
     unsafe {
-        let slot = if stored {
-            &raw mut (*counters).submitted
-        } else {
-            &raw mut (*counters).lost
-        };
-        match lane {
-            Lane::Priority => (*slot)[0] += 1,
-            Lane::Bulk => (*slot)[1] += 1,
+        if !stored {
+            (*counters).lost[at] += 1;
+            return;
         }
+        (*counters).submitted[at] += 1;
+        let unasked = (*counters).unasked[at] + len;
+        (*counters).unasked[at] = unasked;
+        if unasked < ASK_BYTES {
+            return;
+        }
+        (*counters).unasked[at] = 0;
+    }
+    wake_if_full(at as u32);
+}
+
+/// Wakes who empties the rings where one fills, unless that was done since they were emptied last.
+// Not inlined: rare, and many places count.
+#[inline(never)]
+fn wake_if_full(lane: u32) {
+    let ring = if lane == 0 { &PRIO } else { &BULK };
+    if ring.query(UNREAD) * FULL_PART >= ring.query(RING_SIZE) && FULL.query(UNREAD) == 0 {
+        wake(&FULL);
     }
 }
 
@@ -179,9 +204,9 @@ pub fn submit_fixed<T: 'static>(lane: Lane, fill: impl FnOnce(*mut T)) {
         Some(mut entry) => {
             fill(entry.as_mut_ptr());
             entry.submit(NO_WAKEUP);
-            count(lane, true);
+            count(lane, size_of::<T>() as u64, true);
         }
-        None => count(lane, false),
+        None => count(lane, 0, false),
     }
 }
 
@@ -192,7 +217,7 @@ pub fn submit_bytes(lane: Lane, data: *const u8, len: u64) {
     // SAFETY: RingBuf is a transparent map definition; the verifier checks data and len against the scratch map.
     let ret =
         unsafe { helper::bpf_ringbuf_output(ring.cast_mut().cast(), data.cast_mut().cast::<c_void>(), len, NO_WAKEUP) };
-    count(lane, ret == 0);
+    count(lane, len, ret == 0);
 }
 
 /// What is left of an executed file's mark when that of the file that user space knows is taken away: 0 where it is this one.
@@ -205,10 +230,16 @@ pub fn unknown(file: &File) -> u64 {
         .map_or(mark, |known| unsafe { known.read_volatile() } ^ mark)
 }
 
-/// Wakes who waits. Where the bell is full it was rung, and who waits is awake.
+/// Tells that a program was started of which user space wants to know soon.
 #[inline(always)]
 pub fn ring_bell() {
-    if let Some(mut entry) = BELL.reserve::<u64>(0) {
+    wake(&BELL);
+}
+
+/// Wakes who waits. Where there is no room it was done, and who waits is awake.
+#[inline(always)]
+fn wake(bell: &'static RingBuf) {
+    if let Some(mut entry) = bell.reserve::<u64>(0) {
         entry.write(0);
         entry.submit(WAKEUP);
     }

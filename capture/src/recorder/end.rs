@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use ctrace_trace::event::{Arg, Event, EventType};
 
+use super::pace::{LONG_TICK, TICK};
 use super::sources::AUDIT_RULES;
-use super::{DRAIN, Message, Notice, Outcome, Recorder, TICK, gaps, hold};
+use super::{DRAIN, Message, Notice, Outcome, Recorder, gaps, hold};
 use crate::audit::LoadedRules;
 use crate::docker::logs::LogFollower;
-use crate::host::utc_ns;
+use crate::host::{boot_time_ns, utc_ns};
 
 impl Recorder {
     /// Stops the sources, writes what is left, and closes the case.
@@ -70,7 +71,7 @@ impl Recorder {
         let begun = Instant::now();
         let hold = Duration::from_nanos(hold::HOLD_NS);
         loop {
-            self.turn();
+            self.turn(boot_time_ns());
             let pending = self.sources.syscalls.as_ref().map_or(0, |s| s.pending().unwrap_or(0));
             // What the command did last may still be on its way from the engine and from the kernel's audit queue.
             if begun.elapsed() >= hold
@@ -98,7 +99,8 @@ impl Recorder {
                 }
                 break;
             }
-            std::thread::sleep(TICK);
+            let rest = hold.saturating_sub(begun.elapsed());
+            std::thread::sleep(rest.clamp(TICK, LONG_TICK));
         }
         self.artifacts.end();
         self.take();

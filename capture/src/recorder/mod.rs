@@ -1,8 +1,8 @@
 //! The recorder: brings what the sources say into one order, has it resolved, and writes the case.
 //!
-//! One thread does it all; Docker and audit have threads that only read and parse. Every few milliseconds, or when a program starts, the rings are
-//! emptied into a waiting room, and what has waited long enough (see [`hold`]) leaves it in order of time together with
-//! what the slower sources said. What comes later than that is still recorded, with its true time, out of order, and
+//! One thread does it all; Docker and audit have threads that only read and parse. Now and then (see [`pace`]), or when a
+//! program starts, the rings are emptied into a waiting room, and what has waited long enough (see [`hold`]) leaves it in
+//! order of time together with what the slower sources said. What comes later than that is still recorded, with its true time, out of order, and
 //! counted.
 
 mod artifacts;
@@ -15,6 +15,7 @@ mod lateness;
 mod messages;
 mod order;
 mod output;
+mod pace;
 mod scope;
 mod share;
 mod shed;
@@ -35,7 +36,7 @@ use ctrace_trace::segment::Tool;
 
 use crate::artifact;
 use crate::docker::ContainerImages;
-use crate::host::{Clock, Slept, audit_utc_ns, hurry, keep_memory, utc_ns};
+use crate::host::{Clock, Slept, audit_utc_ns, boot_time_ns, hurry, keep_memory, utc_ns};
 use crate::privileges;
 use crate::record_args::RecordArgs;
 use crate::resolver::Resolver;
@@ -48,6 +49,7 @@ use gaps::{Away, Gap, RingLosses};
 use messages::{Message, Queue};
 use order::Waiting;
 use output::Output;
+use pace::Pace;
 use scope::Selection;
 pub(crate) use share::Level;
 use shed::Shedding;
@@ -55,16 +57,6 @@ pub use sources::Absent;
 use sources::Sources;
 use state::{Beginning, States};
 
-/// How often the rings are emptied.
-const TICK: Duration = Duration::from_millis(5);
-/// The same at most, where the last turn found fewer records than [`FEW`] and no program is started that was not before.
-const LONG_TICK: Duration = Duration::from_millis(20);
-const FEW: usize = 1024;
-/// How often what has waited long enough is written, where a turn finds fewer records than [`FEW`].
-const RELEASE_NS: u64 = 50_000_000;
-/// How often losses and the clock are looked at, and what was taken is written: with what waits for its place in the
-/// order of time, a recorder that is killed loses no more than a second.
-const CHECK: Duration = Duration::from_millis(550);
 /// The share of a processor that is spent on files that ran before the recording began; and of `--max-cpu` a quarter.
 const LEISURE: f64 = 0.25;
 /// No logs of containers are taken while more than this waits.
@@ -186,8 +178,7 @@ struct Recorder {
     /// Events lost between kernel and case.
     lost: u64,
     waiting: Waiting,
-    /// When something was written last; boot clock.
-    released: u64,
+    pace: Pace,
     queue: Queue,
     images: ContainerImages,
     artifacts: Artifacts,
@@ -231,7 +222,13 @@ impl Recorder {
             ),
             lost: 0,
             waiting: Waiting::default(),
-            released: 0,
+            pace: Pace::new(
+                match &sources.syscalls {
+                    Some(source) => source.patience(),
+                    None => Some(pace::TICK),
+                },
+                boot_time_ns(),
+            ),
             queue: Queue::default(),
             images: ContainerImages::default(),
             artifacts,
@@ -272,12 +269,10 @@ impl Recorder {
         self.give_up(args, notice);
         self.artifacts.begin(self.states.processes(), &self.resolver);
         let until = args.duration.map(|d| Instant::now() + d);
-        let mut checked = Instant::now();
-        let (mut status, mut woken) = (None, false);
-        let patience = self.sources.syscalls.as_ref().map(|s| s.patience());
-        let patience = patience.unwrap_or(TICK).clamp(TICK, LONG_TICK);
+        let mut status = None;
         let reason = loop {
-            let taken = self.turn();
+            let now = boot_time_ns();
+            self.turn(now);
             self.shed(notice);
             if let Some(failure) = self.output.failure() {
                 break if failure.is_storage_full() {
@@ -286,8 +281,9 @@ impl Recorder {
                     "failure"
                 };
             }
-            if checked.elapsed() >= CHECK {
-                checked = Instant::now();
+            // Of the same moment: what was due to be written was.
+            if self.pace.is_due(now) {
+                self.pace.checked(now);
                 self.check(notice);
             }
             if let Some(Ok(Some(ended))) = command.as_mut().map(Observed::ended) {
@@ -300,7 +296,7 @@ impl Recorder {
             if stop.load(Ordering::Relaxed) {
                 break "signal";
             }
-            woken = self.pause(if taken < FEW && !woken { patience } else { TICK });
+            self.pause(until, command.as_ref());
         };
         self.finish(reason, status, notice)
     }

@@ -86,6 +86,12 @@ impl Waiting {
         leaves.map_or(0, |entry| entry.ts)
     }
 
+    /// The time of the record that so many others are to leave before; nothing where there are not as many.
+    pub(super) fn after(&mut self, count: usize) -> Option<u64> {
+        self.sort();
+        self.sorted.get(self.released..)?.get(count).map(|entry| entry.ts)
+    }
+
     /// Hands over what is not newer than `horizon`, oldest first; the rest goes on waiting.
     pub(super) fn release(&mut self, horizon: u64, each: &mut impl FnMut(u64, &[u8])) {
         self.sort();

@@ -1,35 +1,37 @@
 //! What the recorder does again and again: take, bring into order, write; and once in a while look at losses and the clock.
 
-use std::time::Duration;
+use std::time::Instant;
 
 use super::artifacts::Artifacts;
+use super::child::Observed;
 use super::hold::{self, Settled};
 use super::order::Waiting;
+use super::pace::{LONG_TICK, TICK};
 use super::state::Known;
-use super::{FEW, Gap, Level, MAX_QUEUED, Message, Notice, RELEASE_NS, Recorder, TICK, messages};
+use super::{Gap, Level, MAX_QUEUED, Message, Notice, Recorder, messages};
 use crate::audit::AuditMessage;
 use crate::docker::DockerMessage;
 use crate::docker::logs::LogMessage;
 use crate::host::{Clock, Slept, boot_time_ns, utc_ns};
 use crate::resolver;
-use crate::syscall::{Record, SyscallSource};
+use crate::syscall::{Record, SyscallSource, Until, Woken};
 
 /// What events call the source of container logs.
 const LOGS: &str = "container-logs";
+/// So many records are written before the rings are looked at again: some milliseconds.
+const STEP: usize = 8192;
 
 impl Recorder {
-    /// Takes what the sources have and, not each time where that is little, writes what has waited long enough. Says how many records the rings had.
-    pub(super) fn turn(&mut self) -> usize {
-        let now = boot_time_ns();
+    /// Takes what the sources have and, not each time where that is little, writes what has waited long enough. `now`
+    /// is of the boot clock.
+    pub(super) fn turn(&mut self, now: u64) {
         // Asked first: what comes while the channels are emptied is not part of the answer.
         let audit = self.sources.audit.as_ref().map(|a| a.follower.progress());
         let taken = self.take();
-        // Little by little each record would find the caches cold.
-        let may_wait = taken < FEW && self.waiting.bytes() < hold::MAX_BYTES / 4;
-        if may_wait && now.saturating_sub(self.released) < RELEASE_NS {
-            return taken;
+        self.pace.took(taken, now);
+        if !self.pace.writes(now, self.waiting.bytes() >= hold::MAX_BYTES / 4) {
+            return;
         }
-        self.released = now;
         let mut settled = audit.map_or(Settled::ALL, |audit| Settled {
             drained: audit.drained_ns,
             open: audit.open_ns.map_or(u64::MAX, |utc| self.clock.boot(utc)),
@@ -43,6 +45,11 @@ impl Recorder {
             true => horizon.max(self.waiting.all_but(hold::MAX_BYTES / 2)),
             false => horizon,
         };
+        // The rings fill meanwhile.
+        while let Some(step) = self.waiting.after(STEP).filter(|step| *step < horizon) {
+            self.release(step);
+            self.take();
+        }
         self.release(horizon);
         let (images, resolver, audit) = (&self.images, &self.resolver, &self.sources.audit);
         self.states.refresh(&self.output.summary(), || Known {
@@ -50,17 +57,34 @@ impl Recorder {
             images: resolver.living(),
             audit: audit.as_ref().and_then(|a| a.follower.state()),
         });
-        taken
     }
 
-    /// Waits for the next turn: for longer than usual no longer than until a program is started that is not known, since
-    /// what it runs is to be looked at before it is gone. Says whether that ended the wait.
-    pub(super) fn pause(&self, at_most: Duration) -> bool {
-        match &self.sources.syscalls {
-            Some(source) if at_most > TICK && self.artifacts.is_on() => source.wait(at_most),
-            _ => {
-                std::thread::sleep(at_most);
-                false
+    /// Waits for the next turn: for longer than usual no longer than until a ring fills or a program is started that is not
+    /// known, since what it runs is to be looked at before it is gone; nor than until the recording ends.
+    pub(super) fn pause(&mut self, until: Option<Instant>, command: Option<&Observed>) {
+        let sources = &self.sources;
+        // Audit and logs have channels with room for little.
+        let is_awaited = sources.audit.is_some() || !sources.logs.is_empty() || self.artifacts.awaits_more();
+        let pause = self.pace.pause(boot_time_ns(), is_awaited);
+        self.pace.hurry(false);
+        let Some(source) = sources.syscalls.as_ref().filter(|_| pause > TICK) else {
+            return std::thread::sleep(pause);
+        };
+        let end = Instant::now() + pause;
+        let end = until.map_or(end, |until| until.min(end));
+        let ends = Until {
+            program: self.artifacts.is_on(),
+            other: command.and_then(Observed::end),
+        };
+        loop {
+            let rest = end.saturating_duration_since(Instant::now());
+            // Whether a file was changed shows by how old that clock was, so that it is read in between.
+            let part = if ends.program { rest.min(LONG_TICK) } else { rest };
+            let woken = source.wait(part, &ends);
+            self.artifacts.tick();
+            if woken != Woken::Time || part == rest {
+                self.pace.hurry(woken == Woken::Program);
+                return;
             }
         }
     }
@@ -175,7 +199,7 @@ impl Recorder {
         notice(Notice::Shed { what, reason });
     }
 
-    /// Once a second: the clock, losses, progress.
+    /// Each time that it is due: the clock, losses, progress.
     pub(super) fn check(&mut self, notice: &mut dyn FnMut(Notice<'_>)) {
         if let Some(source) = &self.sources.syscalls {
             self.output.selection().tell(source, &self.resolver);

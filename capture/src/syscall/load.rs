@@ -88,12 +88,14 @@ pub(super) fn open(config: &Config, meanwhile: impl FnOnce()) -> Result<SyscallS
     } = host::describe(&raw_btf).ok_or(OpenError::BadBtf)?;
     let types = beside("types", move || Btf::parse(&raw_btf, Endianness::default()))?;
     let loader = made.join().unwrap_or_else(|_| loader());
-    let mut programs = load_object(loader, config, offsets)?;
+    let cpus = cpus()?;
+    let mut programs = load_object(loader, config, offsets, cpus)?;
     fill_specs(&mut programs, &config.specs)?;
     let counters = PerCpuArray::try_from(take(&mut programs, "COUNTERS")?).map_err(refused)?;
     let priority = Ring::map(take(&mut programs, "PRIO")?)?;
     let bulk = Ring::map(take(&mut programs, "BULK")?)?;
     let bell = Ring::map(take(&mut programs, "BELL")?)?;
+    let full = Ring::map(take(&mut programs, "FULL")?)?;
     let known = KnownFiles::map(take(&mut programs, "KNOWN")?)?;
     let table = match config.scope {
         Some(_) => Some(take(&mut programs, "PROCESSES")?),
@@ -115,11 +117,14 @@ pub(super) fn open(config: &Config, meanwhile: impl FnOnce()) -> Result<SyscallS
         priority,
         bulk,
         bell,
+        full,
         known: Some(known),
         counters,
         processes,
         missing,
-        smallest_ring: config.bulk_ring_bytes.min(config.priority_ring_bytes),
+        smallest_ring: ring_bytes(config.bulk_ring_bytes).min(ring_bytes(config.priority_ring_bytes.max(PRIORITY_MIN))),
+        // Of the possible ones most may never be there.
+        cpus: aya::util::online_cpus().map_or(cpus, |online| u32::try_from(online.len()).unwrap_or(u32::MAX)),
         malformed: 0,
         progress: Progress::default(),
         skipped: 0,
@@ -143,11 +148,15 @@ fn loader() -> EbpfLoader<'static> {
     loader
 }
 
-fn load_object(loader: EbpfLoader<'static>, config: &Config, offsets: Offsets) -> Result<Ebpf, OpenError> {
+/// How many CPUs there may be.
+fn cpus() -> Result<u32, OpenError> {
+    let cpus = aya::util::nr_cpus().map_err(|(_, error)| OpenError::Load(error.to_string()))?;
+    Ok(u32::try_from(cpus).unwrap_or(u32::MAX))
+}
+
+fn load_object(loader: EbpfLoader<'static>, config: &Config, offsets: Offsets, cpus: u32) -> Result<Ebpf, OpenError> {
     // Of a shorter life: it refers to what follows.
     let mut loader: EbpfLoader<'_> = loader;
-    let cpus = aya::util::nr_cpus().map_err(|(_, error)| OpenError::Load(error.to_string()))?;
-    let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
     let offsets = OffsetsValue(offsets);
     let snaplen = config.snaplen.min(SNAPLEN_MAX);
     let scope = ScopeValue(
@@ -267,7 +276,8 @@ mod tests {
 
     /// Loads every program with these offsets; the verifier's word decides.
     fn load_all(config: &Config, offsets: Offsets, btf: &Btf, io_uring: Option<IoUring>) -> Result<(), String> {
-        let mut programs = load_object(loader(), config, offsets).map_err(|error| error.to_string())?;
+        let cpus = cpus().map_err(|error| error.to_string())?;
+        let mut programs = load_object(loader(), config, offsets, cpus).map_err(|error| error.to_string())?;
         for attachment in attach::every(io_uring) {
             let program = programs.program_mut(attachment.program).ok_or("not in the object")?;
             attach::load(program, &attachment, Some(btf))

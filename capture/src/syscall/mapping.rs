@@ -29,10 +29,16 @@ impl Mapping {
             )
         };
         match NonNull::new(address) {
-            Some(address) if address.as_ptr() != libc::MAP_FAILED => Ok(Self {
-                address: address.cast(),
-                len,
-            }),
+            Some(address) if address.as_ptr() != libc::MAP_FAILED => {
+                // Or the kernel would note of each page, when it is taken away, that it was used: these are never written to
+                // a disk. Where that is refused it does.
+                // SAFETY: the mapping is new, and stays as it is.
+                unsafe { libc::madvise(address.as_ptr(), len, libc::MADV_RANDOM) };
+                Ok(Self {
+                    address: address.cast(),
+                    len,
+                })
+            }
             _ => Err(io::Error::last_os_error()),
         }
     }

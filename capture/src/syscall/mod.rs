@@ -20,13 +20,14 @@ mod refusal;
 mod ring;
 mod scope;
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
 use aya::{
     Ebpf,
     maps::{MapData, PerCpuArray},
 };
+use ctrace_wire::counters::{ASK_BYTES, FULL_PART};
 use ctrace_wire::record::Header;
 use ctrace_wire::spec::{IO_OPCODES, Lane, SyscallSpec};
 
@@ -105,6 +106,30 @@ pub struct LeftOut {
     pub count: u64,
 }
 
+/// What ends a [`SyscallSource::wait`], beside rings that fill.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Until<'a> {
+    /// A file is executed that is not [known](SyscallSource::take_known).
+    pub program: bool,
+    /// This can be read.
+    pub other: Option<BorrowedFd<'a>>,
+}
+
+/// What ended a [`SyscallSource::wait`]: the first of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// A ring fills.
+    Full,
+    /// See [`Until::program`].
+    Program,
+    /// See [`Until::other`].
+    Other,
+    /// A signal came.
+    Signal,
+    /// The time is over.
+    Time,
+}
+
 /// Attached kernel programs and their rings.
 pub struct SyscallSource {
     // Programs and links; gone after `detach`. The maps below live on.
@@ -113,11 +138,15 @@ pub struct SyscallSource {
     bulk: Ring,
     /// Wakes for programs that are started.
     bell: Ring,
+    /// Wakes where a ring fills.
+    full: Ring,
     known: Option<KnownFiles>,
     counters: PerCpuArray<MapData, load::CountersValue>,
     processes: Option<scope::ProcessTable>,
     missing: Vec<Missing>,
     smallest_ring: u32,
+    /// CPUs that may record.
+    cpus: u32,
     malformed: u64,
     progress: Progress,
     skipped: u64,
@@ -158,8 +187,9 @@ impl SyscallSource {
 
     /// Like [`SyscallSource::poll`], and hands over each record's header and its bytes for [`Record::parse`] at a later time.
     pub fn poll_bytes(&mut self, each: &mut impl FnMut(&Header, &[u8])) -> usize {
-        // What it rang for is taken now.
+        // What they rang for is taken now.
         self.bell.skip();
+        self.full.skip();
         // Looked at before the clock is read: what is there by then lies in its ring before all that is later than now.
         let filled = [&self.priority, &self.bulk].map(Ring::filled);
         let now = boot_time_ns();
@@ -177,12 +207,17 @@ impl SyscallSource {
         self.progress.settled_ns
     }
 
-    /// For how long the rings can be left alone, whatever begins meanwhile.
-    pub fn patience(&self) -> Duration {
+    /// For how long the rings can be left alone, whatever begins meanwhile; nothing where [`SyscallSource::wait`] ends in
+    /// time when they fill.
+    pub fn patience(&self) -> Option<Duration> {
         /// More than the records of one processor come to.
         const BYTES_A_MS: u64 = 200_000;
-        let cpus = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
-        Duration::from_millis(u64::from(self.smallest_ring) / (BYTES_A_MS * cpus))
+        let (ring, cpus) = (u64::from(self.smallest_ring), u64::from(self.cpus));
+        // Each CPU may fill so much before it looks.
+        if cpus * ASK_BYTES <= ring / FULL_PART {
+            return None;
+        }
+        Some(Duration::from_millis(ring / (BYTES_A_MS * cpus.max(1))))
     }
 
     /// The files whose execs end no [`SyscallSource::wait`]: none at first. There is one such table, for the first who asks.
@@ -190,18 +225,29 @@ impl SyscallSource {
         self.known.take()
     }
 
-    /// Waits until a file is executed that is not [known](SyscallSource::take_known), and says so; no longer than `at_most`,
-    /// and not at all where one was since the last poll. Other records do not end the wait, a signal does.
-    pub fn wait(&self, at_most: Duration) -> bool {
-        let mut bell = libc::pollfd {
-            fd: self.bell.as_raw_fd(),
+    /// Waits, no longer than `at_most`, until a ring fills, and not at all where one did since the last poll. The same for
+    /// what else is to end the wait. Other records do not, a signal does.
+    pub fn wait(&self, at_most: Duration, until: &Until<'_>) -> Woken {
+        // Of a negative descriptor nothing is ever ready.
+        let waits = |fd: RawFd| libc::pollfd {
+            fd,
             events: libc::POLLIN,
             revents: 0,
         };
-        let ms = i32::try_from(at_most.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: one pollfd, which lives through the call.
-        let ready = unsafe { libc::poll(&raw mut bell, 1, ms) };
-        ready > 0
+        let bell = if until.program { self.bell.as_raw_fd() } else { -1 };
+        let other = until.other.map_or(-1, |fd| fd.as_raw_fd());
+        let mut fds = [waits(self.full.as_raw_fd()), waits(bell), waits(other)];
+        // Rounded up: a wait for the rest of a millisecond is one.
+        let ms = i32::try_from(at_most.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
+        // SAFETY: pollfds, which live through the call.
+        let ready = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, ms) };
+        match fds.map(|fd| ready > 0 && fd.revents != 0) {
+            [true, ..] => Woken::Full,
+            [_, true, _] => Woken::Program,
+            [_, _, true] => Woken::Other,
+            _ if ready < 0 => Woken::Signal,
+            _ => Woken::Time,
+        }
     }
 
     /// Says of a process in a container whether that is one whose syscalls are to be recorded. Its later children follow

@@ -121,6 +121,11 @@ impl Artifacts {
         self.hasher.is_some()
     }
 
+    /// Whether something is to be looked at soon of which nothing tells when it is there.
+    pub(super) fn awaits_more(&self) -> bool {
+        self.is_on() && (self.collects || !self.scripts.is_empty())
+    }
+
     /// Looks at a record that has just come.
     pub(super) fn seen(&mut self, record: &Record<'_>, clock: &Clock) {
         match record {
