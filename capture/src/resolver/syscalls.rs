@@ -220,7 +220,8 @@ impl State {
             }
         }
         let shown = behind.as_ref().map_or(Shown::Behind, Shown::This);
-        self.emit(call, plan, header, clock, scratch, shown, sink);
+        let process = self.table.at(call.pid, call.ts);
+        emit(process.map(|p| &*p), call, plan, header, clock, scratch, shown, sink);
     }
 
     /// What a failed open asked for, which Falco shows as the descriptor's name too.
@@ -232,22 +233,6 @@ impl State {
             entry.name_raw = raw.to_vec();
         }
         Some(self.entry(entry))
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "what an event is made of")]
-    #[inline]
-    fn emit(
-        &mut self,
-        call: &Call<'_>,
-        plan: &Plan,
-        header: &Header,
-        clock: &Clock,
-        scratch: &Scratch,
-        shown: Shown<'_>,
-        sink: &mut impl FnMut(&Event<'_>),
-    ) {
-        let process = self.table.at(call.pid, call.ts);
-        emit(process.map(|p| &*p), call, plan, header, clock, scratch, shown, sink);
     }
 
     /// Makes the paths of a call absolute, as the process stood when it made the call.
