@@ -2,6 +2,7 @@
 //! processor still has in its caches.
 
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 
 use ctrace_trace::fd::{FdEntry, FdKind};
 
@@ -26,16 +27,41 @@ impl Closed {
             && self.entries.len() < KEPT
             && entry.name.capacity() + entry.name_raw.capacity() <= MAX_NAMES
         {
+            // Who had it may have been another thread, which has read all that it wanted.
+            fence(Ordering::Acquire);
             self.entries.push(entry);
         }
     }
 
-    /// An entry that nobody else has, to be written over: it says anything.
+    /// An entry to be written over: it says anything.
     #[inline]
-    pub(super) fn take(&mut self) -> Arc<FdEntry> {
-        self.entries
-            .pop()
-            .unwrap_or_else(|| Arc::new(named(FdKind::Unknown, b"")))
+    pub(super) fn take(&mut self) -> Unshared {
+        Unshared(self.entries.pop().unwrap_or_else(new))
+    }
+}
+
+#[cold]
+fn new() -> Arc<FdEntry> {
+    Arc::new(named(FdKind::Unknown, b""))
+}
+
+/// An entry that nobody else has.
+#[derive(Debug)]
+pub(super) struct Unshared(Arc<FdEntry>);
+
+impl Unshared {
+    /// The entry, to be changed. `Arc::get_mut` would ask in a way for which the processor waits until all that it has
+    /// written is in its caches.
+    #[inline]
+    pub(super) fn get_mut(&mut self) -> &mut FdEntry {
+        // SAFETY: `Closed` keeps what nobody else has, nobody makes weak references, and this is not cloned.
+        unsafe { &mut *Arc::as_ptr(&self.0).cast_mut() }
+    }
+
+    /// The entry, for others to have too.
+    #[inline]
+    pub(super) fn share(self) -> Arc<FdEntry> {
+        self.0
     }
 }
 
@@ -52,8 +78,8 @@ mod tests {
         );
         closed.keep(free);
         closed.keep(held.clone());
-        assert_eq!(closed.take().name, b"/free");
-        assert!(closed.take().name.is_empty());
+        assert_eq!(closed.take().get_mut().name, b"/free");
+        assert!(closed.take().get_mut().name.is_empty());
         for _ in 0..2 * KEPT {
             closed.keep(Arc::new(named(FdKind::File, b"/f")));
         }

@@ -15,6 +15,7 @@ use super::call::{Call, Scratch};
 use super::clock::Clock;
 use super::files::{file_kind, stat_device};
 use super::plan::Plan;
+use super::seen::Seen;
 use super::state::State;
 use super::syscalls::{Shown, emit};
 use crate::syscall::Section;
@@ -27,6 +28,8 @@ const MAX_NAME: usize = 1024;
 pub(super) struct Opening<'a> {
     /// The name that the caller gave.
     asked: &'a [u8],
+    /// The descriptor of the directory from which the name leads on.
+    from: Option<i32>,
     /// The kernel's path, as the record has it.
     components: Section<'a>,
     ino: u64,
@@ -53,8 +56,12 @@ impl<'a> Opening<'a> {
             }
         }
         let (ino, dev, mode, flags_of_file) = identity?;
+        let asked = asked.filter(|name| name.len() <= MAX_NAME)?;
+        let from = path.dirfd.filter(|_| asked.first() != Some(&b'/'));
         Some(Opening {
-            asked: asked.filter(|name| name.len() <= MAX_NAME)?,
+            asked,
+            // The working directory is none.
+            from: from.map(|at| call.fd(at)).filter(|fd| *fd >= 0),
             components: components.filter(|path| path.data.len() <= MAX_NAME)?,
             ino,
             dev,
@@ -62,6 +69,10 @@ impl<'a> Opening<'a> {
             flags: flags_of_file,
             open_flags: call.flags(flags),
         })
+    }
+
+    fn closes_on_exec(&self) -> bool {
+        self.open_flags & libc::O_CLOEXEC as u32 != 0
     }
 
     /// Files that are opened one after another mostly have numbers near each other: so have their fingerprints.
@@ -74,8 +85,8 @@ impl<'a> Opening<'a> {
     }
 
     /// Writes what is behind the descriptor over an entry; `false` where the kernel has no path.
-    fn write(&self, id: u64, to: &mut FdEntry) -> bool {
-        kernel_path(&self.components, self.flags, &mut to.name);
+    fn write(&self, id: u64, directories: &mut Seen, to: &mut FdEntry) -> bool {
+        self.path_into(directories, &mut to.name);
         if to.name.is_empty() {
             return false;
         }
@@ -90,6 +101,38 @@ impl<'a> Opening<'a> {
         to.ino = self.ino;
         to.socket = None;
         true
+    }
+
+    /// Replaces `to` by the kernel's path: mostly that of a directory of which another file was opened shortly before, and
+    /// a name.
+    #[inline]
+    fn path_into(&self, directories: &mut Seen, to: &mut Vec<u8>) {
+        let Some((directory, name)) = self.in_directory(directories) else {
+            return kernel_path(&self.components, self.flags, to);
+        };
+        to.clear();
+        to.reserve(directory.len() + name.len());
+        to.extend_from_slice(directory);
+        to.extend_from_slice(name);
+    }
+
+    /// The directory of the file, with a slash behind it, and its name there; `None` where the components do not say so.
+    #[inline]
+    fn in_directory<'d>(&self, directories: &'d mut Seen) -> Option<(&'d [u8], &'a [u8])> {
+        let components = self.components.data;
+        let end = memchr::memchr(0, components).filter(|end| *end > 0 && self.flags & FILE_PSEUDO == 0)?;
+        let (name, above) = (components.get(..end)?, components.get(end + 1..)?);
+        let above = Section {
+            data: above,
+            ..self.components
+        };
+        let directory = directories.of(&above, |to| {
+            above.path_into(false, to);
+            if to != b"/" {
+                to.push(b'/');
+            }
+        })?;
+        Some((directory, name))
     }
 }
 
@@ -151,17 +194,20 @@ impl State {
         let Some(entry) = self.entry_of(&opening) else {
             return false;
         };
-        if let Some(dirfd) = plan.paths.first().and_then(|p| p.dirfd)
-            && opening.asked.first() != Some(&b'/')
-            && call.fd(dirfd) != libc::AT_FDCWD
-        {
-            // Later calls may start from there too, when it may be another one.
-            self.ask_for_fd(call.pid, call.ts, call.fd(dirfd), call.ret);
-        }
-        let Some(process) = self.table.at(call.pid, call.ts) else {
+        let Some(mut process) = self.table.at(call.pid, call.ts) else {
             return false;
         };
-        if !process.fds.insert(fd, entry, call.cloexec(flags)) {
+        // Later calls may start from there too, when it may be another one.
+        if let Some(from) = opening.from
+            && process.fds.get(from).is_none()
+        {
+            self.ask_for_fd(call.pid, call.ts, from, call.ret);
+            process = match self.table.at(call.pid, call.ts) {
+                Some(process) => process,
+                None => return false,
+            };
+        }
+        if !process.fds.insert(fd, entry, opening.closes_on_exec()) {
             return false;
         }
         let shown = Shown::Opened(opening.asked);
@@ -176,12 +222,62 @@ impl State {
         {
             return Some(known.entry.clone());
         }
-        let (mut entry, id) = (self.closed.take(), self.fd_id());
-        if !opening.write(id, Arc::get_mut(&mut entry)?) {
+        let (mut unshared, id) = (self.closed.take(), self.fd_id());
+        let is_written = opening.write(id, &mut self.directories, unshared.get_mut());
+        let entry = unshared.share();
+        if !is_written {
             self.closed.keep(entry);
             return None;
         }
         self.openings.offer(print, || Known::new(opening, entry.clone()));
         Some(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_in_a_known_directory_is_the_path_of_its_components() {
+        let all: [&[u8]; 12] = [
+            b"passwd\0etc\0",
+            b"shadow\0etc\0",
+            b"shadow\0etc",
+            b"x\0",
+            b"x",
+            b"",
+            b"\0",
+            b"x\0\0",
+            b"\0x\0etc\0",
+            b"x\0\0a\0",
+            b"a-long-name-of-a-file\0a\0b\0c\0",
+            b"y\0a\0b\0c\0",
+        ];
+        let (mut directories, mut found, mut made) = (Seen::default(), b"/of/another".to_vec(), Vec::new());
+        for data in all.into_iter().chain(all) {
+            for flags in [0, FILE_PSEUDO] {
+                let opening = Opening {
+                    asked: b"",
+                    from: None,
+                    components: Section {
+                        kind: section::FILE_PATH,
+                        arg: 0,
+                        truncated: false,
+                        fault: false,
+                        full_len: None,
+                        data,
+                    },
+                    ino: 1,
+                    dev: 1,
+                    mode: 0,
+                    flags,
+                    open_flags: 0,
+                };
+                kernel_path(&opening.components, flags, &mut made);
+                opening.path_into(&mut directories, &mut found);
+                assert_eq!(found, made, "{:?}", data.escape_ascii().to_string());
+            }
+        }
     }
 }

@@ -31,18 +31,32 @@ impl Default for Seen {
 
 impl Seen {
     /// Replaces `to` by what `make` makes of a section, which has to be the same each time.
-    pub(super) fn make(&mut self, section: &Section<'_>, to: &mut Vec<u8>, make: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn make(&mut self, section: &Section<'_>, to: &mut Vec<u8>, mut make: impl FnMut(&mut Vec<u8>)) {
+        match self.of(section, &mut make) {
+            Some(made) => set(to, made),
+            None => make(to),
+        }
+    }
+
+    /// What `make` makes of a section; `None` of an empty one and of one that is too long to be kept.
+    #[inline]
+    pub(super) fn of(&mut self, section: &Section<'_>, make: impl FnMut(&mut Vec<u8>)) -> Option<&[u8]> {
         let data = section.data;
         let fits = !data.is_empty() && data.len() <= MAX_LEN;
-        let Some(known) = self.places.get_mut(place(data)).filter(|_| fits) else {
-            return make(to);
-        };
+        let known = self.places.get_mut(place(data)).filter(|_| fits)?;
         if known.truncated != section.truncated || known.whole != data {
-            set(&mut known.whole, data);
-            known.truncated = section.truncated;
-            make(&mut known.made);
+            known.learn(section, make);
         }
-        set(to, &known.made);
+        Some(&known.made)
+    }
+}
+
+impl Known {
+    #[cold]
+    fn learn(&mut self, section: &Section<'_>, mut make: impl FnMut(&mut Vec<u8>)) {
+        set(&mut self.whole, section.data);
+        self.truncated = section.truncated;
+        make(&mut self.made);
     }
 }
 

@@ -52,6 +52,8 @@ pub(super) struct State {
     pub(super) environments: Seen,
     /// Programs' files and directories.
     pub(super) program_paths: Seen,
+    /// Directories of opened files, with the slash behind them.
+    pub(super) directories: Seen,
     hasher: DefaultHashBuilder,
 }
 
@@ -74,6 +76,7 @@ impl State {
             closed: Closed::default(),
             environments: Seen::default(),
             program_paths: Seen::default(),
+            directories: Seen::default(),
             hasher: DefaultHashBuilder::default(),
             config,
         }
