@@ -85,8 +85,9 @@ impl State {
             None => (Arc::default(), None, Vec::new(), 0),
         };
         let parts = Parts::of(view);
-        let mut made = self.exec_image(view, &parts, &old, clock);
+        let mut made = self.table.spare.successor_of(&old);
         let image = Arc::make_mut(&mut made);
+        self.fill_in(image, view, &parts, clock);
         let filename = parts.filename.map_or(&[][..], |s| s.data);
         let mut resolved = None;
         if parts.is_script || image.exe_path.is_empty() {
@@ -130,16 +131,9 @@ impl State {
         self.table.insert(process);
     }
 
-    fn exec_image(
-        &mut self,
-        view: &View<'_, Exec>,
-        parts: &Parts<'_>,
-        old: &ProcessImage,
-        clock: &Clock,
-    ) -> Arc<ProcessImage> {
+    /// Writes what a record says into the successor of the image of the process.
+    fn fill_in(&mut self, image: &mut ProcessImage, view: &View<'_, Exec>, parts: &Parts<'_>, clock: &Clock) {
         let exec = &view.fixed;
-        let mut made = self.table.spare.successor_of(old);
-        let image = Arc::make_mut(&mut made);
         image.id = self.image_id();
         image.pid = exec.header.tgid;
         if image.ppid == 0 {
@@ -175,7 +169,6 @@ impl State {
             self.containers.of_path(&path).place(image);
         }
         self.containers.place_by_namespace(image);
-        made
     }
 
     /// The calling thread is now the only one, under the process's id.

@@ -7,7 +7,7 @@ use ctrace_trace::process::ProcessImage;
 use super::process::Process;
 use crate::ahead::fetch;
 
-/// The image of the one after so many is fetched before it is freed, and its texts when it is the next.
+/// The image of the one after so many is fetched before it is freed, and its texts and its parent when it is the next.
 const AHEAD: usize = 2;
 /// Of a text so much is fetched: most are no longer.
 const FETCHED: usize = 64;
@@ -42,6 +42,7 @@ impl Gone {
             fetch(&*process.image);
         }
         if let Some((_, process)) = self.processes.front() {
+            process.image.parent.iter().for_each(|parent| fetch(&**parent));
             let texts = texts_of(&process.image).into_iter();
             texts.for_each(|text| fetch(text.get(..FETCHED).unwrap_or(text)));
         }

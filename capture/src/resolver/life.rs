@@ -41,19 +41,19 @@ impl State {
             true => forker_serial,
             false => self.table.latest(ppid).map_or(0, |p| p.serial),
         };
-        let mut made = self.forked_image(fork, &template, clock);
+        let mut made = self.table.spare.copy_of(&template);
         let image = Arc::make_mut(&mut made);
+        self.fork_image(image, fork, clock);
         image.ppid = ppid;
         image.parent = self.parent_image(ppid, parent);
         let cgroup = known64(fork.child_cgroup, header.cgroup);
         self.enter_cgroup(image, cgroup, header);
         self.learn_by_monitor(image, header.ts);
         self.containers.place_by_namespace(image);
-        let mut process = Process::new(self.table.serial(), made, self.no_fds());
+        let mut process = Process::new(self.table.serial(), made, fds);
         if let Some(early) = self.take_early(fork) {
-            merge_early(&early, &mut process, &mut fds);
+            merge_early(&early, &mut process);
         }
-        process.fds = fds;
         process.parent = parent;
         process.start = known64(fork.child_start, 0);
         process.cgroup = cgroup;
@@ -67,9 +67,8 @@ impl State {
         }
     }
 
-    fn forked_image(&mut self, fork: &Fork, template: &ProcessImage, clock: &Clock) -> Arc<ProcessImage> {
-        let mut made = self.table.spare.copy_of(template);
-        let image = Arc::make_mut(&mut made);
+    /// Makes the image of the forker that of the child.
+    fn fork_image(&mut self, image: &mut ProcessImage, fork: &Fork, clock: &Clock) {
         image.id = self.image_id();
         image.pid = fork.child_tgid;
         image.vpid = known(fork.child_vpid, fork.child_tgid);
@@ -80,7 +79,6 @@ impl State {
         if !name.is_empty() {
             set(&mut image.name, name);
         }
-        made
     }
 
     /// When a new process started. One that was read before the record of its fork came has its start from there.
@@ -163,8 +161,8 @@ struct Early {
     fds: super::fds::FdTable,
 }
 
-fn merge_early(early: &Early, process: &mut Process, fds: &mut super::fds::FdTable) {
-    let seen = &early.image;
+fn merge_early(early: &Early, process: &mut Process) {
+    let (seen, fds) = (&early.image, &mut process.fds);
     let image = Arc::make_mut(&mut process.image);
     if seen.exec_ts != 0 {
         // It has run exec: all but its lineage is from that.

@@ -18,25 +18,30 @@ pub(super) struct Spare {
 }
 
 impl Spare {
-    /// Keeps an image if nobody else has it.
-    pub(super) fn keep(&mut self, mut image: Arc<ProcessImage>) {
-        if self.images.len() >= KEPT {
-            return;
-        }
-        let Some(own) = Arc::get_mut(&mut image) else { return };
-        (own.parent, own.container) = (None, None);
-        for text in [
-            &mut own.argv,
-            &mut own.env,
-            &mut own.exe_path,
-            &mut own.cwd,
-            &mut own.cgroup,
-        ] {
-            if text.capacity() > MAX_TEXT {
-                *text = Vec::new();
+    /// Keeps an image if nobody else has it, and then its parent in the same way: a program mostly outlives in its children
+    /// what started it.
+    pub(super) fn keep(&mut self, image: Arc<ProcessImage>) {
+        let mut next = Some(image);
+        while let Some(mut image) = next {
+            if self.images.len() >= KEPT {
+                return;
             }
+            let Some(own) = Arc::get_mut(&mut image) else { return };
+            own.container = None;
+            next = own.parent.take();
+            for text in [
+                &mut own.argv,
+                &mut own.env,
+                &mut own.exe_path,
+                &mut own.cwd,
+                &mut own.cgroup,
+            ] {
+                if text.capacity() > MAX_TEXT {
+                    *text = Vec::new();
+                }
+            }
+            self.images.push(image);
         }
-        self.images.push(image);
     }
 
     /// An image that says what another one says, and belongs to the caller alone.
@@ -121,9 +126,12 @@ mod tests {
             argv: Vec::new(),
             ..image(b"short")
         };
-        let mut made = spare.copy_of(&model);
-        assert_eq!(*made, model);
-        assert!(Arc::get_mut(&mut made).is_some() && spare.images.is_empty());
+        // The image and its parent's.
+        for left in [1, 0] {
+            let mut made = spare.copy_of(&model);
+            assert_eq!(*made, model);
+            assert!(Arc::get_mut(&mut made).is_some() && spare.images.len() == left);
+        }
         assert_eq!(*spare.copy_of(&model), model, "where none is kept");
         spare.keep(Arc::new(image(b"of the program before")));
         for _ in 0..2 {
@@ -142,6 +150,12 @@ mod tests {
         let parent = shown.parent.clone().expect("it has one");
         spare.keep(shown);
         assert_eq!((spare.images.len(), Arc::strong_count(&parent)), (1, 1));
+        let child = |parent| ProcessImage {
+            parent: Some(parent),
+            ..ProcessImage::default()
+        };
+        spare.keep(Arc::new(child(Arc::new(child(parent.clone())))));
+        assert_eq!((spare.images.len(), Arc::strong_count(&parent)), (3, 1));
         spare.keep(Arc::new(ProcessImage {
             argv: vec![b'x'; 60_000],
             ..ProcessImage::default()
