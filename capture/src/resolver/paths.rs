@@ -67,16 +67,19 @@ fn append_parts(out: &mut Vec<u8>, floor: usize, raw: &[u8]) {
     }
 }
 
-/// Whether no component is empty or begins with a dot: then the path is as it should be. Looks at many bytes at once, and
-/// therefore at all of them.
+/// Whether no component is empty or one or two dots (or begins with two): then the path is as it should be. Looks at many
+/// bytes at once, and therefore at all of them.
 fn is_plain(path: &[u8]) -> bool {
-    let starts_badly = |byte: u8| (byte == b'/') | (byte == b'.');
-    let ([first, rest @ ..], [.., last]) = (path, path) else {
+    let starts_badly = |first: u8, next: u8| (first == b'/') | (first == b'.') & ((next == b'/') | (next == b'.'));
+    let ([_, firsts @ ..], [first, second, nexts @ ..], [.., before, last]) = (path, path, path) else {
         return false;
     };
-    let pairs = path.iter().zip(rest);
-    let bad = pairs.fold(false, |bad, (byte, next)| bad | (*byte == b'/') & starts_badly(*next));
-    !bad & !starts_badly(*first) & (*last != b'/')
+    let triples = path.iter().zip(firsts).zip(nexts);
+    let bad = triples.fold(false, |bad, ((slash, first), next)| {
+        bad | (*slash == b'/') & starts_badly(*first, *next)
+    });
+    let ends_badly = (*last == b'/') | (*before == b'/') & (*last == b'.');
+    !bad & !starts_badly(*first, *second) & !ends_badly
 }
 
 /// The relative path with `.` and doubled slashes removed; leading `..` have nothing to remove and stay.
@@ -133,8 +136,8 @@ mod tests {
     #[test]
     fn plain_paths_are_what_their_parts_make() {
         let bytes = [b'/', b'.', b'a'];
-        for number in 0..3usize.pow(7) {
-            let digits = (0..7).map(|at| bytes[number / 3usize.pow(at) % 3]);
+        for (len, number) in (0..=7).flat_map(|len| (0..3usize.pow(len)).map(move |number| (len, number))) {
+            let digits = (0..len).map(|at| bytes[number / 3usize.pow(at) % 3]);
             let path: Vec<u8> = digits.collect();
             let (mut whole, mut parts) = (b"/base".to_vec(), b"/base".to_vec());
             append(&mut whole, 0, &path);
