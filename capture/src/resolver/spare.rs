@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ctrace_trace::process::ProcessImage;
 
 /// Images that are kept.
-const KEPT: usize = 64;
+const KEPT: usize = 128;
 /// Texts that have more room are given back.
 const MAX_TEXT: usize = 1024;
 
