@@ -46,11 +46,9 @@ impl Recorder {
             false => horizon,
         };
         // The rings fill meanwhile.
-        while let Some(step) = self.waiting.after(STEP).filter(|step| *step < horizon) {
-            self.release(step);
+        while self.release(horizon, STEP) < horizon {
             self.take();
         }
-        self.release(horizon);
         let (images, resolver, audit) = (&self.images, &self.resolver, &self.sources.audit);
         self.states.refresh(&self.output.summary(), || Known {
             containers: images.containers(),
@@ -139,8 +137,9 @@ impl Recorder {
         }
     }
 
-    /// Writes everything up to a moment of the boot clock, in order of time.
-    pub(super) fn release(&mut self, horizon: u64) {
+    /// Writes what is not newer than a moment of the boot clock, in order of time and no more than so many records. Says up to
+    /// which moment all was written.
+    pub(super) fn release(&mut self, horizon: u64, most: usize) -> u64 {
         let Recorder {
             resolver,
             output,
@@ -151,34 +150,32 @@ impl Recorder {
             clock,
             ..
         } = self;
-        waiting.release(horizon, &mut |ts, bytes| {
+        let reached = waiting.release(horizon, most, &mut |ts, bytes| {
+            let clock = resolver::Clock {
+                offset_ns: clock.offset_at(ts),
+            };
             output.emit_until(clock.utc(ts), queue, resolver, images);
             // Borrowed where it is made: moved, it would be copied as what the largest of its kinds needs.
             if let Ok(record) = &Record::parse(bytes) {
-                output.selection().mark(record.header().flags);
-                let clock = resolver::Clock {
-                    offset_ns: clock.offset_at(ts),
-                };
                 let header = record.header();
-                if artifacts.awaits(header) {
-                    resolver.record(record, &clock, &mut |event| {
-                        if output.push(event) {
-                            artifacts.told(header, event);
-                        }
-                    });
+                output.selection().mark(header.flags);
+                let is_awaited = artifacts.awaits(header);
+                resolver.record(record, &clock, &mut |event| {
+                    if output.push(event) && is_awaited {
+                        artifacts.told(header, event);
+                    }
+                });
+                if is_awaited {
                     artifacts.passed(header);
-                } else {
-                    resolver.record(record, &clock, &mut |event| {
-                        output.push(event);
-                    });
                 }
             }
         });
-        output.emit_until(clock.utc(horizon), queue, resolver, images);
-        if self.forget_at.is_some_and(|at| at <= horizon) {
+        output.emit_until(clock.utc(reached), queue, resolver, images);
+        if self.forget_at.is_some_and(|at| at <= reached) {
             self.forget_at = None;
             self.resolver.forget_descriptors();
         }
+        reached
     }
 
     /// Leaves out what the bounds leave no room for.
@@ -265,12 +262,12 @@ impl Recorder {
 }
 
 fn poll(source: &mut SyscallSource, waiting: &mut Waiting, artifacts: &mut Artifacts, clock: &Clock) -> usize {
-    source.poll_bytes(&mut |header, bytes| {
+    source.poll_bytes(&mut |lane, header, bytes| {
         if artifacts.wants(header, bytes)
             && let Ok(record) = &Record::parse(bytes)
         {
             artifacts.seen(record, clock);
         }
-        waiting.push(header.ts, bytes);
+        waiting.push(lane, header.ts, bytes);
     })
 }

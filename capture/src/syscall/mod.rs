@@ -178,15 +178,16 @@ impl SyscallSource {
     /// the caller here.
     pub fn poll(&mut self, each: &mut impl FnMut(Record<'_>)) -> usize {
         // What is handed over was checked as it is when it is parsed.
-        self.poll_bytes(&mut |_, bytes| {
+        self.poll_bytes(&mut |_, _, bytes| {
             if let Ok(record) = Record::parse(bytes) {
                 each(record);
             }
         })
     }
 
-    /// Like [`SyscallSource::poll`], and hands over each record's header and its bytes for [`Record::parse`] at a later time.
-    pub fn poll_bytes(&mut self, each: &mut impl FnMut(&Header, &[u8])) -> usize {
+    /// Like [`SyscallSource::poll`], and hands over each record's lane, its header and its bytes for [`Record::parse`] at a
+    /// later time.
+    pub fn poll_bytes(&mut self, each: &mut impl FnMut(Lane, &Header, &[u8])) -> usize {
         // What they rang for is taken now.
         self.bell.skip();
         self.full.skip();
@@ -194,7 +195,12 @@ impl SyscallSource {
         let filled = [&self.priority, &self.bulk].map(Ring::filled);
         let now = boot_time_ns();
         let before = self.malformed;
-        let polled = [&mut self.priority, &mut self.bulk].map(|ring| drain(ring, now, &mut self.malformed, each));
+        let rings = [(&mut self.priority, Lane::Priority), (&mut self.bulk, Lane::Bulk)];
+        let polled = rings.map(|(ring, lane)| {
+            drain(ring, now, &mut self.malformed, &mut |header, bytes| {
+                each(lane, header, bytes);
+            })
+        });
         let read = [&self.priority, &self.bulk].map(Ring::position);
         self.progress.polled(now, polled.iter().sum(), filled, read);
         let malformed = usize::try_from(self.malformed - before).unwrap_or(0);

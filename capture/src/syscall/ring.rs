@@ -15,7 +15,7 @@ use super::refusal::OpenError;
 /// Bits of the word before each record, which has its length too.
 const BUSY: u32 = 1 << 31;
 const DISCARDED: u32 = 1 << 30;
-/// That word and another, which is of no interest here.
+/// That word and another, which is of no interest here; records begin at multiples of it.
 const HEAD: usize = 8;
 /// How much is read before the kernel side is told, at most.
 const BATCH: usize = 128 << 10;
@@ -49,6 +49,9 @@ impl Ring {
         let both = libc::PROT_READ | libc::PROT_WRITE;
         let consumer = Mapping::new(fd, page, both, 0).map_err(OpenError::Map)?;
         let producer = Mapping::new(fd, page + 2 * size, libc::PROT_READ, page).map_err(OpenError::Map)?;
+        if !size.is_power_of_two() {
+            return Err(OpenError::Load(format!("a ring of {size} bytes")));
+        }
         let mut ring = Ring {
             consumer,
             producer,
@@ -77,26 +80,26 @@ impl Ring {
     pub(super) fn skip(&mut self) {
         let filled = self.filled();
         if self.read != filled {
-            self.read = filled;
-            self.tell();
+            self.tell(filled);
         }
     }
 
     /// Hands over the records that are there, until one is not finished or `each` says that it was the last. Says how
     /// many.
     pub(super) fn read(&mut self, each: &mut impl FnMut(&[u8]) -> bool) -> usize {
+        let batch = BATCH.min(self.size / 8);
         let mut count = 0;
-        let mut filled = self.filled();
-        let (mut told, mut fetched) = (self.read, self.read);
+        let mut at = self.read;
+        let (mut filled, mut fetched) = (at, at);
         loop {
-            if self.read == filled {
+            if at == filled {
                 filled = self.filled();
-                if self.read == filled {
+                if at == filled {
                     break;
                 }
             }
-            fetched = self.fetch(fetched.max(self.read), filled);
-            let Some((record, room)) = self.record(filled) else {
+            fetched = self.fetch(fetched.max(at), filled.min(at + AHEAD));
+            let Some((record, room)) = self.record(at, filled) else {
                 break;
             };
             let goes_on = match record {
@@ -106,61 +109,59 @@ impl Ring {
                 }
                 None => true,
             };
-            self.read += room;
-            if self.read - told >= BATCH.min(self.size / 8) {
-                told = self.read;
-                self.tell();
+            at += room;
+            if at - self.read >= batch {
+                self.tell(at);
             }
             if !goes_on {
                 break;
             }
         }
-        if told != self.read {
-            self.tell();
+        if at != self.read {
+            self.tell(at);
         }
         count
     }
 
-    /// The next record, `None` for one that was given up, and how much room it has; nothing where it is not finished.
-    fn record(&self, filled: usize) -> Option<(Option<&[u8]>, usize)> {
-        let at = self.page + (self.read & (self.size - 1));
-        // The kernel writes words at multiples of eight.
-        let word = self.bytes(at, size_of::<u32>())?;
-        // SAFETY: four bytes of the mapping, aligned as both it and the places of records are.
-        let word = unsafe { &*word.as_ptr().cast::<AtomicU32>() }.load(Ordering::Acquire);
-        if word & BUSY != 0 {
-            return None;
-        }
+    /// The record at a place, `None` for one that was given up, and how much room it has; nothing where it is not finished.
+    #[inline]
+    fn record(&self, at: usize, filled: usize) -> Option<(Option<&[u8]>, usize)> {
+        // SAFETY: within the mapping, which has all bytes twice.
+        let head = unsafe { self.bytes().add(self.place(at)) };
+        // SAFETY: the kernel writes words at multiples of eight, and so are places.
+        let word = unsafe { &*head.cast::<AtomicU32>() }.load(Ordering::Acquire);
         let len = (word & !(BUSY | DISCARDED)) as usize;
         let room = (HEAD + len).next_multiple_of(8);
-        if room > filled.wrapping_sub(self.read) {
+        if word & BUSY != 0 || room > filled.wrapping_sub(at).min(self.size) {
             return None;
         }
-        let record = self.bytes(at + HEAD, len)?;
+        // SAFETY: no more than all bytes follow a place, and they are mapped twice for as long as self lives. What lies before
+        // the end of a finished record is not written by the kernel until it is told that it was read, which takes `&mut self`.
+        let record = unsafe { std::slice::from_raw_parts(head.add(HEAD), len) };
         Some(((word & DISCARDED == 0).then_some(record), room))
     }
 
-    fn bytes(&self, at: usize, len: usize) -> Option<&[u8]> {
-        if at.checked_add(len)? > self.producer.len() {
-            return None;
-        }
-        // SAFETY: within the mapping, which lives as long as self. What lies before the end of a finished record is not
-        // written by the kernel until it is told that it was read, which takes `&mut self`.
-        Some(unsafe { std::slice::from_raw_parts(self.producer.address().as_ptr().add(at), len) })
+    /// Where the bytes begin.
+    fn bytes(&self) -> *const u8 {
+        // SAFETY: they follow the first page of the mapping.
+        unsafe { self.producer.address().as_ptr().add(self.page) }
     }
 
-    /// Asks for what follows, without waiting for it; says up to where.
+    /// Where among the bytes a position is: at a multiple of eight, so that a word fits in.
+    fn place(&self, at: usize) -> usize {
+        at & (self.size - 1) & !(HEAD - 1)
+    }
+
+    /// Asks for what lies between, without waiting for it; says up to where.
     #[inline]
-    fn fetch(&self, from: usize, filled: usize) -> usize {
-        let to = filled.min(self.read + AHEAD);
+    fn fetch(&self, from: usize, to: usize) -> usize {
         let mut at = from;
         while at < to {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: a prefetch has no effect but on the cache, and the address lies within the mapping.
             unsafe {
                 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-                let line = self.producer.address().as_ptr().add(self.page + (at & (self.size - 1)));
-                _mm_prefetch::<_MM_HINT_T0>(line.cast());
+                _mm_prefetch::<_MM_HINT_T0>(self.bytes().add(self.place(at)).cast());
             }
             at += LINE;
         }
@@ -173,8 +174,9 @@ impl Ring {
     }
 
     /// Tells the kernel side how far was read: it may fill that again.
-    fn tell(&self) {
-        self.told().store(self.read, Ordering::Release);
+    fn tell(&mut self, read: usize) {
+        self.read = read;
+        self.told().store(read, Ordering::Release);
     }
 }
 
