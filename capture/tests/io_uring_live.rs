@@ -111,9 +111,8 @@ fn record(child: impl FnOnce()) -> Option<Vec<Seen>> {
         unsafe { libc::_exit(0) };
     }
     let (mut records, mut status) = (Vec::new(), 0);
-    let mut take = |source: &mut SyscallSource| {
-        source.poll_bytes(&mut |_, header, bytes| records.push((header.ts, bytes.to_vec())))
-    };
+    let mut take =
+        |source: &mut SyscallSource| source.poll_bytes(&mut |header, bytes| records.push((header.ts, bytes.to_vec())));
     // SAFETY: status is a valid int.
     while unsafe { libc::waitpid(pid, &mut status, libc::WNOHANG) } == 0 {
         take(&mut source);

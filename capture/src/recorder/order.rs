@@ -34,14 +34,19 @@ struct Entry {
 }
 
 impl Waiting {
-    /// Takes a record.
+    /// Keeps bytes in which records lie.
+    pub(super) fn keep(&mut self, bytes: &[u8]) {
+        self.chunks.keep(bytes);
+    }
+
+    /// Takes a record, which begins so far in what was kept last, at a multiple of eight.
     #[inline]
-    pub(super) fn push(&mut self, lane: Lane, ts: u64, record: &[u8]) {
-        let (Ok(len), Some(place)) = (u32::try_from(record.len()), self.chunks.push(record)) else {
+    pub(super) fn push(&mut self, lane: Lane, ts: u64, at: usize, len: usize) {
+        let (Ok(size), Some(place)) = (u32::try_from(len), self.chunks.push(at)) else {
             return;
         };
-        self.bytes += record.len();
-        let entry = Entry { ts, place, len };
+        self.bytes += len;
+        let entry = Entry { ts, place, len: size };
         match lane {
             Lane::Priority => self.priority.push(entry),
             Lane::Bulk => self.bulk.push(entry),
@@ -200,7 +205,12 @@ mod tests {
     use super::*;
 
     fn lane(ts: u64) -> Lane {
-        if ts % 3 == 0 { Lane::Priority } else { Lane::Bulk }
+        if ts.is_multiple_of(3) { Lane::Priority } else { Lane::Bulk }
+    }
+
+    fn push(waiting: &mut Waiting, lane: Lane, ts: u64, record: &[u8]) {
+        waiting.keep(record);
+        waiting.push(lane, ts, 0, record.len());
     }
 
     fn released(waiting: &mut Waiting, horizon: u64) -> Vec<(u64, Vec<u8>)> {
@@ -213,12 +223,12 @@ mod tests {
     fn oldest_first_and_ties_in_order_of_arrival() {
         let mut waiting = Waiting::default();
         for (ts, record) in [(5, &b"e"[..]), (1, b"a"), (3, b"c1"), (3, b"c2"), (9, b"late")] {
-            waiting.push(Lane::Bulk, ts, record);
+            push(&mut waiting, Lane::Bulk, ts, record);
         }
         let texts: Vec<_> = released(&mut waiting, 5).into_iter().map(|(_, b)| b).collect();
         assert_eq!(texts, [&b"a"[..], b"c1", b"c2", b"e"]);
         assert_eq!(waiting.bytes(), 4);
-        waiting.push(Lane::Priority, 7, b"between");
+        push(&mut waiting, Lane::Priority, 7, b"between");
         assert_eq!(
             released(&mut waiting, u64::MAX),
             [(7, b"between".to_vec()), (9, b"late".to_vec())]
@@ -230,7 +240,7 @@ mod tests {
     fn the_oldest_leave_when_too_much_waits() {
         let mut waiting = Waiting::default();
         for ts in [4, 2, 3, 1] {
-            waiting.push(lane(ts), ts, &[0; 100]);
+            push(&mut waiting, lane(ts), ts, &[0; 100]);
         }
         assert_eq!(
             (waiting.all_but(400), waiting.all_but(399), waiting.all_but(250)),
@@ -244,7 +254,7 @@ mod tests {
     fn no_more_leave_than_are_asked_for() {
         let mut waiting = Waiting::default();
         for ts in [1, 2, 3, 4, 6, 8] {
-            waiting.push(lane(ts), ts, &[0; 8]);
+            push(&mut waiting, lane(ts), ts, &[0; 8]);
         }
         let mut left = Vec::new();
         let mut step = |most| waiting.release(7, most, &mut |ts, _| left.push(ts));
@@ -262,7 +272,7 @@ mod tests {
         let mut waiting = Waiting::default();
         let late = [5, 7, 5, 3, 1200, 4];
         for ts in (0..1000).map(|ts| 2 * ts).chain(late) {
-            waiting.push(Lane::Bulk, ts, &[0; 8]);
+            push(&mut waiting, Lane::Bulk, ts, &[0; 8]);
         }
         let times: Vec<_> = released(&mut waiting, u64::MAX).into_iter().map(|(ts, _)| ts).collect();
         assert!(times.is_sorted() && times.len() == 1000 + late.len());
@@ -271,7 +281,7 @@ mod tests {
     #[test]
     fn nothing_is_released_before_its_time() {
         let mut waiting = Waiting::default();
-        waiting.push(Lane::Bulk, 10, b"x");
+        push(&mut waiting, Lane::Bulk, 10, b"x");
         assert_eq!(released(&mut waiting, 9), []);
         assert_eq!(waiting.bytes(), 1);
     }
@@ -287,7 +297,7 @@ mod tests {
                 let ts = round * 100 + (random >> 33) % 300;
                 let mut record = vec![0; (random >> 40) as usize % 3000 + 16];
                 record[..8].copy_from_slice(&(round * 50 + i).to_le_bytes());
-                waiting.push(lane(ts), ts, &record);
+                push(&mut waiting, lane(ts), ts, &record);
                 made.push((ts, record));
             }
             waiting.release(round * 100, usize::MAX, &mut |ts, bytes| out.push((ts, bytes.to_vec())));

@@ -2,6 +2,9 @@
 
 use std::time::Instant;
 
+use ctrace_wire::record::Header;
+use ctrace_wire::spec::Lane;
+
 use super::artifacts::Artifacts;
 use super::child::Observed;
 use super::hold::{self, Settled};
@@ -14,7 +17,7 @@ use crate::docker::DockerMessage;
 use crate::docker::logs::LogMessage;
 use crate::host::{Clock, Slept, boot_time_ns, utc_ns};
 use crate::resolver;
-use crate::syscall::{Record, SyscallSource, Until, Woken};
+use crate::syscall::{Keeper, Record, Until, Woken};
 
 /// What events call the source of container logs.
 const LOGS: &str = "container-logs";
@@ -91,7 +94,11 @@ impl Recorder {
     pub(super) fn take(&mut self) -> usize {
         self.artifacts.tick();
         let polled = match &mut self.sources.syscalls {
-            Some(source) => poll(source, &mut self.waiting, &mut self.artifacts, &self.clock),
+            Some(source) => source.poll_into(&mut Taking {
+                waiting: &mut self.waiting,
+                artifacts: &mut self.artifacts,
+                clock: &self.clock,
+            }),
             None => 0,
         };
         self.listen();
@@ -261,13 +268,33 @@ impl Recorder {
     }
 }
 
-fn poll(source: &mut SyscallSource, waiting: &mut Waiting, artifacts: &mut Artifacts, clock: &Clock) -> usize {
-    source.poll_bytes(&mut |lane, header, bytes| {
-        if artifacts.wants(header, bytes)
-            && let Ok(record) = &Record::parse(bytes)
-        {
-            artifacts.seen(record, clock);
+/// Keeps records until nothing older can come any more.
+struct Taking<'a> {
+    waiting: &'a mut Waiting,
+    artifacts: &'a mut Artifacts,
+    clock: &'a Clock,
+}
+
+impl Keeper for Taking<'_> {
+    fn keep(&mut self, bytes: &[u8]) {
+        self.waiting.keep(bytes);
+    }
+
+    #[inline]
+    fn record(&mut self, lane: Lane, header: &Header, bytes: &[u8], at: usize) {
+        if self.artifacts.wants(header, bytes) {
+            self.look(bytes);
         }
-        waiting.push(lane, header.ts, bytes);
-    })
+        self.waiting.push(lane, header.ts, at, bytes.len());
+    }
+}
+
+impl Taking<'_> {
+    /// Looks at a record that may be about an artifact.
+    #[inline(never)]
+    fn look(&mut self, bytes: &[u8]) {
+        if let Ok(record) = &Record::parse(bytes) {
+            self.artifacts.seen(record, self.clock);
+        }
+    }
 }

@@ -23,6 +23,46 @@ const BATCH: usize = 128 << 10;
 const AHEAD: usize = 1 << 10;
 const LINE: usize = 64;
 
+/// So many bytes of records are handed over at once, or a few more.
+const STRETCH: usize = 4 << 10;
+
+/// Finished records as they lie in a ring, each behind its head.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stretch<'a>(&'a [u8]);
+
+impl<'a> Stretch<'a> {
+    /// All of them; as many bytes as are a multiple of eight.
+    pub(super) fn bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The records that were not given up, and where among the bytes they begin: at multiples of eight.
+    #[inline]
+    pub(super) fn records(self) -> impl Iterator<Item = (usize, &'a [u8])> {
+        let mut next = 0;
+        std::iter::from_fn(move || {
+            loop {
+                let (word, rest) = self.0.get(next..)?.split_first_chunk()?;
+                let (word, start) = (u32::from_ne_bytes(*word), next + HEAD);
+                next += room(word);
+                if word & DISCARDED == 0 {
+                    return Some((start, rest.get(HEAD - size_of::<u32>()..)?.get(..len(word))?));
+                }
+            }
+        })
+    }
+}
+
+/// How long a record is of which this is the first word of the head.
+fn len(word: u32) -> usize {
+    (word & !(BUSY | DISCARDED)) as usize
+}
+
+/// How much room it has with its head.
+fn room(word: u32) -> usize {
+    (HEAD + len(word)).next_multiple_of(8)
+}
+
 /// One ring and how far it was read.
 pub(super) struct Ring {
     /// The page with how far the ring was read.
@@ -84,61 +124,50 @@ impl Ring {
         }
     }
 
-    /// Hands over the records that are there, until one is not finished or `each` says that it was the last. Says how
-    /// many.
-    pub(super) fn read(&mut self, each: &mut impl FnMut(&[u8]) -> bool) -> usize {
+    /// Hands over the records that are there, stretch by stretch, until one is not finished or `each` says that it was the
+    /// last.
+    pub(super) fn read(&mut self, each: &mut impl FnMut(Stretch<'_>) -> bool) {
         let batch = BATCH.min(self.size / 8);
-        let mut count = 0;
         let mut at = self.read;
-        let (mut filled, mut fetched) = (at, at);
+        let mut filled = at;
         loop {
             if at == filled {
                 filled = self.filled();
-                if at == filled {
-                    break;
-                }
             }
-            fetched = self.fetch(fetched.max(at), filled.min(at + AHEAD));
-            let Some((record, room)) = self.record(at, filled) else {
-                break;
-            };
-            let goes_on = match record {
-                Some(record) => {
-                    count += 1;
-                    each(record)
-                }
-                None => true,
-            };
-            at += room;
-            if at - self.read >= batch {
-                self.tell(at);
-            }
+            let len = self.finished(at, filled);
+            // SAFETY: no more than all bytes follow a place, and they are mapped twice for as long as self lives. What lies
+            // before the end of a finished record is not written by the kernel until it is told that it was read, which
+            // takes `&mut self`.
+            let bytes = unsafe { std::slice::from_raw_parts(self.bytes().add(self.place(at)), len) };
+            let goes_on = len > 0 && each(Stretch(bytes));
+            at += len;
             if !goes_on {
                 break;
+            }
+            if at - self.read >= batch {
+                self.tell(at);
             }
         }
         if at != self.read {
             self.tell(at);
         }
-        count
     }
 
-    /// The record at a place, `None` for one that was given up, and how much room it has; nothing where it is not finished.
-    #[inline]
-    fn record(&self, at: usize, filled: usize) -> Option<(Option<&[u8]>, usize)> {
-        // SAFETY: within the mapping, which has all bytes twice.
-        let head = unsafe { self.bytes().add(self.place(at)) };
-        // SAFETY: the kernel writes words at multiples of eight, and so are places.
-        let word = unsafe { &*head.cast::<AtomicU32>() }.load(Ordering::Acquire);
-        let len = (word & !(BUSY | DISCARDED)) as usize;
-        let room = (HEAD + len).next_multiple_of(8);
-        if word & BUSY != 0 || room > filled.wrapping_sub(at).min(self.size) {
-            return None;
+    /// How many bytes the finished records have that come next: as many records as a stretch takes.
+    fn finished(&self, at: usize, filled: usize) -> usize {
+        let there = filled.wrapping_sub(at).min(self.size);
+        let (mut len, mut fetched) = (0, 0);
+        while len < STRETCH.min(there) {
+            fetched = self.fetch(at, fetched, there.min(len + AHEAD));
+            // SAFETY: a word of the mapping: the kernel writes them at multiples of eight, and so are places.
+            let word = unsafe { &*self.bytes().add(self.place(at + len)).cast::<AtomicU32>() }.load(Ordering::Acquire);
+            let room = room(word);
+            if word & BUSY != 0 || room > there - len {
+                break;
+            }
+            len += room;
         }
-        // SAFETY: no more than all bytes follow a place, and they are mapped twice for as long as self lives. What lies before
-        // the end of a finished record is not written by the kernel until it is told that it was read, which takes `&mut self`.
-        let record = unsafe { std::slice::from_raw_parts(head.add(HEAD), len) };
-        Some(((word & DISCARDED == 0).then_some(record), room))
+        len
     }
 
     /// Where the bytes begin.
@@ -152,20 +181,20 @@ impl Ring {
         at & (self.size - 1) & !(HEAD - 1)
     }
 
-    /// Asks for what lies between, without waiting for it; says up to where.
+    /// Asks for what lies so far behind a position, without waiting for it; says up to where.
     #[inline]
-    fn fetch(&self, from: usize, to: usize) -> usize {
-        let mut at = from;
-        while at < to {
+    fn fetch(&self, at: usize, from: usize, to: usize) -> usize {
+        let mut behind = from;
+        while behind < to {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: a prefetch has no effect but on the cache, and the address lies within the mapping.
             unsafe {
                 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-                _mm_prefetch::<_MM_HINT_T0>(self.bytes().add(self.place(at)).cast());
+                _mm_prefetch::<_MM_HINT_T0>(self.bytes().add(self.place(at + behind)).cast());
             }
-            at += LINE;
+            behind += LINE;
         }
-        at
+        behind
     }
 
     fn told(&self) -> &AtomicUsize {
@@ -183,5 +212,32 @@ impl Ring {
 impl AsRawFd for Ring {
     fn as_raw_fd(&self) -> RawFd {
         self.map.fd().as_fd().as_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stretch_has_the_records_that_were_not_given_up() {
+        let mut bytes = Vec::new();
+        for (word, record) in [
+            (3, &b"abc"[..]),
+            (8 | DISCARDED, b"given up"),
+            (0, b""),
+            (9, b"ninebytes"),
+        ] {
+            bytes.extend(u32::to_ne_bytes(word));
+            bytes.extend([0xaa; 4]);
+            bytes.extend(record);
+            bytes.resize(bytes.len().next_multiple_of(8), 0xaa);
+        }
+        let records = |bytes| Stretch(bytes).records().collect::<Vec<_>>();
+        assert_eq!(records(&bytes), [(8, &b"abc"[..]), (40, b""), (48, b"ninebytes")]);
+        for len in 0..bytes.len() {
+            let cut = records(&bytes[..len]);
+            assert_eq!(cut, records(&bytes)[..cut.len()]);
+        }
     }
 }

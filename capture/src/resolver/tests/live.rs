@@ -247,7 +247,7 @@ fn collect(source: &mut SyscallSource, child: &mut Child) -> Vec<Vec<u8>> {
 }
 
 fn gather(source: &mut SyscallSource, records: &mut Vec<(u64, Vec<u8>)>) -> usize {
-    source.poll_bytes(&mut |_, header, bytes| records.push((header.ts, bytes.to_vec())))
+    source.poll_bytes(&mut |header, bytes| records.push((header.ts, bytes.to_vec())))
 }
 
 fn in_order(mut records: Vec<(u64, Vec<u8>)>) -> Vec<Vec<u8>> {
