@@ -15,11 +15,15 @@ impl Place {
     /// Of what is kept last in a piece nearly all may lie behind its end.
     const UNITS: usize = 2 * CHUNK / UNIT;
 
-    /// Nothing where there are more pieces than numbers (16 GiB), or so much was kept at once.
-    #[inline]
+    /// Nothing where there are more pieces than numbers (16 GiB), or a piece has so much behind its end.
     fn new(chunk: usize, start: usize) -> Option<Place> {
         let unit = Some(start / UNIT).filter(|unit| *unit < Self::UNITS)?;
         u32::try_from(chunk * Self::UNITS + unit).ok().map(Place)
+    }
+
+    /// So far behind in the same piece.
+    fn behind(self, at: usize) -> Place {
+        Place(self.0.wrapping_add((at / UNIT) as u32))
     }
 
     fn chunk(self) -> usize {
@@ -37,8 +41,8 @@ pub(super) struct Chunks {
     all: Vec<Chunk>,
     /// The one that is being filled.
     filling: usize,
-    /// Where in it that begins which was kept last.
-    kept: usize,
+    /// Where that begins which was kept last, if there was a place for it.
+    kept: Option<Place>,
     /// Those of which nothing waits.
     free: Vec<usize>,
 }
@@ -58,7 +62,8 @@ impl Chunks {
             self.begin();
         }
         if let Some(chunk) = self.all.get_mut(self.filling) {
-            self.kept = chunk.bytes.len();
+            let (start, end) = (chunk.bytes.len(), chunk.bytes.len() + bytes.len());
+            self.kept = Place::new(self.filling, end).and(Place::new(self.filling, start));
             chunk.bytes.extend_from_slice(bytes);
             chunk.bytes.resize(chunk.bytes.len().next_multiple_of(UNIT), 0);
         }
@@ -67,7 +72,7 @@ impl Chunks {
     /// Takes a record that begins so far in what was kept last; says where it lies, or nothing where it was not taken.
     #[inline]
     pub(super) fn push(&mut self, at: usize) -> Option<Place> {
-        let place = Place::new(self.filling, self.kept + at)?;
+        let place = self.kept?.behind(at);
         self.all.get_mut(self.filling)?.left += 1;
         Some(place)
     }
@@ -177,7 +182,8 @@ mod tests {
     fn what_has_no_place_is_not_taken() {
         let mut chunks = Chunks::default();
         keep(&mut chunks, 8, [0]);
-        assert!(chunks.push(2 * CHUNK).is_none());
+        chunks.keep(&vec![7; 2 * CHUNK]);
+        assert!(chunks.push(0).is_none());
         assert_eq!(chunks.all.first().map(|chunk| chunk.left), Some(1));
     }
 }

@@ -205,7 +205,11 @@ mod tests {
     use super::*;
 
     fn lane(ts: u64) -> Lane {
-        if ts.is_multiple_of(3) { Lane::Priority } else { Lane::Bulk }
+        if ts.is_multiple_of(3) {
+            Lane::Priority
+        } else {
+            Lane::Bulk
+        }
     }
 
     fn push(waiting: &mut Waiting, lane: Lane, ts: u64, record: &[u8]) {
