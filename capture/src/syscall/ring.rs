@@ -19,8 +19,9 @@ const DISCARDED: u32 = 1 << 30;
 const HEAD: usize = 8;
 /// How much is read before the kernel side is told, at most.
 const BATCH: usize = 128 << 10;
-/// How far ahead is fetched, and how much the processor fetches at once.
+/// How far ahead is fetched at least, how much of it together, and how much the processor fetches at once.
 const AHEAD: usize = 1 << 10;
+const FETCHED: usize = 512;
 const LINE: usize = 64;
 
 /// So many bytes of records are handed over at once, or a few more.
@@ -158,7 +159,10 @@ impl Ring {
         let there = filled.wrapping_sub(at).min(self.size);
         let (mut len, mut fetched) = (0, 0);
         while len < STRETCH.min(there) {
-            fetched = self.fetch(at, fetched, there.min(len + AHEAD));
+            // Seldom and much, or how much it is depends on each record's length, which no processor guesses right.
+            while fetched < there.min(len + AHEAD) {
+                fetched = self.fetch(at, fetched, there.min(fetched + FETCHED));
+            }
             // SAFETY: a word of the mapping: the kernel writes them at multiples of eight, and so are places.
             let word = unsafe { &*self.bytes().add(self.place(at + len)).cast::<AtomicU32>() }.load(Ordering::Acquire);
             let room = room(word);
