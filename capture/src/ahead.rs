@@ -20,3 +20,21 @@ pub(crate) fn fetch<T: ?Sized>(value: &T) {
 /// Asks for nothing: there is no stable way to ask this processor.
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) fn fetch<T: ?Sized>(_: &T) {}
+
+/// Asks for so many lines from where bytes begin, whether these are as many or not: what lies behind is mostly needed next,
+/// and a question for each line costs more than the lines.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub(crate) fn fetch_lines<const LINES: usize>(bytes: &[u8]) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+
+    let start = bytes.as_ptr().cast::<i8>();
+    for line in 0..LINES {
+        // SAFETY: a prefetch has no effect but on the cache, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line * LINE)) };
+    }
+}
+
+/// Asks for nothing, as [`fetch`] does.
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) fn fetch_lines<const LINES: usize>(_: &[u8]) {}

@@ -18,6 +18,11 @@ pub struct Snaplen {
 }
 
 impl Snaplen {
+    /// Whether the data of every descriptor is kept.
+    pub(crate) fn keeps_all(&self) -> bool {
+        self.kinds.is_empty()
+    }
+
     /// Whether the data of a descriptor is kept. Of one that is not known it is, whatever the kinds: it may be one of them.
     pub(crate) fn keeps(&self, kind: Option<FdKind>) -> bool {
         let name = match kind {
@@ -27,7 +32,7 @@ impl Snaplen {
             Some(FdKind::Ipv4 | FdKind::Ipv6 | FdKind::Packet | FdKind::Netlink) => "net",
             Some(_) => "files",
         };
-        self.kinds.is_empty() || self.kinds.contains(&name)
+        self.keeps_all() || self.kinds.contains(&name)
     }
 }
 

@@ -98,13 +98,32 @@ struct Offset {
     ns: i64,
     /// By how much the offset before was larger: this fades at one part in [`FADE`].
     excess_ns: u64,
+    /// Boot clock when that is gone.
+    steady_ns: u64,
 }
 
 /// A larger offset fades by one nanosecond in this many.
 const FADE: u64 = 1000;
 
 impl Offset {
+    fn new((ns, since_ns): (i64, u64), excess_ns: u64) -> Offset {
+        Offset {
+            since_ns,
+            ns,
+            excess_ns,
+            steady_ns: since_ns.saturating_add(excess_ns.saturating_mul(FADE)),
+        }
+    }
+
+    #[inline]
     fn at(&self, boot_ns: u64) -> i64 {
+        if boot_ns >= self.steady_ns {
+            return self.ns;
+        }
+        self.fading(boot_ns)
+    }
+
+    fn fading(&self, boot_ns: u64) -> i64 {
         let faded = boot_ns.saturating_sub(self.since_ns) / FADE;
         self.ns.saturating_add_unsigned(self.excess_ns.saturating_sub(faded))
     }
@@ -173,11 +192,7 @@ impl Clock {
             .max(0)
             .unsigned_abs();
         self.before = self.now;
-        self.now = Offset {
-            since_ns: sampled_ns,
-            ns: offset_ns,
-            excess_ns: if stepped { 0 } else { excess_ns },
-        };
+        self.now = Offset::new((offset_ns, sampled_ns), if stepped { 0 } else { excess_ns });
         stepped.then_some(Step {
             boot_ns: sampled_ns,
             delta_ns,
@@ -187,12 +202,8 @@ impl Clock {
 
 impl From<(i64, u64)> for Clock {
     /// A clock of one sample: the offset, and the boot clock then.
-    fn from((ns, since_ns): (i64, u64)) -> Clock {
-        let now = Offset {
-            since_ns,
-            ns,
-            excess_ns: 0,
-        };
+    fn from(sample: (i64, u64)) -> Clock {
+        let now = Offset::new(sample, 0);
         Clock { before: now, now }
     }
 }

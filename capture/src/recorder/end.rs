@@ -30,14 +30,14 @@ impl Recorder {
         for gap in self.away.gaps(now) {
             self.queue.push(now, Message::Gap(gap));
         }
-        self.release(u64::MAX >> 1);
+        self.release(u64::MAX >> 1, usize::MAX);
         // Of what was just written.
         let now = utc_ns();
         for late in self.output.lateness().take() {
             self.queue.push(now, Message::Late(late));
         }
         self.tell_left_out(now, true);
-        self.release(u64::MAX >> 1);
+        self.release(u64::MAX >> 1, usize::MAX);
         let args = [Arg::Str(reason.as_bytes())];
         self.output
             .finish(&Event::bare(utc_ns(), EventType::CAPTURE_STOP, &args));

@@ -33,6 +33,8 @@ pub(super) enum Message {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     messages: BTreeMap<(u64, u64), Message>,
+    /// When the oldest happened, as each record asks.
+    oldest: Option<u64>,
     arrived: u64,
     bytes: usize,
 }
@@ -42,6 +44,7 @@ impl Queue {
         self.bytes += size(&message);
         self.messages.insert((ts, self.arrived), message);
         self.arrived += 1;
+        self.find_oldest();
     }
 
     /// About how much memory waits.
@@ -49,13 +52,23 @@ impl Queue {
         self.bytes
     }
 
+    /// Whether a message is not newer than `until`.
+    #[inline]
+    pub(super) fn has(&self, until: u64) -> bool {
+        self.oldest.is_some_and(|oldest| oldest <= until)
+    }
+
+    fn find_oldest(&mut self) {
+        self.oldest = self.messages.first_key_value().map(|((ts, _), _)| *ts);
+    }
+
     /// The oldest message, if it is not newer than `until`.
     pub(super) fn pop(&mut self, until: u64) -> Option<(u64, Message)> {
-        let (key, _) = self.messages.first_key_value()?;
-        if key.0 > until {
+        if !self.has(until) {
             return None;
         }
         let ((ts, _), message) = self.messages.pop_first()?;
+        self.find_oldest();
         self.bytes = self.bytes.saturating_sub(size(&message));
         Some((ts, message))
     }

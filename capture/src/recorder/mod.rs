@@ -7,6 +7,7 @@
 
 mod artifacts;
 mod child;
+mod chunks;
 mod durable;
 mod end;
 mod gaps;

@@ -1,72 +1,56 @@
 //! One order of time out of records that come lane by lane and CPU by CPU.
 //!
-//! Records wait here until nothing older can come any more. Ties keep the order of arrival, so that what one thread did
-//! stays in its order. A record is copied once, when it comes: on a busy host there are millions a second.
+//! Records wait here until nothing older can come any more. Those of one time keep the order of arrival within their lane,
+//! so that what one thread did stays in its order, and the priority lane comes first. A record is copied once, when it
+//! comes: on a busy host there are millions a second.
 
-use std::collections::VecDeque;
+use ctrace_wire::spec::Lane;
 
-use crate::ahead::fetch;
-
-/// Bytes of records are kept in pieces of about this size, so that they can be given back in the order of arrival.
-const CHUNK: usize = 1 << 20;
-/// Empty pieces that are kept to be filled again.
-const SPARE: usize = 16;
+use super::chunks::{Chunks, Place};
+use crate::ahead::fetch_lines;
 
 /// So many records ahead of that which leaves are fetched into the cache: they came long ago, and in another order.
 const AHEAD: usize = 6;
-/// Of a record so much is fetched: most are no longer.
-const FETCHED: usize = 320;
+/// Of a record so many cache lines are fetched: most have no more.
+const FETCHED: usize = 5;
+/// What comes behind newer records of its lane mostly belongs before one of the last so many.
+const NEAR: usize = 64;
 
-/// Records that wait, as bytes.
+/// Records that wait.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    /// The first has number `first_chunk`; the last is being filled.
-    chunks: VecDeque<Chunk>,
-    first_chunk: u32,
-    spare: Vec<Vec<u8>>,
+    priority: Queued,
+    bulk: Queued,
+    chunks: Chunks,
     bytes: usize,
-    /// Oldest first, from `released` on.
-    sorted: Vec<Entry>,
-    released: usize,
-    /// What came since the last release, in the order of arrival.
-    fresh: Vec<Entry>,
 }
 
-#[derive(Debug)]
-struct Chunk {
-    bytes: Vec<u8>,
-    /// Records that still wait.
-    left: usize,
-}
-
+/// A record that waits.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     ts: u64,
-    /// Number of the chunk; wraps.
-    chunk: u32,
-    start: u32,
+    place: Place,
     len: u32,
 }
 
 impl Waiting {
-    /// Takes a record.
-    pub(super) fn push(&mut self, ts: u64, record: &[u8]) {
-        if self.chunks.back().is_none_or(|chunk| chunk.bytes.len() >= CHUNK) {
-            let bytes = self
-                .spare
-                .pop()
-                .unwrap_or_else(|| Vec::with_capacity(CHUNK + CHUNK / 8));
-            self.chunks.push_back(Chunk { bytes, left: 0 });
-        }
-        let chunk = self.first_chunk.wrapping_add(self.chunks.len() as u32 - 1);
-        let Some(last) = self.chunks.back_mut() else { return };
-        let (Ok(start), Ok(len)) = (u32::try_from(last.bytes.len()), u32::try_from(record.len())) else {
+    /// Keeps bytes in which records lie.
+    pub(super) fn keep(&mut self, bytes: &[u8]) {
+        self.chunks.keep(bytes);
+    }
+
+    /// Takes a record, which begins so far in what was kept last, at a multiple of eight.
+    #[inline]
+    pub(super) fn push(&mut self, lane: Lane, ts: u64, at: usize, len: usize) {
+        let (Ok(size), Some(place)) = (u32::try_from(len), self.chunks.push(at)) else {
             return;
         };
-        last.bytes.extend_from_slice(record);
-        last.left += 1;
-        self.bytes += record.len();
-        self.fresh.push(Entry { ts, chunk, start, len });
+        self.bytes += len;
+        let entry = Entry { ts, place, len: size };
+        match lane {
+            Lane::Priority => self.priority.push(entry),
+            Lane::Bulk => self.bulk.push(entry),
+        }
     }
 
     /// How many bytes wait.
@@ -77,81 +61,142 @@ impl Waiting {
     /// The time up to which records must leave so that about this many bytes are left; 0 where no more wait.
     pub(super) fn all_but(&mut self, bytes: usize) -> u64 {
         self.sort();
-        let waiting = self.sorted.get(self.released..).unwrap_or_default();
+        let (mut priority, mut bulk) = (self.priority.waiting(), self.bulk.waiting());
+        let ts = |entries: &[Entry]| entries.last().map(|entry| entry.ts);
         let mut left = 0;
-        let leaves = waiting.iter().rev().find(|entry| {
-            left += entry.len as usize;
-            left > bytes
-        });
-        leaves.map_or(0, |entry| entry.ts)
-    }
-
-    /// The time of the record that so many others are to leave before; nothing where there are not as many.
-    pub(super) fn after(&mut self, count: usize) -> Option<u64> {
-        self.sort();
-        self.sorted.get(self.released..)?.get(count).map(|entry| entry.ts)
-    }
-
-    /// Hands over what is not newer than `horizon`, oldest first; the rest goes on waiting.
-    pub(super) fn release(&mut self, horizon: u64, each: &mut impl FnMut(u64, &[u8])) {
-        self.sort();
-        let waiting = self.sorted.get(self.released..).unwrap_or_default();
-        let ready = waiting.partition_point(|entry| entry.ts <= horizon);
-        for (at, entry) in waiting.iter().take(ready).enumerate() {
-            if let Some(record) = waiting.get(at + AHEAD).and_then(|entry| self.record(entry)) {
-                fetch(record.get(..FETCHED).unwrap_or(record));
+        loop {
+            let newer = match ts(priority) > ts(bulk) {
+                true => &mut priority,
+                false => &mut bulk,
+            };
+            let Some((newest, others)) = newer.split_last() else {
+                return 0;
+            };
+            left += newest.len as usize;
+            if left > bytes {
+                return newest.ts;
             }
-            if let Some(record) = self.record(entry) {
-                each(entry.ts, record);
-            }
+            *newer = others;
         }
-        self.forget(ready);
     }
 
-    /// Merges what is fresh into what is sorted, of which only the end is newer than the oldest fresh record.
-    fn sort(&mut self) {
-        let Some(oldest) = self.fresh.iter().map(|entry| entry.ts).min() else {
-            return;
+    /// Hands over what is not newer than `horizon`, oldest first and at most so many; the rest goes on waiting. Says up to
+    /// which time all was handed over.
+    pub(super) fn release(&mut self, horizon: u64, most: usize, each: &mut impl FnMut(u64, &[u8])) -> u64 {
+        self.sort();
+        let mut ready = Ready {
+            priority: self.priority.ready(horizon),
+            bulk: self.bulk.ready(horizon),
         };
-        // What left is only moved away when it is the larger part: all that waits is moved with it.
-        if self.released >= self.sorted.len() / 2 {
-            self.sorted.drain(..self.released);
+        let (priority, bulk) = (ready.priority.len(), ready.bulk.len());
+        let mut last = 0;
+        for _ in 0..most.min(priority + bulk) {
+            let Some((entry, ahead)) = ready.next() else { break };
+            if let Some(record) = ahead.and_then(|ahead| self.chunks.from(ahead.place)) {
+                fetch_lines::<FETCHED>(record);
+            }
+            last = entry.ts;
+            self.bytes -= entry.len as usize;
+            self.chunks
+                .take(entry.place, entry.len as usize, |record| each(entry.ts, record));
+        }
+        let reached = if ready.is_empty() { horizon } else { last };
+        let (priority, bulk) = (priority - ready.priority.len(), bulk - ready.bulk.len());
+        self.priority.forget(priority);
+        self.bulk.forget(bulk);
+        reached
+    }
+
+    fn sort(&mut self) {
+        self.priority.sort();
+        self.bulk.sort();
+    }
+}
+
+/// The records of a lane, which come nearly in the order of time.
+#[derive(Debug, Default)]
+struct Queued {
+    /// Oldest first, from `released` on.
+    entries: Vec<Entry>,
+    released: usize,
+    newest: u64,
+    /// Something came so late that the order is still to be made.
+    is_unsorted: bool,
+}
+
+impl Queued {
+    #[inline]
+    fn push(&mut self, entry: Entry) {
+        if entry.ts < self.newest {
+            return self.insert(entry);
+        }
+        self.newest = entry.ts;
+        self.entries.push(entry);
+    }
+
+    /// Takes what is older than another.
+    #[inline(never)]
+    fn insert(&mut self, entry: Entry) {
+        let from = self.released.max(self.entries.len().saturating_sub(NEAR));
+        let near = self.entries.get(from..).unwrap_or_default();
+        let newer = near.iter().rev().take_while(|near| near.ts > entry.ts).count();
+        // Of what waits before these some may be newer too.
+        self.is_unsorted |= newer == near.len() && from > self.released;
+        self.entries.insert(self.entries.len() - newer, entry);
+    }
+
+    fn sort(&mut self) {
+        if std::mem::take(&mut self.is_unsorted)
+            && let Some(waiting) = self.entries.get_mut(self.released..)
+        {
+            waiting.sort_by_key(|entry| entry.ts);
+        }
+    }
+
+    fn waiting(&self) -> &[Entry] {
+        self.entries.get(self.released..).unwrap_or_default()
+    }
+
+    /// What is not newer than `horizon`.
+    fn ready(&self, horizon: u64) -> &[Entry] {
+        let waiting = self.waiting();
+        let count = waiting.partition_point(|entry| entry.ts <= horizon);
+        waiting.get(..count).unwrap_or_default()
+    }
+
+    /// The oldest so many left.
+    fn forget(&mut self, count: usize) {
+        self.released += count;
+        // They are only moved away when they are the larger part: all that waits is moved with them.
+        if self.released >= self.entries.len() / 2 {
+            self.entries.drain(..self.released);
             self.released = 0;
         }
-        let waiting = self.sorted.get(self.released..).unwrap_or_default();
-        let from = self.released + waiting.partition_point(|entry| entry.ts <= oldest);
-        self.sorted.append(&mut self.fresh);
-        if let Some(unsorted) = self.sorted.get_mut(from..) {
-            unsorted.sort_by_key(|entry| entry.ts);
-        }
+    }
+}
+
+/// What leaves both lanes.
+struct Ready<'a> {
+    priority: &'a [Entry],
+    bulk: &'a [Entry],
+}
+
+impl<'a> Ready<'a> {
+    fn is_empty(&self) -> bool {
+        self.priority.is_empty() && self.bulk.is_empty()
     }
 
-    fn record(&self, entry: &Entry) -> Option<&[u8]> {
-        let chunk = self.chunks.get(entry.chunk.wrapping_sub(self.first_chunk) as usize)?;
-        let start = entry.start as usize;
-        chunk.bytes.get(start..start + entry.len as usize)
-    }
-
-    /// Gives back the room of the next `count` records.
-    fn forget(&mut self, count: usize) {
-        let end = self.released + count;
-        for entry in self.sorted.get(self.released..end).unwrap_or_default() {
-            self.bytes -= entry.len as usize;
-            if let Some(chunk) = self.chunks.get_mut(entry.chunk.wrapping_sub(self.first_chunk) as usize) {
-                chunk.left -= 1;
-            }
-        }
-        self.released = end;
-        while self.chunks.front().is_some_and(|chunk| chunk.left == 0) {
-            let Some(mut chunk) = self.chunks.pop_front() else {
-                return;
-            };
-            self.first_chunk = self.first_chunk.wrapping_add(1);
-            if self.spare.len() < SPARE {
-                chunk.bytes.clear();
-                self.spare.push(chunk.bytes);
-            }
-        }
+    /// The oldest, and one that leaves soon.
+    #[inline]
+    fn next(&mut self) -> Option<(&'a Entry, Option<&'a Entry>)> {
+        let ts = |entries: &[Entry]| entries.first().map_or(u64::MAX, |entry| entry.ts);
+        let older = match ts(self.bulk) < ts(self.priority) {
+            true => &mut self.bulk,
+            false => &mut self.priority,
+        };
+        let (oldest, others) = older.split_first()?;
+        *older = others;
+        Some((oldest, others.get(AHEAD - 1)))
     }
 }
 
@@ -159,9 +204,22 @@ impl Waiting {
 mod tests {
     use super::*;
 
+    fn lane(ts: u64) -> Lane {
+        if ts.is_multiple_of(3) {
+            Lane::Priority
+        } else {
+            Lane::Bulk
+        }
+    }
+
+    fn push(waiting: &mut Waiting, lane: Lane, ts: u64, record: &[u8]) {
+        waiting.keep(record);
+        waiting.push(lane, ts, 0, record.len());
+    }
+
     fn released(waiting: &mut Waiting, horizon: u64) -> Vec<(u64, Vec<u8>)> {
         let mut out = Vec::new();
-        waiting.release(horizon, &mut |ts, bytes| out.push((ts, bytes.to_vec())));
+        waiting.release(horizon, usize::MAX, &mut |ts, bytes| out.push((ts, bytes.to_vec())));
         out
     }
 
@@ -169,12 +227,12 @@ mod tests {
     fn oldest_first_and_ties_in_order_of_arrival() {
         let mut waiting = Waiting::default();
         for (ts, record) in [(5, &b"e"[..]), (1, b"a"), (3, b"c1"), (3, b"c2"), (9, b"late")] {
-            waiting.push(ts, record);
+            push(&mut waiting, Lane::Bulk, ts, record);
         }
         let texts: Vec<_> = released(&mut waiting, 5).into_iter().map(|(_, b)| b).collect();
         assert_eq!(texts, [&b"a"[..], b"c1", b"c2", b"e"]);
         assert_eq!(waiting.bytes(), 4);
-        waiting.push(7, b"between");
+        push(&mut waiting, Lane::Priority, 7, b"between");
         assert_eq!(
             released(&mut waiting, u64::MAX),
             [(7, b"between".to_vec()), (9, b"late".to_vec())]
@@ -186,7 +244,7 @@ mod tests {
     fn the_oldest_leave_when_too_much_waits() {
         let mut waiting = Waiting::default();
         for ts in [4, 2, 3, 1] {
-            waiting.push(ts, &[0; 100]);
+            push(&mut waiting, lane(ts), ts, &[0; 100]);
         }
         assert_eq!(
             (waiting.all_but(400), waiting.all_but(399), waiting.all_but(250)),
@@ -197,9 +255,37 @@ mod tests {
     }
 
     #[test]
+    fn no_more_leave_than_are_asked_for() {
+        let mut waiting = Waiting::default();
+        for ts in [1, 2, 3, 4, 6, 8] {
+            push(&mut waiting, lane(ts), ts, &[0; 8]);
+        }
+        let mut left = Vec::new();
+        let mut step = |most| waiting.release(7, most, &mut |ts, _| left.push(ts));
+        assert_eq!(
+            (step(2), step(1), step(2)),
+            (2, 3, 7),
+            "the last is the last that is ready"
+        );
+        assert_eq!(step(2), 7);
+        assert_eq!(left, [1, 2, 3, 4, 6]);
+    }
+
+    #[test]
+    fn what_comes_much_too_late_is_brought_into_order() {
+        let mut waiting = Waiting::default();
+        let late = [5, 7, 5, 3, 1200, 4];
+        for ts in (0..1000).map(|ts| 2 * ts).chain(late) {
+            push(&mut waiting, Lane::Bulk, ts, &[0; 8]);
+        }
+        let times: Vec<_> = released(&mut waiting, u64::MAX).into_iter().map(|(ts, _)| ts).collect();
+        assert!(times.is_sorted() && times.len() == 1000 + late.len());
+    }
+
+    #[test]
     fn nothing_is_released_before_its_time() {
         let mut waiting = Waiting::default();
-        waiting.push(10, b"x");
+        push(&mut waiting, Lane::Bulk, 10, b"x");
         assert_eq!(released(&mut waiting, 9), []);
         assert_eq!(waiting.bytes(), 1);
     }
@@ -215,15 +301,15 @@ mod tests {
                 let ts = round * 100 + (random >> 33) % 300;
                 let mut record = vec![0; (random >> 40) as usize % 3000 + 16];
                 record[..8].copy_from_slice(&(round * 50 + i).to_le_bytes());
-                waiting.push(ts, &record);
+                push(&mut waiting, lane(ts), ts, &record);
                 made.push((ts, record));
             }
-            waiting.release(round * 100, &mut |ts, bytes| out.push((ts, bytes.to_vec())));
+            waiting.release(round * 100, usize::MAX, &mut |ts, bytes| out.push((ts, bytes.to_vec())));
         }
-        assert!(out.len() > 10_000 && waiting.chunks.len() < 4 && waiting.sorted.len() < 1000);
-        waiting.release(u64::MAX, &mut |ts, bytes| out.push((ts, bytes.to_vec())));
+        assert!(out.len() > 10_000 && waiting.chunks.used() < 4 && waiting.bulk.entries.len() < 1000);
+        waiting.release(u64::MAX, usize::MAX, &mut |ts, bytes| out.push((ts, bytes.to_vec())));
         made.sort_by_key(|(ts, _)| *ts);
         assert!(out == made, "in order of time, each once, ties in order of arrival");
-        assert_eq!((waiting.bytes(), waiting.chunks.len()), (0, 0));
+        assert_eq!((waiting.bytes(), waiting.chunks.used()), (0, 0));
     }
 }

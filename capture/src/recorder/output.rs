@@ -67,19 +67,29 @@ impl Output {
     /// Writes an event, and says whether it is in the scope. What cannot be written is counted, and the recording goes on
     /// if that makes sense.
     pub(super) fn push(&mut self, event: &Event<'_>) -> bool {
-        let (mut result, mut passed) = (Ok(()), false);
-        let Output {
-            writer,
-            selection,
-            lateness,
-            ..
-        } = self;
-        selection.pass(event, |event| {
-            passed = true;
+        if !self.selection.wants(event.kind) {
+            return false;
+        }
+        if !self.selection.is_whole() {
+            return self.push_narrowed(event);
+        }
+        self.lateness.note(event);
+        if let Err(error) = self.writer.push(event) {
+            self.note(error);
+        }
+        true
+    }
+
+    #[inline(never)]
+    fn push_narrowed(&mut self, event: &Event<'_>) -> bool {
+        let (lateness, writer) = (&mut self.lateness, &mut self.writer);
+        let mut written = None;
+        self.selection.pass(event, |event| {
             lateness.note(event);
-            result = writer.push(event).map(|_| ());
+            written = Some(writer.push(event));
         });
-        if let Err(error) = result {
+        let passed = written.is_some();
+        if let Some(Err(error)) = written {
             self.note(error);
         }
         passed
@@ -103,6 +113,7 @@ impl Output {
 
     /// What cannot be written is told in the case as soon as that is possible. A single event that does not fit is no
     /// reason to end; a full disk is none where old segments may make room, some day.
+    #[cold]
     fn note(&mut self, error: CaseError) {
         self.unkept |= error.is_storage_full() || matches!(error, CaseError::Removed { .. });
         let passes = match error {
@@ -134,6 +145,7 @@ impl Output {
     }
 
     /// Writes the messages that are not newer than a moment.
+    #[inline]
     pub(super) fn emit_until(
         &mut self,
         until: u64,
@@ -141,6 +153,13 @@ impl Output {
         resolver: &Resolver,
         images: &mut ContainerImages,
     ) {
+        if queue.has(until) {
+            self.emit(until, queue, resolver, images);
+        }
+    }
+
+    #[cold]
+    fn emit(&mut self, until: u64, queue: &mut Queue, resolver: &Resolver, images: &mut ContainerImages) {
         while let Some((ts, message)) = queue.pop(until) {
             messages::emit(ts, &message, resolver, images, &mut |event| {
                 self.push(event);

@@ -27,6 +27,8 @@ pub(super) struct Selection {
     scopes: Vec<Scope>,
     /// One of them is the host.
     everyone: bool,
+    /// So that all that is wanted is recorded as it is.
+    is_whole: bool,
     /// Of what the bytes that were read and written are kept.
     snaplen: Snaplen,
     /// The record in hand is of a process that the kernel side found to be asked for.
@@ -40,8 +42,10 @@ pub(super) struct Selection {
 impl Selection {
     pub(super) fn new(scopes: Vec<Scope>, syscalls: &SyscallSet, snaplen: Snaplen) -> Selection {
         let largest = Schema::current().specs().iter().map(|s| s.id.0).max().unwrap_or(0);
+        let everyone = scopes.contains(&Scope::Host);
         Selection {
-            everyone: scopes.contains(&Scope::Host),
+            everyone,
+            is_whole: everyone && snaplen.keeps_all(),
             scopes,
             snaplen,
             marked: false,
@@ -75,10 +79,22 @@ impl Selection {
         }
     }
 
+    /// Whether events of a type are recorded, not only seen by the resolver.
+    #[inline]
+    pub(super) fn wants(&self, kind: EventType) -> bool {
+        self.wanted.get(usize::from(kind.0)).is_some_and(|wanted| *wanted)
+    }
+
+    /// Whether all that is wanted is recorded as it is.
+    #[inline]
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
     /// Hands an event on, if it is in the scope. Events that are not syscalls come from a source of their own and
     /// stay, but say no more of a process outside than its name.
     pub(super) fn pass(&mut self, event: &Event<'_>, sink: impl FnOnce(&Event<'_>)) {
-        if !self.wanted.get(usize::from(event.kind.0)).is_some_and(|w| *w) {
+        if !self.wants(event.kind) {
             return;
         }
         let data = if self.snaplen.keeps(event.fd.map(|fd| fd.kind)) {
@@ -87,10 +103,7 @@ impl Selection {
             &[]
         };
         if self.everyone {
-            return match data.len() == event.data.len() {
-                true => sink(event),
-                false => sink(&Event { data, ..event.clone() }),
-            };
+            return sink(&Event { data, ..event.clone() });
         }
         let inside = self.marked || event.image.is_some_and(|image| holds(&self.scopes, image));
         if !inside && (event.kind.is_syscall() || matches!(event.kind, EventType::PROCEXIT | EventType::IO_URING_REQ)) {

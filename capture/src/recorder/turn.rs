@@ -2,6 +2,9 @@
 
 use std::time::Instant;
 
+use ctrace_wire::record::Header;
+use ctrace_wire::spec::Lane;
+
 use super::artifacts::Artifacts;
 use super::child::Observed;
 use super::hold::{self, Settled};
@@ -14,7 +17,7 @@ use crate::docker::DockerMessage;
 use crate::docker::logs::LogMessage;
 use crate::host::{Clock, Slept, boot_time_ns, utc_ns};
 use crate::resolver;
-use crate::syscall::{Record, SyscallSource, Until, Woken};
+use crate::syscall::{Keeper, Record, Until, Woken};
 
 /// What events call the source of container logs.
 const LOGS: &str = "container-logs";
@@ -46,11 +49,9 @@ impl Recorder {
             false => horizon,
         };
         // The rings fill meanwhile.
-        while let Some(step) = self.waiting.after(STEP).filter(|step| *step < horizon) {
-            self.release(step);
+        while self.release(horizon, STEP) < horizon {
             self.take();
         }
-        self.release(horizon);
         let (images, resolver, audit) = (&self.images, &self.resolver, &self.sources.audit);
         self.states.refresh(&self.output.summary(), || Known {
             containers: images.containers(),
@@ -93,7 +94,11 @@ impl Recorder {
     pub(super) fn take(&mut self) -> usize {
         self.artifacts.tick();
         let polled = match &mut self.sources.syscalls {
-            Some(source) => poll(source, &mut self.waiting, &mut self.artifacts, &self.clock),
+            Some(source) => source.poll_into(&mut Taking {
+                waiting: &mut self.waiting,
+                artifacts: &mut self.artifacts,
+                clock: &self.clock,
+            }),
             None => 0,
         };
         self.listen();
@@ -139,8 +144,9 @@ impl Recorder {
         }
     }
 
-    /// Writes everything up to a moment of the boot clock, in order of time.
-    pub(super) fn release(&mut self, horizon: u64) {
+    /// Writes what is not newer than a moment of the boot clock, in order of time and no more than so many records. Says up to
+    /// which moment all was written.
+    pub(super) fn release(&mut self, horizon: u64, most: usize) -> u64 {
         let Recorder {
             resolver,
             output,
@@ -151,34 +157,32 @@ impl Recorder {
             clock,
             ..
         } = self;
-        waiting.release(horizon, &mut |ts, bytes| {
+        let reached = waiting.release(horizon, most, &mut |ts, bytes| {
+            let clock = resolver::Clock {
+                offset_ns: clock.offset_at(ts),
+            };
             output.emit_until(clock.utc(ts), queue, resolver, images);
             // Borrowed where it is made: moved, it would be copied as what the largest of its kinds needs.
             if let Ok(record) = &Record::parse(bytes) {
-                output.selection().mark(record.header().flags);
-                let clock = resolver::Clock {
-                    offset_ns: clock.offset_at(ts),
-                };
                 let header = record.header();
-                if artifacts.awaits(header) {
-                    resolver.record(record, &clock, &mut |event| {
-                        if output.push(event) {
-                            artifacts.told(header, event);
-                        }
-                    });
+                output.selection().mark(header.flags);
+                let is_awaited = artifacts.awaits(header);
+                resolver.record(record, &clock, &mut |event| {
+                    if output.push(event) && is_awaited {
+                        artifacts.told(header, event);
+                    }
+                });
+                if is_awaited {
                     artifacts.passed(header);
-                } else {
-                    resolver.record(record, &clock, &mut |event| {
-                        output.push(event);
-                    });
                 }
             }
         });
-        output.emit_until(clock.utc(horizon), queue, resolver, images);
-        if self.forget_at.is_some_and(|at| at <= horizon) {
+        output.emit_until(clock.utc(reached), queue, resolver, images);
+        if self.forget_at.is_some_and(|at| at <= reached) {
             self.forget_at = None;
             self.resolver.forget_descriptors();
         }
+        reached
     }
 
     /// Leaves out what the bounds leave no room for.
@@ -264,13 +268,33 @@ impl Recorder {
     }
 }
 
-fn poll(source: &mut SyscallSource, waiting: &mut Waiting, artifacts: &mut Artifacts, clock: &Clock) -> usize {
-    source.poll_bytes(&mut |header, bytes| {
-        if artifacts.wants(header, bytes)
-            && let Ok(record) = &Record::parse(bytes)
-        {
-            artifacts.seen(record, clock);
+/// Keeps records until nothing older can come any more.
+struct Taking<'a> {
+    waiting: &'a mut Waiting,
+    artifacts: &'a mut Artifacts,
+    clock: &'a Clock,
+}
+
+impl Keeper for Taking<'_> {
+    fn keep(&mut self, bytes: &[u8]) {
+        self.waiting.keep(bytes);
+    }
+
+    #[inline]
+    fn record(&mut self, lane: Lane, header: &Header, bytes: &[u8], at: usize) {
+        if self.artifacts.wants(header, bytes) {
+            self.look(bytes);
         }
-        waiting.push(header.ts, bytes);
-    })
+        self.waiting.push(lane, header.ts, at, bytes.len());
+    }
+}
+
+impl Taking<'_> {
+    /// Looks at a record that may be about an artifact.
+    #[inline(never)]
+    fn look(&mut self, bytes: &[u8]) {
+        if let Ok(record) = &Record::parse(bytes) {
+            self.artifacts.seen(record, self.clock);
+        }
+    }
 }

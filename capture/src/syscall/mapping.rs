@@ -47,11 +47,6 @@ impl Mapping {
     pub(super) fn address(&self) -> NonNull<u8> {
         self.address
     }
-
-    /// How many bytes it has.
-    pub(super) fn len(&self) -> usize {
-        self.len
-    }
 }
 
 impl Drop for Mapping {

@@ -174,8 +174,8 @@ impl SyscallSource {
 
     /// Hands over what the rings hold at the time of the call and returns how many records that were.
     ///
-    /// Bounded: a record made after the call started ends the round of its lane, so that a busy host cannot keep
-    /// the caller here.
+    /// Bounded: a record made after the call started ends the round of its lane but for the few that lie beside it, so that
+    /// a busy host cannot keep the caller here.
     pub fn poll(&mut self, each: &mut impl FnMut(Record<'_>)) -> usize {
         // What is handed over was checked as it is when it is parsed.
         self.poll_bytes(&mut |_, bytes| {
@@ -187,18 +187,38 @@ impl SyscallSource {
 
     /// Like [`SyscallSource::poll`], and hands over each record's header and its bytes for [`Record::parse`] at a later time.
     pub fn poll_bytes(&mut self, each: &mut impl FnMut(&Header, &[u8])) -> usize {
+        /// Looks at records one by one.
+        struct Each<'a, F>(&'a mut F);
+
+        impl<F: FnMut(&Header, &[u8])> Keeper for Each<'_, F> {
+            fn keep(&mut self, _: &[u8]) {}
+
+            fn record(&mut self, _: Lane, header: &Header, bytes: &[u8], _: usize) {
+                (self.0)(header, bytes);
+            }
+        }
+
+        self.poll_into(&mut Each(each))
+    }
+
+    /// Like [`SyscallSource::poll`], for one who keeps all bytes.
+    pub(crate) fn poll_into(&mut self, keeper: &mut impl Keeper) -> usize {
         // What they rang for is taken now.
         self.bell.skip();
         self.full.skip();
         // Looked at before the clock is read: what is there by then lies in its ring before all that is later than now.
         let filled = [&self.priority, &self.bulk].map(Ring::filled);
         let now = boot_time_ns();
-        let before = self.malformed;
-        let polled = [&mut self.priority, &mut self.bulk].map(|ring| drain(ring, now, &mut self.malformed, each));
+        let rings = [(&mut self.priority, Lane::Priority), (&mut self.bulk, Lane::Bulk)];
+        let mut polled = Polled::default();
+        for (ring, lane) in rings {
+            drain(ring, lane, now, &mut polled, keeper);
+        }
         let read = [&self.priority, &self.bulk].map(Ring::position);
-        self.progress.polled(now, polled.iter().sum(), filled, read);
-        let malformed = usize::try_from(self.malformed - before).unwrap_or(0);
-        polled.iter().sum::<usize>().saturating_sub(malformed)
+        self.progress
+            .polled(now, polled.records + polled.malformed, filled, read);
+        self.malformed += polled.malformed as u64;
+        polled.records
     }
 
     /// Up to which time of the boot clock all records were handed over. Behind the last poll where a record was begun and
@@ -335,18 +355,39 @@ impl Progress {
     }
 }
 
-/// Takes what a ring holds; says how many records that were, malformed ones among them.
-fn drain(ring: &mut Ring, now: u64, malformed: &mut u64, each: &mut impl FnMut(&Header, &[u8])) -> usize {
-    ring.read(&mut |bytes| match record::check(bytes) {
-        Ok(header) => {
-            each(&header, bytes);
-            header.ts <= now
+/// Keeps what the rings hold: many records are copied at once.
+pub(crate) trait Keeper {
+    /// Keeps bytes in which records lie.
+    fn keep(&mut self, bytes: &[u8]);
+
+    /// Takes note of a record, which begins so far in what was kept last.
+    fn record(&mut self, lane: Lane, header: &Header, bytes: &[u8], at: usize);
+}
+
+/// How many records were taken.
+#[derive(Default)]
+struct Polled {
+    records: usize,
+    malformed: usize,
+}
+
+/// Takes what a ring holds.
+fn drain(ring: &mut Ring, lane: Lane, now: u64, polled: &mut Polled, keeper: &mut impl Keeper) {
+    ring.read(&mut |stretch| {
+        keeper.keep(stretch.bytes());
+        let mut newest = 0;
+        for (at, bytes) in stretch.records() {
+            match record::check(bytes) {
+                Ok(header) => {
+                    newest = newest.max(header.ts);
+                    polled.records += 1;
+                    keeper.record(lane, &header, bytes, at);
+                }
+                Err(Malformed) => polled.malformed += 1,
+            }
         }
-        Err(Malformed) => {
-            *malformed += 1;
-            true
-        }
-    })
+        newest <= now
+    });
 }
 
 #[cfg(test)]

@@ -132,8 +132,9 @@ pub(super) fn check(bytes: &[u8]) -> Result<Header, Malformed> {
 }
 
 fn view<T: Pod>(bytes: &[u8]) -> Result<View<'_, T>, Malformed> {
-    let fixed = read(bytes).ok_or(Malformed)?;
-    let sections = bytes.get(size_of::<T>()..).ok_or(Malformed)?;
+    let (fixed, sections) = bytes.split_at_checked(size_of::<T>()).ok_or(Malformed)?;
+    // SAFETY: as in `read`. By itself, or it would be copied twice.
+    let fixed = unsafe { fixed.as_ptr().cast::<T>().read_unaligned() };
     Ok(View { fixed, sections })
 }
 

@@ -15,13 +15,54 @@ use super::refusal::OpenError;
 /// Bits of the word before each record, which has its length too.
 const BUSY: u32 = 1 << 31;
 const DISCARDED: u32 = 1 << 30;
-/// That word and another, which is of no interest here.
+/// That word and another, which is of no interest here; records begin at multiples of it.
 const HEAD: usize = 8;
 /// How much is read before the kernel side is told, at most.
 const BATCH: usize = 128 << 10;
-/// How far ahead is fetched, and how much the processor fetches at once.
+/// How far ahead is fetched at least, how much of it together, and how much the processor fetches at once.
 const AHEAD: usize = 1 << 10;
+const FETCHED: usize = 512;
 const LINE: usize = 64;
+
+/// So many bytes of records are handed over at once, or a few more.
+const STRETCH: usize = 4 << 10;
+
+/// Finished records as they lie in a ring, each behind its head.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stretch<'a>(&'a [u8]);
+
+impl<'a> Stretch<'a> {
+    /// All of them; as many bytes as are a multiple of eight.
+    pub(super) fn bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The records that were not given up, and where among the bytes they begin: at multiples of eight.
+    #[inline]
+    pub(super) fn records(self) -> impl Iterator<Item = (usize, &'a [u8])> {
+        let mut next = 0;
+        std::iter::from_fn(move || {
+            loop {
+                let (word, rest) = self.0.get(next..)?.split_first_chunk()?;
+                let (word, start) = (u32::from_ne_bytes(*word), next + HEAD);
+                next += room(word);
+                if word & DISCARDED == 0 {
+                    return Some((start, rest.get(HEAD - size_of::<u32>()..)?.get(..len(word))?));
+                }
+            }
+        })
+    }
+}
+
+/// How long a record is of which this is the first word of the head.
+fn len(word: u32) -> usize {
+    (word & !(BUSY | DISCARDED)) as usize
+}
+
+/// How much room it has with its head.
+fn room(word: u32) -> usize {
+    (HEAD + len(word)).next_multiple_of(8)
+}
 
 /// One ring and how far it was read.
 pub(super) struct Ring {
@@ -49,6 +90,9 @@ impl Ring {
         let both = libc::PROT_READ | libc::PROT_WRITE;
         let consumer = Mapping::new(fd, page, both, 0).map_err(OpenError::Map)?;
         let producer = Mapping::new(fd, page + 2 * size, libc::PROT_READ, page).map_err(OpenError::Map)?;
+        if !size.is_power_of_two() {
+            return Err(OpenError::Load(format!("a ring of {size} bytes")));
+        }
         let mut ring = Ring {
             consumer,
             producer,
@@ -77,94 +121,84 @@ impl Ring {
     pub(super) fn skip(&mut self) {
         let filled = self.filled();
         if self.read != filled {
-            self.read = filled;
-            self.tell();
+            self.tell(filled);
         }
     }
 
-    /// Hands over the records that are there, until one is not finished or `each` says that it was the last. Says how
-    /// many.
-    pub(super) fn read(&mut self, each: &mut impl FnMut(&[u8]) -> bool) -> usize {
-        let mut count = 0;
-        let mut filled = self.filled();
-        let (mut told, mut fetched) = (self.read, self.read);
+    /// Hands over the records that are there, stretch by stretch, until one is not finished or `each` says that it was the
+    /// last.
+    pub(super) fn read(&mut self, each: &mut impl FnMut(Stretch<'_>) -> bool) {
+        let batch = BATCH.min(self.size / 8);
+        let mut at = self.read;
+        let mut filled = at;
         loop {
-            if self.read == filled {
+            if at == filled {
                 filled = self.filled();
-                if self.read == filled {
-                    break;
-                }
             }
-            fetched = self.fetch(fetched.max(self.read), filled);
-            let Some((record, room)) = self.record(filled) else {
-                break;
-            };
-            let goes_on = match record {
-                Some(record) => {
-                    count += 1;
-                    each(record)
-                }
-                None => true,
-            };
-            self.read += room;
-            if self.read - told >= BATCH.min(self.size / 8) {
-                told = self.read;
-                self.tell();
-            }
+            let len = self.finished(at, filled);
+            // SAFETY: no more than all bytes follow a place, and they are mapped twice for as long as self lives. What lies
+            // before the end of a finished record is not written by the kernel until it is told that it was read, which
+            // takes `&mut self`.
+            let bytes = unsafe { std::slice::from_raw_parts(self.bytes().add(self.place(at)), len) };
+            let goes_on = len > 0 && each(Stretch(bytes));
+            at += len;
             if !goes_on {
                 break;
             }
+            if at - self.read >= batch {
+                self.tell(at);
+            }
         }
-        if told != self.read {
-            self.tell();
+        if at != self.read {
+            self.tell(at);
         }
-        count
     }
 
-    /// The next record, `None` for one that was given up, and how much room it has; nothing where it is not finished.
-    fn record(&self, filled: usize) -> Option<(Option<&[u8]>, usize)> {
-        let at = self.page + (self.read & (self.size - 1));
-        // The kernel writes words at multiples of eight.
-        let word = self.bytes(at, size_of::<u32>())?;
-        // SAFETY: four bytes of the mapping, aligned as both it and the places of records are.
-        let word = unsafe { &*word.as_ptr().cast::<AtomicU32>() }.load(Ordering::Acquire);
-        if word & BUSY != 0 {
-            return None;
+    /// How many bytes the finished records have that come next: as many records as a stretch takes.
+    fn finished(&self, at: usize, filled: usize) -> usize {
+        let there = filled.wrapping_sub(at).min(self.size);
+        let (mut len, mut fetched) = (0, 0);
+        while len < STRETCH.min(there) {
+            // Seldom and much, or how much it is depends on each record's length, which no processor guesses right.
+            while fetched < there.min(len + AHEAD) {
+                fetched = self.fetch(at, fetched, there.min(fetched + FETCHED));
+            }
+            // SAFETY: a word of the mapping: the kernel writes them at multiples of eight, and so are places.
+            let word = unsafe { &*self.bytes().add(self.place(at + len)).cast::<AtomicU32>() }.load(Ordering::Acquire);
+            let room = room(word);
+            if word & BUSY != 0 || room > there - len {
+                break;
+            }
+            len += room;
         }
-        let len = (word & !(BUSY | DISCARDED)) as usize;
-        let room = (HEAD + len).next_multiple_of(8);
-        if room > filled.wrapping_sub(self.read) {
-            return None;
-        }
-        let record = self.bytes(at + HEAD, len)?;
-        Some(((word & DISCARDED == 0).then_some(record), room))
+        len
     }
 
-    fn bytes(&self, at: usize, len: usize) -> Option<&[u8]> {
-        if at.checked_add(len)? > self.producer.len() {
-            return None;
-        }
-        // SAFETY: within the mapping, which lives as long as self. What lies before the end of a finished record is not
-        // written by the kernel until it is told that it was read, which takes `&mut self`.
-        Some(unsafe { std::slice::from_raw_parts(self.producer.address().as_ptr().add(at), len) })
+    /// Where the bytes begin.
+    fn bytes(&self) -> *const u8 {
+        // SAFETY: they follow the first page of the mapping.
+        unsafe { self.producer.address().as_ptr().add(self.page) }
     }
 
-    /// Asks for what follows, without waiting for it; says up to where.
+    /// Where among the bytes a position is: at a multiple of eight, so that a word fits in.
+    fn place(&self, at: usize) -> usize {
+        at & (self.size - 1) & !(HEAD - 1)
+    }
+
+    /// Asks for what lies so far behind a position, without waiting for it; says up to where.
     #[inline]
-    fn fetch(&self, from: usize, filled: usize) -> usize {
-        let to = filled.min(self.read + AHEAD);
-        let mut at = from;
-        while at < to {
+    fn fetch(&self, at: usize, from: usize, to: usize) -> usize {
+        let mut behind = from;
+        while behind < to {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: a prefetch has no effect but on the cache, and the address lies within the mapping.
             unsafe {
                 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-                let line = self.producer.address().as_ptr().add(self.page + (at & (self.size - 1)));
-                _mm_prefetch::<_MM_HINT_T0>(line.cast());
+                _mm_prefetch::<_MM_HINT_T0>(self.bytes().add(self.place(at + behind)).cast());
             }
-            at += LINE;
+            behind += LINE;
         }
-        at
+        behind
     }
 
     fn told(&self) -> &AtomicUsize {
@@ -173,13 +207,41 @@ impl Ring {
     }
 
     /// Tells the kernel side how far was read: it may fill that again.
-    fn tell(&self) {
-        self.told().store(self.read, Ordering::Release);
+    fn tell(&mut self, read: usize) {
+        self.read = read;
+        self.told().store(read, Ordering::Release);
     }
 }
 
 impl AsRawFd for Ring {
     fn as_raw_fd(&self) -> RawFd {
         self.map.fd().as_fd().as_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stretch_has_the_records_that_were_not_given_up() {
+        let mut bytes = Vec::new();
+        for (word, record) in [
+            (3, &b"abc"[..]),
+            (8 | DISCARDED, b"given up"),
+            (0, b""),
+            (9, b"ninebytes"),
+        ] {
+            bytes.extend(u32::to_ne_bytes(word));
+            bytes.extend([0xaa; 4]);
+            bytes.extend(record);
+            bytes.resize(bytes.len().next_multiple_of(8), 0xaa);
+        }
+        let records = |bytes| Stretch(bytes).records().collect::<Vec<_>>();
+        assert_eq!(records(&bytes), [(8, &b"abc"[..]), (40, b""), (48, b"ninebytes")]);
+        for len in 0..bytes.len() {
+            let cut = records(&bytes[..len]);
+            assert_eq!(cut, records(&bytes)[..cut.len()]);
+        }
     }
 }

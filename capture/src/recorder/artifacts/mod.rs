@@ -8,7 +8,7 @@ mod loaded;
 mod past;
 mod scripts;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -40,8 +40,8 @@ const UNOPENED: &str = "its interpreter was not seen to open it";
 /// The process that an artifact is told with; known once its event was written, and only if it was.
 pub(super) type Actor = Arc<OnceLock<Arc<ProcessImage>>>;
 
-/// Process and time of a record of which something is still expected.
-type Moment = (u32, u64);
+/// Time and process of a record of which something is still expected.
+type Moment = (u64, u32);
 
 /// What is known of artifacts.
 #[derive(Default)]
@@ -56,7 +56,9 @@ pub(super) struct Artifacts {
     /// Files among them, so that each is asked for once at a time.
     flying: HashSet<Identity>,
     /// Records whose events are still to come.
-    awaited: HashMap<Moment, Actor>,
+    awaited: BTreeMap<Moment, Actor>,
+    /// The time of the first of them, as each record asks.
+    awaited_from: Option<u64>,
     /// Modules among them: the event tells which file.
     modules: HashMap<Moment, Actor>,
     scripts: Scripts,
@@ -164,18 +166,27 @@ impl Artifacts {
 
     /// The actor of a record, who will be known when its event is written.
     fn expect(&mut self, header: &Header) -> Actor {
-        self.awaited.entry(moment(header)).or_default().clone()
+        let actor = self.awaited.entry(moment(header)).or_default().clone();
+        self.find_first_awaited();
+        actor
     }
 
     /// Whether the events of a record are of interest.
+    #[inline]
     pub(super) fn awaits(&self, header: &Header) -> bool {
-        !self.awaited.is_empty() && self.awaited.contains_key(&moment(header))
+        // Records come in the order of time.
+        self.awaited_from.is_some_and(|from| from <= header.ts) && self.awaited.contains_key(&moment(header))
     }
 
     /// Nothing more comes of a record.
     pub(super) fn passed(&mut self, header: &Header) {
         self.awaited.remove(&moment(header));
         self.modules.remove(&moment(header));
+        self.find_first_awaited();
+    }
+
+    fn find_first_awaited(&mut self) {
+        self.awaited_from = self.awaited.first_key_value().map(|((ts, _), _)| *ts);
     }
 
     /// Puts what was found into the queue, as of now.
@@ -265,5 +276,5 @@ impl Artifacts {
 }
 
 fn moment(header: &Header) -> Moment {
-    (header.tgid, header.ts)
+    (header.ts, header.tgid)
 }
