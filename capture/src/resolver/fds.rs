@@ -187,6 +187,22 @@ impl FdTable {
         self.insert(fd, entry, cloexec)
     }
 
+    /// Puts what is behind a number behind another one too, or nothing where it is not known; `false` as [`Self::insert`].
+    #[inline(never)]
+    pub(crate) fn duplicate(&mut self, old: i32, new: i32, cloexec: bool) -> bool {
+        if old == new {
+            return true;
+        }
+        match self.get(old).cloned() {
+            Some(entry) => self.insert(new, entry, cloexec),
+            None => {
+                self.remove(new);
+                true
+            }
+        }
+    }
+
+    #[inline(never)]
     pub(crate) fn set_cloexec(&mut self, fd: i32, cloexec: bool) {
         if self.is_cloexec(fd) != cloexec
             && let Some((chunk, bit)) = self.chunk_mut(fd)
@@ -321,7 +337,7 @@ impl FdTable {
         Some(chunk)
     }
 
-    #[inline]
+    #[inline(always)]
     fn chunk_mut(&mut self, fd: i32) -> Option<(&mut Chunk, usize)> {
         let (nr, bit) = FdTable::split(fd)?;
         let chunk = match nr {
@@ -461,6 +477,19 @@ mod tests {
         assert!(!other.insert(128, entry(1), false));
         drop(greedy);
         assert!(other.insert(128, entry(1), false), "what is closed is given back");
+    }
+
+    #[test]
+    fn what_is_duplicated_is_the_same_and_what_is_unknown_stays_so() {
+        let mut t = filled([3, 4, 20]);
+        for (old, new, cloexec) in [(3, 5, true), (20, 4, false), (3, 40, true), (4, 4, true)] {
+            assert!(t.duplicate(old, new, cloexec));
+            assert!(Arc::ptr_eq(t.get(old).unwrap(), t.get(new).unwrap()));
+        }
+        let marked = [3, 4, 5, 20, 40].map(|fd| t.is_cloexec(fd));
+        assert_eq!(marked, [true, false, true, false, true]);
+        assert!(t.duplicate(9, 5, false));
+        assert_eq!(numbers(&t), [3, 4, 20, 40]);
     }
 
     #[test]

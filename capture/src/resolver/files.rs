@@ -197,6 +197,7 @@ pub(super) fn close(call: &Call<'_>, process: &mut Process) -> Option<Arc<FdEntr
 }
 
 /// `fcntl`: makes a descriptor, or sets whether `exec` closes one. `false` where there was no room for another.
+#[inline]
 pub(super) fn fcntl(call: &Call<'_>, process: &mut Process) -> bool {
     if !call.succeeded() {
         return true;
@@ -214,18 +215,10 @@ pub(super) fn fcntl(call: &Call<'_>, process: &mut Process) -> bool {
 }
 
 /// Two descriptors now refer to one object; `false` where there was no room for another.
+#[inline]
 fn duplicate(call: &Call<'_>, process: &mut Process, cloexec: bool) -> bool {
-    let (old, Some(new)) = (call.fd(0), call.new_fd()) else {
-        return true;
-    };
-    match process.fds.get(old).cloned() {
-        _ if old == new => true,
-        Some(entry) => process.fds.insert(new, entry, cloexec),
-        None => {
-            process.fds.remove(new);
-            true
-        }
-    }
+    let new = call.new_fd();
+    new.is_none_or(|new| process.fds.duplicate(call.fd(0), new, cloexec))
 }
 
 /// What the kernel says of the file behind a new descriptor. Sockets have more to tell than that.

@@ -98,6 +98,9 @@ impl Resolver {
 
     /// Takes a record and hands what it means to `sink`: no event, one, or for the end of a process two: the call that
     /// ended it, and the end.
+    ///
+    /// Inlined: to get in and out would be a tenth of what most records take.
+    #[inline(always)]
     pub fn record(&mut self, record: &Record<'_>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
         if let Record::Syscall(view) = record {
             self.state.table.expire(view.fixed.header.ts);
