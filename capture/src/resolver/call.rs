@@ -100,6 +100,10 @@ impl<'a> Call<'a> {
     /// Captured buffer contents.
     #[inline]
     pub(super) fn buffer(&self) -> &'a [u8] {
+        // Most records have no sections.
+        if self.view.section_bytes().is_empty() {
+            return &[];
+        }
         self.section(section::BUFFER).map_or(&[], |s| s.data)
     }
 

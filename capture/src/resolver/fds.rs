@@ -1,9 +1,10 @@
 //! The descriptors of one process: number → what is behind it.
 //!
-//! A table is a sorted list of chunks of 16 numbers, shared by reference between a process and what it forked until one
-//! of them changes a chunk: forking a process with a thousand descriptors copies 63 references. Most processes have fewer
-//! than 16, and a program that is started changes one chunk. One thread has all
-//! tables: counting references for several would make the processor wait, at each open and close, for all it has written.
+//! A table is chunks of 16 numbers, shared by reference between a process and what it forked until one of them changes a
+//! chunk: forking a process with a thousand descriptors copies 63 references. Most processes have fewer than 16, and a
+//! program that is started changes one chunk: the first lies in the table itself, the others in a sorted list. One thread
+//! has all tables: counting references for several would make the processor wait, at each open and close, for all it has
+//! written.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -68,15 +69,17 @@ impl Drop for Share {
     }
 }
 
+/// In this order what low numbers need is mostly in one line of the cache.
 #[derive(Clone, Debug)]
+#[repr(C)]
 struct Chunk {
-    entries: [Option<Arc<FdEntry>>; CHUNK_LEN],
-    /// Which of them are taken.
+    /// Which of its numbers are taken.
     used: Bits,
     /// Which of them are closed by `exec`.
     cloexec: Bits,
     /// Which were asked of the host in vain: they are not asked for again until the number is used anew.
     missed: Bits,
+    entries: [Option<Arc<FdEntry>>; CHUNK_LEN],
     _share: Share,
 }
 
@@ -89,6 +92,20 @@ impl Chunk {
             missed: 0,
             _share: Share::take(&budget.live),
         }
+    }
+
+    /// To be changed: nobody else has it then.
+    #[inline]
+    fn own(shared: &mut Rc<Chunk>) -> Option<&mut Chunk> {
+        if Rc::strong_count(shared) > 1 {
+            Chunk::separate(shared);
+        }
+        Rc::get_mut(shared)
+    }
+
+    #[inline(never)]
+    fn separate(shared: &mut Rc<Chunk>) {
+        *shared = Rc::new(Chunk::clone(shared));
     }
 
     fn is_empty(&self) -> bool {
@@ -117,15 +134,18 @@ impl Chunk {
 /// The descriptors of one process.
 #[derive(Clone, Debug)]
 pub(crate) struct FdTable {
-    /// Sorted by their number (descriptor number / 16).
-    chunks: Vec<(u32, Rc<Chunk>)>,
+    /// That of the numbers below 16.
+    first: Option<Rc<Chunk>>,
+    /// The others, sorted by their number (descriptor number / 16).
+    others: Vec<(u32, Rc<Chunk>)>,
     budget: ChunkBudget,
 }
 
 impl FdTable {
     pub(crate) fn new(budget: &ChunkBudget) -> FdTable {
         FdTable {
-            chunks: Vec::new(),
+            first: None,
+            others: Vec::new(),
             budget: budget.clone(),
         }
     }
@@ -167,6 +187,22 @@ impl FdTable {
         self.insert(fd, entry, cloexec)
     }
 
+    /// Puts what is behind a number behind another one too, or nothing where it is not known; `false` as [`Self::insert`].
+    #[inline(never)]
+    pub(crate) fn duplicate(&mut self, old: i32, new: i32, cloexec: bool) -> bool {
+        if old == new {
+            return true;
+        }
+        match self.get(old).cloned() {
+            Some(entry) => self.insert(new, entry, cloexec),
+            None => {
+                self.remove(new);
+                true
+            }
+        }
+    }
+
+    #[inline(never)]
     pub(crate) fn set_cloexec(&mut self, fd: i32, cloexec: bool) {
         if self.is_cloexec(fd) != cloexec
             && let Some((chunk, bit)) = self.chunk_mut(fd)
@@ -186,32 +222,48 @@ impl FdTable {
     }
 
     /// Forgets a descriptor; hands out what was behind it.
+    #[inline]
     pub(crate) fn remove(&mut self, fd: i32) -> Option<Arc<FdEntry>> {
         let (nr, bit) = FdTable::split(fd)?;
-        let at = self.position(nr).ok()?;
-        let (_, chunk) = self.chunks.get_mut(at)?;
-        if (chunk.used | chunk.missed) >> bit & 1 == 0 {
-            return None;
-        }
-        let chunk = Rc::make_mut(chunk);
-        let entry = chunk.entries.get_mut(bit)?.take();
-        chunk.unmark(1 << bit);
         // The first chunk is needed again by the next open.
-        if nr > 0 && chunk.is_empty() {
-            self.chunks.remove(at);
+        match nr {
+            0 => FdTable::take(self.first.as_mut()?, bit),
+            _ => self.remove_far(nr, bit),
+        }
+    }
+
+    #[inline(never)]
+    fn remove_far(&mut self, nr: u32, bit: usize) -> Option<Arc<FdEntry>> {
+        let at = self.position(nr).ok()?;
+        let (_, chunk) = self.others.get_mut(at)?;
+        let entry = FdTable::take(chunk, bit);
+        if chunk.is_empty() {
+            self.others.remove(at);
         }
         entry
     }
 
+    /// Takes a number out of a chunk.
+    #[inline(always)]
+    fn take(chunk: &mut Rc<Chunk>, bit: usize) -> Option<Arc<FdEntry>> {
+        if (chunk.used | chunk.missed) >> bit & 1 == 0 {
+            return None;
+        }
+        let chunk = Chunk::own(chunk)?;
+        chunk.unmark(1 << bit);
+        chunk.entries.get_mut(bit)?.take()
+    }
+
     /// Forgets all of them.
     pub(crate) fn forget(&mut self) {
-        self.chunks = Vec::new();
+        self.first = None;
+        self.others = Vec::new();
     }
 
     /// Forgets the descriptors `first` to `last`, both included.
     pub(crate) fn remove_range(&mut self, first: u32, last: u32) {
         self.each_in_range(first, last, |chunk, mask| chunk.clear(mask));
-        self.chunks.retain(|(_, c)| !c.is_empty());
+        self.drop_empty();
     }
 
     /// Marks the descriptors `first` to `last` as closed by `exec`.
@@ -221,71 +273,108 @@ impl FdTable {
 
     /// Forgets what `exec` closes.
     pub(crate) fn exec(&mut self) {
-        for (_, chunk) in &mut self.chunks {
-            if chunk.cloexec != 0 {
-                let chunk = Rc::make_mut(chunk);
+        for (_, shared) in self.each_mut() {
+            if shared.cloexec != 0
+                && let Some(chunk) = Chunk::own(shared)
+            {
                 chunk.clear(chunk.cloexec);
             }
         }
-        self.chunks.retain(|(_, c)| !c.is_empty());
+        self.drop_empty();
+    }
+
+    fn drop_empty(&mut self) {
+        self.first.take_if(|chunk| chunk.is_empty());
+        self.others.retain(|(_, chunk)| !chunk.is_empty());
+    }
+
+    /// All chunks, with their numbers.
+    fn each_mut(&mut self) -> impl Iterator<Item = (u32, &mut Rc<Chunk>)> {
+        let first = self.first.iter_mut().map(|chunk| (0, chunk));
+        first.chain(self.others.iter_mut().map(|(nr, chunk)| (*nr, chunk)))
     }
 
     /// All known descriptors in ascending order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (i32, &Arc<FdEntry>)> {
-        self.chunks.iter().flat_map(|(nr, chunk)| {
+        let first = self.first.iter().map(|chunk| (0, chunk));
+        let all = first.chain(self.others.iter().map(|(nr, chunk)| (*nr, chunk)));
+        all.flat_map(|(nr, chunk)| {
             let base = (nr << CHUNK_BITS) as i32;
             let entries = chunk.entries.iter().enumerate();
             entries.filter_map(move |(i, e)| Some((base + i as i32, e.as_ref()?)))
         })
     }
 
-    /// Numbers below `1 << 26` fit every kernel's `nr_open` that is in use; others are never in a table.
+    /// The chunk of a number and its place there. Numbers below `1 << 26` fit every kernel's `nr_open` that is in use; others are never in a table.
     fn split(fd: i32) -> Option<(u32, usize)> {
         let fd = u32::try_from(fd).ok().filter(|fd| *fd < 1 << 26)?;
         Some((fd >> CHUNK_BITS, fd as usize % CHUNK_LEN))
     }
 
-    #[inline]
+    /// Where the chunk of a number is among the others, or belongs.
     fn position(&self, nr: u32) -> Result<usize, usize> {
         // Descriptors are handed out from the lowest number, so a table nearly always has no holes.
-        match self.chunks.get(nr as usize) {
-            Some((n, _)) if *n == nr => Ok(nr as usize),
-            _ => self.chunks.binary_search_by_key(&nr, |(n, _)| *n),
+        let usual = (nr as usize).wrapping_sub(1);
+        match self.others.get(usual) {
+            Some((n, _)) if *n == nr => Ok(usual),
+            _ => self.others.binary_search_by_key(&nr, |(n, _)| *n),
         }
     }
 
     #[inline]
     fn chunk(&self, fd: i32) -> Option<(&Chunk, usize)> {
         let (nr, bit) = FdTable::split(fd)?;
-        let (_, chunk) = self.chunks.get(self.position(nr).ok()?)?;
-        Some((chunk, bit))
+        let chunk = match nr {
+            0 => self.first.as_deref(),
+            _ => self.far(nr),
+        };
+        Some((chunk?, bit))
     }
 
-    #[inline]
+    #[inline(never)]
+    fn far(&self, nr: u32) -> Option<&Chunk> {
+        let (_, chunk) = self.others.get(self.position(nr).ok()?)?;
+        Some(chunk)
+    }
+
+    #[inline(always)]
     fn chunk_mut(&mut self, fd: i32) -> Option<(&mut Chunk, usize)> {
         let (nr, bit) = FdTable::split(fd)?;
+        let chunk = match nr {
+            0 => {
+                let FdTable { first, budget, .. } = self;
+                first.get_or_insert_with(|| Rc::new(Chunk::new(budget)))
+            }
+            _ => self.far_mut(nr)?,
+        };
+        Some((Chunk::own(chunk)?, bit))
+    }
+
+    #[inline(never)]
+    fn far_mut(&mut self, nr: u32) -> Option<&mut Rc<Chunk>> {
         let at = match self.position(nr) {
             Ok(at) => at,
             Err(_) if nr >= FREE_CHUNKS && self.budget.is_spent() => return None,
             Err(at) => {
-                self.chunks.insert(at, (nr, Rc::new(Chunk::new(&self.budget))));
+                self.others.insert(at, (nr, Rc::new(Chunk::new(&self.budget))));
                 at
             }
         };
-        let (_, chunk) = self.chunks.get_mut(at)?;
-        Some((Rc::make_mut(chunk), bit))
+        self.others.get_mut(at).map(|(_, chunk)| chunk)
     }
 
     /// Calls `change` for each chunk that has numbers in the range, with the mask of those numbers.
     fn each_in_range(&mut self, first: u32, last: u32, change: impl Fn(&mut Chunk, Bits)) {
-        for (nr, chunk) in &mut self.chunks {
-            let (low, high) = (*nr << CHUNK_BITS, (*nr << CHUNK_BITS) + (CHUNK_LEN as u32 - 1));
+        for (nr, shared) in self.each_mut() {
+            let (low, high) = (nr << CHUNK_BITS, (nr << CHUNK_BITS) + (CHUNK_LEN as u32 - 1));
             if first > last || first > high || last < low {
                 continue;
             }
             let (from, to) = (first.max(low) - low, last.min(high) - low);
             let mask = Bits::MAX >> (CHUNK_LEN as u32 - 1 - (to - from)) << from;
-            change(Rc::make_mut(chunk), mask);
+            if let Some(chunk) = Chunk::own(shared) {
+                change(chunk, mask);
+            }
         }
     }
 }
@@ -388,6 +477,19 @@ mod tests {
         assert!(!other.insert(128, entry(1), false));
         drop(greedy);
         assert!(other.insert(128, entry(1), false), "what is closed is given back");
+    }
+
+    #[test]
+    fn what_is_duplicated_is_the_same_and_what_is_unknown_stays_so() {
+        let mut t = filled([3, 4, 20]);
+        for (old, new, cloexec) in [(3, 5, true), (20, 4, false), (3, 40, true), (4, 4, true)] {
+            assert!(t.duplicate(old, new, cloexec));
+            assert!(Arc::ptr_eq(t.get(old).unwrap(), t.get(new).unwrap()));
+        }
+        let marked = [3, 4, 5, 20, 40].map(|fd| t.is_cloexec(fd));
+        assert_eq!(marked, [true, false, true, false, true]);
+        assert!(t.duplicate(9, 5, false));
+        assert_eq!(numbers(&t), [3, 4, 20, 40]);
     }
 
     #[test]

@@ -167,18 +167,10 @@ impl State {
             return;
         }
         self.ask_for_fd(call.pid, call.ts, call.fd(0), call.ret);
-        if let Some(process) = self.table.at(call.pid, call.ts) {
-            let left = duplicate(call, process, cloexec);
-            self.take_back(left);
-        }
-    }
-
-    /// Takes what a call left.
-    pub(super) fn take_back(&mut self, left: Left) {
-        match left {
-            Left::Nothing => {}
-            Left::Closed(entry) => self.closed.keep(entry),
-            Left::Refused => self.stats.fds_refused += 1,
+        if let Some(process) = self.table.at(call.pid, call.ts)
+            && !duplicate(call, process, cloexec)
+        {
+            self.stats.fds_refused += 1;
         }
     }
 
@@ -195,27 +187,20 @@ impl State {
     }
 }
 
-/// What a call leaves that changes numbers of descriptors.
-pub(super) enum Left {
-    Nothing,
-    /// What was behind a number that was closed.
-    Closed(Arc<FdEntry>),
-    /// There was no room for another descriptor.
-    Refused,
-}
-
-/// A descriptor is free again, also where `close` reports an error of writing back.
-pub(super) fn close(call: &Call<'_>, process: &mut Process) -> Left {
+/// A descriptor is free again, also where `close` reports an error of writing back. Hands out what was behind it.
+#[inline]
+pub(super) fn close(call: &Call<'_>, process: &mut Process) -> Option<Arc<FdEntry>> {
     if call.ret == EBADF {
-        return Left::Nothing;
+        return None;
     }
-    process.fds.remove(call.fd(0)).map_or(Left::Nothing, Left::Closed)
+    process.fds.remove(call.fd(0))
 }
 
-/// `fcntl`: makes a descriptor, or sets whether `exec` closes one.
-pub(super) fn fcntl(call: &Call<'_>, process: &mut Process) -> Left {
+/// `fcntl`: makes a descriptor, or sets whether `exec` closes one. `false` where there was no room for another.
+#[inline]
+pub(super) fn fcntl(call: &Call<'_>, process: &mut Process) -> bool {
     if !call.succeeded() {
-        return Left::Nothing;
+        return true;
     }
     match call.arg32(1) as i32 {
         libc::F_DUPFD => return duplicate(call, process, false),
@@ -226,22 +211,14 @@ pub(super) fn fcntl(call: &Call<'_>, process: &mut Process) -> Left {
         }
         _ => {}
     }
-    Left::Nothing
+    true
 }
 
-fn duplicate(call: &Call<'_>, process: &mut Process, cloexec: bool) -> Left {
-    let (old, Some(new)) = (call.fd(0), call.new_fd()) else {
-        return Left::Nothing;
-    };
-    let kept = match process.fds.get(old).cloned() {
-        _ if old == new => true,
-        Some(entry) => process.fds.insert(new, entry, cloexec),
-        None => {
-            process.fds.remove(new);
-            true
-        }
-    };
-    if kept { Left::Nothing } else { Left::Refused }
+/// Two descriptors now refer to one object; `false` where there was no room for another.
+#[inline]
+fn duplicate(call: &Call<'_>, process: &mut Process, cloexec: bool) -> bool {
+    let new = call.new_fd();
+    new.is_none_or(|new| process.fds.duplicate(call.fd(0), new, cloexec))
 }
 
 /// What the kernel says of the file behind a new descriptor. Sockets have more to tell than that.

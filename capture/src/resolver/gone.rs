@@ -19,6 +19,8 @@ pub(super) struct Gone {
     processes: VecDeque<(u64, Process)>,
     /// Their ids, apart: they are looked through for each record of a process that does not live.
     pids: VecDeque<u32>,
+    /// From when on the first may be freed, apart too: it is asked for with each record.
+    first_free_at: Option<u64>,
 }
 
 impl Gone {
@@ -26,12 +28,14 @@ impl Gone {
     pub(super) fn push(&mut self, free_at: u64, process: Process) {
         self.pids.push_back(process.image.pid);
         self.processes.push_back((free_at, process));
+        self.first_free_at.get_or_insert(free_at);
     }
 
     /// Takes out the one that went first.
     pub(super) fn pop(&mut self) -> Option<Process> {
         self.pids.pop_front();
         let (_, process) = self.processes.pop_front()?;
+        self.first_free_at = self.processes.front().map(|(free_at, _)| *free_at);
         self.fetch();
         Some(process)
     }
@@ -54,8 +58,9 @@ impl Gone {
     }
 
     /// From when on the one that went first may be freed.
+    #[inline]
     pub(super) fn first_free_at(&self) -> Option<u64> {
-        self.processes.front().map(|(free_at, _)| *free_at)
+        self.first_free_at
     }
 
     /// All of them, the first first.

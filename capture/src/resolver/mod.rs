@@ -98,10 +98,26 @@ impl Resolver {
 
     /// Takes a record and hands what it means to `sink`: no event, one, or for the end of a process two: the call that
     /// ended it, and the end.
+    ///
+    /// Inlined: to get in and out would be a tenth of what most records take.
+    #[inline(always)]
     pub fn record(&mut self, record: &Record<'_>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
+        if let Record::Syscall(view) = record {
+            self.state.table.expire(view.fixed.header.ts);
+            if !self.plain(view, clock, sink) {
+                self.syscall(view, clock, sink);
+            }
+        } else {
+            self.other(record, clock, sink);
+        }
+    }
+
+    /// Takes a record of anything but a syscall's return.
+    #[inline(never)]
+    fn other(&mut self, record: &Record<'_>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
         self.state.table.expire(record.header().ts);
         match record {
-            Record::Syscall(view) => self.syscall(view, clock, sink),
+            Record::Syscall(_) => {}
             Record::SyscallEnter(view) => self.enter(view),
             Record::Exec(view) => self.exec(view, clock, sink),
             Record::Fork(view) => self.fork(&view.fixed, clock),

@@ -9,6 +9,8 @@ use super::action::Action;
 
 /// Most parameters that one event type may have; a test over the schema holds it to that.
 pub(super) const MAX_PARAMS: usize = 12;
+/// Registers that hold arguments of a call.
+pub(super) const MAX_REGISTERS: usize = 6;
 /// Most paths that one event type may have.
 pub(super) const MAX_PATHS: usize = 2;
 
@@ -66,59 +68,93 @@ pub(super) struct Plan {
     pub(super) paths: Vec<PathArg>,
     /// Needs neither a path nor an address, and changes no state but numbers of descriptors.
     pub(super) simple: bool,
+    /// The same, and all parameters stand in registers: there they are.
+    pub(super) registers: Option<Registers>,
 }
 
-/// Plans of all syscalls, by event type.
+/// The parameters of a call that all stand in registers alone, in their order.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Registers {
+    len: u8,
+    of: [(u8, Width); MAX_REGISTERS],
+}
+
+impl Registers {
+    /// `None` where a value is something else.
+    fn of(values: &[Value]) -> Option<Registers> {
+        let mut of = [(0, Width::Word); MAX_REGISTERS];
+        for (n, value) in values.iter().enumerate() {
+            *of.get_mut(n)? = match *value {
+                Value::Signed(at) => (at, Width::Signed32),
+                Value::Unsigned(at) => (at, Width::Unsigned32),
+                Value::Whole(at) => (at, Width::Word),
+                _ => return None,
+            };
+        }
+        let len = values.len() as u8;
+        Some(Registers { len, of })
+    }
+
+    /// How many there are.
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        usize::from(self.len)
+    }
+
+    /// Each parameter's register, and what of it counts.
+    #[inline(always)]
+    pub(super) fn each(&self) -> impl Iterator<Item = (u8, Width)> {
+        self.of.iter().copied().take(self.len())
+    }
+}
+
+/// Plans of all syscalls, by number.
 #[derive(Debug)]
 pub(super) struct Plans {
-    plans: Vec<Plan>,
-    native: Vec<u16>,
-    compat: Vec<u16>,
+    native: Vec<Plan>,
+    compat: Vec<Plan>,
     unknown: Plan,
 }
 
-const NO_PLAN: u16 = u16::MAX;
-const NUMBERS: usize = 0x1000;
-
 impl Plans {
     pub(super) fn new(schema: &Schema) -> Plans {
-        let mut plans = Plans {
-            plans: Vec::new(),
-            native: vec![NO_PLAN; NUMBERS],
-            compat: vec![NO_PLAN; NUMBERS],
+        Plans {
+            native: by_number(schema, false),
+            compat: by_number(schema, true),
             unknown: unknown(schema),
-        };
-        for spec in schema.specs().iter().filter(|s| s.id.is_syscall()) {
-            if spec.id == EventType::UNKNOWN_SYSCALL {
-                continue;
-            }
-            let table = if spec.id.is_compat() {
-                &mut plans.compat
-            } else {
-                &mut plans.native
-            };
-            if let Some(slot) = table.get_mut(usize::from(spec.id.0 & 0xFFF)) {
-                *slot = plans.plans.len() as u16;
-                plans.plans.push(Plan::new(spec));
-            }
         }
-        plans
     }
 
     /// The plan of a syscall number; that of unknown calls where no table has the number.
-    #[inline]
+    #[inline(always)]
     pub(super) fn get(&self, nr: i32, compat: bool) -> &Plan {
         let table = if compat { &self.compat } else { &self.native };
-        let at = usize::try_from(nr).ok().and_then(|nr| table.get(nr));
-        let plan = at.and_then(|at| self.plans.get(usize::from(*at)));
-        plan.unwrap_or(&self.unknown)
+        table.get(nr as u32 as usize).unwrap_or(&self.unknown)
     }
 
     /// All plans, for tests.
     #[cfg(test)]
-    pub(super) fn all(&self) -> &[Plan] {
-        &self.plans
+    pub(super) fn all(&self) -> impl Iterator<Item = &Plan> {
+        let all = self.native.iter().chain(&self.compat);
+        all.filter(|plan| plan.kind != EventType::UNKNOWN_SYSCALL)
     }
+}
+
+/// The plans of one table, as far as it goes; those of unknown calls where it has holes.
+fn by_number(schema: &Schema, compat: bool) -> Vec<Plan> {
+    let mut plans = Vec::new();
+    let of_table = |spec: &&EventSpec| spec.id.is_syscall() && spec.id.is_compat() == compat;
+    for spec in schema.specs().iter().filter(of_table) {
+        if spec.id == EventType::UNKNOWN_SYSCALL {
+            continue;
+        }
+        let nr = usize::from(spec.id.0 & 0xFFF);
+        plans.resize_with(plans.len().max(nr + 1), || unknown(schema));
+        if let Some(plan) = plans.get_mut(nr) {
+            *plan = Plan::new(spec);
+        }
+    }
+    plans
 }
 
 /// A schema without a declaration of unknown calls gets one that carries nothing.
@@ -131,6 +167,7 @@ fn unknown(schema: &Schema) -> Plan {
             values: Vec::new(),
             paths: Vec::new(),
             simple: true,
+            registers: None,
         },
         Plan::new,
     )
@@ -155,12 +192,14 @@ impl Plan {
         }
         let action = Action::of(spec);
         let unlike = |v: &Value| !matches!(v, Value::Path(_) | Value::Address | Value::KernelPath);
+        let simple = matches!(action, Action::None | Action::Close | Action::Fcntl)
+            && spec.fd != FdUse::Ret
+            && values.iter().all(unlike);
         Plan {
             kind: spec.id,
             fd: spec.fd,
-            simple: matches!(action, Action::None | Action::Close | Action::Fcntl)
-                && spec.fd != FdUse::Ret
-                && values.iter().all(unlike),
+            simple,
+            registers: simple.then(|| Registers::of(&values)).flatten(),
             action,
             values,
             paths,
@@ -226,7 +265,12 @@ fn elsewhere(event: &str, param: &str, kind: ParamKind) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use ctrace_trace::event::Arg;
+    use ctrace_wire::record::Syscall;
+
     use super::*;
+    use crate::resolver::call::{Call, Scratch};
+    use crate::syscall::View;
 
     #[test]
     fn every_declared_syscall_fits_its_plan() {
@@ -269,9 +313,30 @@ mod tests {
             "read", "write", "fstat", "mmap", "lseek", "futex", "poll", "close", "fcntl",
         ] {
             let spec = schema.by_name(name).find(|s| !s.id.is_compat()).expect(name);
-            assert!(plans.get(i32::from(spec.id.0), false).simple, "{name}");
+            let plan = plans.get(i32::from(spec.id.0), false);
+            assert!(plan.simple && plan.registers.is_some(), "{name}");
         }
         assert_eq!(plans.get(4000, false).kind, EventType::UNKNOWN_SYSCALL);
         assert_eq!(plans.get(-1, false).kind, EventType::UNKNOWN_SYSCALL);
+    }
+
+    #[test]
+    fn registers_say_what_the_values_say() {
+        let fixed = Syscall {
+            args: [u64::MAX - 1, 0x1_8000_0002, 3, u64::MAX << 31, 5, 1 << 40],
+            ..Syscall::default()
+        };
+        let (view, scratch) = (View::new(fixed, &[]), Scratch::default());
+        let call = Call::new(&view);
+        for plan in Plans::new(&Schema::current()).all() {
+            let Some(registers) = &plan.registers else { continue };
+            let short = registers.each().map(|(at, width)| Arg::Num(width.read(call.arg(at))));
+            let long = plan.values.iter().map(|value| {
+                let mut arg = Arg::None;
+                value.put(&call, &plan.paths, &scratch, None, &mut arg);
+                arg
+            });
+            assert_eq!(short.collect::<Vec<_>>(), long.collect::<Vec<_>>(), "{:?}", plan.kind);
+        }
     }
 }

@@ -125,6 +125,7 @@ impl Process {
         self.own(tid).and_then(|p| p.root.as_ref()).unwrap_or(&self.root)
     }
 
+    #[inline(never)]
     fn own(&self, tid: u32) -> Option<&Private> {
         self.private.iter().find(|p| p.tid == tid)
     }

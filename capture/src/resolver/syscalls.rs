@@ -14,32 +14,42 @@ use super::address::Address;
 use super::call::{Call, ENOSYS, Scratch};
 use super::clock::Clock;
 use super::exec::Started;
-use super::files::{Left, named};
-use super::plan::{MAX_PARAMS, PathArg, Plan, Value};
+use super::files::named;
+use super::plan::{MAX_PARAMS, MAX_REGISTERS, PathArg, Plan, Registers, Value};
 use super::process::{Attempt, Process};
 use super::state::State;
 use super::{Resolver, bare, files, opened, paths};
 use crate::syscall::View;
 
 impl Resolver {
+    /// A syscall returned of which registers say all, whose process is where it was, and whose descriptor is known: that
+    /// is most of them. `false` where it is another one, and nothing was done.
+    #[inline(always)]
+    pub(super) fn plain(&mut self, view: &View<'_, Syscall>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) -> bool {
+        let (header, call) = (&view.fixed.header, Call::new(view));
+        let plan = self.plans.get(call.nr, header.flags & FLAG_COMPAT != 0);
+        match &plan.registers {
+            Some(registers) if self.state.config.sees_descriptors => {
+                self.state.plain(&call, plan, registers, header, clock, sink)
+            }
+            _ => false,
+        }
+    }
+
     /// A syscall returned.
+    #[inline(never)]
     pub(super) fn syscall(&mut self, view: &View<'_, Syscall>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
         let header = &view.fixed.header;
         let call = Call::new(view);
         let plan = self
             .plans
             .get(self.state.number(&call), header.flags & FLAG_COMPAT != 0);
+        self.state.meet(header);
         if !self.state.config.sees_descriptors {
-            self.state.meet(header);
             self.state.take_described(&call, plan, &mut self.scratch);
         }
-        if plan.simple {
-            return self.state.simple(&call, plan, header, clock, &self.scratch, sink);
-        }
-        if self.state.config.sees_descriptors {
-            self.state.meet(header);
-        }
         match plan.action {
+            _ if plan.simple => self.state.simple(&call, plan, header, clock, &self.scratch, sink),
             Action::Exec => self.exec_returned(&call, plan.kind, header, clock, sink),
             Action::Open(flags)
                 if self
@@ -153,9 +163,62 @@ impl State {
         }
     }
 
-    /// A call that needs no path and changes no more than numbers of descriptors. Mostly its process is known and in its
-    /// cgroup, and so is the descriptor: then the process is looked up once.
-    #[inline]
+    /// See [`Resolver::plain`].
+    #[inline(always)]
+    fn plain(
+        &mut self,
+        call: &Call<'_>,
+        plan: &Plan,
+        registers: &Registers,
+        header: &Header,
+        clock: &Clock,
+        sink: &mut impl FnMut(&Event<'_>),
+    ) -> bool {
+        let process = self.table.living_at(call.pid, call.ts);
+        let Some(process) = process.filter(|process| process.cgroup == header.cgroup) else {
+            return false;
+        };
+        let fd_num = match plan.fd {
+            FdUse::Arg(at) => Some(call.fd(at)),
+            FdUse::None | FdUse::Ret => None,
+        };
+        // What is closed is gone afterwards.
+        let closes = matches!(plan.action, Action::Close);
+        let closed = if closes { files::close(call, process) } else { None };
+        let fd = match &closed {
+            Some(entry) => Some(entry),
+            None => fd_num.and_then(|fd| process.fds.get(fd)),
+        };
+        if fd.is_none() && !closes && fd_num.is_some_and(|fd| fd >= 0) {
+            return false;
+        }
+        let mut args = [Arg::Num(0); MAX_REGISTERS];
+        for (arg, (at, width)) in args.iter_mut().zip(registers.each()) {
+            *arg = Arg::Num(width.read(call.arg(at)));
+        }
+        let image = Some(process.image_of(call.tid));
+        sink(&Event {
+            ret: Some(call.ret),
+            fd_num,
+            fd,
+            data: call.buffer(),
+            ..bare(
+                header,
+                plan.kind,
+                clock,
+                image,
+                args.get(..registers.len()).unwrap_or_default(),
+            )
+        });
+        if let Some(entry) = closed {
+            self.closed.keep(entry);
+        } else if matches!(plan.action, Action::Fcntl) && !files::fcntl(call, process) {
+            self.stats.fds_refused += 1;
+        }
+        true
+    }
+
+    /// A call that needs no path and changes no more than numbers of descriptors, where [`Self::plain`] lacks something.
     fn simple(
         &mut self,
         call: &Call<'_>,
@@ -165,25 +228,22 @@ impl State {
         scratch: &Scratch,
         sink: &mut impl FnMut(&Event<'_>),
     ) {
-        let asks = match plan.fd {
-            FdUse::Arg(at) if !matches!(plan.action, Action::Close) => Some(call.fd(at)).filter(|fd| *fd >= 0),
-            _ => None,
-        };
-        let is_known =
-            |process: &Process| process.cgroup == header.cgroup && asks.is_none_or(|fd| process.fds.get(fd).is_some());
-        if let Some(process) = self.table.at(call.pid, call.ts)
-            && is_known(process)
+        let closes = matches!(plan.action, Action::Close);
+        if let FdUse::Arg(at) = plan.fd
+            && !closes
         {
-            let left = tell(Some(process), call, plan, header, clock, scratch, sink);
-            return self.take_back(left);
+            self.ask_for_fd(call.pid, call.ts, call.fd(at), call.ret);
         }
-        self.meet(header);
-        if let Some(fd) = asks {
-            self.ask_for_fd(call.pid, call.ts, fd, call.ret);
+        let Some(process) = self.table.at(call.pid, call.ts) else {
+            return emit(None, call, plan, header, clock, scratch, Shown::Behind, sink);
+        };
+        emit(Some(process), call, plan, header, clock, scratch, Shown::Behind, sink);
+        // What is closed is gone afterwards.
+        if closes && let Some(entry) = files::close(call, process) {
+            self.closed.keep(entry);
+        } else if matches!(plan.action, Action::Fcntl) && !files::fcntl(call, process) {
+            self.stats.fds_refused += 1;
         }
-        let process = self.table.at(call.pid, call.ts);
-        let left = tell(process, call, plan, header, clock, scratch, sink);
-        self.take_back(left);
     }
 
     /// Any other call.
@@ -372,34 +432,6 @@ impl State {
         if let Some(process) = self.table.at(call.pid, call.ts) {
             process.begin_attempt(attempt);
         }
-    }
-}
-
-/// Hands out what a simple call says, and does it to its process.
-fn tell(
-    process: Option<&mut Process>,
-    call: &Call<'_>,
-    plan: &Plan,
-    header: &Header,
-    clock: &Clock,
-    scratch: &Scratch,
-    sink: &mut impl FnMut(&Event<'_>),
-) -> Left {
-    emit(
-        process.as_deref(),
-        call,
-        plan,
-        header,
-        clock,
-        scratch,
-        Shown::Behind,
-        sink,
-    );
-    match (plan.action, process) {
-        // What is closed is gone afterwards.
-        (Action::Close, Some(process)) => files::close(call, process),
-        (Action::Fcntl, Some(process)) => files::fcntl(call, process),
-        _ => Left::Nothing,
     }
 }
 

@@ -62,6 +62,18 @@ impl ProcessTable {
         serial
     }
 
+    /// The process that has an id now, where it had it at a time of the boot clock.
+    #[inline(always)]
+    pub(super) fn living_at(&mut self, pid: u32, ts: u64) -> Option<&mut Process> {
+        let place = self.near_place(pid) as usize;
+        let process = self.places.get_mut(place)?.as_mut()?;
+        if ts < process.start {
+            return None;
+        }
+        process.touched = true;
+        Some(process)
+    }
+
     /// The process that had an id at a time of the boot clock.
     #[inline]
     pub(super) fn at(&mut self, pid: u32, ts: u64) -> Option<&mut Process> {
@@ -166,6 +178,7 @@ impl ProcessTable {
     }
 
     #[cold]
+    #[inline(never)]
     fn expire_one(&mut self) {
         if let Some(process) = self.gone.pop() {
             self.spare.keep(process.image);
@@ -204,12 +217,16 @@ impl ProcessTable {
     fn near_place(&mut self, pid: u32) -> u32 {
         match self.near.get(pid as usize % NEAR) {
             Some((near, place)) if *near == pid => *place,
-            _ => {
-                let place = self.index.get(&pid).copied().unwrap_or(NOWHERE);
-                self.note(pid, place);
-                place
-            }
+            _ => self.far_place(pid),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn far_place(&mut self, pid: u32) -> u32 {
+        let place = self.index.get(&pid).copied().unwrap_or(NOWHERE);
+        self.note(pid, place);
+        place
     }
 
     fn note(&mut self, pid: u32, place: u32) {
