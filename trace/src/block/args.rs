@@ -25,6 +25,10 @@ pub(super) enum PathValue {
     Own(StrId, RawPath),
 }
 
+/// What a number may cost in a block at most, and an argument that is none.
+pub(super) const NUM_WEIGHT: usize = 11;
+pub(super) const NONE_WEIGHT: usize = 2;
+
 impl ArgBuffer {
     pub(super) fn new(param: &Param) -> ArgBuffer {
         match param.kind {
@@ -40,26 +44,21 @@ impl ArgBuffer {
     /// What an argument may cost in a block at most; `None` where it may not stand for the parameter.
     #[inline]
     pub(super) fn weight(&self, arg: &Arg<'_>) -> Option<usize> {
-        // Most are numbers: asked first, and not looked up in a table of jumps.
-        if let (ArgBuffer::Num { .. }, Arg::Num(_)) = (self, arg) {
-            return Some(11);
-        }
         match (self, arg) {
-            (_, Arg::None) => Some(2),
+            (ArgBuffer::Num { .. }, Arg::Num(_)) => Some(NUM_WEIGHT),
+            (_, Arg::None) => Some(NONE_WEIGHT),
             (ArgBuffer::Str(_), Arg::Str(s)) => Some(s.len() + 16),
             (ArgBuffer::Path(_), Arg::Path { resolved, raw }) => Some(resolved.len() + raw.len() + 32),
             _ => None,
         }
     }
 
-    /// Adds a value that has a [weight](ArgBuffer::weight) here. `fd_name` is the name of the event's open object.
+    /// Adds a text that has a [weight](ArgBuffer::weight) here; numbers are added several at once. `fd_name` is the name of
+    /// the event's open object.
     #[inline]
-    pub(super) fn push(&mut self, arg: &Arg<'_>, fd_name: &[u8], strings: &mut Interner) {
+    pub(super) fn push_text(&mut self, arg: &Arg<'_>, fd_name: &[u8], strings: &mut Interner) {
         match self {
-            ArgBuffer::Num { values, .. } => values.push(match arg {
-                Arg::Num(v) => *v,
-                _ => ABSENT,
-            }),
+            ArgBuffer::Num { .. } => (),
             ArgBuffer::Str(values) => values.push(match arg {
                 Arg::Str(s) => strings.id(s),
                 _ => StrId::NONE,
@@ -428,7 +427,7 @@ mod tests {
 
     fn buffer(values: &[i64]) -> NumBuffer {
         let mut buffer = NumBuffer::default();
-        values.iter().for_each(|v| buffer.push(*v));
+        buffer.extend(values);
         buffer
     }
 

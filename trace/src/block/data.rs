@@ -17,8 +17,13 @@ impl Captured {
     pub(super) fn add(&mut self, data: &[u8]) {
         if data.is_empty() {
             self.gap += 1;
-            return;
+        } else {
+            self.add_some(data);
         }
+    }
+
+    #[inline(never)]
+    fn add_some(&mut self, data: &[u8]) {
         put(&mut self.lens, self.gap);
         put(&mut self.lens, data.len() as u64);
         self.gap = 0;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::args::ArgBuffer;
+use super::args::{ArgBuffer, NONE_WEIGHT, NUM_WEIGHT};
 use super::contexts::ContextTable;
 use super::data::Captured;
 use super::decoded::{ABSENT, Context};
@@ -18,7 +18,7 @@ use super::origins::OriginTable;
 use super::strings::Interner;
 use super::time::Steps;
 use super::{MAX_EVENTS, MAX_PARAMS, MAX_STRINGS};
-use crate::event::{Event, EventType, Origin};
+use crate::event::{Arg, Event, EventType, Origin};
 use crate::schema::{EventSpec, Schema};
 
 /// A block whose parts may take so many bytes uncompressed should end.
@@ -96,6 +96,26 @@ pub(super) struct KindBuffer {
     /// Provisional indices of open objects.
     pub(super) fds: Vec<u32>,
     pub(super) args: Vec<ArgBuffer>,
+    latest: Latest,
+    /// Which arguments are numbers: a bit for each.
+    numbers: u64,
+    /// Which are not.
+    texts: Vec<usize>,
+}
+
+/// So many events of a type are kept before they go to its columns.
+const RUN: usize = 32;
+
+/// The numbers of the last few events of a type. An event writes to as many columns as it has numbers; memory that the
+/// caches do not have is waited for once for several events, and each of them writes to what the caches have.
+#[derive(Debug)]
+struct Latest {
+    events: usize,
+    rets: [i64; RUN],
+    fd_nums: [i64; RUN],
+    fds: [u32; RUN],
+    /// Per argument; not used where it is a text.
+    args: Vec<[i64; RUN]>,
 }
 
 /// The event types that this builder has met, in order of their first event ever.
@@ -129,32 +149,128 @@ impl KindBuffers {
         }
         let slot = self.list.len() as u16;
         self.slots[at] = slot;
-        self.list.push(KindBuffer {
+        self.list.push(KindBuffer::new(spec));
+        Ok(slot)
+    }
+
+    /// Brings all that the events carry to the columns.
+    fn settle(&mut self) {
+        self.list.iter_mut().for_each(KindBuffer::settle);
+    }
+}
+
+impl KindBuffer {
+    fn new(spec: &EventSpec) -> KindBuffer {
+        let is_num = |at: &usize| spec.params[*at].kind.is_num();
+        let (numbers, texts): (Vec<usize>, Vec<usize>) = (0..spec.params.len()).partition(is_num);
+        KindBuffer {
             spec: spec.clone(),
             rets: NumBuffer::default(),
             fd_nums: NumBuffer::default(),
             fds: Vec::new(),
             args: spec.params.iter().map(ArgBuffer::new).collect(),
-        });
-        Ok(slot)
+            latest: Latest {
+                events: 0,
+                rets: [ABSENT; RUN],
+                fd_nums: [ABSENT; RUN],
+                fds: [0; RUN],
+                args: vec![[ABSENT; RUN]; spec.params.len()],
+            },
+            numbers: numbers.iter().fold(0, |bits, at| bits | 1 << at),
+            texts,
+        }
     }
-}
 
-impl KindBuffer {
-    /// Checks that the arguments are those declared and says what they may cost.
+    /// Notes the numbers among an event's arguments, which count once the event is [added](KindBuffer::add). Checks that
+    /// the arguments are those declared and says what they may cost.
     #[inline]
-    fn check(&self, event: &Event<'_>) -> Result<usize, PushError> {
+    fn note(&mut self, event: &Event<'_>) -> Result<usize, PushError> {
+        if self.latest.events == RUN {
+            self.settle();
+        }
         if self.args.len() != event.args.len() {
             return Err(self.wrong_count(event));
         }
+        let at = self.latest.events % RUN;
         let mut weight = EVENT_WEIGHT + event.data.len();
-        for (index, (buffer, arg)) in self.args.iter().zip(event.args).enumerate() {
-            match buffer.weight(arg) {
-                Some(more) => weight += more,
-                None => return Err(self.wrong_kind(index)),
+        // Which arguments are numbers, and which are none.
+        let (mut bit, mut numbers, mut nones) = (1, 0, 0);
+        for (places, arg) in self.latest.args.iter_mut().zip(event.args) {
+            places[at] = match arg {
+                Arg::Num(v) => {
+                    numbers |= bit;
+                    weight += NUM_WEIGHT;
+                    *v
+                }
+                Arg::None => {
+                    nones |= bit;
+                    weight += NONE_WEIGHT;
+                    ABSENT
+                }
+                _ => ABSENT,
+            };
+            bit <<= 1;
+        }
+        if self.numbers & !nones != numbers {
+            return Err(self.wrong_kind(event));
+        }
+        if self.texts.is_empty() {
+            return Ok(weight);
+        }
+        match self.weigh_texts(event) {
+            Some(more) => Ok(weight + more),
+            None => Err(self.wrong_kind(event)),
+        }
+    }
+
+    /// What the arguments that are declared as texts may cost where they are there; `None` where one is something else.
+    #[inline(never)]
+    fn weigh_texts(&self, event: &Event<'_>) -> Option<usize> {
+        let mut weight = 0;
+        for at in &self.texts {
+            match &event.args[*at] {
+                Arg::None => (),
+                arg => weight += self.args[*at].weight(arg)?,
             }
         }
-        Ok(weight)
+        Some(weight)
+    }
+
+    /// Adds an event whose numbers were noted just now. `fd` is its open object.
+    #[inline]
+    fn add(&mut self, event: &Event<'_>, fd: u32, strings: &mut Interner) {
+        let at = self.latest.events % RUN;
+        self.latest.rets[at] = event.ret.unwrap_or(ABSENT);
+        self.latest.fd_nums[at] = event.fd_num.map_or(ABSENT, i64::from);
+        self.latest.fds[at] = fd;
+        self.latest.events += 1;
+        if !self.texts.is_empty() {
+            self.add_texts(event, strings);
+        }
+    }
+
+    #[inline(never)]
+    fn add_texts(&mut self, event: &Event<'_>, strings: &mut Interner) {
+        let fd_name = event.fd.map_or(&[][..], |fd| &fd.name);
+        for at in &self.texts {
+            self.args[*at].push_text(&event.args[*at], fd_name, strings);
+        }
+    }
+
+    /// Brings the numbers of the last events to the columns.
+    #[inline(never)]
+    fn settle(&mut self) {
+        let latest = &mut self.latest;
+        let events = latest.events;
+        self.rets.extend(&latest.rets[..events]);
+        self.fd_nums.extend(&latest.fd_nums[..events]);
+        self.fds.extend_from_slice(&latest.fds[..events]);
+        for (buffer, numbers) in self.args.iter_mut().zip(&latest.args) {
+            if let ArgBuffer::Num { values, .. } = buffer {
+                values.extend(&numbers[..events]);
+            }
+        }
+        latest.events = 0;
     }
 
     #[cold]
@@ -167,7 +283,10 @@ impl KindBuffer {
     }
 
     #[cold]
-    fn wrong_kind(&self, index: usize) -> PushError {
+    fn wrong_kind(&self, event: &Event<'_>) -> PushError {
+        let mut pairs = self.args.iter().zip(event.args);
+        let index = pairs.position(|(buffer, arg)| buffer.weight(arg).is_none());
+        let index = index.unwrap_or_default();
         PushError::ArgKind {
             name: self.spec.name.clone(),
             index,
@@ -176,6 +295,7 @@ impl KindBuffer {
     }
 
     fn clear(&mut self) {
+        self.latest.events = 0;
         self.rets.clear();
         self.fd_nums.clear();
         self.fds.clear();
@@ -205,44 +325,54 @@ impl BlockBuilder {
     /// # Errors
     /// As [`BlockBuilder::push`].
     pub fn push_from(&mut self, event: &Event<'_>, origin: Option<Origin<'_>>) -> Result<(), PushError> {
+        match &origin {
+            None => {
+                self.enter(0);
+                self.push_weighing(event, 0)
+            }
+            Some(origin) => self.push_imported(event, origin),
+        }
+    }
+
+    #[inline(never)]
+    fn push_imported(&mut self, event: &Event<'_>, origin: &Origin<'_>) -> Result<(), PushError> {
+        self.enter((origin.file.id & SPACES) << SPACE_SHIFT);
+        self.push_weighing(event, self.content.origins.weight(origin))?;
+        let content = &mut self.content;
+        content.origins.add(content.rows.len() as u32 - 1, origin);
+        Ok(())
+    }
+
+    /// Who imports counts images and objects anew for each file.
+    #[inline]
+    fn enter(&mut self, space: u64) {
+        self.content.images.enter(space);
+        self.content.fds.enter(space);
+    }
+
+    /// Adds an event that may cost so much more than what it carries and refers to.
+    fn push_weighing(&mut self, event: &Event<'_>, more: usize) -> Result<(), PushError> {
         let content = &mut self.content;
         if content.rows.len() >= MAX_EVENTS as usize {
             return Err(PushError::Full);
         }
-        // Who imports counts images and objects anew for each file.
-        let space = origin.as_ref().map_or(0, |o| (o.file.id & SPACES) << SPACE_SHIFT);
-        content.images.enter(space);
-        content.fds.enter(space);
         let slot = content.kinds.slot(&self.schema, event.kind)?;
-        let mut weight = content.kinds.list[slot as usize].check(event)?;
-        let fd = event.fd.map(|fd| content.fds.find(fd.id).ok_or(fd));
-        if let Some(Err(fd)) = fd {
-            weight += fd.name.len() + fd.name_raw.len();
+        let mut weight = content.kinds.list[slot as usize].note(event)? + more;
+        let fd = event.fd.map_or(Some(0), |fd| content.fds.find(fd.id));
+        if let (Some(new), None) = (event.fd, fd) {
+            weight += new.name.len() + new.name_raw.len();
         }
         let acted = content.acted(event);
-        let recent = content.contexts.recent(event.tid, acted);
-        let missing = event.image.filter(|_| recent.is_none());
-        if let Some(image) = missing.filter(|image| content.images.find(image.id).is_none()) {
-            let cost = content.images.cost(image);
-            weight += cost.bytes + cost.container_bytes;
-            check_image(content, cost, weight, self.weight)?;
-        }
-        if let Some(origin) = &origin {
-            weight += content.origins.weight(origin);
+        let context = content.contexts.recent(event.tid, acted);
+        if context.is_none() {
+            weight = content.weigh_image(event, weight, self.weight)?;
         }
         if self.weight + weight > HARD_LIMIT {
             return Err(too_large(weight, self.weight));
         }
         self.weight += weight;
-        let context = recent.unwrap_or_else(|| content.context(event, acted));
-        let fd = match fd {
-            None => 0,
-            Some(Ok(at)) => at,
-            Some(Err(fd)) => content.fds.add(fd, &mut content.strings),
-        };
-        if let Some(origin) = &origin {
-            content.origins.add(content.rows.len() as u32, origin);
-        }
+        let context = context.unwrap_or_else(|| content.context(event, acted));
+        let fd = fd.unwrap_or_else(|| content.object(event));
         content.add(event, slot, context, fd);
         Ok(())
     }
@@ -283,6 +413,7 @@ impl BlockBuilder {
         prev: Hash,
         compressor: &mut Compressor,
     ) -> Result<EncodedBlock, BlockError> {
+        self.content.kinds.settle();
         let (mut head, body) = self.coder.code(&self.content, compressor);
         self.clear();
         head.first_seq = first_seq;
@@ -339,6 +470,18 @@ impl Content {
         event.image.map_or(u64::MAX, |image| self.images.spaced(image.id))
     }
 
+    /// Adds to what an event may cost the image that acted where that is not there yet, and checks that there is room.
+    /// `used` is what the events before it cost.
+    #[inline(never)]
+    fn weigh_image(&self, event: &Event<'_>, mut weight: usize, used: usize) -> Result<usize, PushError> {
+        if let Some(image) = event.image.filter(|image| self.images.find(image.id).is_none()) {
+            let cost = self.images.cost(image);
+            weight += cost.bytes + cost.container_bytes;
+            check_image(self, cost, weight, used)?;
+        }
+        Ok(weight)
+    }
+
     /// The thread of an event, which was not there lately. `acted` is the image as [`Content::acted`] gives it.
     #[inline(never)]
     fn context(&mut self, event: &Event<'_>, acted: u64) -> u32 {
@@ -349,16 +492,17 @@ impl Content {
         self.contexts.id(Context { tid: event.tid, image }, acted)
     }
 
+    /// The open object of an event, which is not there yet.
+    #[inline(never)]
+    fn object(&mut self, event: &Event<'_>) -> u32 {
+        event.fd.map_or(0, |fd| self.fds.add(fd, &mut self.strings))
+    }
+
     /// Adds an event that has been checked.
+    #[inline]
     fn add(&mut self, event: &Event<'_>, slot: u16, context: u32, fd: u32) {
         let kind = &mut self.kinds.list[slot as usize];
-        kind.rets.push(event.ret.unwrap_or(ABSENT));
-        kind.fd_nums.push(event.fd_num.map_or(ABSENT, i64::from));
-        kind.fds.push(fd);
-        let fd_name = event.fd.map_or(&[][..], |fd| &fd.name);
-        for (buffer, arg) in kind.args.iter_mut().zip(event.args) {
-            buffer.push(arg, fd_name, &mut self.strings);
-        }
+        kind.add(event, fd, &mut self.strings);
         if let Some(latency) = event.latency {
             self.latencies.add(self.rows.len(), latency);
         }

@@ -33,6 +33,8 @@ pub(super) struct FdTable {
     space: u64,
     /// Ids and indices, see [`place_of`].
     index: HashTable<(u64, u32)>,
+    /// The largest id: what is opened next has a larger one.
+    newest: u64,
     /// Ids seen lately. Looking up an event's object is the hottest thing that `push` does.
     cache: [(u64, u32); CACHE],
     /// Per string: the first object of that name; 0 for none. Names are numbered as they come, so what is new lies behind
@@ -49,6 +51,7 @@ impl Default for FdTable {
             hasher: DefaultHashBuilder::default(),
             space: 0,
             index: HashTable::new(),
+            newest: 0,
             cache: [(0, 0); CACHE],
             named: Vec::new(),
             contents: HashTable::new(),
@@ -67,12 +70,20 @@ impl FdTable {
     #[inline]
     pub(super) fn find(&mut self, id: u64) -> Option<u32> {
         let id = id ^ self.space;
-        let slot = &mut self.cache[id as usize % CACHE];
+        let slot = self.cache[id as usize % CACHE];
         if slot.0 == id && slot.1 != 0 {
             return Some(slot.1);
         }
+        if id > self.newest {
+            return None;
+        }
+        self.find_older(id)
+    }
+
+    #[inline(never)]
+    fn find_older(&mut self, id: u64) -> Option<u32> {
         let (_, at) = *self.index.find(place_of(id), |(known, _)| *known == id)?;
-        *slot = (id, at);
+        self.cache[id as usize % CACHE] = (id, at);
         Some(at)
     }
 
@@ -93,6 +104,7 @@ impl FdTable {
         self.index
             .insert_unique(place_of(id), (id, at), |(id, _)| place_of(*id));
         self.cache[id as usize % CACHE] = (id, at);
+        self.newest = self.newest.max(id);
         at
     }
 
@@ -140,6 +152,7 @@ impl FdTable {
 
     pub(super) fn clear(&mut self) {
         self.index.clear();
+        self.newest = 0;
         self.cache = [(0, 0); CACHE];
         self.named.clear();
         self.contents.clear();

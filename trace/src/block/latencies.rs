@@ -10,6 +10,7 @@ pub(super) struct Latencies(Vec<(u32, i64)>);
 
 impl Latencies {
     /// Notes how long an event took.
+    #[inline(never)]
     pub(super) fn add(&mut self, event: usize, latency: u64) {
         // What does not fit is longer than 292 years.
         self.0.push((event as u32, i64::try_from(latency).unwrap_or(i64::MAX)));

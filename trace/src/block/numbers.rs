@@ -61,6 +61,9 @@ impl Number for i32 {
     }
 }
 
+/// The largest code of a number that needs no more than half of the bits.
+const NARROW: u64 = u32::MAX as u64;
+
 /// The numbers of a column while a block is built. Most need few bits, and the processor waits for what it writes and
 /// reads again half a second later: they take half of the memory until one comes that needs more.
 #[derive(Clone, Debug, Default)]
@@ -71,20 +74,16 @@ pub(super) struct NumBuffer {
 }
 
 impl NumBuffer {
-    /// Adds a number.
-    #[inline]
-    pub(super) fn push(&mut self, v: i64) {
-        match i32::try_from(v) {
-            Ok(narrow) if narrow != NARROW_ABSENT && self.wide.is_empty() => self.narrow.push(narrow),
-            _ if v == ABSENT && self.wide.is_empty() => self.narrow.push(NARROW_ABSENT),
-            _ => self.push_wide(v),
+    /// Adds numbers.
+    pub(super) fn extend(&mut self, values: &[i64]) {
+        if self.wide.is_empty() && bits_of(values) <= NARROW {
+            // The lower half has the sign already, but for what is absent: that has nothing else.
+            let narrow = |v: &i64| *v as i32 | (*v >> 32) as i32 & NARROW_ABSENT;
+            self.narrow.extend(values.iter().map(narrow));
+        } else {
+            self.wide.extend(self.narrow.drain(..).map(Number::number));
+            self.wide.extend_from_slice(values);
         }
-    }
-
-    #[inline(never)]
-    fn push_wide(&mut self, v: i64) {
-        self.wide.extend(self.narrow.drain(..).map(Number::number));
-        self.wide.push(v);
     }
 
     /// How many there are.
@@ -351,7 +350,7 @@ mod tests {
         assert_eq!(cursor.finish(), Ok(()));
         assert_eq!(back, values);
         let mut buffer = NumBuffer::default();
-        values.iter().for_each(|v| buffer.push(*v));
+        values.chunks(7).for_each(|several| buffer.extend(several));
         let mut same = Vec::new();
         buffer.write(&mut same, delta);
         assert_eq!(same, bytes);

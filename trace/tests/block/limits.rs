@@ -67,6 +67,38 @@ fn events_that_do_not_fit_are_refused() {
 }
 
 #[test]
+fn what_is_refused_leaves_nothing_behind() {
+    let huge = vec![b'x'; 50 << 20];
+    let bad: [&[Arg<'_>]; 4] = [
+        &[Arg::Num(7), Arg::Num(8)],
+        &[Arg::Str(b"x"), Arg::Str(b"never")],
+        &[
+            Arg::Num(9),
+            Arg::Path {
+                resolved: b"/never",
+                raw: b"",
+            },
+        ],
+        &[Arg::Num(i64::MAX), Arg::Str(&huge)],
+    ];
+    let encode = |bad: &[&[Arg<'_>]]| {
+        let mut builder = BlockBuilder::new(schema());
+        for n in 0..100 {
+            for args in bad {
+                assert!(builder.push(&event(1, args)).is_err());
+            }
+            builder.push(&event(1, &[Arg::Num(n), Arg::Str(b"text")])).unwrap();
+            for args in bad {
+                assert!(builder.push(&event(1, args)).is_err());
+            }
+            builder.push(&event(1, &[Arg::None, Arg::None])).unwrap();
+        }
+        builder.finish(0, [0; 32], &mut Compressor::default()).unwrap()
+    };
+    assert_eq!(encode(&bad), encode(&[]));
+}
+
+#[test]
 fn a_builder_is_full_by_events_or_bytes() {
     let mut builder = BlockBuilder::new(schema());
     for _ in 0..MAX_EVENTS {

@@ -100,16 +100,22 @@ impl CaseWriter {
     /// # Errors
     /// As [`CaseWriter::push`].
     pub fn push_from(&mut self, event: &Event<'_>, origin: Option<Origin<'_>>) -> Result<u64, CaseError> {
-        if self.builder.is_full() || self.spans_too_much(event.ts) {
-            return self.push_into_next(event, origin);
-        }
-        if self.builder.is_empty() || event.kind == EventType::GAP {
-            return self.add_and_tell(event, origin);
+        if self.builder.is_full() || event.kind == EventType::GAP || !self.spans(event.ts) {
+            return self.push_apart(event, origin);
         }
         match self.builder.push_from(event, origin) {
             Ok(()) => Ok(self.last_seq()),
             Err(refused) => self.push_refused(event, origin, refused),
         }
+    }
+
+    /// Adds an event that is the first of its block, or a gap. Apart, so that results are not moved about for each event.
+    #[inline(never)]
+    fn push_apart(&mut self, event: &Event<'_>, origin: Option<Origin<'_>>) -> Result<u64, CaseError> {
+        if self.builder.is_full() || !(self.builder.is_empty() || self.spans(event.ts)) {
+            return self.push_into_next(event, origin);
+        }
+        self.add_and_tell(event, origin)
     }
 
     /// The number of the event that was added last.
@@ -135,15 +141,12 @@ impl CaseWriter {
         }
     }
 
-    /// Ends the block before it adds an event. Apart, so that results are not moved about for each event.
-    #[inline(never)]
+    /// Ends the block before it adds an event.
     fn push_into_next(&mut self, event: &Event<'_>, origin: Option<Origin<'_>>) -> Result<u64, CaseError> {
         let written = self.flush();
         self.add_and_tell(event, origin).and_then(|seq| written.map(|()| seq))
     }
 
-    /// Adds an event that is the first of its block or a gap. Apart, as [`CaseWriter::push_into_next`] is.
-    #[inline(never)]
     fn add_and_tell(&mut self, event: &Event<'_>, origin: Option<Origin<'_>>) -> Result<u64, CaseError> {
         match self.add(event, origin) {
             Ok(()) => Ok(self.last_seq()),
@@ -182,13 +185,12 @@ impl CaseWriter {
         Ok(())
     }
 
+    /// Whether the block being built, which has events, may have one of that time.
     #[inline]
-    fn spans_too_much(&self, ts: u64) -> bool {
-        let Some(most) = self.config.block_span_ns else {
-            return false;
-        };
+    fn spans(&self, ts: u64) -> bool {
+        let most = self.config.block_span_ns;
         let range = self.builder.time_range();
-        range.is_some_and(|(min, max)| max.max(ts) - min.min(ts) >= most)
+        range.is_some_and(|(min, max)| most.is_none_or(|most| max.max(ts) - min.min(ts) < most))
     }
 
     /// Another handle of the file of the segment that is being written, for whoever makes it durable meanwhile
