@@ -220,14 +220,15 @@ impl PathWriter<'_> {
                         raws,
                         raw,
                         record.name_raw,
-                        self.interner.get(record.name),
+                        || self.interner.get(record.name),
                         self.numbering,
                     );
                     record.name
                 }
                 PathValue::Own(id, raw) => {
                     self.write_own(id, last, paths);
-                    write_raw(raws, raw, RawPath::Same, self.interner.get(id), self.numbering);
+                    let resolved = || self.interner.get(id);
+                    write_raw(raws, raw, RawPath::Same, resolved, self.numbering);
                     id
                 }
             };

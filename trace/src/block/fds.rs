@@ -190,29 +190,67 @@ pub(super) fn write(
     section: &[u32],
     interner: &Interner,
     numbering: &mut Numbering,
+    fields: &mut Fields,
     [out, files]: [&mut Vec<u8>; 2],
 ) {
     let each = || section.iter().map(|at| &fds[*at as usize]);
-    out.extend(each().map(|fd| fd.kind as u8));
+    fields.clear();
+    // One pass: entries are far more than the nearest cache holds.
     for fd in each() {
+        out.push(fd.kind as u8);
         match fd.name {
-            StrId::NONE => put(out, name_code::NONE),
+            StrId::NONE => put(&mut fields.names, name_code::NONE),
             name => match numbering.refer(name) {
-                StrRef::New => put(out, name_code::NEW),
-                StrRef::Known(id) => put(out, u64::from(id) + name_code::KNOWN),
+                StrRef::New => put(&mut fields.names, name_code::NEW),
+                StrRef::Known(id) => put(&mut fields.names, u64::from(id) + name_code::KNOWN),
             },
         }
-    }
-    each().for_each(|fd| write_raw(out, fd.name_raw, RawPath::Same, interner.get(fd.name), numbering));
-    each().for_each(|fd| put(out, u64::from(fd.open_flags)));
-    for fd in each() {
+        put(&mut fields.flags, u64::from(fd.open_flags));
         match &fd.socket {
-            None => out.push(0),
-            Some(socket) => write_socket(out, socket),
+            None => fields.sockets.push(0),
+            Some(socket) => write_socket(&mut fields.sockets, socket),
         }
+        fields.devices.write(files, fd.dev);
+        fields.inodes.write(&mut fields.inode_steps, fd.ino);
+        fields.raw |= fd.name_raw != RawPath::Same;
     }
-    write_steps(files, each().map(|fd| fd.dev));
-    write_steps(files, each().map(|fd| fd.ino));
+    out.extend_from_slice(&fields.names);
+    if fields.raw {
+        // Texts of other forms are numbered behind all names.
+        each().for_each(|fd| write_raw(out, fd.name_raw, RawPath::Same, || interner.get(fd.name), numbering));
+    } else {
+        out.resize(out.len() + section.len(), raw_code::PREDICTED as u8);
+    }
+    out.extend_from_slice(&fields.flags);
+    out.extend_from_slice(&fields.sockets);
+    files.extend_from_slice(&fields.inode_steps);
+}
+
+/// Fields of entries that stand behind those of all others in their column; memory that is kept between blocks.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    names: Vec<u8>,
+    flags: Vec<u8>,
+    sockets: Vec<u8>,
+    inode_steps: Vec<u8>,
+    devices: Near,
+    inodes: Near,
+    /// Whether a caller's form of a name differs from the name.
+    raw: bool,
+}
+
+impl Fields {
+    fn clear(&mut self) {
+        let Fields {
+            names,
+            flags,
+            sockets,
+            inode_steps,
+            ..
+        } = self;
+        [names, flags, sockets, inode_steps].into_iter().for_each(Vec::clear);
+        (self.devices, self.inodes, self.raw) = (Near::default(), Near::default(), false);
+    }
 }
 
 /// How many values before it a value may be coded against.
@@ -220,25 +258,29 @@ const CANDIDATES: usize = 4;
 /// Stands before a value that is far from all candidates.
 const FAR: u64 = u64::MAX;
 
-/// Appends numbers as differences to the nearest of the last four: files that a program opens lie near each other, and
-/// several programs run at the same time. `zigzag(difference) · 4 + which`, or [`FAR`] and the value.
-fn write_steps(out: &mut Vec<u8>, values: impl Iterator<Item = u64>) {
-    let mut recent = [0u64; CANDIDATES];
-    for v in values {
+/// The last four values, of which the nearest is what the next one is coded against: files that a program opens lie near
+/// each other, and several programs run at the same time.
+#[derive(Debug, Default)]
+struct Near([u64; CANDIDATES]);
+
+impl Near {
+    /// Appends a value as `zigzag(difference) · 4 + which`, or [`FAR`] and the value.
+    #[inline(always)]
+    fn write(&mut self, out: &mut Vec<u8>, v: u64) {
+        let Near(recent) = self;
         // Nearly all are of one device.
         if v == recent[0] {
-            put(out, 0);
-            continue;
+            return put(out, 0);
         }
         let steps = recent.iter().map(|r| zigzag(v.wrapping_sub(*r) as i64));
         let (which, step) = steps.enumerate().min_by_key(|(_, step)| *step).unwrap_or((0, FAR));
         if step < 1 << 61 {
             put(out, step << 2 | which as u64);
-            renew(&mut recent, which, v);
+            renew(recent, which, v);
         } else {
             put(out, FAR);
             put(out, v);
-            renew(&mut recent, CANDIDATES - 1, v);
+            renew(recent, CANDIDATES - 1, v);
         }
     }
 }
@@ -468,7 +510,8 @@ mod tests {
             u64::MAX / 3,
         ];
         let mut bytes = Vec::new();
-        write_steps(&mut bytes, values.into_iter());
+        let mut near = Near::default();
+        values.iter().for_each(|v| near.write(&mut bytes, *v));
         let (mut cursor, mut recent) = (Cursor::new(&bytes), [0; CANDIDATES]);
         for v in values {
             assert_eq!(read_step(&mut cursor, &mut recent), Ok(v));

@@ -21,6 +21,7 @@ pub(super) struct Coder {
     columns: ColumnBuffers,
     strings: Numbering,
     fds: FdNumbering,
+    fd_fields: fds::Fields,
     prediction: FdPrediction,
     order: kinds::ThreadOrder,
     cpus: contexts::CpuCoder,
@@ -230,6 +231,7 @@ impl Coder {
             section,
             &content.strings,
             &mut self.strings,
+            &mut self.fd_fields,
             [dict, files],
         );
         counts.strings[fd_section as usize] = self.strings.finish_section(&content.strings, lens, text);

@@ -16,6 +16,7 @@ pub mod head;
 mod images;
 mod kinds;
 mod latencies;
+mod nearest;
 mod numbers;
 mod origins;
 mod plan;

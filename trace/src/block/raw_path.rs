@@ -35,19 +35,19 @@ pub(super) fn leaf_len(path: &[u8]) -> u32 {
     (path.len() - behind) as u32
 }
 
-/// Appends a caller's form: as predicted, a suffix, or another string.
+/// Appends a caller's form: as predicted, a suffix, or another string; `resolved` is asked for only where it matters.
 #[inline]
-pub(super) fn write_raw(
+pub(super) fn write_raw<'a>(
     out: &mut Vec<u8>,
     raw: RawPath,
     predicted: RawPath,
-    resolved: &[u8],
+    resolved: impl FnOnce() -> &'a [u8],
     numbering: &mut Numbering,
 ) {
     match raw {
         raw if raw == predicted => put(out, raw_code::PREDICTED),
         RawPath::Same => put(out, raw_code::SAME),
-        RawPath::Suffix(n) if n == leaf_len(resolved) => put(out, raw_code::LEAF),
+        RawPath::Suffix(n) if n == leaf_len(resolved()) => put(out, raw_code::LEAF),
         RawPath::Suffix(n) => put(out, u64::from(n) + raw_code::SUFFIX),
         RawPath::Other(id) => match numbering.refer(id) {
             StrRef::New => put(out, raw_code::NEW),

@@ -9,6 +9,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::MAX_STRING_BYTES;
 use super::decoded::{Cut, StrId, Strings};
+use super::nearest::Recent;
 use super::varint::{Cursor, Malformed, put};
 
 /// Ids below this are [`StrId::NONE`] and [`StrId::EMPTY`].
@@ -117,9 +118,15 @@ fn both_ends(hash: u32) -> u64 {
 }
 
 fn string<'a>(entries: &[(u32, u32)], bytes: &'a [u8], at: u32) -> &'a [u8] {
+    let (start, end) = place_in(entries, at);
+    &bytes[start as usize..end as usize]
+}
+
+/// Where a string begins and ends in the bytes of all.
+fn place_in(entries: &[(u32, u32)], at: u32) -> (u32, u32) {
     let at = at as usize;
     let start = if at == 0 { 0 } else { entries[at - 1].1 };
-    &bytes[start as usize..entries[at].1 as usize]
+    (start, entries[at].1)
 }
 
 /// Gives strings their final ids, section by section, in the order in which columns use them.
@@ -175,73 +182,16 @@ impl Numbering {
         self.section = self.order.len();
         let bases = lens.len();
         lens.resize(bases + section.len(), 0);
-        // Each stands there twice, so that the last few are always in a row.
-        let mut recent: [&[u8]; 2 * CANDIDATES] = [&[]; 2 * CANDIDATES];
-        for (i, id) in section.iter().enumerate() {
-            let (s, at) = (interner.get(StrId(*id)), i % CANDIDATES);
-            // An empty one takes the place of those that are not there yet, and shares nothing.
-            let (back, same) = nearest(&recent[at..at + CANDIDATES], s);
-            (recent[at], recent[at + CANDIDATES]) = (s, s);
-            lens[bases + i] = back;
-            put(lens, same as u64);
-            put(lens, (s.len() - same) as u64);
-            text.extend_from_slice(&s[same..]);
+        let mut recent = Recent::new(&interner.bytes);
+        for (id, base) in section.iter().zip(bases..) {
+            let place = place_in(&interner.entries, *id - FIXED_IDS);
+            let (back, same) = recent.add(place);
+            lens[base] = back;
+            put(lens, u64::from(same));
+            put(lens, u64::from(place.1 - place.0 - same));
+            text.extend_from_slice(&interner.bytes[(place.0 + same) as usize..place.1 as usize]);
         }
         section.len() as u32
-    }
-}
-
-/// How many strings before it a string may be coded against.
-const CANDIDATES: usize = 16;
-
-/// Which of the candidates, of which the latest is the last, shares the longest prefix with `s`, and how long it is. An
-/// older one must be better by more than its number costs.
-fn nearest(candidates: &[&[u8]], s: &[u8]) -> (u8, usize) {
-    let mut latest_first = candidates.iter().rev();
-    let (mut back, mut best) = (0, latest_first.next().map_or(0, |latest| common_prefix(latest, s)));
-    for (i, candidate) in (1..).zip(latest_first) {
-        // The byte that decides, looked at first: most candidates differ there.
-        let decisive = best + 1;
-        let Some(byte) = s.get(decisive) else { break };
-        if candidate.get(decisive) != Some(byte) {
-            continue;
-        }
-        let same = common_prefix(candidate, s);
-        if same > decisive {
-            (back, best) = (i, same);
-        }
-    }
-    (back, best)
-}
-
-/// So many bytes are compared at once.
-const WIDE: usize = 16;
-
-fn common_prefix(a: &[u8], b: &[u8]) -> usize {
-    let (a_words, _) = a.as_chunks::<WIDE>();
-    let (b_words, _) = b.as_chunks::<WIDE>();
-    for (at, (a, b)) in a_words.iter().zip(b_words).enumerate() {
-        let differs = u128::from_le_bytes(*a) ^ u128::from_le_bytes(*b);
-        if differs != 0 {
-            return at * WIDE + differs.trailing_zeros() as usize / 8;
-        }
-    }
-    common_rest(a, b, a_words.len().min(b_words.len()) * WIDE)
-}
-
-/// The common prefix of texts of which the first `at` bytes are the same, and one has less than [`WIDE`] more: its last
-/// bytes are compared together, with some before them that are the same.
-fn common_rest(a: &[u8], b: &[u8], at: usize) -> usize {
-    let len = a.len().min(b.len());
-    let last = |s: &[u8]| {
-        s.get(..len)?
-            .last_chunk::<WIDE>()
-            .map(|last| u128::from_le_bytes(*last))
-    };
-    match (last(a), last(b)) {
-        (Some(x), Some(y)) if x == y => len,
-        (Some(x), Some(y)) => len - WIDE + (x ^ y).trailing_zeros() as usize / 8,
-        _ => at + a[at..].iter().zip(&b[at..]).take_while(|(a, b)| a == b).count(),
     }
 }
 
@@ -332,6 +282,9 @@ fn cut_of(id: StrId, base: Option<Cut>, string: &[u8], [same, len]: [usize; 2]) 
     };
     Cut { at, like: id }
 }
+
+/// So many bytes are looked at together.
+const WIDE: usize = 16;
 
 /// Where the part behind the last slash within some bytes begins; 0 where there is none.
 #[inline(always)]
@@ -502,18 +455,6 @@ mod tests {
         let (lens, text) = ([0, 0, 0, 1, 2, 0], [b'a']);
         let read = read(&mut Cursor::new(&lens), &mut Cursor::new(&text), two, &mut strings);
         assert_eq!(read, Err(Malformed::OutOfRange));
-    }
-
-    #[test]
-    fn strings_are_coded_against_the_nearest() {
-        let near = |latest_first: &[&[u8]], s: &[u8]| {
-            let list: Vec<&[u8]> = latest_first.iter().rev().copied().collect();
-            nearest(&list, s)
-        };
-        assert_eq!(near(&[], b"abc"), (0, 0));
-        assert_eq!(near(&[b"abx", b"abc"], b"abc"), (0, 2));
-        assert_eq!(near(&[b"x", b"ab", b"abcd"], b"abcde"), (2, 4));
-        assert_eq!(near(&[b"x", b"a"], b"a"), (0, 0));
     }
 
     #[test]
