@@ -14,10 +14,9 @@ pub(super) const LONG_TICK: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_millis(100);
 /// Fewer records a second are few.
 const FEW: u64 = 500_000;
-/// How often what has waited long enough is written, where few records come.
-const RELEASE_NS: u64 = 200_000_000;
 /// How often losses and the clock are looked at, and what was taken is written: with what waits for its place in the
-/// order of time, a recorder that is killed loses no more than a second.
+/// order of time, a recorder that is killed loses no more than a second. Where few records come, they are resolved no
+/// sooner either.
 const CHECK: Duration = Duration::from_millis(600);
 
 /// What was done when.
@@ -25,9 +24,8 @@ const CHECK: Duration = Duration::from_millis(600);
 pub(super) struct Pace {
     /// The longest that the rings may be left alone.
     longest: Duration,
-    /// When they were emptied last, when something was written, and when all was looked at; boot clock.
+    /// When they were emptied last, and when all was looked at; boot clock.
     taken: u64,
-    released: u64,
     checked: u64,
     is_quiet: bool,
     /// The next turn comes soon: something was executed that is about to do more.
@@ -41,7 +39,6 @@ impl Pace {
         Pace {
             longest: rings.map_or(PATIENCE, |rings| rings.clamp(TICK, LONG_TICK)),
             taken: 0,
-            released: 0,
             checked: now,
             is_quiet: true,
             hurries: false,
@@ -57,13 +54,8 @@ impl Pace {
     }
 
     /// Whether what has waited long enough is to be written now; not each time where that is little.
-    pub(super) fn writes(&mut self, now: u64, much_waits: bool) -> bool {
-        let writes =
-            !self.is_quiet || much_waits || self.is_due(now) || now >= self.released.saturating_add(RELEASE_NS);
-        if writes {
-            self.released = now;
-        }
-        writes
+    pub(super) fn writes(&self, now: u64, much_waits: bool) -> bool {
+        !self.is_quiet || much_waits || self.is_due(now)
     }
 
     /// Whether it is time to look at losses and to bring all that was taken to the disk.
@@ -110,12 +102,12 @@ mod tests {
     fn many_records_are_taken_and_written_often() {
         let mut pace = Pace::new(None, 900 * MS);
         pace.took(1000, 1000 * MS);
-        assert!(pace.writes(1000 * MS, false), "nothing was written so far");
+        assert!(!pace.writes(1000 * MS, false));
         assert_eq!(pace.pause(1000 * MS, false), PATIENCE);
         assert_eq!(pace.pause(1000 * MS, true), LONG_TICK);
         pace.took(40_000, 1100 * MS);
         assert!(!pace.writes(1100 * MS, false) && pace.writes(1100 * MS, true));
-        assert!(!pace.writes(1299 * MS, false) && pace.writes(1300 * MS, false));
+        assert!(!pace.writes(1299 * MS, false));
         // A burst: more than there may be at so short a notice.
         pace.took(150_000, 1320 * MS);
         assert!(pace.writes(1320 * MS, false));

@@ -11,6 +11,7 @@ use aya::maps::{Map, MapData};
 
 use super::mapping::Mapping;
 use super::refusal::OpenError;
+use crate::ahead::{LINE, fetch_line};
 
 /// Bits of the word before each record, which has its length too.
 const BUSY: u32 = 1 << 31;
@@ -19,13 +20,11 @@ const DISCARDED: u32 = 1 << 30;
 const HEAD: usize = 8;
 /// How much is read before the kernel side is told, at most.
 const BATCH: usize = 128 << 10;
-/// How far ahead is fetched at least, how much of it together, and how much the processor fetches at once.
-const AHEAD: usize = 1 << 10;
-const FETCHED: usize = 512;
-const LINE: usize = 64;
-
 /// So many bytes of records are handed over at once, or a few more.
 const STRETCH: usize = 4 << 10;
+/// How far ahead is fetched at least, so that a stretch comes while the last one is looked at; and how much of it together.
+const AHEAD: usize = STRETCH;
+const FETCHED: usize = 512;
 
 /// Finished records as they lie in a ring, each behind its head.
 #[derive(Clone, Copy, Debug)]
@@ -130,12 +129,12 @@ impl Ring {
     pub(super) fn read(&mut self, each: &mut impl FnMut(Stretch<'_>) -> bool) {
         let batch = BATCH.min(self.size / 8);
         let mut at = self.read;
-        let mut filled = at;
+        let (mut filled, mut fetched) = (at, at);
         loop {
             if at == filled {
                 filled = self.filled();
             }
-            let len = self.finished(at, filled);
+            let len = self.finished(at, filled, &mut fetched);
             // SAFETY: no more than all bytes follow a place, and they are mapped twice for as long as self lives. What lies
             // before the end of a finished record is not written by the kernel until it is told that it was read, which
             // takes `&mut self`.
@@ -154,14 +153,16 @@ impl Ring {
         }
     }
 
-    /// How many bytes the finished records have that come next: as many records as a stretch takes.
-    fn finished(&self, at: usize, filled: usize) -> usize {
+    /// How many bytes the finished records have that come next: as many records as a stretch takes. Up to `fetched` was
+    /// asked for what is there.
+    fn finished(&self, at: usize, filled: usize, fetched: &mut usize) -> usize {
         let there = filled.wrapping_sub(at).min(self.size);
-        let (mut len, mut fetched) = (0, 0);
+        *fetched = at.max(*fetched);
+        let mut len = 0;
         while len < STRETCH.min(there) {
             // Seldom and much, or how much it is depends on each record's length, which no processor guesses right.
-            while fetched < there.min(len + AHEAD) {
-                fetched = self.fetch(at, fetched, there.min(fetched + FETCHED));
+            while *fetched - at < there.min(len + AHEAD) {
+                *fetched = self.fetch(*fetched, at + there);
             }
             // SAFETY: a word of the mapping: the kernel writes them at multiples of eight, and so are places.
             let word = unsafe { &*self.bytes().add(self.place(at + len)).cast::<AtomicU32>() }.load(Ordering::Acquire);
@@ -185,20 +186,13 @@ impl Ring {
         at & (self.size - 1) & !(HEAD - 1)
     }
 
-    /// Asks for what lies so far behind a position, without waiting for it; says up to where.
-    #[inline]
-    fn fetch(&self, at: usize, from: usize, to: usize) -> usize {
-        let mut behind = from;
-        while behind < to {
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: a prefetch has no effect but on the cache, and the address lies within the mapping.
-            unsafe {
-                use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-                _mm_prefetch::<_MM_HINT_T0>(self.bytes().add(self.place(at + behind)).cast());
-            }
-            behind += LINE;
+    /// Asks for what follows a position, without waiting for it; says up to where.
+    fn fetch(&self, from: usize, filled: usize) -> usize {
+        let to = filled.min(from + FETCHED);
+        for at in (from..to).step_by(LINE) {
+            fetch_line(self.bytes().wrapping_add(self.place(at)));
         }
-        behind
+        to
     }
 
     fn told(&self) -> &AtomicUsize {
