@@ -122,7 +122,7 @@ mod tests {
     fn what_is_due_is_written_whatever_was_before() {
         let mut pace = Pace::new(None, 1000 * MS);
         pace.took(1, 1500 * MS);
-        assert!(pace.writes(1500 * MS, false) && !pace.is_due(1500 * MS));
+        assert!(!pace.writes(1500 * MS, false) && !pace.is_due(1500 * MS));
         assert_eq!(pace.pause(1590 * MS, false), Duration::from_millis(10));
         assert!(pace.is_due(1600 * MS) && pace.writes(1600 * MS, false));
         pace.checked(1600 * MS);
