@@ -189,10 +189,10 @@ impl<'a> Ready<'a> {
     /// The oldest, and one that leaves soon.
     #[inline]
     fn next(&mut self) -> Option<(&'a Entry, Option<&'a Entry>)> {
-        let ts = |entries: &[Entry]| entries.first().map_or(u64::MAX, |entry| entry.ts);
-        let older = match ts(self.bulk) < ts(self.priority) {
-            true => &mut self.bulk,
-            false => &mut self.priority,
+        let older = match (self.priority.first(), self.bulk.first()) {
+            (Some(priority), Some(bulk)) if bulk.ts < priority.ts => &mut self.bulk,
+            (Some(_), _) => &mut self.priority,
+            (None, _) => &mut self.bulk,
         };
         let (oldest, others) = older.split_first()?;
         *older = others;
@@ -269,6 +269,16 @@ mod tests {
         );
         assert_eq!(step(2), 7);
         assert_eq!(left, [1, 2, 3, 4, 6]);
+    }
+
+    #[test]
+    fn the_largest_time_is_one_like_others() {
+        for lane in [Lane::Priority, Lane::Bulk] {
+            let mut waiting = Waiting::default();
+            push(&mut waiting, lane, u64::MAX, b"last");
+            assert_eq!(released(&mut waiting, u64::MAX), [(u64::MAX, b"last".to_vec())]);
+            assert_eq!(waiting.bytes(), 0);
+        }
     }
 
     #[test]
