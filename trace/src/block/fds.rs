@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use super::MAX_EVENTS;
 use super::decoded::{FdRecord, RawPath, StrId};
 use super::raw_path::{raw_code, raw_path, read_raw, skip_raw, write_raw};
 use super::strings::{Interner, Numbering, Refs, StrRef};
@@ -25,18 +26,27 @@ const NONE: FdRecord = FdRecord {
 /// Slots of the cache from id to index.
 const CACHE: usize = 256;
 
+/// So many ids, from the first that is new in a block, are looked up by their number. What is opened gets the next id, and
+/// a block has room for fewer objects; some are used by no event that is kept.
+const WINDOW: u64 = 4 * MAX_EVENTS as u64;
+
 /// The open objects of a block under construction: by [`FdEntry::id`], and once per content.
 #[derive(Debug)]
 pub(super) struct FdTable {
     hasher: DefaultHashBuilder,
     /// As in the table of images.
     space: u64,
-    /// Ids and indices, see [`place_of`].
-    index: HashTable<(u64, u32)>,
+    /// What was opened since the block began has ids from this on.
+    first: u64,
+    /// Indices of those by id, counted from `first`; 0 for none. Looking up an event's object is the hottest thing that
+    /// `push` does, and most are used soon after they were opened.
+    opened: Vec<u32>,
+    /// Ids and indices of all others, see [`place_of`].
+    older: HashTable<(u64, u32)>,
+    /// Those of them seen lately.
+    cache: [(u64, u32); CACHE],
     /// The largest id: what is opened next has a larger one.
     newest: u64,
-    /// Ids seen lately. Looking up an event's object is the hottest thing that `push` does.
-    cache: [(u64, u32); CACHE],
     /// Per string: the first object of that name; 0 for none. Names are numbered as they come, so what is new lies behind
     /// what was new before, and nearly all objects of a name are one.
     named: Vec<u32>,
@@ -50,9 +60,11 @@ impl Default for FdTable {
         FdTable {
             hasher: DefaultHashBuilder::default(),
             space: 0,
-            index: HashTable::new(),
-            newest: 0,
+            first: 0,
+            opened: Vec::new(),
+            older: HashTable::new(),
             cache: [(0, 0); CACHE],
+            newest: 0,
             named: Vec::new(),
             contents: HashTable::new(),
             entries: vec![NONE],
@@ -70,30 +82,32 @@ impl FdTable {
     #[inline]
     pub(super) fn find(&mut self, id: u64) -> Option<u32> {
         let id = id ^ self.space;
-        let slot = self.cache[id as usize % CACHE];
-        if slot.0 == id && slot.1 != 0 {
-            return Some(slot.1);
+        match self.opened.get(id.wrapping_sub(self.first) as usize) {
+            Some(0) => None,
+            Some(at) => Some(*at),
+            None if id > self.newest => None,
+            None => self.find_older(id),
         }
-        if id > self.newest {
-            return None;
-        }
-        self.find_older(id)
     }
 
     #[inline(never)]
     fn find_older(&mut self, id: u64) -> Option<u32> {
-        let (_, at) = *self.index.find(place_of(id), |(known, _)| *known == id)?;
-        self.cache[id as usize % CACHE] = (id, at);
-        Some(at)
+        let slot = &mut self.cache[id as usize % CACHE];
+        if slot.0 != id || slot.1 == 0 {
+            *slot = *self.older.find(place_of(id), |(known, _)| *known == id)?;
+        }
+        Some(slot.1)
     }
 
     /// Adds an object that is not there yet.
     pub(super) fn add(&mut self, fd: &FdEntry, strings: &mut Interner) -> u32 {
-        let raw = if fd.name_raw.is_empty() { &fd.name } else { &fd.name_raw };
         let record = FdRecord {
             kind: fd.kind,
             name: strings.known(&fd.name),
-            name_raw: raw_path(strings, &fd.name, raw),
+            name_raw: match &fd.name_raw[..] {
+                [] => RawPath::Same,
+                raw => raw_path(strings, &fd.name, raw),
+            },
             open_flags: fd.open_flags,
             dev: fd.dev,
             ino: fd.ino,
@@ -101,11 +115,25 @@ impl FdTable {
         };
         let at = self.content(record);
         let id = fd.id ^ self.space;
-        self.index
+        self.newest = self.newest.max(id);
+        let place = id.wrapping_sub(self.first);
+        if place < WINDOW {
+            let place = place as usize;
+            if self.opened.len() <= place {
+                self.opened.resize(place + 1, 0);
+            }
+            self.opened[place] = at;
+        } else {
+            self.add_older(id, at);
+        }
+        at
+    }
+
+    #[inline(never)]
+    fn add_older(&mut self, id: u64, at: u32) {
+        self.older
             .insert_unique(place_of(id), (id, at), |(id, _)| place_of(*id));
         self.cache[id as usize % CACHE] = (id, at);
-        self.newest = self.newest.max(id);
-        at
     }
 
     fn content(&mut self, record: FdRecord) -> u32 {
@@ -151,9 +179,11 @@ impl FdTable {
     }
 
     pub(super) fn clear(&mut self) {
-        self.index.clear();
-        self.newest = 0;
+        self.first = self.first.max(self.newest.saturating_add(1));
+        self.opened.clear();
+        self.older.clear();
         self.cache = [(0, 0); CACHE];
+        self.newest = 0;
         self.named.clear();
         self.contents.clear();
         self.entries.truncate(1);

@@ -5,6 +5,7 @@
 
 use std::hash::BuildHasher;
 
+use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::MAX_STRING_BYTES;
@@ -50,16 +51,18 @@ impl Interner {
             table, entries, bytes, ..
         } = self;
         let same = |at: &u32| entries[*at as usize].0 == hash && string(entries, bytes, *at) == s;
-        if let Some(at) = table.find(both_ends(hash), same) {
-            return StrId(at + FIXED_IDS);
-        }
+        let rehash = |at: &u32| both_ends(entries[*at as usize].0);
+        let free = match table.entry(both_ends(hash), same, rehash) {
+            Entry::Occupied(known) => return StrId(*known.get() + FIXED_IDS),
+            Entry::Vacant(free) => free,
+        };
         let at = entries.len() as u32;
+        free.insert(at);
         bytes.extend_from_slice(s);
         if s.len() >= LONG {
             fetch_behind(bytes, s.len());
         }
         entries.push((hash, bytes.len() as u32));
-        table.insert_unique(both_ends(hash), at, |at| both_ends(entries[*at as usize].0));
         StrId(at + FIXED_IDS)
     }
 
