@@ -118,11 +118,7 @@ impl FdTable {
         self.newest = self.newest.max(id);
         let place = id.wrapping_sub(self.first);
         if place < WINDOW {
-            let place = place as usize;
-            if self.opened.len() <= place {
-                self.opened.resize(place + 1, 0);
-            }
-            self.opened[place] = at;
+            *slot(&mut self.opened, place as usize) = at;
         } else {
             self.add_older(id, at);
         }
@@ -139,13 +135,10 @@ impl FdTable {
     fn content(&mut self, record: FdRecord) -> u32 {
         let at = self.entries.len() as u32;
         if record.name != StrId::NONE {
-            let name = record.name.0 as usize;
-            if self.named.len() <= name {
-                self.named.resize(name + 1, 0);
-            }
-            match self.named[name] {
+            let first = slot(&mut self.named, record.name.0 as usize);
+            match *first {
                 0 => {
-                    self.named[name] = at;
+                    *first = at;
                     self.entries.push(record);
                     return at;
                 }
@@ -188,6 +181,17 @@ impl FdTable {
         self.contents.clear();
         self.entries.truncate(1);
     }
+}
+
+/// A place in a list that grows as needed, mostly by one.
+#[inline]
+fn slot(list: &mut Vec<u32>, at: usize) -> &mut u32 {
+    if list.len() == at {
+        list.push(0);
+    } else if list.len() < at {
+        list.resize(at + 1, 0);
+    }
+    &mut list[at]
 }
 
 /// Where an id belongs in a table: a few neighbours beside each other, and these anywhere. Ids are given in sequence and
@@ -547,6 +551,44 @@ mod tests {
             assert_eq!(read_step(&mut cursor, &mut recent), Ok(v));
         }
         assert_eq!(cursor.finish(), Ok(()));
+    }
+
+    #[test]
+    fn objects_are_found_wherever_their_ids_lie() {
+        let object = |id| FdEntry {
+            id,
+            kind: FdKind::File,
+            name: format!("/tmp/{id}").into_bytes(),
+            name_raw: Vec::new(),
+            open_flags: 0,
+            dev: 1,
+            ino: id,
+            socket: None,
+        };
+        let (mut table, mut strings) = (FdTable::default(), Interner::default());
+        for first in [1, 7, 2 * WINDOW] {
+            for space in [0, 1 << 48] {
+                table.enter(space);
+                let new = [first, first + 1, first + 40, first + WINDOW, u64::MAX - first];
+                // What the block before had is older here, and to be added again.
+                for id in new.into_iter().chain([first - 1]) {
+                    assert_eq!(table.find(id), None);
+                    let at = table.add(&object(id), &mut strings);
+                    assert_eq!(table.entries()[at as usize].ino, id);
+                    assert_eq!(table.find(id), Some(at));
+                }
+                for id in new {
+                    let at = table.find(id).expect("it was added");
+                    assert_eq!(table.entries()[at as usize].ino, id);
+                }
+                assert_eq!(table.find(first + 2), None);
+                assert_eq!(table.find(first + WINDOW + 1), None);
+            }
+            table.clear();
+            strings.clear();
+            assert_eq!(table.find(first), None);
+        }
+        assert!(table.opened.capacity() <= 2 * WINDOW as usize);
     }
 
     #[test]
