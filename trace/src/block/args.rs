@@ -25,10 +25,6 @@ pub(super) enum PathValue {
     Own(StrId, RawPath),
 }
 
-/// What a number may cost in a block at most, and an argument that is none.
-pub(super) const NUM_WEIGHT: usize = 11;
-pub(super) const NONE_WEIGHT: usize = 2;
-
 impl ArgBuffer {
     pub(super) fn new(param: &Param) -> ArgBuffer {
         match param.kind {
@@ -41,19 +37,18 @@ impl ArgBuffer {
         }
     }
 
-    /// What an argument may cost in a block at most; `None` where it may not stand for the parameter.
-    #[inline]
-    pub(super) fn weight(&self, arg: &Arg<'_>) -> Option<usize> {
-        match (self, arg) {
-            (ArgBuffer::Num { .. }, Arg::Num(_)) => Some(NUM_WEIGHT),
-            (_, Arg::None) => Some(NONE_WEIGHT),
-            (ArgBuffer::Str(_), Arg::Str(s)) => Some(s.len() + 16),
-            (ArgBuffer::Path(_), Arg::Path { resolved, raw }) => Some(resolved.len() + raw.len() + 32),
-            _ => None,
-        }
+    /// Whether an argument may stand for the parameter.
+    pub(super) fn takes(&self, arg: &Arg<'_>) -> bool {
+        matches!(
+            (self, arg),
+            (_, Arg::None)
+                | (ArgBuffer::Num { .. }, Arg::Num(_))
+                | (ArgBuffer::Str(_), Arg::Str(_))
+                | (ArgBuffer::Path(_), Arg::Path { .. })
+        )
     }
 
-    /// Adds a text that has a [weight](ArgBuffer::weight) here; numbers are added several at once. `fd_name` is the name of
+    /// Adds a text that is [taken](ArgBuffer::takes) here; numbers are added several at once. `fd_name` is the name of
     /// the event's open object.
     #[inline]
     pub(super) fn push_text(&mut self, arg: &Arg<'_>, fd_name: &[u8], strings: &mut Interner) {

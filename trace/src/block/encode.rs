@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::args::{ArgBuffer, NONE_WEIGHT, NUM_WEIGHT};
+use super::args::ArgBuffer;
 use super::contexts::ContextTable;
 use super::data::Captured;
 use super::decoded::{ABSENT, Context};
@@ -21,12 +21,18 @@ use super::{MAX_EVENTS, MAX_PARAMS, MAX_STRINGS};
 use crate::event::{Arg, Event, EventType, Origin};
 use crate::schema::{EventSpec, Schema};
 
-/// A block whose parts may take so many bytes uncompressed should end.
+/// A block whose parts may take so many bytes uncompressed should end. Strings are counted with what they weigh: it ends
+/// before it has half of those that it can have.
 const SOFT_LIMIT: usize = 16 << 20;
+const _: () = assert!(SOFT_LIMIT / STRING_WEIGHT <= MAX_STRINGS as usize / 2);
 /// An event that would take a block beyond this is refused. Leaves room below [`super::MAX_FRAME`].
 const HARD_LIMIT: usize = 48 << 20;
 /// What an event without arguments may cost.
 const EVENT_WEIGHT: usize = 64;
+/// What a number may cost at most, an argument that is none, and a string beside its bytes.
+const NUM_WEIGHT: usize = 11;
+const NONE_WEIGHT: usize = 2;
+const STRING_WEIGHT: usize = 16;
 
 /// Where the number of a file stands in the ids of its images and objects, and how many of its bits: importers count
 /// from 1, and from the topmost bit.
@@ -97,10 +103,25 @@ pub(super) struct KindBuffer {
     pub(super) fds: Vec<u32>,
     pub(super) args: Vec<ArgBuffer>,
     latest: Latest,
-    /// Which arguments are numbers: a bit for each.
-    numbers: u64,
-    /// Which are not.
+    declared: Kinds,
+    /// Which arguments are no numbers.
     texts: Vec<usize>,
+}
+
+/// Which arguments are numbers, strings and paths: a bit for each.
+#[derive(Clone, Copy, Debug, Default)]
+struct Kinds {
+    numbers: u64,
+    strings: u64,
+    paths: u64,
+}
+
+impl Kinds {
+    /// Whether each argument that is given is of the kind that is declared.
+    #[inline]
+    fn take(self, given: Kinds) -> bool {
+        given.numbers & !self.numbers | given.strings & !self.strings | given.paths & !self.paths == 0
+    }
 }
 
 /// So many events of a type are kept before they go to its columns.
@@ -161,14 +182,20 @@ impl KindBuffers {
 
 impl KindBuffer {
     fn new(spec: &EventSpec) -> KindBuffer {
-        let is_num = |at: &usize| spec.params[*at].kind.is_num();
-        let (numbers, texts): (Vec<usize>, Vec<usize>) = (0..spec.params.len()).partition(is_num);
+        let args: Vec<ArgBuffer> = spec.params.iter().map(ArgBuffer::new).collect();
+        let mut declared = Kinds::default();
+        for (at, buffer) in args.iter().enumerate() {
+            match buffer {
+                ArgBuffer::Num { .. } => declared.numbers |= 1 << at,
+                ArgBuffer::Str(_) => declared.strings |= 1 << at,
+                ArgBuffer::Path(_) => declared.paths |= 1 << at,
+            }
+        }
         KindBuffer {
             spec: spec.clone(),
             rets: NumBuffer::default(),
             fd_nums: NumBuffer::default(),
             fds: Vec::new(),
-            args: spec.params.iter().map(ArgBuffer::new).collect(),
             latest: Latest {
                 events: 0,
                 rets: [ABSENT; RUN],
@@ -176,8 +203,9 @@ impl KindBuffer {
                 fds: [0; RUN],
                 args: vec![[ABSENT; RUN]; spec.params.len()],
             },
-            numbers: numbers.iter().fold(0, |bits, at| bits | 1 << at),
-            texts,
+            declared,
+            texts: (0..args.len()).filter(|at| declared.numbers >> at & 1 == 0).collect(),
+            args,
         }
     }
 
@@ -193,47 +221,35 @@ impl KindBuffer {
         }
         let at = self.latest.events % RUN;
         let mut weight = EVENT_WEIGHT + event.data.len();
-        // Which arguments are numbers, and which are none.
-        let (mut bit, mut numbers, mut nones) = (1, 0, 0);
+        let (mut bit, mut given) = (1, Kinds::default());
         for (places, arg) in self.latest.args.iter_mut().zip(event.args) {
             places[at] = match arg {
                 Arg::Num(v) => {
-                    numbers |= bit;
+                    given.numbers |= bit;
                     weight += NUM_WEIGHT;
                     *v
                 }
                 Arg::None => {
-                    nones |= bit;
                     weight += NONE_WEIGHT;
                     ABSENT
                 }
-                _ => ABSENT,
+                Arg::Str(s) => {
+                    given.strings |= bit;
+                    weight += s.len() + STRING_WEIGHT;
+                    ABSENT
+                }
+                Arg::Path { resolved, raw } => {
+                    given.paths |= bit;
+                    weight += resolved.len() + raw.len() + 2 * STRING_WEIGHT;
+                    ABSENT
+                }
             };
             bit <<= 1;
         }
-        if self.numbers & !nones != numbers {
+        if !self.declared.take(given) {
             return Err(self.wrong_kind(event));
         }
-        if self.texts.is_empty() {
-            return Ok(weight);
-        }
-        match self.weigh_texts(event) {
-            Some(more) => Ok(weight + more),
-            None => Err(self.wrong_kind(event)),
-        }
-    }
-
-    /// What the arguments that are declared as texts may cost where they are there; `None` where one is something else.
-    #[inline(never)]
-    fn weigh_texts(&self, event: &Event<'_>) -> Option<usize> {
-        let mut weight = 0;
-        for at in &self.texts {
-            match &event.args[*at] {
-                Arg::None => (),
-                arg => weight += self.args[*at].weight(arg)?,
-            }
-        }
-        Some(weight)
+        Ok(weight)
     }
 
     /// Adds an event whose numbers were noted just now. `fd` is its open object.
@@ -253,7 +269,9 @@ impl KindBuffer {
     fn add_texts(&mut self, event: &Event<'_>, strings: &mut Interner) {
         let fd_name = event.fd.map_or(&[][..], |fd| &fd.name);
         for at in &self.texts {
-            self.args[*at].push_text(&event.args[*at], fd_name, strings);
+            if let (Some(buffer), Some(arg)) = (self.args.get_mut(*at), event.args.get(*at)) {
+                buffer.push_text(arg, fd_name, strings);
+            }
         }
     }
 
@@ -285,7 +303,7 @@ impl KindBuffer {
     #[cold]
     fn wrong_kind(&self, event: &Event<'_>) -> PushError {
         let mut pairs = self.args.iter().zip(event.args);
-        let index = pairs.position(|(buffer, arg)| buffer.weight(arg).is_none());
+        let index = pairs.position(|(buffer, arg)| !buffer.takes(arg));
         let index = index.unwrap_or_default();
         PushError::ArgKind {
             name: self.spec.name.clone(),
@@ -316,20 +334,19 @@ impl BlockBuilder {
 
     /// Adds an event. On an error the block is as it was before; after [`PushError::TooLarge`] the event may fit into
     /// the next block.
+    #[inline]
     pub fn push(&mut self, event: &Event<'_>) -> Result<(), PushError> {
-        self.push_from(event, None)
+        self.push_weighing(event, 0)
     }
 
     /// Adds an event that stood in a file.
     ///
     /// # Errors
     /// As [`BlockBuilder::push`].
+    #[inline(never)]
     pub fn push_from(&mut self, event: &Event<'_>, origin: Option<Origin<'_>>) -> Result<(), PushError> {
         match &origin {
-            None => {
-                self.enter(0);
-                self.push_weighing(event, 0)
-            }
+            None => self.push_weighing(event, 0),
             Some(origin) => self.push_imported(event, origin),
         }
     }
@@ -337,20 +354,23 @@ impl BlockBuilder {
     #[inline(never)]
     fn push_imported(&mut self, event: &Event<'_>, origin: &Origin<'_>) -> Result<(), PushError> {
         self.enter((origin.file.id & SPACES) << SPACE_SHIFT);
-        self.push_weighing(event, self.content.origins.weight(origin))?;
+        let pushed = self.push_weighing(event, self.content.origins.weight(origin));
+        self.enter(0);
+        pushed?;
         let content = &mut self.content;
         content.origins.add(content.rows.len() as u32 - 1, origin);
         Ok(())
     }
 
     /// Who imports counts images and objects anew for each file.
-    #[inline]
     fn enter(&mut self, space: u64) {
         self.content.images.enter(space);
         self.content.fds.enter(space);
     }
 
-    /// Adds an event that may cost so much more than what it carries and refers to.
+    /// Adds an event that may cost so much more than what it carries and refers to. Few call it: it is put into each, as
+    /// every event of a recording comes through here.
+    #[inline(always)]
     fn push_weighing(&mut self, event: &Event<'_>, more: usize) -> Result<(), PushError> {
         let content = &mut self.content;
         if content.rows.len() >= MAX_EVENTS as usize {
@@ -393,10 +413,7 @@ impl BlockBuilder {
     /// what they refer to has grown large.
     #[inline]
     pub fn is_full(&self) -> bool {
-        self.len() >= MAX_EVENTS as usize
-            || self.weight >= SOFT_LIMIT
-            || self.content.strings.len() >= MAX_STRINGS as usize / 2
-            || self.content.images.is_full()
+        self.len() >= MAX_EVENTS as usize || self.weight >= SOFT_LIMIT || self.content.images.is_full()
     }
 
     /// Smallest and largest time stamp so far.
@@ -499,7 +516,7 @@ impl Content {
     }
 
     /// Adds an event that has been checked.
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, event: &Event<'_>, slot: u16, context: u32, fd: u32) {
         let kind = &mut self.kinds.list[slot as usize];
         kind.add(event, fd, &mut self.strings);

@@ -125,6 +125,8 @@ pub(super) struct ImageTable {
     index: HashTable<(u64, u32)>,
     entries: Vec<ImageEntry>,
     containers: ContainerTable,
+    /// One of the dictionaries has grown large.
+    large: bool,
 }
 
 impl ImageTable {
@@ -165,9 +167,7 @@ impl ImageTable {
     /// Whether the block should end because one of the dictionaries has grown large.
     #[inline]
     pub(super) fn is_full(&self) -> bool {
-        self.entries.len() >= MAX_IMAGES as usize / 4
-            || self.containers.list.len() >= MAX_CONTAINERS as usize / 4
-            || self.containers.bytes.len() >= containers::MAX_BYTES / 4
+        self.large
     }
 
     /// Adds an image that is not there yet, its missing ancestors first.
@@ -189,6 +189,9 @@ impl ImageTable {
         let entry = entry(image, (parent, like), container, strings);
         let at = self.entries.len() as u32;
         self.entries.push(entry);
+        self.large = self.entries.len() >= MAX_IMAGES as usize / 4
+            || self.containers.list.len() >= MAX_CONTAINERS as usize / 4
+            || self.containers.bytes.len() >= containers::MAX_BYTES / 4;
         let id = image.id ^ self.space;
         self.index
             .insert_unique(place_of(id), (id, at), |(id, _)| place_of(*id));
@@ -221,6 +224,7 @@ impl ImageTable {
         self.index.clear();
         self.entries.clear();
         self.containers.clear();
+        self.large = false;
     }
 }
 

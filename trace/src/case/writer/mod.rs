@@ -92,7 +92,13 @@ impl CaseWriter {
     /// block before could not be written: this event is then in the next block, and writing can go on. Other errors
     /// come from rotation and lose nothing.
     pub fn push(&mut self, event: &Event<'_>) -> Result<u64, CaseError> {
-        self.push_from(event, None)
+        if self.stands_apart(event) {
+            return self.push_apart(event, None);
+        }
+        match self.builder.push(event) {
+            Ok(()) => Ok(self.last_seq()),
+            Err(refused) => self.push_refused(event, None, refused),
+        }
     }
 
     /// Adds an event that stood in a file.
@@ -100,13 +106,19 @@ impl CaseWriter {
     /// # Errors
     /// As [`CaseWriter::push`].
     pub fn push_from(&mut self, event: &Event<'_>, origin: Option<Origin<'_>>) -> Result<u64, CaseError> {
-        if self.builder.is_full() || event.kind == EventType::GAP || !self.spans(event.ts) {
+        if self.stands_apart(event) {
             return self.push_apart(event, origin);
         }
         match self.builder.push_from(event, origin) {
             Ok(()) => Ok(self.last_seq()),
             Err(refused) => self.push_refused(event, origin, refused),
         }
+    }
+
+    /// Whether an event is the first of its block, or a gap.
+    #[inline]
+    fn stands_apart(&self, event: &Event<'_>) -> bool {
+        self.builder.is_full() || event.kind == EventType::GAP || !self.spans(event.ts)
     }
 
     /// Adds an event that is the first of its block, or a gap. Apart, so that results are not moved about for each event.
@@ -256,7 +268,7 @@ impl CaseWriter {
         let schema = Arc::clone(&self.config.schema);
         let Some(spec) = schema.get(EventType::GAP) else { return };
         self.untold.tell(spec, |event| {
-            let taken = self.builder.push(event).is_ok();
+            let taken = self.builder.push_from(event, None).is_ok();
             if taken {
                 self.gaps.note(spec, event);
             }
