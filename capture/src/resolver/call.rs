@@ -104,7 +104,7 @@ impl<'a> Call<'a> {
         if self.view.section_bytes().is_empty() {
             return &[];
         }
-        self.section(section::BUFFER).map_or(&[], |s| s.data)
+        self.view.section(section::BUFFER).map_or(&[], |s| s.data)
     }
 
     /// The captured structure's number of 4 or 8 bytes at an offset.

@@ -169,7 +169,7 @@ impl FdTable {
     }
 
     /// Puts an object behind a number; `false` when the budget of all tables is spent and it was not kept.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn insert(&mut self, fd: i32, entry: Arc<FdEntry>, cloexec: bool) -> bool {
         let Some((chunk, bit)) = self.chunk_mut(fd) else {
             return fd < 0;

@@ -10,7 +10,7 @@ use ctrace_trace::fd::FdEntry;
 use ctrace_wire::record::Header;
 use ctrace_wire::section::{self, FILE_PSEUDO};
 
-use super::action::Flags;
+use super::action::Action;
 use super::bare;
 use super::call::{Call, Scratch, open_mode};
 use super::clock::Clock;
@@ -47,8 +47,10 @@ impl<'a> Opening<'a> {
     ///
     /// Inlined, since it would be returned in other parts than it is read in, for which the processor waits.
     #[inline(always)]
-    fn of(call: &Call<'a>, plan: &Plan, flags: Flags) -> Option<Opening<'a>> {
-        let [path] = plan.paths[..] else { return None };
+    fn of(call: &Call<'a>, plan: &Plan) -> Option<Opening<'a>> {
+        let (Action::Open(flags), [path]) = (plan.action, &plan.paths[..]) else {
+            return None;
+        };
         let (mut asked, mut components, mut identity) = (None, None, None);
         for section in call.sections() {
             match section.kind {
@@ -228,8 +230,8 @@ impl State {
         &mut self,
         call: &Call<'_>,
         plan: &Plan,
-        flags: Flags,
-        (header, clock): (&Header, &Clock),
+        header: &Header,
+        clock: &Clock,
         scratch: &Scratch,
         sink: &mut impl FnMut(&Event<'_>),
     ) -> bool {
@@ -243,7 +245,7 @@ impl State {
                 }
             }
         };
-        let (Some(fd), Some(opening)) = (call.new_fd(), Opening::of(call, plan, flags)) else {
+        let (Some(fd), Some(opening)) = (call.new_fd(), Opening::of(call, plan)) else {
             return false;
         };
         // Later calls may start from there too, when it may be another one.

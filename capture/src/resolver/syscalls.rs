@@ -9,7 +9,7 @@ use ctrace_trace::schema::FdUse;
 use ctrace_wire::record::{Exec, Exit, FLAG_COMPAT, Header, Syscall};
 use ctrace_wire::section;
 
-use super::action::{Action, Flags};
+use super::action::Action;
 use super::address::Address;
 use super::call::{Call, ENOSYS, Scratch};
 use super::clock::Clock;
@@ -33,24 +33,11 @@ impl Resolver {
         }
         match (&plan.registers, plan.action) {
             (Some(registers), _) => self.state.plain(&call, plan, registers, header, clock, sink),
-            (None, Action::Open(flags)) => {
-                self.open(view, flags, clock, sink);
+            (None, Action::Open(_)) => {
+                self.state.open_returned(view, plan, clock, &mut self.scratch, sink);
                 true
             }
             _ => false,
-        }
-    }
-
-    /// A syscall returned that opens a file.
-    #[inline(never)]
-    fn open(&mut self, view: &View<'_, Syscall>, flags: Flags, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
-        let (header, call) = (&view.fixed.header, Call::new(view));
-        let plan = self.plans.get(call.nr, header.flags & FLAG_COMPAT != 0);
-        if !self
-            .state
-            .opened(&call, plan, flags, (header, clock), &self.scratch, sink)
-        {
-            self.state.full(&call, plan, header, clock, &mut self.scratch, sink);
         }
     }
 
@@ -230,6 +217,22 @@ impl State {
             self.stats.fds_refused += 1;
         }
         true
+    }
+
+    /// A syscall returned that opens a file.
+    #[inline(never)]
+    fn open_returned(
+        &mut self,
+        view: &View<'_, Syscall>,
+        plan: &Plan,
+        clock: &Clock,
+        scratch: &mut Scratch,
+        sink: &mut impl FnMut(&Event<'_>),
+    ) {
+        let (header, call) = (&view.fixed.header, Call::new(view));
+        if !self.opened(&call, plan, header, clock, scratch, sink) {
+            self.full(&call, plan, header, clock, scratch, sink);
+        }
     }
 
     /// A call that needs no path and changes no more than numbers of descriptors, where [`Self::plain`] lacks something.
