@@ -104,7 +104,7 @@ impl<'a> Call<'a> {
         if self.view.section_bytes().is_empty() {
             return &[];
         }
-        self.section(section::BUFFER).map_or(&[], |s| s.data)
+        self.view.section(section::BUFFER).map_or(&[], |s| s.data)
     }
 
     /// The captured structure's number of 4 or 8 bytes at an offset.
@@ -125,6 +125,7 @@ impl<'a> Call<'a> {
     }
 
     /// The `open(2)` flags that a new descriptor was asked with.
+    #[inline]
     pub(super) fn flags(&self, flags: Flags) -> u32 {
         let cloexec = |set: bool| if set { libc::O_CLOEXEC as u32 } else { 0 };
         match flags {
@@ -208,7 +209,9 @@ impl Value {
     }
 }
 
-fn open_mode<'a>(call: &Call<'_>, at: u8, flags: u8) -> Arg<'a> {
+/// The mode bits of a call that opens a file: the kernel reads them only where it makes one.
+#[inline]
+pub(super) fn open_mode<'a>(call: &Call<'_>, at: u8, flags: u8) -> Arg<'a> {
     // O_TMPFILE holds the bit of O_DIRECTORY too.
     let making = call.arg32(flags) as i32 & (libc::O_CREAT | (libc::O_TMPFILE & !libc::O_DIRECTORY)) != 0;
     if making {

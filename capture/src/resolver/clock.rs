@@ -19,6 +19,10 @@ impl Clock {
     /// UTC nanoseconds since the Unix epoch of a time of the boot clock.
     #[inline]
     pub fn utc(&self, boot_ns: u64) -> u64 {
-        boot_ns.saturating_add_signed(self.offset_ns)
+        // Only where the clock was never set has a host run for longer than since the epoch.
+        match u64::try_from(self.offset_ns) {
+            Ok(later) => boot_ns.saturating_add(later),
+            Err(_) => boot_ns.saturating_add_signed(self.offset_ns),
+        }
     }
 }

@@ -21,7 +21,7 @@ pub(super) struct Closed {
 
 impl Closed {
     /// Keeps an entry, unless somebody else still has it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn keep(&mut self, entry: Arc<FdEntry>) {
         if Arc::strong_count(&entry) == 1
             && self.entries.len() < KEPT

@@ -84,14 +84,15 @@ struct Chunk {
 }
 
 impl Chunk {
-    fn new(budget: &ChunkBudget) -> Chunk {
-        Chunk {
+    #[inline(never)]
+    fn begin(budget: &ChunkBudget) -> Rc<Chunk> {
+        Rc::new(Chunk {
             entries: [const { None }; CHUNK_LEN],
             used: 0,
             cloexec: 0,
             missed: 0,
             _share: Share::take(&budget.live),
-        }
+        })
     }
 
     /// To be changed: nobody else has it then.
@@ -168,6 +169,7 @@ impl FdTable {
     }
 
     /// Puts an object behind a number; `false` when the budget of all tables is spent and it was not kept.
+    #[inline(always)]
     pub(crate) fn insert(&mut self, fd: i32, entry: Arc<FdEntry>, cloexec: bool) -> bool {
         let Some((chunk, bit)) = self.chunk_mut(fd) else {
             return fd < 0;
@@ -222,7 +224,7 @@ impl FdTable {
     }
 
     /// Forgets a descriptor; hands out what was behind it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn remove(&mut self, fd: i32) -> Option<Arc<FdEntry>> {
         let (nr, bit) = FdTable::split(fd)?;
         // The first chunk is needed again by the next open.
@@ -343,7 +345,7 @@ impl FdTable {
         let chunk = match nr {
             0 => {
                 let FdTable { first, budget, .. } = self;
-                first.get_or_insert_with(|| Rc::new(Chunk::new(budget)))
+                first.get_or_insert_with(|| Chunk::begin(budget))
             }
             _ => self.far_mut(nr)?,
         };
@@ -356,7 +358,7 @@ impl FdTable {
             Ok(at) => at,
             Err(_) if nr >= FREE_CHUNKS && self.budget.is_spent() => return None,
             Err(at) => {
-                self.others.insert(at, (nr, Rc::new(Chunk::new(&self.budget))));
+                self.others.insert(at, (nr, Chunk::begin(&self.budget)));
                 at
             }
         };

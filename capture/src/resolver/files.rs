@@ -197,7 +197,7 @@ pub(super) fn close(call: &Call<'_>, process: &mut Process) -> Option<Arc<FdEntr
 }
 
 /// `fcntl`: makes a descriptor, or sets whether `exec` closes one. `false` where there was no room for another.
-#[inline]
+#[inline(always)]
 pub(super) fn fcntl(call: &Call<'_>, process: &mut Process) -> bool {
     if !call.succeeded() {
         return true;
@@ -245,6 +245,7 @@ fn described(call: &Call<'_>, scratch: &Scratch) -> Option<FdEntry> {
 }
 
 /// The kind of a file by its mode and `FILE_*` bits, or by the way it was opened.
+#[inline]
 pub(super) fn file_kind(file: Option<(u32, u32)>, name: &[u8], open_flags: u32) -> FdKind {
     let Some((mode, flags)) = file else {
         let directory = open_flags & libc::O_DIRECTORY as u32 != 0;

@@ -5,15 +5,18 @@
 
 use std::sync::Arc;
 
-use ctrace_trace::event::Event;
+use ctrace_trace::event::{Arg, Event};
 use ctrace_trace::fd::FdEntry;
 use ctrace_wire::record::Header;
 use ctrace_wire::section::{self, FILE_PSEUDO};
 
-use super::action::Flags;
-use super::call::{Call, Scratch};
+use super::action::Action;
+use super::bare;
+use super::call::{Call, Scratch, open_mode};
 use super::clock::Clock;
+use super::closed::Closed;
 use super::files::{file_kind, stat_device};
+use super::lately::Lately;
 use super::plan::Plan;
 use super::seen::Seen;
 use super::state::State;
@@ -30,8 +33,8 @@ pub(super) struct Opening<'a> {
     asked: &'a [u8],
     /// The descriptor of the directory from which the name leads on.
     from: Option<i32>,
-    /// The kernel's path, as the record has it.
-    components: Section<'a>,
+    /// The components of the kernel's path, all of them.
+    components: &'a [u8],
     ino: u64,
     dev: u32,
     mode: u32,
@@ -44,14 +47,16 @@ impl<'a> Opening<'a> {
     ///
     /// Inlined, since it would be returned in other parts than it is read in, for which the processor waits.
     #[inline(always)]
-    fn of(call: &Call<'a>, plan: &Plan, flags: Flags) -> Option<Opening<'a>> {
-        let [path] = plan.paths[..] else { return None };
+    fn of(call: &Call<'a>, plan: &Plan) -> Option<Opening<'a>> {
+        let (Action::Open(flags), [path]) = (plan.action, &plan.paths[..]) else {
+            return None;
+        };
         let (mut asked, mut components, mut identity) = (None, None, None);
         for section in call.sections() {
             match section.kind {
                 section::STRING if section.arg == path.arg && !section.fault => asked = Some(section.data),
                 section::FILE => identity = section.file().map(|f| (f.ino, f.dev, f.mode, f.flags)),
-                section::FILE_PATH if !section.truncated => components = Some(section),
+                section::FILE_PATH if !section.truncated => components = Some(section.data),
                 _ => {}
             }
         }
@@ -62,7 +67,7 @@ impl<'a> Opening<'a> {
             asked,
             // The working directory is none.
             from: from.map(|at| call.fd(at)).filter(|fd| *fd >= 0),
-            components: components.filter(|path| path.data.len() <= MAX_NAME)?,
+            components: components.filter(|path| path.len() <= MAX_NAME)?,
             ino,
             dev,
             mode,
@@ -77,7 +82,7 @@ impl<'a> Opening<'a> {
 
     /// Files that are opened one after another mostly have numbers near each other: so have their fingerprints.
     fn print(&self) -> u64 {
-        let lens = self.asked.len() ^ self.components.data.len() << 12;
+        let lens = self.asked.len() ^ self.components.len() << 12;
         let way = u64::from(self.open_flags) ^ u64::from(self.dev) << 32;
         let place = self.ino.wrapping_add(way.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32);
         let mark = (self.ino ^ (lens as u64) << 40 ^ way).wrapping_mul(0xD6E8_FEB8_6659_FD93);
@@ -85,6 +90,7 @@ impl<'a> Opening<'a> {
     }
 
     /// Writes what is behind the descriptor over an entry; `false` where the kernel has no path.
+    #[inline(always)]
     fn write(&self, id: u64, directories: &mut Seen, to: &mut FdEntry) -> bool {
         self.path_into(directories, &mut to.name);
         if to.name.is_empty() {
@@ -108,7 +114,7 @@ impl<'a> Opening<'a> {
     #[inline]
     fn path_into(&self, directories: &mut Seen, to: &mut Vec<u8>) {
         let Some((directory, name)) = self.in_directory(directories) else {
-            return kernel_path(&self.components, self.flags, to);
+            return kernel_path(&path(self.components), self.flags, to);
         };
         to.clear();
         to.reserve(directory.len() + name.len());
@@ -119,15 +125,11 @@ impl<'a> Opening<'a> {
     /// The directory of the file, with a slash behind it, and its name there; `None` where the components do not say so.
     #[inline]
     fn in_directory<'d>(&self, directories: &'d mut Seen) -> Option<(&'d [u8], &'a [u8])> {
-        let components = self.components.data;
+        let components = self.components;
         let end = memchr::memchr(0, components).filter(|end| *end > 0 && self.flags & FILE_PSEUDO == 0)?;
         let (name, above) = (components.get(..end)?, components.get(end + 1..)?);
-        let above = Section {
-            data: above,
-            ..self.components
-        };
-        let directory = directories.of(&above, |to| {
-            above.path_into(false, to);
+        let directory = directories.of(above, false, |to| {
+            path(above).path_into(false, to);
             if to != b"/" {
                 to.push(b'/');
             }
@@ -136,9 +138,42 @@ impl<'a> Opening<'a> {
     }
 }
 
+/// Files that were opened and closed lately.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    opened: Lately<Known>,
+    pub(super) closed: Closed,
+    /// Their directories, with the slash behind them.
+    directories: Seen,
+}
+
+impl Files {
+    /// What is behind the descriptor of a file that was opened; `None` where the kernel has no path. A new entry gets the
+    /// next id.
+    #[inline(always)]
+    fn entry_of(&mut self, opening: &Opening<'_>, next_id: &mut u64) -> Option<Arc<FdEntry>> {
+        let print = opening.print();
+        if let Some(known) = self.opened.get(print)
+            && known.says(opening)
+        {
+            return Some(known.entry.clone());
+        }
+        let mut unshared = self.closed.take();
+        let is_written = opening.write(*next_id, &mut self.directories, unshared.get_mut());
+        *next_id += 1;
+        let entry = unshared.share();
+        if !is_written {
+            self.closed.keep(entry);
+            return None;
+        }
+        self.opened.offer(print, || Known::new(opening, entry.clone()));
+        Some(entry)
+    }
+}
+
 /// An opening and what became of it.
 #[derive(Debug)]
-pub(super) struct Known {
+struct Known {
     /// What was asked for, and the kernel's path behind it.
     names: Box<[u8]>,
     mode: u32,
@@ -150,7 +185,7 @@ pub(super) struct Known {
 impl Known {
     fn new(opening: &Opening<'_>, entry: Arc<FdEntry>) -> Known {
         Known {
-            names: [opening.asked, opening.components.data].concat().into(),
+            names: [opening.asked, opening.components].concat().into(),
             mode: opening.mode,
             flags: opening.flags,
             dev: opening.dev,
@@ -161,7 +196,19 @@ impl Known {
     fn says(&self, opening: &Opening<'_>) -> bool {
         (self.mode, self.flags, self.dev) == (opening.mode, opening.flags, opening.dev)
             && (self.entry.ino, self.entry.open_flags) == (opening.ino, opening.open_flags)
-            && self.names.split_at_checked(opening.asked.len()) == Some((opening.asked, opening.components.data))
+            && self.names.split_at_checked(opening.asked.len()) == Some((opening.asked, opening.components))
+    }
+}
+
+/// A section of components that are all there.
+fn path(components: &[u8]) -> Section<'_> {
+    Section {
+        kind: section::FILE_PATH,
+        arg: 0,
+        truncated: false,
+        fault: false,
+        full_len: None,
+        data: components,
     }
 }
 
@@ -176,25 +223,29 @@ pub(super) fn kernel_path(path: &Section<'_>, flags: u32, to: &mut Vec<u8>) {
 }
 
 impl State {
-    /// Puts a file behind its new descriptor and hands out the event, where the record has all that it takes; `false`
-    /// where all is still to be done.
+    /// Meets the process of a call that opens a file, puts that behind its new descriptor and hands out the event, where
+    /// the record has all that it takes; `false` where all but the meeting is still to be done.
+    #[inline(always)]
     pub(super) fn opened(
         &mut self,
         call: &Call<'_>,
         plan: &Plan,
-        flags: Flags,
-        (header, clock): (&Header, &Clock),
+        header: &Header,
+        clock: &Clock,
         scratch: &Scratch,
         sink: &mut impl FnMut(&Event<'_>),
     ) -> bool {
-        let Some(fd) = call.new_fd() else { return false };
-        let Some(opening) = Opening::of(call, plan, flags) else {
-            return false;
+        let mut process = match self.table.living_at(call.pid, call.ts) {
+            Some(process) if process.cgroup == header.cgroup => process,
+            _ => {
+                self.meet(header);
+                match self.table.at(call.pid, call.ts) {
+                    Some(process) => process,
+                    None => return false,
+                }
+            }
         };
-        let Some(entry) = self.entry_of(&opening) else {
-            return false;
-        };
-        let Some(mut process) = self.table.at(call.pid, call.ts) else {
+        let (Some(fd), Some(opening)) = (call.new_fd(), Opening::of(call, plan)) else {
             return false;
         };
         // Later calls may start from there too, when it may be another one.
@@ -207,30 +258,36 @@ impl State {
                 None => return false,
             };
         }
+        let Some(entry) = self.files.entry_of(&opening, &mut self.next_fd) else {
+            return false;
+        };
         if !process.fds.insert(fd, entry, opening.closes_on_exec()) {
             return false;
         }
-        let shown = Shown::Opened(opening.asked);
-        emit(Some(process), call, plan, header, clock, scratch, shown, sink);
+        let (Some(opens), Some(entry)) = (&plan.opens, process.fds.get(fd)) else {
+            let shown = Shown::Opened(opening.asked);
+            emit(Some(process), call, plan, header, clock, scratch, shown, sink);
+            return true;
+        };
+        let args = [
+            opens.dirfd.map_or(Arg::None, |at| Arg::Num(i64::from(call.fd(at)))),
+            Arg::Path {
+                resolved: &entry.name,
+                raw: opening.asked,
+            },
+            Arg::Num(i64::from(call.arg32(opens.flags))),
+            open_mode(call, opens.mode, opens.flags),
+            Arg::Num(entry.dev as i64),
+            Arg::Num(entry.ino as i64),
+        ];
+        let args = if opens.dirfd.is_some() { &args[..] } else { &args[1..] };
+        sink(&Event {
+            ret: Some(call.ret),
+            fd_num: Some(fd),
+            fd: Some(entry),
+            ..bare(header, plan.kind, clock, Some(process.image_of(call.tid)), args)
+        });
         true
-    }
-
-    fn entry_of(&mut self, opening: &Opening<'_>) -> Option<Arc<FdEntry>> {
-        let print = opening.print();
-        if let Some(known) = self.openings.get(print)
-            && known.says(opening)
-        {
-            return Some(known.entry.clone());
-        }
-        let (mut unshared, id) = (self.closed.take(), self.fd_id());
-        let is_written = opening.write(id, &mut self.directories, unshared.get_mut());
-        let entry = unshared.share();
-        if !is_written {
-            self.closed.keep(entry);
-            return None;
-        }
-        self.openings.offer(print, || Known::new(opening, entry.clone()));
-        Some(entry)
     }
 }
 
@@ -260,21 +317,14 @@ mod tests {
                 let opening = Opening {
                     asked: b"",
                     from: None,
-                    components: Section {
-                        kind: section::FILE_PATH,
-                        arg: 0,
-                        truncated: false,
-                        fault: false,
-                        full_len: None,
-                        data,
-                    },
+                    components: data,
                     ino: 1,
                     dev: 1,
                     mode: 0,
                     flags,
                     open_flags: 0,
                 };
-                kernel_path(&opening.components, flags, &mut made);
+                kernel_path(&path(data), flags, &mut made);
                 opening.path_into(&mut directories, &mut found);
                 assert_eq!(found, made, "{:?}", data.escape_ascii().to_string());
             }

@@ -5,7 +5,7 @@ use ctrace_trace::event::EventType;
 use ctrace_trace::schema::{EventSpec, FdUse, ParamKind, Schema};
 use ctrace_trace::syscalls::{self, Capture, Width};
 
-use super::action::Action;
+use super::action::{Action, Flags};
 
 /// Most parameters that one event type may have; a test over the schema holds it to that.
 pub(super) const MAX_PARAMS: usize = 12;
@@ -70,6 +70,43 @@ pub(super) struct Plan {
     pub(super) simple: bool,
     /// The same, and all parameters stand in registers: there they are.
     pub(super) registers: Option<Registers>,
+    /// Opens a file, and has the parameters of `open` or `openat`: there they are.
+    pub(super) opens: Option<Opens>,
+}
+
+/// Where a call has what it says of a file that it opens. Its parameters are these, and the device and inode of the file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opens {
+    /// The directory from which the name leads on, where the call has that.
+    pub(super) dirfd: Option<u8>,
+    pub(super) flags: u8,
+    pub(super) mode: u8,
+}
+
+impl Opens {
+    /// `None` where the parameters are others.
+    fn of(action: Action, values: &[Value], paths: &[PathArg]) -> Option<Opens> {
+        let (dirfd, others) = match values {
+            [Value::Signed(dirfd), others @ ..] => (Some(*dirfd), others),
+            others => (None, others),
+        };
+        let (
+            Action::Open(Flags::Arg(flags)),
+            [path],
+            &[
+                Value::Path(0),
+                Value::Unsigned(shown),
+                Value::OpenMode(mode, making),
+                Value::Device,
+                Value::Inode,
+            ],
+        ) = (action, paths, others)
+        else {
+            return None;
+        };
+        let are_same = shown == flags && making == flags && path.dirfd == dirfd;
+        are_same.then_some(Opens { dirfd, flags, mode })
+    }
 }
 
 /// The parameters of a call that all stand in registers alone, in their order.
@@ -168,6 +205,7 @@ fn unknown(schema: &Schema) -> Plan {
             paths: Vec::new(),
             simple: true,
             registers: None,
+            opens: None,
         },
         Plan::new,
     )
@@ -200,6 +238,7 @@ impl Plan {
             fd: spec.fd,
             simple,
             registers: simple.then(|| Registers::of(&values)).flatten(),
+            opens: Opens::of(action, &values, &paths),
             action,
             values,
             paths,
@@ -318,6 +357,20 @@ mod tests {
         }
         assert_eq!(plans.get(4000, false).kind, EventType::UNKNOWN_SYSCALL);
         assert_eq!(plans.get(-1, false).kind, EventType::UNKNOWN_SYSCALL);
+    }
+
+    #[test]
+    fn files_are_opened_with_the_parameters_of_open_and_openat() {
+        let schema = Schema::current();
+        for plan in Plans::new(&schema).all() {
+            let want = match schema.get(plan.kind).unwrap().name.as_str() {
+                "open" => Some((None, 1, 2)),
+                "openat" => Some((Some(0), 2, 3)),
+                _ => None,
+            };
+            let opens = plan.opens.map(|opens| (opens.dirfd, opens.flags, opens.mode));
+            assert_eq!(opens, want, "{:?}", plan.kind);
+        }
     }
 
     #[test]

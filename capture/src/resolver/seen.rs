@@ -32,20 +32,19 @@ impl Default for Seen {
 impl Seen {
     /// Replaces `to` by what `make` makes of a section, which has to be the same each time.
     pub(super) fn make(&mut self, section: &Section<'_>, to: &mut Vec<u8>, mut make: impl FnMut(&mut Vec<u8>)) {
-        match self.of(section, &mut make) {
+        match self.of(section.data, section.truncated, &mut make) {
             Some(made) => set(to, made),
             None => make(to),
         }
     }
 
-    /// What `make` makes of a section; `None` of an empty one and of one that is too long to be kept.
+    /// What `make` makes of the content of a section; `None` of an empty one and of one that is too long to be kept.
     #[inline]
-    pub(super) fn of(&mut self, section: &Section<'_>, make: impl FnMut(&mut Vec<u8>)) -> Option<&[u8]> {
-        let data = section.data;
+    pub(super) fn of(&mut self, data: &[u8], truncated: bool, make: impl FnMut(&mut Vec<u8>)) -> Option<&[u8]> {
         let fits = !data.is_empty() && data.len() <= MAX_LEN;
         let known = self.places.get_mut(place(data)).filter(|_| fits)?;
-        if known.truncated != section.truncated || known.whole != data {
-            known.learn(section, make);
+        if known.truncated != truncated || known.whole != data {
+            known.learn(data, truncated, make);
         }
         Some(&known.made)
     }
@@ -53,9 +52,9 @@ impl Seen {
 
 impl Known {
     #[cold]
-    fn learn(&mut self, section: &Section<'_>, mut make: impl FnMut(&mut Vec<u8>)) {
-        set(&mut self.whole, section.data);
-        self.truncated = section.truncated;
+    fn learn(&mut self, data: &[u8], truncated: bool, mut make: impl FnMut(&mut Vec<u8>)) {
+        set(&mut self.whole, data);
+        self.truncated = truncated;
         make(&mut self.made);
     }
 }

@@ -5,19 +5,20 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use ctrace_trace::container::Container;
+use ctrace_trace::event::Arg;
 use ctrace_trace::fd::FdEntry;
 use ctrace_trace::process::{Namespaces, ProcessImage};
 use ctrace_wire::record::Header;
 use hashbrown::DefaultHashBuilder;
 
 use super::call::Call;
-use super::closed::Closed;
 use super::config::{Config, Stats};
 use super::containers::{Cgroup, Containers};
 use super::fds::{ChunkBudget, FdTable};
 use super::lately::Lately;
 use super::names::Names;
-use super::opened::Known;
+use super::opened::Files;
+use super::plan::MAX_REGISTERS;
 use super::process::Process;
 use super::seen::Seen;
 use super::snapshot::{Host, Snapshot, SnapshotFd, SnapshotProcess};
@@ -44,16 +45,16 @@ pub(super) struct State {
     about_others: Allowance,
     budget: ChunkBudget,
     next_image: u64,
-    next_fd: u64,
+    pub(super) next_fd: u64,
     /// Descriptor entries that are handed out again when a record says the same.
     recent: Lately<Arc<FdEntry>>,
-    pub(super) openings: Lately<Known>,
-    pub(super) closed: Closed,
+    /// Files that were opened and closed.
+    pub(super) files: Files,
     pub(super) environments: Seen,
     /// Programs' files and directories.
     pub(super) program_paths: Seen,
-    /// Directories of opened files, with the slash behind them.
-    pub(super) directories: Seen,
+    /// What a call says that registers say all of. Kept, so that it is not made anew for each.
+    pub(super) numbers: [Arg<'static>; MAX_REGISTERS],
     hasher: DefaultHashBuilder,
 }
 
@@ -72,11 +73,10 @@ impl State {
             next_image: 1,
             next_fd: 1,
             recent: Lately::default(),
-            openings: Lately::default(),
-            closed: Closed::default(),
+            files: Files::default(),
             environments: Seen::default(),
             program_paths: Seen::default(),
-            directories: Seen::default(),
+            numbers: [Arg::Num(0); MAX_REGISTERS],
             hasher: DefaultHashBuilder::default(),
             config,
         }

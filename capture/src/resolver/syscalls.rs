@@ -15,22 +15,27 @@ use super::call::{Call, ENOSYS, Scratch};
 use super::clock::Clock;
 use super::exec::Started;
 use super::files::named;
-use super::plan::{MAX_PARAMS, MAX_REGISTERS, PathArg, Plan, Registers, Value};
+use super::plan::{MAX_PARAMS, PathArg, Plan, Registers, Value};
 use super::process::{Attempt, Process};
 use super::state::State;
 use super::{Resolver, bare, files, opened, paths};
 use crate::syscall::View;
 
 impl Resolver {
-    /// A syscall returned of which registers say all, whose process is where it was, and whose descriptor is known: that
-    /// is most of them. `false` where it is another one, and nothing was done.
+    /// A syscall returned that opens a file; or registers say all of it, its process is where it was, and its descriptor
+    /// is known. That is most of them; `false` where it is another one, and nothing was done.
     #[inline(always)]
     pub(super) fn plain(&mut self, view: &View<'_, Syscall>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) -> bool {
         let (header, call) = (&view.fixed.header, Call::new(view));
         let plan = self.plans.get(call.nr, header.flags & FLAG_COMPAT != 0);
-        match &plan.registers {
-            Some(registers) if self.state.config.sees_descriptors => {
-                self.state.plain(&call, plan, registers, header, clock, sink)
+        if !self.state.config.sees_descriptors {
+            return false;
+        }
+        match (&plan.registers, plan.action) {
+            (Some(registers), _) => self.state.plain(&call, plan, registers, header, clock, sink),
+            (None, Action::Open(_)) => {
+                self.state.open_returned(view, plan, clock, &mut self.scratch, sink);
+                true
             }
             _ => false,
         }
@@ -51,10 +56,6 @@ impl Resolver {
         match plan.action {
             _ if plan.simple => self.state.simple(&call, plan, header, clock, &self.scratch, sink),
             Action::Exec => self.exec_returned(&call, plan.kind, header, clock, sink),
-            Action::Open(flags)
-                if self
-                    .state
-                    .opened(&call, plan, flags, (header, clock), &self.scratch, sink) => {}
             _ => self.state.full(&call, plan, header, clock, &mut self.scratch, sink),
         }
     }
@@ -192,7 +193,7 @@ impl State {
         if fd.is_none() && !closes && fd_num.is_some_and(|fd| fd >= 0) {
             return false;
         }
-        let mut args = [Arg::Num(0); MAX_REGISTERS];
+        let args = &mut self.numbers;
         for (arg, (at, width)) in args.iter_mut().zip(registers.each()) {
             *arg = Arg::Num(width.read(call.arg(at)));
         }
@@ -211,11 +212,27 @@ impl State {
             )
         });
         if let Some(entry) = closed {
-            self.closed.keep(entry);
+            self.files.closed.keep(entry);
         } else if matches!(plan.action, Action::Fcntl) && !files::fcntl(call, process) {
             self.stats.fds_refused += 1;
         }
         true
+    }
+
+    /// A syscall returned that opens a file.
+    #[inline(never)]
+    fn open_returned(
+        &mut self,
+        view: &View<'_, Syscall>,
+        plan: &Plan,
+        clock: &Clock,
+        scratch: &mut Scratch,
+        sink: &mut impl FnMut(&Event<'_>),
+    ) {
+        let (header, call) = (&view.fixed.header, Call::new(view));
+        if !self.opened(&call, plan, header, clock, scratch, sink) {
+            self.full(&call, plan, header, clock, scratch, sink);
+        }
     }
 
     /// A call that needs no path and changes no more than numbers of descriptors, where [`Self::plain`] lacks something.
@@ -240,7 +257,7 @@ impl State {
         emit(Some(process), call, plan, header, clock, scratch, Shown::Behind, sink);
         // What is closed is gone afterwards.
         if closes && let Some(entry) = files::close(call, process) {
-            self.closed.keep(entry);
+            self.files.closed.keep(entry);
         } else if matches!(plan.action, Action::Fcntl) && !files::fcntl(call, process) {
             self.stats.fds_refused += 1;
         }
