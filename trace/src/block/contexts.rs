@@ -154,11 +154,11 @@ impl CpuCoder {
         self.running.clear();
         self.names.clear();
         self.gaps.clear();
-        column.reserve(rows.len());
+        column.resize(rows.len(), 0);
         let (mut seen, mut gap) = (0, 0);
-        for Row { context, cpu, .. } in rows {
+        for (Row { context, cpu, .. }, low) in rows.iter().zip(column.iter_mut()) {
             let place = self.place(*cpu);
-            column.push(place as u8);
+            *low = place as u8;
             let running = &mut self.running[place];
             if running == context {
                 gap += 1;

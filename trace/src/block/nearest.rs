@@ -41,18 +41,21 @@ impl<'a> Recent<'a> {
     fn nearest(&self, place: (u32, u32)) -> (u8, u32) {
         let bytes = self.bytes;
         let same = |candidate: &(u32, u32)| common_prefix(&bytes[range(*candidate)], &bytes[range(place)]) as u32;
-        let mut latest_first = self.places[self.oldest..][..CANDIDATES].iter().rev();
-        let (mut back, mut best) = (0, latest_first.next().map_or(0, same));
+        let [older @ .., latest] = &self.places[self.oldest..][..CANDIDATES] else {
+            return (0, 0);
+        };
+        let (mut older, mut back, mut best) = (older, 0, same(latest));
         let Some(mut better) = Better::new(bytes, place, best) else {
             return (back, best);
         };
-        for (i, candidate) in (1..).zip(latest_first) {
+        while let [before @ .., candidate] = older {
+            older = before;
             if !better.may_be(bytes, *candidate) {
                 continue;
             }
             let same = same(candidate);
             if same > best + 1 {
-                (back, best) = (i, same);
+                (back, best) = ((CANDIDATES - 1 - before.len()) as u8, same);
                 match Better::new(bytes, place, best) {
                     Some(more) => better = more,
                     None => break,
@@ -97,15 +100,17 @@ impl Better {
 
     #[inline]
     fn may_be(self, bytes: &[u8], candidate: (u32, u32)) -> bool {
-        let last = word(bytes, candidate.0 + self.offset);
-        last.is_none_or(|last| last & self.bits == self.last) && candidate.1 - candidate.0 >= self.len
+        // At the end of all bytes there may be fewer: those are looked at.
+        let last = word(bytes, candidate.0 + self.offset).unwrap_or(self.last);
+        last & self.bits == self.last && candidate.1 - candidate.0 >= self.len
     }
 }
 
 /// The bytes from there on, if there are as many.
 #[inline]
 fn word(bytes: &[u8], at: u32) -> Option<u64> {
-    let word = bytes.get(at as usize..)?.first_chunk()?;
+    let at = at as usize;
+    let word = bytes.get(at..at + size_of::<u64>())?.first_chunk()?;
     Some(u64::from_le_bytes(*word))
 }
 

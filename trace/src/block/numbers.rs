@@ -150,12 +150,16 @@ pub(super) fn write<N: Number>(out: &mut Vec<u8>, values: &[N], delta: bool) {
     if is_constant(values) {
         out.push(CONSTANT);
         put(out, first.code().into());
-    } else if delta || steps_are_smaller(values) {
+        return;
+    }
+    let bits = bits_of(values);
+    // Small values are stored as they are without a look at the differences: zstd sees what repeats.
+    if delta || bits >= TWO_BYTES && steps_are_smaller(values) {
         out.push(DELTA);
         write_delta(out, values);
     } else {
         out.push(PLAIN);
-        write_plain(out, values);
+        write_plain(out, values, bits);
     }
 }
 
@@ -176,39 +180,68 @@ fn bits_of<N: Number>(values: &[N]) -> u64 {
     values.iter().fold(none, |bits, v| bits | v.code()).into()
 }
 
-/// Values below this are stored as they are without a look at the differences: zstd sees what repeats.
-const SMALL: u64 = 1 << 14;
-
 fn steps_are_smaller<N: Number>(values: &[N]) -> bool {
-    if values.chunks(TOGETHER).all(|several| bits_of(several) < SMALL) {
-        return false;
-    }
     let bits = |v: u64| u64::from(64 - v.leading_zeros());
     let (mut plain, mut steps, mut last) = (0, 0, 0);
+    let mut bits_of_last = bits(last.code());
     for v in values.iter().map(|v| v.number()).filter(|v| *v != ABSENT) {
-        plain += bits(v.code());
-        steps += bits(zigzag(v.wrapping_sub(last)));
-        last = v;
+        // Many are the same as the one before.
+        if v != last {
+            steps += bits(zigzag(v.wrapping_sub(last)));
+            bits_of_last = bits(v.code());
+            last = v;
+        }
+        plain += bits_of_last;
     }
     steps < plain
 }
 
-fn write_plain<N: Number>(out: &mut Vec<u8>, values: &[N]) {
-    const ONE_BYTE: u64 = 0x80;
+/// Codes below this are one byte.
+const ONE_BYTE: u64 = 1 << 7;
+/// Codes below this are two bytes at most.
+const TWO_BYTES: u64 = 1 << 14;
+
+/// Appends the codes of values; `bits` are those that any of them has.
+fn write_plain<N: Number>(out: &mut Vec<u8>, values: &[N], bits: u64) {
+    let bytes = |several: &[N], out: &mut Vec<u8>| out.extend(several.iter().map(|v| v.code().into() as u8));
+    if bits < ONE_BYTE {
+        return bytes(values, out);
+    }
     for several in values.chunks(TOGETHER) {
-        if bits_of(several) < ONE_BYTE {
-            out.extend(several.iter().map(|v| v.code().into() as u8));
-        } else {
-            several.iter().for_each(|v| put(out, v.code().into()));
+        match bits_of(several) {
+            0..ONE_BYTE => bytes(several, out),
+            ONE_BYTE..TWO_BYTES => write_short(out, several),
+            _ => several.iter().for_each(|v| put(out, v.code().into())),
         }
     }
+}
+
+/// Appends codes of one or two bytes. All are written as two, and the next one lies over what is none of the number: how
+/// long one is cannot be guessed.
+fn write_short<N: Number>(out: &mut Vec<u8>, several: &[N]) {
+    let mut bytes = [0; 2 * TOGETHER];
+    let mut end = 0;
+    for code in several.iter().map(|v| v.code().into() as u16) {
+        let long = code >= ONE_BYTE as u16;
+        let low = code & 0x7F | u16::from(long) << 7;
+        if let Some(place) = bytes.get_mut(end..end + 2) {
+            place.copy_from_slice(&(low | code >> 7 << 8).to_le_bytes());
+        }
+        end += 1 + usize::from(long);
+    }
+    out.extend_from_slice(bytes.get(..end).unwrap_or_default());
 }
 
 fn write_delta<N: Number>(out: &mut Vec<u8>, values: &[N]) {
     let mut last = 0i64;
     for v in values.iter().map(|v| v.number()) {
         if v == ABSENT {
-            put(out, 0);
+            out.push(0);
+            continue;
+        }
+        // Many are the same as the one before.
+        if v == last {
+            out.push(2);
             continue;
         }
         let step = zigzag(v.wrapping_sub(last));
@@ -399,6 +432,20 @@ mod tests {
             round_trip(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 300, 1, 1, 1, 1, 1, 1, ABSENT, 4], delta);
             assert_eq!(round_trip(&[ABSENT; 1000], delta), 2);
             assert_eq!(round_trip(&[-7; 1000], delta), 2);
+        }
+    }
+
+    #[test]
+    fn codes_of_one_and_two_bytes_take_turns() {
+        // The codes on both sides of what fits one byte, and two.
+        for (least, most) in [(62, 64), (-65, -63), (0, 8190), (8188, 8194)] {
+            let values: Vec<i64> = (0..1000).map(|i| least + i * i % (most - least + 1)).collect();
+            let mut expected = vec![PLAIN];
+            values.iter().for_each(|v| put(&mut expected, v.code()));
+            let mut bytes = Vec::new();
+            write(&mut bytes, &values, false);
+            assert!(bytes == expected || bytes.first() == Some(&DELTA));
+            round_trip(&values, false);
         }
     }
 

@@ -46,9 +46,25 @@ pub(super) fn put(out: &mut Vec<u8>, v: u64) {
     }
 }
 
-/// A number of three bytes or more. All bytes of a word are appended, and those behind the number are cut off again: one
-/// store and no loop whose end the processor has to guess.
+/// A number of three bytes or more. Nearly all have three or four: four are appended, and what is behind the number is cut
+/// off again. That is one store, and no loop whose end the processor has to guess.
+#[inline(never)]
 fn put_long(out: &mut Vec<u8>, v: u64) {
+    if v >= 1 << 28 {
+        return put_longer(out, v);
+    }
+    let v = v as u32;
+    let four = v >= 1 << 21;
+    let bytes = v & 0x7F | (v & 0x3F80) << 1 | (v & 0x1F_C000) << 2 | (v & 0x0FE0_0000) << 3;
+    let more = 0x8080 | u32::from(four) << 23;
+    let end = out.len() + 3 + usize::from(four);
+    out.extend_from_slice(&(bytes | more).to_le_bytes());
+    out.truncate(end);
+}
+
+/// A number of five bytes or more: all bytes of a word are appended.
+#[inline(never)]
+fn put_longer(out: &mut Vec<u8>, v: u64) {
     const FITS: u64 = (1 << (7 * WORD)) - 1;
     if v > FITS {
         out.extend_from_slice(&(spread(v & FITS) | HIGH_BITS).to_le_bytes());
@@ -282,7 +298,10 @@ mod tests {
             16_383,
             16_384,
             0x12_3456,
+            0x1F_FFFF,
+            0x20_0000,
             0xFFF_FFFF,
+            0x1000_0000,
             u64::from(u32::MAX),
             0x5A_1234_5678,
             0xFF_FFFF_FFFF_FFFF,
