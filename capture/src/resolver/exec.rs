@@ -75,14 +75,11 @@ impl State {
         let exec = &view.fixed;
         let (pid, ts) = (exec.header.tgid, exec.header.ts);
         self.replace_if_other(exec);
-        let (old, attempt, root, parent) = match self.table.at(pid, ts) {
-            Some(p) => (
-                p.image_of(exec.old_tid).clone(),
-                p.take_attempt(exec.old_tid),
-                p.root_of(exec.old_tid).to_vec(),
-                p.parent,
-            ),
-            None => (Arc::default(), None, Vec::new(), 0),
+        let process = self.table.at(pid, ts);
+        let is_known = process.is_some();
+        let (old, attempt, parent) = match process {
+            Some(p) => (p.image_of(exec.old_tid).clone(), p.take_attempt(exec.old_tid), p.parent),
+            None => (Arc::default(), None, 0),
         };
         let parts = Parts::of(view);
         let mut made = self.table.spare.successor_of(&old);
@@ -92,18 +89,21 @@ impl State {
         let mut resolved = None;
         if parts.is_script || image.exe_path.is_empty() {
             let path = resolved.insert(Vec::new());
-            paths::resolve(&root, &old.cwd, filename, path);
+            let root = self.table.at(pid, ts).map_or(&[][..], |p| p.root_of(exec.old_tid));
+            paths::resolve(root, &old.cwd, filename, path);
             if image.exe_path.is_empty() {
                 image.exe_path.clone_from(path);
             }
-        } else if self.table.at(pid, ts).is_none() {
+        } else if !is_known {
             // Nobody is there to get the image.
             resolved = Some(image.exe_path.clone());
         }
         let parent_image = self.parent_image(image.ppid, parent);
         image.parent = parent_image.or_else(|| old.parent.clone());
         self.name_ids(image, ts);
-        self.become_image(exec, made, root);
+        if is_known {
+            self.become_image(exec, made, parent);
+        }
         self.table.spare.keep(old);
         Started {
             attempt,
@@ -172,23 +172,23 @@ impl State {
     }
 
     /// The calling thread is now the only one, under the process's id.
-    fn become_image(&mut self, exec: &Exec, image: Arc<ProcessImage>, root: Vec<u8>) {
-        let (pid, ts) = (exec.header.tgid, exec.header.ts);
-        if self.table.at(pid, ts).is_some_and(|p| p.parent == 0) {
-            let found = self.table.latest(image.ppid).map_or(0, |p| p.serial);
-            if let Some(process) = self.table.at(pid, ts) {
-                process.parent = found;
-            }
-        }
-        let Some(process) = self.table.at(pid, ts) else {
+    fn become_image(&mut self, exec: &Exec, image: Arc<ProcessImage>, parent: u64) {
+        let parent = match parent {
+            0 => self.table.latest(image.ppid).map_or(0, |p| p.serial),
+            parent => parent,
+        };
+        let Some(process) = self.table.at(exec.header.tgid, exec.header.ts) else {
             return;
         };
+        process.parent = parent;
         process.image = image;
         if process.start == 0 {
             process.start = known64(exec.start, 0).min(exec.header.ts);
         }
         process.fds.exec();
-        process.root = root;
+        if !process.private.is_empty() {
+            process.root = process.root_of(exec.old_tid).to_vec();
+        }
         (process.threads, process.living) = (1, 1);
         process.leader_status = None;
         process.exec_reported = true;

@@ -11,6 +11,8 @@ use crate::ahead::fetch;
 const AHEAD: usize = 2;
 /// Of a text so much is fetched: most are no longer.
 const FETCHED: usize = 64;
+/// So many ids that follow each other are told apart without a search.
+const IN_ORDER: usize = 1 << 14;
 
 /// Processes that ended, or whose id was taken by another, in the order in which that was told.
 #[derive(Debug, Default)]
@@ -19,21 +21,45 @@ pub(super) struct Gone {
     processes: VecDeque<(u64, Process)>,
     /// Their ids, apart: they are looked through for each record of a process that does not live.
     pids: VecDeque<u32>,
+    /// How many there are of the ids that are the same modulo [`IN_ORDER`]. Ids are given out in order, so where many
+    /// processes went lately, and a new one is not known because its fork was lost, this says that it is none of them.
+    alike: Alike,
     /// From when on the first may be freed, apart too: it is asked for with each record.
     first_free_at: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Alike(Box<[u32; IN_ORDER]>);
+
+impl Default for Alike {
+    fn default() -> Alike {
+        Alike(Box::new([0; IN_ORDER]))
+    }
+}
+
+impl Alike {
+    fn count(&mut self, pid: u32) -> &mut u32 {
+        &mut self.0[pid as usize % IN_ORDER]
+    }
+
+    fn is_none(&self, pid: u32) -> bool {
+        self.0[pid as usize % IN_ORDER] == 0
+    }
 }
 
 impl Gone {
     /// Adds one that may be freed after a time.
     pub(super) fn push(&mut self, free_at: u64, process: Process) {
-        self.pids.push_back(process.image.pid);
+        let pid = process.image.pid;
+        *self.alike.count(pid) += 1;
+        self.pids.push_back(pid);
         self.processes.push_back((free_at, process));
         self.first_free_at.get_or_insert(free_at);
     }
 
     /// Takes out the one that went first.
     pub(super) fn pop(&mut self) -> Option<Process> {
-        self.pids.pop_front();
+        *self.alike.count(self.pids.pop_front()?) -= 1;
         let (_, process) = self.processes.pop_front()?;
         self.first_free_at = self.processes.front().map(|(free_at, _)| *free_at);
         self.fetch();
@@ -70,17 +96,23 @@ impl Gone {
 
     /// The process of an id that went last among those that satisfy a condition.
     pub(super) fn newest(&self, pid: u32, condition: impl Fn(&Process) -> bool) -> Option<&Process> {
-        let pids = self.pids.iter().enumerate().rev();
-        let mut of_pid = pids.filter(|(_, of)| **of == pid);
-        of_pid.find_map(|(at, _)| self.processes.get(at).map(|(_, p)| p).filter(|p| condition(p)))
+        let at = self.newest_place(pid, condition)?;
+        self.processes.get(at).map(|(_, process)| process)
     }
 
     /// Like [`Self::newest`], to change it.
     pub(super) fn newest_mut(&mut self, pid: u32, condition: impl Fn(&Process) -> bool) -> Option<&mut Process> {
+        let at = self.newest_place(pid, condition)?;
+        self.processes.get_mut(at).map(|(_, process)| process)
+    }
+
+    fn newest_place(&self, pid: u32, condition: impl Fn(&Process) -> bool) -> Option<usize> {
+        if self.alike.is_none(pid) {
+            return None;
+        }
         let pids = self.pids.iter().enumerate().rev();
         let mut of_pid = pids.filter(|(_, of)| **of == pid).map(|(at, _)| at);
-        let at = of_pid.find(|at| self.processes.get(*at).is_some_and(|(_, p)| condition(p)))?;
-        self.processes.get_mut(at).map(|(_, process)| process)
+        of_pid.find(|at| self.processes.get(*at).is_some_and(|(_, p)| condition(p)))
     }
 }
 

@@ -10,12 +10,13 @@ use super::process::Process;
 use super::spare::set;
 use super::state::State;
 
-/// How a process ended.
+/// How a process ended. It is still among those that live until its events are made ([`State::end`]).
 pub(super) struct Ended {
     /// As `wait` reports it.
     pub(super) status: u32,
     /// Threads that it had.
     pub(super) threads: u32,
+    serial: u64,
 }
 
 impl State {
@@ -25,11 +26,12 @@ impl State {
             return self.new_thread(header, fork.child_tid);
         }
         // A child has the name of the thread that made it.
-        self.name_unknown(header.tgid, header.ts, comm(&fork.comm));
+        self.meet_named(header, comm(&fork.comm));
         let Some(forker) = self.table.at(header.tgid, header.ts) else {
             return;
         };
         let (forker_serial, root) = (forker.serial, forker.root_of(header.tid).to_vec());
+        let forker_cgroup = forker.cgroup;
         let (template, mut fds) = (forker.image_of(header.tid).clone(), forker.fds.clone());
         if header.flags & FLAG_UNSEEN != 0 {
             // What the forker did to its descriptors was not recorded: better none than wrong ones.
@@ -41,17 +43,22 @@ impl State {
             true => forker_serial,
             false => self.table.latest(ppid).map_or(0, |p| p.serial),
         };
+        let start_ts = clock.utc(known64(fork.child_start, header.ts));
+        let (start_ts, early) = self.seen_early(fork, start_ts);
         let mut made = self.table.spare.copy_of(&template);
         let image = Arc::make_mut(&mut made);
-        self.fork_image(image, fork, clock);
+        self.fork_image(image, fork, start_ts);
         image.ppid = ppid;
         image.parent = self.parent_image(ppid, parent);
         let cgroup = known64(fork.child_cgroup, header.cgroup);
-        self.enter_cgroup(image, cgroup, header);
+        // Mostly it is that of its parent.
+        if cgroup != 0 && cgroup != forker_cgroup {
+            self.cgroup(cgroup, image.pid, header.ts).place(image);
+        }
         self.learn_by_monitor(image, header.ts);
         self.containers.place_by_namespace(image);
         let mut process = Process::new(self.table.serial(), made, fds);
-        if let Some(early) = self.take_early(fork) {
+        if let Some(early) = early {
             merge_early(&early, &mut process);
         }
         process.parent = parent;
@@ -62,18 +69,19 @@ impl State {
     }
 
     fn new_thread(&mut self, header: &Header, tid: u32) {
+        self.meet(header);
         if let Some(process) = self.table.at(header.tgid, header.ts) {
             process.add_thread(header.tid, tid);
         }
     }
 
     /// Makes the image of the forker that of the child.
-    fn fork_image(&mut self, image: &mut ProcessImage, fork: &Fork, clock: &Clock) {
+    fn fork_image(&mut self, image: &mut ProcessImage, fork: &Fork, start_ts: u64) {
         image.id = self.image_id();
         image.pid = fork.child_tgid;
         image.vpid = known(fork.child_vpid, fork.child_tgid);
         image.namespaces.pid = known(fork.child_pid_ns, image.namespaces.pid);
-        image.start_ts = self.told_start(image.pid, clock.utc(known64(fork.child_start, fork.header.ts)));
+        image.start_ts = start_ts;
         image.exec_ts = 0;
         let name = comm(&fork.comm);
         if !name.is_empty() {
@@ -81,33 +89,20 @@ impl State {
         }
     }
 
-    /// When a new process started. One that was read before the record of its fork came has its start from there.
-    fn told_start(&self, pid: u32, start_ts: u64) -> u64 {
-        let read = self.table.living(pid).filter(|p| p.start == 0);
-        let told = read.map(|p| p.image.start_ts);
-        told.filter(|told| same_start(*told, start_ts)).unwrap_or(start_ts)
-    }
-
-    /// Puts a new image into its cgroup, where that is not its parent's.
-    fn enter_cgroup(&mut self, image: &mut ProcessImage, cgroup: u64, header: &Header) {
-        let same = self
-            .table
-            .at(header.tgid, header.ts)
-            .is_some_and(|p| p.cgroup == cgroup);
-        if cgroup == 0 || same {
-            return;
-        }
-        self.cgroup(cgroup, image.pid, header.ts).place(image);
-    }
-
-    /// The child of a fork that was already seen: its own records overtook that of the fork.
-    fn take_early(&mut self, fork: &Fork) -> Option<Early> {
-        let process = self.table.living(fork.child_tgid)?;
+    /// When a child started, and what it did before its fork was told: its own records may overtake that of the fork, and
+    /// what was read of it before the recording says when it started.
+    fn seen_early(&mut self, fork: &Fork, start_ts: u64) -> (u64, Option<Early>) {
+        let Some(process) = self.table.living_mut(fork.child_tgid) else {
+            return (start_ts, None);
+        };
+        let told = process.image.start_ts;
+        let is_told = process.start == 0 && same_start(told, start_ts);
         let same = process.start == 0 && process.provisional || process.start == known64(fork.child_start, 0);
-        same.then(|| Early {
+        let early = same.then(|| Early {
             image: process.image.clone(),
             fds: process.fds.clone(),
-        })
+        });
+        (if is_told { told } else { start_ts }, early)
     }
 
     /// A thread ended; tells how the process ended where it was the last one.
@@ -116,8 +111,7 @@ impl State {
         if self.is_told_twice(exit) {
             return None;
         }
-        self.meet(header);
-        self.name_unknown(header.tgid, header.ts, comm(&exit.comm));
+        self.meet_named(header, comm(&exit.comm));
         let process = self.table.at(header.tgid, header.ts)?;
         process.end_thread(header.tid);
         process.living = match exit.threads_left {
@@ -143,8 +137,16 @@ impl State {
             let namespace = process.image.namespaces.pid;
             self.containers.namespace_ended(namespace);
         }
-        self.table.end(header.tgid, serial, header.ts);
-        Some(Ended { status, threads })
+        Some(Ended {
+            status,
+            threads,
+            serial,
+        })
+    }
+
+    /// Nothing more is told of a process: it is with those that are gone.
+    pub(super) fn end(&mut self, exit: &Exit, ended: &Ended) {
+        self.table.end(exit.header.tgid, ended.serial, exit.header.ts);
     }
 
     /// Threads that end at once are counted out before any of them tells so: several see that none is left, and all but

@@ -56,7 +56,7 @@ use ctrace_trace::container::Container;
 use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::process::ProcessImage;
 use ctrace_trace::schema::{EventSpec, FdUse, Schema};
-use ctrace_wire::record::{Cgroup, Exit, Fork, Header};
+use ctrace_wire::record::{Cgroup, Exit, Header};
 use ctrace_wire::section;
 
 pub use clock::Clock;
@@ -120,7 +120,7 @@ impl Resolver {
             Record::Syscall(_) => {}
             Record::SyscallEnter(view) => self.enter(view),
             Record::Exec(view) => self.exec(view, clock, sink),
-            Record::Fork(view) => self.fork(&view.fixed, clock),
+            Record::Fork(view) => self.state.fork(&view.fixed, clock),
             Record::Exit(view) => self.exit(&view.fixed, clock, sink),
             Record::CgroupMkdir(view) => self.cgroup(view),
             // Records of processes that were in it may still come; the registry forgets the oldest by itself.
@@ -209,11 +209,6 @@ impl Resolver {
         }
     }
 
-    fn fork(&mut self, fork: &Fork, clock: &Clock) {
-        self.state.meet(&fork.header);
-        self.state.fork(fork, clock);
-    }
-
     fn exit(&mut self, exit: &Exit, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
         let ended = self.state.exit(exit);
         self.left(exit, clock, sink);
@@ -234,6 +229,7 @@ impl Resolver {
             ret: None,
             ..bare(&exit.header, EventType::PROCEXIT, clock, image, &args.map(Arg::Num))
         });
+        self.state.end(exit, &ended);
     }
 
     fn cgroup(&mut self, view: &View<'_, Cgroup>) {

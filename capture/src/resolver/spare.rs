@@ -1,7 +1,6 @@
 //! Process images that nobody shows any more, to be made into new ones: where programs start all the time, most that the
 //! resolver asks of the allocator are their texts.
 
-use std::mem;
 use std::sync::Arc;
 
 use ctrace_trace::process::ProcessImage;
@@ -76,27 +75,75 @@ pub(super) fn set(text: &mut Vec<u8>, bytes: &[u8]) {
     text.extend_from_slice(bytes);
 }
 
+/// Makes one image of another, where it lies and text by text in few instructions: all of an image is more than the nearest
+/// cache of instructions has room for beside the rest.
 fn refill(to: &mut ProcessImage, from: &ProcessImage, of: Of) {
-    let refilled = |text: &mut Vec<u8>, bytes: &[u8]| {
-        let mut text = mem::take(text);
-        set(&mut text, bytes);
-        text
-    };
-    let of_program = |text: &mut Vec<u8>, bytes| refilled(text, if of == Of::Same { bytes } else { &[] });
-    *to = ProcessImage {
-        name: of_program(&mut to.name, &from.name),
-        exe_path: of_program(&mut to.exe_path, &from.exe_path),
-        argv: of_program(&mut to.argv, &from.argv),
-        env: of_program(&mut to.env, &from.env),
-        cwd: refilled(&mut to.cwd, &from.cwd),
-        cgroup: refilled(&mut to.cgroup, &from.cgroup),
-        user: refilled(&mut to.user, &from.user),
-        group: refilled(&mut to.group, &from.group),
-        login_user: refilled(&mut to.login_user, &from.login_user),
-        container: from.container.clone(),
-        parent: from.parent.clone(),
-        ..*from
-    };
+    let of_program = [
+        (&mut to.name, &from.name),
+        (&mut to.exe_path, &from.exe_path),
+        (&mut to.argv, &from.argv),
+        (&mut to.env, &from.env),
+    ];
+    for (text, bytes) in of_program {
+        set(text, if of == Of::Same { bytes } else { &[] });
+    }
+    let of_process = [
+        (&mut to.cwd, &from.cwd),
+        (&mut to.cgroup, &from.cgroup),
+        (&mut to.user, &from.user),
+        (&mut to.group, &from.group),
+        (&mut to.login_user, &from.login_user),
+    ];
+    for (text, bytes) in of_process {
+        set(text, bytes);
+    }
+    to.container.clone_from(&from.container);
+    to.parent.clone_from(&from.parent);
+    let ProcessImage {
+        id,
+        pid,
+        ppid,
+        vpid,
+        sid,
+        pgid,
+        tty,
+        start_ts,
+        exec_ts,
+        uid,
+        euid,
+        gid,
+        egid,
+        loginuid,
+        cap_permitted,
+        cap_effective,
+        cap_inheritable,
+        exe_ino,
+        exe_ctime,
+        exe_mtime,
+        exe_flags,
+        namespaces,
+        name: _,
+        exe_path: _,
+        argv: _,
+        env: _,
+        cwd: _,
+        cgroup: _,
+        user: _,
+        group: _,
+        login_user: _,
+        container: _,
+        parent: _,
+    } = *from;
+    (to.id, to.pid, to.ppid, to.vpid) = (id, pid, ppid, vpid);
+    (to.sid, to.pgid, to.tty) = (sid, pgid, tty);
+    (to.start_ts, to.exec_ts) = (start_ts, exec_ts);
+    (to.uid, to.euid, to.gid, to.egid) = (uid, euid, gid, egid);
+    to.loginuid = loginuid;
+    (to.cap_permitted, to.cap_effective) = (cap_permitted, cap_effective);
+    to.cap_inheritable = cap_inheritable;
+    (to.exe_ino, to.exe_flags) = (exe_ino, exe_flags);
+    (to.exe_ctime, to.exe_mtime) = (exe_ctime, exe_mtime);
+    to.namespaces = namespaces;
 }
 
 #[cfg(test)]

@@ -156,6 +156,22 @@ impl State {
         }
     }
 
+    /// The same where the record names a thread of it, after which it is named if nothing is known of it.
+    #[inline]
+    pub(super) fn meet_named(&mut self, header: &Header, name: &[u8]) {
+        match self.table.at(header.tgid, header.ts) {
+            Some(process) if process.cgroup == header.cgroup && !process.image.name.is_empty() => {}
+            _ => self.meet_unnamed(header, name),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn meet_unnamed(&mut self, header: &Header, name: &[u8]) {
+        self.meet(header);
+        self.name_unknown(header.tgid, header.ts, name);
+    }
+
     /// The process of a record changed its cgroup, or its cgroup was not known.
     #[cold]
     fn move_to_cgroup(&mut self, header: &Header) {

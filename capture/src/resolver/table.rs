@@ -237,7 +237,11 @@ impl ProcessTable {
 
     /// Takes the process of an id from those that live.
     fn take(&mut self, pid: u32) -> Option<Process> {
-        let place = self.index.remove(&pid)?;
+        let place = self.near_place(pid);
+        if place == NOWHERE {
+            return None;
+        }
+        self.index.remove(&pid);
         self.note(pid, NOWHERE);
         self.free.push(place);
         self.places.get_mut(place as usize)?.take()

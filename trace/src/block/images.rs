@@ -143,16 +143,20 @@ impl ImageTable {
 
     /// The index of an image that is there already.
     pub(super) fn find(&self, id: u64) -> Option<u32> {
-        index_of(&self.index, id ^ self.space)
+        let id = id ^ self.space;
+        let found = self.index.find(place_of(id), |(known, _)| *known == id);
+        found.map(|(_, at)| *at)
     }
 
-    /// What adding an image with its ancestors would cost.
+    /// What adding an image that is not there yet would cost, with its missing ancestors.
     pub(super) fn cost(&self, image: &ProcessImage) -> ImageCost {
         let mut cost = ImageCost::default();
-        for image in missing(&self.index, self.space, image) {
+        let mut next = Some(image);
+        while let Some(image) = next {
             cost.images += 1;
             cost.bytes += IMAGE_WEIGHT + texts_of(image).iter().map(|s| s.len() + 4).sum::<usize>();
             cost.container_bytes += image.container.as_ref().map_or(0, |c| self.containers.weight(c));
+            next = image.parent.as_deref().filter(|above| self.find(above.id).is_none());
         }
         cost
     }
@@ -172,18 +176,29 @@ impl ImageTable {
 
     /// Adds an image that is not there yet, its missing ancestors first.
     pub(super) fn add(&mut self, image: &ProcessImage, strings: &mut Interner) -> u32 {
-        let above = image.parent.iter();
-        let above: Vec<&ProcessImage> = above.flat_map(|p| missing(&self.index, self.space, p)).collect();
-        above.into_iter().rev().for_each(|image| {
-            self.add_one(image, strings);
+        let parent = image.parent.as_deref().map(|above| match self.find(above.id) {
+            Some(at) => at,
+            None => self.add_line(above, strings),
         });
-        self.add_one(image, strings)
+        self.add_one(image, parent, strings)
+    }
+
+    /// The same for an image that others descend from: it and its ancestors are mostly there.
+    #[cold]
+    #[inline(never)]
+    fn add_line(&mut self, image: &ProcessImage, strings: &mut Interner) -> u32 {
+        let above = std::iter::successors(Some(image), |image| image.parent.as_deref());
+        let missing: Vec<&ProcessImage> = above.take_while(|above| self.find(above.id).is_none()).collect();
+        let first = missing.last().and_then(|first| first.parent.as_deref());
+        let mut parent = first.and_then(|above| self.find(above.id));
+        for image in missing.into_iter().rev() {
+            parent = Some(self.add_one(image, parent, strings));
+        }
+        parent.unwrap_or_default()
     }
 
     /// Adds an image whose parent is there.
-    fn add_one(&mut self, image: &ProcessImage, strings: &mut Interner) -> u32 {
-        let parent = image.parent.as_ref();
-        let parent = parent.and_then(|p| index_of(&self.index, p.id ^ self.space));
+    fn add_one(&mut self, image: &ProcessImage, parent: Option<u32>, strings: &mut Interner) -> u32 {
         let container = image.container.as_ref().map(|c| self.containers.id(c));
         let like = parent.and_then(|at| self.entries.get(at as usize));
         let entry = entry(image, (parent, like), container, strings);
@@ -228,21 +243,6 @@ impl ImageTable {
     }
 }
 
-#[inline]
-fn index_of(index: &HashTable<(u64, u32)>, id: u64) -> Option<u32> {
-    index.find(place_of(id), |(known, _)| *known == id).map(|(_, at)| *at)
-}
-
-/// The image and its ancestors up to the first that is there already.
-fn missing<'a>(
-    index: &HashTable<(u64, u32)>,
-    space: u64,
-    image: &'a ProcessImage,
-) -> impl Iterator<Item = &'a ProcessImage> {
-    std::iter::successors(Some(image), |i| i.parent.as_deref())
-        .take_while(move |i| index_of(index, i.id ^ space).is_none())
-}
-
 /// What an image and its ancestors would add to a block.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ImageCost {
@@ -268,23 +268,32 @@ fn texts_of(image: &ProcessImage) -> [&Vec<u8>; 9] {
     ]
 }
 
-/// An entry, and that of its parent for texts that both have: comparing is quicker than looking up.
+/// The same of an entry, in the same order.
+fn ids_of(image: &ImageEntry) -> [StrId; 9] {
+    TEXTS.map(|(get, ..)| get(image))
+}
+
+/// The entry of an image, which has the texts of its parent's where both say the same: comparing is quicker than looking
+/// up.
 fn entry(
     image: &ProcessImage,
     (parent, like): (Option<u32>, Option<&ImageEntry>),
     container: Option<u32>,
     strings: &mut Interner,
 ) -> ImageEntry {
-    let above = image.parent.as_deref().zip(like);
-    let mut id = |text: &Vec<u8>, same: fn(&ProcessImage) -> &Vec<u8>, of: fn(&ImageEntry) -> StrId| match above {
-        Some((above, entry)) if same_text(same(above), text) => of(entry),
-        _ => strings.known(text),
+    let texts = match image.parent.as_deref().zip(like) {
+        Some((above, like)) => {
+            let mut ids = ids_of(like);
+            for ((id, of_parent), text) in ids.iter_mut().zip(texts_of(above)).zip(texts_of(image)) {
+                if !same_text(of_parent, text) {
+                    *id = strings.known(text);
+                }
+            }
+            ids
+        }
+        None => texts_of(image).map(|text| strings.known(text)),
     };
-    macro_rules! id {
-        ($field:ident) => {
-            id(&image.$field, |image| &image.$field, |entry| entry.$field)
-        };
-    }
+    let [name, exe_path, argv, env, cwd, cgroup, user, group, login_user] = texts;
     ImageEntry {
         pid: image.pid,
         ppid: image.ppid,
@@ -294,20 +303,20 @@ fn entry(
         tty: image.tty,
         start_ts: image.start_ts,
         exec_ts: image.exec_ts,
-        name: id!(name),
-        exe_path: id!(exe_path),
-        argv: id!(argv),
-        env: id!(env),
-        cwd: id!(cwd),
-        cgroup: id!(cgroup),
+        name,
+        exe_path,
+        argv,
+        env,
+        cwd,
+        cgroup,
         uid: image.uid,
         euid: image.euid,
         gid: image.gid,
         egid: image.egid,
         loginuid: image.loginuid,
-        user: id!(user),
-        group: id!(group),
-        login_user: id!(login_user),
+        user,
+        group,
+        login_user,
         cap_permitted: image.cap_permitted,
         cap_effective: image.cap_effective,
         cap_inheritable: image.cap_inheritable,
