@@ -66,7 +66,8 @@ impl Recorder {
         let sources = &self.sources;
         // Audit and logs have channels with room for little.
         let is_awaited = sources.audit.is_some() || !sources.logs.is_empty() || self.artifacts.awaits_more();
-        let pause = self.pace.pause(boot_time_ns(), is_awaited);
+        let now = boot_time_ns();
+        let pause = self.pace.pause(now, is_awaited);
         self.pace.hurry(false);
         let Some(source) = sources.syscalls.as_ref().filter(|_| pause > TICK) else {
             return std::thread::sleep(pause);
@@ -77,10 +78,10 @@ impl Recorder {
             program: self.artifacts.is_on(),
             other: command.and_then(Observed::end),
         };
+        let longest = if self.artifacts.watches(now) { LONG_TICK } else { pause };
         loop {
             let rest = end.saturating_duration_since(Instant::now());
-            // Whether a file was changed shows by how old that clock was, so that it is read in between.
-            let part = if ends.program { rest.min(LONG_TICK) } else { rest };
+            let part = rest.min(longest);
             let woken = source.wait(part, &ends);
             self.artifacts.tick();
             if woken != Woken::Time || part == rest {

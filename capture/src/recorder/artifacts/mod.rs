@@ -20,13 +20,15 @@ use hashbrown::{HashMap, HashSet};
 
 use super::messages::{Message, Queue};
 use crate::artifact::{Answer, Config, Hasher, Identity, Request, Ticks};
-use crate::host::Clock;
+use crate::host::{Clock, boot_time_ns};
 use crate::syscall::{KnownFiles, Record};
 
 use scripts::Scripts;
 
 /// Files whose digests are remembered.
 const MAX_KNOWN: usize = 65_536;
+/// For so long after a file was asked for others are expected that were just written, as where programs are built.
+const WATCH_NS: u64 = 2_000_000_000;
 /// What is still to be read when a recording ends is read no longer than this.
 const PATIENCE: Duration = Duration::from_secs(5);
 const BPF: i32 = libc::SYS_bpf as i32;
@@ -63,6 +65,8 @@ pub(super) struct Artifacts {
     modules: HashMap<Moment, Actor>,
     scripts: Scripts,
     ticks: Ticks,
+    /// When a file was asked for last; boot clock.
+    asked_at: u64,
     /// Files that ran before, for each segment anew.
     past: Vec<(Artifact, Actor)>,
     /// What was found, for the queue.
@@ -95,6 +99,7 @@ impl Artifacts {
             quiet,
             collects: config.collect.is_some(),
             hasher: Some(Hasher::start(config)?),
+            asked_at: boot_time_ns(),
             ..Artifacts::default()
         })
     }
@@ -136,6 +141,13 @@ impl Artifacts {
             Record::Syscall(view) => self.syscall(&view.fixed),
             _ => {}
         }
+    }
+
+    /// Whether that clock is to be looked at often: what is executed now may have been written just before, and whether it
+    /// was written again shows by how old the clock was. Where files are asked for seldom most of them are older, or run
+    /// still when they are read, which shows it too.
+    pub(super) fn watches(&self, now: u64) -> bool {
+        self.is_on() && now < self.asked_at.saturating_add(WATCH_NS)
     }
 
     /// Looks at the clock that stamps files: before the records that come next.
