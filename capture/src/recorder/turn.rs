@@ -5,7 +5,7 @@ use std::time::Instant;
 use ctrace_wire::record::Header;
 use ctrace_wire::spec::Lane;
 
-use super::artifacts::Artifacts;
+use super::artifacts::{Artifacts, Wanted};
 use super::child::Observed;
 use super::hold::{self, Settled};
 use super::order::Waiting;
@@ -97,6 +97,7 @@ impl Recorder {
         let polled = match &mut self.sources.syscalls {
             Some(source) => source.poll_into(&mut Taking {
                 waiting: &mut self.waiting,
+                wanted: self.artifacts.wanted(),
                 artifacts: &mut self.artifacts,
                 clock: &self.clock,
             }),
@@ -272,30 +273,33 @@ impl Recorder {
 /// Keeps records until nothing older can come any more.
 struct Taking<'a> {
     waiting: &'a mut Waiting,
+    /// As `artifacts` has it since the last that it looked at.
+    wanted: Wanted,
     artifacts: &'a mut Artifacts,
     clock: &'a Clock,
 }
 
 impl Keeper for Taking<'_> {
-    fn keep(&mut self, bytes: &[u8]) {
-        self.waiting.keep(bytes);
-    }
-
     #[inline]
     fn record(&mut self, lane: Lane, header: &Header, bytes: &[u8], at: usize) {
-        if self.artifacts.wants(header, bytes) {
+        if self.wanted.has(header, bytes) {
             self.look(bytes);
         }
         self.waiting.push(lane, header.ts, at, bytes.len());
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        self.waiting.keep(bytes);
     }
 }
 
 impl Taking<'_> {
     /// Looks at a record that may be about an artifact.
-    #[inline(never)]
+    #[cold]
     fn look(&mut self, bytes: &[u8]) {
         if let Ok(record) = &Record::parse(bytes) {
             self.artifacts.seen(record, self.clock);
+            self.wanted = self.artifacts.wanted();
         }
     }
 }

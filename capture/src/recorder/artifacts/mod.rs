@@ -76,6 +76,45 @@ pub(super) struct Artifacts {
     segment: u32,
 }
 
+/// Which records may be about an artifact, until the next of them was looked at.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted(u8);
+
+impl Wanted {
+    /// What runs or is loaded.
+    const LOADS: u8 = 1;
+    /// What may open a script.
+    const OPENS: u8 = 2;
+    /// By number, which of these a call is.
+    const CALLS: [u8; 512] = {
+        let mut calls = [0; 512];
+        calls[BPF as usize] = Self::LOADS;
+        calls[INIT_MODULE as usize] = Self::LOADS;
+        calls[FINIT_MODULE as usize] = Self::LOADS;
+        calls[OPENS[0] as usize] = Self::OPENS;
+        calls[OPENS[1] as usize] = Self::OPENS;
+        calls[OPENS[2] as usize] = Self::OPENS;
+        calls
+    };
+
+    /// Whether a record is one of them.
+    #[inline]
+    pub(super) fn has(self, header: &Header, bytes: &[u8]) -> bool {
+        let class = match header.kind {
+            KIND_SYSCALL => Self::class(bytes).unwrap_or(0),
+            KIND_EXEC => Self::LOADS,
+            _ => 0,
+        };
+        class & self.0 != 0 && header.flags & FLAG_UNSEEN == 0
+    }
+
+    #[inline]
+    fn class(syscall: &[u8]) -> Option<u8> {
+        let nr = syscall.get(std::mem::offset_of!(Syscall, nr)..)?.first_chunk()?;
+        Self::CALLS.get(usize::try_from(i32::from_ne_bytes(*nr)).ok()?).copied()
+    }
+}
+
 struct Known {
     artifact: Artifact,
     /// Whether asking again would give the same.
@@ -104,23 +143,10 @@ impl Artifacts {
         })
     }
 
-    /// Whether a record may be about an artifact: most are not, and are not parsed for it.
-    pub(super) fn wants(&self, header: &Header, bytes: &[u8]) -> bool {
-        if self.hasher.is_none() || header.flags & FLAG_UNSEEN != 0 {
-            return false;
-        }
-        let number = || {
-            let at = std::mem::offset_of!(Syscall, nr);
-            let nr = bytes.get(at..at + size_of::<i32>())?;
-            Some(i32::from_ne_bytes(nr.try_into().ok()?))
-        };
-        match header.kind {
-            KIND_EXEC => true,
-            KIND_SYSCALL => number().is_some_and(|nr| {
-                [BPF, FINIT_MODULE, INIT_MODULE].contains(&nr) || !self.scripts.is_empty() && OPENS.contains(&nr)
-            }),
-            _ => false,
-        }
+    /// Which records may be about an artifact: most are not, and are not parsed for it.
+    pub(super) fn wanted(&self) -> Wanted {
+        let opens = if self.scripts.is_empty() { 0 } else { Wanted::OPENS };
+        Wanted(if self.is_on() { Wanted::LOADS | opens } else { 0 })
     }
 
     /// Whether a program that is started is to be looked at soon.
