@@ -69,9 +69,14 @@ impl Recorder {
         let now = boot_time_ns();
         let pause = self.pace.pause(now, is_awaited);
         self.pace.hurry(false);
-        let Some(source) = sources.syscalls.as_ref().filter(|_| pause > TICK) else {
+        let Some(source) = &sources.syscalls else {
             return std::thread::sleep(pause);
         };
+        if pause <= TICK {
+            // Where a ring is small it may have filled while much was written.
+            source.wait(pause, &Until::default());
+            return;
+        }
         let end = Instant::now() + pause;
         let end = until.map_or(end, |until| until.min(end));
         let ends = Until {
@@ -233,6 +238,8 @@ impl Recorder {
         for late in self.output.lateness().take() {
             self.queue.push(now, Message::Late(late));
         }
+        // To end a block takes as long as to write thousands of records, and the rings fill meanwhile.
+        self.take();
         // A quiet host must not leave its last events in memory for long.
         self.output.flush();
         if let Some(error) = self.output.undurable() {
