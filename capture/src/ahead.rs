@@ -26,11 +26,11 @@ pub(crate) fn fetch<T: ?Sized>(value: &T) {
     }
 }
 
-/// Asks for so many lines from where bytes begin, whether these are as many or not: what lies behind is mostly needed next,
-/// and a question for each line costs more than the lines.
+/// Asks for so many lines from an address on, whether there is as much or not: what lies behind is mostly needed next, and a
+/// question for each line costs more than the lines.
 #[inline]
-pub(crate) fn fetch_lines<const LINES: usize>(bytes: &[u8]) {
+pub(crate) fn fetch_lines<const LINES: usize>(address: *const u8) {
     for line in 0..LINES {
-        fetch_line(bytes.as_ptr().wrapping_add(line * LINE));
+        fetch_line(address.wrapping_add(line * LINE));
     }
 }

@@ -15,13 +15,13 @@ impl Place {
     /// Of what is kept last in a piece nearly all may lie behind its end.
     const UNITS: usize = 2 * CHUNK / UNIT;
 
-    /// Nothing where there are more pieces than numbers (16 GiB), or a piece has so much behind its end.
+    /// Nothing where the piece is full, or there are more pieces than numbers (16 GiB).
     fn new(chunk: usize, start: usize) -> Option<Place> {
-        let unit = Some(start / UNIT).filter(|unit| *unit < Self::UNITS)?;
+        let unit = Some(start / UNIT).filter(|_| start < CHUNK)?;
         u32::try_from(chunk * Self::UNITS + unit).ok().map(Place)
     }
 
-    /// So far behind in the same piece.
+    /// So far behind in the same piece, and less than a piece is long.
     fn behind(self, at: usize) -> Place {
         Place(self.0.wrapping_add((at / UNIT) as u32))
     }
@@ -41,8 +41,10 @@ pub(super) struct Chunks {
     all: Vec<Chunk>,
     /// The one that is being filled.
     filling: usize,
-    /// Where that begins which was kept last, if there was a place for it.
-    kept: Option<Place>,
+    /// Where that begins which is kept next, if a piece has room for it.
+    next: Option<Place>,
+    /// Records that lie in it.
+    noted: usize,
     /// Those of which nothing waits.
     free: Vec<usize>,
 }
@@ -55,42 +57,43 @@ struct Chunk {
 }
 
 impl Chunks {
-    /// Keeps bytes in which records lie.
-    pub(super) fn keep(&mut self, bytes: &[u8]) {
-        let has_room = |chunk: &Chunk| chunk.bytes.len() < CHUNK;
-        if !self.all.get(self.filling).is_some_and(has_room) {
-            self.begin();
-        }
-        if let Some(chunk) = self.all.get_mut(self.filling) {
-            let (start, end) = (chunk.bytes.len(), chunk.bytes.len() + bytes.len());
-            self.kept = Place::new(self.filling, end).and(Place::new(self.filling, start));
-            chunk.bytes.extend_from_slice(bytes);
-            chunk.bytes.resize(chunk.bytes.len().next_multiple_of(UNIT), 0);
-        }
-    }
-
-    /// Takes a record that begins so far in what was kept last; says where it lies, or nothing where it was not taken.
+    /// Takes a record that begins so far in what is kept next; says where it will lie, or nothing where it was not taken.
     #[inline]
     pub(super) fn push(&mut self, at: usize) -> Option<Place> {
-        let place = self.kept?.behind(at);
-        self.all.get_mut(self.filling)?.left += 1;
-        Some(place)
+        let next = match self.next {
+            Some(next) => next,
+            None => self.begin()?,
+        };
+        if at >= CHUNK {
+            return None;
+        }
+        self.noted += 1;
+        Some(next.behind(at))
     }
 
-    /// Begins another piece.
+    /// Keeps bytes in which those records lie that were taken since the last were kept.
+    pub(super) fn keep(&mut self, bytes: &[u8]) {
+        let noted = std::mem::take(&mut self.noted);
+        let chunk = self.all.get_mut(self.filling).filter(|_| noted > 0);
+        if let Some(chunk) = chunk {
+            chunk.left += noted;
+            chunk.bytes.extend_from_slice(bytes);
+            chunk.bytes.resize(chunk.bytes.len().next_multiple_of(UNIT), 0);
+            self.next = Place::new(self.filling, chunk.bytes.len());
+        }
+    }
+
+    /// Begins another piece; says where it begins.
     #[cold]
-    fn begin(&mut self) {
-        // Where all that was kept was none's.
-        if self.all.get(self.filling).is_some_and(|chunk| chunk.left == 0) {
-            return self.give_back(self.filling);
-        }
-        self.filling = self.free.pop().unwrap_or_else(|| {
+    fn begin(&mut self) -> Option<Place> {
+        let number = self.free.pop().unwrap_or(self.all.len());
+        let next = Place::new(number, 0)?;
+        if number == self.all.len() {
             self.all.push(Chunk::default());
-            self.all.len() - 1
-        });
-        if let Some(chunk) = self.all.get_mut(self.filling) {
-            chunk.bytes.reserve(CHUNK + CHUNK / 8);
         }
+        self.all.get_mut(number)?.bytes.reserve(CHUNK + CHUNK / 8);
+        (self.filling, self.next) = (number, Some(next));
+        self.next
     }
 
     /// What lies at a place and behind it.
@@ -120,6 +123,7 @@ impl Chunks {
         let Some(chunk) = self.all.get_mut(number) else { return };
         chunk.bytes.clear();
         if number == self.filling {
+            self.next = Place::new(number, 0);
             return;
         }
         if self.free.len() >= SPARE {
@@ -141,15 +145,16 @@ mod tests {
 
     /// Keeps bytes of which the records begin at these places.
     fn keep<const N: usize>(chunks: &mut Chunks, len: usize, at: [usize; N]) -> [Place; N] {
+        let places = at.map(|at| chunks.push(at).expect("there is room"));
         chunks.keep(&vec![7; len]);
-        at.map(|at| chunks.push(at).expect("there is room"))
+        places
     }
 
     #[test]
     fn records_lie_where_they_were_kept() {
         let mut chunks = Chunks::default();
-        chunks.keep(b"........first...second..");
         let (first, second) = (chunks.push(8).expect("a place"), chunks.push(16).expect("a place"));
+        chunks.keep(b"........first...second..");
         assert_eq!(chunks.from(second), Some(&b"second.."[..]));
         let mut taken = Vec::new();
         chunks.take(second, 6, |record| taken.extend_from_slice(record));
@@ -164,7 +169,7 @@ mod tests {
         for _ in 0..10 {
             keep(&mut chunks, CHUNK / 2, []);
         }
-        assert_eq!(chunks.all.len(), 1, "of none of these is anything taken");
+        assert!(chunks.all.is_empty(), "of none of these is anything taken");
         let [first] = keep(&mut chunks, CHUNK - 8, [0]);
         let [last] = keep(&mut chunks, CHUNK, [CHUNK - 8]);
         let [other] = keep(&mut chunks, 8, [0]);
@@ -172,18 +177,33 @@ mod tests {
         chunks.take(first, 8, |_| ());
         chunks.take(last, 8, |record| assert_eq!(record, [7; 8]));
         assert_eq!((chunks.all.len(), chunks.used()), (2, 1));
-        keep(&mut chunks, CHUNK, [0]);
-        keep(&mut chunks, CHUNK, [0]);
+        let [third] = keep(&mut chunks, CHUNK, [0]);
+        let [fourth] = keep(&mut chunks, CHUNK, [0]);
         assert_eq!((chunks.all.len(), chunks.used()), (2, 2), "the first was free");
-        chunks.take(other, 8, |_| ());
+        for place in [other, third] {
+            chunks.take(place, 8, |_| ());
+        }
+        assert_eq!(chunks.from(fourth).map(<[u8]>::len), Some(CHUNK));
+        chunks.take(fourth, 8, |_| ());
+        let [fifth] = keep(&mut chunks, 16, [8]);
+        assert_eq!(
+            chunks.from(fifth).map(<[u8]>::len),
+            Some(8),
+            "what is being filled begins anew"
+        );
+        assert_eq!((chunks.all.len(), chunks.used()), (2, 1));
     }
 
     #[test]
     fn what_has_no_place_is_not_taken() {
         let mut chunks = Chunks::default();
+        assert!(chunks.push(CHUNK).is_none());
         keep(&mut chunks, 8, [0]);
+        assert!(chunks.push(CHUNK).is_none());
         chunks.keep(&vec![7; 2 * CHUNK]);
-        assert!(chunks.push(0).is_none());
-        assert_eq!(chunks.all.first().map(|chunk| chunk.left), Some(1));
+        assert_eq!(
+            chunks.all.first().map(|chunk| (chunk.left, chunk.bytes.len())),
+            Some((1, 8))
+        );
     }
 }

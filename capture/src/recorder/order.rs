@@ -34,23 +34,22 @@ struct Entry {
 }
 
 impl Waiting {
-    /// Keeps bytes in which records lie.
-    pub(super) fn keep(&mut self, bytes: &[u8]) {
-        self.chunks.keep(bytes);
-    }
-
-    /// Takes a record, which begins so far in what was kept last, at a multiple of eight.
+    /// Takes a record, which begins so far in what is kept next, at a multiple of eight.
     #[inline]
     pub(super) fn push(&mut self, lane: Lane, ts: u64, at: usize, len: usize) {
         let (Ok(size), Some(place)) = (u32::try_from(len), self.chunks.push(at)) else {
             return;
         };
         self.bytes += len;
-        let entry = Entry { ts, place, len: size };
         match lane {
-            Lane::Priority => self.priority.push(entry),
-            Lane::Bulk => self.bulk.push(entry),
+            Lane::Priority => self.priority.push(ts, place, size),
+            Lane::Bulk => self.bulk.push(ts, place, size),
         }
+    }
+
+    /// Keeps the bytes in which those records lie that were taken since the last were kept.
+    pub(super) fn keep(&mut self, bytes: &[u8]) {
+        self.chunks.keep(bytes);
     }
 
     /// How many bytes wait.
@@ -93,7 +92,7 @@ impl Waiting {
         for _ in 0..most.min(priority + bulk) {
             let Some((entry, ahead)) = ready.next() else { break };
             if let Some(record) = ahead.and_then(|ahead| self.chunks.from(ahead.place)) {
-                fetch_lines::<FETCHED>(record);
+                fetch_lines::<FETCHED>(record.as_ptr());
             }
             last = entry.ts;
             self.bytes -= entry.len as usize;
@@ -125,18 +124,21 @@ struct Queued {
 }
 
 impl Queued {
+    /// Takes a record. Its parts, not an entry, which would be written one by one, and read again as a whole: the processor
+    /// waits for that.
     #[inline]
-    fn push(&mut self, entry: Entry) {
-        if entry.ts < self.newest {
-            return self.insert(entry);
+    fn push(&mut self, ts: u64, place: Place, len: u32) {
+        if ts < self.newest {
+            return self.insert(ts, place, len);
         }
-        self.newest = entry.ts;
-        self.entries.push(entry);
+        self.newest = ts;
+        self.entries.push(Entry { ts, place, len });
     }
 
     /// Takes what is older than another.
     #[inline(never)]
-    fn insert(&mut self, entry: Entry) {
+    fn insert(&mut self, ts: u64, place: Place, len: u32) {
+        let entry = Entry { ts, place, len };
         let from = self.released.max(self.entries.len().saturating_sub(NEAR));
         let near = self.entries.get(from..).unwrap_or_default();
         let newer = near.iter().rev().take_while(|near| near.ts > entry.ts).count();
@@ -213,8 +215,8 @@ mod tests {
     }
 
     fn push(waiting: &mut Waiting, lane: Lane, ts: u64, record: &[u8]) {
-        waiting.keep(record);
         waiting.push(lane, ts, 0, record.len());
+        waiting.keep(record);
     }
 
     fn released(waiting: &mut Waiting, horizon: u64) -> Vec<(u64, Vec<u8>)> {

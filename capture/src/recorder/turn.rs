@@ -5,7 +5,7 @@ use std::time::Instant;
 use ctrace_wire::record::Header;
 use ctrace_wire::spec::Lane;
 
-use super::artifacts::Artifacts;
+use super::artifacts::{Artifacts, Wanted};
 use super::child::Observed;
 use super::hold::{self, Settled};
 use super::order::Waiting;
@@ -66,21 +66,27 @@ impl Recorder {
         let sources = &self.sources;
         // Audit and logs have channels with room for little.
         let is_awaited = sources.audit.is_some() || !sources.logs.is_empty() || self.artifacts.awaits_more();
-        let pause = self.pace.pause(boot_time_ns(), is_awaited);
+        let now = boot_time_ns();
+        let pause = self.pace.pause(now, is_awaited);
         self.pace.hurry(false);
-        let Some(source) = sources.syscalls.as_ref().filter(|_| pause > TICK) else {
+        let Some(source) = &sources.syscalls else {
             return std::thread::sleep(pause);
         };
+        if pause <= TICK {
+            // Where a ring is small it may have filled while much was written.
+            source.wait(pause, &Until::default());
+            return;
+        }
         let end = Instant::now() + pause;
         let end = until.map_or(end, |until| until.min(end));
         let ends = Until {
             program: self.artifacts.is_on(),
             other: command.and_then(Observed::end),
         };
+        let longest = if self.artifacts.watches(now) { LONG_TICK } else { pause };
         loop {
             let rest = end.saturating_duration_since(Instant::now());
-            // Whether a file was changed shows by how old that clock was, so that it is read in between.
-            let part = if ends.program { rest.min(LONG_TICK) } else { rest };
+            let part = rest.min(longest);
             let woken = source.wait(part, &ends);
             self.artifacts.tick();
             if woken != Woken::Time || part == rest {
@@ -96,6 +102,7 @@ impl Recorder {
         let polled = match &mut self.sources.syscalls {
             Some(source) => source.poll_into(&mut Taking {
                 waiting: &mut self.waiting,
+                wanted: self.artifacts.wanted(),
                 artifacts: &mut self.artifacts,
                 clock: &self.clock,
             }),
@@ -231,6 +238,8 @@ impl Recorder {
         for late in self.output.lateness().take() {
             self.queue.push(now, Message::Late(late));
         }
+        // To end a block takes as long as to write thousands of records, and the rings fill meanwhile.
+        self.take();
         // A quiet host must not leave its last events in memory for long.
         self.output.flush();
         if let Some(error) = self.output.undurable() {
@@ -271,30 +280,33 @@ impl Recorder {
 /// Keeps records until nothing older can come any more.
 struct Taking<'a> {
     waiting: &'a mut Waiting,
+    /// As `artifacts` has it since the last that it looked at.
+    wanted: Wanted,
     artifacts: &'a mut Artifacts,
     clock: &'a Clock,
 }
 
 impl Keeper for Taking<'_> {
-    fn keep(&mut self, bytes: &[u8]) {
-        self.waiting.keep(bytes);
-    }
-
     #[inline]
     fn record(&mut self, lane: Lane, header: &Header, bytes: &[u8], at: usize) {
-        if self.artifacts.wants(header, bytes) {
+        if self.wanted.has(header, bytes) {
             self.look(bytes);
         }
         self.waiting.push(lane, header.ts, at, bytes.len());
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        self.waiting.keep(bytes);
     }
 }
 
 impl Taking<'_> {
     /// Looks at a record that may be about an artifact.
-    #[inline(never)]
+    #[cold]
     fn look(&mut self, bytes: &[u8]) {
         if let Ok(record) = &Record::parse(bytes) {
             self.artifacts.seen(record, self.clock);
+            self.wanted = self.artifacts.wanted();
         }
     }
 }

@@ -41,7 +41,7 @@ pub use refusal::OpenError;
 pub use scope::Scope;
 pub(crate) use scope::is_below;
 
-use ring::Ring;
+use ring::{Ring, Take};
 
 /// What to record and how much memory to give it.
 #[derive(Clone, Debug)]
@@ -191,11 +191,11 @@ impl SyscallSource {
         struct Each<'a, F>(&'a mut F);
 
         impl<F: FnMut(&Header, &[u8])> Keeper for Each<'_, F> {
-            fn keep(&mut self, _: &[u8]) {}
-
             fn record(&mut self, _: Lane, header: &Header, bytes: &[u8], _: usize) {
                 (self.0)(header, bytes);
             }
+
+            fn keep(&mut self, _: &[u8]) {}
         }
 
         self.poll_into(&mut Each(each))
@@ -212,7 +212,13 @@ impl SyscallSource {
         let rings = [(&mut self.priority, Lane::Priority), (&mut self.bulk, Lane::Bulk)];
         let mut polled = Polled::default();
         for (ring, lane) in rings {
-            drain(ring, lane, now, &mut polled, keeper);
+            ring.read(&mut Drain {
+                keeper: &mut *keeper,
+                polled: &mut polled,
+                lane,
+                now,
+                newest: 0,
+            });
         }
         let read = [&self.priority, &self.bulk].map(Ring::position);
         self.progress
@@ -357,11 +363,11 @@ impl Progress {
 
 /// Keeps what the rings hold: many records are copied at once.
 pub(crate) trait Keeper {
-    /// Keeps bytes in which records lie.
-    fn keep(&mut self, bytes: &[u8]);
-
-    /// Takes note of a record, which begins so far in what was kept last.
+    /// Takes note of a record, which begins so far in what is kept next.
     fn record(&mut self, lane: Lane, header: &Header, bytes: &[u8], at: usize);
+
+    /// Keeps the bytes in which the records lie of which note was taken.
+    fn keep(&mut self, bytes: &[u8]);
 }
 
 /// How many records were taken.
@@ -372,22 +378,33 @@ struct Polled {
 }
 
 /// Takes what a ring holds.
-fn drain(ring: &mut Ring, lane: Lane, now: u64, polled: &mut Polled, keeper: &mut impl Keeper) {
-    ring.read(&mut |stretch| {
-        keeper.keep(stretch.bytes());
-        let mut newest = 0;
-        for (at, bytes) in stretch.records() {
-            match record::check(bytes) {
-                Ok(header) => {
-                    newest = newest.max(header.ts);
-                    polled.records += 1;
-                    keeper.record(lane, &header, bytes, at);
-                }
-                Err(Malformed) => polled.malformed += 1,
+struct Drain<'a, K> {
+    keeper: &'a mut K,
+    polled: &'a mut Polled,
+    lane: Lane,
+    /// The round ends with the stretch that has a record newer than this.
+    now: u64,
+    newest: u64,
+}
+
+impl<K: Keeper> Take for Drain<'_, K> {
+    #[inline]
+    fn record(&mut self, at: usize, bytes: &[u8]) {
+        match record::check(bytes) {
+            Ok(header) => {
+                self.newest = self.newest.max(header.ts);
+                self.polled.records += 1;
+                self.keeper.record(self.lane, &header, bytes, at);
             }
+            Err(Malformed) => self.polled.malformed += 1,
         }
-        newest <= now
-    });
+    }
+
+    #[inline]
+    fn stretch(&mut self, bytes: &[u8]) -> bool {
+        self.keeper.keep(bytes);
+        self.newest <= self.now
+    }
 }
 
 #[cfg(test)]

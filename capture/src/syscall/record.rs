@@ -113,23 +113,30 @@ impl<'a> Record<'a> {
 
 /// The header of a record that [`Record::parse`] takes. No more of it is read, since what was just made by another CPU is
 /// dear to look at.
+#[inline]
 pub(super) fn check(bytes: &[u8]) -> Result<Header, Malformed> {
     let header: Header = read(bytes).ok_or(Malformed)?;
-    let fixed = match header.kind {
-        KIND_SYSCALL | KIND_SYSCALL_ENTER => size_of::<Syscall>(),
-        KIND_EXEC => size_of::<Exec>(),
-        KIND_FORK => size_of::<Fork>(),
-        KIND_EXIT => size_of::<Exit>(),
-        KIND_CGROUP_MKDIR | KIND_CGROUP_RMDIR => size_of::<Cgroup>(),
-        KIND_IO_SUBMIT => size_of::<IoSubmit>(),
-        KIND_IO_COMPLETE => size_of::<IoComplete>(),
-        _ => return Err(Malformed),
-    };
-    if header.len as usize != bytes.len() || bytes.len() < fixed {
+    let fixed = FIXED.get(usize::from(header.kind)).ok_or(Malformed)?;
+    if header.len as usize != bytes.len() || bytes.len() < *fixed {
         return Err(Malformed);
     }
     Ok(header)
 }
+
+/// How long the fixed part of a record is, by kind: of a kind that there is not, longer than all.
+const FIXED: [usize; KIND_IO_COMPLETE as usize + 1] = {
+    let mut fixed = [usize::MAX; KIND_IO_COMPLETE as usize + 1];
+    fixed[KIND_SYSCALL as usize] = size_of::<Syscall>();
+    fixed[KIND_SYSCALL_ENTER as usize] = size_of::<Syscall>();
+    fixed[KIND_EXEC as usize] = size_of::<Exec>();
+    fixed[KIND_FORK as usize] = size_of::<Fork>();
+    fixed[KIND_EXIT as usize] = size_of::<Exit>();
+    fixed[KIND_CGROUP_MKDIR as usize] = size_of::<Cgroup>();
+    fixed[KIND_CGROUP_RMDIR as usize] = size_of::<Cgroup>();
+    fixed[KIND_IO_SUBMIT as usize] = size_of::<IoSubmit>();
+    fixed[KIND_IO_COMPLETE as usize] = size_of::<IoComplete>();
+    fixed
+};
 
 fn view<T: Pod>(bytes: &[u8]) -> Result<View<'_, T>, Malformed> {
     let (fixed, sections) = bytes.split_at_checked(size_of::<T>()).ok_or(Malformed)?;

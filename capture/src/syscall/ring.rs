@@ -11,7 +11,7 @@ use aya::maps::{Map, MapData};
 
 use super::mapping::Mapping;
 use super::refusal::OpenError;
-use crate::ahead::{LINE, fetch_line};
+use crate::ahead::{LINE, fetch_lines};
 
 /// Bits of the word before each record, which has its length too.
 const BUSY: u32 = 1 << 31;
@@ -26,31 +26,13 @@ const STRETCH: usize = 4 << 10;
 const AHEAD: usize = STRETCH;
 const FETCHED: usize = 512;
 
-/// Finished records as they lie in a ring, each behind its head.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Stretch<'a>(&'a [u8]);
+/// Takes the records of a ring.
+pub(super) trait Take {
+    /// A record that was not given up, which begins so far in the stretch that is handed over next: at a multiple of eight.
+    fn record(&mut self, at: usize, record: &[u8]);
 
-impl<'a> Stretch<'a> {
-    /// All of them; as many bytes as are a multiple of eight.
-    pub(super) fn bytes(self) -> &'a [u8] {
-        self.0
-    }
-
-    /// The records that were not given up, and where among the bytes they begin: at multiples of eight.
-    #[inline]
-    pub(super) fn records(self) -> impl Iterator<Item = (usize, &'a [u8])> {
-        let mut next = 0;
-        std::iter::from_fn(move || {
-            loop {
-                let (word, rest) = self.0.get(next..)?.split_first_chunk()?;
-                let (word, start) = (u32::from_ne_bytes(*word), next + HEAD);
-                next += room(word);
-                if word & DISCARDED == 0 {
-                    return Some((start, rest.get(HEAD - size_of::<u32>()..)?.get(..len(word))?));
-                }
-            }
-        })
-    }
+    /// Some records as they lie there, each behind its head. Says whether more are wanted.
+    fn stretch(&mut self, bytes: &[u8]) -> bool;
 }
 
 /// How long a record is of which this is the first word of the head.
@@ -124,22 +106,20 @@ impl Ring {
         }
     }
 
-    /// Hands over the records that are there, stretch by stretch, until one is not finished or `each` says that it was the
-    /// last.
-    pub(super) fn read(&mut self, each: &mut impl FnMut(Stretch<'_>) -> bool) {
+    /// Hands over the records that are there, stretch by stretch, until one is not finished or no more are wanted.
+    pub(super) fn read(&mut self, taker: &mut impl Take) {
         let batch = BATCH.min(self.size / 8);
         let mut at = self.read;
-        let (mut filled, mut fetched) = (at, at);
+        let (mut filled, mut fetched) = (at, 0);
         loop {
             if at == filled {
                 filled = self.filled();
             }
-            let len = self.finished(at, filled, &mut fetched);
-            // SAFETY: no more than all bytes follow a place, and they are mapped twice for as long as self lives. What lies
-            // before the end of a finished record is not written by the kernel until it is told that it was read, which
-            // takes `&mut self`.
-            let bytes = unsafe { std::slice::from_raw_parts(self.bytes().add(self.place(at)), len) };
-            let goes_on = len > 0 && each(Stretch(bytes));
+            let there = filled.wrapping_sub(at).min(self.size);
+            // SAFETY: a place is one of the mapping at a multiple of eight, where a head begins; no more than all bytes follow
+            // it, and they are mapped twice for as long as self lives. What lies before the end of a finished record is not
+            // written by the kernel until it is told that it was read, which takes `&mut self`.
+            let (len, goes_on) = unsafe { read_stretch(self.bytes().add(self.place(at)), there, &mut fetched, taker) };
             at += len;
             if !goes_on {
                 break;
@@ -153,28 +133,6 @@ impl Ring {
         }
     }
 
-    /// How many bytes the finished records have that come next: as many records as a stretch takes. Up to `fetched` was
-    /// asked for what is there.
-    fn finished(&self, at: usize, filled: usize, fetched: &mut usize) -> usize {
-        let there = filled.wrapping_sub(at).min(self.size);
-        *fetched = at.max(*fetched);
-        let mut len = 0;
-        while len < STRETCH.min(there) {
-            // Seldom and much, or how much it is depends on each record's length, which no processor guesses right.
-            while *fetched - at < there.min(len + AHEAD) {
-                *fetched = self.fetch(*fetched, at + there);
-            }
-            // SAFETY: a word of the mapping: the kernel writes them at multiples of eight, and so are places.
-            let word = unsafe { &*self.bytes().add(self.place(at + len)).cast::<AtomicU32>() }.load(Ordering::Acquire);
-            let room = room(word);
-            if word & BUSY != 0 || room > there - len {
-                break;
-            }
-            len += room;
-        }
-        len
-    }
-
     /// Where the bytes begin.
     fn bytes(&self) -> *const u8 {
         // SAFETY: they follow the first page of the mapping.
@@ -184,15 +142,6 @@ impl Ring {
     /// Where among the bytes a position is: at a multiple of eight, so that a word fits in.
     fn place(&self, at: usize) -> usize {
         at & (self.size - 1) & !(HEAD - 1)
-    }
-
-    /// Asks for what follows a position, without waiting for it; says up to where.
-    fn fetch(&self, from: usize, filled: usize) -> usize {
-        let to = filled.min(from + FETCHED);
-        for at in (from..to).step_by(LINE) {
-            fetch_line(self.bytes().wrapping_add(self.place(at)));
-        }
-        to
     }
 
     fn told(&self) -> &AtomicUsize {
@@ -207,6 +156,40 @@ impl Ring {
     }
 }
 
+/// Hands over one stretch of what is there; says how long it is, and whether more may follow. Up to `fetched` was asked for
+/// what is there, from the stretch's beginning on.
+///
+/// # Safety
+/// So many bytes must be there, the first of them at a multiple of eight. What lies before the end of a record that is
+/// finished does not change meanwhile.
+#[inline]
+unsafe fn read_stretch(start: *const u8, there: usize, fetched: &mut usize, taker: &mut impl Take) -> (usize, bool) {
+    let mut len = 0;
+    while len < STRETCH.min(there) {
+        // Seldom and much, or how much it is depends on each record's length, which no processor guesses right.
+        while *fetched < there.min(len + AHEAD) {
+            fetch_lines::<{ FETCHED / LINE }>(start.wrapping_add(*fetched));
+            *fetched += FETCHED;
+        }
+        // SAFETY: a word that is there: the kernel writes them at multiples of eight, of which `len` is one.
+        let word = unsafe { &*start.add(len).cast::<AtomicU32>() }.load(Ordering::Acquire);
+        let room = room(word);
+        if word & BUSY != 0 || room > there - len {
+            break;
+        }
+        if word & DISCARDED == 0 {
+            // SAFETY: a record that is there with all its room, and finished.
+            let record = unsafe { std::slice::from_raw_parts(start.add(len + HEAD), self::len(word)) };
+            taker.record(len + HEAD, record);
+        }
+        len += room;
+    }
+    *fetched = fetched.saturating_sub(len);
+    // SAFETY: all these were looked at.
+    let bytes = unsafe { std::slice::from_raw_parts(start, len) };
+    (len, len > 0 && taker.stretch(bytes))
+}
+
 impl AsRawFd for Ring {
     fn as_raw_fd(&self) -> RawFd {
         self.map.fd().as_fd().as_raw_fd()
@@ -217,25 +200,75 @@ impl AsRawFd for Ring {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_stretch_has_the_records_that_were_not_given_up() {
+    /// What was handed over.
+    #[derive(Default)]
+    struct Taken {
+        records: Vec<(usize, Vec<u8>)>,
+        stretches: Vec<Vec<u8>>,
+    }
+
+    impl Take for Taken {
+        fn record(&mut self, at: usize, record: &[u8]) {
+            self.records.push((at, record.to_vec()));
+        }
+
+        fn stretch(&mut self, bytes: &[u8]) -> bool {
+            self.stretches.push(bytes.to_vec());
+            true
+        }
+    }
+
+    /// Reads a stretch of so many of these bytes.
+    fn read(ring: &[u64], there: usize) -> (Taken, usize) {
+        assert!(there <= size_of_val(ring));
+        let mut taken = Taken::default();
+        // SAFETY: they are there, and nobody changes them.
+        let (len, goes_on) = unsafe { read_stretch(ring.as_ptr().cast(), there, &mut 0, &mut taken) };
+        assert_eq!(goes_on, len > 0);
+        (taken, len)
+    }
+
+    /// Bytes as they lie in a ring.
+    fn ring(records: &[(u32, &[u8])]) -> Vec<u64> {
         let mut bytes = Vec::new();
-        for (word, record) in [
-            (3, &b"abc"[..]),
-            (8 | DISCARDED, b"given up"),
-            (0, b""),
-            (9, b"ninebytes"),
-        ] {
-            bytes.extend(u32::to_ne_bytes(word));
+        for (word, record) in records {
+            bytes.extend(word.to_ne_bytes());
             bytes.extend([0xaa; 4]);
-            bytes.extend(record);
+            bytes.extend(*record);
             bytes.resize(bytes.len().next_multiple_of(8), 0xaa);
         }
-        let records = |bytes| Stretch(bytes).records().collect::<Vec<_>>();
-        assert_eq!(records(&bytes), [(8, &b"abc"[..]), (40, b""), (48, b"ninebytes")]);
-        for len in 0..bytes.len() {
-            let cut = records(&bytes[..len]);
-            assert_eq!(cut, records(&bytes)[..cut.len()]);
+        let (words, _) = bytes.as_chunks();
+        words.iter().copied().map(u64::from_ne_bytes).collect()
+    }
+
+    #[test]
+    fn a_stretch_has_the_records_that_were_not_given_up() {
+        let ring = ring(&[(3, b"abc"), (8 | DISCARDED, b"given up"), (0, b""), (9, b"ninebytes")]);
+        let (all, len) = read(&ring, size_of_val(&*ring));
+        assert_eq!(len, size_of_val(&*ring));
+        assert_eq!(all.stretches.concat().len(), len);
+        let expected = [(8, &b"abc"[..]), (40, b""), (48, b"ninebytes")];
+        assert!(all.records.iter().map(|(at, record)| (*at, &record[..])).eq(expected));
+        for there in (0..len).step_by(8) {
+            let (cut, shorter) = read(&ring, there);
+            assert!(shorter <= there && all.records.starts_with(&cut.records));
+            assert_eq!(cut.stretches.len(), usize::from(shorter > 0));
         }
+    }
+
+    #[test]
+    fn a_record_that_is_not_finished_ends_a_stretch() {
+        let ring = ring(&[(3, b"abc"), (8 | BUSY, b"........"), (3, b"def")]);
+        let (taken, len) = read(&ring, size_of_val(&*ring));
+        assert_eq!((taken.records, len), (vec![(8, b"abc".to_vec())], 16));
+    }
+
+    #[test]
+    fn many_records_are_several_stretches() {
+        let record = [7; 100];
+        let ring = ring(&[(100, &record[..]); 50]);
+        let (taken, len) = read(&ring, size_of_val(&*ring));
+        assert!((STRETCH..STRETCH + 112).contains(&len));
+        assert_eq!(taken.records.len(), len / 112);
     }
 }

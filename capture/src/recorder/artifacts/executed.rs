@@ -7,7 +7,7 @@ use ctrace_wire::section::{self, FILE_DELETED, FILE_OVERLAY, FILE_PSEUDO, FILE_U
 use super::scripts::Script;
 use super::{Actor, Artifacts, Known};
 use crate::artifact::{Executed, FUSE, How, Identity, Place, Request};
-use crate::host::Clock;
+use crate::host::{Clock, boot_time_ns};
 use crate::resolver::file_identity;
 use crate::syscall::View;
 
@@ -122,6 +122,7 @@ impl Artifacts {
     }
 
     fn ask_for(&mut self, executed: Executed, fs_magic: u32, actor: Actor) {
+        self.asked_at = boot_time_ns();
         let (identity, about) = (executed.identity, about(&executed));
         if fs_magic == FUSE {
             let reason = "on a file system that a program makes, which could keep the recorder waiting";

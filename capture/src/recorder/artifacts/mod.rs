@@ -20,13 +20,15 @@ use hashbrown::{HashMap, HashSet};
 
 use super::messages::{Message, Queue};
 use crate::artifact::{Answer, Config, Hasher, Identity, Request, Ticks};
-use crate::host::Clock;
+use crate::host::{Clock, boot_time_ns};
 use crate::syscall::{KnownFiles, Record};
 
 use scripts::Scripts;
 
 /// Files whose digests are remembered.
 const MAX_KNOWN: usize = 65_536;
+/// For so long after a file was asked for others are expected that were just written, as where programs are built.
+const WATCH_NS: u64 = 2_000_000_000;
 /// What is still to be read when a recording ends is read no longer than this.
 const PATIENCE: Duration = Duration::from_secs(5);
 const BPF: i32 = libc::SYS_bpf as i32;
@@ -63,6 +65,8 @@ pub(super) struct Artifacts {
     modules: HashMap<Moment, Actor>,
     scripts: Scripts,
     ticks: Ticks,
+    /// When a file was asked for last; boot clock.
+    asked_at: u64,
     /// Files that ran before, for each segment anew.
     past: Vec<(Artifact, Actor)>,
     /// What was found, for the queue.
@@ -70,6 +74,45 @@ pub(super) struct Artifacts {
     numbers: u64,
     /// The segment being written.
     segment: u32,
+}
+
+/// Which records may be about an artifact, until the next of them was looked at.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted(u8);
+
+impl Wanted {
+    /// What runs or is loaded.
+    const LOADS: u8 = 1;
+    /// What may open a script.
+    const OPENS: u8 = 2;
+    /// By number, which of these a call is.
+    const CALLS: [u8; 512] = {
+        let mut calls = [0; 512];
+        calls[BPF as usize] = Self::LOADS;
+        calls[INIT_MODULE as usize] = Self::LOADS;
+        calls[FINIT_MODULE as usize] = Self::LOADS;
+        calls[OPENS[0] as usize] = Self::OPENS;
+        calls[OPENS[1] as usize] = Self::OPENS;
+        calls[OPENS[2] as usize] = Self::OPENS;
+        calls
+    };
+
+    /// Whether a record is one of them.
+    #[inline]
+    pub(super) fn has(self, header: &Header, bytes: &[u8]) -> bool {
+        let class = match header.kind {
+            KIND_SYSCALL => Self::class(bytes).unwrap_or(0),
+            KIND_EXEC => Self::LOADS,
+            _ => 0,
+        };
+        class & self.0 != 0 && header.flags & FLAG_UNSEEN == 0
+    }
+
+    #[inline]
+    fn class(syscall: &[u8]) -> Option<u8> {
+        let nr = syscall.get(std::mem::offset_of!(Syscall, nr)..)?.first_chunk()?;
+        Self::CALLS.get(usize::try_from(i32::from_ne_bytes(*nr)).ok()?).copied()
+    }
 }
 
 struct Known {
@@ -95,27 +138,15 @@ impl Artifacts {
             quiet,
             collects: config.collect.is_some(),
             hasher: Some(Hasher::start(config)?),
+            asked_at: boot_time_ns(),
             ..Artifacts::default()
         })
     }
 
-    /// Whether a record may be about an artifact: most are not, and are not parsed for it.
-    pub(super) fn wants(&self, header: &Header, bytes: &[u8]) -> bool {
-        if self.hasher.is_none() || header.flags & FLAG_UNSEEN != 0 {
-            return false;
-        }
-        let number = || {
-            let at = std::mem::offset_of!(Syscall, nr);
-            let nr = bytes.get(at..at + size_of::<i32>())?;
-            Some(i32::from_ne_bytes(nr.try_into().ok()?))
-        };
-        match header.kind {
-            KIND_EXEC => true,
-            KIND_SYSCALL => number().is_some_and(|nr| {
-                [BPF, FINIT_MODULE, INIT_MODULE].contains(&nr) || !self.scripts.is_empty() && OPENS.contains(&nr)
-            }),
-            _ => false,
-        }
+    /// Which records may be about an artifact: most are not, and are not parsed for it.
+    pub(super) fn wanted(&self) -> Wanted {
+        let opens = if self.scripts.is_empty() { 0 } else { Wanted::OPENS };
+        Wanted(if self.is_on() { Wanted::LOADS | opens } else { 0 })
     }
 
     /// Whether a program that is started is to be looked at soon.
@@ -136,6 +167,13 @@ impl Artifacts {
             Record::Syscall(view) => self.syscall(&view.fixed),
             _ => {}
         }
+    }
+
+    /// Whether that clock is to be looked at often: what is executed now may have been written just before, and whether it
+    /// was written again shows by how old the clock was. Where files are asked for seldom most of them are older, or run
+    /// still when they are read, which shows it too.
+    pub(super) fn watches(&self, now: u64) -> bool {
+        self.is_on() && now < self.asked_at.saturating_add(WATCH_NS)
     }
 
     /// Looks at the clock that stamps files: before the records that come next.
