@@ -119,3 +119,35 @@ impl Gone {
 fn texts_of(image: &ProcessImage) -> [&[u8]; 5] {
     [&image.name, &image.exe_path, &image.argv, &image.cwd, &image.cgroup]
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::resolver::fds::{ChunkBudget, FdTable};
+
+    #[test]
+    fn ids_that_are_alike_are_told_apart_and_freed_ones_forgotten() {
+        let mut gone = Gone::default();
+        let alike = [7, 7 + IN_ORDER as u32, 7];
+        for (serial, pid) in alike.into_iter().enumerate() {
+            let image = ProcessImage {
+                pid,
+                ..ProcessImage::default()
+            };
+            let fds = FdTable::new(&ChunkBudget::new(64));
+            gone.push(serial as u64, Process::new(serial as u64, Arc::new(image), fds));
+        }
+        let newest = |gone: &Gone, pid| gone.newest(pid, |_| true).map(|p| p.serial);
+        let found = |gone: &Gone| [alike[0], alike[1], 8, 7 + 2 * IN_ORDER as u32].map(|pid| newest(gone, pid));
+        assert_eq!(found(&gone), [Some(2), Some(1), None, None]);
+        assert_eq!(gone.newest(7, |p| p.serial < 2).map(|p| p.serial), Some(0));
+        gone.pop();
+        assert_eq!(gone.newest(7, |p| p.serial < 2).map(|p| p.serial), None);
+        gone.pop();
+        assert_eq!(found(&gone), [Some(2), None, None, None]);
+        gone.pop();
+        assert_eq!((found(&gone), gone.pop().is_none()), ([None; 4], true));
+    }
+}
