@@ -56,6 +56,7 @@ impl Resolver {
         match plan.action {
             _ if plan.simple => self.state.simple(&call, plan, header, clock, &self.scratch, sink),
             Action::Exec => self.exec_returned(&call, plan.kind, header, clock, sink),
+            Action::Open(_) => self.state.open_returned(view, plan, clock, &mut self.scratch, sink),
             _ => self.state.full(&call, plan, header, clock, &mut self.scratch, sink),
         }
     }
