@@ -161,7 +161,7 @@ fn call(i: u32, nr: i64, args: [u64; 6], ret: i64, parts: &[Vec<u8>]) -> Vec<u8>
         ret,
         args,
     };
-    record(KIND_SYSCALL, &call, parts)
+    record(KIND_SYSCALL + args.len() as u8, &call, parts)
 }
 
 fn section(kind: u8, arg: u8, data: &[u8]) -> Vec<u8> {

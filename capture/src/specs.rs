@@ -6,8 +6,9 @@ use crate::resolver;
 use crate::syscall::call_of;
 use crate::syscall_set::SyscallSet;
 use ctrace_trace::event::EventType;
-use ctrace_trace::schema::{FdUse, Schema};
+use ctrace_trace::schema::{EventSpec, FdUse, Schema};
 use ctrace_trace::syscalls::{self, Category, Lane, Length};
+use ctrace_wire::record::MAX_ARGS;
 use ctrace_wire::spec::{CAPTURE_COUNT, Capture, IO_OPCODES, PRIORITY, RESULT, SELECTED, SPEC_COUNT, SyscallSpec};
 
 /// `execve` and `execveat` with the position of `argv`, which a failed call still shows; of 64-bit programs only, as the
@@ -66,9 +67,13 @@ pub(crate) fn table(schema: &Schema, asked: &SyscallSet, data: bool) -> Vec<Sysc
             return SyscallSpec::UNSELECTED;
         }
         let spec = spec(schema, id, data && asked.holds(id));
-        match declared.map(|s| resolver::only_descriptor(s, false)) {
+        let spec = match declared.map(|s| resolver::only_descriptor(s, false)) {
             Some(Ok(Some(fd))) if !descriptors => spec.file(fd).socket(fd),
             _ => spec,
+        };
+        match declared.filter(|_| !id.is_compat()) {
+            Some(declared) => spec.args(args(declared, &spec)),
+            None => spec,
         }
     };
     let native = (0..SPEC_COUNT).map(EventType::syscall);
@@ -129,6 +134,19 @@ fn spec(schema: &Schema, id: EventType, data: bool) -> SyscallSpec {
         FdUse::Arg(fd) if category == Category::Net && declared.hot => spec.socket(fd),
         _ => spec,
     }
+}
+
+/// How many registers are looked at: those of all parameters, and those by which is found what lies behind others.
+fn args(declared: &EventSpec, spec: &SyscallSpec) -> u8 {
+    let params = declared.params.iter().filter_map(|param| param.arg);
+    let captures = spec.captures.iter().flat_map(|capture| [capture.arg, capture.len_arg]);
+    let fd = match declared.fd {
+        FdUse::Arg(at) => at,
+        FdUse::None | FdUse::Ret => RESULT,
+    };
+    let all = params.chain(captures).chain([fd, spec.fd]);
+    let registers = all.filter(|at| usize::from(*at) < MAX_ARGS);
+    registers.max().map_or(0, |last| last + 1)
 }
 
 fn opens_file(name: &str) -> bool {

@@ -34,8 +34,8 @@ struct Seen<T> {
     cwd: Option<String>,
 }
 
-impl<T: Copy> Seen<T> {
-    fn of(view: &View<'_, T>) -> Self {
+impl<T> Seen<T> {
+    fn of<F: ?Sized>(view: &View<'_, F>, fixed: T) -> Self {
         let file = view.section(section::FILE).and_then(|section| section.file());
         let pseudo = file.is_some_and(|file| file.flags & section::FILE_PSEUDO != 0);
         let path = |section: Section<'_>, pseudo| {
@@ -44,7 +44,7 @@ impl<T: Copy> Seen<T> {
             String::from_utf8_lossy(&path).into_owned()
         };
         Self {
-            fixed: view.fixed,
+            fixed,
             sections: view
                 .sections()
                 .map(|s| (s.kind, s.arg, s.truncated, s.data.to_vec()))
@@ -68,6 +68,16 @@ impl<T: Copy> Seen<T> {
     }
 }
 
+fn owned(call: &Syscall<[u64]>) -> Syscall {
+    Syscall {
+        header: call.header,
+        nr: call.nr,
+        reserved: 0,
+        ret: call.ret,
+        args: call.all_args(),
+    }
+}
+
 #[derive(Debug, Default)]
 struct Log {
     syscalls: Vec<Seen<Syscall>>,
@@ -83,11 +93,11 @@ impl Log {
     fn add(&mut self, record: Record<'_>) {
         self.headers.push(*record.header());
         match record {
-            Record::Syscall(view) => self.syscalls.push(Seen::of(&view)),
-            Record::SyscallEnter(view) => self.enters.push(Seen::of(&view)),
-            Record::Exec(view) => self.execs.push(Seen::of(&view)),
-            Record::Fork(view) => self.forks.push(view.fixed),
-            Record::Exit(view) => self.exits.push(view.fixed),
+            Record::Syscall(view) => self.syscalls.push(Seen::of(&view, owned(view.fixed))),
+            Record::SyscallEnter(view) => self.enters.push(Seen::of(&view, owned(view.fixed))),
+            Record::Exec(view) => self.execs.push(Seen::of(&view, *view.fixed)),
+            Record::Fork(view) => self.forks.push(*view.fixed),
+            Record::Exit(view) => self.exits.push(*view.fixed),
             Record::IoSubmit(_) | Record::IoComplete(_) => {}
             Record::CgroupMkdir(view) | Record::CgroupRmdir(view) => {
                 let path = view
@@ -131,15 +141,20 @@ fn specs() -> Vec<SyscallSpec> {
         .map(|nr| {
             let plain = SyscallSpec::PLAIN;
             match nr {
-                libc::SYS_openat => plain.with(&[Capture::string(1)]).file(RESULT),
+                libc::SYS_openat => plain.with(&[Capture::string(1)]).file(RESULT).args(4),
                 libc::SYS_openat2 => plain
                     .with(&[Capture::string(1), Capture::structure(2, 24)])
                     .file(RESULT),
-                libc::SYS_execve => plain.with(&[Capture::string(0), Capture::string_array(1)]).priority(),
+                libc::SYS_execve => plain
+                    .with(&[Capture::string(0), Capture::string_array(1)])
+                    .priority()
+                    .args(3),
                 libc::SYS_pipe2 => plain.with(&[Capture::i32_pair(0)]),
                 libc::SYS_connect => plain.with(&[Capture::sockaddr(1, 2)]).socket(0).priority(),
                 libc::SYS_accept4 => plain.with(&[Capture::sockaddr_result(1, 2)]).socket(RESULT).priority(),
-                libc::SYS_write => plain.with(&[Capture::buffer(1, RESULT)]),
+                libc::SYS_write => plain.with(&[Capture::buffer(1, RESULT)]).args(3),
+                libc::SYS_close => plain.args(1),
+                libc::SYS_dup2 => plain.args(2),
                 libc::SYS_renameat2 => plain.with(&[Capture::string(1), Capture::string(3)]),
                 libc::SYS_memfd_create => plain.with(&[Capture::string(0)]).file(RESULT),
                 libc::SYS_exit_group => plain.enter(),
@@ -275,7 +290,9 @@ fn needs_root_file_calls_have_arguments_strings_results_and_file_objects() {
                 how.as_ptr(),
                 24,
             );
-            libc::close(fd);
+            libc::syscall(libc::SYS_close, fd, 11, 12, 13, 14, 15);
+            libc::syscall(libc::SYS_dup2, 1, 77, 12, 13, 14, 15);
+            libc::syscall(libc::SYS_lseek, 77, 0, 12, 13, 14, 15);
         }
         7
     }) else {
@@ -286,6 +303,13 @@ fn needs_root_file_calls_have_arguments_strings_results_and_file_objects() {
     let meta = fs::metadata(dir.path().join("there.txt")).unwrap();
     let opened = log.call(pid, libc::SYS_openat, |call| call.string(section::STRING) == "here.txt");
     assert!(opened.fixed.ret >= 0);
+    for (nr, kept) in [
+        (libc::SYS_close, [opened.fixed.ret as u64, 0, 0, 0, 0, 0]),
+        (libc::SYS_dup2, [1, 77, 12, 0, 0, 0]),
+        (libc::SYS_lseek, [77, 0, 12, 13, 14, 15]),
+    ] {
+        log.call(pid, nr, |call| call.fixed.args == kept);
+    }
     assert_eq!(opened.fixed.args[0] as i32, libc::AT_FDCWD);
     assert_eq!(opened.path.as_deref(), dir.path().join("here.txt").to_str());
     let file = opened.file.unwrap();
@@ -460,7 +484,7 @@ fn needs_root_processes_are_seen_from_fork_to_exit() {
     assert!(
         log.headers
             .iter()
-            .all(|header| header.tgid != me || header.kind != record::KIND_SYSCALL),
+            .all(|header| header.tgid != me || record::arg_count(header.kind, record::KIND_SYSCALL).is_none()),
         "own calls"
     );
 }

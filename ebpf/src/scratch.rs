@@ -128,8 +128,9 @@ impl Writer {
         unsafe { core::ptr::read_volatile(&raw const (*self.0).position) as usize }
     }
 
+    /// Has the next section begin at `position`, a multiple of eight.
     #[inline(always)]
-    fn set_position(self, position: usize) {
+    pub fn set_position(self, position: usize) {
         // SAFETY: within the map value.
         unsafe { core::ptr::write_volatile(&raw mut (*self.0).position, position as u32) }
     }

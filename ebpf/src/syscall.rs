@@ -2,7 +2,7 @@
 
 use aya_ebpf::bindings::pt_regs;
 use ctrace_wire::{
-    record::{FLAG_COMPAT, FLAG_UNSEEN, KIND_SYSCALL, KIND_SYSCALL_ENTER, Syscall},
+    record::{FLAG_COMPAT, FLAG_UNSEEN, Header, KIND_SYSCALL, KIND_SYSCALL_ENTER, MAX_ARGS, Syscall},
     spec::{CAPTURE_NONE, CREDENTIALS, ENTER, FILE, Lane, NOT_LEFT_OUT, PRIORITY, SELECTED, SOCKET, SyscallSpec},
 };
 
@@ -49,8 +49,8 @@ pub fn on_exit(regs: *const pt_regs, ret: i64) {
         Some(spec) if has_sections(spec) => {
             with_sections(ScratchFor::Syscall, who, regs, (nr, ret), spec, compat);
         }
-        Some(spec) => plain(who, regs, nr, ret, lane(spec), compat),
-        None => plain(who, regs, nr, ret, Lane::Bulk, compat),
+        Some(spec) => plain(who, regs, (nr, ret), lane(spec), spec.args, compat),
+        None => plain(who, regs, (nr, ret), Lane::Bulk, MAX_ARGS as u8, compat),
     }
 }
 
@@ -96,20 +96,33 @@ fn lane(spec: &SyscallSpec) -> Lane {
     }
 }
 
+/// A record of registers alone. What is reserved in a ring has a size that is known when the program is loaded, so there are
+/// some sizes to choose from.
 #[inline(always)]
-fn plain(who: Who, regs: *const pt_regs, nr: i32, ret: i64, lane: Lane, compat: bool) {
-    maps::submit_fixed::<Syscall>(lane, |record| {
-        let mut header = read::header(KIND_SYSCALL, who.flags, who.ids, read::cpu());
-        header.len = size_of::<Syscall>() as u32;
-        // SAFETY: record is a reserved ring entry of this type; regs as in on_exit.
-        unsafe {
-            if compat {
-                header.flags |= FLAG_COMPAT;
-                fill(record, header, nr, ret, compat_args(regs));
-            } else {
-                fill(record, header, nr, ret, args(regs));
+fn plain(who: Who, regs: *const pt_regs, result: (i32, i64), lane: Lane, count: u8, compat: bool) {
+    // SAFETY: regs as in on_exit.
+    unsafe {
+        match count {
+            0 | 1 if !compat => submit(who, result, lane, || [(*regs).rdi]),
+            2 | 3 if !compat => submit(who, result, lane, || [(*regs).rdi, (*regs).rsi, (*regs).rdx]),
+            _ => {
+                let flags = who.flags | if compat { FLAG_COMPAT } else { 0 };
+                submit(Who { flags, ..who }, result, lane, || match compat {
+                    true => compat_args(regs),
+                    false => args(regs),
+                });
             }
         }
+    }
+}
+
+#[inline(always)]
+fn submit<const ARGS: usize>(who: Who, result: (i32, i64), lane: Lane, args: impl FnOnce() -> [u64; ARGS]) {
+    maps::submit_fixed::<Syscall<[u64; ARGS]>>(lane, |record| {
+        let mut header = read::header(KIND_SYSCALL + ARGS as u8, who.flags, who.ids, read::cpu());
+        header.len = size_of::<Syscall<[u64; ARGS]>>() as u32;
+        // SAFETY: record is a reserved ring entry of this type.
+        unsafe { fill(record, header, result, args()) };
     });
 }
 
@@ -129,16 +142,18 @@ fn with_sections(
     let (writer, record) = Writer::start::<Syscall>(scratch);
     let exit = matches!(owner, ScratchFor::Syscall);
     let kind = if exit { KIND_SYSCALL } else { KIND_SYSCALL_ENTER };
-    let mut header = read::header(kind, who.flags, who.ids, cpu);
+    let mut header = read::header(kind + spec.args, who.flags, who.ids, cpu);
     // SAFETY: record points into the scratch map; regs as in on_exit.
     unsafe {
         if compat {
             header.flags |= FLAG_COMPAT;
-            fill(record, header, nr, ret, compat_args(regs));
+            fill(record, header, (nr, ret), compat_args(regs));
         } else {
-            fill(record, header, nr, ret, args(regs));
+            fill(record, header, (nr, ret), args(regs));
         }
     }
+    // What is captured is found by arguments that the record keeps: the others are written over.
+    writer.set_position(size_of::<Syscall<[u64; 0]>>() + usize::from(spec.args) * size_of::<u64>());
     capture::all(writer, record, spec);
     if exit && spec.flags & (FILE | SOCKET) != 0 {
         describe_fd(writer, record, spec);
@@ -167,7 +182,12 @@ fn describe_fd(writer: Writer, record: *const Syscall, spec: &SyscallSpec) {
 }
 
 #[inline(always)]
-unsafe fn fill(record: *mut Syscall, header: ctrace_wire::record::Header, nr: i32, ret: i64, args: [u64; 6]) {
+unsafe fn fill<const ARGS: usize>(
+    record: *mut Syscall<[u64; ARGS]>,
+    header: Header,
+    (nr, ret): (i32, i64),
+    args: [u64; ARGS],
+) {
     // SAFETY: the caller gives a writable record.
     unsafe {
         (*record).header = header;

@@ -2,12 +2,12 @@
 
 use ctrace_trace::event::Arg;
 use ctrace_trace::fd::FdEntry;
-use ctrace_wire::record::Syscall;
+use ctrace_wire::record::MAX_ARGS;
 use ctrace_wire::section;
 
 use super::action::Flags;
 use super::plan::{MAX_PATHS, Value};
-use crate::syscall::{Section, Sections, View};
+use crate::syscall::{Section, Sections, SyscallView};
 
 /// `-ENOSYS`, which the kernel answers to numbers that it does not have.
 pub(super) const ENOSYS: i64 = -38;
@@ -21,22 +21,19 @@ pub(super) struct Call<'a> {
     pub(super) ts: u64,
     pub(super) ret: i64,
     pub(super) nr: i32,
-    /// All registers. What is copied was just written, in other parts: the processor would wait for that.
-    pub(super) args: &'a [u64; 6],
-    view: &'a View<'a, Syscall>,
+    view: &'a SyscallView<'a>,
 }
 
 impl<'a> Call<'a> {
     #[inline]
-    pub(super) fn new(view: &'a View<'a, Syscall>) -> Call<'a> {
-        let fixed = &view.fixed;
+    pub(super) fn new(view: &'a SyscallView<'a>) -> Call<'a> {
+        let fixed = view.fixed;
         Call {
             pid: fixed.header.tgid,
             tid: fixed.header.tid,
             ts: fixed.header.ts,
             ret: fixed.ret,
             nr: fixed.nr,
-            args: &fixed.args,
             view,
         }
     }
@@ -51,10 +48,15 @@ impl<'a> Call<'a> {
         self.ret >= 0 || self.ret == EINPROGRESS
     }
 
-    /// A whole register.
+    /// A whole register; 0 where nothing of the call looks at it.
     #[inline]
     pub(super) fn arg(&self, at: u8) -> u64 {
-        self.args.get(usize::from(at)).copied().unwrap_or(0)
+        self.view.fixed.arg(at)
+    }
+
+    /// All registers.
+    pub(super) fn args(&self) -> [u64; MAX_ARGS] {
+        self.view.fixed.all_args()
     }
 
     /// The low half of a register.

@@ -72,7 +72,7 @@ impl<'a> Parts<'a> {
 impl State {
     /// A successful exec; the image changes here, the event follows.
     pub(super) fn exec<'a>(&mut self, view: &View<'a, Exec>, clock: &Clock) -> Started<'a> {
-        let exec = &view.fixed;
+        let exec = view.fixed;
         let (pid, ts) = (exec.header.tgid, exec.header.ts);
         self.replace_if_other(exec);
         let process = self.table.at(pid, ts);
@@ -133,7 +133,7 @@ impl State {
 
     /// Writes what a record says into the successor of the image of the process.
     fn fill_in(&mut self, image: &mut ProcessImage, view: &View<'_, Exec>, parts: &Parts<'_>, clock: &Clock) {
-        let exec = &view.fixed;
+        let exec = view.fixed;
         image.id = self.image_id();
         image.pid = exec.header.tgid;
         if image.ppid == 0 {

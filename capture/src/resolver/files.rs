@@ -188,7 +188,7 @@ impl State {
 }
 
 /// A descriptor is free again, also where `close` reports an error of writing back. Hands out what was behind it.
-#[inline]
+#[inline(always)]
 pub(super) fn close(call: &Call<'_>, process: &mut Process) -> Option<Arc<FdEntry>> {
     if call.ret == EBADF {
         return None;

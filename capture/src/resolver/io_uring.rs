@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 use super::clock::Clock;
 use super::files::named;
 use super::{Resolver, bare};
-use crate::syscall::{View, complete_call_of};
+use crate::syscall::{SyscallView, View, complete_call_of};
 
 /// Most requests that wait for their end. One that waits longer than so many newer ones is told without a result.
 const MAX_WAITING: usize = 4096;
@@ -36,7 +36,7 @@ impl Requests {
     fn add(&mut self, view: &View<'_, IoSubmit>) -> [Option<Waiting>; 2] {
         let (request, ts) = (view.fixed.request, view.fixed.header.ts);
         let new = Waiting {
-            fixed: view.fixed,
+            fixed: *view.fixed,
             sections: view.section_bytes().to_vec(),
         };
         self.order.push_back((request, ts));
@@ -65,7 +65,7 @@ impl Resolver {
     }
 
     pub(super) fn completed(&mut self, view: &View<'_, IoComplete>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
-        let done = &view.fixed;
+        let done = view.fixed;
         // One that was submitted before the recording began.
         let Some(Waiting { fixed, mut sections }) = self.requests.waiting.remove(&done.request) else {
             return;
@@ -97,7 +97,7 @@ impl Resolver {
             ret: done.res,
             args: fixed.args,
         };
-        self.syscall(&View::new(syscall, &sections), clock, sink);
+        self.syscall(&SyscallView::new(&syscall, &sections), clock, sink);
     }
 
     /// What the process has behind a request's descriptor.
@@ -165,7 +165,7 @@ mod tests {
             },
             ..IoSubmit::default()
         };
-        let lost = requests.add(&View::new(fixed, &[]));
+        let lost = requests.add(&View::new(&fixed, &[]));
         let lost = lost.into_iter().flatten();
         lost.map(|w| (w.fixed.request, w.fixed.header.ts)).collect()
     }

@@ -120,8 +120,8 @@ impl Resolver {
             Record::Syscall(_) => {}
             Record::SyscallEnter(view) => self.enter(view),
             Record::Exec(view) => self.exec(view, clock, sink),
-            Record::Fork(view) => self.state.fork(&view.fixed, clock),
-            Record::Exit(view) => self.exit(&view.fixed, clock, sink),
+            Record::Fork(view) => self.state.fork(view.fixed, clock),
+            Record::Exit(view) => self.exit(view.fixed, clock, sink),
             Record::CgroupMkdir(view) => self.cgroup(view),
             // Records of processes that were in it may still come; the registry forgets the oldest by itself.
             Record::CgroupRmdir(_) => {}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::fd::{FdEntry, FdKind, Role};
 use ctrace_trace::schema::FdUse;
-use ctrace_wire::record::{Exec, Exit, FLAG_COMPAT, Header, Syscall};
+use ctrace_wire::record::{Exec, Exit, FLAG_COMPAT, Header};
 use ctrace_wire::section;
 
 use super::action::Action;
@@ -19,13 +19,13 @@ use super::plan::{MAX_PARAMS, PathArg, Plan, Registers, Value};
 use super::process::{Attempt, Process};
 use super::state::State;
 use super::{Resolver, bare, files, opened, paths};
-use crate::syscall::View;
+use crate::syscall::{SyscallView, View};
 
 impl Resolver {
     /// A syscall returned that opens a file; or registers say all of it, its process is where it was, and its descriptor
     /// is known. That is most of them; `false` where it is another one, and nothing was done.
     #[inline(always)]
-    pub(super) fn plain(&mut self, view: &View<'_, Syscall>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) -> bool {
+    pub(super) fn plain(&mut self, view: &SyscallView<'_>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) -> bool {
         let (header, call) = (&view.fixed.header, Call::new(view));
         let plan = self.plans.get(call.nr, header.flags & FLAG_COMPAT != 0);
         if !self.state.config.sees_descriptors {
@@ -43,7 +43,7 @@ impl Resolver {
 
     /// A syscall returned.
     #[inline(never)]
-    pub(super) fn syscall(&mut self, view: &View<'_, Syscall>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
+    pub(super) fn syscall(&mut self, view: &SyscallView<'_>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
         let header = &view.fixed.header;
         let call = Call::new(view);
         let plan = self
@@ -62,7 +62,7 @@ impl Resolver {
     }
 
     /// A syscall was entered whose arguments are gone when it returns.
-    pub(super) fn enter(&mut self, view: &View<'_, Syscall>) {
+    pub(super) fn enter(&mut self, view: &SyscallView<'_>) {
         let header = &view.fixed.header;
         self.state.meet(header);
         let call = Call::new(view);
@@ -123,7 +123,7 @@ impl Resolver {
             attempt: Some(Attempt {
                 tid: call.tid,
                 nr: call.nr,
-                args: attempt.as_ref().map_or(*call.args, |a| a.args),
+                args: attempt.as_ref().map_or_else(|| call.args(), |a| a.args),
                 filename: filename.unwrap_or_default().to_vec(),
             }),
         };
@@ -224,7 +224,7 @@ impl State {
     #[inline(never)]
     fn open_returned(
         &mut self,
-        view: &View<'_, Syscall>,
+        view: &SyscallView<'_>,
         plan: &Plan,
         clock: &Clock,
         scratch: &mut Scratch,
@@ -444,7 +444,7 @@ impl State {
         let attempt = Attempt {
             tid: call.tid,
             nr: call.nr,
-            args: *call.args,
+            args: call.args(),
             filename: filename.to_vec(),
         };
         if let Some(process) = self.table.at(call.pid, call.ts) {

@@ -7,7 +7,8 @@ use ctrace_wire::{
     Pod,
     record::{
         Cgroup, Exec, Exit, Fork, Header, IoComplete, IoSubmit, KIND_CGROUP_MKDIR, KIND_CGROUP_RMDIR, KIND_EXEC,
-        KIND_EXIT, KIND_FORK, KIND_IO_COMPLETE, KIND_IO_SUBMIT, KIND_SYSCALL, KIND_SYSCALL_ENTER, Syscall,
+        KIND_EXIT, KIND_FORK, KIND_IO_COMPLETE, KIND_IO_SUBMIT, KIND_SYSCALL, KIND_SYSCALL_ENTER, MAX_ARGS, Syscall,
+        arg_count,
     },
     section::{self, ARG_FAULT, ARG_MASK, ARG_TRUNCATED, Credentials, FULL_LEN_UNKNOWN, File, Socket},
 };
@@ -20,9 +21,9 @@ pub struct Malformed;
 #[derive(Clone, Copy, Debug)]
 pub enum Record<'a> {
     /// A syscall returned.
-    Syscall(View<'a, Syscall>),
+    Syscall(SyscallView<'a>),
     /// A syscall was entered.
-    SyscallEnter(View<'a, Syscall>),
+    SyscallEnter(SyscallView<'a>),
     /// A program started.
     Exec(View<'a, Exec>),
     /// A process or thread was made.
@@ -40,16 +41,27 @@ pub enum Record<'a> {
 }
 
 /// The fixed part of a record, and its sections.
-#[derive(Clone, Copy, Debug)]
-pub struct View<'a, T> {
-    /// The fixed part.
-    pub fixed: T,
+#[derive(Debug)]
+pub struct View<'a, T: ?Sized> {
+    /// The fixed part, as it lies there: to copy it would cost more than to look at it.
+    pub fixed: &'a T,
     sections: &'a [u8],
 }
 
-impl<'a, T> View<'a, T> {
+/// A syscall with as many arguments as were kept.
+pub type SyscallView<'a> = View<'a, Syscall<[u64]>>;
+
+impl<T: ?Sized> Clone for View<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: ?Sized> Copy for View<'_, T> {}
+
+impl<'a, T: ?Sized> View<'a, T> {
     /// A record made of a fixed part and the sections of others.
-    pub(crate) fn new(fixed: T, sections: &'a [u8]) -> Self {
+    pub(crate) fn new(fixed: &'a T, sections: &'a [u8]) -> Self {
         Self { fixed, sections }
     }
 
@@ -70,22 +82,21 @@ impl<'a, T> View<'a, T> {
 }
 
 impl<'a> Record<'a> {
-    /// Reads a record.
+    /// Reads a record, which begins at a multiple of eight, as all do in a ring.
     ///
-    /// Syscalls apart: built among the others they would be copied as if they were as large as the largest, together with
-    /// bytes of the stack that were just written, for which the processor waits.
+    /// Syscalls apart, which are most.
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        match check(bytes)?.kind {
-            KIND_SYSCALL => Ok(Self::Syscall(view(bytes)?)),
-            kind => Self::parse_other(kind, bytes),
+        let kind = check(bytes)?.kind;
+        match arg_count(kind, KIND_SYSCALL) {
+            Some(count) => Ok(Self::Syscall(syscall(bytes, count)?)),
+            None => Self::parse_other(kind, bytes),
         }
     }
 
     #[inline(never)]
     fn parse_other(kind: u8, bytes: &'a [u8]) -> Result<Self, Malformed> {
         Ok(match kind {
-            KIND_SYSCALL_ENTER => Self::SyscallEnter(view(bytes)?),
             KIND_EXEC => Self::Exec(view(bytes)?),
             KIND_FORK => Self::Fork(view(bytes)?),
             KIND_EXIT => Self::Exit(view(bytes)?),
@@ -93,12 +104,16 @@ impl<'a> Record<'a> {
             KIND_CGROUP_RMDIR => Self::CgroupRmdir(view(bytes)?),
             KIND_IO_SUBMIT => Self::IoSubmit(view(bytes)?),
             KIND_IO_COMPLETE => Self::IoComplete(view(bytes)?),
-            _ => return Err(Malformed),
+            kind => {
+                let count = arg_count(kind, KIND_SYSCALL_ENTER).ok_or(Malformed)?;
+                Self::SyscallEnter(syscall(bytes, count)?)
+            }
         })
     }
 
     /// The common part.
-    pub fn header(&self) -> &Header {
+    #[inline]
+    pub fn header(&self) -> &'a Header {
         match self {
             Self::Syscall(view) | Self::SyscallEnter(view) => &view.fixed.header,
             Self::Exec(view) => &view.fixed.header,
@@ -124,10 +139,8 @@ pub(super) fn check(bytes: &[u8]) -> Result<Header, Malformed> {
 }
 
 /// How long the fixed part of a record is, by kind: of a kind that there is not, longer than all.
-const FIXED: [usize; KIND_IO_COMPLETE as usize + 1] = {
-    let mut fixed = [usize::MAX; KIND_IO_COMPLETE as usize + 1];
-    fixed[KIND_SYSCALL as usize] = size_of::<Syscall>();
-    fixed[KIND_SYSCALL_ENTER as usize] = size_of::<Syscall>();
+const FIXED: [usize; KIND_SYSCALL_ENTER as usize + MAX_ARGS + 1] = {
+    let mut fixed = [usize::MAX; KIND_SYSCALL_ENTER as usize + MAX_ARGS + 1];
     fixed[KIND_EXEC as usize] = size_of::<Exec>();
     fixed[KIND_FORK as usize] = size_of::<Fork>();
     fixed[KIND_EXIT as usize] = size_of::<Exit>();
@@ -135,14 +148,46 @@ const FIXED: [usize; KIND_IO_COMPLETE as usize + 1] = {
     fixed[KIND_CGROUP_RMDIR as usize] = size_of::<Cgroup>();
     fixed[KIND_IO_SUBMIT as usize] = size_of::<IoSubmit>();
     fixed[KIND_IO_COMPLETE as usize] = size_of::<IoComplete>();
+    let mut count = 0;
+    while count <= MAX_ARGS {
+        fixed[KIND_SYSCALL as usize + count] = syscall_len(count);
+        fixed[KIND_SYSCALL_ENTER as usize + count] = syscall_len(count);
+        count += 1;
+    }
     fixed
 };
 
+/// How long the fixed part of a syscall is that has so many arguments.
+const fn syscall_len(count: usize) -> usize {
+    size_of::<Syscall<[u64; 0]>>() + count * size_of::<u64>()
+}
+
+/// Fixed part and sections of a record.
+#[inline]
 fn view<T: Pod>(bytes: &[u8]) -> Result<View<'_, T>, Malformed> {
-    let (fixed, sections) = bytes.split_at_checked(size_of::<T>()).ok_or(Malformed)?;
-    // SAFETY: as in `read`. By itself, or it would be copied twice.
-    let fixed = unsafe { fixed.as_ptr().cast::<T>().read_unaligned() };
+    let (fixed, sections) = split::<T>(bytes, size_of::<T>())?;
+    // SAFETY: the slice holds size_of::<T>() bytes that are aligned for T, and a Pod type is valid for any of them.
+    let fixed = unsafe { &*fixed.as_ptr().cast::<T>() };
     Ok(View { fixed, sections })
+}
+
+/// The same of a syscall with so many arguments.
+#[inline]
+fn syscall(bytes: &[u8], count: usize) -> Result<SyscallView<'_>, Malformed> {
+    let (fixed, sections) = split::<Syscall>(bytes, syscall_len(count))?;
+    let fixed = std::ptr::slice_from_raw_parts(fixed.as_ptr().cast::<u64>(), count) as *const Syscall<[u64]>;
+    // SAFETY: the slice holds what a syscall is with so many arguments, aligned for it, and that is Pod whatever their number.
+    let fixed = unsafe { &*fixed };
+    Ok(View { fixed, sections })
+}
+
+/// So many bytes, which are aligned for a type, and those behind them.
+#[inline]
+fn split<T>(bytes: &[u8], len: usize) -> Result<(&[u8], &[u8]), Malformed> {
+    let parts = bytes.split_at_checked(len);
+    parts
+        .filter(|_| bytes.as_ptr().cast::<T>().is_aligned())
+        .ok_or(Malformed)
 }
 
 /// Reads a structure from the start of the bytes.
@@ -299,7 +344,7 @@ mod tests {
     fn sections_are_read_in_order() {
         let bytes = record(
             KIND_SYSCALL,
-            size_of::<Syscall>(),
+            syscall_len(0),
             &[
                 section(section::STRING, 1, b"etc/passwd"),
                 section(section::I32_PAIR, 0, &[3, 0, 0, 0, 4, 0, 0, 0]),
@@ -312,6 +357,42 @@ mod tests {
         assert_eq!(sections.len(), 2);
         assert_eq!((sections[0].arg, sections[0].data), (1, &b"etc/passwd"[..]));
         assert_eq!(sections[1].i32_pair(), Some([3, 4]));
+    }
+
+    #[test]
+    fn arguments_are_as_many_as_the_kind_says() {
+        let text = section(section::STRING, 0, b"x");
+        let args: Vec<u8> = (1..=7_u64).flat_map(u64::to_ne_bytes).collect();
+        for (from, count) in [KIND_SYSCALL, KIND_SYSCALL_ENTER]
+            .into_iter()
+            .flat_map(|from| (0..=MAX_ARGS).map(move |count| (from, count)))
+        {
+            let kind = from + count as u8;
+            let parts = [args[..8 * count].to_vec(), text.clone()];
+            let bytes = record(kind, syscall_len(0), &parts);
+            let Ok(Record::Syscall(view) | Record::SyscallEnter(view)) = Record::parse(&bytes) else {
+                panic!("parses as a syscall")
+            };
+            let kept = std::array::from_fn(|at| if at < count { at as u64 + 1 } else { 0 });
+            assert_eq!((view.fixed.args.len(), view.fixed.all_args()), (count, kept));
+            assert_eq!([6, 255].map(|at| view.fixed.arg(at)), [0; 2]);
+            assert_eq!(view.section(section::STRING).map(|s| s.data), Some(&b"x"[..]));
+            let cut = record(kind, syscall_len(0), &[vec![0; (8 * count).saturating_sub(8)]]);
+            assert_eq!(
+                (Record::parse(&cut).is_ok(), check(&cut).is_ok()),
+                (count == 0, count == 0)
+            );
+        }
+        for kind in [KIND_SYSCALL - 1, KIND_SYSCALL + 7, KIND_SYSCALL_ENTER + 7, u8::MAX] {
+            assert!(Record::parse(&record(kind, 500, &[])).is_err(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_aligned_is_not_taken() {
+        let bytes = [vec![0], record(KIND_SYSCALL, syscall_len(0), &[])].concat();
+        assert_eq!(bytes.as_ptr() as usize % 2, 0);
+        assert!(Record::parse(&bytes[1..]).is_err());
     }
 
     #[test]

@@ -2,10 +2,6 @@
 
 use crate::Pod;
 
-/// `kind` of a record made when a syscall returned: [`Syscall`].
-pub const KIND_SYSCALL: u8 = 1;
-/// `kind` of a record made when a syscall was entered: [`Syscall`] with a result of zero.
-pub const KIND_SYSCALL_ENTER: u8 = 2;
 /// `kind` of a successful program start: [`Exec`].
 pub const KIND_EXEC: u8 = 3;
 /// `kind` of a new process or thread: [`Fork`].
@@ -20,6 +16,21 @@ pub const KIND_CGROUP_RMDIR: u8 = 7;
 pub const KIND_IO_SUBMIT: u8 = 8;
 /// `kind` of such a request's end: [`IoComplete`].
 pub const KIND_IO_COMPLETE: u8 = 9;
+/// `kind` of a record made when a syscall returned: [`Syscall`]. This one has no arguments, and each that there is makes the
+/// kind one more.
+pub const KIND_SYSCALL: u8 = 16;
+/// The same of a syscall that was entered, with a result of zero.
+pub const KIND_SYSCALL_ENTER: u8 = 24;
+
+/// Registers that hold arguments of a call: no syscall has more.
+pub const MAX_ARGS: usize = 6;
+
+/// How many arguments a syscall has that is of a kind, counted from [`KIND_SYSCALL`] or [`KIND_SYSCALL_ENTER`] on; `None`
+/// where it is of another.
+pub const fn arg_count(kind: u8, from: u8) -> Option<usize> {
+    let count = kind.wrapping_sub(from) as usize;
+    if count <= MAX_ARGS { Some(count) } else { None }
+}
 
 /// The task runs a 32-bit syscall, so `nr` counts in the i386 table.
 pub const FLAG_COMPAT: u8 = 1 << 0;
@@ -54,9 +65,9 @@ pub struct Header {
 
 /// A syscall that returned, or (with `KIND_SYSCALL_ENTER`) that was entered.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Syscall {
-    /// Common part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Syscall<A: ?Sized = [u64; MAX_ARGS]> {
+    /// Common part, whose kind says how many arguments there are.
     pub header: Header,
     /// Syscall number; −1 after `rt_sigreturn` and where a tracer cancelled the call.
     pub nr: i32,
@@ -64,8 +75,21 @@ pub struct Syscall {
     pub reserved: u32,
     /// Return value, or the negated errno.
     pub ret: i64,
-    /// The six argument registers as they are when the record is made.
-    pub args: [u64; 6],
+    /// The first argument registers as they are when the record is made.
+    pub args: A,
+}
+
+impl Syscall<[u64]> {
+    /// A whole register; 0 where it was not kept.
+    #[inline]
+    pub fn arg(&self, at: u8) -> u64 {
+        self.args.get(at as usize).copied().unwrap_or(0)
+    }
+
+    /// All registers.
+    pub fn all_args(&self) -> [u64; MAX_ARGS] {
+        core::array::from_fn(|at| self.arg(at as u8))
+    }
 }
 
 /// A program start, read from the task that will run it.
@@ -236,7 +260,7 @@ pub struct IoComplete {
 // SAFETY: all of these are C structs of integers; the asserts below rule out padding.
 unsafe impl Pod for Header {}
 // SAFETY: as above.
-unsafe impl Pod for Syscall {}
+unsafe impl<const ARGS: usize> Pod for Syscall<[u64; ARGS]> {}
 // SAFETY: as above.
 unsafe impl Pod for Exec {}
 // SAFETY: as above.
@@ -251,6 +275,7 @@ unsafe impl Pod for IoSubmit {}
 unsafe impl Pod for IoComplete {}
 
 const _: () = assert!(size_of::<Header>() == 32);
+const _: () = assert!(size_of::<Syscall<[u64; 0]>>() == 32 + 16);
 const _: () = assert!(size_of::<Syscall>() == 32 + 16 + 48);
 const _: () = assert!(size_of::<Exec>() == 32 + 8 + 16 + 32 + 24 + 32 + 16);
 const _: () = assert!(size_of::<Fork>() == 32 + 8 + 16 + 16 + 16);

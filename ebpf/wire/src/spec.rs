@@ -2,6 +2,7 @@
 //! first.
 
 use crate::Pod;
+use crate::record::MAX_ARGS;
 
 /// Numbers of 64-bit calls in the table, and of 32-bit calls after them; a higher number is recorded without sections,
 /// in the bulk lane.
@@ -187,8 +188,9 @@ pub struct SyscallSpec {
     /// Of a call that was asked for and is not [`SELECTED`] now: from 1 on the number of the counter in
     /// [`Counters::left_out`](crate::counters::Counters::left_out) that counts it.
     pub left_out: u8,
-    /// Zero.
-    pub reserved: u8,
+    /// How many argument registers a record has at least: all that [`fd`](Self::fd) and the captures name are among them. Of
+    /// 32-bit calls all are kept.
+    pub args: u8,
     /// Pointers to follow, in order; the first [`CAPTURE_NONE`] ends the list.
     pub captures: [Capture; CAPTURE_COUNT],
 }
@@ -202,7 +204,7 @@ impl SyscallSpec {
         flags: 0,
         fd: NO_FD,
         left_out: NOT_LEFT_OUT,
-        reserved: 0,
+        args: MAX_ARGS as u8,
         captures: [Capture {
             kind: 0,
             arg: 0,
@@ -236,6 +238,12 @@ impl SyscallSpec {
     /// The same, in the priority lane.
     pub const fn priority(mut self) -> Self {
         self.flags |= PRIORITY;
+        self
+    }
+
+    /// The same, with no more than the first argument registers, at most [`MAX_ARGS`].
+    pub const fn args(mut self, args: u8) -> Self {
+        self.args = args;
         self
     }
 

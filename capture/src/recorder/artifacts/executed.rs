@@ -1,7 +1,7 @@
 //! Files that are executed: programs, and scripts that their interpreters open.
 
 use ctrace_trace::artifact::{Artifact, ArtifactKind};
-use ctrace_wire::record::{Exec, FLAG_COMPAT, Header, Syscall};
+use ctrace_wire::record::{Exec, FLAG_COMPAT, Header};
 use ctrace_wire::section::{self, FILE_DELETED, FILE_OVERLAY, FILE_PSEUDO, FILE_UNHASHED, FILE_UPPER, File};
 
 use super::scripts::Script;
@@ -9,7 +9,7 @@ use super::{Actor, Artifacts, Known};
 use crate::artifact::{Executed, FUSE, How, Identity, Place, Request};
 use crate::host::{Clock, boot_time_ns};
 use crate::resolver::file_identity;
-use crate::syscall::View;
+use crate::syscall::{SyscallView, View};
 
 impl Artifacts {
     pub(super) fn exec(&mut self, view: &View<'_, Exec>, clock: &Clock) {
@@ -48,8 +48,8 @@ impl Artifacts {
     }
 
     /// A process opened a file: perhaps the script that it is to run.
-    pub(super) fn opened(&mut self, view: &View<'_, Syscall>, clock: &Clock) {
-        let call = &view.fixed;
+    pub(super) fn opened(&mut self, view: &SyscallView<'_>, clock: &Clock) {
+        let call = view.fixed;
         let (Ok(fd), false) = (i32::try_from(call.ret), call.header.flags & FLAG_COMPAT != 0) else {
             return;
         };
@@ -103,7 +103,7 @@ impl Artifacts {
     }
 
     /// A file of a record, which a process at a place executes.
-    fn executed<T>(&self, view: &View<'_, T>, file: &File, (place, how): (Place, How), at: At) -> Executed {
+    fn executed<T: ?Sized>(&self, view: &View<'_, T>, file: &File, (place, how): (Place, How), at: At) -> Executed {
         let mut path = Vec::new();
         let is_memfd = file.flags & FILE_PSEUDO != 0;
         if let Some(section) = view.section(section::FILE_PATH) {

@@ -13,14 +13,14 @@ const PROG_LOAD: u64 = 5;
 const MAX_ERRNO: i64 = 4096;
 
 impl Artifacts {
-    pub(super) fn syscall(&mut self, call: &Syscall) {
+    pub(super) fn syscall(&mut self, call: &Syscall<[u64]>) {
         let header = &call.header;
         if header.flags & FLAG_COMPAT != 0 || ![BPF, FINIT_MODULE, INIT_MODULE].contains(&call.nr) {
             return;
         }
         let failed = (-MAX_ERRNO..0).contains(&call.ret);
         match call.nr {
-            BPF if !failed && call.args[0] == PROG_LOAD && self.collects => {
+            BPF if !failed && call.arg(0) == PROG_LOAD && self.collects => {
                 let actor = self.expect(header);
                 let about = Artifact {
                     kind: ArtifactKind::BpfProgram,
@@ -29,7 +29,7 @@ impl Artifacts {
                 self.ask(Request::Programs { until_ns: header.ts }, None, about, actor);
             }
             FINIT_MODULE => {
-                if let (Some(hasher), Ok(fd)) = (&self.hasher, i32::try_from(call.args[0])) {
+                if let (Some(hasher), Ok(fd)) = (&self.hasher, i32::try_from(call.arg(0))) {
                     let _ = hasher.ask(0, Request::Hold { pid: header.tgid, fd });
                 }
                 let actor = self.expect(header);
@@ -39,7 +39,7 @@ impl Artifacts {
                 let actor = self.expect(header);
                 let artifact = Artifact {
                     kind: ArtifactKind::Module,
-                    size: Some(call.args[1]),
+                    size: Some(call.arg(1)),
                     reason: "loaded from the memory of the process: its file is not known".to_owned(),
                     ..Artifact::default()
                 };

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use ctrace_trace::artifact::{Artifact, ArtifactKind};
 use ctrace_trace::process::ProcessImage;
-use ctrace_wire::record::{FLAG_UNSEEN, Header, KIND_EXEC, KIND_SYSCALL, Syscall};
+use ctrace_wire::record::{FLAG_UNSEEN, Header, KIND_EXEC, KIND_SYSCALL, Syscall, arg_count};
 use hashbrown::{HashMap, HashSet};
 
 use super::messages::{Message, Queue};
@@ -101,7 +101,7 @@ impl Wanted {
     #[inline]
     pub(super) fn has(self, header: &Header, bytes: &[u8]) -> bool {
         let class = match header.kind {
-            KIND_SYSCALL => Self::class(bytes).unwrap_or(0),
+            kind if arg_count(kind, KIND_SYSCALL).is_some() => Self::class(bytes).unwrap_or(0),
             KIND_EXEC => Self::LOADS,
             _ => 0,
         };
@@ -164,7 +164,7 @@ impl Artifacts {
         match record {
             Record::Exec(view) => self.exec(view, clock),
             Record::Syscall(view) if OPENS.contains(&view.fixed.nr) => self.opened(view, clock),
-            Record::Syscall(view) => self.syscall(&view.fixed),
+            Record::Syscall(view) => self.syscall(view.fixed),
             _ => {}
         }
     }

@@ -295,7 +295,7 @@ impl World {
             ret,
             args: registers,
             parts: Vec::new(),
-            kind: record::KIND_SYSCALL,
+            kind: record::KIND_SYSCALL + record::MAX_ARGS as u8,
         }
     }
 
@@ -363,7 +363,7 @@ impl CallBuilder<'_> {
     }
 
     pub(super) fn entering(mut self) -> Self {
-        self.kind = record::KIND_SYSCALL_ENTER;
+        self.kind = record::KIND_SYSCALL_ENTER + record::MAX_ARGS as u8;
         self
     }
 
