@@ -46,7 +46,7 @@ pub struct RecordArgs {
     pub snaplen: Snaplen,
 
     /// Keep these environment variables of each process, beside LD_PRELOAD and LD_LIBRARY_PATH
-    #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
+    #[arg(long, value_delimiter = ',', value_parser = variable, value_name = "NAME,…")]
     pub env: Vec<String>,
 
     /// Stop after this long (10s, 5m, 2h)
@@ -176,6 +176,13 @@ fn byte_size(s: &str) -> Result<u64, String> {
         Err("must be at least 1MiB".to_owned())
     } else {
         Ok(size.as_u64())
+    }
+}
+
+fn variable(s: &str) -> Result<String, String> {
+    match s.is_empty() || s.contains('=') {
+        true => Err("takes names of variables, joined by commas, without their values".to_owned()),
+        false => Ok(s.to_owned()),
     }
 }
 

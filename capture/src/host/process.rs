@@ -134,6 +134,11 @@ pub fn read_process(pid: u32, clock: &Clock, env: &EnvSelection) -> Option<HostP
     Some(process)
 }
 
+/// The working directory of a process; `None` when it is gone or was deleted.
+pub(crate) fn read_cwd(pid: u32) -> Option<Vec<u8>> {
+    link(format!("/proc/{pid}/cwd")).filter(|cwd| !cwd.ends_with(b" (deleted)"))
+}
+
 /// The executed file: the link shows its path, and its inode is there also when the path is not any more.
 fn take_exe(image: &mut ProcessImage) {
     let path = format!("/proc/{}/exe", image.pid);

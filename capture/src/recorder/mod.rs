@@ -37,7 +37,7 @@ use ctrace_trace::segment::Tool;
 
 use crate::artifact;
 use crate::docker::ContainerImages;
-use crate::host::{Clock, Slept, audit_utc_ns, boot_time_ns, hurry, keep_memory, utc_ns};
+use crate::host::{Clock, Slept, audit_utc_ns, boot_time_ns, hurry, keep_memory, read_cwd, utc_ns};
 use crate::privileges;
 use crate::record_args::RecordArgs;
 use crate::resolver::Resolver;
@@ -189,8 +189,32 @@ struct Recorder {
     states: States,
     shedding: Shedding,
     slept: Slept,
-    /// When descriptors are to be forgotten, as they change unseen from then on or did so far; boot clock.
-    forget_at: Option<u64>,
+    /// Up to when what is known of processes may be wrong.
+    blind: Option<Blind>,
+}
+
+/// A moment from which on, or up to which, descriptors and directories change unseen. What is written of the time before
+/// belongs to a gap; what came later must not be taken for what was known before.
+struct Blind {
+    /// On the boot clock.
+    at: u64,
+    /// The working directories that processes had then.
+    directories: Vec<(u32, Vec<u8>)>,
+}
+
+/// So many processes are asked for their directory.
+const MAX_ASKED: usize = 4096;
+
+impl Blind {
+    /// Now, with what is known of processes.
+    fn now(resolver: &Resolver) -> Blind {
+        let at = boot_time_ns();
+        let pids = resolver.living().into_iter().map(|image| image.pid).take(MAX_ASKED);
+        Blind {
+            at,
+            directories: pids.filter_map(|pid| Some((pid, read_cwd(pid)?))).collect(),
+        }
+    }
 }
 
 impl Recorder {
@@ -238,7 +262,7 @@ impl Recorder {
             away: Away::default(),
             shedding: Shedding::new(args),
             slept: Slept::now(),
-            forget_at: None,
+            blind: None,
             sources,
             states,
         })

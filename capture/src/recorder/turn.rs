@@ -11,7 +11,7 @@ use super::hold::{self, Settled};
 use super::order::Waiting;
 use super::pace::{LONG_TICK, TICK};
 use super::state::Known;
-use super::{Gap, Level, MAX_QUEUED, Message, Notice, Recorder, messages};
+use super::{Blind, Gap, Level, MAX_QUEUED, Message, Notice, Recorder, messages};
 use crate::audit::AuditMessage;
 use crate::docker::DockerMessage;
 use crate::docker::logs::LogMessage;
@@ -154,6 +154,19 @@ impl Recorder {
     /// Writes what is not newer than a moment of the boot clock, in order of time and no more than so many records. Says up to
     /// which moment all was written.
     pub(super) fn release(&mut self, horizon: u64, most: usize) -> u64 {
+        if let Some(blind) = self.blind.take_if(|blind| blind.at < horizon) {
+            let reached = self.write(blind.at, most);
+            if reached < blind.at {
+                self.blind = Some(blind);
+                return reached;
+            }
+            self.resolver.resume(&blind.directories, blind.at);
+        }
+        self.write(horizon, most)
+    }
+
+    /// The same, where what is known of processes holds.
+    fn write(&mut self, horizon: u64, most: usize) -> u64 {
         let Recorder {
             resolver,
             output,
@@ -185,10 +198,6 @@ impl Recorder {
             }
         });
         output.emit_until(clock.utc(reached), queue, resolver, images);
-        if self.forget_at.is_some_and(|at| at <= reached) {
-            self.forget_at = None;
-            self.resolver.forget_descriptors();
-        }
         reached
     }
 
@@ -200,7 +209,7 @@ impl Recorder {
         let Some(change) = self.shedding.step(source, &self.output.summary(), utc_ns()) else {
             return;
         };
-        self.forget_at = Some(boot_time_ns());
+        self.blind = Some(Blind::now(&self.resolver));
         let what = match change.level {
             Level::Nothing => "",
             Level::Bulk => "reads, writes and the like",
@@ -229,6 +238,9 @@ impl Recorder {
             && let Ok(totals) = source.totals()
         {
             gaps = self.losses.check(now, &totals, source.malformed(), source.skipped());
+        }
+        if !gaps.is_empty() {
+            self.blind = Some(Blind::now(&self.resolver));
         }
         for gap in gaps {
             self.tell(gap, now, notice);

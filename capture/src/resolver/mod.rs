@@ -172,8 +172,12 @@ impl Resolver {
         self.state.containers.forget_namespace(id);
     }
 
-    /// Forgets what is behind descriptors, where calls that change that were not recorded: the host is asked anew.
-    pub fn forget_descriptors(&mut self) {
+    /// Goes on after calls that change descriptors and directories were not recorded: what is behind descriptors is
+    /// forgotten, so that the host is asked anew, and these are the working directories of processes at a moment.
+    pub fn resume(&mut self, directories: &[(u32, Vec<u8>)], ts: u64) {
+        for (pid, cwd) in directories {
+            self.state.change_directory(*pid, *pid, ts, Some(cwd), None);
+        }
         let none = self.state.no_fds();
         for process in self.state.table.each_living() {
             process.fds = none.clone();

@@ -359,6 +359,42 @@ fn nothing_is_read_unless_it_is_wanted_as_root() {
     assert_eq!(artifacts(&scoped).len(), 0, "what is not in the scope is not told of");
 }
 
+/// What `int 0x80` loads is a module too.
+#[test]
+fn modules_of_32_bit_calls_are_collected_as_root() {
+    if !is_root("modules_of_32_bit_calls_are_collected_as_root") {
+        return;
+    }
+    /// `finit_module` of i386.
+    const FINIT_MODULE: u32 = 350;
+    let folder = folder();
+    let case = folder.path().join("case");
+    let module = folder.path().join("some.ko");
+    std::fs::write(&module, b"no module either").expect("room");
+    let is_module = sha256sum(&module);
+    let file = std::fs::File::open(&module).expect("readable");
+    let running = recording(&case, &["--sources", "syscalls", "--collect"]);
+    let result: i32;
+    // SAFETY: a descriptor and no address; the kernel refuses that. The register that the compiler keeps for itself is
+    // put back.
+    unsafe {
+        std::arch::asm!(
+            "push rbx", "mov ebx, {fd:e}", "int 0x80", "pop rbx",
+            fd = in(reg) file.as_raw_fd(),
+            inlateout("eax") FINIT_MODULE => result, in("ecx") 0, in("edx") 0, in("esi") 0, in("edi") 0,
+            out("r8") _, out("r9") _, out("r10") _, out("r11") _,
+        );
+    }
+    assert!(result < 0, "{result}");
+    until_written(&case, "the module", |rows| {
+        rows.iter()
+            .any(|row| row.kind == "artifact" && row.arg("kind") == "module")
+    });
+    running.signal(libc::SIGINT).expect(0);
+    let found = artifacts(&case);
+    assert_eq!(of(&found, text(&module)).arg("sha256"), is_module);
+}
+
 /// Neither has to be loaded for that: what was tried is as interesting.
 #[test]
 fn modules_and_programs_are_collected_as_root() {

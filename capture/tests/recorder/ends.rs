@@ -104,6 +104,7 @@ fn wrong_arguments_are_exit_code_2() {
         (&["--keep", "0"], "must keep at least one segment"),
         (&["--snaplen", "5000"], "at most 4096"),
         (&["--snaplen", "16:tea"], "files, net, unix, pipes"),
+        (&["--env", "HOME,LANG=C"], "names of variables"),
         (&["--sources", "tea"], "tea"),
     ] {
         start(recorder(&dir.path().join("case"), args))

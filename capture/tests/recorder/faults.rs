@@ -1,8 +1,8 @@
 //! What a recording survives: being killed, a full disk, more events than it can take.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,7 +11,7 @@ use ctrace_trace::segment::{ProblemKind, Segment};
 
 use crate::artifacts::{artifacts, of, sha256sum};
 use crate::bounds::cpu_time;
-use crate::case::{closed, cut_off, each_block, open, rows, two_starts, unnamed, until_segment, until_written};
+use crate::case::{Row, closed, cut_off, each_block, open, rows, two_starts, unnamed, until_segment, until_written};
 use crate::run::{Load, folder, output, own, record, recording};
 use ctrace_skip::{is_root, skip};
 
@@ -442,6 +442,69 @@ fn what_does_not_fit_is_counted_exactly_as_root() {
         recorded + lost <= made + made / 20,
         "{recorded} + {lost} is far more than {made}"
     );
+}
+
+#[test]
+fn what_was_opened_during_a_loss_is_not_taken_for_what_was_open_before_as_root() {
+    if !is_root("what_was_opened_during_a_loss_is_not_taken_for_what_was_open_before_as_root") {
+        return;
+    }
+    let dir = folder();
+    let case = dir.path().join("case");
+    let below = dir.path().join("below");
+    std::fs::create_dir(&below).expect("room");
+    let [before, after] = ["before", "after"].map(|name| dir.path().join(name));
+    for file in [&before, &after] {
+        std::fs::write(file, "text\n").expect("room");
+    }
+    let [before, after, below] = [&before, &after, &below].map(|path| path.to_str().expect("text"));
+    let running = recording(&case, &["--sources", "syscalls", "--scope", &own(), "--buffer", "1MiB"]);
+    let recorder = i32::try_from(running.pid()).expect("a pid");
+    let signal = |signal| {
+        // SAFETY: the pid is that of a child that was not waited for.
+        assert_eq!(unsafe { libc::kill(recorder, signal) }, 0);
+    };
+    let script = format!(
+        "exec 3<{before}; echo; read go; exec 3<{after}; cd {below}; echo; read go; \
+         read line <&3; test -e name; sleep 0; echo; read go"
+    );
+    let mut child = Command::new("sh")
+        .args(["-c", &script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("sh runs");
+    let pid = child.id();
+    let (mut told, mut tells) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
+    let mut answered = || tells.read_exact(&mut [0]).expect("it answers");
+    let mut go = || told.write_all(b"\n").expect("it reads");
+    answered();
+    signal(libc::SIGSTOP);
+    output("perl", &["-e", "getppid for 1..200000"]);
+    go();
+    answered();
+    signal(libc::SIGCONT);
+    until_written(&case, "the loss", |rows| rows.iter().any(|r| r.kind == "gap"));
+    go();
+    answered();
+    // It must live until it was asked what it has open: that is before what it did next is written.
+    until_written(&case, "what it did next", |rows| {
+        let sleep = |r: &Row| r.kind == "procexit" && r.name == "sleep" && r.ppid == pid;
+        rows.iter().any(sleep)
+    });
+    go();
+    child.wait().expect("sh ends");
+    running.signal(libc::SIGINT).expect(0);
+    let ends = open(&case).losses().0.iter().map(|loss| loss.to_ts).max();
+    let rows = rows(&case);
+    let of_child = |row: &&Row| row.pid == pid;
+    let opens = |row: &Row| row.kind == "openat" && row.arg("name") == after;
+    assert!(!rows.iter().filter(of_child).any(opens), "nothing was lost after all");
+    let later: Vec<_> = rows.iter().filter(of_child).filter(|r| Some(r.ts) > ends).collect();
+    assert!(later.iter().all(|r| r.fd != before), "{later:?}");
+    assert!(later.iter().any(|r| r.fd == after), "{later:?}");
+    let name = format!("{below}/name");
+    assert!(later.iter().any(|r| r.arg("path") == name), "{later:?}");
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use ctrace_trace::artifact::{Artifact, ArtifactKind};
 use ctrace_trace::event::Event;
-use ctrace_wire::record::{FLAG_COMPAT, Header, Syscall};
+use ctrace_wire::record::{Header, Syscall};
 
-use super::{Artifacts, BPF, FINIT_MODULE, INIT_MODULE, moment};
+use super::{Artifacts, BPF, FINIT_MODULE, INIT_MODULE, load_number, moment};
 use crate::artifact::{Place, Request};
 
 /// `BPF_PROG_LOAD` of bpf(2).
@@ -15,11 +15,9 @@ const MAX_ERRNO: i64 = 4096;
 impl Artifacts {
     pub(super) fn syscall(&mut self, call: &Syscall<[u64]>) {
         let header = &call.header;
-        if header.flags & FLAG_COMPAT != 0 || ![BPF, FINIT_MODULE, INIT_MODULE].contains(&call.nr) {
-            return;
-        }
+        let Some(nr) = load_number(header, call.nr) else { return };
         let failed = (-MAX_ERRNO..0).contains(&call.ret);
-        match call.nr {
+        match nr {
             BPF if !failed && call.arg(0) == PROG_LOAD && self.collects => {
                 let actor = self.expect(header);
                 let about = Artifact {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use ctrace_trace::artifact::{Artifact, ArtifactKind};
 use ctrace_trace::process::ProcessImage;
-use ctrace_wire::record::{FLAG_UNSEEN, Header, KIND_EXEC, KIND_SYSCALL, Syscall, arg_count};
+use ctrace_wire::record::{FLAG_COMPAT, FLAG_UNSEEN, Header, KIND_EXEC, KIND_SYSCALL, Syscall, arg_count};
 use hashbrown::{HashMap, HashSet};
 
 use super::messages::{Message, Queue};
@@ -34,6 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const BPF: i32 = libc::SYS_bpf as i32;
 const INIT_MODULE: i32 = libc::SYS_init_module as i32;
 const FINIT_MODULE: i32 = libc::SYS_finit_module as i32;
+/// What loads something through the 32-bit entry of the kernel, and the call here that does the same.
+const COMPAT_LOADS: [(i32, i32); 3] = [(128, INIT_MODULE), (350, FINIT_MODULE), (357, BPF)];
 /// What an interpreter opens its script with.
 const OPENS: [i32; 3] = [libc::SYS_open as i32, libc::SYS_openat as i32, libc::SYS_openat2 as i32];
 /// Why nothing is known of a script.
@@ -101,7 +103,7 @@ impl Wanted {
     #[inline]
     pub(super) fn has(self, header: &Header, bytes: &[u8]) -> bool {
         let class = match header.kind {
-            kind if arg_count(kind, KIND_SYSCALL).is_some() => Self::class(bytes).unwrap_or(0),
+            kind if arg_count(kind, KIND_SYSCALL).is_some() => Self::class(header, bytes).unwrap_or(0),
             KIND_EXEC => Self::LOADS,
             _ => 0,
         };
@@ -109,10 +111,23 @@ impl Wanted {
     }
 
     #[inline]
-    fn class(syscall: &[u8]) -> Option<u8> {
+    fn class(header: &Header, syscall: &[u8]) -> Option<u8> {
         let nr = syscall.get(std::mem::offset_of!(Syscall, nr)..)?.first_chunk()?;
-        Self::CALLS.get(usize::try_from(i32::from_ne_bytes(*nr)).ok()?).copied()
+        let nr = load_number(header, i32::from_ne_bytes(*nr))?;
+        Self::CALLS.get(usize::try_from(nr).ok()?).copied()
     }
+}
+
+/// The number of a call; of a 32-bit one that of the call here that loads the same, if it does.
+#[inline]
+fn load_number(header: &Header, nr: i32) -> Option<i32> {
+    if header.flags & FLAG_COMPAT == 0 {
+        return Some(nr);
+    }
+    COMPAT_LOADS
+        .iter()
+        .find(|(compat, _)| *compat == nr)
+        .map(|(_, own)| *own)
 }
 
 struct Known {

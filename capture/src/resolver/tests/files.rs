@@ -152,6 +152,25 @@ fn directories_follow_chdir_of_any_thread() {
 }
 
 #[test]
+fn after_a_loss_nothing_is_taken_for_what_it_was_before() {
+    let mut w = World::new();
+    w.fork(10, 11);
+    w.open(10, "/before", 3, 0);
+    let resumed = w.now;
+    w.resolver
+        .resume(&[(10, b"/elsewhere".to_vec()), (99, b"/gone".to_vec())], resumed);
+    assert_eq!(w.plain(10, "fchmod", 0, &[3, 0o600]).fd_name(), "?");
+    let made = |w: &mut World, pid| {
+        let seen = w.call(pid, "mkdir", 0, &[1]).text(0, "x").go();
+        seen.arg("path").to_owned()
+    };
+    assert_eq!(made(&mut w, 10), "/elsewhere/x <- x");
+    assert_eq!(made(&mut w, 11), "/home/u/x <- x", "of this one nothing is told");
+    w.open(10, "/after", 3, 0);
+    assert_eq!(w.plain(10, "fchmod", 0, &[3, 0o600]).fd_name(), "/after");
+}
+
+#[test]
 fn a_thread_may_leave_the_shared_directory() {
     let mut w = World::new();
     w.fork(10, 11);
