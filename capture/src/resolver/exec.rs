@@ -186,14 +186,8 @@ impl State {
             process.start = known64(exec.start, 0).min(exec.header.ts);
         }
         process.fds.exec();
-        if !process.private.is_empty() {
-            process.root = process.root_of(exec.old_tid).to_vec();
-        }
-        (process.threads, process.living) = (1, 1);
-        process.leader_status = None;
+        process.leave_one_thread(exec.old_tid);
         process.exec_reported = true;
-        process.attempts.clear();
-        process.private.clear();
     }
 }
 

@@ -255,9 +255,9 @@ impl State {
         process.cgroup = 0;
         if let Some(found) = found {
             process.provisional = false;
+            process.set_root(found.root().to_vec());
             process.image = found.image;
             (process.parent, process.cgroup) = (found.parent, found.cgroup);
-            process.root = found.root;
             process.threads = process.threads.max(found.threads);
             process.living = process.living.max(found.living);
         }
@@ -286,7 +286,7 @@ impl State {
         let mut process = Process::new(self.table.serial(), Arc::new(image), fds);
         process.parent = parent.unwrap_or(0);
         process.cgroup = known.cgroup;
-        process.root = known.root;
+        process.set_root(known.root);
         process.threads = known.threads.max(1);
         process.living = process.threads;
         process
