@@ -44,6 +44,7 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
+    #[inline(always)]
     fn of(view: &View<'a, Exec>) -> Parts<'a> {
         let mut parts = Parts::default();
         for section in view.sections() {
@@ -67,6 +68,11 @@ impl<'a> Parts<'a> {
         }
         parts
     }
+
+    /// Whether they say where the executed file lies.
+    fn tell_path(&self) -> bool {
+        self.file.is_some() && self.file_path.as_ref().is_some_and(|path| !path.data.is_empty())
+    }
 }
 
 impl State {
@@ -78,33 +84,37 @@ impl State {
         let process = self.table.at(pid, ts);
         let is_known = process.is_some();
         let (old, attempt, parent) = match process {
-            Some(p) => (p.image_of(exec.old_tid).clone(), p.take_attempt(exec.old_tid), p.parent),
+            Some(p) => (
+                p.lend_image(exec.old_tid, &self.nobody),
+                p.take_attempt(exec.old_tid),
+                p.parent,
+            ),
             None => (Arc::default(), None, 0),
         };
         let parts = Parts::of(view);
-        let mut made = self.table.spare.successor_of(&old);
-        let image = Arc::make_mut(&mut made);
-        self.fill_in(image, view, &parts, clock);
         let filename = parts.filename.map_or(&[][..], |s| s.data);
         let mut resolved = None;
-        if parts.is_script || image.exe_path.is_empty() {
+        if parts.is_script || !parts.tell_path() {
             let path = resolved.insert(Vec::new());
             let root = self.table.at(pid, ts).map_or(&[][..], |p| p.root_of(exec.old_tid));
             paths::resolve(root, &old.cwd, filename, path);
-            if image.exe_path.is_empty() {
-                image.exe_path.clone_from(path);
-            }
+        }
+        let mut made = self.table.spare.successor_of(old);
+        let image = Arc::make_mut(&mut made);
+        self.fill_in(image, view, &parts, clock);
+        if let Some(path) = &resolved
+            && image.exe_path.is_empty()
+        {
+            image.exe_path.clone_from(path);
         } else if !is_known {
             // Nobody is there to get the image.
-            resolved = Some(image.exe_path.clone());
+            resolved.get_or_insert_with(|| image.exe_path.clone());
         }
-        let parent_image = self.parent_image(image.ppid, parent);
-        image.parent = parent_image.or_else(|| old.parent.clone());
+        self.put_below(image, parent);
         self.name_ids(image, ts);
         if is_known {
             self.become_image(exec, made, parent);
         }
-        self.table.spare.keep(old);
         Started {
             attempt,
             filename: Some(filename),

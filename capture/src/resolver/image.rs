@@ -23,15 +23,36 @@ impl State {
     /// The image of a parent to hang below a new image, for as long as the parent is known.
     pub(super) fn parent_image(&mut self, ppid: u32, serial: u64) -> Option<Arc<ProcessImage>> {
         let image = self.table.exact(ppid, serial)?.image.clone();
+        Some(self.bounded(image, ppid, serial))
+    }
+
+    /// Puts a new image below that of its parent, where it is not there yet and for as long as the parent is known.
+    pub(super) fn put_below(&mut self, image: &mut ProcessImage, serial: u64) {
+        let Some(parent) = self.table.exact(image.ppid, serial) else {
+            return;
+        };
+        if image
+            .parent
+            .as_ref()
+            .is_some_and(|above| Arc::ptr_eq(above, &parent.image))
+        {
+            return;
+        }
+        let above = parent.image.clone();
+        image.parent = Some(self.bounded(above, image.ppid, serial));
+    }
+
+    /// The image of a process, or the beginning of its chain where that is too long.
+    fn bounded(&mut self, image: Arc<ProcessImage>, pid: u32, serial: u64) -> Arc<ProcessImage> {
         if chain_len(&image) < MAX_CHAIN {
-            return Some(image);
+            return image;
         }
         // The parent itself takes over the cut chain, so that its other children share it.
         let cut = self.cut_chain(&image);
-        if let Some(parent) = self.table.exact(ppid, serial) {
+        if let Some(parent) = self.table.exact(pid, serial) {
             parent.image = cut.clone();
         }
-        Some(cut)
+        cut
     }
 
     /// A copy of the nearest ancestors, without the farther ones.

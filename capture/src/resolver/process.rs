@@ -1,5 +1,6 @@
 //! One process as the resolver knows it: its current image and what is not part of an image.
 
+use std::mem;
 use std::sync::Arc;
 
 use ctrace_trace::process::ProcessImage;
@@ -149,6 +150,14 @@ impl Process {
         match &self.rare {
             Some(rare) if !rare.private.is_empty() => rare.own(tid).map_or(&self.image, |p| &p.image),
             _ => &self.image,
+        }
+    }
+
+    /// The image that a thread acts as, for the process to get another one in its place: until then it has `meanwhile`.
+    pub(super) fn lend_image(&mut self, tid: u32, meanwhile: &Arc<ProcessImage>) -> Arc<ProcessImage> {
+        match self.private().is_empty() {
+            true => mem::replace(&mut self.image, meanwhile.clone()),
+            false => self.image_of(tid).clone(),
         }
     }
 

@@ -33,6 +33,8 @@ const NOT_ASKED: u64 = u64::MAX;
 pub(super) struct State {
     pub(super) config: Config,
     pub(super) table: ProcessTable,
+    /// What a process has for an image while its own is made into another one.
+    pub(super) nobody: Arc<ProcessImage>,
     pub(super) containers: Containers,
     pub(super) names: Names,
     pub(super) stats: Stats,
@@ -62,6 +64,7 @@ impl State {
     pub(super) fn new(config: Config, host: Box<dyn Host>) -> State {
         State {
             table: ProcessTable::new(config.max_processes, config.linger_ns),
+            nobody: Arc::default(),
             containers: Containers::default(),
             names: Names::default(),
             stats: Stats::default(),
