@@ -75,6 +75,12 @@ impl<'a> Parts<'a> {
     }
 }
 
+/// The ids whose names an image has; `None` where these are still to be asked for, as in a container they may be.
+fn named(image: &ProcessImage) -> Option<[u32; 3]> {
+    let is_named = image.container.is_none() && !image.user.is_empty();
+    is_named.then_some([image.euid, image.egid, image.loginuid])
+}
+
 impl State {
     /// A successful exec; the image changes here, the event follows.
     pub(super) fn exec<'a>(&mut self, view: &View<'a, Exec>, clock: &Clock) -> Started<'a> {
@@ -101,6 +107,7 @@ impl State {
         }
         let mut made = self.table.spare.successor_of(old);
         let image = Arc::make_mut(&mut made);
+        let named_before = named(image);
         self.fill_in(image, view, &parts, clock);
         if let Some(path) = &resolved
             && image.exe_path.is_empty()
@@ -111,7 +118,9 @@ impl State {
             resolved.get_or_insert_with(|| image.exe_path.clone());
         }
         self.put_below(image, parent);
-        self.name_ids(image, ts);
+        if named_before.is_none() || named(image) != named_before {
+            self.name_ids(image, ts);
+        }
         if is_known {
             self.become_image(exec, made, parent);
         }
