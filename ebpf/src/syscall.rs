@@ -18,6 +18,11 @@ use crate::{
 // arch/x86/include/asm/thread_info.h: the task is in a 32-bit syscall (also by int 0x80 from 64-bit code).
 const TS_COMPAT: u32 = 2;
 
+// arch/x86/entry/syscalls/syscall_64.tbl
+const RT_SIGRETURN: i32 = 15;
+/// What the kernel answers to numbers that it does not have.
+const ENOSYS: i64 = -38;
+
 /// Who makes a call, with the flags of its record.
 #[derive(Clone, Copy)]
 struct Who {
@@ -29,7 +34,7 @@ pub fn on_exit(regs: *const pt_regs, ret: i64) {
     // SAFETY: the verifier knows the tracepoint's first argument as a pointer to pt_regs.
     let nr = unsafe { (*regs).orig_rax } as i32;
     let compat = in_compat_call();
-    let spec = maps::spec(nr as u32, compat);
+    let spec = maps::spec(told_as(nr, ret, compat) as u32, compat);
     // First of all: what nobody asked for has to cost as little as can be.
     if let Some(spec) = spec
         && spec.flags & SELECTED == 0
@@ -51,6 +56,17 @@ pub fn on_exit(regs: *const pt_regs, ret: i64) {
         }
         Some(spec) => plain(who, regs, (nr, ret), lane(spec), spec.args, compat),
         None => plain(who, regs, (nr, ret), Lane::Bulk, MAX_ARGS as u8, compat),
+    }
+}
+
+/// The number of the call that a record with this number and result is taken for. A return from a signal handler replaces
+/// the registers, so that no number is left: where nobody asked for these, as mostly, a record would be made in vain.
+#[inline(always)]
+fn told_as(nr: i32, ret: i64, compat: bool) -> i32 {
+    if nr == -1 && ret != ENOSYS && !compat {
+        RT_SIGRETURN
+    } else {
+        nr
     }
 }
 

@@ -44,6 +44,7 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
+    #[inline(always)]
     fn of(view: &View<'a, Exec>) -> Parts<'a> {
         let mut parts = Parts::default();
         for section in view.sections() {
@@ -67,6 +68,17 @@ impl<'a> Parts<'a> {
         }
         parts
     }
+
+    /// Whether they say where the executed file lies.
+    fn tell_path(&self) -> bool {
+        self.file.is_some() && self.file_path.as_ref().is_some_and(|path| !path.data.is_empty())
+    }
+}
+
+/// The ids whose names an image has; `None` where these are still to be asked for, as in a container they may be.
+fn named(image: &ProcessImage) -> Option<[u32; 3]> {
+    let is_named = image.container.is_none() && !image.user.is_empty();
+    is_named.then_some([image.euid, image.egid, image.loginuid])
 }
 
 impl State {
@@ -78,33 +90,40 @@ impl State {
         let process = self.table.at(pid, ts);
         let is_known = process.is_some();
         let (old, attempt, parent) = match process {
-            Some(p) => (p.image_of(exec.old_tid).clone(), p.take_attempt(exec.old_tid), p.parent),
+            Some(p) => (
+                p.lend_image(exec.old_tid, &self.nobody),
+                p.take_attempt(exec.old_tid),
+                p.parent,
+            ),
             None => (Arc::default(), None, 0),
         };
         let parts = Parts::of(view);
-        let mut made = self.table.spare.successor_of(&old);
-        let image = Arc::make_mut(&mut made);
-        self.fill_in(image, view, &parts, clock);
         let filename = parts.filename.map_or(&[][..], |s| s.data);
         let mut resolved = None;
-        if parts.is_script || image.exe_path.is_empty() {
+        if parts.is_script || !parts.tell_path() {
             let path = resolved.insert(Vec::new());
             let root = self.table.at(pid, ts).map_or(&[][..], |p| p.root_of(exec.old_tid));
             paths::resolve(root, &old.cwd, filename, path);
-            if image.exe_path.is_empty() {
-                image.exe_path.clone_from(path);
-            }
+        }
+        let mut made = self.table.spare.successor_of(old);
+        let image = Arc::make_mut(&mut made);
+        let named_before = named(image);
+        self.fill_in(image, view, &parts, clock);
+        if let Some(path) = &resolved
+            && image.exe_path.is_empty()
+        {
+            image.exe_path.clone_from(path);
         } else if !is_known {
             // Nobody is there to get the image.
-            resolved = Some(image.exe_path.clone());
+            resolved.get_or_insert_with(|| image.exe_path.clone());
         }
-        let parent_image = self.parent_image(image.ppid, parent);
-        image.parent = parent_image.or_else(|| old.parent.clone());
-        self.name_ids(image, ts);
+        self.put_below(image, parent);
+        if named_before.is_none() || named(image) != named_before {
+            self.name_ids(image, ts);
+        }
         if is_known {
             self.become_image(exec, made, parent);
         }
-        self.table.spare.keep(old);
         Started {
             attempt,
             filename: Some(filename),
@@ -186,14 +205,8 @@ impl State {
             process.start = known64(exec.start, 0).min(exec.header.ts);
         }
         process.fds.exec();
-        if !process.private.is_empty() {
-            process.root = process.root_of(exec.old_tid).to_vec();
-        }
-        (process.threads, process.living) = (1, 1);
-        process.leader_status = None;
+        process.leave_one_thread(exec.old_tid);
         process.exec_reported = true;
-        process.attempts.clear();
-        process.private.clear();
     }
 }
 

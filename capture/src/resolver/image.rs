@@ -23,15 +23,36 @@ impl State {
     /// The image of a parent to hang below a new image, for as long as the parent is known.
     pub(super) fn parent_image(&mut self, ppid: u32, serial: u64) -> Option<Arc<ProcessImage>> {
         let image = self.table.exact(ppid, serial)?.image.clone();
+        Some(self.bounded(image, ppid, serial))
+    }
+
+    /// Puts a new image below that of its parent, where it is not there yet and for as long as the parent is known.
+    pub(super) fn put_below(&mut self, image: &mut ProcessImage, serial: u64) {
+        let Some(parent) = self.table.exact(image.ppid, serial) else {
+            return;
+        };
+        if image
+            .parent
+            .as_ref()
+            .is_some_and(|above| Arc::ptr_eq(above, &parent.image))
+        {
+            return;
+        }
+        let above = parent.image.clone();
+        image.parent = Some(self.bounded(above, image.ppid, serial));
+    }
+
+    /// The image of a process, or the beginning of its chain where that is too long.
+    fn bounded(&mut self, image: Arc<ProcessImage>, pid: u32, serial: u64) -> Arc<ProcessImage> {
         if chain_len(&image) < MAX_CHAIN {
-            return Some(image);
+            return image;
         }
         // The parent itself takes over the cut chain, so that its other children share it.
         let cut = self.cut_chain(&image);
-        if let Some(parent) = self.table.exact(ppid, serial) {
+        if let Some(parent) = self.table.exact(pid, serial) {
             parent.image = cut.clone();
         }
-        Some(cut)
+        cut
     }
 
     /// A copy of the nearest ancestors, without the farther ones.
@@ -68,7 +89,7 @@ impl State {
         let Some(process) = self.table.at(pid, ts) else {
             return;
         };
-        let olds = process.private.iter().filter(|p| thread(p)).map(|p| &p.image);
+        let olds = process.private().iter().filter(|p| thread(p)).map(|p| &p.image);
         // Threads that were alike stay so.
         let mut olds: Vec<_> = olds.chain([&process.image]).cloned().collect();
         olds.sort_by_key(|image| image.id);
@@ -77,12 +98,14 @@ impl State {
         let Some(process) = self.table.at(pid, ts) else {
             return;
         };
-        let threads = process.private.iter_mut().filter(|p| thread(p)).map(|p| &mut p.image);
-        for image in threads.chain([&mut process.image]) {
+        let renew = |image: &mut Arc<ProcessImage>| {
             if let Some((_, new)) = news.iter().find(|(old, _)| *old == image.id) {
                 *image = new.clone();
             }
-        }
+        };
+        renew(&mut process.image);
+        let threads = process.private_mut().iter_mut().filter(|p| thread(p));
+        threads.for_each(|own| renew(&mut own.image));
         olds.into_iter().for_each(|old| self.table.spare.keep(old));
     }
 
@@ -97,7 +120,7 @@ impl State {
         }
         let old = process.image_of(tid).clone();
         // The C library has one thread after the other make the same call.
-        let images = process.private.iter().map(|p| &p.image).chain([&process.image]);
+        let images = process.private().iter().map(|p| &p.image).chain([&process.image]);
         let alike = images.filter(|image| Ids::of(image) == *ids && image.cwd == old.cwd);
         let alike = alike.max_by_key(|image| image.id).cloned();
         let image = alike.unwrap_or_else(|| self.changed(&old, with));
@@ -108,7 +131,7 @@ impl State {
             Some(own) => (own.image, own.ids) = (image.clone(), true),
             None => process.image = image.clone(),
         }
-        let own = || process.private.iter().filter(|p| p.ids);
+        let own = || process.private().iter().filter(|p| p.ids);
         if own().count() >= process.living as usize && own().all(|p| Ids::of(&p.image) == *ids) {
             match process.image.cwd == image.cwd {
                 true => process.image = image,
@@ -124,10 +147,11 @@ impl State {
             return;
         };
         let of_process = Ids::of(&process.image);
-        for own in &mut process.private {
+        let Some(rare) = &mut process.rare else { return };
+        for own in &mut rare.private {
             own.ids &= Ids::of(&own.image) != of_process;
         }
-        process.private.retain(|own| own.ids || own.root.is_some());
+        rare.private.retain(|own| own.ids || own.root.is_some());
     }
 
     /// Names a process of which nothing is known after one of its threads.
@@ -143,12 +167,15 @@ impl State {
             return;
         };
         let old = process.image_of(tid).clone();
-        let alone = process.private.iter_mut().find(|p| p.tid == tid && p.root.is_some());
+        let alone = process
+            .private_mut()
+            .iter_mut()
+            .find(|p| p.tid == tid && p.root.is_some());
         let is_alone = alone.is_some();
         if let Some(root) = root {
             match alone.and_then(|own| own.root.as_mut()) {
                 Some(of_thread) => *of_thread = root.to_vec(),
-                None => process.root = root.to_vec(),
+                None => process.set_root(root.to_vec()),
             }
         }
         let Some(cwd) = cwd.filter(|cwd| old.cwd != *cwd) else {

@@ -64,7 +64,7 @@ impl State {
         process.parent = parent;
         process.start = known64(fork.child_start, 0);
         process.cgroup = cgroup;
-        process.root = root;
+        process.set_root(root);
         self.table.insert(process);
     }
 
@@ -124,12 +124,14 @@ impl State {
             left => left == 0,
         };
         if !ended {
-            process.leader_status = process.leader_status.or(is_leader.then_some(exit.exit_code));
+            if is_leader {
+                process.rare_mut().leader_status.get_or_insert(exit.exit_code);
+            }
             return None;
         }
         let status = match (exit.group_exit_code, is_leader) {
             (0, true) => exit.exit_code,
-            (0, false) => process.leader_status.unwrap_or(exit.exit_code),
+            (0, false) => process.leader_status().unwrap_or(exit.exit_code),
             (status, _) => status,
         };
         let (threads, serial) = (process.threads, process.serial);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use ctrace_trace::process::ProcessImage;
-use hashbrown::HashMap;
+use hashbrown::{Equivalent, HashMap};
 
 use super::snapshot::Host;
 use super::spare::set;
@@ -11,23 +11,46 @@ use super::spare::set;
 /// Most names in containers that are kept; the oldest are forgotten first.
 const MAX_KEPT: usize = 4096;
 
-/// Which name in a container: the container's id, whether of a group, the number.
-type Key = (String, bool, u32);
+/// Which name in a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key<Text> {
+    /// The container's id.
+    container: Text,
+    of_group: bool,
+    id: u32,
+}
+
+impl Key<&str> {
+    fn to_owned(self) -> Key<String> {
+        Key {
+            container: self.container.to_owned(),
+            of_group: self.of_group,
+            id: self.id,
+        }
+    }
+}
+
+impl Equivalent<Key<String>> for Key<&str> {
+    fn equivalent(&self, key: &Key<String>) -> bool {
+        self.id == key.id && self.of_group == key.of_group && self.container == key.container
+    }
+}
 
 /// Names by id.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     pub(super) users: BTreeMap<u32, Vec<u8>>,
     pub(super) groups: BTreeMap<u32, Vec<u8>>,
-    contained: HashMap<Key, Vec<u8>>,
-    order: VecDeque<Key>,
+    contained: HashMap<Key<String>, Vec<u8>>,
+    order: VecDeque<Key<String>>,
 }
 
 impl Names {
     /// Whether a name of an image in a container was never asked for.
     pub(super) fn misses(&self, image: &ProcessImage) -> bool {
-        let key = |group, id| key(image, group, id);
-        !self.contained.contains_key(&key(false, image.euid)) || !self.contained.contains_key(&key(true, image.egid))
+        let container = image.container.as_ref().map_or("", |c| &c.id);
+        let keys = keys(container, image);
+        keys.iter().any(|key| !self.contained.contains_key(key))
     }
 
     /// Fills in the names of an image's ids; of those in containers that are not known `host` is asked.
@@ -36,30 +59,30 @@ impl Names {
         let name =
             |of: &BTreeMap<u32, Vec<u8>>, id: u32, to: &mut Vec<u8>| set(to, of.get(&id).map_or(&[][..], |name| name));
         name(&self.users, image.loginuid, &mut image.login_user);
-        if image.container.is_none() {
+        let Some(container) = image.container.clone() else {
             name(&self.users, image.euid, &mut image.user);
             name(&self.groups, image.egid, &mut image.group);
             return;
-        }
-        let (user, group) = (key(image, false, image.euid), key(image, true, image.egid));
+        };
+        let [user, group] = keys(&container.id, image);
         if let Some(host) = host {
-            self.keep(user.clone(), host.user(image.pid, image.euid).unwrap_or_default());
-            self.keep(group.clone(), host.group(image.pid, image.egid).unwrap_or_default());
+            self.keep(user.to_owned(), host.user(image.pid, image.euid).unwrap_or_default());
+            self.keep(group.to_owned(), host.group(image.pid, image.egid).unwrap_or_default());
         }
-        image.user = self.contained(&user);
-        image.group = self.contained(&group);
+        set(&mut image.user, self.contained(&user));
+        set(&mut image.group, self.contained(&group));
     }
 
     /// A name in a container; 0 is `root` wherever nothing says otherwise.
-    fn contained(&self, key: &Key) -> Vec<u8> {
+    fn contained(&self, key: &Key<&str>) -> &[u8] {
         match self.contained.get(key) {
-            Some(name) if !name.is_empty() => name.clone(),
-            _ if key.2 == 0 => b"root".to_vec(),
-            _ => Vec::new(),
+            Some(name) if !name.is_empty() => name,
+            _ if key.id == 0 => b"root",
+            _ => b"",
         }
     }
 
-    fn keep(&mut self, key: Key, name: Vec<u8>) {
+    fn keep(&mut self, key: Key<String>, name: Vec<u8>) {
         if self.contained.insert(key.clone(), name).is_none() {
             self.order.push_back(key);
             if self.order.len() > MAX_KEPT
@@ -71,7 +94,11 @@ impl Names {
     }
 }
 
-fn key(image: &ProcessImage, group: bool, id: u32) -> Key {
-    let container = image.container.as_ref().map_or(String::new(), |c| c.id.clone());
-    (container, group, id)
+/// Which names in a container an image has: of its user, and of its group.
+fn keys<'a>(container: &'a str, image: &ProcessImage) -> [Key<&'a str>; 2] {
+    [(false, image.euid), (true, image.egid)].map(|(of_group, id)| Key {
+        container,
+        of_group,
+        id,
+    })
 }

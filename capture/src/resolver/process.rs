@@ -1,5 +1,6 @@
 //! One process as the resolver knows it: its current image and what is not part of an image.
 
+use std::mem;
 use std::sync::Arc;
 
 use ctrace_trace::process::ProcessImage;
@@ -28,24 +29,31 @@ pub(super) struct Process {
     pub(super) ended: u64,
     /// Id of its cgroup in the v2 hierarchy.
     pub(super) cgroup: u64,
-    /// Directory of its `chroot`; empty for none.
-    pub(super) root: Vec<u8>,
     /// Threads it ever had since its last exec, the leader included.
     pub(super) threads: u32,
     /// Threads that it has now, as far as is known.
     pub(super) living: u32,
-    /// Status with which the leader ended, while other threads went on.
-    pub(super) leader_status: Option<u32>,
     /// Made from a record that came before any that says where it comes from.
     pub(super) provisional: bool,
     /// Used since eviction last looked at it.
     pub(super) touched: bool,
     /// An exec event was made whose `sys_exit` has not come yet.
     pub(super) exec_reported: bool,
+    /// What it has that few have.
+    pub(super) rare: Option<Box<Rare>>,
+}
+
+/// What few processes have. Apart, since where programs start all the time processes are moved from place to place.
+#[derive(Debug, Default)]
+pub(super) struct Rare {
+    /// Directory of its `chroot`; empty for none.
+    root: Vec<u8>,
+    /// Status with which the leader ended, while other threads went on.
+    pub(super) leader_status: Option<u32>,
     /// The thread that entered `rt_sigreturn` last.
     pub(super) sigreturn: Option<u32>,
     /// Exec calls that were entered and have not returned.
-    pub(super) attempts: Vec<Attempt>,
+    attempts: Vec<Attempt>,
     /// Threads that are not in all what their process is.
     pub(super) private: Vec<Private>,
 }
@@ -90,16 +98,12 @@ impl Process {
             start: 0,
             ended: u64::MAX,
             cgroup: 0,
-            root: Vec::new(),
             threads: 1,
             living: 1,
-            leader_status: None,
             provisional: false,
             touched: true,
             exec_reported: false,
-            sigreturn: None,
-            attempts: Vec::new(),
-            private: Vec::new(),
+            rare: None,
         }
     }
 
@@ -107,44 +111,91 @@ impl Process {
     pub(super) fn end(&mut self, ts: u64) {
         self.ended = ts;
         self.fds.forget();
-        self.root = Vec::new();
-        self.attempts = Vec::new();
+        if let Some(rare) = &mut self.rare {
+            rare.root = Vec::new();
+            rare.attempts = Vec::new();
+        }
+    }
+
+    /// What it has that few have, to give it some of that.
+    pub(super) fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// Status with which the leader ended, while other threads went on.
+    pub(super) fn leader_status(&self) -> Option<u32> {
+        self.rare.as_ref()?.leader_status
+    }
+
+    /// Whether it was this thread that entered `rt_sigreturn` last; it has left it then.
+    pub(super) fn take_sigreturn(&mut self, tid: u32) -> bool {
+        let entered = self.rare.as_mut().map(|rare| &mut rare.sigreturn);
+        entered.is_some_and(|entered| entered.take_if(|by| *by == tid).is_some())
+    }
+
+    /// Threads that are not in all what the process is.
+    #[inline]
+    pub(super) fn private(&self) -> &[Private] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.private)
+    }
+
+    /// The same, to change them.
+    pub(super) fn private_mut(&mut self) -> &mut [Private] {
+        self.rare.as_mut().map_or(&mut [], |rare| &mut rare.private)
     }
 
     /// The image that a thread acts as.
     #[inline]
     pub(super) fn image_of(&self, tid: u32) -> &Arc<ProcessImage> {
-        if self.private.is_empty() {
-            return &self.image;
+        match &self.rare {
+            Some(rare) if !rare.private.is_empty() => rare.own(tid).map_or(&self.image, |p| &p.image),
+            _ => &self.image,
         }
-        self.own(tid).map_or(&self.image, |p| &p.image)
+    }
+
+    /// The image that a thread acts as, for the process to get another one in its place: until then it has `meanwhile`.
+    pub(super) fn lend_image(&mut self, tid: u32, meanwhile: &Arc<ProcessImage>) -> Arc<ProcessImage> {
+        match self.private().is_empty() {
+            true => mem::replace(&mut self.image, meanwhile.clone()),
+            false => self.image_of(tid).clone(),
+        }
+    }
+
+    /// The directory of the `chroot` of the process; empty for none.
+    pub(super) fn root(&self) -> &[u8] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.root)
     }
 
     /// The directory of the `chroot` that a thread is in.
     pub(super) fn root_of(&self, tid: u32) -> &[u8] {
-        self.own(tid).and_then(|p| p.root.as_ref()).unwrap_or(&self.root)
+        let Some(rare) = &self.rare else { return &[] };
+        rare.own(tid).and_then(|p| p.root.as_ref()).unwrap_or(&rare.root)
     }
 
-    #[inline(never)]
-    fn own(&self, tid: u32) -> Option<&Private> {
-        self.private.iter().find(|p| p.tid == tid)
+    /// Puts the process into the directory of a `chroot`.
+    pub(super) fn set_root(&mut self, root: Vec<u8>) {
+        if !root.is_empty() || self.rare.is_some() {
+            self.rare_mut().root = root;
+        }
     }
 
     /// What a thread has for itself: begins as what its process is. `None` where there is no room for more.
     pub(super) fn own_mut(&mut self, tid: u32) -> Option<&mut Private> {
-        if let Some(at) = self.private.iter().position(|p| p.tid == tid) {
-            return self.private.get_mut(at);
+        let image = &self.image;
+        let private = &mut self.rare.get_or_insert_default().private;
+        if let Some(at) = private.iter().position(|p| p.tid == tid) {
+            return private.get_mut(at);
         }
-        if self.private.len() >= MAX_PRIVATE {
+        if private.len() >= MAX_PRIVATE {
             return None;
         }
-        self.private.push(Private {
+        private.push(Private {
             tid,
-            image: self.image.clone(),
+            image: image.clone(),
             root: None,
             ids: false,
         });
-        self.private.last_mut()
+        private.last_mut()
     }
 
     /// Gives a thread a working directory and root of its own, as `unshare(CLONE_FS)` does.
@@ -161,31 +212,56 @@ impl Process {
     pub(super) fn add_thread(&mut self, by: u32, tid: u32) {
         self.threads += 1;
         self.living += 1;
-        self.private.retain(|p| p.tid != tid);
-        if let Some(of_maker) = self.own(by).cloned()
-            && self.private.len() < MAX_PRIVATE
+        let Some(rare) = &mut self.rare else { return };
+        rare.private.retain(|p| p.tid != tid);
+        if let Some(of_maker) = rare.own(by).cloned()
+            && rare.private.len() < MAX_PRIVATE
         {
-            self.private.push(Private { tid, ..of_maker });
+            rare.private.push(Private { tid, ..of_maker });
         }
     }
 
     /// Forgets what was known of one thread.
     pub(super) fn end_thread(&mut self, tid: u32) {
-        self.private.retain(|p| p.tid != tid);
-        self.attempts.retain(|a| a.tid != tid);
+        if let Some(rare) = &mut self.rare {
+            rare.private.retain(|p| p.tid != tid);
+            rare.attempts.retain(|a| a.tid != tid);
+        }
+    }
+
+    /// The thread that executed a program, in the directory of its own `chroot`, is the only one that is left.
+    pub(super) fn leave_one_thread(&mut self, tid: u32) {
+        (self.threads, self.living) = (1, 1);
+        let root = self.root_of(tid).to_vec();
+        if let Some(rare) = &mut self.rare {
+            **rare = Rare {
+                root,
+                sigreturn: rare.sigreturn,
+                ..Rare::default()
+            };
+        }
     }
 
     /// Remembers an exec call that was entered.
     pub(super) fn begin_attempt(&mut self, attempt: Attempt) {
-        self.attempts.retain(|a| a.tid != attempt.tid);
-        if self.attempts.len() < MAX_ATTEMPTS {
-            self.attempts.push(attempt);
+        let attempts = &mut self.rare_mut().attempts;
+        attempts.retain(|a| a.tid != attempt.tid);
+        if attempts.len() < MAX_ATTEMPTS {
+            attempts.push(attempt);
         }
     }
 
     /// The exec call that a thread had entered.
     pub(super) fn take_attempt(&mut self, tid: u32) -> Option<Attempt> {
-        let at = self.attempts.iter().position(|a| a.tid == tid)?;
-        Some(self.attempts.swap_remove(at))
+        let attempts = &mut self.rare.as_mut()?.attempts;
+        let at = attempts.iter().position(|a| a.tid == tid)?;
+        Some(attempts.swap_remove(at))
+    }
+}
+
+impl Rare {
+    #[inline(never)]
+    fn own(&self, tid: u32) -> Option<&Private> {
+        self.private.iter().find(|p| p.tid == tid)
     }
 }

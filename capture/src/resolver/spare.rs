@@ -35,9 +35,7 @@ impl Spare {
                 &mut own.cwd,
                 &mut own.cgroup,
             ] {
-                if text.capacity() > MAX_TEXT {
-                    *text = Vec::new();
-                }
+                give_back(text);
             }
             self.images.push(image);
         }
@@ -48,9 +46,17 @@ impl Spare {
         self.made(image, Of::Same)
     }
 
-    /// The image of a program that another one executes, to be filled in: who and where it is stays the same.
-    pub(super) fn successor_of(&mut self, image: &ProcessImage) -> Arc<ProcessImage> {
-        self.made(image, Of::Other)
+    /// The image of a program that the process of another one executes, to be filled in: who and where it is stays the same.
+    /// It is the same image where nobody else shows that, as mostly nobody does what a process was between fork and exec.
+    pub(super) fn successor_of(&mut self, mut image: Arc<ProcessImage>) -> Arc<ProcessImage> {
+        let Some(own) = Arc::get_mut(&mut image) else {
+            return self.made(&image, Of::Other);
+        };
+        for text in [&mut own.name, &mut own.exe_path, &mut own.argv, &mut own.env] {
+            text.clear();
+            give_back(text);
+        }
+        image
     }
 
     fn made(&mut self, image: &ProcessImage, of: Of) -> Arc<ProcessImage> {
@@ -67,6 +73,13 @@ impl Spare {
 enum Of {
     Same,
     Other,
+}
+
+/// Gives back the room of a text that is not needed any more, if that is much.
+fn give_back(text: &mut Vec<u8>) {
+    if text.capacity() > MAX_TEXT {
+        *text = Vec::new();
+    }
 }
 
 /// Writes bytes over a text.
@@ -181,11 +194,17 @@ mod tests {
         }
         assert_eq!(*spare.copy_of(&model), model, "where none is kept");
         spare.keep(Arc::new(image(b"of the program before")));
+        let model = Arc::new(model);
         for _ in 0..2 {
-            let next = spare.successor_of(&model);
+            let next = spare.successor_of(model.clone());
+            assert!(!Arc::ptr_eq(&next, &model));
             assert!(next.name.is_empty() && next.argv.is_empty() && next.cwd == model.cwd);
             assert_eq!((next.id, next.pid, &next.parent), (model.id, model.pid, &model.parent));
         }
+        let place = Arc::as_ptr(&model);
+        let next = spare.successor_of(model);
+        assert_eq!(Arc::as_ptr(&next), place, "where nobody else has it");
+        assert!(next.name.is_empty() && next.argv.is_empty() && next.cwd == b"/home" && next.parent.is_some());
     }
 
     #[test]

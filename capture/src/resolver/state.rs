@@ -33,6 +33,8 @@ const NOT_ASKED: u64 = u64::MAX;
 pub(super) struct State {
     pub(super) config: Config,
     pub(super) table: ProcessTable,
+    /// What a process has for an image while its own is made into another one.
+    pub(super) nobody: Arc<ProcessImage>,
     pub(super) containers: Containers,
     pub(super) names: Names,
     pub(super) stats: Stats,
@@ -62,6 +64,7 @@ impl State {
     pub(super) fn new(config: Config, host: Box<dyn Host>) -> State {
         State {
             table: ProcessTable::new(config.max_processes, config.linger_ns),
+            nobody: Arc::default(),
             containers: Containers::default(),
             names: Names::default(),
             stats: Stats::default(),
@@ -255,9 +258,9 @@ impl State {
         process.cgroup = 0;
         if let Some(found) = found {
             process.provisional = false;
+            process.set_root(found.root().to_vec());
             process.image = found.image;
             (process.parent, process.cgroup) = (found.parent, found.cgroup);
-            process.root = found.root;
             process.threads = process.threads.max(found.threads);
             process.living = process.living.max(found.living);
         }
@@ -286,7 +289,7 @@ impl State {
         let mut process = Process::new(self.table.serial(), Arc::new(image), fds);
         process.parent = parent.unwrap_or(0);
         process.cgroup = known.cgroup;
-        process.root = known.root;
+        process.set_root(known.root);
         process.threads = known.threads.max(1);
         process.living = process.threads;
         process

@@ -423,7 +423,7 @@ impl State {
             return call.nr;
         }
         let process = self.table.at(call.pid, call.ts);
-        let returned = process.is_some_and(|p| p.sigreturn.take_if(|tid| *tid == call.tid).is_some());
+        let returned = process.is_some_and(|p| p.take_sigreturn(call.tid));
         if returned || !self.sees_sigreturn {
             libc::SYS_rt_sigreturn as i32
         } else {
@@ -434,7 +434,7 @@ impl State {
     fn begin_sigreturn(&mut self, call: &Call<'_>) {
         self.sees_sigreturn = true;
         if let Some(process) = self.table.at(call.pid, call.ts) {
-            process.sigreturn = Some(call.tid);
+            process.rare_mut().sigreturn = Some(call.tid);
         }
     }
 

@@ -34,6 +34,9 @@ impl KnownFiles {
         let at = known::place(mark) as usize;
         // SAFETY: places lie within the mapping, which lives as long as self, and is only used through atomics.
         let place = unsafe { self.marks.address().cast::<AtomicU64>().add(at).as_ref() };
-        place.store(mark, Ordering::Relaxed);
+        // The kernel side looks at it on all CPUs: their caches lose what is written.
+        if place.load(Ordering::Relaxed) != mark {
+            place.store(mark, Ordering::Relaxed);
+        }
     }
 }

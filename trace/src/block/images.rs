@@ -18,95 +18,94 @@ use crate::scan::same_text;
 /// The numbers of an image have no more bytes.
 const IMAGE_WEIGHT: usize = 300;
 
-/// An image and the one that it is coded against.
-type Pair<'a> = (&'a ImageEntry, &'a ImageEntry);
-/// How a number is looked at, changed, and written of all images: a loop for each number, as programs that start are two
-/// images each and calls through pointers would take most of the time.
-type Number = (
-    fn(&ImageEntry) -> u64,
-    fn(&mut ImageEntry, u64) -> Option<()>,
-    fn(&[Pair<'_>], &mut Vec<u8>),
-);
+/// How a number of an image is looked at and changed.
+type Number = (fn(&ImageEntry) -> u64, fn(&mut ImageEntry, u64) -> Option<()>);
 /// The same of a text.
-type Text = (
-    fn(&ImageEntry) -> StrId,
-    fn(&mut ImageEntry) -> &mut StrId,
-    fn(&[Pair<'_>], &mut Vec<u8>, &mut Numbering),
-);
+type Text = (fn(&ImageEntry) -> StrId, fn(&mut ImageEntry) -> &mut StrId);
 
-macro_rules! number {
-    ($($field:ident).+) => {
-        (
-            |image| u64::from(image.$($field).+),
-            |image, v| { image.$($field).+ = v.try_into().ok()?; Some(()) },
-            |pairs, out| write_number(pairs, out, |image| u64::from(image.$($field).+)),
-        )
+macro_rules! numbers {
+    ($($($field:ident).+),+ $(,)?) => {
+        /// The numbers in the order of the file, the container last. `pid` and `parent` come before them.
+        const NUMBERS: [Number; 24] = [
+            $((
+                |image| u64::from(image.$($field).+),
+                |image, v| { image.$($field).+ = v.try_into().ok()?; Some(()) },
+            ),)+
+            (container_code, set_container),
+        ];
+
+        /// The numbers of an image whose container has a code.
+        fn numbers_of(image: &ProcessImage, container: u64) -> [u64; NUMBERS.len()] {
+            [$(u64::from(image.$($field).+),)+ container]
+        }
     };
 }
 
-macro_rules! text {
-    ($field:ident) => {
-        (
-            |image| image.$field,
-            |image| &mut image.$field,
-            |pairs, out, numbering| write_text(pairs, out, numbering, |image| image.$field),
-        )
+macro_rules! texts {
+    ($($field:ident),+ $(,)?) => {
+        /// The strings in the order of the file.
+        const TEXTS: [Text; 9] = [$((|image| image.$field, |image| &mut image.$field)),+];
+
+        /// The same of an image that is to be added.
+        fn texts_of(image: &ProcessImage) -> [&Vec<u8>; TEXTS.len()] {
+            [$(&image.$field),+]
+        }
     };
 }
 
-/// The numbers in the order of the file, the container last. `pid` and `parent` come before them.
-const NUMBERS: [Number; 24] = [
-    number!(ppid),
-    number!(vpid),
-    number!(sid),
-    number!(pgid),
-    number!(tty),
-    number!(start_ts),
-    number!(exec_ts),
-    number!(uid),
-    number!(euid),
-    number!(gid),
-    number!(egid),
-    number!(loginuid),
-    number!(cap_permitted),
-    number!(cap_effective),
-    number!(cap_inheritable),
-    number!(exe_ino),
-    number!(exe_ctime),
-    number!(exe_mtime),
-    number!(exe_flags),
-    number!(namespaces.mnt),
-    number!(namespaces.pid),
-    number!(namespaces.net),
-    number!(namespaces.user),
-    (
-        container_code,
-        |image, v| {
-            image.container = match v {
-                0 => None,
-                v => Some(u32::try_from(v - 1).ok()?),
-            };
-            Some(())
-        },
-        |pairs, out| write_number(pairs, out, container_code),
-    ),
-];
+numbers! {
+    ppid,
+    vpid,
+    sid,
+    pgid,
+    tty,
+    start_ts,
+    exec_ts,
+    uid,
+    euid,
+    gid,
+    egid,
+    loginuid,
+    cap_permitted,
+    cap_effective,
+    cap_inheritable,
+    exe_ino,
+    exe_ctime,
+    exe_mtime,
+    exe_flags,
+    namespaces.mnt,
+    namespaces.pid,
+    namespaces.net,
+    namespaces.user,
+}
 
-/// The strings in the order of the file.
-const TEXTS: [Text; 9] = [
-    text!(name),
-    text!(exe_path),
-    text!(argv),
-    text!(env),
-    text!(cwd),
-    text!(cgroup),
-    text!(user),
-    text!(group),
-    text!(login_user),
-];
+texts! {
+    name,
+    exe_path,
+    argv,
+    env,
+    cwd,
+    cgroup,
+    user,
+    group,
+    login_user,
+}
 
 fn container_code(image: &ImageEntry) -> u64 {
-    image.container.map_or(0, |c| u64::from(c) + 1)
+    code_of(image.container)
+}
+
+fn set_container(image: &mut ImageEntry, code: u64) -> Option<()> {
+    image.container = match code.checked_sub(1) {
+        None => None,
+        Some(at) => Some(u32::try_from(at).ok()?),
+    };
+    Some(())
+}
+
+/// The code of an index that may be missing.
+fn code_of(at: Option<u32>) -> u64 {
+    at.map_or(0, |at| u64::from(at) + 1)
 }
 
 /// Codes of a string field.
@@ -116,6 +115,27 @@ mod text_code {
     pub(super) const KNOWN: u64 = 2;
 }
 
+/// What others are coded against, of an image that was added.
+#[derive(Debug, Default)]
+struct Row {
+    numbers: [u64; NUMBERS.len()],
+    texts: [StrId; TEXTS.len()],
+}
+
+/// The columns of the images that were added. What tells an image from its model is noted while both are in the processor's
+/// caches; of what both have nothing is: programs that start are two images each, which mostly differ in a few fields.
+#[derive(Debug, Default)]
+struct Columns {
+    /// The process id of the last image.
+    last_pid: u32,
+    pids: Vec<u8>,
+    parents: Vec<u8>,
+    /// Of each number the images where it differs, and its code.
+    numbers: [Vec<(u32, u64)>; NUMBERS.len()],
+    /// Of each text the same, and the text.
+    texts: [Vec<(u32, StrId)>; TEXTS.len()],
+}
+
 /// The images of a block under construction, by [`ProcessImage::id`].
 #[derive(Debug, Default)]
 pub(super) struct ImageTable {
@@ -123,7 +143,10 @@ pub(super) struct ImageTable {
     space: u64,
     /// Ids and indices, see [`place_of`].
     index: HashTable<(u64, u32)>,
-    entries: Vec<ImageEntry>,
+    rows: Vec<Row>,
+    /// The last image of each process id.
+    of_pid: HashMap<u32, u32>,
+    columns: Columns,
     containers: ContainerTable,
     /// One of the dictionaries has grown large.
     large: bool,
@@ -163,7 +186,7 @@ impl ImageTable {
 
     /// Whether the block has room for that.
     pub(super) fn has_room(&self, cost: ImageCost) -> bool {
-        self.entries.len() + cost.images <= MAX_IMAGES as usize
+        self.rows.len() + cost.images <= MAX_IMAGES as usize
             && self.containers.list.len() + cost.images <= MAX_CONTAINERS as usize
             && self.containers.bytes.len() + cost.container_bytes <= containers::MAX_BYTES
     }
@@ -200,11 +223,21 @@ impl ImageTable {
     /// Adds an image whose parent is there.
     fn add_one(&mut self, image: &ProcessImage, parent: Option<u32>, strings: &mut Interner) -> u32 {
         let container = image.container.as_ref().map(|c| self.containers.id(c));
-        let like = parent.and_then(|at| self.entries.get(at as usize));
-        let entry = entry(image, (parent, like), container, strings);
-        let at = self.entries.len() as u32;
-        self.entries.push(entry);
-        self.large = self.entries.len() >= MAX_IMAGES as usize / 4
+        let row = |at: Option<u32>| self.rows.get(at? as usize);
+        let texts = text_ids(image, row(parent), strings);
+        let at = self.rows.len() as u32;
+        let before = self.of_pid.insert(image.pid, at);
+        let added = Row {
+            numbers: numbers_of(image, code_of(container)),
+            texts,
+        };
+        self.columns.add_place(at, image.pid, parent);
+        match row(before.or(parent).or(at.checked_sub(1))) {
+            Some(model) => self.columns.add(at, &added, model),
+            None => self.columns.add(at, &added, &Row::default()),
+        }
+        self.rows.push(added);
+        self.large = self.rows.len() >= MAX_IMAGES as usize / 4
             || self.containers.list.len() >= MAX_CONTAINERS as usize / 4
             || self.containers.bytes.len() >= containers::MAX_BYTES / 4;
         let id = image.id ^ self.space;
@@ -215,13 +248,13 @@ impl ImageTable {
 
     /// How many images there are.
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.rows.len()
     }
 
     /// The container of an image.
     pub(super) fn container_of(&self, image: u32) -> Option<&Container> {
-        let at = self.entries.get(image as usize)?.container?;
-        self.containers.list.get(at as usize).map(|c| &**c)
+        let code = *self.rows.get(image as usize)?.numbers.last()?;
+        self.containers.list.get(code.checked_sub(1)? as usize).map(|c| &**c)
     }
 
     /// How many containers there are.
@@ -232,15 +265,93 @@ impl ImageTable {
     /// Appends the columns.
     pub(super) fn write(&self, images: &mut Vec<u8>, containers: &mut Vec<u8>, numbering: &mut Numbering) {
         containers.extend_from_slice(&self.containers.bytes);
-        write(&self.entries, images, numbering);
+        self.columns.write(self.rows.len() as u32, images, numbering);
     }
 
     pub(super) fn clear(&mut self) {
         self.index.clear();
-        self.entries.clear();
+        self.rows.clear();
+        self.of_pid.clear();
+        self.columns.clear();
         self.containers.clear();
         self.large = false;
     }
+}
+
+impl Columns {
+    /// Adds whose an image is.
+    fn add_place(&mut self, at: u32, pid: u32, parent: Option<u32>) {
+        let step = i64::from(pid) - i64::from(self.last_pid);
+        put(&mut self.pids, zigzag(step));
+        self.last_pid = pid;
+        put(&mut self.parents, parent.map_or(0, |parent| u64::from(at - parent)));
+    }
+
+    /// Adds what tells an image from its model.
+    fn add(&mut self, at: u32, image: &Row, model: &Row) {
+        for_each_other(&image.numbers, &model.numbers, |i, own, of_model| {
+            self.numbers[i].push((at, zigzag(own.wrapping_sub(of_model) as i64)));
+        });
+        for_each_other(&image.texts, &model.texts, |i, own, _| self.texts[i].push((at, own)));
+    }
+
+    /// Appends the columns of `count` images.
+    fn write(&self, count: u32, out: &mut Vec<u8>, numbering: &mut Numbering) {
+        out.extend_from_slice(&self.pids);
+        out.extend_from_slice(&self.parents);
+        for column in &self.numbers {
+            write_others(column, count, out, |code| code);
+        }
+        for column in &self.texts {
+            write_others(column, count, out, |id| match numbering.refer(id) {
+                StrRef::New => text_code::NEW,
+                StrRef::Known(id) => u64::from(id) + text_code::KNOWN,
+            });
+        }
+    }
+
+    fn clear(&mut self) {
+        self.last_pid = 0;
+        self.pids.clear();
+        self.parents.clear();
+        self.numbers.iter_mut().for_each(Vec::clear);
+        self.texts.iter_mut().for_each(Vec::clear);
+    }
+}
+
+/// Calls `take` for each value that is another one than the model's. All are compared first: which they are the processor
+/// cannot guess.
+#[inline(always)]
+fn for_each_other<T: Copy + PartialEq, const N: usize>(
+    own: &[T; N],
+    model: &[T; N],
+    mut take: impl FnMut(usize, T, T),
+) {
+    let pairs = own.iter().zip(model).enumerate();
+    let mut others = pairs.fold(0u32, |bits, (i, (own, of_model))| {
+        bits | u32::from(own != of_model) << i
+    });
+    while others != 0 {
+        let i = others.trailing_zeros() as usize;
+        take(i, own[i], model[i]);
+        others &= others - 1;
+    }
+}
+
+/// Appends a column of `count` images, of which some have another value than their models.
+fn write_others<T: Copy>(others: &[(u32, T)], count: u32, out: &mut Vec<u8>, mut code: impl FnMut(T) -> u64) {
+    let mut written = 0;
+    for (at, value) in others {
+        same(out, at - written);
+        put(out, code(*value));
+        written = at + 1;
+    }
+    same(out, count - written);
+}
+
+/// Appends that `count` images have what their models have: the number and the code of the text for that are 0.
+fn same(out: &mut Vec<u8>, count: u32) {
+    out.resize(out.len() + count as usize, text_code::SAME as u8);
 }
 
 /// What an image and its ancestors would add to a block.
@@ -254,80 +365,18 @@ pub(super) struct ImageCost {
     pub(super) container_bytes: usize,
 }
 
-fn texts_of(image: &ProcessImage) -> [&Vec<u8>; 9] {
-    [
-        &image.name,
-        &image.exe_path,
-        &image.argv,
-        &image.env,
-        &image.cwd,
-        &image.cgroup,
-        &image.user,
-        &image.group,
-        &image.login_user,
-    ]
-}
-
-/// The same of an entry, in the same order.
-fn ids_of(image: &ImageEntry) -> [StrId; 9] {
-    TEXTS.map(|(get, ..)| get(image))
-}
-
-/// The entry of an image, which has the texts of its parent's where both say the same: comparing is quicker than looking
-/// up.
-fn entry(
-    image: &ProcessImage,
-    (parent, like): (Option<u32>, Option<&ImageEntry>),
-    container: Option<u32>,
-    strings: &mut Interner,
-) -> ImageEntry {
-    let texts = match image.parent.as_deref().zip(like) {
-        Some((above, like)) => {
-            let mut ids = ids_of(like);
-            for ((id, of_parent), text) in ids.iter_mut().zip(texts_of(above)).zip(texts_of(image)) {
-                if !same_text(of_parent, text) {
-                    *id = strings.known(text);
-                }
-            }
-            ids
-        }
-        None => texts_of(image).map(|text| strings.known(text)),
+/// The strings of an image, which are those of its parent where both say the same: comparing is quicker than looking up.
+fn text_ids(image: &ProcessImage, parent: Option<&Row>, strings: &mut Interner) -> [StrId; TEXTS.len()] {
+    let Some((above, of_above)) = image.parent.as_deref().zip(parent) else {
+        return texts_of(image).map(|text| strings.known(text));
     };
-    let [name, exe_path, argv, env, cwd, cgroup, user, group, login_user] = texts;
-    ImageEntry {
-        pid: image.pid,
-        ppid: image.ppid,
-        vpid: image.vpid,
-        sid: image.sid,
-        pgid: image.pgid,
-        tty: image.tty,
-        start_ts: image.start_ts,
-        exec_ts: image.exec_ts,
-        name,
-        exe_path,
-        argv,
-        env,
-        cwd,
-        cgroup,
-        uid: image.uid,
-        euid: image.euid,
-        gid: image.gid,
-        egid: image.egid,
-        loginuid: image.loginuid,
-        user,
-        group,
-        login_user,
-        cap_permitted: image.cap_permitted,
-        cap_effective: image.cap_effective,
-        cap_inheritable: image.cap_inheritable,
-        exe_ino: image.exe_ino,
-        exe_ctime: image.exe_ctime,
-        exe_mtime: image.exe_mtime,
-        exe_flags: image.exe_flags,
-        namespaces: image.namespaces,
-        container,
-        parent,
+    let mut ids = of_above.texts;
+    for ((id, of_parent), text) in ids.iter_mut().zip(texts_of(above)).zip(texts_of(image)) {
+        if !same_text(of_parent, text) {
+            *id = strings.known(text);
+        }
     }
+    ids
 }
 
 /// Per image: the image that its fields are coded against, as index + 1; 0 for none.
@@ -342,50 +391,6 @@ fn models(entries: &[ImageEntry]) -> Vec<u32> {
         });
     }
     models
-}
-
-fn write(entries: &[ImageEntry], out: &mut Vec<u8>, numbering: &mut Numbering) {
-    let mut last = 0u64;
-    for image in entries {
-        put(out, zigzag(u64::from(image.pid).wrapping_sub(last) as i64));
-        last = u64::from(image.pid);
-    }
-    for (i, image) in entries.iter().enumerate() {
-        put(out, image.parent.map_or(0, |p| i as u64 - u64::from(p)));
-    }
-    let models = models(entries);
-    let none = ImageEntry::default();
-    let model = |m: &u32| match *m {
-        0 => &none,
-        m => &entries[m as usize - 1],
-    };
-    let pairs: Vec<Pair<'_>> = entries.iter().zip(models.iter().map(model)).collect();
-    NUMBERS.iter().for_each(|(_, _, write)| write(&pairs, out));
-    TEXTS.iter().for_each(|(_, _, write)| write(&pairs, out, numbering));
-}
-
-#[inline(always)]
-fn write_number(pairs: &[Pair<'_>], out: &mut Vec<u8>, get: impl Fn(&ImageEntry) -> u64) {
-    out.reserve(pairs.len());
-    for (image, model) in pairs {
-        put(out, zigzag(get(image).wrapping_sub(get(model)) as i64));
-    }
-}
-
-#[inline(always)]
-fn write_text(pairs: &[Pair<'_>], out: &mut Vec<u8>, numbering: &mut Numbering, get: impl Fn(&ImageEntry) -> StrId) {
-    out.reserve(pairs.len());
-    for (image, model) in pairs {
-        let id = get(image);
-        if id == get(model) {
-            put(out, text_code::SAME);
-            continue;
-        }
-        match numbering.refer(id) {
-            StrRef::New => put(out, text_code::NEW),
-            StrRef::Known(id) => put(out, u64::from(id) + text_code::KNOWN),
-        }
-    }
 }
 
 /// Reads `count` images; `containers` is how many containers they may refer to.
@@ -422,7 +427,7 @@ pub(super) fn read(
 }
 
 fn read_numbers(cursor: &mut Cursor<'_>, models: &[u32], out: &mut [ImageEntry]) -> Result<(), Malformed> {
-    for (get, set, _) in &NUMBERS {
+    for (get, set) in &NUMBERS {
         for i in 0..out.len() {
             let step = unzigzag(cursor.get()?) as u64;
             let model = model_of(models, i).map_or(0, |m| get(&out[m]));
@@ -438,7 +443,7 @@ fn read_texts(
     refs: &mut Refs,
     out: &mut [ImageEntry],
 ) -> Result<(), Malformed> {
-    for (get, slot, _) in &TEXTS {
+    for (get, slot) in &TEXTS {
         for i in 0..out.len() {
             let id = match cursor.get()? {
                 text_code::SAME => model_of(models, i).map_or(StrId::NONE, |m| get(&out[m])),
@@ -454,4 +459,138 @@ fn read_texts(
 /// The index of an image's model, which is always smaller than the image's own.
 fn model_of(models: &[u32], i: usize) -> Option<usize> {
     (models[i] as usize).checked_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::block::strings::FIXED_IDS;
+
+    /// The columns of entries, field by field.
+    fn column_by_column(entries: &[ImageEntry]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut last = 0;
+        for image in entries {
+            put(&mut out, zigzag(i64::from(image.pid) - last));
+            last = i64::from(image.pid);
+        }
+        for (at, image) in entries.iter().enumerate() {
+            put(&mut out, image.parent.map_or(0, |parent| at as u64 - u64::from(parent)));
+        }
+        let models = models(entries);
+        let none = ImageEntry::default();
+        let pairs = || {
+            let model = |at| model_of(&models, at).map_or(&none, |model| &entries[model]);
+            entries.iter().enumerate().map(move |(at, image)| (image, model(at)))
+        };
+        for (get, _) in &NUMBERS {
+            pairs().for_each(|(image, model)| put(&mut out, zigzag(get(image).wrapping_sub(get(model)) as i64)));
+        }
+        let mut next = FIXED_IDS;
+        for (get, _) in &TEXTS {
+            for (image, model) in pairs() {
+                let id = get(image);
+                let code = if id == get(model) {
+                    text_code::SAME
+                } else if id.0 == next {
+                    next += 1;
+                    text_code::NEW
+                } else {
+                    u64::from(id.0) + text_code::KNOWN
+                };
+                put(&mut out, code);
+            }
+        }
+        out
+    }
+
+    /// Processes that start programs, some of them with ids that others had.
+    fn images() -> Vec<Arc<ProcessImage>> {
+        let mut images: Vec<Arc<ProcessImage>> = Vec::new();
+        for id in 1..200u64 {
+            let before = images.get((id as usize).wrapping_sub(2)).cloned();
+            let is_exec = id % 3 == 0;
+            let model = before.as_deref().cloned().unwrap_or_default();
+            images.push(Arc::new(ProcessImage {
+                id,
+                pid: if is_exec {
+                    model.pid
+                } else {
+                    70_000 - (id % 50) as u32 * 300
+                },
+                start_ts: if is_exec { model.start_ts } else { id << (id % 50) },
+                exec_ts: if is_exec { u64::MAX - id } else { 0 },
+                uid: (id / 40) as u32,
+                exe_flags: (id % 4) as u8,
+                name: format!("program {}", id % 7).into_bytes(),
+                argv: if id % 5 == 0 {
+                    Vec::new()
+                } else {
+                    format!("{id}").into_bytes()
+                },
+                cwd: b"/home".to_vec(),
+                container: (id > 100).then(|| {
+                    Arc::new(Container {
+                        id: format!("{}", id / 60),
+                        ..Container::default()
+                    })
+                }),
+                parent: if is_exec {
+                    model.parent
+                } else {
+                    before.filter(|_| id % 10 != 1)
+                },
+                ..ProcessImage::default()
+            }));
+        }
+        images
+    }
+
+    #[test]
+    fn what_is_noted_of_each_image_makes_the_columns() {
+        let images = images();
+        let (mut table, mut strings, mut numbering) =
+            (ImageTable::default(), Interner::default(), Numbering::default());
+        // Blocks of different lengths, and one without any.
+        for some in [&images[..], &images[..1], &[], &images[20..60]] {
+            for image in some {
+                if table.find(image.id).is_none() {
+                    table.add(image, &mut strings);
+                }
+            }
+            numbering.start(strings.len());
+            let (mut bytes, mut containers) = (Vec::new(), Vec::new());
+            table.write(&mut bytes, &mut containers, &mut numbering);
+            let (count, mut entries) = (table.len() as u32, Vec::new());
+            let mut refs = Refs::new(FIXED_IDS, strings.len() as u32);
+            let containers = table.container_count() as u32;
+            assert_eq!(
+                read(&mut Cursor::new(&bytes), count, containers, &mut refs, &mut entries),
+                Ok(())
+            );
+            assert_eq!(bytes, column_by_column(&entries));
+            let mut texts = BTreeMap::new();
+            for image in some {
+                let at = table.find(image.id).expect("it was added");
+                let entry = &entries[at as usize];
+                let parent = image
+                    .parent
+                    .as_ref()
+                    .map(|above| table.find(above.id).expect("as well"));
+                assert_eq!((entry.pid, entry.parent), (image.pid, parent));
+                let container = table.container_of(at).map(|container| &container.id);
+                assert_eq!(container, image.container.as_ref().map(|container| &container.id));
+                let numbers = NUMBERS.map(|(get, _)| get(entry));
+                assert_eq!(numbers, numbers_of(image, container_code(entry)));
+                for ((get, _), text) in TEXTS.iter().zip(texts_of(image)) {
+                    assert_eq!(*texts.entry(get(entry).0).or_insert(text), text);
+                }
+            }
+            table.clear();
+            strings.clear();
+        }
+    }
 }

@@ -13,9 +13,12 @@ use crate::syscall::{SyscallView, View};
 
 impl Artifacts {
     pub(super) fn exec(&mut self, view: &View<'_, Exec>, clock: &Clock) {
-        let Some(file) = view.section(section::FILE).and_then(|s| s.file()) else {
-            return;
-        };
+        let (mut file, mut is_script) = (None, false);
+        for section in view.sections() {
+            file = file.or_else(|| section.file());
+            is_script |= section.kind == section::EXEC_INTERP;
+        }
+        let Some(file) = file else { return };
         let header = &view.fixed.header;
         let known = |id: u32| if id == u32::MAX { 0 } else { id };
         let place = Place {
@@ -23,11 +26,17 @@ impl Artifacts {
             ppid: known(view.fixed.ppid),
             mnt_ns: known(view.fixed.mnt_ns),
         };
-        if view.section(section::EXEC_INTERP).is_some() {
+        if is_script {
             let actor = self.expect(header);
             if let Some(script) = self.scripts.expect(view, place, &actor) {
                 self.unopened(script, "too many scripts were waiting for their interpreters");
             }
+        }
+        let identity = file_identity(&file);
+        if self.is_told(&identity, ArtifactKind::Executable) {
+            // As mostly.
+            self.quiet.iter().for_each(|quiet| quiet.add(&file));
+            return;
         }
         if self.is_news(&file, How::Program) {
             let actor = self.expect(header);
@@ -35,7 +44,6 @@ impl Artifacts {
             self.ask_for(executed, file.fs_magic, actor);
             return;
         }
-        let identity = file_identity(&file);
         if let Some(artifact) = self.untold(&identity, ArtifactKind::Executable) {
             let actor = self.expect(header);
             self.found.push_back((artifact, actor));
@@ -89,6 +97,12 @@ impl Artifacts {
         // What is the program of a process and what a script are different files, in all that makes sense.
         let same = |known: &Known| matches!(how, How::Script(_)) == (known.artifact.kind == ArtifactKind::Script);
         !known.is_some_and(|known| known.is_final && same(known)) && !self.flying.contains(&identity)
+    }
+
+    /// Whether all is known of a file of such a kind, and was told in this segment.
+    fn is_told(&self, identity: &Identity, kind: ArtifactKind) -> bool {
+        let told = |known: &Known| known.is_final && known.told == self.segment && known.artifact.kind == kind;
+        self.known.get(identity).is_some_and(told)
     }
 
     /// What is known for good of a file and was not told in this segment of such a kind.

@@ -73,6 +73,21 @@ fn a_child_is_its_parent_until_it_executes() {
 }
 
 #[test]
+fn a_program_is_the_same_whether_or_not_what_its_process_was_is_shown() {
+    let [shown, unseen] = [true, false].map(|is_shown| {
+        let mut w = World::new();
+        w.fork(10, 11);
+        let before = is_shown.then(|| w.image(11));
+        let image = w.exec(11, "/usr/bin/cat", "cat a").image().clone();
+        if let Some(before) = before {
+            assert_eq!((&before.name[..], before.exec_ts), (&b"sh"[..], 0));
+        }
+        image
+    });
+    assert_eq!(shown, unseen);
+}
+
+#[test]
 fn an_exec_that_fails_is_told_when_it_returns() {
     let mut w = World::new();
     let seen = w.call(10, "execve", -2, &[1, 2, 3]).text(0, "bin/none").go();
