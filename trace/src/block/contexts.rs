@@ -19,15 +19,23 @@ pub(super) struct ContextTable {
 }
 
 const CACHE: usize = 64;
-/// Stands in the cache for no thread.
-const NOBODY: (u32, u32, u64) = (0, u32::MAX, 0);
+/// In each place of the cache stands a thread that belongs into another: nobody finds it.
+const NOBODY: [(u32, u32, u64); CACHE] = {
+    let mut nobody = [(1, 0, 0); CACHE];
+    let mut place = 1;
+    while place < CACHE {
+        nobody[place].0 = 0;
+        place += 1;
+    }
+    nobody
+};
 
 impl Default for ContextTable {
     fn default() -> ContextTable {
         ContextTable {
             index: HashMap::new(),
             list: Vec::new(),
-            cache: [NOBODY; CACHE],
+            cache: NOBODY,
         }
     }
 }
@@ -40,7 +48,7 @@ impl ContextTable {
     #[inline]
     pub(super) fn recent(&self, tid: u32, image: u64) -> Option<u32> {
         let (known, at, of) = self.cache[tid as usize % CACHE];
-        (known == tid && of == image && at != NOBODY.1).then_some(at)
+        (known == tid && of == image).then_some(at)
     }
 
     /// The index of a thread of an image, which has that id.
@@ -63,7 +71,7 @@ impl ContextTable {
     pub(super) fn clear(&mut self) {
         self.index.clear();
         self.list.clear();
-        self.cache = [NOBODY; CACHE];
+        self.cache = NOBODY;
     }
 }
 

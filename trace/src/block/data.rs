@@ -8,25 +8,18 @@ pub(super) struct Captured {
     /// For each event that has some: how many events before it have none, and how many bytes.
     lens: Vec<u8>,
     bytes: Vec<u8>,
-    gap: u64,
+    /// The first event that may have some.
+    next: u64,
 }
 
 impl Captured {
-    /// Adds what the next event has.
-    #[inline]
-    pub(super) fn add(&mut self, data: &[u8]) {
-        if data.is_empty() {
-            self.gap += 1;
-        } else {
-            self.add_some(data);
-        }
-    }
-
+    /// Adds what an event has that has some; none behind it had.
     #[inline(never)]
-    fn add_some(&mut self, data: &[u8]) {
-        put(&mut self.lens, self.gap);
+    pub(super) fn add(&mut self, event: usize, data: &[u8]) {
+        let event = event as u64;
+        put(&mut self.lens, event - self.next);
         put(&mut self.lens, data.len() as u64);
-        self.gap = 0;
+        self.next = event + 1;
         self.bytes.extend_from_slice(data);
     }
 
@@ -39,7 +32,7 @@ impl Captured {
     pub(super) fn clear(&mut self) {
         self.lens.clear();
         self.bytes.clear();
-        self.gap = 0;
+        self.next = 0;
     }
 }
 
@@ -84,7 +77,8 @@ mod tests {
         for _ in 0..2 {
             captured.clear();
             let data: [&[u8]; 6] = [b"", b"", b"abc", b"", b"de", b""];
-            data.iter().for_each(|data| captured.add(data));
+            let some = data.iter().enumerate().filter(|(_, data)| !data.is_empty());
+            some.for_each(|(event, data)| captured.add(event, data));
         }
         captured.write(&mut lens, &mut bytes);
         let (mut ends, mut data) = (Vec::new(), Vec::new());

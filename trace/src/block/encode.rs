@@ -11,12 +11,12 @@ use super::fds::FdTable;
 use super::finish::Coder;
 use super::frame::Compressor;
 use super::head::{BlockHead, Hash};
-use super::images::{ImageCost, ImageTable};
+use super::images::ImageTable;
 use super::latencies::Latencies;
-use super::numbers::NumBuffer;
+use super::numbers::{NumBuffer, RUN};
 use super::origins::OriginTable;
 use super::strings::Interner;
-use super::time::Steps;
+use super::time::Times;
 use super::{MAX_EVENTS, MAX_PARAMS, MAX_STRINGS};
 use crate::event::{Arg, Event, EventType, Origin};
 use crate::schema::{EventSpec, Schema};
@@ -70,15 +70,10 @@ pub(super) struct Content {
     pub(super) fds: FdTable,
     pub(super) contexts: ContextTable,
     pub(super) rows: Vec<Row>,
-    pub(super) steps: Steps,
+    pub(super) times: Times,
     pub(super) data: Captured,
     pub(super) origins: OriginTable,
     pub(super) latencies: Latencies,
-    /// That of the first event.
-    pub(super) base_ts: u64,
-    /// Smallest and largest time stamp; `None` where there is no event.
-    pub(super) range: Option<(u64, u64)>,
-    pub(super) ts_unsorted: bool,
 }
 
 /// What every event has, side by side: one place to write to for each event.
@@ -89,7 +84,7 @@ pub(super) struct Row {
     pub(super) cpu: u16,
     /// Index into [`Content::contexts`].
     pub(super) context: u32,
-    /// From the event before, as [`Steps`] gives it.
+    /// From the event before, as [`Times`] gives it.
     pub(super) step: u32,
 }
 
@@ -103,31 +98,13 @@ pub(super) struct KindBuffer {
     pub(super) fds: Vec<u32>,
     pub(super) args: Vec<ArgBuffer>,
     latest: Latest,
-    declared: Kinds,
-    /// Which arguments are no numbers.
-    texts: Vec<usize>,
+    /// What an event whose arguments are all numbers may cost.
+    weight: usize,
+    /// Which arguments are no numbers: a bit for each.
+    texts: u64,
 }
 
-/// Which arguments are numbers, strings and paths: a bit for each.
-#[derive(Clone, Copy, Debug, Default)]
-struct Kinds {
-    numbers: u64,
-    strings: u64,
-    paths: u64,
-}
-
-impl Kinds {
-    /// Whether each argument that is given is of the kind that is declared.
-    #[inline]
-    fn take(self, given: Kinds) -> bool {
-        given.numbers & !self.numbers | given.strings & !self.strings | given.paths & !self.paths == 0
-    }
-}
-
-/// So many events of a type are kept before they go to its columns.
-const RUN: usize = 32;
-
-/// The numbers of the last few events of a type. An event writes to as many columns as it has numbers; memory that the
+/// The numbers of the last few events of a type, less than a run. An event writes to as many columns as it has numbers; memory that the
 /// caches do not have is waited for once for several events, and each of them writes to what the caches have.
 #[derive(Debug)]
 struct Latest {
@@ -136,7 +113,7 @@ struct Latest {
     fd_nums: [i64; RUN],
     fds: [u32; RUN],
     /// Per argument; not used where it is a text.
-    args: Vec<[i64; RUN]>,
+    args: Box<[[i64; RUN]]>,
 }
 
 /// The event types that this builder has met, in order of their first event ever.
@@ -147,19 +124,18 @@ pub(super) struct KindBuffers {
     pub(super) list: Vec<KindBuffer>,
 }
 
+/// Stands for a type that was not met: the list is not so long.
 const NO_SLOT: u16 = u16::MAX;
 
 impl KindBuffers {
+    /// Where in the list an event type is.
     #[inline]
-    fn slot(&mut self, schema: &Schema, id: EventType) -> Result<u16, PushError> {
-        match self.slots.get(id.0 as usize) {
-            Some(&slot) if slot != NO_SLOT => Ok(slot),
-            _ => self.add(schema, id),
-        }
+    fn slot(&self, id: EventType) -> u16 {
+        self.slots.get(id.0 as usize).copied().unwrap_or(NO_SLOT)
     }
 
-    #[cold]
-    fn add(&mut self, schema: &Schema, id: EventType) -> Result<u16, PushError> {
+    /// Adds a type that was not met.
+    fn add(&mut self, schema: &Schema, id: EventType) -> Result<(), PushError> {
         let spec = schema.get(id).ok_or(PushError::UnknownKind(id))?;
         if spec.params.len() > MAX_PARAMS {
             return Err(PushError::TooManyParams(spec.name.clone()));
@@ -171,7 +147,7 @@ impl KindBuffers {
         let slot = self.list.len() as u16;
         self.slots[at] = slot;
         self.list.push(KindBuffer::new(spec));
-        Ok(slot)
+        Ok(())
     }
 
     /// Brings all that the events carry to the columns.
@@ -183,14 +159,8 @@ impl KindBuffers {
 impl KindBuffer {
     fn new(spec: &EventSpec) -> KindBuffer {
         let args: Vec<ArgBuffer> = spec.params.iter().map(ArgBuffer::new).collect();
-        let mut declared = Kinds::default();
-        for (at, buffer) in args.iter().enumerate() {
-            match buffer {
-                ArgBuffer::Num { .. } => declared.numbers |= 1 << at,
-                ArgBuffer::Str(_) => declared.strings |= 1 << at,
-                ArgBuffer::Path(_) => declared.paths |= 1 << at,
-            }
-        }
+        let is_text = |at: &usize| !matches!(args[*at], ArgBuffer::Num { .. });
+        let texts = (0..args.len()).filter(is_text).fold(0, |texts, at| texts | 1 << at);
         KindBuffer {
             spec: spec.clone(),
             rets: NumBuffer::default(),
@@ -201,55 +171,55 @@ impl KindBuffer {
                 rets: [ABSENT; RUN],
                 fd_nums: [ABSENT; RUN],
                 fds: [0; RUN],
-                args: vec![[ABSENT; RUN]; spec.params.len()],
+                args: vec![[ABSENT; RUN]; args.len()].into(),
             },
-            declared,
-            texts: (0..args.len()).filter(|at| declared.numbers >> at & 1 == 0).collect(),
+            weight: EVENT_WEIGHT + NUM_WEIGHT * args.len(),
+            texts,
             args,
         }
     }
 
-    /// Notes the numbers among an event's arguments, which count once the event is [added](KindBuffer::add). Checks that
-    /// the arguments are those declared and says what they may cost.
+    /// Notes the numbers among an event's arguments, which count once the event is [added](KindBuffer::add), and says what
+    /// it may cost; `None` where its arguments are not those declared.
     #[inline]
-    fn note(&mut self, event: &Event<'_>) -> Result<usize, PushError> {
-        if self.latest.events == RUN {
-            self.settle();
-        }
-        if self.args.len() != event.args.len() {
-            return Err(self.wrong_count(event));
+    fn note(&mut self, event: &Event<'_>) -> Option<usize> {
+        if self.latest.args.len() != event.args.len() {
+            return None;
         }
         let at = self.latest.events % RUN;
-        let mut weight = EVENT_WEIGHT + event.data.len();
-        let (mut bit, mut given) = (1, Kinds::default());
-        for (places, arg) in self.latest.args.iter_mut().zip(event.args) {
-            places[at] = match arg {
-                Arg::Num(v) => {
-                    given.numbers |= bit;
-                    weight += NUM_WEIGHT;
-                    *v
-                }
-                Arg::None => {
-                    weight += NONE_WEIGHT;
-                    ABSENT
-                }
-                Arg::Str(s) => {
-                    given.strings |= bit;
-                    weight += s.len() + STRING_WEIGHT;
-                    ABSENT
-                }
-                Arg::Path { resolved, raw } => {
-                    given.paths |= bit;
-                    weight += resolved.len() + raw.len() + 2 * STRING_WEIGHT;
-                    ABSENT
-                }
+        let mut others = 0;
+        for (index, (places, arg)) in self.latest.args.iter_mut().zip(event.args).enumerate() {
+            let Arg::Num(v) = arg else {
+                places[at] = ABSENT;
+                others |= 1 << index;
+                continue;
             };
-            bit <<= 1;
+            places[at] = *v;
         }
-        if !self.declared.take(given) {
-            return Err(self.wrong_kind(event));
+        let weight = self.weight + event.data.len();
+        if others | self.texts == 0 {
+            return Some(weight);
         }
-        Ok(weight)
+        self.weigh_others(event.args, others, weight)
+    }
+
+    /// Checks the arguments that are no numbers, given as bits, and corrects what an event may cost.
+    #[inline(never)]
+    fn weigh_others(&self, args: &[Arg<'_>], others: u64, mut weight: usize) -> Option<usize> {
+        // A number where a text belongs.
+        if self.texts & !others != 0 {
+            return None;
+        }
+        for index in bits(others) {
+            let cost = match (args.get(index)?, self.args.get(index)?) {
+                (Arg::None, _) => NONE_WEIGHT,
+                (Arg::Str(s), ArgBuffer::Str(_)) => s.len() + STRING_WEIGHT,
+                (Arg::Path { resolved, raw }, ArgBuffer::Path(_)) => resolved.len() + raw.len() + 2 * STRING_WEIGHT,
+                _ => return None,
+            };
+            weight = weight - NUM_WEIGHT + cost;
+        }
+        Some(weight)
     }
 
     /// Adds an event whose numbers were noted just now. `fd` is its open object.
@@ -259,8 +229,11 @@ impl KindBuffer {
         self.latest.rets[at] = event.ret.unwrap_or(ABSENT);
         self.latest.fd_nums[at] = event.fd_num.map_or(ABSENT, i64::from);
         self.latest.fds[at] = fd;
-        self.latest.events += 1;
-        if !self.texts.is_empty() {
+        self.latest.events = at + 1;
+        if at + 1 == RUN {
+            self.settle_run();
+        }
+        if self.texts != 0 {
             self.add_texts(event, strings);
         }
     }
@@ -268,15 +241,29 @@ impl KindBuffer {
     #[inline(never)]
     fn add_texts(&mut self, event: &Event<'_>, strings: &mut Interner) {
         let fd_name = event.fd.map_or(&[][..], |fd| &fd.name);
-        for at in &self.texts {
-            if let (Some(buffer), Some(arg)) = (self.args.get_mut(*at), event.args.get(*at)) {
+        for at in bits(self.texts) {
+            if let (Some(buffer), Some(arg)) = (self.args.get_mut(at), event.args.get(at)) {
                 buffer.push_text(arg, fd_name, strings);
             }
         }
     }
 
-    /// Brings the numbers of the last events to the columns.
+    /// Brings the numbers of a whole run of events to the columns.
     #[inline(never)]
+    fn settle_run(&mut self) {
+        let latest = &mut self.latest;
+        self.rets.extend_by_run(&latest.rets);
+        self.fd_nums.extend_by_run(&latest.fd_nums);
+        self.fds.extend_from_slice(&latest.fds);
+        for (buffer, numbers) in self.args.iter_mut().zip(&latest.args) {
+            if let ArgBuffer::Num { values, .. } = buffer {
+                values.extend_by_run(numbers);
+            }
+        }
+        latest.events = 0;
+    }
+
+    /// The same of what is there of a run.
     fn settle(&mut self) {
         let latest = &mut self.latest;
         let events = latest.events;
@@ -291,17 +278,16 @@ impl KindBuffer {
         latest.events = 0;
     }
 
+    /// Why an event's arguments are not those declared.
     #[cold]
-    fn wrong_count(&self, event: &Event<'_>) -> PushError {
-        PushError::ArgCount {
-            name: self.spec.name.clone(),
-            declared: self.args.len(),
-            given: event.args.len(),
+    fn refusal(&self, event: &Event<'_>) -> PushError {
+        if self.args.len() != event.args.len() {
+            return PushError::ArgCount {
+                name: self.spec.name.clone(),
+                declared: self.args.len(),
+                given: event.args.len(),
+            };
         }
-    }
-
-    #[cold]
-    fn wrong_kind(&self, event: &Event<'_>) -> PushError {
         let mut pairs = self.args.iter().zip(event.args);
         let index = pairs.position(|(buffer, arg)| !buffer.takes(arg));
         let index = index.unwrap_or_default();
@@ -319,6 +305,15 @@ impl KindBuffer {
         self.fds.clear();
         self.args.iter_mut().for_each(ArgBuffer::clear);
     }
+}
+
+/// The places of the bits that are set.
+fn bits(mut of: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let place = (of != 0).then(|| of.trailing_zeros() as usize);
+        of &= of.wrapping_sub(1);
+        place
+    })
 }
 
 impl BlockBuilder {
@@ -373,28 +368,65 @@ impl BlockBuilder {
     #[inline(always)]
     fn push_weighing(&mut self, event: &Event<'_>, more: usize) -> Result<(), PushError> {
         let content = &mut self.content;
-        if content.rows.len() >= MAX_EVENTS as usize {
+        let event_number = content.rows.len();
+        if event_number >= MAX_EVENTS as usize {
             return Err(PushError::Full);
         }
-        let slot = content.kinds.slot(&self.schema, event.kind)?;
-        let mut weight = content.kinds.list[slot as usize].note(event)? + more;
-        let fd = event.fd.map_or(Some(0), |fd| content.fds.find(fd.id));
-        if let (Some(new), None) = (event.fd, fd) {
+        let slot = content.kinds.slot(event.kind);
+        let Some(kind) = content.kinds.list.get_mut(slot as usize) else {
+            return self.push_first(event, more);
+        };
+        let Some(weight) = kind.note(event) else {
+            return Err(kind.refusal(event));
+        };
+        let mut weight = weight + more;
+        // 0 for none, and for one that is not there yet.
+        let mut fd = event.fd.and_then(|fd| content.fds.find(fd.id)).unwrap_or(0);
+        let new_fd = || event.fd.filter(|_| fd == 0);
+        if let Some(new) = new_fd() {
             weight += new.name.len() + new.name_raw.len();
         }
-        let acted = content.acted(event);
-        let context = content.contexts.recent(event.tid, acted);
-        if context.is_none() {
-            weight = content.weigh_image(event, weight, self.weight)?;
+        // One that none has stands for no image.
+        let acted = event.image.map_or(u64::MAX, |image| content.images.spaced(image.id));
+        let recent = content.contexts.recent(event.tid, acted);
+        if recent.is_none() {
+            weight = match weigh_image(&content.images, event, weight) {
+                Ok(weight) => weight,
+                Err(too_much) => return Err(too_large(too_much, self.weight)),
+            };
         }
         if self.weight + weight > HARD_LIMIT {
             return Err(too_large(weight, self.weight));
         }
         self.weight += weight;
-        let context = context.unwrap_or_else(|| content.context(event, acted));
-        let fd = fd.unwrap_or_else(|| content.object(event));
-        content.add(event, slot, context, fd);
+        let strings = &mut content.strings;
+        let context =
+            recent.unwrap_or_else(|| add_context(&mut content.contexts, &mut content.images, strings, event, acted));
+        if let Some(new) = new_fd() {
+            fd = content.fds.add(new, strings);
+        }
+        kind.add(event, fd, strings);
+        if let Some(latency) = event.latency {
+            content.latencies.add(event_number, latency);
+        }
+        if !event.data.is_empty() {
+            content.data.add(event_number, event.data);
+        }
+        content.rows.push(Row {
+            kind: slot,
+            cpu: event.cpu,
+            context,
+            step: content.times.step(event.ts),
+        });
         Ok(())
+    }
+
+    /// Adds an event of a type that was not met.
+    #[cold]
+    #[inline(never)]
+    fn push_first(&mut self, event: &Event<'_>, more: usize) -> Result<(), PushError> {
+        self.content.kinds.add(&self.schema, event.kind)?;
+        self.push_weighing(event, more)
     }
 
     /// How many events the block has so far.
@@ -419,7 +451,7 @@ impl BlockBuilder {
     /// Smallest and largest time stamp so far.
     #[inline]
     pub fn time_range(&self) -> Option<(u64, u64)> {
-        self.content.range
+        self.content.times.range()
     }
 
     /// Codes the events collected so far and starts over. `first_seq` is the number of the first event in the
@@ -457,18 +489,7 @@ impl BlockBuilder {
         c.data.clear();
         c.origins.clear();
         c.latencies.clear();
-        c.range = None;
-        c.base_ts = 0;
-        c.steps.start(0);
-        c.ts_unsorted = false;
-    }
-}
-
-fn check_image(content: &Content, cost: ImageCost, bytes: usize, used: usize) -> Result<(), PushError> {
-    if content.images.has_room(cost) {
-        Ok(())
-    } else {
-        Err(too_large(bytes, used))
+        c.times.clear();
     }
 }
 
@@ -480,69 +501,31 @@ fn too_large(bytes: usize, used: usize) -> PushError {
     }
 }
 
-impl Content {
-    /// The id of the image that acted, with the bits of its space; one that none has where it is not known.
-    #[inline]
-    fn acted(&self, event: &Event<'_>) -> u64 {
-        event.image.map_or(u64::MAX, |image| self.images.spaced(image.id))
-    }
-
-    /// Adds to what an event may cost the image that acted where that is not there yet, and checks that there is room.
-    /// `used` is what the events before it cost.
-    #[inline(never)]
-    fn weigh_image(&self, event: &Event<'_>, mut weight: usize, used: usize) -> Result<usize, PushError> {
-        if let Some(image) = event.image.filter(|image| self.images.find(image.id).is_none()) {
-            let cost = self.images.cost(image);
-            weight += cost.bytes + cost.container_bytes;
-            check_image(self, cost, weight, used)?;
+/// Adds to what an event may cost the image that acted where that is not there yet; an error where there is no room for it.
+#[inline(never)]
+fn weigh_image(images: &ImageTable, event: &Event<'_>, mut weight: usize) -> Result<usize, usize> {
+    if let Some(image) = event.image.filter(|image| images.find(image.id).is_none()) {
+        let cost = images.cost(image);
+        weight += cost.bytes + cost.container_bytes;
+        if !images.has_room(cost) {
+            return Err(weight);
         }
-        Ok(weight)
     }
+    Ok(weight)
+}
 
-    /// The thread of an event, which was not there lately. `acted` is the image as [`Content::acted`] gives it.
-    #[inline(never)]
-    fn context(&mut self, event: &Event<'_>, acted: u64) -> u32 {
-        let image = event.image.map(|image| match self.images.find(image.id) {
-            Some(at) => at,
-            None => self.images.add(image, &mut self.strings),
-        });
-        self.contexts.id(Context { tid: event.tid, image }, acted)
-    }
-
-    /// The open object of an event, which is not there yet.
-    #[inline(never)]
-    fn object(&mut self, event: &Event<'_>) -> u32 {
-        event.fd.map_or(0, |fd| self.fds.add(fd, &mut self.strings))
-    }
-
-    /// Adds an event that has been checked.
-    #[inline(always)]
-    fn add(&mut self, event: &Event<'_>, slot: u16, context: u32, fd: u32) {
-        let kind = &mut self.kinds.list[slot as usize];
-        kind.add(event, fd, &mut self.strings);
-        if let Some(latency) = event.latency {
-            self.latencies.add(self.rows.len(), latency);
-        }
-        self.data.add(event.data);
-        let row = Row {
-            kind: slot,
-            cpu: event.cpu,
-            context,
-            step: self.step(event.ts),
-        };
-        self.rows.push(row);
-    }
-
-    #[inline]
-    fn step(&mut self, ts: u64) -> u32 {
-        let Some((min, max)) = &mut self.range else {
-            self.range = Some((ts, ts));
-            self.base_ts = ts;
-            self.steps.start(ts);
-            return self.steps.step(ts);
-        };
-        self.ts_unsorted |= ts < self.steps.last();
-        (*min, *max) = (ts.min(*min), ts.max(*max));
-        self.steps.step(ts)
-    }
+/// The thread of an event, which was not there lately. `acted` is the id of its image, in its space.
+#[inline(never)]
+fn add_context(
+    contexts: &mut ContextTable,
+    images: &mut ImageTable,
+    strings: &mut Interner,
+    event: &Event<'_>,
+    acted: u64,
+) -> u32 {
+    let image = event.image.map(|image| match images.find(image.id) {
+        Some(at) => at,
+        None => images.add(image, strings),
+    });
+    contexts.id(Context { tid: event.tid, image }, acted)
 }

@@ -86,7 +86,7 @@ impl Coder {
             &mut counts,
         );
         let (frames, body, frames_digest) = self.columns.pack(compressor);
-        let (min_ts, max_ts) = content.range.unwrap_or((0, 0));
+        let (min_ts, max_ts) = content.times.range().unwrap_or((0, 0));
         let acted = Acted::of(content);
         let head = BlockHead {
             layout: LAYOUT,
@@ -94,8 +94,8 @@ impl Coder {
             first_seq: 0,
             min_ts,
             max_ts,
-            base_ts: content.base_ts,
-            ts_sorted: !content.ts_unsorted,
+            base_ts: content.times.base(),
+            ts_sorted: content.times.is_sorted(),
             kinds: kind_counts(&families),
             counts,
             sources: families.all().fold(0, |bits, (_, k)| bits | 1 << k.spec.source as u8),
@@ -140,7 +140,7 @@ impl Coder {
             self.columns
                 .get_many([Column::TsLow, Column::TsMiddle, Column::TsHigh, Column::TsEscapes]);
         time::write(rows.iter().map(|row| row.step), [low, middle, high]);
-        escapes.extend_from_slice(content.steps.escapes());
+        escapes.extend_from_slice(content.times.escapes());
 
         let [lens, bytes] = self.columns.get_many([Column::DataLens, Column::DataBytes]);
         content.data.write(lens, bytes);

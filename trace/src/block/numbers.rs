@@ -64,6 +64,9 @@ impl Number for i32 {
 /// The largest code of a number that needs no more than half of the bits.
 const NARROW: u64 = u32::MAX as u64;
 
+/// So many numbers come to a column at once while there are as many.
+pub(super) const RUN: usize = 32;
+
 /// The numbers of a column while a block is built. Most need few bits, and the processor waits for what it writes and
 /// reads again half a second later: they take half of the memory until one comes that needs more.
 #[derive(Clone, Debug, Default)]
@@ -74,7 +77,18 @@ pub(super) struct NumBuffer {
 }
 
 impl NumBuffer {
+    /// Adds a run of numbers.
+    #[inline(never)]
+    pub(super) fn extend_by_run(&mut self, run: &[i64; RUN]) {
+        if self.wide.is_empty() && are_small(run) {
+            self.narrow.extend_from_slice(&run.map(|v| v as i32));
+        } else {
+            self.extend(run);
+        }
+    }
+
     /// Adds numbers.
+    #[inline(never)]
     pub(super) fn extend(&mut self, values: &[i64]) {
         if self.wide.is_empty() && bits_of(values) <= NARROW {
             // The lower half has the sign already, but for what is absent: that has nothing else.
@@ -171,6 +185,15 @@ fn is_constant<N: Number>(values: &[N]) -> bool {
     let Some(&first) = values.first() else { return true };
     let mut several = values.chunks(TOGETHER);
     several.all(|several| several.iter().fold(true, |same, v| same & (*v == first)))
+}
+
+/// Whether all values are there and fit into half of the bits, for nearly all that do: the processor has no instruction
+/// that makes codes of several numbers, but one that adds to them.
+#[inline]
+fn are_small(values: &[i64; RUN]) -> bool {
+    const LEAST: i64 = -(1 << 24);
+    let from_least = |v: &i64| v.wrapping_sub(LEAST) as u64;
+    values.iter().fold(0, |bits, v| bits | from_least(v)) <= i32::MAX as u64
 }
 
 /// The bits that any of the codes has.
@@ -383,7 +406,12 @@ mod tests {
         assert_eq!(cursor.finish(), Ok(()));
         assert_eq!(back, values);
         let mut buffer = NumBuffer::default();
-        values.chunks(7).for_each(|several| buffer.extend(several));
+        for several in values.chunks(RUN) {
+            match several.try_into() {
+                Ok(run) => buffer.extend_by_run(run),
+                Err(_) => several.chunks(7).for_each(|several| buffer.extend(several)),
+            }
+        }
         let mut same = Vec::new();
         buffer.write(&mut same, delta);
         assert_eq!(same, bytes);
@@ -401,7 +429,14 @@ mod tests {
                 let mut values = narrow.to_vec();
                 values.push(last);
                 round_trip(&values, delta);
-                round_trip(&[vec![5; 200], values].concat(), delta);
+                round_trip(&[vec![5; 200], values.clone()].concat(), delta);
+                for edge in [-(1 << 24), most - (1 << 24)] {
+                    round_trip(
+                        &[vec![edge; RUN], vec![edge - 1; RUN], vec![edge + 1; RUN]].concat(),
+                        delta,
+                    );
+                    round_trip(&[vec![edge - 1; RUN - 1], values.clone()].concat(), delta);
+                }
                 round_trip(&[last; 200], delta);
             }
         }

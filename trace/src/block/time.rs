@@ -34,14 +34,77 @@ impl Steps {
         step as u32
     }
 
-    /// The last time stamp.
-    pub(super) fn last(&self) -> u64 {
-        self.last
+    /// The column of large and backward steps.
+    pub(super) fn escapes(&self) -> &[u8] {
+        &self.escapes
+    }
+}
+
+/// The time stamps of a block while it is built.
+#[derive(Debug, Default)]
+pub(super) struct Times {
+    steps: Steps,
+    /// Smaller steps forward say all of a time stamp; none does before the first.
+    small: u64,
+    base: u64,
+    min: u64,
+    /// The largest that an older one came behind. While they come in order the last is the largest.
+    passed: u64,
+    unsorted: bool,
+}
+
+impl Times {
+    /// What the planes store of the next time stamp.
+    #[inline]
+    pub(super) fn step(&mut self, ts: u64) -> u32 {
+        match ts.checked_sub(self.steps.last) {
+            Some(step) if step < self.small => {
+                self.steps.last = ts;
+                step as u32
+            }
+            _ => self.leap(ts),
+        }
+    }
+
+    /// The same of the first one, and of one that is far from that before it or older.
+    #[inline(never)]
+    fn leap(&mut self, ts: u64) -> u32 {
+        if self.small == 0 {
+            (self.base, self.min, self.small) = (ts, ts, ESCAPE);
+            self.steps.start(ts);
+        }
+        if ts < self.steps.last {
+            self.unsorted = true;
+            self.passed = self.passed.max(self.steps.last);
+            self.min = self.min.min(ts);
+        }
+        self.steps.step(ts)
+    }
+
+    /// The first; 0 where there is none.
+    pub(super) fn base(&self) -> u64 {
+        self.base
+    }
+
+    /// The smallest and the largest; `None` where there is none.
+    #[inline]
+    pub(super) fn range(&self) -> Option<(u64, u64)> {
+        (self.small > 0).then(|| (self.min, self.passed.max(self.steps.last)))
+    }
+
+    /// Whether none is older than the one before it.
+    pub(super) fn is_sorted(&self) -> bool {
+        !self.unsorted
     }
 
     /// The column of large and backward steps.
     pub(super) fn escapes(&self) -> &[u8] {
-        &self.escapes
+        self.steps.escapes()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.steps.start(0);
+        (self.small, self.base, self.passed, self.unsorted) = (0, 0, 0, false);
     }
 }
 
@@ -115,8 +178,14 @@ mod tests {
         let (mut low, mut middle, mut high, mut steps) = (Vec::new(), Vec::new(), Vec::new(), Steps::default());
         steps.start(5);
         let stored: Vec<u32> = ts.iter().map(|ts| steps.step(*ts)).collect();
+        let mut times = Times::default();
+        for _ in 0..2 {
+            times.clear();
+            assert_eq!(times.range(), None);
+            assert_eq!(ts.map(|ts| times.step(ts)).to_vec(), stored);
+        }
+        assert_eq!(times.escapes(), steps.escapes());
         write(stored.into_iter(), [&mut low, &mut middle, &mut high]);
-        assert_eq!(steps.last(), 3);
         let planes = [&low, &middle, &high].map(|p| Cursor::new(p));
         let mut back = Vec::new();
         assert_eq!(
@@ -124,5 +193,25 @@ mod tests {
             Ok(())
         );
         assert_eq!(back, ts);
+    }
+
+    #[test]
+    fn the_range_of_times_is_known_at_any_time() {
+        let far = u64::from(u32::MAX);
+        for ts in [
+            &[7, 7, 9, far, far + 1][..],
+            &[0, 1],
+            &[9, 8, 10, 10, far, 3, 4, far + 1, 5],
+            &[u64::MAX, 7, 8, 0],
+        ] {
+            let mut times = Times::default();
+            for (at, next) in ts.iter().enumerate() {
+                times.step(*next);
+                let so_far = &ts[..=at];
+                let range = so_far.iter().min().copied().zip(so_far.iter().max().copied());
+                assert_eq!((times.base(), times.range()), (ts[0], range));
+                assert_eq!(times.is_sorted(), so_far.is_sorted());
+            }
+        }
     }
 }
