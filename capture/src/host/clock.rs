@@ -152,8 +152,11 @@ impl Clock {
     /// UTC minus boot clock, nanoseconds, for a time of the boot clock.
     #[inline]
     pub fn offset_at(&self, boot_ns: u64) -> i64 {
-        if boot_ns >= self.now.since_ns {
-            self.now.at(boot_ns)
+        // What came since the last sample mostly came when nothing of an excess was left.
+        if boot_ns >= self.now.steady_ns {
+            self.now.ns
+        } else if boot_ns >= self.now.since_ns {
+            self.now.fading(boot_ns)
         } else {
             self.before.at(boot_ns)
         }

@@ -66,6 +66,7 @@ impl Output {
 
     /// Writes an event, and says whether it is in the scope. What cannot be written is counted, and the recording goes on
     /// if that makes sense.
+    #[inline(never)]
     pub(super) fn push(&mut self, event: &Event<'_>) -> bool {
         if !self.selection.wants(event.kind) {
             return false;
@@ -80,6 +81,7 @@ impl Output {
         true
     }
 
+    #[cold]
     #[inline(never)]
     fn push_narrowed(&mut self, event: &Event<'_>) -> bool {
         let (lateness, writer) = (&mut self.lateness, &mut self.writer);

@@ -31,8 +31,8 @@ pub(super) struct Selection {
     is_whole: bool,
     /// Of what the bytes that were read and written are kept.
     snaplen: Snaplen,
-    /// The record in hand is of a process that the kernel side found to be asked for.
-    marked: bool,
+    /// What the kernel side says of the record in hand.
+    flags: u8,
     /// By number of the event type: recorded, not only seen by the resolver.
     wanted: Vec<bool>,
     /// Images with their ancestors cut, by the id of the original.
@@ -48,15 +48,16 @@ impl Selection {
             is_whole: everyone && snaplen.keeps_all(),
             scopes,
             snaplen,
-            marked: false,
+            flags: 0,
             wanted: (0..=largest).map(|id| syscalls.holds(EventType(id))).collect(),
             images: HashMap::new(),
         }
     }
 
     /// Takes note of what the kernel side says of the record whose events come next.
+    #[inline]
     pub(super) fn mark(&mut self, flags: u8) {
-        self.marked = flags & FLAG_WANTED != 0;
+        self.flags = flags;
     }
 
     /// Tells the kernel side which containers need not be recorded, by their names and ids.
@@ -105,7 +106,8 @@ impl Selection {
         if self.everyone {
             return sink(&Event { data, ..event.clone() });
         }
-        let inside = self.marked || event.image.is_some_and(|image| holds(&self.scopes, image));
+        let is_marked = self.flags & FLAG_WANTED != 0;
+        let inside = is_marked || event.image.is_some_and(|image| holds(&self.scopes, image));
         if !inside && (event.kind.is_syscall() || matches!(event.kind, EventType::PROCEXIT | EventType::IO_URING_REQ)) {
             return;
         }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use ctrace_trace::event::Event;
 use ctrace_wire::record::Header;
 use ctrace_wire::spec::Lane;
 
@@ -9,6 +10,7 @@ use super::artifacts::{Artifacts, Wanted};
 use super::child::Observed;
 use super::hold::{self, Settled};
 use super::order::Waiting;
+use super::output::Output;
 use super::pace::{LONG_TICK, TICK};
 use super::state::Known;
 use super::{Blind, Gap, Level, MAX_QUEUED, Message, Notice, Recorder, messages};
@@ -16,7 +18,7 @@ use crate::audit::AuditMessage;
 use crate::docker::DockerMessage;
 use crate::docker::logs::LogMessage;
 use crate::host::{Clock, Slept, boot_time_ns, utc_ns};
-use crate::resolver;
+use crate::resolver::{self, Resolver};
 use crate::syscall::{Keeper, Record, Until, Woken};
 
 /// What events call the source of container logs.
@@ -186,14 +188,12 @@ impl Recorder {
             if let Ok(record) = &Record::parse(bytes) {
                 let header = record.header();
                 output.selection().mark(header.flags);
-                let is_awaited = artifacts.awaits(header);
-                resolver.record(record, &clock, &mut |event| {
-                    if output.push(event) && is_awaited {
-                        artifacts.told(header, event);
-                    }
-                });
-                if is_awaited {
-                    artifacts.passed(header);
+                if artifacts.awaits(header) {
+                    record_awaited(record, clock, resolver, output, artifacts);
+                } else {
+                    resolver.record(record, &clock, &mut |event| {
+                        output.push(event);
+                    });
                 }
             }
         });
@@ -287,6 +287,26 @@ impl Recorder {
         self.lost += gap.count;
         self.queue.push(now, Message::Gap(gap));
     }
+}
+
+/// Resolves a record of whose events an artifact is to know.
+#[cold]
+#[inline(never)]
+fn record_awaited(
+    record: &Record<'_>,
+    clock: resolver::Clock,
+    resolver: &mut Resolver,
+    output: &mut Output,
+    artifacts: &mut Artifacts,
+) {
+    let header = record.header();
+    let mut sink: &mut dyn FnMut(&Event<'_>) = &mut |event| {
+        if output.push(event) {
+            artifacts.told(header, event);
+        }
+    };
+    resolver.record(record, &clock, &mut sink);
+    artifacts.passed(header);
 }
 
 /// Keeps records until nothing older can come any more.

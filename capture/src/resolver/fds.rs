@@ -96,7 +96,7 @@ impl Chunk {
     }
 
     /// To be changed: nobody else has it then.
-    #[inline]
+    #[inline(always)]
     fn own(shared: &mut Rc<Chunk>) -> Option<&mut Chunk> {
         if Rc::strong_count(shared) > 1 {
             Chunk::separate(shared);
@@ -152,7 +152,7 @@ impl FdTable {
     }
 
     /// What is behind a descriptor, where it is known.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, fd: i32) -> Option<&Arc<FdEntry>> {
         let (chunk, bit) = self.chunk(fd)?;
         chunk.entries.get(bit)?.as_ref()
@@ -323,7 +323,7 @@ impl FdTable {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn chunk(&self, fd: i32) -> Option<(&Chunk, usize)> {
         let (nr, bit) = FdTable::split(fd)?;
         let chunk = match nr {

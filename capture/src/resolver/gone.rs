@@ -83,10 +83,10 @@ impl Gone {
         self.pids.len()
     }
 
-    /// From when on the one that went first may be freed.
+    /// Whether the one that went first may be freed.
     #[inline]
-    pub(super) fn first_free_at(&self) -> Option<u64> {
-        self.first_free_at
+    pub(super) fn is_due(&self, now: u64) -> bool {
+        self.first_free_at.is_some_and(|free_at| free_at < now)
     }
 
     /// All of them, the first first.

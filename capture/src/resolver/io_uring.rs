@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 
 use super::clock::Clock;
 use super::files::named;
-use super::{Resolver, bare};
+use super::{Resolver, Sink, bare};
 use crate::syscall::{SyscallView, View, complete_call_of};
 
 /// Most requests that wait for their end. One that waits longer than so many newer ones is told without a result.
@@ -53,7 +53,7 @@ impl Requests {
 }
 
 impl Resolver {
-    pub(super) fn submitted(&mut self, view: &View<'_, IoSubmit>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
+    pub(super) fn submitted(&mut self, view: &View<'_, IoSubmit>, clock: &Clock, sink: &mut Sink<'_>) {
         self.state.meet(&view.fixed.header);
         for lost in self.requests.add(view).into_iter().flatten() {
             let header = Header {
@@ -64,7 +64,7 @@ impl Resolver {
         }
     }
 
-    pub(super) fn completed(&mut self, view: &View<'_, IoComplete>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
+    pub(super) fn completed(&mut self, view: &View<'_, IoComplete>, clock: &Clock, sink: &mut Sink<'_>) {
         let done = view.fixed;
         // One that was submitted before the recording began.
         let Some(Waiting { fixed, mut sections }) = self.requests.waiting.remove(&done.request) else {
@@ -121,7 +121,7 @@ impl Resolver {
         ret: Option<i64>,
         fd: Option<&Arc<FdEntry>>,
         clock: &Clock,
-        sink: &mut impl FnMut(&Event<'_>),
+        sink: &mut Sink<'_>,
     ) {
         let args = [
             i64::from(request.opcode),

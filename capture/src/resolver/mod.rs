@@ -75,6 +75,10 @@ use io_uring::Requests;
 use plan::Plans;
 use state::State;
 
+/// What takes the events of rarer records: called, so that the code of these is there once. The short ways are made anew for
+/// each that takes events.
+type Sink<'a> = dyn FnMut(&Event<'_>) + 'a;
+
 /// Turns records into events.
 pub struct Resolver {
     plans: Plans,
@@ -114,7 +118,7 @@ impl Resolver {
 
     /// Takes a record of anything but a syscall's return.
     #[inline(never)]
-    fn other(&mut self, record: &Record<'_>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
+    fn other(&mut self, record: &Record<'_>, clock: &Clock, sink: &mut Sink<'_>) {
         self.state.table.expire(record.header().ts);
         match record {
             Record::Syscall(_) => {}
@@ -213,7 +217,7 @@ impl Resolver {
         }
     }
 
-    fn exit(&mut self, exit: &Exit, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
+    fn exit(&mut self, exit: &Exit, clock: &Clock, sink: &mut Sink<'_>) {
         let ended = self.state.exit(exit);
         self.left(exit, clock, sink);
         let Some(ended) = ended else {

@@ -135,7 +135,7 @@ impl Registers {
     /// How many there are.
     #[inline(always)]
     pub(super) fn len(&self) -> usize {
-        usize::from(self.len)
+        usize::from(self.len).min(MAX_REGISTERS)
     }
 
     /// Each parameter's register, and what of it counts.

@@ -18,7 +18,7 @@ use super::files::named;
 use super::plan::{MAX_PARAMS, PathArg, Plan, Registers, Value};
 use super::process::{Attempt, Process};
 use super::state::State;
-use super::{Resolver, bare, files, opened, paths};
+use super::{Resolver, Sink, bare, files, opened, paths};
 use crate::syscall::{SyscallView, View};
 
 impl Resolver {
@@ -43,7 +43,7 @@ impl Resolver {
 
     /// A syscall returned.
     #[inline(never)]
-    pub(super) fn syscall(&mut self, view: &SyscallView<'_>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
+    pub(super) fn syscall(&mut self, view: &SyscallView<'_>, clock: &Clock, sink: &mut Sink<'_>) {
         let header = &view.fixed.header;
         let call = Call::new(view);
         let plan = self
@@ -56,7 +56,11 @@ impl Resolver {
         match plan.action {
             _ if plan.simple => self.state.simple(&call, plan, header, clock, &self.scratch, sink),
             Action::Exec => self.exec_returned(&call, plan.kind, header, clock, sink),
-            Action::Open(_) => self.state.open_returned(view, plan, clock, &mut self.scratch, sink),
+            Action::Open(_) => {
+                let scratch = &mut self.scratch;
+                self.state
+                    .open_returned(view, plan, clock, scratch, &mut |event| sink(event));
+            }
             _ => self.state.full(&call, plan, header, clock, &mut self.scratch, sink),
         }
     }
@@ -76,7 +80,7 @@ impl Resolver {
     }
 
     /// A thread ended itself: the call that did it has no return.
-    pub(super) fn left(&mut self, exit: &Exit, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
+    pub(super) fn left(&mut self, exit: &Exit, clock: &Clock, sink: &mut Sink<'_>) {
         let (header, Ok(nr)) = (&exit.header, i32::try_from(exit.call)) else {
             return;
         };
@@ -89,7 +93,7 @@ impl Resolver {
     }
 
     /// A program started.
-    pub(super) fn exec(&mut self, view: &View<'_, Exec>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) {
+    pub(super) fn exec(&mut self, view: &View<'_, Exec>, clock: &Clock, sink: &mut Sink<'_>) {
         let header = &view.fixed.header;
         self.state.meet(header);
         let started = self.state.exec(view, clock);
@@ -98,14 +102,7 @@ impl Resolver {
     }
 
     /// An exec returned: it failed, or its event was made when the image changed.
-    fn exec_returned(
-        &mut self,
-        call: &Call<'_>,
-        kind: EventType,
-        header: &Header,
-        clock: &Clock,
-        sink: &mut impl FnMut(&Event<'_>),
-    ) {
+    fn exec_returned(&mut self, call: &Call<'_>, kind: EventType, header: &Header, clock: &Clock, sink: &mut Sink<'_>) {
         let Some(process) = self.state.table.at(call.pid, call.ts) else {
             return;
         };
@@ -244,7 +241,7 @@ impl State {
         header: &Header,
         clock: &Clock,
         scratch: &Scratch,
-        sink: &mut impl FnMut(&Event<'_>),
+        sink: &mut Sink<'_>,
     ) {
         let closes = matches!(plan.action, Action::Close);
         if let FdUse::Arg(at) = plan.fd
@@ -272,7 +269,7 @@ impl State {
         header: &Header,
         clock: &Clock,
         scratch: &mut Scratch,
-        sink: &mut impl FnMut(&Event<'_>),
+        sink: &mut Sink<'_>,
     ) {
         self.resolve_paths(call, &plan.paths, scratch);
         kernel_path(call, scratch);
@@ -352,7 +349,7 @@ impl State {
         header: &Header,
         clock: &Clock,
         (exec, ret): (&Started<'_>, i64),
-        sink: &mut impl FnMut(&Event<'_>),
+        sink: &mut Sink<'_>,
     ) {
         let image = self.table.at(header.tgid, header.ts).map(|p| p.image_of(header.tid));
         let own_file = || image.map_or(&[][..], |image| &image.exe_path);
@@ -464,7 +461,7 @@ pub(super) fn emit(
     clock: &Clock,
     scratch: &Scratch,
     shown: Shown<'_>,
-    sink: &mut impl FnMut(&Event<'_>),
+    sink: &mut Sink<'_>,
 ) {
     let fd_num = match plan.fd {
         FdUse::None => None,

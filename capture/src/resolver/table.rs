@@ -172,13 +172,19 @@ impl ProcessTable {
     /// Frees processes that ended long before `now`.
     #[inline]
     pub(super) fn expire(&mut self, now: u64) {
-        while self.gone.first_free_at().is_some_and(|free_at| free_at < now) {
-            self.expire_one();
+        if self.gone.is_due(now) {
+            self.expire_due(now);
         }
     }
 
     #[cold]
     #[inline(never)]
+    fn expire_due(&mut self, now: u64) {
+        while self.gone.is_due(now) {
+            self.expire_one();
+        }
+    }
+
     fn expire_one(&mut self) {
         if let Some(process) = self.gone.pop() {
             self.spare.keep(process.image);

@@ -2,8 +2,10 @@
 
 use std::{
     collections::BTreeSet,
-    fmt, fs, io,
-    os::fd::{AsFd, AsRawFd},
+    fmt,
+    fs::{self, File},
+    io::{self, Read},
+    os::fd::{AsFd, AsRawFd, RawFd},
     path::Path,
 };
 
@@ -49,18 +51,20 @@ pub fn boot_time_ns() -> u64 {
 
 /// Sum of the kernel's `recursion_misses` over the loaded programs (kernel/bpf/syscall.c, bpf_prog_show_fdinfo).
 pub(super) fn skipped_runs(programs: &Ebpf) -> u64 {
-    programs
-        .programs()
-        .filter_map(|(_, program)| {
-            let fd = program.fd().ok()?.as_fd().as_raw_fd();
-            let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
-            info.lines()
-                .find_map(|line| line.strip_prefix("recursion_misses:"))?
-                .trim()
-                .parse::<u64>()
-                .ok()
-        })
-        .sum()
+    let fds = programs.programs().filter_map(|(_, program)| program.fd().ok());
+    fds.filter_map(|fd| recursion_misses(fd.as_fd().as_raw_fd())).sum()
+}
+
+/// What the kernel says of one program, by its descriptor.
+fn recursion_misses(fd: RawFd) -> Option<u64> {
+    // The kernel gives all of it, a few hundred bytes, in one read: neither its length nor its end is asked for.
+    let mut info = [0; 1024];
+    let len = File::open(format!("/proc/self/fdinfo/{fd}"))
+        .and_then(|mut file| file.read(&mut info))
+        .ok()?;
+    let info = str::from_utf8(info.get(..len)?).ok()?;
+    let misses = info.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?;
+    misses.trim().parse().ok()
 }
 
 /// Reads the BTF of the running kernel.

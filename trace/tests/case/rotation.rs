@@ -240,6 +240,31 @@ fn what_is_missing_is_told_also_where_every_block_is_full() {
 }
 
 #[test]
+fn a_block_spans_less_than_is_asked_for_in_whatever_order_its_events_come() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let most = config().block_span_ns.expect("a bound");
+    let mut w = writer(dir.path(), config()).expect("creates");
+    let image = image(1, None);
+    // In thousandths of the bound, and how many blocks were ended by then.
+    for (at, blocks) in [
+        (500, 0),
+        (600, 0),
+        (400, 0),
+        (1399, 0),
+        (1400, 1),
+        (1300, 1),
+        (2299, 1),
+        (2300, 2),
+        (1301, 2),
+        (1300, 3),
+    ] {
+        push(&mut w, &image, at, most / 1000).expect("pushes");
+        assert_eq!(w.summary().blocks, blocks, "{at}");
+    }
+    assert_eq!(w.finish().expect("finishes").events, 10);
+}
+
+#[test]
 fn a_case_that_is_moved_is_gone_on_with_where_it_is() {
     let dir = tempfile::tempdir().expect("tempdir");
     let (from, to) = (dir.path().join("from"), dir.path().join("to"));

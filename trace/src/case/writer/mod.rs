@@ -91,6 +91,7 @@ impl CaseWriter {
     /// [`CaseError::Event`] for an event that cannot be stored; [`CaseError::Lost`] and [`CaseError::Block`] where the
     /// block before could not be written: this event is then in the next block, and writing can go on. Other errors
     /// come from rotation and lose nothing.
+    #[inline]
     pub fn push(&mut self, event: &Event<'_>) -> Result<u64, CaseError> {
         if self.stands_apart(event) {
             return self.push_apart(event, None);
@@ -115,13 +116,22 @@ impl CaseWriter {
         }
     }
 
-    /// Whether an event is the first of its block, or a gap.
+    /// Whether an event may be the first of its block, or is a gap.
     #[inline]
     fn stands_apart(&self, event: &Event<'_>) -> bool {
-        self.builder.is_full() || event.kind == EventType::GAP || !self.spans(event.ts)
+        self.builder.is_full() || event.kind == EventType::GAP || !self.follows(event.ts)
     }
 
-    /// Adds an event that is the first of its block, or a gap. Apart, so that results are not moved about for each event.
+    /// Whether the block being built, which has events, may have one of that time without more thought: it is no older than
+    /// the oldest of them.
+    #[inline]
+    fn follows(&self, ts: u64) -> bool {
+        let most = self.config.block_span_ns.unwrap_or(u64::MAX);
+        let range = self.builder.time_range();
+        range.is_some_and(|(min, _)| ts.wrapping_sub(min) < most)
+    }
+
+    /// Adds an event that may be the first of its block, or is a gap. Apart, so that results are not moved about for each event.
     #[inline(never)]
     fn push_apart(&mut self, event: &Event<'_>, origin: Option<Origin<'_>>) -> Result<u64, CaseError> {
         if self.builder.is_full() || !(self.builder.is_empty() || self.spans(event.ts)) {
