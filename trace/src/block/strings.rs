@@ -3,7 +3,7 @@
 //! A string belongs to the first section that uses it and gets its id there, in order of use. A column that names a
 //! string for the first time therefore says no more than "the next one".
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 
 use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -46,7 +46,9 @@ impl Interner {
         if s.is_empty() {
             return StrId::EMPTY;
         }
-        let hash = self.hasher.hash_one(s) as u32;
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(s);
+        let hash = hasher.finish() as u32;
         let Interner {
             table, entries, bytes, ..
         } = self;
