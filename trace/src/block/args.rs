@@ -478,8 +478,9 @@ mod tests {
                 raw => raw_path(&mut strings, name, raw),
             };
             let object = Named { name, name_raw, known };
-            let elsewhere = object.raw_path(&mut strings, &name_raw.to_vec());
-            assert_eq!(object.raw_path(&mut strings, name_raw), elsewhere);
+            let elsewhere = name_raw.to_vec();
+            let of_both = [name_raw, &elsewhere].map(|raw| object.raw_path(&mut strings, raw));
+            assert_eq!(of_both[0], of_both[1]);
             assert_eq!(object.raw_path(&mut strings, name), RawPath::Same);
         }
     }

@@ -180,8 +180,8 @@ impl Numbering {
 
     /// Ends a section: writes its strings and says how many they are.
     ///
-    /// Each string is coded against that of the last few with which it shares most. Programs that run at the same time
-    /// take turns: the last string of the same program is not the last of all.
+    /// Each string is coded against one of the last few, see [`Recent::add`]. Programs that run at the same time take turns:
+    /// the last string of the same program is not the last of all.
     pub(super) fn finish_section(&mut self, interner: &Interner, lens: &mut Vec<u8>, text: &mut Vec<u8>) -> u32 {
         let section = &self.order[self.section..];
         self.section = self.order.len();
