@@ -1,5 +1,5 @@
-//! Entries of files that were closed. The next file that is opened is written over the one that was closed last, which the
-//! processor still has in its caches.
+//! Entries of files that were closed, or could not be opened. The next file that is opened is written over the one that was
+//! closed last, which the processor still has in its caches.
 
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
@@ -36,13 +36,13 @@ impl Closed {
     /// An entry to be written over: it says anything.
     #[inline]
     pub(super) fn take(&mut self) -> Unshared {
-        Unshared(self.entries.pop().unwrap_or_else(new))
+        self.entries.pop().map_or_else(blank, Unshared)
     }
 }
 
 #[cold]
-fn new() -> Arc<FdEntry> {
-    Arc::new(named(FdKind::Unknown, b""))
+fn blank() -> Unshared {
+    Unshared::new(named(FdKind::Unknown, b""))
 }
 
 /// An entry that nobody else has.
@@ -50,11 +50,17 @@ fn new() -> Arc<FdEntry> {
 pub(super) struct Unshared(Arc<FdEntry>);
 
 impl Unshared {
+    /// An entry of its own.
+    pub(super) fn new(entry: FdEntry) -> Unshared {
+        Unshared(Arc::new(entry))
+    }
+
     /// The entry, to be changed. `Arc::get_mut` would ask in a way for which the processor waits until all that it has
     /// written is in its caches.
     #[inline]
     pub(super) fn get_mut(&mut self) -> &mut FdEntry {
-        // SAFETY: `Closed` keeps what nobody else has, nobody makes weak references, and this is not cloned.
+        // SAFETY: It is new, or `Closed` kept it, which nobody else has then; nobody makes weak references, and this is
+        // not cloned.
         unsafe { &mut *Arc::as_ptr(&self.0).cast_mut() }
     }
 

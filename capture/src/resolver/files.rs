@@ -10,6 +10,7 @@ use super::call::{Call, Scratch};
 use super::plan::Plan;
 use super::process::Process;
 use super::sockets;
+use super::spare::set;
 use super::state::State;
 use crate::artifact::Identity;
 use crate::host::anonymous;
@@ -33,6 +34,14 @@ pub(super) fn named(kind: FdKind, name: &[u8]) -> FdEntry {
         ino: 0,
         socket: None,
     }
+}
+
+/// Writes over an entry what says no more than a kind and a name; its id stays.
+pub(super) fn write_named(entry: &mut FdEntry, kind: FdKind, name: &[u8]) {
+    set(&mut entry.name, name);
+    entry.name_raw.clear();
+    entry.kind = kind;
+    (entry.open_flags, entry.dev, entry.ino, entry.socket) = (0, 0, 0, None);
 }
 
 /// A device number of the kernel in the form of `st_dev` (`new_encode_dev` in linux/kdev_t.h).

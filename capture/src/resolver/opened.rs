@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ctrace_trace::event::{Arg, Event};
 use ctrace_trace::fd::FdEntry;
+use ctrace_trace::scan;
 use ctrace_wire::record::Header;
 use ctrace_wire::section::{self, FILE_PSEUDO};
 
@@ -125,16 +126,32 @@ impl<'a> Opening<'a> {
     /// The directory of the file, with a slash behind it, and its name there; `None` where the components do not say so.
     #[inline]
     fn in_directory<'d>(&self, directories: &'d mut Seen) -> Option<(&'d [u8], &'a [u8])> {
-        let components = self.components;
-        let end = memchr::memchr(0, components).filter(|end| *end > 0 && self.flags & FILE_PSEUDO == 0)?;
-        let (name, above) = (components.get(..end)?, components.get(end + 1..)?);
-        let directory = directories.of(above, false, |to| {
-            path(above).path_into(false, to);
-            if to != b"/" {
-                to.push(b'/');
-            }
-        })?;
+        let (name, above) = first_of(self.components).filter(|_| self.flags & FILE_PSEUDO == 0)?;
+        let directory = directories.of(above, false, |known, to| directory(above, known, to))?;
         Some((directory, name))
+    }
+}
+
+/// The first of some components, which is not empty and has others or a NUL behind it, and those.
+#[inline]
+fn first_of(components: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = scan::first(0, components).filter(|end| *end > 0)?;
+    Some((components.get(..end)?, components.get(end + 1..)?))
+}
+
+/// Replaces `to` by the path that components make, with a slash behind it: mostly that of a directory which is known, and
+/// a name.
+fn directory(components: &[u8], known: &Seen, to: &mut Vec<u8>) {
+    let parent = first_of(components).and_then(|(name, above)| Some((known.get(above, false)?, name)));
+    if let Some((above, name)) = parent {
+        to.clear();
+        to.extend_from_slice(above);
+        to.extend_from_slice(name);
+    } else {
+        path(components).path_into(false, to);
+    }
+    if to != b"/" {
+        to.push(b'/');
     }
 }
 
@@ -222,6 +239,16 @@ pub(super) fn kernel_path(path: &Section<'_>, flags: u32, to: &mut Vec<u8>) {
     }
 }
 
+/// The name that a file was opened by, where its entry has it: who looks at both sees that they are one.
+#[inline]
+fn asked_as_in<'a>(entry: &'a FdEntry, asked: &'a [u8]) -> &'a [u8] {
+    match (&entry.name_raw[..], asked) {
+        (_, []) => asked,
+        ([], _) => &entry.name,
+        (raw, _) => raw,
+    }
+}
+
 impl State {
     /// Meets the process of a call that opens a file, puts that behind its new descriptor and hands out the event, where
     /// the record has all that it takes; `false` where all but the meeting is still to be done.
@@ -273,7 +300,7 @@ impl State {
             opens.dirfd.map_or(Arg::None, |at| Arg::Num(i64::from(call.fd(at)))),
             Arg::Path {
                 resolved: &entry.name,
-                raw: opening.asked,
+                raw: asked_as_in(entry, opening.asked),
             },
             Arg::Num(i64::from(call.arg32(opens.flags))),
             open_mode(call, opens.mode, opens.flags),
@@ -297,7 +324,7 @@ mod tests {
 
     #[test]
     fn a_path_in_a_known_directory_is_the_path_of_its_components() {
-        let all: [&[u8]; 12] = [
+        let all: [&[u8]; 18] = [
             b"passwd\0etc\0",
             b"shadow\0etc\0",
             b"shadow\0etc",
@@ -310,6 +337,12 @@ mod tests {
             b"x\0\0a\0",
             b"a-long-name-of-a-file\0a\0b\0c\0",
             b"y\0a\0b\0c\0",
+            b"y\0d\0a\0b\0c\0",
+            b"y\0e\0d\0a\0b\0c\0",
+            b"y\0e\0\0",
+            b"y\0\0",
+            b"y\0d\0e\0\0",
+            b"y\0d\0e",
         ];
         let (mut directories, mut found, mut made) = (Seen::default(), b"/of/another".to_vec(), Vec::new());
         for data in all.into_iter().chain(all) {

@@ -32,30 +32,49 @@ impl Default for Seen {
 impl Seen {
     /// Replaces `to` by what `make` makes of a section, which has to be the same each time.
     pub(super) fn make(&mut self, section: &Section<'_>, to: &mut Vec<u8>, mut make: impl FnMut(&mut Vec<u8>)) {
-        match self.of(section.data, section.truncated, &mut make) {
+        match self.of(section.data, section.truncated, |_, to| make(to)) {
             Some(made) => set(to, made),
             None => make(to),
         }
     }
 
-    /// What `make` makes of the content of a section; `None` of an empty one and of one that is too long to be kept.
+    /// What `make` makes of the content of a section, beside what else is known; `None` of an empty one and of one that is
+    /// too long to be kept.
     #[inline]
-    pub(super) fn of(&mut self, data: &[u8], truncated: bool, make: impl FnMut(&mut Vec<u8>)) -> Option<&[u8]> {
-        let fits = !data.is_empty() && data.len() <= MAX_LEN;
-        let known = self.places.get_mut(place(data)).filter(|_| fits)?;
-        if known.truncated != truncated || known.whole != data {
-            known.learn(data, truncated, make);
+    pub(super) fn of(&mut self, data: &[u8], truncated: bool, make: impl FnOnce(&Seen, &mut Vec<u8>)) -> Option<&[u8]> {
+        if data.is_empty() || data.len() > MAX_LEN {
+            return None;
         }
-        Some(&known.made)
+        let at = place(data);
+        if !self.places.get(at)?.is_of(data, truncated) {
+            self.learn(at, data, truncated, make);
+        }
+        Some(&self.places.get(at)?.made)
+    }
+
+    /// What was made of the content of a section, if it is known.
+    pub(super) fn get(&self, data: &[u8], truncated: bool) -> Option<&[u8]> {
+        let known = self.places.get(place(data))?;
+        (known.is_of(data, truncated) && !data.is_empty()).then_some(&known.made)
+    }
+
+    #[cold]
+    fn learn(&mut self, at: usize, data: &[u8], truncated: bool, make: impl FnOnce(&Seen, &mut Vec<u8>)) {
+        let Some(known) = self.places.get_mut(at) else { return };
+        set(&mut known.whole, data);
+        known.truncated = truncated;
+        let mut made = std::mem::take(&mut known.made);
+        make(self, &mut made);
+        if let Some(known) = self.places.get_mut(at) {
+            known.made = made;
+        }
     }
 }
 
 impl Known {
-    #[cold]
-    fn learn(&mut self, data: &[u8], truncated: bool, mut make: impl FnMut(&mut Vec<u8>)) {
-        set(&mut self.whole, data);
-        self.truncated = truncated;
-        make(&mut self.made);
+    #[inline]
+    fn is_of(&self, data: &[u8], truncated: bool) -> bool {
+        self.truncated == truncated && self.whole == data
     }
 }
 

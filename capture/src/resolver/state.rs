@@ -12,6 +12,7 @@ use ctrace_wire::record::Header;
 use hashbrown::DefaultHashBuilder;
 
 use super::call::Call;
+use super::closed::Unshared;
 use super::config::{Config, Stats};
 use super::containers::{Cgroup, Containers};
 use super::fds::{ChunkBudget, FdTable};
@@ -127,17 +128,24 @@ impl State {
 
     /// Makes an entry of what is behind a descriptor, or hands out a recent one that says the same: many processes open
     /// the same libraries, and a block describes each entry once.
-    pub(super) fn entry(&mut self, mut value: FdEntry) -> Arc<FdEntry> {
+    pub(super) fn entry(&mut self, value: FdEntry) -> Arc<FdEntry> {
+        self.share(Unshared::new(value))
+    }
+
+    /// The same of an entry that lies where it is to stay.
+    pub(super) fn share(&mut self, mut unshared: Unshared) -> Arc<FdEntry> {
+        let value = unshared.get_mut();
         let key = (&value.name, &value.name_raw, value.open_flags, value.ino, value.socket);
         let print = self.hasher.hash_one(key);
         if let Some(recent) = self.recent.get(print) {
             value.id = recent.id;
-            if **recent == value {
+            if **recent == *value {
+                self.files.closed.keep(unshared.share());
                 return recent.clone();
             }
         }
         value.id = self.fd_id();
-        let made = Arc::new(value);
+        let made = unshared.share();
         self.recent.offer(print, || made.clone());
         made
     }

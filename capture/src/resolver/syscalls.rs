@@ -14,7 +14,7 @@ use super::address::Address;
 use super::call::{Call, ENOSYS, Scratch};
 use super::clock::Clock;
 use super::exec::Started;
-use super::files::named;
+use super::files::write_named;
 use super::plan::{MAX_PARAMS, PathArg, Plan, Registers, Value};
 use super::process::{Attempt, Process};
 use super::state::State;
@@ -297,17 +297,21 @@ impl State {
         let shown = behind.as_ref().map_or(Shown::Behind, Shown::This);
         let process = self.table.at(call.pid, call.ts);
         emit(process.map(|p| &*p), call, plan, header, clock, scratch, shown, sink);
+        if let Some(entry) = behind {
+            self.files.closed.keep(entry);
+        }
     }
 
     /// What a failed open asked for, which Falco shows as the descriptor's name too.
     fn not_opened(&mut self, call: &Call<'_>, plan: &Plan, scratch: &Scratch) -> Option<Arc<FdEntry>> {
         let raw = call.text(plan.paths.first()?.arg)?;
         let name = scratch.paths.first().filter(|path| !path.is_empty())?;
-        let mut entry = named(FdKind::File, name);
+        let mut unshared = self.files.closed.take();
+        write_named(unshared.get_mut(), FdKind::File, name);
         if raw != &name[..] {
-            entry.name_raw = raw.to_vec();
+            unshared.get_mut().name_raw.extend_from_slice(raw);
         }
-        Some(self.entry(entry))
+        Some(self.share(unshared))
     }
 
     /// Makes the paths of a call absolute, as the process stood when it made the call.

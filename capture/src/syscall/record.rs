@@ -3,6 +3,7 @@
 //! The kernel side is ours, and still nothing is taken on trust here: every length is checked against the bytes
 //! that are there.
 
+use ctrace_trace::scan;
 use ctrace_wire::{
     Pod,
     record::{
@@ -304,7 +305,7 @@ impl<'a> Section<'a> {
         let mut left = self.data;
         while let Some((&last, before)) = left.split_last() {
             let end = if last == 0 { before } else { left };
-            let start = memchr::memrchr(0, end).map_or(0, |nul| nul + 1);
+            let start = scan::last(0, end).map_or(0, |nul| nul + 1);
             let (rest, component) = end.split_at(start);
             if !component.is_empty() {
                 to.push(b'/');

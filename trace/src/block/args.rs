@@ -6,6 +6,7 @@ use super::raw_path::{raw_path, read_raw, write_raw};
 use super::strings::{Interner, Numbering, Refs, StrRef};
 use super::varint::{Cursor, Malformed, put};
 use crate::event::Arg;
+use crate::scan::same_text;
 use crate::schema::{Param, ParamKind};
 
 /// The values of one parameter while a block is built; strings by provisional id.
@@ -48,10 +49,10 @@ impl ArgBuffer {
         )
     }
 
-    /// Adds a text that is [taken](ArgBuffer::takes) here; numbers are added several at once. `fd_name` is the name of
-    /// the event's open object.
+    /// Adds a text that is [taken](ArgBuffer::takes) here; numbers are added several at once. `object` is the event's open
+    /// object.
     #[inline]
-    pub(super) fn push_text(&mut self, arg: &Arg<'_>, fd_name: &[u8], strings: &mut Interner) {
+    pub(super) fn push_text(&mut self, arg: &Arg<'_>, object: &Named<'_>, strings: &mut Interner) {
         match self {
             ArgBuffer::Num { .. } => (),
             ArgBuffer::Str(values) => values.push(match arg {
@@ -59,8 +60,8 @@ impl ArgBuffer {
                 _ => StrId::NONE,
             }),
             ArgBuffer::Path(values) => values.push(match arg {
-                Arg::Path { resolved, raw } if !resolved.is_empty() && is_same(resolved, fd_name) => {
-                    PathValue::OfFd(raw_path(strings, resolved, raw))
+                Arg::Path { resolved, raw } if !resolved.is_empty() && same_text(resolved, object.name) => {
+                    PathValue::OfFd(object.raw_path(strings, raw))
                 }
                 Arg::Path { resolved, raw } => {
                     let id = strings.id(resolved);
@@ -80,10 +81,32 @@ impl ArgBuffer {
     }
 }
 
-/// Whether two texts are the same; mostly they are one.
-#[inline]
-fn is_same(a: &[u8], b: &[u8]) -> bool {
-    std::ptr::eq(a, b) || a == b
+/// The names of an open object, which has been added to its table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Named<'a> {
+    pub(super) name: &'a [u8],
+    pub(super) name_raw: &'a [u8],
+    /// What the table has of `name_raw`.
+    pub(super) known: RawPath,
+}
+
+impl Named<'_> {
+    /// That of no object.
+    pub(super) const NONE: Named<'static> = Named {
+        name: &[],
+        name_raw: &[],
+        known: RawPath::Same,
+    };
+
+    /// A caller's form of the name. Mostly it is the one of the object itself, which lies in one place for both.
+    #[inline]
+    fn raw_path(&self, strings: &mut Interner, raw: &[u8]) -> RawPath {
+        if !raw.is_empty() && std::ptr::eq(raw, self.name_raw) {
+            self.known
+        } else {
+            raw_path(strings, self.name, raw)
+        }
+    }
 }
 
 /// First byte of a column of strings or paths: no event has one, or codes follow.
@@ -443,6 +466,23 @@ mod tests {
             assert_eq!(back, values);
         }
         bytes.len()
+    }
+
+    #[test]
+    fn a_callers_form_is_the_same_wherever_it_lies() {
+        let name = b"/a/b";
+        for name_raw in [&b""[..], b"/a/b", b"b", b"../b"] {
+            let mut strings = Interner::default();
+            let known = match name_raw {
+                [] => RawPath::Same,
+                raw => raw_path(&mut strings, name, raw),
+            };
+            let object = Named { name, name_raw, known };
+            let elsewhere = name_raw.to_vec();
+            let of_both = [name_raw, &elsewhere].map(|raw| object.raw_path(&mut strings, raw));
+            assert_eq!(of_both[0], of_both[1]);
+            assert_eq!(object.raw_path(&mut strings, name), RawPath::Same);
+        }
     }
 
     #[test]

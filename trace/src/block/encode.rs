@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::args::ArgBuffer;
+use super::args::{ArgBuffer, Named};
 use super::contexts::ContextTable;
 use super::data::Captured;
-use super::decoded::{ABSENT, Context};
+use super::decoded::{ABSENT, Context, FdRecord};
 use super::error::{BlockError, PushError};
 use super::fds::FdTable;
 use super::finish::Coder;
@@ -19,6 +19,7 @@ use super::strings::Interner;
 use super::time::Times;
 use super::{MAX_EVENTS, MAX_PARAMS, MAX_STRINGS};
 use crate::event::{Arg, Event, EventType, Origin};
+use crate::fd::FdEntry;
 use crate::schema::{EventSpec, Schema};
 
 /// A block whose parts may take so many bytes uncompressed should end. Strings are counted with what they weigh: it ends
@@ -222,9 +223,9 @@ impl KindBuffer {
         Some(weight)
     }
 
-    /// Adds an event whose numbers were noted just now. `fd` is its open object.
+    /// Adds an event whose numbers were noted just now. `fd` is its open object, which is among `fds`.
     #[inline]
-    fn add(&mut self, event: &Event<'_>, fd: u32, strings: &mut Interner) {
+    fn add(&mut self, event: &Event<'_>, fd: u32, fds: &FdTable, strings: &mut Interner) {
         let at = self.latest.events % RUN;
         self.latest.rets[at] = event.ret.unwrap_or(ABSENT);
         self.latest.fd_nums[at] = event.fd_num.map_or(ABSENT, i64::from);
@@ -234,16 +235,21 @@ impl KindBuffer {
             self.settle_run();
         }
         if self.texts != 0 {
-            self.add_texts(event, strings);
+            let object = event.fd.zip(fds.entries().get(fd as usize));
+            self.add_texts(event.args, object, strings);
         }
     }
 
     #[inline(never)]
-    fn add_texts(&mut self, event: &Event<'_>, strings: &mut Interner) {
-        let fd_name = event.fd.map_or(&[][..], |fd| &fd.name);
+    fn add_texts(&mut self, args: &[Arg<'_>], object: Option<(&Arc<FdEntry>, &FdRecord)>, strings: &mut Interner) {
+        let object = object.map_or(Named::NONE, |(entry, record)| Named {
+            name: &entry.name,
+            name_raw: &entry.name_raw,
+            known: record.name_raw,
+        });
         for at in bits(self.texts) {
-            if let (Some(buffer), Some(arg)) = (self.args.get_mut(at), event.args.get(at)) {
-                buffer.push_text(arg, fd_name, strings);
+            if let (Some(buffer), Some(arg)) = (self.args.get_mut(at), args.get(at)) {
+                buffer.push_text(arg, &object, strings);
             }
         }
     }
@@ -405,7 +411,7 @@ impl BlockBuilder {
         if let Some(new) = new_fd() {
             fd = content.fds.add(new, strings);
         }
-        kind.add(event, fd, strings);
+        kind.add(event, fd, &content.fds, strings);
         if let Some(latency) = event.latency {
             content.latencies.add(event_number, latency);
         }

@@ -1,6 +1,8 @@
-//! Which of the last few strings shares most with the next one.
+//! Which of the last few strings shares much with the next one.
 
 use std::ops::Range;
+
+use crate::scan;
 
 /// How many strings before it a string may be coded against.
 const CANDIDATES: usize = 16;
@@ -9,11 +11,11 @@ const CANDIDATES: usize = 16;
 #[derive(Debug)]
 pub(super) struct Recent<'a> {
     bytes: &'a [u8],
-    /// Each stands there twice, so that the last few are always in a row. Empty strings take the place of those that are
-    /// not there yet, and share nothing.
-    places: [(u32, u32); 2 * CANDIDATES],
-    /// Where the oldest of them stands: the place of the next one.
-    oldest: usize,
+    /// The string of number `n` is at `n % CANDIDATES`. Empty strings take the place of those that are not there yet, and
+    /// share nothing.
+    places: [(u32, u32); CANDIDATES],
+    /// The number of the next string.
+    next: usize,
 }
 
 impl<'a> Recent<'a> {
@@ -21,48 +23,59 @@ impl<'a> Recent<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Recent<'a> {
         Recent {
             bytes,
-            places: [(0, 0); 2 * CANDIDATES],
-            oldest: 0,
+            places: [(0, 0); CANDIDATES],
+            next: 0,
         }
     }
 
-    /// Adds a string. Says how far before it the one lies that shares the longest prefix with it, 0 for the latest, and
-    /// how long that prefix is. An older one must be better by more than its number costs.
+    /// Adds a string. Says how far before it the one lies that it is coded against, 0 for the latest, and how long the
+    /// prefix is that they share.
+    ///
+    /// That is the latest one in the same directory: names beside each other share little, and what is next to nothing
+    /// costs least. Where there is none, it is the one that shares most, and an older one must be better by more than its
+    /// number costs.
     #[inline]
     pub(super) fn add(&mut self, place: (u32, u32)) -> (u8, u32) {
-        let found = self.nearest(place);
-        let at = self.oldest;
-        (self.places[at], self.places[at + CANDIDATES]) = (place, place);
-        self.oldest = (at + 1) % CANDIDATES;
+        let string = &self.bytes[range(place)];
+        let same = common_prefix(&self.bytes[range(self.before(1))], string);
+        let found = match scan::last(b'/', string) {
+            Some(slash) if slash <= same => (0, same as u32),
+            slash => self.older(place, same as u32, slash.map(|slash| slash as u32)),
+        };
+        self.places[self.next % CANDIDATES] = place;
+        self.next += 1;
         found
     }
 
+    /// The place of the string that is `back` before the next one.
     #[inline]
-    fn nearest(&self, place: (u32, u32)) -> (u8, u32) {
-        let bytes = self.bytes;
-        let same = |candidate: &(u32, u32)| common_prefix(&bytes[range(*candidate)], &bytes[range(place)]) as u32;
-        let [older @ .., latest] = &self.places[self.oldest..][..CANDIDATES] else {
-            return (0, 0);
-        };
-        let (mut older, mut back, mut best) = (older, 0, same(latest));
+    fn before(&self, back: usize) -> (u32, u32) {
+        self.places[self.next.wrapping_sub(back) % CANDIDATES]
+    }
+
+    /// What [`Recent::add`] says of a string whose directory, which ends with the last slash, is not that of the latest
+    /// one, with which it shares `best`.
+    #[inline(never)]
+    fn older(&self, place: (u32, u32), mut best: u32, slash: Option<u32>) -> (u8, u32) {
+        let (bytes, mut found) = (self.bytes, 0);
         let Some(mut better) = Better::new(bytes, place, best) else {
-            return (back, best);
+            return (found, best);
         };
-        while let [before @ .., candidate] = older {
-            older = before;
-            if !better.may_be(bytes, *candidate) {
+        for back in 1..CANDIDATES {
+            let candidate = self.before(back + 1);
+            if !better.may_be(bytes, candidate) {
                 continue;
             }
-            let same = same(candidate);
+            let same = common_prefix(&bytes[range(candidate)], &bytes[range(place)]) as u32;
             if same > best + 1 {
-                (back, best) = ((CANDIDATES - 1 - before.len()) as u8, same);
+                (found, best) = (back as u8, same);
                 match Better::new(bytes, place, best) {
-                    Some(more) => better = more,
-                    None => break,
+                    Some(more) if slash.is_none_or(|slash| best < slash) => better = more,
+                    _ => break,
                 }
             }
         }
-        (back, best)
+        (found, best)
     }
 }
 
@@ -128,6 +141,7 @@ fn range((start, end): (u32, u32)) -> Range<usize> {
 /// So many bytes are compared at once.
 const WIDE: usize = 16;
 
+#[inline(always)]
 fn common_prefix(a: &[u8], b: &[u8]) -> usize {
     let (a_words, _) = a.as_chunks::<WIDE>();
     let (b_words, _) = b.as_chunks::<WIDE>();
@@ -177,9 +191,10 @@ mod tests {
         let of = |at: usize| {
             let s = strings[at];
             let before = strings[..at].iter().rev().take(CANDIDATES).zip(0..);
+            let slash = s.iter().rposition(|b| *b == b'/').unwrap_or(usize::MAX);
             before.fold((0, 0), |(back, best), (candidate, i)| {
                 let same = s.iter().zip(*candidate).take_while(|(a, b)| a == b).count() as u32;
-                if i == 0 || same > best + 1 {
+                if i == 0 || (best as usize) < slash && same > best + 1 {
                     (i, same)
                 } else {
                     (back, best)

@@ -3,7 +3,7 @@
 use super::decoded::RawPath;
 use super::strings::{Interner, Numbering, Refs, StrRef};
 use super::varint::{Cursor, Malformed, put};
-use crate::scan::same_text;
+use crate::scan::{self, same_text};
 
 /// Codes of a caller's form of a path.
 pub(super) mod raw_code {
@@ -31,7 +31,7 @@ pub(super) fn raw_path(interner: &mut Interner, resolved: &[u8], raw: &[u8]) -> 
 
 /// Length of what follows the last slash.
 pub(super) fn leaf_len(path: &[u8]) -> u32 {
-    let behind = memchr::memrchr(b'/', path).map_or(0, |slash| slash + 1);
+    let behind = scan::last(b'/', path).map_or(0, |slash| slash + 1);
     (path.len() - behind) as u32
 }
 

@@ -3,7 +3,7 @@
 //! A string belongs to the first section that uses it and gets its id there, in order of use. A column that names a
 //! string for the first time therefore says no more than "the next one".
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 
 use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -46,7 +46,9 @@ impl Interner {
         if s.is_empty() {
             return StrId::EMPTY;
         }
-        let hash = self.hasher.hash_one(s) as u32;
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(s);
+        let hash = hasher.finish() as u32;
         let Interner {
             table, entries, bytes, ..
         } = self;
@@ -178,8 +180,8 @@ impl Numbering {
 
     /// Ends a section: writes its strings and says how many they are.
     ///
-    /// Each string is coded against that of the last few with which it shares most. Programs that run at the same time
-    /// take turns: the last string of the same program is not the last of all.
+    /// Each string is coded against one of the last few, see [`Recent::add`]. Programs that run at the same time take turns:
+    /// the last string of the same program is not the last of all.
     pub(super) fn finish_section(&mut self, interner: &Interner, lens: &mut Vec<u8>, text: &mut Vec<u8>) -> u32 {
         let section = &self.order[self.section..];
         self.section = self.order.len();
