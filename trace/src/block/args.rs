@@ -349,7 +349,7 @@ pub(super) fn write_fd_nums(
 ) {
     scratch.clear();
     if ret_is_fd {
-        scratch.extend(nums.iter().zip(rets.iter()).map(|(num, ret)| relative(num, ret)));
+        nums.pairs(rets, relative, scratch);
     }
     // A difference that looks like "absent" would be lost.
     let lossless = scratch

@@ -115,6 +115,16 @@ impl NumBuffer {
         is_constant(&self.narrow) && is_constant(&self.wide)
     }
 
+    /// What `pair` makes of each of them and of the one of `other` beside it.
+    pub(super) fn pairs(&self, other: &NumBuffer, pair: impl Fn(i64, i64) -> i64, out: &mut Vec<i64>) {
+        if self.wide.is_empty() && other.wide.is_empty() {
+            let both = self.narrow.iter().zip(&other.narrow);
+            out.extend(both.map(|(a, b)| pair(a.number(), b.number())));
+        } else {
+            out.extend(self.iter().zip(other.iter()).map(|(a, b)| pair(a, b)));
+        }
+    }
+
     /// Appends them as a column, see [`write`].
     pub(super) fn write(&self, out: &mut Vec<u8>, delta: bool) {
         write(out, &self.narrow, delta);
