@@ -66,7 +66,7 @@ const NARROW: u64 = u32::MAX as u64;
 
 /// The numbers of a column while a block is built. Most need few bits, and the processor waits for what it writes and
 /// reads again half a second later: they take half of the memory until one comes that needs more.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct NumBuffer {
     narrow: Vec<i32>,
     /// All of them, from the first on that is not narrow.
