@@ -132,33 +132,77 @@ mod path_code {
     pub(super) const KNOWN: u64 = 3;
 }
 
-/// First byte of a column of numbers, beside those of [`numbers`]: each is its open object's inode or device number,
-/// absent where there is no object. So it is with what `openat` returned.
-const INODE_OF_FD: u8 = 16;
-const DEVICE_OF_FD: u8 = 17;
+/// First bytes of a column of numbers, beside those of [`numbers`], where other columns say them.
+mod elsewhere {
+    /// Each is its open object's inode or device number, absent where there is no object. So it is with what `openat`
+    /// returned.
+    pub(super) const INODE: u8 = 16;
+    pub(super) const DEVICE: u8 = 17;
+    /// The same, and absent where that number is 0: where it failed, the object has no more than a name.
+    pub(super) const KNOWN_INODE: u8 = 18;
+    pub(super) const KNOWN_DEVICE: u8 = 19;
+    /// Each is its event's descriptor number: in the bulk family, whose arguments are read behind these.
+    pub(super) const FD_NUMBER: u8 = 20;
+}
 
-/// Appends a column of numbers. `of_event` are the events' open objects, indices into `fds`.
-pub(super) fn write_nums(values: &NumBuffer, delta: bool, of_event: &[u32], fds: &[FdRecord], out: &mut Vec<u8>) {
-    let of_fd = |number: fn(&FdRecord) -> u64| {
-        let mut pairs = values.iter().zip(of_event);
-        pairs.all(|(v, fd)| v == number_of(*fd, fds.get(*fd as usize), number))
-    };
-    if values.is_constant() {
-        values.write(out, delta);
-    } else if of_fd(|fd| fd.ino) {
-        out.push(INODE_OF_FD);
-    } else if of_fd(|fd| fd.dev) {
-        out.push(DEVICE_OF_FD);
-    } else {
-        values.write(out, delta);
+/// What the columns of an event type say that are read before its arguments.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Before<'a> {
+    /// The open objects of its events, as provisional indices.
+    pub(super) of_event: &'a [u32],
+    /// All open objects.
+    pub(super) fds: &'a [FdRecord],
+    /// The descriptor numbers of its events, where these are read before.
+    pub(super) fd_nums: Option<&'a NumBuffer>,
+}
+
+impl Before<'_> {
+    /// How a column says that all of its numbers are there already.
+    fn says(&self, values: &NumBuffer) -> Option<u8> {
+        if self.fd_nums.is_some_and(|nums| nums == values) {
+            return Some(elsewhere::FD_NUMBER);
+        }
+        let inode = || self.of_files(values, |fd| fd.ino, [elsewhere::INODE, elsewhere::KNOWN_INODE]);
+        let device = || self.of_files(values, |fd| fd.dev, [elsewhere::DEVICE, elsewhere::KNOWN_DEVICE]);
+        inode().or_else(device)
+    }
+
+    /// Whether a column has a number of each event's open object: which of the two codes says how.
+    fn of_files(&self, values: &NumBuffer, number: impl Fn(&FdRecord) -> u64, [any, known]: [u8; 2]) -> Option<u8> {
+        let (mut is_any, mut is_known) = (true, true);
+        let mut of_event = self.of_event.iter();
+        let is_there = |v| {
+            let fd = of_event.next().copied().unwrap_or(0);
+            let there = number_of(fd, self.fds.get(fd as usize), &number);
+            is_any &= v == there;
+            is_known &= v == known_only(there);
+            is_any || is_known
+        };
+        let all = values.iter().all(is_there);
+        all.then_some(if is_any { any } else { known })
     }
 }
 
-fn number_of(fd: u32, record: Option<&FdRecord>, number: fn(&FdRecord) -> u64) -> i64 {
+/// Appends a column of numbers.
+pub(super) fn write_nums(values: &NumBuffer, delta: bool, before: Before<'_>, out: &mut Vec<u8>) {
+    match before.says(values) {
+        Some(code) if !values.is_constant() => out.push(code),
+        _ => values.write(out, delta),
+    }
+}
+
+#[inline]
+fn number_of(fd: u32, record: Option<&FdRecord>, number: impl Fn(&FdRecord) -> u64) -> i64 {
     match record {
         Some(record) if fd != 0 => number(record) as i64,
         _ => ABSENT,
     }
+}
+
+/// A number of an open object, absent where it is not known.
+#[inline]
+fn known_only(number: i64) -> i64 {
+    if number == 0 { ABSENT } else { number }
 }
 
 /// Appends a column of strings.
@@ -273,8 +317,8 @@ pub(super) struct FdLookup<'a> {
 pub(super) enum OfEvents<'a> {
     /// One per event; empty where no event has one.
     Each(&'a [u32]),
-    /// The rows of the events, and those of all events of the block.
-    Rows(&'a [u32], &'a [u32]),
+    /// The rows of the events, and what all events of the block have: objects and descriptor numbers.
+    Rows(&'a [u32], &'a [u32], &'a [i64]),
 }
 
 impl OfEvents<'_> {
@@ -282,9 +326,22 @@ impl OfEvents<'_> {
     fn at(self, ordinal: usize) -> u32 {
         let fd = match self {
             OfEvents::Each(fds) => fds.get(ordinal),
-            OfEvents::Rows(rows, fds) => rows.get(ordinal).and_then(|row| fds.get(*row as usize)),
+            OfEvents::Rows(rows, fds, _) => rows.get(ordinal).and_then(|row| fds.get(*row as usize)),
         };
         fd.copied().unwrap_or(0)
+    }
+
+    /// Appends the descriptor numbers of `n` events.
+    fn fd_nums(self, n: usize, out: &mut Vec<i64>) -> Result<(), Malformed> {
+        let OfEvents::Rows(rows, _, nums) = self else {
+            return Err(Malformed::UnknownMode);
+        };
+        let rows = rows.get(..n).ok_or(Malformed::Counts)?;
+        out.extend(
+            rows.iter()
+                .map(|row| nums.get(*row as usize).copied().unwrap_or(ABSENT)),
+        );
+        Ok(())
     }
 }
 
@@ -297,9 +354,15 @@ impl FdLookup<'_> {
         of_event: OfEvents<'_>,
         out: &mut Vec<i64>,
     ) -> Result<(), Malformed> {
-        let number: fn(&FdRecord) -> u64 = match cursor.peek() {
-            Some(INODE_OF_FD) => |fd| fd.ino,
-            Some(DEVICE_OF_FD) => |fd| fd.dev,
+        let (number, of_known): (fn(&FdRecord) -> u64, bool) = match cursor.peek() {
+            Some(elsewhere::INODE) => (|fd| fd.ino, false),
+            Some(elsewhere::DEVICE) => (|fd| fd.dev, false),
+            Some(elsewhere::KNOWN_INODE) => (|fd| fd.ino, true),
+            Some(elsewhere::KNOWN_DEVICE) => (|fd| fd.dev, true),
+            Some(elsewhere::FD_NUMBER) => {
+                cursor.byte()?;
+                return of_event.fd_nums(n, out);
+            }
             _ => {
                 out.reserve(n);
                 return numbers::read(cursor, n, out);
@@ -308,7 +371,8 @@ impl FdLookup<'_> {
         cursor.byte()?;
         for ordinal in 0..n {
             let fd = of_event.at(ordinal);
-            out.push(number_of(fd, self.fds.get(fd as usize), number));
+            let there = number_of(fd, self.fds.get(fd as usize), number);
+            out.push(if of_known { known_only(there) } else { there });
         }
         Ok(())
     }
@@ -372,7 +436,7 @@ pub(super) fn write_fd_nums(
 ) {
     scratch.clear();
     if ret_is_fd {
-        scratch.extend(nums.iter().zip(rets.iter()).map(|(num, ret)| relative(num, ret)));
+        nums.pairs(rets, relative, scratch);
     }
     // A difference that looks like "absent" would be lost.
     let lossless = scratch
@@ -452,13 +516,18 @@ mod tests {
 
     fn nums(values: &[i64], of_event: &[u32], fds: &[FdRecord]) -> usize {
         let (mut bytes, mut back) = (Vec::new(), Vec::new());
-        write_nums(&buffer(values), false, of_event, fds, &mut bytes);
+        let before = Before {
+            of_event,
+            fds,
+            fd_nums: None,
+        };
+        write_nums(&buffer(values), false, before, &mut bytes);
         let rows: Vec<u32> = (0..values.len() as u32).collect();
         let lookup = FdLookup {
             strings: &Strings::default(),
             fds,
         };
-        for of_event in [OfEvents::Each(of_event), OfEvents::Rows(&rows, of_event)] {
+        for of_event in [OfEvents::Each(of_event), OfEvents::Rows(&rows, of_event, &[])] {
             let mut cursor = Cursor::new(&bytes);
             back.clear();
             assert_eq!(lookup.read_nums(&mut cursor, rows.len(), of_event, &mut back), Ok(()));
@@ -490,8 +559,45 @@ mod tests {
         let fds = [fd(0), fd(500), fd(u64::MAX)];
         assert_eq!(nums(&[500, ABSENT, -1], &[1, 0, 2], &fds), 1);
         assert_eq!(nums(&[501, ABSENT, 501], &[1, 0, 1], &fds), 1);
+        let failed = [fd(0), fd(500), fd(0), fd(u64::MAX)];
+        assert_eq!(nums(&[500, ABSENT, ABSENT, -1], &[1, 0, 2, 3], &failed), 1);
+        assert_eq!(nums(&[500, ABSENT, 0, -1], &[1, 0, 2, 3], &failed), 1);
+        assert!(nums(&[500, 0, ABSENT, 0], &[1, 2, 2, 2], &failed) > 1);
         assert!(nums(&[500, 500, -1], &[1, 0, 2], &fds) > 1);
         assert!(nums(&[500, ABSENT, 500], &[1, 1, 1], &fds) > 1);
+    }
+
+    #[test]
+    fn descriptor_numbers_among_arguments_cost_one_byte() {
+        let values = [3, ABSENT, 4, i64::from(i32::MIN), 7];
+        let numbers = buffer(&values);
+        let before = Before {
+            of_event: &[0; 5],
+            fds: &[fd(0)],
+            fd_nums: Some(&numbers),
+        };
+        let mut bytes = Vec::new();
+        write_nums(&numbers, false, before, &mut bytes);
+        assert_eq!(bytes.len(), 1);
+        write_nums(&buffer(&[3, ABSENT, 4, 9, 7]), false, before, &mut bytes);
+        assert!(bytes.len() > 5);
+
+        let lookup = FdLookup {
+            strings: &Strings::default(),
+            fds: &[],
+        };
+        let read = |of_event, n| {
+            let mut back = Vec::new();
+            let read = lookup.read_nums(&mut Cursor::new(&bytes), n, of_event, &mut back);
+            read.map(|()| back)
+        };
+        assert_eq!(
+            read(OfEvents::Rows(&[0, 1, 2, 3, 4], &[], &values), 5),
+            Ok(values.to_vec())
+        );
+        assert_eq!(read(OfEvents::Rows(&[9, 0], &[], &values), 2), Ok(vec![ABSENT, 3]));
+        assert_eq!(read(OfEvents::Rows(&[0], &[], &values), 2), Err(Malformed::Counts));
+        assert_eq!(read(OfEvents::Each(&[0; 5]), 5), Err(Malformed::UnknownMode));
     }
 
     #[test]

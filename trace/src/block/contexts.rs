@@ -141,15 +141,28 @@ mod name_code {
     pub(super) const KNOWN: u64 = 1;
 }
 
+/// A CPU of a block under construction.
+#[derive(Clone, Copy, Debug)]
+struct Cpu {
+    /// Its place in the order of first use.
+    place: u32,
+    /// The thread that runs there.
+    running: u32,
+}
+
+/// A CPU that no event was on.
+const UNUSED: Cpu = Cpu {
+    place: u32::MAX,
+    running: IDLE,
+};
+
 /// Memory for coding CPUs, kept between blocks.
 #[derive(Debug, Default)]
 pub(super) struct CpuCoder {
-    /// Per CPU number: its place in the order of first use, from 1; 0 for none.
-    places: Vec<u32>,
+    /// By CPU number.
+    cpus: Vec<Cpu>,
     /// CPU numbers by place.
     numbers: Vec<u16>,
-    /// Per place: the thread that runs there.
-    running: Vec<u32>,
     names: Vec<u8>,
     gaps: Vec<u8>,
 }
@@ -157,22 +170,23 @@ pub(super) struct CpuCoder {
 impl CpuCoder {
     /// Appends on which CPU each event was, and which thread it was where that is not the CPU's last.
     pub(super) fn write(&mut self, rows: &[Row], column: &mut Vec<u8>, switches: &mut Vec<u8>) {
-        self.places.fill(0);
+        self.cpus.fill(UNUSED);
         self.numbers.clear();
-        self.running.clear();
         self.names.clear();
         self.gaps.clear();
         column.resize(rows.len(), 0);
         let (mut seen, mut gap) = (0, 0);
         for (Row { context, cpu, .. }, low) in rows.iter().zip(column.iter_mut()) {
-            let place = self.place(*cpu);
-            *low = place as u8;
-            let running = &mut self.running[place];
-            if running == context {
+            if let Some(cpu) = self.cpus.get(usize::from(*cpu))
+                && cpu.running == *context
+            {
+                *low = cpu.place as u8;
                 gap += 1;
                 continue;
             }
-            *running = *context;
+            let cpu = self.cpu(*cpu);
+            *low = cpu.place as u8;
+            cpu.running = *context;
             put(&mut self.gaps, gap);
             gap = 0;
             if *context >= seen {
@@ -186,7 +200,7 @@ impl CpuCoder {
             return;
         }
         if self.numbers.len() > ONE_BYTE {
-            column.extend(rows.iter().map(|row| (self.place(row.cpu) >> 8) as u8));
+            column.extend(rows.iter().map(|row| (self.cpu(row.cpu).place >> 8) as u8));
         }
         put(switches, self.numbers.len() as u64);
         self.numbers.iter().for_each(|n| put(switches, u64::from(*n)));
@@ -195,25 +209,18 @@ impl CpuCoder {
         switches.extend_from_slice(&self.gaps);
     }
 
-    /// The place of a CPU, counted from 0.
-    #[inline]
-    fn place(&mut self, cpu: u16) -> usize {
-        match self.places.get(usize::from(cpu)) {
-            Some(place) if *place != 0 => *place as usize - 1,
-            _ => self.add(cpu),
+    /// A CPU, which gets the next place where no event was on it before.
+    fn cpu(&mut self, number: u16) -> &mut Cpu {
+        let at = usize::from(number);
+        if self.cpus.len() <= at {
+            self.cpus.resize(at + 1, UNUSED);
         }
-    }
-
-    #[cold]
-    fn add(&mut self, cpu: u16) -> usize {
-        let at = usize::from(cpu);
-        if self.places.len() <= at {
-            self.places.resize(at + 1, 0);
+        let cpu = &mut self.cpus[at];
+        if cpu.place == UNUSED.place {
+            cpu.place = self.numbers.len() as u32;
+            self.numbers.push(number);
         }
-        self.numbers.push(cpu);
-        self.running.push(IDLE);
-        self.places[at] = self.numbers.len() as u32;
-        self.numbers.len() - 1
+        cpu
     }
 }
 

@@ -358,7 +358,13 @@ impl Decoder {
             if !job.need.intersects(asked.args) {
                 continue;
             }
-            let Decoded { dict, kinds, fd, .. } = out;
+            let Decoded {
+                dict,
+                kinds,
+                fd,
+                fd_num,
+                ..
+            } = out;
             let mut reader = ArgReader {
                 columns,
                 nums: self.frames.column(columns.arg_nums),
@@ -377,7 +383,7 @@ impl Decoder {
                 let of_event = if kind.spec.hot {
                     OfEvents::Each(&kind.fds)
                 } else {
-                    OfEvents::Rows(&kind.rows, fd)
+                    OfEvents::Rows(&kind.rows, fd, fd_num)
                 };
                 for param in &kind.spec.params {
                     let column = reader.read(param.kind, events, of_event, &mut self.pool)?;

@@ -9,7 +9,7 @@ use super::MAX_EVENTS;
 use super::decoded::{FdRecord, RawPath, StrId};
 use super::raw_path::{raw_code, raw_path, read_raw, skip_raw, write_raw};
 use super::strings::{Interner, Numbering, Refs, StrRef};
-use super::varint::{Cursor, Malformed, WORD, put, unzigzag, zigzag};
+use super::varint::{Cursor, Malformed, WORD, put, put_any, unzigzag, zigzag};
 use crate::fd::{FdEntry, FdKind, Role, Socket};
 
 /// The entry that stands for "none".
@@ -229,6 +229,8 @@ pub(super) fn write(
 ) {
     let each = || section.iter().map(|at| &fds[*at as usize]);
     fields.clear();
+    // Most objects are no sockets: how many these are since the last one.
+    let mut no_sockets = 0;
     // One pass: entries are far more than the nearest cache holds.
     for fd in each() {
         out.push(fd.kind as u8);
@@ -241,13 +243,17 @@ pub(super) fn write(
         }
         put(&mut fields.flags, u64::from(fd.open_flags));
         match &fd.socket {
-            None => fields.sockets.push(0),
-            Some(socket) => write_socket(&mut fields.sockets, socket),
+            None => no_sockets += 1,
+            Some(socket) => {
+                write_no_sockets(&mut fields.sockets, std::mem::take(&mut no_sockets));
+                write_socket(&mut fields.sockets, socket);
+            }
         }
         fields.devices.write(files, fd.dev);
         fields.inodes.write(&mut fields.inode_steps, fd.ino);
         fields.raw |= fd.name_raw != RawPath::Same;
     }
+    write_no_sockets(&mut fields.sockets, no_sockets);
     out.extend_from_slice(&fields.names);
     if fields.raw {
         // Texts of other forms are numbered behind all names.
@@ -309,7 +315,7 @@ impl Near {
         let steps = recent.iter().map(|r| zigzag(v.wrapping_sub(*r) as i64));
         let (which, step) = steps.enumerate().min_by_key(|(_, step)| *step).unwrap_or((0, FAR));
         if step < 1 << 61 {
-            put(out, step << 2 | which as u64);
+            put_any(out, step << 2 | which as u64);
             renew(recent, which, v);
         } else {
             put(out, FAR);
@@ -320,9 +326,16 @@ impl Near {
 }
 
 /// Puts a value first; the candidate it was coded against makes room.
+#[inline]
 fn renew(recent: &mut [u64; CANDIDATES], which: usize, v: u64) {
-    recent.copy_within(0..which, 1);
-    recent[0] = v;
+    let [first, second, third, fourth] = *recent;
+    // Without a branch: which it is cannot be guessed.
+    *recent = [
+        v,
+        if which > 0 { first } else { second },
+        if which > 1 { second } else { third },
+        if which > 2 { third } else { fourth },
+    ];
 }
 
 /// Reads one value.
@@ -453,6 +466,10 @@ mod socket_bit {
     pub(super) const CLIENT: u8 = 8;
     pub(super) const SERVER: u8 = 16;
     pub(super) const ALL: u8 = 31;
+}
+
+fn write_no_sockets(out: &mut Vec<u8>, count: usize) {
+    out.resize(out.len() + count, 0);
 }
 
 fn write_socket(out: &mut Vec<u8>, socket: &Socket) {

@@ -246,11 +246,15 @@ impl Coder {
             self.columns
                 .get_many([columns.arg_nums, columns.arg_strs, columns.arg_paths, columns.arg_raws]);
         for (_, kind) in family {
+            let before = args::Before {
+                of_event: &kind.fds,
+                fds: content.fds.entries(),
+                // Arguments of the hot family are read without.
+                fd_nums: (!kind.spec.hot).then_some(&kind.fd_nums),
+            };
             for arg in &kind.args {
                 match arg {
-                    ArgBuffer::Num { delta, values } => {
-                        args::write_nums(values, *delta, &kind.fds, content.fds.entries(), nums);
-                    }
+                    ArgBuffer::Num { delta, values } => args::write_nums(values, *delta, before, nums),
                     ArgBuffer::Str(ids) => args::write_strs(ids, &mut self.strings, strs),
                     ArgBuffer::Path(values) => PathWriter {
                         interner: &content.strings,

@@ -180,10 +180,14 @@ const RECORDING: i32 = 1;
 /// emptied for each, and find nothing more by it.
 const HASH_BITS: u32 = 13;
 const SHORTEST: u32 = 6;
+/// The same for a column that has a byte for each event, or about one: there what is short is found everywhere and saves
+/// nothing.
+const SHORTEST_OF_BYTES: u32 = 7;
 
 /// Compresses frames; reusable, one per writing thread.
 pub struct Compressor {
     zstd: CCtx<'static>,
+    level: i32,
     packed: Vec<u8>,
 }
 
@@ -195,17 +199,17 @@ impl Compressor {
         let _ = zstd.set_parameter(CParameter::CompressionLevel(level));
         if level == RECORDING {
             let _ = zstd.set_parameter(CParameter::HashLog(HASH_BITS));
-            let _ = zstd.set_parameter(CParameter::MinMatch(SHORTEST));
         }
         Compressor {
             zstd,
+            level,
             packed: Vec::new(),
         }
     }
 
     /// Appends `raw` as a frame to `body`, compressed if that makes it smaller.
     fn frame(&mut self, id: u8, raw: &[u8], body: &mut Vec<u8>) -> FrameEntry {
-        let packed = self.compressed(raw);
+        let packed = self.compressed(id, raw);
         let (codec, bytes) = match packed {
             Some(packed) => (Codec::Zstd, packed),
             None => (Codec::Raw, raw),
@@ -220,14 +224,36 @@ impl Compressor {
         }
     }
 
-    fn compressed(&mut self, raw: &[u8]) -> Option<&[u8]> {
+    fn compressed(&mut self, id: u8, raw: &[u8]) -> Option<&[u8]> {
         if raw.len() < TRY_ZSTD {
             return None;
+        }
+        if self.level == RECORDING {
+            let shortest = CParameter::MinMatch(shortest_of(id));
+            let _ = self.zstd.set_parameter(shortest);
         }
         self.packed.clear();
         self.packed.reserve(compress_bound(raw.len()));
         let len = self.zstd.compress2(&mut self.packed, raw).ok()?;
         (len + raw.len() / WORTHWHILE < raw.len()).then_some(&self.packed)
+    }
+}
+
+/// From how many bytes on what was seen is found again in a frame.
+fn shortest_of(id: u8) -> u32 {
+    const BYTES: [Column; 8] = [
+        Column::Kinds,
+        Column::Cpus,
+        Column::HotFdDict,
+        Column::BulkFdDict,
+        Column::BulkFdRefs,
+        Column::BulkFdNums,
+        Column::TsMiddle,
+        Column::TsHigh,
+    ];
+    match BYTES.iter().any(|column| *column as u8 == id) {
+        true => SHORTEST_OF_BYTES,
+        false => SHORTEST,
     }
 }
 

@@ -69,7 +69,7 @@ pub(super) const RUN: usize = 32;
 
 /// The numbers of a column while a block is built. Most need few bits, and the processor waits for what it writes and
 /// reads again half a second later: they take half of the memory until one comes that needs more.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct NumBuffer {
     narrow: Vec<i32>,
     /// All of them, from the first on that is not narrow.
@@ -127,6 +127,16 @@ impl NumBuffer {
     /// Whether one code stands for all.
     pub(super) fn is_constant(&self) -> bool {
         is_constant(&self.narrow) && is_constant(&self.wide)
+    }
+
+    /// What `pair` makes of each of them and of the one of `other` beside it.
+    pub(super) fn pairs(&self, other: &NumBuffer, pair: impl Fn(i64, i64) -> i64, out: &mut Vec<i64>) {
+        if self.wide.is_empty() && other.wide.is_empty() {
+            let both = self.narrow.iter().zip(&other.narrow);
+            out.extend(both.map(|(a, b)| pair(a.number(), b.number())));
+        } else {
+            out.extend(self.iter().zip(other.iter()).map(|(a, b)| pair(a, b)));
+        }
     }
 
     /// Appends them as a column, see [`write`].

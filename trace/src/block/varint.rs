@@ -77,6 +77,21 @@ fn put_longer(out: &mut Vec<u8>, v: u64) {
     out.truncate(end);
 }
 
+/// Appends `v` as [`put`] does, where lengths vary: without a branch on how long it is, up to four bytes.
+#[inline]
+pub(super) fn put_any(out: &mut Vec<u8>, v: u64) {
+    if v >= 1 << 28 {
+        return put_longer(out, v);
+    }
+    let v = v as u32;
+    let behind_first = u32::from(v >= 1 << 7) + u32::from(v >= 1 << 14) + u32::from(v >= 1 << 21);
+    let bytes = v & 0x7F | (v & 0x3F80) << 1 | (v & 0x1F_C000) << 2 | (v & 0x0FE0_0000) << 3;
+    let more = 0x80_8080 & !(u32::MAX << (8 * behind_first));
+    let end = out.len() + 1 + behind_first as usize;
+    out.extend_from_slice(&(bytes | more).to_le_bytes());
+    out.truncate(end);
+}
+
 /// Bytes that are looked at together.
 pub(super) const WORD: usize = 8;
 /// The bit of each byte of a word that says whether more follow.
@@ -311,6 +326,9 @@ mod tests {
         ];
         let mut bytes = Vec::new();
         edges.iter().for_each(|v| put(&mut bytes, *v));
+        let mut same = Vec::new();
+        edges.iter().for_each(|v| put_any(&mut same, *v));
+        assert_eq!(same, bytes);
         let mut cursor = Cursor::new(&bytes);
         for v in edges {
             assert_eq!(cursor.get(), Ok(v));
