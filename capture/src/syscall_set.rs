@@ -8,6 +8,9 @@ use ctrace_trace::event::EventType;
 use ctrace_trace::schema::Schema;
 use ctrace_trace::syscalls::{self, SET_NAMES};
 
+/// In every set.
+const UNKNOWN: [EventType; 2] = [EventType::UNKNOWN_SYSCALL, EventType::UNKNOWN_COMPAT_SYSCALL];
+
 /// Syscalls by the names they were asked for with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyscallSet {
@@ -21,13 +24,7 @@ impl SyscallSet {
     pub fn security() -> SyscallSet {
         SyscallSet {
             text: "security".to_owned(),
-            kinds: Some(
-                syscalls::set("security")
-                    .into_iter()
-                    .flatten()
-                    .chain([EventType::UNKNOWN_SYSCALL])
-                    .collect(),
-            ),
+            kinds: Some(syscalls::set("security").into_iter().flatten().chain(UNKNOWN).collect()),
         }
     }
 
@@ -63,7 +60,7 @@ impl FromStr for SyscallSet {
     type Err = String;
 
     fn from_str(text: &str) -> Result<SyscallSet, String> {
-        let mut kinds = BTreeSet::from([EventType::UNKNOWN_SYSCALL]);
+        let mut kinds = BTreeSet::from(UNKNOWN);
         for name in text.split(',').map(str::trim) {
             kinds.extend(syscalls::set(name).ok_or_else(|| unknown(name))?);
         }
@@ -104,9 +101,8 @@ mod tests {
         for (name, holds) in [("connect", true), ("openat", true), ("open", false), ("read", false)] {
             assert_eq!(set.holds(kind(name)), holds, "{name}");
         }
-        assert!(
-            set.holds(EventType::UNKNOWN_SYSCALL) && set.holds(EventType::DOCKER) && set.holds(EventType::PROCEXIT)
-        );
+        let others = [EventType::DOCKER, EventType::PROCEXIT];
+        assert!(UNKNOWN.into_iter().chain(others).all(|kind| set.holds(kind)));
         assert!(set.holds(EventType::syscall(511)), "a number that no table has");
         assert_eq!(set.to_string(), "net,openat");
         assert!(

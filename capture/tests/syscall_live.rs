@@ -1211,6 +1211,60 @@ fn needs_root_a_32_bit_call_is_flagged() {
     );
 }
 
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn needs_root_a_socketcall_is_the_call_that_it_makes() {
+    const CONNECT: usize = 362;
+    let mut specs = vec![SyscallSpec::UNSELECTED; 1024];
+    specs[512 + CONNECT] = SyscallSpec::PLAIN.with(&[Capture::sockaddr(1, 2)]).socket(0).priority();
+    let address = b"\x02\0\0\x35\x7f\0\0\x01\0\0\0\0\0\0\0\0";
+    let Some((pid, status, log)) = record(Config { specs, ..config() }, || {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_32BIT;
+        // SAFETY: the page is this one's own, and holds the address and the words. rbx is put back.
+        unsafe {
+            let low = libc::mmap(
+                std::ptr::null_mut(),
+                4096,
+                libc::PROT_READ | libc::PROT_WRITE,
+                flags,
+                -1,
+                0,
+            );
+            let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM, 0);
+            let low = low.cast::<u32>();
+            low.cast::<[u8; 16]>().add(1).write(*address);
+            let mut result = 0;
+            // The address cannot be read; it is no call; nobody asked for this one (`listen`); this one was asked for.
+            for (call, words) in [(3, 8), (99, low as u32), (4, low as u32), (3, low as u32)] {
+                low.cast::<[u32; 4]>()
+                    .write([socket as u32, low as u32 + 16, 16, 0x5555]);
+                std::arch::asm!(
+                    "push rbx", "mov ebx, {call:e}", "int 0x80", "pop rbx", call = in(reg) call,
+                    inlateout("eax") 102 => result, in("ecx") words,
+                    out("r8") _, out("r9") _, out("r10") _, out("r11") _,
+                );
+            }
+            result
+        }
+    }) else {
+        return;
+    };
+    if libc::WIFSIGNALED(status) {
+        println!("skipped: this kernel has no 32-bit calls");
+        return;
+    }
+    assert_eq!(libc::WEXITSTATUS(status), 0);
+    let seen: Vec<_> = log.syscalls.iter().filter(|s| s.fixed.header.tgid == pid).collect();
+    let [connect] = seen[..] else {
+        panic!("{seen:#?}");
+    };
+    assert_eq!((connect.fixed.nr as usize, connect.fixed.ret), (CONNECT, 0));
+    assert_eq!(connect.fixed.header.flags & record::FLAG_COMPAT, record::FLAG_COMPAT);
+    assert_eq!(connect.fixed.args[2..], [16, 0, 0, 0], "more words than it has");
+    assert_eq!(connect.data(section::SOCKADDR), Some(&address[..]));
+    assert_eq!(connect.socket.unwrap().remote_port, 53);
+}
+
 /// Instructions of one program that the verifier may walk through, twice what it does on the kernels that are tested. They
 /// are what the recorder waits for at its start: about a microsecond each.
 const VERIFIED_MAX: u32 = 120_000;

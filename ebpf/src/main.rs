@@ -20,6 +20,7 @@ mod read;
 mod scope;
 mod scratch;
 mod socket;
+mod socketcall;
 mod syscall;
 
 use aya_ebpf::{

@@ -154,6 +154,14 @@ pub fn user<T: Copy>(address: u64) -> Option<T> {
     }
 }
 
+/// Reads `len` bytes of user memory of the current task, in such a way bounded that the verifier sees that they fit; false
+/// where they cannot be read.
+#[inline(always)]
+pub fn user_into<T: Copy>(to: &mut T, len: u32, address: u64) -> bool {
+    // SAFETY: the caller bounds the length, else the verifier refuses it; T is only used with arrays of integers.
+    unsafe { helper::bpf_probe_read_user((&raw mut *to).cast(), len, address as *const c_void) == 0 }
+}
+
 pub fn current_task() -> usize {
     // SAFETY: no preconditions.
     unsafe { helper::bpf_get_current_task() as usize }

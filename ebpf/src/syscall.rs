@@ -1,5 +1,7 @@
 //! Syscalls: one record when a call returns, one more at entry for the few that ask for it.
 
+use core::mem::MaybeUninit;
+
 use aya_ebpf::bindings::pt_regs;
 use ctrace_wire::{
     record::{FLAG_COMPAT, FLAG_UNSEEN, Header, KIND_SYSCALL, KIND_SYSCALL_ENTER, MAX_ARGS, Syscall},
@@ -13,13 +15,15 @@ use crate::{
     scope,
     scratch::Writer,
     socket,
+    socketcall::{self, SOCKETCALL},
 };
 
 // arch/x86/include/asm/thread_info.h: the task is in a 32-bit syscall (also by int 0x80 from 64-bit code).
 const TS_COMPAT: u32 = 2;
 
-// arch/x86/entry/syscalls/syscall_64.tbl
+// arch/x86/entry/syscalls: syscall_64.tbl and syscall_32.tbl
 const RT_SIGRETURN: i32 = 15;
+const RT_SIGRETURN_32: i32 = 173;
 /// What the kernel answers to numbers that it does not have.
 const ENOSYS: i64 = -38;
 
@@ -32,9 +36,16 @@ struct Who {
 
 pub fn on_exit(regs: *const pt_regs, ret: i64) {
     // SAFETY: the verifier knows the tracepoint's first argument as a pointer to pt_regs.
-    let nr = unsafe { (*regs).orig_rax } as i32;
-    let compat = in_compat_call();
-    let spec = maps::spec(told_as(nr, ret, compat) as u32, compat);
+    let mut nr = unsafe { (*regs).orig_rax } as i32;
+    let mut words = MaybeUninit::uninit();
+    let mut compat = None;
+    if in_compat_call() {
+        nr = compat_call(regs, nr, &mut words);
+        // SAFETY: compat_call writes all of it.
+        compat = Some(unsafe { words.assume_init_ref() });
+    }
+    let is_compat = compat.is_some();
+    let spec = maps::spec(told_as(nr, ret, is_compat) as u32, is_compat);
     // First of all: what nobody asked for has to cost as little as can be.
     if let Some(spec) = spec
         && spec.flags & SELECTED == 0
@@ -63,10 +74,12 @@ pub fn on_exit(regs: *const pt_regs, ret: i64) {
 /// the registers, so that no number is left: where nobody asked for these, as mostly, a record would be made in vain.
 #[inline(always)]
 fn told_as(nr: i32, ret: i64, compat: bool) -> i32 {
-    if nr == -1 && ret != ENOSYS && !compat {
-        RT_SIGRETURN
-    } else {
+    if nr != -1 || ret == ENOSYS {
         nr
+    } else if compat {
+        RT_SIGRETURN_32
+    } else {
+        RT_SIGRETURN
     }
 }
 
@@ -92,7 +105,7 @@ pub fn on_enter(regs: *const pt_regs, nr: i64) {
         return;
     }
     let who = Who { ids, flags };
-    with_sections(ScratchFor::Enter, who, regs, (nr as i32, 0), spec, false);
+    with_sections(ScratchFor::Enter, who, regs, (nr as i32, 0), spec, None);
 }
 
 /// Whether the current task is in a call of the 32-bit table.
@@ -115,17 +128,17 @@ fn lane(spec: &SyscallSpec) -> Lane {
 /// A record of registers alone. What is reserved in a ring has a size that is known when the program is loaded, so there are
 /// some sizes to choose from.
 #[inline(always)]
-fn plain(who: Who, regs: *const pt_regs, result: (i32, i64), lane: Lane, count: u8, compat: bool) {
+fn plain(who: Who, regs: *const pt_regs, result: (i32, i64), lane: Lane, count: u8, compat: Option<&Words>) {
     // SAFETY: regs as in on_exit.
     unsafe {
         match count {
-            0 | 1 if !compat => submit(who, result, lane, || [(*regs).rdi]),
-            2 | 3 if !compat => submit(who, result, lane, || [(*regs).rdi, (*regs).rsi, (*regs).rdx]),
+            0 | 1 if compat.is_none() => submit(who, result, lane, || [(*regs).rdi]),
+            2 | 3 if compat.is_none() => submit(who, result, lane, || [(*regs).rdi, (*regs).rsi, (*regs).rdx]),
             _ => {
-                let flags = who.flags | if compat { FLAG_COMPAT } else { 0 };
+                let flags = who.flags | if compat.is_some() { FLAG_COMPAT } else { 0 };
                 submit(Who { flags, ..who }, result, lane, || match compat {
-                    true => compat_args(regs),
-                    false => args(regs),
+                    Some(words) => compat_args(words),
+                    None => args(regs),
                 });
             }
         }
@@ -149,7 +162,7 @@ fn with_sections(
     regs: *const pt_regs,
     (nr, ret): (i32, i64),
     spec: &SyscallSpec,
-    compat: bool,
+    compat: Option<&Words>,
 ) {
     let cpu = read::cpu();
     let Some(scratch) = maps::scratch(cpu, owner) else {
@@ -161,9 +174,9 @@ fn with_sections(
     let mut header = read::header(kind + spec.args, who.flags, who.ids, cpu);
     // SAFETY: record points into the scratch map; regs as in on_exit.
     unsafe {
-        if compat {
+        if let Some(words) = compat {
             header.flags |= FLAG_COMPAT;
-            fill(record, header, (nr, ret), compat_args(regs));
+            fill(record, header, (nr, ret), compat_args(words));
         } else {
             fill(record, header, (nr, ret), args(regs));
         }
@@ -230,25 +243,38 @@ unsafe fn args(regs: *const pt_regs) -> [u64; 6] {
     }
 }
 
-#[inline(always)]
-unsafe fn compat_args(regs: *const pt_regs) -> [u64; 6] {
-    // SAFETY: the caller gives the tracepoint's registers.
-    let all = unsafe {
+/// The arguments of a 32-bit call, the first first.
+type Words = [u32; 6];
+
+/// Finds out what call of the 32-bit table the task is in: its number and arguments, which are not those of the registers
+/// where it is a `socketcall`.
+// Not inlined: calls that are none of that table, nearly all, go past it, and need no registers for it.
+#[inline(never)]
+fn compat_call(regs: *const pt_regs, nr: i32, words: &mut MaybeUninit<Words>) -> i32 {
+    // SAFETY: regs as in on_exit.
+    let registers = unsafe {
         [
-            (*regs).rbx,
-            (*regs).rcx,
-            (*regs).rdx,
-            (*regs).rsi,
-            (*regs).rdi,
-            (*regs).rbp,
+            (*regs).rbx as u32,
+            (*regs).rcx as u32,
+            (*regs).rdx as u32,
+            (*regs).rsi as u32,
+            (*regs).rdi as u32,
+            (*regs).rbp as u32,
         ]
     };
-    [
-        all[0] as u32 as u64,
-        all[1] as u32 as u64,
-        all[2] as u32 as u64,
-        all[3] as u32 as u64,
-        all[4] as u32 as u64,
-        all[5] as u32 as u64,
-    ]
+    if nr == SOCKETCALL
+        && let Some((made, arguments)) = socketcall::unfold(registers)
+    {
+        words.write(arguments);
+        return made;
+    }
+    words.write(registers);
+    nr
+}
+
+/// The same as a record has them.
+#[inline(always)]
+fn compat_args(words: &Words) -> [u64; 6] {
+    // SAFETY: a reference. Volatile, or the compiler would keep them in registers from where they are found.
+    unsafe { core::ptr::read_volatile(words) }.map(u64::from)
 }

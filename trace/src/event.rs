@@ -70,13 +70,15 @@ impl fmt::Display for Source {
 /// | --- | --- |
 /// | 0 – 0x0FFF | x86_64 syscall number (`arch/x86/entry/syscalls/syscall_64.tbl`) |
 /// | 0x1000 – 0x1FFF | events that are not syscalls |
-/// | 0x2000 – 0x2FFF | i386 syscall number + 0x2000, made by a 32-bit program or `int 0x80` |
+/// | 0x2000 – 0x2FFF | i386 syscall number + 0x2000, made by a 32-bit program or `int 0x80`; the last is [`Self::UNKNOWN_COMPAT_SYSCALL`] |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize)]
 pub struct EventType(pub u16);
 
 impl EventType {
-    /// A syscall number outside every table; its number is the first argument.
+    /// A syscall number outside the x86_64 table; its number is the first argument.
     pub const UNKNOWN_SYSCALL: EventType = EventType(0x1000);
+    /// The same of the i386 table.
+    pub const UNKNOWN_COMPAT_SYSCALL: EventType = EventType(0x2FFF);
     /// A process (its last thread) ended. Falco's `procexit`.
     pub const PROCEXIT: EventType = EventType(0x1001);
     /// A request of io_uring was completed. What it did follows as an event of the syscall that does the same.
@@ -132,13 +134,19 @@ impl EventType {
         }
     }
 
-    /// The event type of an i386 syscall number (compat call on an x86_64 kernel).
+    /// The event type of an i386 syscall number (compat call on an x86_64 kernel); numbers that no table has become
+    /// [`Self::UNKNOWN_COMPAT_SYSCALL`].
     pub const fn compat_syscall(nr: u32) -> EventType {
-        if nr < 0x1000 {
+        if nr < 0x0FFF {
             EventType(0x2000 | nr as u16)
         } else {
-            Self::UNKNOWN_SYSCALL
+            Self::UNKNOWN_COMPAT_SYSCALL
         }
+    }
+
+    /// Whether this stands for the numbers that a table has not.
+    pub const fn is_unknown_syscall(self) -> bool {
+        self.0 == Self::UNKNOWN_SYSCALL.0 || self.0 == Self::UNKNOWN_COMPAT_SYSCALL.0
     }
 
     /// Whether this is a syscall made through the 32-bit entry.

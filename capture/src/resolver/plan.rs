@@ -148,57 +148,68 @@ impl Registers {
 /// Plans of all syscalls, by number.
 #[derive(Debug)]
 pub(super) struct Plans {
-    native: Vec<Plan>,
-    compat: Vec<Plan>,
+    native: Table,
+    compat: Table,
+}
+
+/// Plans of one table of the kernel.
+#[derive(Debug)]
+struct Table {
+    /// As far as the table goes; in its holes that of unknown calls.
+    by_number: Vec<Plan>,
     unknown: Plan,
 }
 
 impl Plans {
     pub(super) fn new(schema: &Schema) -> Plans {
         Plans {
-            native: by_number(schema, false),
-            compat: by_number(schema, true),
-            unknown: unknown(schema),
+            native: Table::new(schema, false),
+            compat: Table::new(schema, true),
         }
     }
 
-    /// The plan of a syscall number; that of unknown calls where no table has the number.
+    /// The plan of a syscall number; that of unknown calls where the table does not have it.
     #[inline(always)]
     pub(super) fn get(&self, nr: i32, compat: bool) -> &Plan {
         let table = if compat { &self.compat } else { &self.native };
-        table.get(nr as u32 as usize).unwrap_or(&self.unknown)
+        table.by_number.get(nr as u32 as usize).unwrap_or(&table.unknown)
     }
 
     /// All plans, for tests.
     #[cfg(test)]
     pub(super) fn all(&self) -> impl Iterator<Item = &Plan> {
-        let all = self.native.iter().chain(&self.compat);
-        all.filter(|plan| plan.kind != EventType::UNKNOWN_SYSCALL)
+        let all = self.native.by_number.iter().chain(&self.compat.by_number);
+        all.filter(|plan| !plan.kind.is_unknown_syscall())
     }
 }
 
-/// The plans of one table, as far as it goes; those of unknown calls where it has holes.
-fn by_number(schema: &Schema, compat: bool) -> Vec<Plan> {
-    let mut plans = Vec::new();
-    let of_table = |spec: &&EventSpec| spec.id.is_syscall() && spec.id.is_compat() == compat;
-    for spec in schema.specs().iter().filter(of_table) {
-        if spec.id == EventType::UNKNOWN_SYSCALL {
-            continue;
+impl Table {
+    fn new(schema: &Schema, compat: bool) -> Table {
+        let kind = match compat {
+            true => EventType::UNKNOWN_COMPAT_SYSCALL,
+            false => EventType::UNKNOWN_SYSCALL,
+        };
+        let mut by_number = Vec::new();
+        let of_table = |spec: &&EventSpec| spec.id.is_syscall() && spec.id.is_compat() == compat && spec.id != kind;
+        for spec in schema.specs().iter().filter(of_table) {
+            let nr = usize::from(spec.id.0 & 0xFFF);
+            by_number.resize_with(by_number.len().max(nr + 1), || unknown(schema, kind));
+            if let Some(plan) = by_number.get_mut(nr) {
+                *plan = Plan::new(spec);
+            }
         }
-        let nr = usize::from(spec.id.0 & 0xFFF);
-        plans.resize_with(plans.len().max(nr + 1), || unknown(schema));
-        if let Some(plan) = plans.get_mut(nr) {
-            *plan = Plan::new(spec);
+        Table {
+            by_number,
+            unknown: unknown(schema, kind),
         }
     }
-    plans
 }
 
-/// A schema without a declaration of unknown calls gets one that carries nothing.
-fn unknown(schema: &Schema) -> Plan {
-    schema.get(EventType::UNKNOWN_SYSCALL).map_or(
+/// The plan of unknown calls. A schema without a declaration of them gets one that carries nothing.
+fn unknown(schema: &Schema, kind: EventType) -> Plan {
+    schema.get(kind).map_or(
         Plan {
-            kind: EventType::UNKNOWN_SYSCALL,
+            kind,
             fd: FdUse::None,
             action: Action::None,
             values: Vec::new(),
@@ -357,6 +368,9 @@ mod tests {
         }
         assert_eq!(plans.get(4000, false).kind, EventType::UNKNOWN_SYSCALL);
         assert_eq!(plans.get(-1, false).kind, EventType::UNKNOWN_SYSCALL);
+        for nr in [4000, 999, -1] {
+            assert_eq!(plans.get(nr, true).kind, EventType::UNKNOWN_COMPAT_SYSCALL);
+        }
     }
 
     #[test]

@@ -21,6 +21,9 @@ use super::state::State;
 use super::{Resolver, Sink, bare, files, opened, paths};
 use crate::syscall::{SyscallView, View};
 
+/// `rt_sigreturn` of the 32-bit table (arch/x86/entry/syscalls/syscall_32.tbl).
+const COMPAT_RT_SIGRETURN: i32 = 173;
+
 impl Resolver {
     /// A syscall returned that opens a file; or registers say all of it, its process is where it was, and its descriptor
     /// is known. That is most of them; `false` where it is another one, and nothing was done.
@@ -48,7 +51,7 @@ impl Resolver {
         let call = Call::new(view);
         let plan = self
             .plans
-            .get(self.state.number(&call), header.flags & FLAG_COMPAT != 0);
+            .get(self.state.number(&call, header), header.flags & FLAG_COMPAT != 0);
         self.state.meet(header);
         if !self.state.config.sees_descriptors {
             self.state.take_described(&call, plan, &mut self.scratch);
@@ -417,11 +420,15 @@ impl State {
     }
 
     /// The number of a call. `rt_sigreturn` replaces the registers, so that its return reads −1, as does that of a call
-    /// which a tracer took back; its entry tells, where entries of it are recorded.
+    /// which a tracer took back; its entry tells, where entries of it are recorded. Those of the 32-bit table never are,
+    /// and of its two calls that return from a handler both are told as `rt_sigreturn`.
     #[inline]
-    fn number(&mut self, call: &Call<'_>) -> i32 {
+    fn number(&mut self, call: &Call<'_>, header: &Header) -> i32 {
         if call.nr != -1 || call.ret == ENOSYS {
             return call.nr;
+        }
+        if header.flags & FLAG_COMPAT != 0 {
+            return COMPAT_RT_SIGRETURN;
         }
         let process = self.table.at(call.pid, call.ts);
         let returned = process.is_some_and(|p| p.take_sigreturn(call.tid));

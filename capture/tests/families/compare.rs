@@ -116,7 +116,7 @@ impl<'a> Comparison<'a> {
             result(call, seen, &mut found);
             documented::registers(call, seen, &mut found);
             self.pairs.push((call, seen));
-        } else if seen.name() != call.name {
+        } else if !documented::is_named(call, seen) {
             // What follows would be compared out of step.
             let events = &self.recording.events[&call.tid];
             self.next.insert(call.tid, events.len());
@@ -210,7 +210,7 @@ type Resolve<'a> = &'a dyn Fn(Option<&str>, &str) -> String;
 
 fn parameter(call: &Call, seen: &Seen, param: &Param, resolve: Resolve<'_>, found: &mut Vec<String>) {
     let ours = seen.args.get(&param.name);
-    let Some(theirs) = documented::argument(call, param) else {
+    let Some(theirs) = documented::argument(call, &seen.spec, param) else {
         return;
     };
     let Some(theirs) = theirs else {

@@ -25,5 +25,6 @@ mod metadata;
 mod names;
 mod odd;
 mod process;
+mod socketcall;
 mod sockets;
 mod tasks;

@@ -27,7 +27,7 @@ pub(crate) fn scene() {
 }
 
 /// A call through the 32-bit entry of the kernel.
-fn int80(number: i64, args: [u32; 6]) -> i64 {
+pub(crate) fn int80(number: i64, args: [u32; 6]) -> i64 {
     let ret: i32;
     let [a, b, c, d, e, f] = args;
     // SAFETY: scenes give numbers of calls that do not harm the process. The registers that the compiler keeps for
@@ -73,7 +73,46 @@ fn compat() {
     int80(362, [socket as u32, low as u32 + 200, 16, 0, 0, 0]);
     int80(11, [low as u32 + 300, 0, 0, 0, 0, 0]);
     int80(4321, [1, 2, 3, 4, 5, 6]);
+    int80(999, [1, u32::MAX, 3, 4, 5, 6]);
+    sigreturn();
     int80(1, [4, 0, 0, 0, 0, 0]);
+}
+
+/// Returns from a signal handler that never ran, by the 32-bit entry, to code that goes on as if it was called.
+fn sigreturn() {
+    const CODE: u32 = 2048;
+    const STACK: u32 = 3072;
+    let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT;
+    let prot = PROT_READ | PROT_WRITE | PROT_EXEC;
+    let low = ok(sys!(SYS_mmap, 0, 4096, prot, flags, -1, 0)) as u32;
+    // struct sigcontext_32 (arch/x86/include/uapi/asm/sigcontext.h), the registers that the process goes on with.
+    let mut context = [0_u32; 22];
+    let (sp, ax, ip, cs, flags, ss) = (7, 11, 14, 15, 16, 18);
+    context[sp] = low + STACK;
+    context[ax] = 77;
+    context[ip] = low + CODE;
+    context[cs] = 0x33;
+    context[flags] = 0x202;
+    context[ss] = 0x2b;
+    // mov rsp, [low + STACK]; ret
+    let code = [&[0x48, 0x8b, 0x24, 0x25][..], &(low + STACK).to_ne_bytes(), &[0xc3]].concat();
+    let ret: u32;
+    // SAFETY: the page was just mapped and holds all three. What the kernel cuts to 32 bits or clears is put back from the
+    // stack: the registers that the compiler keeps for itself, and the base of the thread's own data.
+    unsafe {
+        std::ptr::copy_nonoverlapping(context.as_ptr(), low as *mut u32, context.len());
+        std::ptr::copy_nonoverlapping(code.as_ptr(), (low + CODE) as *mut u8, code.len());
+        asm!(
+            "push rbx", "push rbp", "push r12", "push r13", "push r14", "push r15", "push qword ptr fs:[0]",
+            "lea rax, [rip + 2f]", "push rax", "mov [rdi + {stack}], rsp", "mov rsp, rdi",
+            "mov eax, {sigreturn}", "int 0x80", "ud2",
+            "2:", "pop rsi", "push rax", "mov edi, {set_fs}", "mov eax, {arch_prctl}", "syscall", "pop rax",
+            "pop r15", "pop r14", "pop r13", "pop r12", "pop rbp", "pop rbx",
+            stack = const STACK, sigreturn = const 119, set_fs = const 0x1002, arch_prctl = const SYS_arch_prctl,
+            inout("rdi") u64::from(low) => _, out("eax") ret, clobber_abi("C"),
+        );
+    }
+    assert_eq!(ret, 77);
 }
 
 /// Refuses one call by a filter, which the kernel asks before the call is made.
@@ -130,7 +169,8 @@ fn odd_as_root() {
     let compat: Vec<_> = compared.pairs.iter().filter(|(_, s)| s.spec.id.is_compat()).collect();
     // What a 32-bit program names is recorded as of any other, and marked.
     let marked: Vec<&str> = compat.iter().map(|(_, s)| s.name()).collect();
-    let calls = "getpid open write lseek openat mkdir chdir access read close close socket connect execve exit";
+    let calls = "getpid open write lseek openat mkdir chdir access read close close socket connect execve \
+                 unknown unknown rt_sigreturn exit";
     assert_eq!(marked, calls.split(' ').collect::<Vec<_>>());
     let connect = compat.iter().find(|(_, s)| s.name() == "connect").unwrap().1;
     assert_eq!(

@@ -18,6 +18,7 @@ pub(crate) const SCENES: &[(&str, fn())] = &[
     ("ipc", crate::ipc::scene),
     ("tasks", crate::tasks::scene),
     ("odd", crate::odd::scene),
+    ("socketcall", crate::socketcall::scene),
 ];
 
 /// The variable that names the scene, and the test that plays it.

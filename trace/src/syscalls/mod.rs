@@ -251,17 +251,18 @@ fn row(kind: EventType) -> Option<&'static Syscall> {
 /// `prctl` option whose argument is the thread's new name (`linux/prctl.h`).
 const PR_SET_NAME: u64 = 15;
 
-/// Every syscall of both tables, and the one for numbers that no table has.
+/// Every syscall of both tables, and of each the one for numbers that it has not.
 pub(crate) fn declared() -> Vec<EventSpec> {
     let mut specs: Vec<EventSpec> = table()
         .iter()
         .map(|s| spec(EventType::syscall(u32::from(s.nr)), s.name, Some(s)))
         .collect();
-    specs.push(unknown());
+    specs.push(unknown(EventType::UNKNOWN_SYSCALL));
     specs.extend(i386::names().map(|(nr, name)| {
         let id = EventType::compat_syscall(u32::from(nr));
         spec(id, name, row(id))
     }));
+    specs.push(unknown(EventType::UNKNOWN_COMPAT_SYSCALL));
     specs
 }
 
@@ -282,8 +283,8 @@ fn spec(id: EventType, name: &str, row: Option<&Syscall>) -> EventSpec {
     }
 }
 
-/// A number outside the tables: the number itself and the six arguments as they came.
-fn unknown() -> EventSpec {
+/// A number outside a table: the number itself and the six arguments as they came.
+fn unknown(id: EventType) -> EventSpec {
     let mut params = vec![Param {
         name: "nr".to_owned(),
         kind: ParamKind::Uint,
@@ -295,7 +296,7 @@ fn unknown() -> EventSpec {
         arg: Some(i),
     }));
     EventSpec {
-        id: EventType::UNKNOWN_SYSCALL,
+        id,
         name: "unknown".to_owned(),
         source: Source::Syscall,
         hot: true,

@@ -102,7 +102,8 @@ fn events() {
          Beside the system calls: `procexit` (0x1001), the end of a process; `io_uring_req` (0x1002), a request of \
          io_uring that was completed, after which the system call that does the same comes as an event of its own; \
          `artifact` (0x1007), the digest of a file that was executed or of a module or BPF program that was loaded, some \
-         time after that, with the process that did it; and `unknown` (0x1000), a system call that no table has.\n\n\
+         time after that, with the process that did it; and `unknown` (0x1000, of 32-bit programs 0x2fff), a system call \
+         that the table does not have.\n\n\
          | event | parameters |\n| --- | --- |\n",
     );
     for id in [
@@ -117,7 +118,9 @@ fn events() {
     page.push_str(
         "\nThe lane says how important it is not to lose an event: `priority` has ring buffer room of its own and is \
          shed last, `bulk` is shed first. The descriptor is the argument (or the result) that `fd.*` is about. Where \
-         the i386 call has other parameters than the x86_64 call of that name, a row of its own follows.\n\n\
+         the i386 call has other parameters than the x86_64 call of that name, a row of its own follows. What a 32-bit \
+         program does by `socketcall` is recorded as the call that it makes (`connect`, `accept4`, `sendto`, …); \
+         `socketcall` itself is where there is no such call, or its arguments cannot be read.\n\n\
          | event | x86_64 | i386 | lane | descriptor | parameters |\n| --- | --- | --- | --- | --- | --- |\n",
     );
     syscall_rows(&mut page, &schema);
@@ -126,7 +129,7 @@ fn events() {
 
 fn syscall_rows(page: &mut String, schema: &Schema) {
     let mut by_name: BTreeMap<&str, Vec<&EventSpec>> = BTreeMap::new();
-    let numbered = |s: &&EventSpec| s.id.is_syscall() && s.id != EventType::UNKNOWN_SYSCALL;
+    let numbered = |s: &&EventSpec| s.id.is_syscall() && !s.id.is_unknown_syscall();
     for spec in schema.specs().iter().filter(numbered) {
         by_name.entry(&spec.name).or_default().push(spec);
     }

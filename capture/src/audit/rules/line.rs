@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use ctrace_trace::event::EventType;
 use ctrace_trace::names;
 use ctrace_trace::schema::Schema;
 
@@ -380,6 +379,6 @@ fn perms(letters: &str) -> Result<u32, String> {
 fn syscall_number(name: &str, is_64: bool) -> Option<u32> {
     let schema = Schema::current();
     let mut ids = schema.by_name(name).map(|spec| spec.id).filter(|id| id.is_syscall());
-    let id = ids.find(|id| *id != EventType::UNKNOWN_SYSCALL && id.is_compat() != is_64)?;
+    let id = ids.find(|id| !id.is_unknown_syscall() && id.is_compat() != is_64)?;
     Some(u32::from(id.0 & 0x0FFF))
 }

@@ -2,6 +2,7 @@
 
 use super::world::World;
 use crate::resolver::{Config, Host, SnapshotFd, SnapshotProcess};
+use ctrace_trace::event::EventType;
 use ctrace_trace::fd::FdKind;
 use ctrace_wire::section;
 
@@ -379,6 +380,10 @@ fn unknown_and_compat_calls_keep_their_numbers() {
         (seen.name.as_str(), seen.arg("nr"), seen.arg("arg5")),
         ("unknown", "900", "6")
     );
+    assert_eq!(seen.kind, EventType::UNKNOWN_SYSCALL);
+    let seen = w.call(10, "read", -38, &[1]).compat(900).go();
+    assert_eq!((seen.name.as_str(), seen.arg("nr")), ("unknown", "900"));
+    assert_eq!(seen.kind, EventType::UNKNOWN_COMPAT_SYSCALL);
     w.open(10, "/a", 3, 0);
     let seen = w.call(10, "read", 0, &[3]).compat(6).go();
     assert_eq!((seen.name.as_str(), seen.fd_name().as_str()), ("close", "/a"));

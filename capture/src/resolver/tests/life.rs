@@ -347,6 +347,8 @@ fn calls_that_return_nothing_are_told() {
     // Its register is gone when it returns.
     assert_eq!(w.call(10, "read", 42, &[]).nr(-1).go().name, "rt_sigreturn");
     assert_eq!(w.call(10, "read", -38, &[]).nr(-1).go().arg("nr"), "-1");
+    // 15 is another call in the 32-bit table.
+    assert_eq!(w.call(10, "read", 42, &[]).compat(-1).go().name, "rt_sigreturn");
     // Where its entries are recorded, another one is what a tracer took back.
     assert!(w.call(10, "rt_sigreturn", 0, &[]).entering().feed().is_empty());
     assert_eq!(w.call(10, "read", 42, &[]).nr(-1).go().name, "rt_sigreturn");

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ctrace_trace::event::{Arg, Event};
+use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::fd::FdEntry;
 use ctrace_trace::process::ProcessImage;
 use ctrace_trace::schema::Schema;
@@ -22,6 +22,7 @@ pub(super) const CGROUP: u64 = 100;
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub(super) ts: u64,
+    pub(super) kind: EventType,
     pub(super) name: String,
     pub(super) tid: u32,
     pub(super) ret: Option<i64>,
@@ -48,6 +49,7 @@ impl Seen {
         });
         Seen {
             ts: event.ts,
+            kind: event.kind,
             name: spec.name.clone(),
             tid: event.tid,
             ret: event.ret,
