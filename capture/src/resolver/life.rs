@@ -82,7 +82,7 @@ impl State {
         let Some(process) = self.table.at(header.tgid, header.ts) else {
             return;
         };
-        if fork.shared & SHARED_FS != 0 && process.has_place(header.tid) {
+        if fork.shared & SHARED_FS != 0 && process.has_own_place(header.tid) {
             process.share_place(header.tid);
         }
         process.add_thread(header.tid, tid);

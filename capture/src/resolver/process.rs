@@ -94,6 +94,13 @@ pub(super) struct Private {
     pub(super) ids: bool,
 }
 
+impl Private {
+    /// Whether it is this thread's, and that has left the directory of its process.
+    pub(super) fn is_elsewhere(&self, tid: u32) -> bool {
+        self.tid == tid && self.root.is_some()
+    }
+}
+
 impl Process {
     /// A living process of which nothing but its image and descriptors is known.
     pub(super) fn new(serial: u64, image: Arc<ProcessImage>, fds: FdTable) -> Process {
@@ -253,10 +260,7 @@ impl Process {
             **rare = Rare {
                 root,
                 sigreturn: rare.sigreturn,
-                sharing: Sharing {
-                    place,
-                    ..Sharing::default()
-                },
+                sharing: Sharing::of_place(place),
                 ..Rare::default()
             };
         }

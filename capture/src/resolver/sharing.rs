@@ -55,14 +55,22 @@ pub(super) type SharedPlace = Rc<RefCell<Place>>;
 #[derive(Debug, Default)]
 pub(super) struct Sharing {
     /// The table of all threads but those in `apart`, where it is that of another process too, or where there are such.
-    pub(super) files: Option<Rc<Files>>,
+    files: Option<Rc<Files>>,
     /// Threads with another table.
-    pub(super) apart: Vec<(u32, Rc<Files>)>,
+    apart: Vec<(u32, Rc<Files>)>,
     /// The place of all threads but those with one of their own, where another process is there too.
     pub(super) place: Option<SharedPlace>,
 }
 
 impl Sharing {
+    /// No more than a place.
+    pub(super) fn of_place(place: Option<SharedPlace>) -> Sharing {
+        Sharing {
+            place,
+            ..Sharing::default()
+        }
+    }
+
     fn each_files(&self) -> impl Iterator<Item = &Rc<Files>> {
         self.files.iter().chain(self.apart.iter().map(|(_, files)| files))
     }
@@ -91,15 +99,15 @@ impl Process {
 
     /// The place in which a thread is with others that are no threads of its process, or have left its directory.
     pub(super) fn place_of(&self, tid: u32) -> Option<&SharedPlace> {
-        match self.private().iter().find(|own| own.tid == tid && own.root.is_some()) {
+        match self.private().iter().find(|own| own.is_elsewhere(tid)) {
             Some(own) => own.place.as_ref(),
             None => self.sharing()?.place.as_ref(),
         }
     }
 
     /// Whether a thread has left the directory of its process.
-    pub(super) fn has_place(&self, tid: u32) -> bool {
-        self.private().iter().any(|own| own.tid == tid && own.root.is_some())
+    pub(super) fn has_own_place(&self, tid: u32) -> bool {
+        self.private().iter().any(|own| own.is_elsewhere(tid))
     }
 
     /// Makes the table of a thread, which lies here, one that others may have too.
@@ -123,8 +131,7 @@ impl Process {
             root: self.root_of(tid).to_vec(),
         }));
         self.shares = true;
-        let own = self.private_mut().iter_mut();
-        match own.into_iter().find(|own| own.tid == tid && own.root.is_some()) {
+        match self.private_mut().iter_mut().find(|own| own.is_elsewhere(tid)) {
             Some(own) => own.place = Some(place.clone()),
             None => self.rare_mut().sharing.place = Some(place.clone()),
         }
