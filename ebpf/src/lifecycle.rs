@@ -3,7 +3,7 @@
 use aya_ebpf::helpers::generated as helper;
 use ctrace_wire::{
     offsets::MISSING,
-    record::{Exit, FLAG_COMPAT, Fork, KIND_EXIT, KIND_FORK, NO_CALL},
+    record::{Exit, FLAG_COMPAT, Fork, KIND_EXIT, KIND_FORK, NO_CALL, SHARED_FILES, SHARED_FS},
     spec::{Lane, SELECTED},
 };
 
@@ -23,6 +23,7 @@ pub fn on_fork(child: usize) {
     if tgid != ids.tgid {
         scope::on_fork(ids.tgid, tgid, cgroup);
     }
+    let shared = shared(child, tgid == ids.tgid);
     maps::submit_fixed::<Fork>(Lane::Priority, |fork| {
         let mut header = read::header(KIND_FORK, flags, ids, read::cpu());
         header.len = size_of::<Fork>() as u32;
@@ -36,10 +37,35 @@ pub fn on_fork(child: usize) {
             (*fork).child_vpid = child_vpid;
             (*fork).child_ppid = member!(pointer!(child, task_real_parent), task_tgid, u32::MAX);
             (*fork).child_pid_ns = child_pid_ns;
+            (*fork).shared = shared;
+            (*fork).reserved = 0;
             (*fork).comm = member!(child, task_comm, [0; 16]);
             (*fork).header = header;
         }
     });
+}
+
+/// What a child has in common with the task that makes it, as `SHARED_*` bits.
+#[inline(always)]
+fn shared(child: usize, is_thread: bool) -> u32 {
+    let task = read::current_task();
+    let has_one = |of_child: usize, own: usize| match of_child {
+        // It has none, or that is not known: threads commonly have one, processes each their own.
+        0 => is_thread,
+        _ => of_child == own,
+    };
+    let mut shared = 0;
+    if has_one(pointer!(child, task_fs), pointer!(task, task_fs)) {
+        shared |= SHARED_FS;
+    }
+    if has_one(pointer!(child, task_files), pointer!(task, task_files)) {
+        shared |= SHARED_FILES;
+    }
+    // Those of the kernel share all with each other, and make no calls.
+    if !is_thread && shared != 0 && pointer!(child, task_mm) == 0 {
+        return 0;
+    }
+    shared
 }
 
 // arch/x86/entry/syscalls: exit and exit_group of both tables.

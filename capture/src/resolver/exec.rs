@@ -87,6 +87,9 @@ impl State {
         let exec = view.fixed;
         let (pid, ts) = (exec.header.tgid, exec.header.ts);
         self.replace_if_other(exec);
+        if exec.old_tid != exec.header.tid && self.table.at(pid, ts).is_some_and(|p| p.shares) {
+            self.take_shared(pid, exec.old_tid, ts);
+        }
         let process = self.table.at(pid, ts);
         let is_known = process.is_some();
         let (old, attempt, parent) = match process {
@@ -204,8 +207,11 @@ impl State {
         if process.start == 0 {
             process.start = known64(exec.start, 0).min(exec.header.ts);
         }
-        process.fds.exec();
         process.leave_one_thread(exec.old_tid);
+        process.fds.exec();
+        if process.shares {
+            process.tell_place(exec.header.tid, Some(&process.image.cwd), None);
+        }
         process.exec_reported = true;
     }
 }

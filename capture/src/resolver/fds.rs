@@ -7,6 +7,7 @@
 //! written.
 
 use std::cell::Cell;
+use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -151,6 +152,12 @@ impl FdTable {
         }
     }
 
+    /// Takes all out of it.
+    pub(crate) fn take(&mut self) -> FdTable {
+        let none = FdTable::new(&self.budget);
+        mem::replace(self, none)
+    }
+
     /// What is behind a descriptor, where it is known.
     #[inline(always)]
     pub(crate) fn get(&self, fd: i32) -> Option<&Arc<FdEntry>> {
@@ -229,7 +236,7 @@ impl FdTable {
         let (nr, bit) = FdTable::split(fd)?;
         // The first chunk is needed again by the next open.
         match nr {
-            0 => FdTable::take(self.first.as_mut()?, bit),
+            0 => FdTable::take_out(self.first.as_mut()?, bit),
             _ => self.remove_far(nr, bit),
         }
     }
@@ -238,7 +245,7 @@ impl FdTable {
     fn remove_far(&mut self, nr: u32, bit: usize) -> Option<Arc<FdEntry>> {
         let at = self.position(nr).ok()?;
         let (_, chunk) = self.others.get_mut(at)?;
-        let entry = FdTable::take(chunk, bit);
+        let entry = FdTable::take_out(chunk, bit);
         if chunk.is_empty() {
             self.others.remove(at);
         }
@@ -247,7 +254,7 @@ impl FdTable {
 
     /// Takes a number out of a chunk.
     #[inline(always)]
-    fn take(chunk: &mut Rc<Chunk>, bit: usize) -> Option<Arc<FdEntry>> {
+    fn take_out(chunk: &mut Rc<Chunk>, bit: usize) -> Option<Arc<FdEntry>> {
         if (chunk.used | chunk.missed) >> bit & 1 == 0 {
             return None;
         }

@@ -15,6 +15,7 @@ use super::state::State;
 use crate::artifact::Identity;
 use crate::host::anonymous;
 
+const CLOSE_RANGE_UNSHARE: u32 = 2;
 const CLOSE_RANGE_CLOEXEC: u32 = 4;
 const EBADF: i64 = -9;
 /// Commands of `bpf` (linux/bpf.h) whose result is a descriptor: MAP_CREATE, PROG_LOAD, OBJ_GET, PROG_GET_FD_BY_ID,
@@ -160,6 +161,9 @@ impl State {
         if !call.succeeded() {
             return;
         }
+        if call.arg32(2) & CLOSE_RANGE_UNSHARE != 0 {
+            self.unshare_files(call.pid, call.tid, call.ts);
+        }
         if let Some(process) = self.table.at(call.pid, call.ts) {
             let (first, last) = (call.arg32(0), call.arg32(1));
             if call.arg32(2) & CLOSE_RANGE_CLOEXEC != 0 {
@@ -175,7 +179,7 @@ impl State {
         if !call.succeeded() {
             return;
         }
-        self.ask_for_fd(call.pid, call.ts, call.fd(0), call.ret);
+        self.ask_for_fd(call, call.fd(0));
         if let Some(process) = self.table.at(call.pid, call.ts)
             && !duplicate(call, process, cloexec)
         {

@@ -123,7 +123,7 @@ impl State {
         if call.ret != 0 {
             return;
         }
-        self.ask_for_fd(call.pid, call.ts, call.fd(0), call.ret);
+        self.ask_for_fd(call, call.fd(0));
         let entry = self
             .table
             .at(call.pid, call.ts)
@@ -156,6 +156,12 @@ impl State {
         }
         let kinds = call.arg32(1) as i32;
         if kinds & libc::CLONE_NEWNS != 0 {
+            // The kernel allows it only where nobody shares the directory.
+            if let Some(process) = self.table.at(call.pid, call.ts)
+                && process.shares
+            {
+                process.unshare_fs(call.tid);
+            }
             self.change_directory(call.pid, call.tid, call.ts, Some(b"/"), Some(b""));
         }
         self.left_namespaces(call, kinds);
@@ -167,10 +173,14 @@ impl State {
             return;
         }
         let kinds = call.arg32(0) as i32;
-        if kinds & (libc::CLONE_FS | libc::CLONE_NEWNS) != 0
+        // Other mounts and other users need a directory of their own.
+        if kinds & (libc::CLONE_FS | libc::CLONE_NEWNS | libc::CLONE_NEWUSER) != 0
             && let Some(process) = self.table.at(call.pid, call.ts)
         {
             process.unshare_fs(call.tid);
+        }
+        if kinds & libc::CLONE_FILES != 0 {
+            self.unshare_files(call.pid, call.tid, call.ts);
         }
         self.left_namespaces(call, kinds);
     }

@@ -166,6 +166,9 @@ impl State {
         let Some(process) = self.table.at(pid, ts) else {
             return;
         };
+        if process.shares {
+            process.tell_place(tid, cwd, root);
+        }
         let old = process.image_of(tid).clone();
         let alone = process
             .private_mut()

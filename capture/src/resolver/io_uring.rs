@@ -84,6 +84,7 @@ impl Resolver {
         if call.is_none() {
             return self.tell(&header, &fixed, Some(done.res), fixed_entry.as_ref(), clock, sink);
         }
+        self.state.meet(&header);
         // Closing takes the descriptor away.
         let known = self.known(&header, &fixed);
         self.tell(&header, &fixed, Some(done.res), known.as_ref(), clock, sink);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ctrace_trace::process::ProcessImage;
-use ctrace_wire::record::{Exit, FLAG_UNSEEN, Fork, Header};
+use ctrace_wire::record::{Exit, FLAG_UNSEEN, Fork, SHARED_FILES, SHARED_FS};
 
 use super::clock::{Clock, same_start};
 use super::process::Process;
@@ -23,28 +23,35 @@ impl State {
     pub(super) fn fork(&mut self, fork: &Fork, clock: &Clock) {
         let header = &fork.header;
         if fork.child_tgid == header.tgid {
-            return self.new_thread(header, fork.child_tid);
+            return self.new_thread(fork);
         }
         // A child has the name of the thread that made it.
         self.meet_named(header, comm(&fork.comm));
+        let start_ts = clock.utc(known64(fork.child_start, header.ts));
+        let (start_ts, early) = self.seen_early(fork, start_ts);
         let Some(forker) = self.table.at(header.tgid, header.ts) else {
             return;
         };
         let (forker_serial, root) = (forker.serial, forker.root_of(header.tid).to_vec());
         let forker_cgroup = forker.cgroup;
-        let (template, mut fds) = (forker.image_of(header.tid).clone(), forker.fds.clone());
-        if header.flags & FLAG_UNSEEN != 0 {
+        let template = forker.image_of(header.tid).clone();
+        let is_unseen = header.flags & FLAG_UNSEEN != 0;
+        let has_executed = early.as_ref().is_some_and(|early| early.image.exec_ts != 0);
+        let shares = |what| fork.shared & what != 0 && !is_unseen;
+        let place = shares(SHARED_FS).then(|| forker.share_place(header.tid));
+        let files = (shares(SHARED_FILES) && !has_executed).then(|| forker.share_files(header.tid));
+        let fds = match &files {
             // What the forker did to its descriptors was not recorded: better none than wrong ones.
-            fds = self.no_fds();
-        }
+            _ if is_unseen => self.no_fds(),
+            Some(_) => forker.fds.take(),
+            None => forker.fds.clone(),
+        };
         // With CLONE_PARENT the parent is the forker's own.
         let ppid = known(fork.child_ppid, header.tgid);
         let parent = match ppid == header.tgid {
             true => forker_serial,
             false => self.table.latest(ppid).map_or(0, |p| p.serial),
         };
-        let start_ts = clock.utc(known64(fork.child_start, header.ts));
-        let (start_ts, early) = self.seen_early(fork, start_ts);
         let mut made = self.table.spare.copy_of(&template);
         let image = Arc::make_mut(&mut made);
         self.fork_image(image, fork, start_ts);
@@ -65,13 +72,26 @@ impl State {
         process.start = known64(fork.child_start, 0);
         process.cgroup = cgroup;
         process.set_root(root);
+        process.join(files, place);
         self.table.insert(process);
     }
 
-    fn new_thread(&mut self, header: &Header, tid: u32) {
+    fn new_thread(&mut self, fork: &Fork) {
+        let (header, tid) = (&fork.header, fork.child_tid);
         self.meet(header);
-        if let Some(process) = self.table.at(header.tgid, header.ts) {
-            process.add_thread(header.tid, tid);
+        let Some(process) = self.table.at(header.tgid, header.ts) else {
+            return;
+        };
+        if fork.shared & SHARED_FS != 0 && process.has_own_place(header.tid) {
+            process.share_place(header.tid);
+        }
+        process.add_thread(header.tid, tid);
+        if fork.shared & SHARED_FS == 0 {
+            process.unshare_fs(tid);
+        }
+        match fork.shared & SHARED_FILES {
+            0 => process.unshare_files(tid),
+            _ => process.share_files_with(header.tid, tid),
         }
     }
 

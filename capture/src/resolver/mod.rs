@@ -10,8 +10,11 @@
 //!   that could not be made absolute does not begin with a slash.
 //! - A parent is the process that forked, also after it ended and the kernel handed the child on. Chains of parents
 //!   are cut to at most 32 images.
-//! - Threads of a process share one descriptor table and, until they `unshare(CLONE_FS)`, one directory. Ids and
-//!   capabilities are a thread's own; those that differ before the recording begins are seen as the leader's. Processes that share tables without being threads (`clone(CLONE_FILES)` alone) are taken for separate ones.
+//! - Who shares a table of descriptors, or a directory, is what the kernel says at each fork (`CLONE_FILES`, `CLONE_FS`), and
+//!   changes by `unshare`, `close_range` and exec; threads need not share, and processes may. Of what began before the
+//!   recording threads are taken to share both, and processes neither. A directory that another process changed is shown from
+//!   the next call on.
+//! - Ids and capabilities are a thread's own; those that differ before the recording begins are seen as the leader's.
 //! - Descriptors received through `recvmsg` are announced by no record: the host is asked at their first use.
 //! - A request of io_uring is two events at the time of its completion: itself, and the syscall that does the same, with
 //!   the thread that submitted it. Those on the ring's own files, which have no descriptors, are the first one only.
@@ -44,6 +47,7 @@ mod plan;
 mod proc;
 mod process;
 mod seen;
+mod sharing;
 mod snapshot;
 mod sockets;
 mod spare;
@@ -185,7 +189,7 @@ impl Resolver {
         }
         let none = self.state.no_fds();
         for process in self.state.table.each_living() {
-            process.fds = none.clone();
+            process.forget_fds(&none);
         }
     }
 
@@ -198,7 +202,7 @@ impl Resolver {
     pub fn snapshot(&self) -> Vec<ProcessState> {
         let states = self.state.table.sorted().into_iter().map(|p| ProcessState {
             image: p.image.clone(),
-            fds: p.fds.iter().map(|(fd, entry)| (fd, entry.clone())).collect(),
+            fds: self.state.descriptors(p),
         });
         states.collect()
     }

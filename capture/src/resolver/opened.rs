@@ -263,7 +263,7 @@ impl State {
         sink: &mut impl FnMut(&Event<'_>),
     ) -> bool {
         let mut process = match self.table.living_at(call.pid, call.ts) {
-            Some(process) if process.cgroup == header.cgroup => process,
+            Some(process) if process.cgroup == header.cgroup && !process.shares => process,
             _ => {
                 self.meet(header);
                 match self.table.at(call.pid, call.ts) {
@@ -279,7 +279,7 @@ impl State {
         if let Some(from) = opening.from
             && process.fds.get(from).is_none()
         {
-            self.ask_for_fd(call.pid, call.ts, from, call.ret);
+            self.ask_for_fd(call, from);
             process = match self.table.at(call.pid, call.ts) {
                 Some(process) => process,
                 None => return false,

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use ctrace_trace::process::ProcessImage;
 
 use super::fds::FdTable;
+use super::sharing::{SharedPlace, Sharing};
 
 /// Exec attempts of one process that are remembered between entry and result; only threads that call `exec` at the
 /// same moment need more than one.
 const MAX_ATTEMPTS: usize = 8;
 /// Threads with a working directory or ids of their own that are remembered per process.
-const MAX_PRIVATE: usize = 256;
+pub(super) const MAX_PRIVATE: usize = 256;
 
 /// A process, from its fork (or the first record of it) until its records can no longer come.
 #[derive(Debug)]
@@ -39,6 +40,9 @@ pub(super) struct Process {
     pub(super) touched: bool,
     /// An exec event was made whose `sys_exit` has not come yet.
     pub(super) exec_reported: bool,
+    /// It shares with other processes, or its threads do not share with each other: what it has may lie elsewhere
+    /// ([`State::take_shared`](super::state::State::take_shared)).
+    pub(super) shares: bool,
     /// What it has that few have.
     pub(super) rare: Option<Box<Rare>>,
 }
@@ -56,6 +60,7 @@ pub(super) struct Rare {
     attempts: Vec<Attempt>,
     /// Threads that are not in all what their process is.
     pub(super) private: Vec<Private>,
+    pub(super) sharing: Sharing,
 }
 
 /// An exec call between its entry and its result.
@@ -83,8 +88,17 @@ pub(super) struct Private {
     pub(super) image: Arc<ProcessImage>,
     /// Its root directory, where its working directory and root are its own (`unshare(CLONE_FS)`).
     pub(super) root: Option<Vec<u8>>,
+    /// The same, where others have left with it.
+    pub(super) place: Option<SharedPlace>,
     /// Its ids and capabilities are its own: the kernel sets those of the calling thread only.
     pub(super) ids: bool,
+}
+
+impl Private {
+    /// Whether it is this thread's, and that has left the directory of its process.
+    pub(super) fn is_elsewhere(&self, tid: u32) -> bool {
+        self.tid == tid && self.root.is_some()
+    }
 }
 
 impl Process {
@@ -103,6 +117,7 @@ impl Process {
             provisional: false,
             touched: true,
             exec_reported: false,
+            shares: false,
             rare: None,
         }
     }
@@ -110,6 +125,7 @@ impl Process {
     /// Its last thread ended. Gives back what only those need that go on.
     pub(super) fn end(&mut self, ts: u64) {
         self.ended = ts;
+        self.leave_all();
         self.fds.forget();
         if let Some(rare) = &mut self.rare {
             rare.root = Vec::new();
@@ -193,6 +209,7 @@ impl Process {
             tid,
             image: image.clone(),
             root: None,
+            place: None,
             ids: false,
         });
         private.last_mut()
@@ -201,10 +218,12 @@ impl Process {
     /// Gives a thread a working directory and root of its own, as `unshare(CLONE_FS)` does.
     pub(super) fn unshare_fs(&mut self, tid: u32) {
         let root = self.root_of(tid).to_vec();
-        if self.threads > 1
-            && let Some(own) = self.own_mut(tid)
-        {
-            own.root = Some(root);
+        if self.threads <= 1 {
+            if let Some(rare) = &mut self.rare {
+                rare.sharing.place = None;
+            }
+        } else if let Some(own) = self.own_mut(tid) {
+            (own.root, own.place) = (Some(root), None);
         }
     }
 
@@ -223,6 +242,7 @@ impl Process {
 
     /// Forgets what was known of one thread.
     pub(super) fn end_thread(&mut self, tid: u32) {
+        self.end_apart(tid);
         if let Some(rare) = &mut self.rare {
             rare.private.retain(|p| p.tid != tid);
             rare.attempts.retain(|a| a.tid != tid);
@@ -232,11 +252,15 @@ impl Process {
     /// The thread that executed a program, in the directory of its own `chroot`, is the only one that is left.
     pub(super) fn leave_one_thread(&mut self, tid: u32) {
         (self.threads, self.living) = (1, 1);
+        self.leave_files();
         let root = self.root_of(tid).to_vec();
+        let place = self.place_of(tid).cloned();
+        self.shares = place.is_some();
         if let Some(rare) = &mut self.rare {
             **rare = Rare {
                 root,
                 sigreturn: rare.sigreturn,
+                sharing: Sharing::of_place(place),
                 ..Rare::default()
             };
         }

@@ -62,7 +62,7 @@ pub struct ProcessState {
 pub trait Host: Send {
     /// A process that no record introduced.
     fn process(&mut self, pid: u32) -> Option<SnapshotProcess>;
-    /// A descriptor that no record introduced.
+    /// A descriptor that no record introduced, of a process or a thread.
     fn fd(&mut self, pid: u32, fd: i32) -> Option<SnapshotFd>;
     /// Where a directory really lies that a process with this mount namespace and root reaches by a path. The path starts
     /// at that root, the answer at the root of the mount namespace; it is absent where the directory is.

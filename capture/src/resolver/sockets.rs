@@ -142,7 +142,7 @@ impl State {
 
     /// What is behind a descriptor, asking the host where that is not known.
     fn known(&mut self, call: &Call<'_>, fd: i32) -> Option<Arc<FdEntry>> {
-        self.ask_for_fd(call.pid, call.ts, fd, call.ret);
+        self.ask_for_fd(call, fd);
         self.table.at(call.pid, call.ts)?.fds.get(fd).cloned()
     }
 

@@ -161,8 +161,13 @@ impl State {
     #[inline]
     pub(super) fn meet(&mut self, header: &Header) {
         match self.table.at(header.tgid, header.ts) {
-            Some(process) if process.cgroup == header.cgroup => {}
-            Some(_) => self.move_to_cgroup(header),
+            Some(process) if process.cgroup == header.cgroup && !process.shares => {}
+            Some(process) => {
+                if process.shares {
+                    self.take_shared(header.tgid, header.tid, header.ts);
+                }
+                self.move_to_cgroup(header);
+            }
             None => self.adopt(header),
         }
     }
@@ -171,7 +176,7 @@ impl State {
     #[inline]
     pub(super) fn meet_named(&mut self, header: &Header, name: &[u8]) {
         match self.table.at(header.tgid, header.ts) {
-            Some(process) if process.cgroup == header.cgroup && !process.image.name.is_empty() => {}
+            Some(process) if process.cgroup == header.cgroup && !process.image.name.is_empty() && !process.shares => {}
             _ => self.meet_unnamed(header, name),
         }
     }
@@ -187,6 +192,13 @@ impl State {
     #[cold]
     fn move_to_cgroup(&mut self, header: &Header) {
         if header.cgroup == 0 || header.cgroup == u64::MAX || !self.is_asked(header) {
+            return;
+        }
+        if self
+            .table
+            .at(header.tgid, header.ts)
+            .is_some_and(|p| p.cgroup == header.cgroup)
+        {
             return;
         }
         let cgroup = self.cgroup(header.cgroup, header.tgid, header.ts);
@@ -305,15 +317,18 @@ impl State {
 
     /// Asks the host for a descriptor that no record introduced. A wrong answer is possible: the number may have been
     /// closed and given out again since.
-    pub(super) fn ask_for_fd(&mut self, pid: u32, ts: u64, fd: i32, ret: i64) {
-        if fd < 0 || ret == EBADF {
+    pub(super) fn ask_for_fd(&mut self, call: &Call<'_>, fd: i32) {
+        if fd < 0 || call.ret == EBADF {
             return;
         }
-        match self.table.at(pid, ts) {
-            Some(p) if p.ended == u64::MAX && p.fds.get(fd).is_none() && !p.fds.is_missed(fd) => {}
-            _ => return,
-        }
-        let found = self.may_ask(ts).then(|| self.host.fd(pid, fd)).flatten();
+        let (pid, ts) = (call.pid, call.ts);
+        let task = match self.table.at(pid, ts) {
+            Some(p) if p.ended != u64::MAX || p.fds.get(fd).is_some() || p.fds.is_missed(fd) => return,
+            Some(p) if p.has_threads_apart() => call.tid,
+            Some(_) => pid,
+            None => return,
+        };
+        let found = self.may_ask(ts).then(|| self.host.fd(task, fd)).flatten();
         match found {
             Some(SnapshotFd { entry, cloexec, .. }) => {
                 let entry = self.entry(entry);

@@ -177,7 +177,7 @@ impl State {
         sink: &mut impl FnMut(&Event<'_>),
     ) -> bool {
         let process = self.table.living_at(call.pid, call.ts);
-        let Some(process) = process.filter(|process| process.cgroup == header.cgroup) else {
+        let Some(process) = process.filter(|process| process.cgroup == header.cgroup && !process.shares) else {
             return false;
         };
         let fd_num = match plan.fd {
@@ -250,7 +250,7 @@ impl State {
         if let FdUse::Arg(at) = plan.fd
             && !closes
         {
-            self.ask_for_fd(call.pid, call.ts, call.fd(at), call.ret);
+            self.ask_for_fd(call, call.fd(at));
         }
         let Some(process) = self.table.at(call.pid, call.ts) else {
             return emit(None, call, plan, header, clock, scratch, Shown::Behind, sink);
@@ -288,7 +288,7 @@ impl State {
         };
         self.act(call, plan, address.as_ref(), scratch);
         if let FdUse::Arg(at) = plan.fd {
-            self.ask_for_fd(call.pid, call.ts, call.fd(at), call.ret);
+            self.ask_for_fd(call, call.fd(at));
         }
         if opens_path(plan) && call.succeeded() && !scratch.kernel.is_empty() {
             // The event shows the same truth as the descriptor.
@@ -332,7 +332,7 @@ impl State {
     fn resolve_path(&mut self, call: &Call<'_>, raw: &[u8], dirfd: Option<u8>, out: &mut Vec<u8>) {
         let dirfd = dirfd.map(|at| call.fd(at)).filter(|fd| *fd != libc::AT_FDCWD);
         if let Some(fd) = dirfd.filter(|_| raw.first() != Some(&b'/')) {
-            self.ask_for_fd(call.pid, call.ts, fd, call.ret);
+            self.ask_for_fd(call, fd);
         }
         let Some(process) = self.table.at(call.pid, call.ts) else {
             return paths::resolve(b"", b"", raw, out);

@@ -6,5 +6,7 @@ mod hostile;
 mod identity;
 mod life;
 mod live;
+mod sharing;
+mod sharing_live;
 mod sockets;
 mod world;

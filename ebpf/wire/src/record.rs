@@ -150,6 +150,11 @@ pub struct Exec {
     pub comm: [u8; 16],
 }
 
+/// In [`Fork::shared`]: the child and the forking thread have one working directory and one root.
+pub const SHARED_FS: u32 = 1 << 0;
+/// In [`Fork::shared`]: they have one table of descriptors.
+pub const SHARED_FILES: u32 = 1 << 1;
+
 /// A new process or thread. The header names the parent thread that forked.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -172,6 +177,10 @@ pub struct Fork {
     pub child_ppid: u32,
     /// Inode number of the child's pid namespace.
     pub child_pid_ns: u32,
+    /// `SHARED_*` bits.
+    pub shared: u32,
+    /// Zero.
+    pub reserved: u32,
     /// The child's name, NUL-padded.
     pub comm: [u8; 16],
 }
@@ -278,7 +287,7 @@ const _: () = assert!(size_of::<Header>() == 32);
 const _: () = assert!(size_of::<Syscall<[u64; 0]>>() == 32 + 16);
 const _: () = assert!(size_of::<Syscall>() == 32 + 16 + 48);
 const _: () = assert!(size_of::<Exec>() == 32 + 8 + 16 + 32 + 24 + 32 + 16);
-const _: () = assert!(size_of::<Fork>() == 32 + 8 + 16 + 16 + 16);
+const _: () = assert!(size_of::<Fork>() == 32 + 8 + 16 + 16 + 8 + 16);
 const _: () = assert!(size_of::<Exit>() == 32 + 24 + 8 + 16);
 const _: () = assert!(size_of::<Cgroup>() == 32 + 16);
 const _: () = assert!(size_of::<IoSubmit>() == 32 + 16 + 16 + 48);

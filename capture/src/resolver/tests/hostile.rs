@@ -1,6 +1,8 @@
 //! Records that no kernel would make: nothing panics, nothing grows without bound.
 
-use super::world::World;
+use ctrace_wire::record::{Exit, KIND_EXIT, NO_CALL};
+
+use super::world::{World, bytes};
 use crate::resolver::{Clock, Config, NoHost};
 use crate::syscall::Record;
 
@@ -50,7 +52,23 @@ fn damaged_records_never_panic() {
         w.call(10, "chdir", 0, &[1]).text(0, "deep").record(),
         w.call(10, "setresuid", 0, &[1, 2, 3]).record(),
         w.call(10, "execve", 0, &[1]).text(0, "x").entering().record(),
+        w.call(10, "close_range", 0, &[50, 60, 2]).record(),
     ];
+    for what in [libc::CLONE_FS, libc::CLONE_FILES] {
+        seeds.push(w.call(10, "unshare", 0, &[i64::from(what)]).record());
+    }
+    // Processes and threads that share some, all or nothing, and end.
+    for shared in 0..4 {
+        w.shared = shared;
+        seeds.extend([(10, 11), (11, 12), (10, 10), (11, 11)].map(|(parent, child)| w.fork_record(parent, child)));
+        let end = Exit {
+            header: w.header(10, 10),
+            threads_left: shared & 1,
+            call: NO_CALL,
+            ..Exit::default()
+        };
+        seeds.push(bytes(KIND_EXIT, &end, &[]));
+    }
     // All calls on all kinds of arguments.
     for nr in 0..480 {
         seeds.push(

@@ -69,7 +69,7 @@ const OLDER: &str = "exec 5<five.txt; cd sub; echo ready; read go; read x <&5; :
 const LAST: &[u8] = b"relative.txt";
 
 /// Longer than anything here takes, even on a busy machine: what takes this long hangs.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 
 #[test]
 fn processes_older_than_the_recording_are_known_as_root() {
@@ -204,7 +204,7 @@ fn a_new_cgroup_is_a_new_container_as_root() {
 
 /// The running kernel, with all that the recorder asks of it, about this program and its children: what a busy host does
 /// besides would fill the rings. `None` where it may not be recorded.
-fn source(name: &str) -> Option<SyscallSource> {
+pub(super) fn source(name: &str) -> Option<SyscallSource> {
     let config = syscall::Config {
         specs: crate::specs::table(&Schema::current(), &crate::SyscallSet::all(), false),
         scope: Some(syscall::Scope {
@@ -246,16 +246,16 @@ fn collect(source: &mut SyscallSource, child: &mut Child) -> Vec<Vec<u8>> {
     }
 }
 
-fn gather(source: &mut SyscallSource, records: &mut Vec<(u64, Vec<u8>)>) -> usize {
+pub(super) fn gather(source: &mut SyscallSource, records: &mut Vec<(u64, Vec<u8>)>) -> usize {
     source.poll_bytes(&mut |header, bytes| records.push((header.ts, bytes.to_vec())))
 }
 
-fn in_order(mut records: Vec<(u64, Vec<u8>)>) -> Vec<Vec<u8>> {
+pub(super) fn in_order(mut records: Vec<(u64, Vec<u8>)>) -> Vec<Vec<u8>> {
     records.sort_by_key(|(ts, _)| *ts);
     records.into_iter().map(|(_, bytes)| bytes).collect()
 }
 
-fn resolve(mut resolver: Resolver, records: Vec<Vec<u8>>) -> BTreeMap<u32, Vec<Seen>> {
+pub(super) fn resolve(mut resolver: Resolver, records: Vec<Vec<u8>>) -> BTreeMap<u32, Vec<Seen>> {
     let mut events: BTreeMap<u32, Vec<Seen>> = BTreeMap::new();
     let mut last = 0;
     for bytes in records {

@@ -87,6 +87,8 @@ pub(super) struct World {
     pub(super) pid_ns: u32,
     /// The id that the next children have in that namespace; their own unless it is told.
     pub(super) vpid: Option<u32>,
+    /// What the next children share with their parents.
+    pub(super) shared: u32,
 }
 
 impl World {
@@ -110,6 +112,7 @@ impl World {
             cgroup: CGROUP,
             pid_ns: 1,
             vpid: None,
+            shared: 0,
         }
     }
 
@@ -165,6 +168,8 @@ impl World {
                 child_vpid: self.vpid.unwrap_or(child),
                 child_ppid: parent,
                 child_pid_ns: self.pid_ns,
+                shared: self.shared,
+                reserved: 0,
                 comm: name16("sh"),
                 header,
             },
@@ -179,6 +184,7 @@ impl World {
             child_tid: tid,
             child_start: header.ts - 1,
             child_cgroup: self.cgroup,
+            shared: record::SHARED_FS | record::SHARED_FILES,
             header,
             ..Fork::default()
         };
