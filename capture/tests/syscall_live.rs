@@ -290,9 +290,10 @@ fn needs_root_file_calls_have_arguments_strings_results_and_file_objects() {
                 how.as_ptr(),
                 24,
             );
-            libc::syscall(libc::SYS_close, fd, 11, 12, 13, 14, 15);
-            libc::syscall(libc::SYS_dup2, 1, 77, 12, 13, 14, 15);
-            libc::syscall(libc::SYS_lseek, 77, 0, 12, 13, 14, 15);
+            // Whole registers: of a shorter argument that comes on the stack the rest is anything.
+            libc::syscall(libc::SYS_close, i64::from(fd), 11_i64, 12_i64, 13_i64, 14_i64, 15_i64);
+            libc::syscall(libc::SYS_dup2, 1_i64, 77_i64, 12_i64, 13_i64, 14_i64, 15_i64);
+            libc::syscall(libc::SYS_lseek, 77_i64, 0_i64, 12_i64, 13_i64, 14_i64, 15_i64);
         }
         7
     }) else {
