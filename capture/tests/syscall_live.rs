@@ -17,11 +17,15 @@ use std::{
 };
 
 use ctrace_capture::syscall::{Config, OpenError, Record, Scope, Section, SyscallSource, Until, View, Woken};
+use ctrace_skip::{is_root, skip};
 use ctrace_wire::{
     record::{self, Exec, Exit, Fork, Header, Syscall},
     section,
     spec::{Capture, RESULT, SyscallSpec},
 };
+
+/// By which tests say that they were not run.
+const NAME: &str = "syscall_live";
 
 /// An owned copy of a record, for looking through after the fact.
 #[derive(Debug)]
@@ -168,15 +172,13 @@ fn specs() -> Vec<SyscallSpec> {
 
 /// Opens the source, or says why the test cannot run here.
 fn open(config: &Config) -> Option<SyscallSource> {
-    // SAFETY: no preconditions.
-    if unsafe { libc::geteuid() } != 0 {
-        println!("skipped: needs root");
+    if !is_root(NAME) {
         return None;
     }
     match SyscallSource::open(config) {
         Ok(source) => Some(source),
         Err(error @ (OpenError::NoBtf(_) | OpenError::NoPrivilege(_) | OpenError::KernelTooOld { .. })) => {
-            println!("skipped: {error}");
+            skip(NAME, &error.to_string());
             None
         }
         Err(error) => panic!("{error}"),
@@ -1109,8 +1111,7 @@ fn needs_root_a_container_is_seen_from_inside_and_from_outside() {
         return;
     };
     if libc::WEXITSTATUS(status) == 77 {
-        println!("skipped: namespaces or overlayfs are refused here");
-        return;
+        return skip(NAME, "namespaces or overlayfs are refused here");
     }
     let exec = |name: &str| {
         let path = dir.path().join("merged").join(name);
@@ -1197,8 +1198,7 @@ fn needs_root_a_32_bit_call_is_flagged() {
         return;
     };
     if libc::WIFSIGNALED(status) {
-        println!("skipped: this kernel has no 32-bit calls");
-        return;
+        return skip(NAME, "this kernel has no 32-bit calls");
     }
     assert_eq!(libc::WEXITSTATUS(status), 0);
     let call = log.call(pid, 20, |call| call.fixed.header.flags & record::FLAG_COMPAT != 0);
@@ -1251,8 +1251,7 @@ fn needs_root_a_socketcall_is_the_call_that_it_makes() {
         return;
     };
     if libc::WIFSIGNALED(status) {
-        println!("skipped: this kernel has no 32-bit calls");
-        return;
+        return skip(NAME, "this kernel has no 32-bit calls");
     }
     assert_eq!(libc::WEXITSTATUS(status), 0);
     let seen: Vec<_> = log.syscalls.iter().filter(|s| s.fixed.header.tgid == pid).collect();
@@ -1295,7 +1294,7 @@ fn needs_root_the_verifier_is_soon_through_with_each_program() {
                 println!("verified {}: {verified} instructions", cost.name);
                 assert!(verified > 0 && verified <= VERIFIED_MAX, "{cost:?}");
             }
-            None => println!("skipped: this kernel does not tell what it verified of {}", cost.name),
+            None => skip(NAME, "this kernel does not tell what it verified"),
         }
     }
 }
