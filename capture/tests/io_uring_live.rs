@@ -16,12 +16,16 @@ use ctrace_capture::{
     resolver::{Clock, Config as ResolverConfig, ProcHost, Resolver, Snapshot},
     syscall::{Config, Missing, OpenError, Record, SyscallSource},
 };
+use ctrace_skip::{is_root, skip};
 use ctrace_trace::{
     event::{Arg, Event},
     schema::Schema,
 };
 use ctrace_wire::spec::{IO_OPCODES, SELECTED, SyscallSpec};
 use io_uring::{IoUring, opcode, squeue, types};
+
+/// By which tests say that they were not run.
+const NAME: &str = "io_uring_live";
 
 /// An event as the test looks at it.
 #[derive(Debug)]
@@ -68,13 +72,11 @@ impl Seen {
 }
 
 fn open() -> Option<SyscallSource> {
-    // SAFETY: no preconditions.
-    if unsafe { libc::geteuid() } != 0 {
-        println!("skipped: needs root");
+    if !is_root(NAME) {
         return None;
     }
     if let Err(error) = IoUring::new(2) {
-        println!("skipped: io_uring: {error}");
+        skip(NAME, &format!("this kernel refuses io_uring: {error}"));
         return None;
     }
     let config = Config {
@@ -86,14 +88,14 @@ fn open() -> Option<SyscallSource> {
     let source = match SyscallSource::open(&config) {
         Ok(source) => source,
         Err(error @ (OpenError::NoBtf(_) | OpenError::NoPrivilege(_) | OpenError::KernelTooOld { .. })) => {
-            println!("skipped: {error}");
+            skip(NAME, &error.to_string());
             return None;
         }
         Err(error) => panic!("{error}"),
     };
     let is_ring = |missing: &&Missing| matches!(missing, Missing::Program { name, .. } if name.starts_with("io_uring"));
     if let Some(missing) = source.missing().iter().find(is_ring) {
-        println!("skipped: {missing}");
+        skip(NAME, &missing.to_string());
         return None;
     }
     Some(source)

@@ -13,7 +13,11 @@ use std::{
 };
 
 use ctrace_capture::syscall::{Config, OpenError, Record, Scope, SyscallSource};
+use ctrace_skip::{is_root, skip};
 use ctrace_wire::{record, spec::SyscallSpec};
+
+/// By which tests say that they were not run.
+const NAME: &str = "scope_live";
 
 /// A call that nothing makes by itself.
 const CALL: i64 = libc::SYS_getpriority;
@@ -39,9 +43,7 @@ struct Recording {
 
 impl Recording {
     fn start(scope: Option<Scope>, specs: Vec<SyscallSpec>) -> Option<Recording> {
-        // SAFETY: no preconditions.
-        if unsafe { libc::geteuid() } != 0 {
-            println!("skipped: needs root");
+        if !is_root(NAME) {
             return None;
         }
         let config = Config {
@@ -55,7 +57,7 @@ impl Recording {
                 log: Log::default(),
             }),
             Err(error @ (OpenError::NoBtf(_) | OpenError::NoPrivilege(_) | OpenError::KernelTooOld { .. })) => {
-                println!("skipped: {error}");
+                skip(NAME, &error.to_string());
                 None
             }
             Err(error) => panic!("{error}"),
@@ -382,7 +384,7 @@ impl Cgroups {
             (words.next()? == "cgroup2").then(|| PathBuf::from(target))
         });
         let Some(mount) = mount else {
-            println!("skipped: cgroup v2 is not mounted");
+            skip(NAME, "cgroup v2 is not mounted");
             return None;
         };
         static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
@@ -391,7 +393,7 @@ impl Cgroups {
         match fs::create_dir(&root) {
             Ok(()) => Some(Cgroups { mount, root }),
             Err(error) => {
-                println!("skipped: {}: {error}", root.display());
+                skip(NAME, &format!("{}: {error}", root.display()));
                 None
             }
         }

@@ -6,6 +6,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
+    os::fd::AsRawFd,
     os::unix::{
         fs::{MetadataExt, PermissionsExt},
         net::{UnixListener, UnixStream},
@@ -17,17 +18,23 @@ use std::{
 };
 
 use ctrace_capture::syscall::{Config, OpenError, Record, Scope, Section, SyscallSource, Until, View, Woken};
+use ctrace_skip::{is_root, skip};
 use ctrace_wire::{
     record::{self, Exec, Exit, Fork, Header, Syscall},
     section,
     spec::{Capture, RESULT, SyscallSpec},
 };
 
+/// By which tests say that they were not run.
+const NAME: &str = "syscall_live";
+
 /// An owned copy of a record, for looking through after the fact.
 #[derive(Debug)]
 struct Seen<T> {
     fixed: T,
     sections: Vec<(u8, u8, bool, Vec<u8>)>,
+    /// Whether something could not be read.
+    fault: bool,
     socket: Option<section::Socket>,
     file: Option<section::File>,
     path: Option<String>,
@@ -49,6 +56,7 @@ impl<T> Seen<T> {
                 .sections()
                 .map(|s| (s.kind, s.arg, s.truncated, s.data.to_vec()))
                 .collect(),
+            fault: view.sections().any(|s| s.fault),
             socket: view.section(section::SOCKET).and_then(|section| section.socket()),
             file,
             path: view.section(section::FILE_PATH).map(|section| path(section, pseudo)),
@@ -168,15 +176,13 @@ fn specs() -> Vec<SyscallSpec> {
 
 /// Opens the source, or says why the test cannot run here.
 fn open(config: &Config) -> Option<SyscallSource> {
-    // SAFETY: no preconditions.
-    if unsafe { libc::geteuid() } != 0 {
-        println!("skipped: needs root");
+    if !is_root(NAME) {
         return None;
     }
     match SyscallSource::open(config) {
         Ok(source) => Some(source),
         Err(error @ (OpenError::NoBtf(_) | OpenError::NoPrivilege(_) | OpenError::KernelTooOld { .. })) => {
-            println!("skipped: {error}");
+            skip(NAME, &error.to_string());
             None
         }
         Err(error) => panic!("{error}"),
@@ -1109,8 +1115,7 @@ fn needs_root_a_container_is_seen_from_inside_and_from_outside() {
         return;
     };
     if libc::WEXITSTATUS(status) == 77 {
-        println!("skipped: namespaces or overlayfs are refused here");
-        return;
+        return skip(NAME, "namespaces or overlayfs are refused here");
     }
     let exec = |name: &str| {
         let path = dir.path().join("merged").join(name);
@@ -1197,8 +1202,7 @@ fn needs_root_a_32_bit_call_is_flagged() {
         return;
     };
     if libc::WIFSIGNALED(status) {
-        println!("skipped: this kernel has no 32-bit calls");
-        return;
+        return skip(NAME, "this kernel has no 32-bit calls");
     }
     assert_eq!(libc::WEXITSTATUS(status), 0);
     let call = log.call(pid, 20, |call| call.fixed.header.flags & record::FLAG_COMPAT != 0);
@@ -1251,8 +1255,7 @@ fn needs_root_a_socketcall_is_the_call_that_it_makes() {
         return;
     };
     if libc::WIFSIGNALED(status) {
-        println!("skipped: this kernel has no 32-bit calls");
-        return;
+        return skip(NAME, "this kernel has no 32-bit calls");
     }
     assert_eq!(libc::WEXITSTATUS(status), 0);
     let seen: Vec<_> = log.syscalls.iter().filter(|s| s.fixed.header.tgid == pid).collect();
@@ -1264,6 +1267,85 @@ fn needs_root_a_socketcall_is_the_call_that_it_makes() {
     assert_eq!(connect.fixed.args[2..], [16, 0, 0, 0], "more words than it has");
     assert_eq!(connect.data(section::SOCKADDR), Some(&address[..]));
     assert_eq!(connect.socket.unwrap().remote_port, 53);
+}
+
+/// A path on a page of a file that nobody has touched.
+fn untouched(path: &[u8]) -> *const libc::c_char {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(path).unwrap();
+    let (prot, flags) = (libc::PROT_READ, libc::MAP_PRIVATE);
+    // SAFETY: a new mapping, which stays.
+    let page = unsafe { libc::mmap(std::ptr::null_mut(), 4096, prot, flags, file.as_raw_fd(), 0) };
+    assert_ne!(page, libc::MAP_FAILED);
+    page.cast()
+}
+
+/// Has the kernel refuse a call before it looks at what the call is given.
+fn deny(number: i64) {
+    let load = libc::sock_filter {
+        code: 0x20,
+        jt: 0,
+        jf: 0,
+        k: 0,
+    };
+    let jump = libc::sock_filter {
+        code: 0x15,
+        jt: 0,
+        jf: 1,
+        k: number as u32,
+    };
+    let give = |k| libc::sock_filter {
+        code: 0x06,
+        jt: 0,
+        jf: 0,
+        k,
+    };
+    let mut filter = [
+        load,
+        jump,
+        give(libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        give(libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog {
+        len: filter.len() as u16,
+        filter: filter.as_mut_ptr(),
+    };
+    // SAFETY: the program is there as long as the kernel copies it.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        assert_eq!(libc::syscall(libc::SYS_seccomp, 1, 0, &program), 0);
+    }
+}
+
+#[test]
+fn needs_root_a_string_that_is_not_in_memory_is_marked() {
+    let Some((pid, status, log)) = record(config(), || {
+        let [refused, denied, read] = [&b"/refused\0"[..], b"/denied\0", b"/missing\0"].map(untouched);
+        let open = |path: *const libc::c_char, flags: libc::c_int| {
+            // SAFETY: all are strings.
+            unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path, flags) };
+        };
+        open(read, libc::O_RDONLY);
+        open(c"".as_ptr(), libc::O_RDONLY);
+        // Flags that cannot be are found before the path is read.
+        open(refused, libc::O_TMPFILE);
+        deny(libc::SYS_openat);
+        open(denied, libc::O_RDONLY);
+        0
+    }) else {
+        return;
+    };
+    assert_eq!(libc::WEXITSTATUS(status), 0);
+    let failed = |errno: i32| log.call(pid, libc::SYS_openat, |call| call.fixed.ret == -i64::from(errno));
+    let missing = log.call(pid, libc::SYS_openat, |call| call.string(section::STRING) == "/missing");
+    assert!(!missing.fault, "{missing:?}");
+    let empty = log.call(pid, libc::SYS_openat, |call| {
+        call.fixed.ret == -i64::from(libc::ENOENT) && call.string(section::STRING).is_empty()
+    });
+    assert!(!empty.fault && empty.data(section::STRING).is_some(), "{empty:?}");
+    for unread in [failed(libc::EINVAL), failed(libc::EPERM)] {
+        assert!(unread.fault && unread.string(section::STRING).is_empty(), "{unread:?}");
+    }
 }
 
 /// Instructions of one program that the verifier may walk through, twice what it does on the kernels that are tested. They
@@ -1295,7 +1377,7 @@ fn needs_root_the_verifier_is_soon_through_with_each_program() {
                 println!("verified {}: {verified} instructions", cost.name);
                 assert!(verified > 0 && verified <= VERIFIED_MAX, "{cost:?}");
             }
-            None => println!("skipped: this kernel does not tell what it verified of {}", cost.name),
+            None => skip(NAME, "this kernel does not tell what it verified"),
         }
     }
 }

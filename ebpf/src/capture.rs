@@ -1,7 +1,7 @@
 //! Follows the pointer arguments that a syscall's spec names.
 
 use ctrace_wire::{
-    record::Syscall,
+    record::{FLAG_COMPAT, Syscall},
     section,
     spec::{
         CAPTURE_BUFFER, CAPTURE_COUNT, CAPTURE_I32_PAIR, CAPTURE_MSGHDR_NAME, CAPTURE_SOCKADDR,
@@ -79,7 +79,7 @@ fn one(writer: Writer, record: *const Syscall, capture: &Capture) {
         CAPTURE_I32_PAIR if !failed => writer.bytes::<8>(section::I32_PAIR, index, pointer, 8, true),
         CAPTURE_STRUCT => writer.bytes::<255>(section::STRUCT, index, pointer, u64::from(capture.size), true),
         CAPTURE_BUFFER => buffer(writer, record, capture, pointer),
-        CAPTURE_MSGHDR_NAME => msghdr_name(writer, index, pointer),
+        CAPTURE_MSGHDR_NAME => msghdr_name(writer, record, index, pointer),
         _ => {}
     }
 }
@@ -95,10 +95,18 @@ fn sockaddr(writer: Writer, index: u8, pointer: u64, len: u64) {
 }
 
 #[inline(always)]
-fn msghdr_name(writer: Writer, index: u8, pointer: u64) {
-    // struct user_msghdr opens with msg_name and msg_namelen.
-    let Some([name, len]) = read::user::<[u64; 2]>(pointer) else {
+fn msghdr_name(writer: Writer, record: *const Syscall, index: u8, pointer: u64) {
+    // struct user_msghdr opens with msg_name and msg_namelen, a word for each; that of 32-bit programs, whose words are
+    // half as long, is longer than this too.
+    let Some([first, second]) = read::user::<[u64; 2]>(pointer) else {
         return;
+    };
+    // SAFETY: record lies in the scratch map.
+    let compat = unsafe { (*record).header.flags } & FLAG_COMPAT != 0;
+    let (name, len) = if compat {
+        (u64::from(first as u32), first >> 32)
+    } else {
+        (first, second)
     };
     if name != 0 {
         sockaddr(writer, index, name, len);

@@ -7,6 +7,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use ctrace_skip::skip;
+
 use super::sample;
 
 /// Longer than anything takes on a busy machine.
@@ -87,20 +89,13 @@ impl Drop for Prompt {
     }
 }
 
-/// Says so on stderr and in the file that `CTRACE_SKIPPED` names.
-fn skip(line: &str) {
-    eprint!("{line}");
-    if let Some(path) = std::env::var_os("CTRACE_SKIPPED") {
-        let file = fs::OpenOptions::new().append(true).create(true).open(path);
-        file.and_then(|mut f| f.write_all(line.as_bytes()))
-            .expect("CTRACE_SKIPPED names a writable file");
-    }
-}
-
 #[test]
 fn the_prompt_runs_statements_and_survives_mistakes_and_interrupts() {
     let Some(mut prompt) = Prompt::start() else {
-        return skip("SKIP prompt: there is no script(1) of util-linux\n");
+        return skip(
+            "the_prompt_runs_statements_and_survives_mistakes_and_interrupts",
+            "there is no script(1) of util-linux",
+        );
     };
     prompt.wait_for("ctrace> ");
     prompt.send("select 40 + 2\ras answer;\r");

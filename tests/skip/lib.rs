@@ -4,15 +4,25 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Reports on stderr and in the file that `CTRACE_SKIPPED` names.
+///
+/// # Panics
+///
+/// Where `CTRACE_MAY_SKIP` is set and none of its lines is part of the reason: what the test needs has to be there.
 pub fn skip(test: &str, reason: &str) {
     let line = format!("SKIP {test}: {reason}\n");
     eprint!("{line}");
-    let Some(path) = std::env::var_os("CTRACE_SKIPPED") else {
-        return;
-    };
-    let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
-    if let Err(error) = file.and_then(|mut f| f.write_all(line.as_bytes())) {
-        eprintln!("CTRACE_SKIPPED cannot be written: {error}");
+    if let Some(path) = std::env::var_os("CTRACE_SKIPPED") {
+        let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+        if let Err(error) = file.and_then(|mut f| f.write_all(line.as_bytes())) {
+            eprintln!("CTRACE_SKIPPED cannot be written: {error}");
+        }
+    }
+    if let Ok(reasons) = std::env::var("CTRACE_MAY_SKIP") {
+        let mut parts = reasons.lines().filter(|part| !part.is_empty());
+        assert!(
+            parts.any(|part| reason.contains(part)),
+            "{test} must not be skipped here (CTRACE_MAY_SKIP): {reason}"
+        );
     }
 }
 
@@ -47,4 +57,50 @@ pub fn shared(test: &str, path: &str) -> Option<PathBuf> {
         skip(test, &format!("../shared/{path} is not there"));
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    const REASON: &str = "CTRACE_TEST_REASON";
+
+    /// What other tests run as a program of its own: a test that is skipped for a reason, if there is one.
+    #[test]
+    fn is_skipped() {
+        if let Ok(reason) = std::env::var(REASON) {
+            skip("a test", &reason);
+        }
+    }
+
+    /// Whether a test may be skipped for a reason, with these lines or without any rule.
+    fn may_skip(reason: &str, lines: Option<&str>) -> bool {
+        let skipped = tempfile::NamedTempFile::new().expect("a file");
+        let mut program = Command::new(std::env::current_exe().expect("this program"));
+        program
+            .args(["--exact", "tests::is_skipped"])
+            .env(REASON, reason)
+            .env("CTRACE_SKIPPED", skipped.path())
+            .env_remove("CTRACE_MAY_SKIP");
+        if let Some(lines) = lines {
+            program.env("CTRACE_MAY_SKIP", lines);
+        }
+        let passed = program.output().expect("it runs").status.success();
+        let told = std::fs::read_to_string(skipped.path()).expect("a file");
+        assert_eq!(told, format!("SKIP a test: {reason}\n"));
+        passed
+    }
+
+    #[test]
+    fn what_may_not_be_skipped_fails() {
+        let no_btf = "the kernel has no type information";
+        assert!(may_skip(no_btf, None));
+        let lines = "is not set\n\n../shared/\n";
+        assert!(may_skip("CTRACE_TEST_DOCKER is not set", Some(lines)));
+        assert!(may_skip("../shared/a.scap is not there", Some(lines)));
+        assert!(!may_skip(no_btf, Some(lines)));
+        assert!(!may_skip(no_btf, Some("")));
+    }
 }

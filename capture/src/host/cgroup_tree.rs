@@ -103,7 +103,7 @@ mod tests {
     fn ids_and_paths_agree_with_the_file_system() {
         let mut tree = CgroupTree::read();
         let Some(mount) = tree.mount.clone() else {
-            return eprintln!("SKIP ids_and_paths_agree_with_the_file_system: cgroup v2 is not mounted");
+            return ctrace_skip::skip("ids_and_paths_agree_with_the_file_system", "cgroup v2 is not mounted");
         };
         assert_eq!(tree.path(tree.id(b"/")), Some(&b"/"[..]));
         for (id, path) in tree.iter() {

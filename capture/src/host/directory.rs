@@ -54,8 +54,7 @@ mod tests {
     #[test]
     fn links_are_followed() {
         if real_directory(None, b"/").is_none() {
-            println!("SKIP host::links_are_followed: needs Linux 5.12");
-            return;
+            return ctrace_skip::skip("host::links_are_followed", "needs Linux 5.12");
         }
         let folder = tempfile::tempdir().expect("a folder");
         let folder = folder.path().canonicalize().expect("it is there");

@@ -288,11 +288,12 @@ mod tests {
 
     #[test]
     fn needs_root_programs_load_whatever_members_the_host_lacks() {
-        // SAFETY: no preconditions.
-        let root = unsafe { libc::geteuid() } == 0;
-        let (Ok(raw), true) = (host::vmlinux_btf(), root) else {
-            println!("skipped: needs root and the kernel's BTF");
+        const NAME: &str = "needs_root_programs_load_whatever_members_the_host_lacks";
+        if !ctrace_skip::is_root(NAME) {
             return;
+        }
+        let Ok(raw) = host::vmlinux_btf() else {
+            return ctrace_skip::skip(NAME, "the kernel has no type information");
         };
         let btf = Btf::parse(&raw, Endianness::default()).expect("the kernel's BTF");
         let Described {

@@ -210,7 +210,7 @@ type Resolve<'a> = &'a dyn Fn(Option<&str>, &str) -> String;
 
 fn parameter(call: &Call, seen: &Seen, param: &Param, resolve: Resolve<'_>, found: &mut Vec<String>) {
     let ours = seen.args.get(&param.name);
-    let Some(theirs) = documented::argument(call, &seen.spec, param) else {
+    let Some(theirs) = documented::argument(call, param) else {
         return;
     };
     let Some(theirs) = theirs else {

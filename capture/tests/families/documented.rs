@@ -55,7 +55,7 @@ pub(crate) fn registers(call: &Call, seen: &Seen, found: &mut Vec<String>) {
 }
 
 /// Where strace prints a parameter: `None` where it does not, `Some(None)` where it says that there is none.
-pub(crate) fn argument(call: &Call, spec: &EventSpec, param: &Param) -> Option<Option<String>> {
+pub(crate) fn argument(call: &Call, param: &Param) -> Option<Option<String>> {
     let arg = |at: usize| call.arg(at).map(str::to_owned);
     let of_struct = |at: usize, field: &str| Some(call.arg(at).and_then(|a| strace::field(a, field)));
     let entry = |at: usize, nth: usize| Some(call.arg(at).and_then(strace::list).and_then(|l| l.get(nth).cloned()));
@@ -91,8 +91,6 @@ pub(crate) fn argument(call: &Call, spec: &EventSpec, param: &Param) -> Option<O
         ("pipe" | "pipe2", "fd2") => entry(0, 1),
         ("socketpair", "fd1") => entry(3, 0),
         ("socketpair", "fd2") => entry(3, 1),
-        // What lies behind vectors of 32-bit pointers is not read.
-        ("sendmsg" | "recvmsg" | "sendmmsg" | "recvmmsg", "addr") if spec.id.is_compat() => None,
         ("sendmsg" | "recvmsg", "addr") => of_struct(1, "msg_name"),
         ("sendmmsg" | "recvmmsg", "addr") => {
             let first = call.arg(1).and_then(strace::list)?.first().cloned()?;

@@ -163,6 +163,17 @@ fn datagrams(low: &Low) {
     ok(low.call("recvmsg", &[receiver, into, MSG_DONTWAIT as u32]));
     ok(low.call("sendmmsg", &[sender, to, 1, 0]));
     ok(low.call("recvmmsg", &[receiver, into, 1, MSG_DONTWAIT as u32, 0]));
+    let [recvmmsg, sendmmsg, sendmsg, recvmsg] = [337, 345, 370, 372];
+    ok(int80(sendmsg, [sender, to, 0, 0, 0, 0]));
+    ok(int80(recvmsg, [receiver, into, MSG_DONTWAIT as u32, 0, 0, 0]));
+    ok(int80(sendmmsg, [sender, to, 1, 0, 0, 0]));
+    ok(int80(recvmmsg, [receiver, into, 1, MSG_DONTWAIT as u32, 0, 0]));
+    // No address, one of no length and one of a length that cannot be, one that cannot be read, and no message at all.
+    for address in [[0, 16], [any, 0], [any, u32::MAX], [8, 16]] {
+        let to = low.put_words(0x700, &address);
+        int80(sendmsg, [sender, to, 0, 0, 0, 0]);
+    }
+    int80(sendmsg, [sender, 8, 0, 0, 0, 0]);
 }
 
 #[test]
@@ -186,6 +197,12 @@ fn socketcall_as_root() {
     assert!(unix.name.ends_with(b"/socketcall.sock"), "{unix:?}");
     // An address that cannot be read leaves a connect without one.
     assert!(!connects[5].args.contains_key("addr"));
+    // Sent and received directly as by `socketcall`; what follows has no address that could be read.
+    for name in ["sendmsg", "recvmsg", "sendmmsg", "recvmmsg"] {
+        let all: Vec<_> = of(name).iter().map(|seen| seen.args.get("addr").cloned()).collect();
+        assert!(all[0].is_some() && all[0] == all[1], "{name}: {all:?}");
+        assert!(all[2..].iter().all(Option::is_none), "{name}: {all:?}");
+    }
     let calls: Vec<_> = of("socketcall").iter().filter_map(|seen| seen.num("call")).collect();
     assert_eq!(calls, [0, 21, i64::from(u32::MAX), 3]);
 }

@@ -8,8 +8,8 @@ use crate::record::MAX_ARGS;
 /// in the bulk lane.
 pub const SPEC_COUNT: u32 = 512;
 
-/// Where 32-bit calls begin in the table. Their specs must not ask for [`CAPTURE_STRING_ARRAY`] or
-/// [`CAPTURE_MSGHDR_NAME`], whose layout depends on the size of a word.
+/// Where 32-bit calls begin in the table. Their specs must not ask for [`CAPTURE_STRING_ARRAY`], which is followed by
+/// pointers of 64-bit programs.
 pub const COMPAT_SPECS: u32 = SPEC_COUNT;
 
 /// Entries of the table.
@@ -92,7 +92,7 @@ pub const CAPTURE_STRUCT: u8 = 5;
 pub const CAPTURE_BUFFER: u8 = 6;
 /// An array of string pointers ending in a null pointer (`argv`). Only in the last slot, and beside another capture.
 pub const CAPTURE_STRING_ARRAY: u8 = 7;
-/// The address in a `struct msghdr` (`sendmsg`, `recvmsg`).
+/// The address in a `struct msghdr` of the caller's word size (`sendmsg`, `recvmsg`).
 pub const CAPTURE_MSGHDR_NAME: u8 = 8;
 
 impl Capture {

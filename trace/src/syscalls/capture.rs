@@ -91,14 +91,14 @@ pub enum Capture {
         /// How many there are.
         len: Length,
     },
-    /// Bytes for [`crate::event::Event::data`] in an array of `struct iovec`; at most as many as the result says.
+    /// Bytes for [`crate::event::Event::data`] in an array of `struct iovec` of the caller's word size; at most as many as the result says.
     DataVector {
         /// Pointer to the array.
         arg: u8,
         /// The argument that holds the number of entries.
         count: u8,
     },
-    /// Bytes for [`crate::event::Event::data`] in the vector of a `struct msghdr`.
+    /// Bytes for [`crate::event::Event::data`] in the vector of a `struct msghdr` of the caller's word size.
     DataMessage {
         /// Pointer to the `struct msghdr`.
         arg: u8,
@@ -117,21 +117,19 @@ pub enum Length {
 }
 
 /// What has to be read for an event type; empty where the registers say all.
-///
-/// Of an i386 call, structures whose layout depends on the word size (`struct msghdr`, `struct iovec`) are left out.
 pub fn captures(kind: EventType) -> &'static [Capture] {
     static ALL: LazyLock<BTreeMap<u16, Vec<Capture>>> = LazyLock::new(|| {
         let native = table().iter().map(|s| EventType(s.nr));
         let compat = i386::names().map(|(nr, _)| EventType::compat_syscall(u32::from(nr)));
         native
             .chain(compat)
-            .filter_map(|kind| Some((kind.0, of(row(kind)?, kind.is_compat()))))
+            .filter_map(|kind| Some((kind.0, of(row(kind)?))))
             .collect()
     });
     ALL.get(&kind.0).map_or(&[], Vec::as_slice)
 }
 
-fn of(row: &Syscall, compat: bool) -> Vec<Capture> {
+fn of(row: &Syscall) -> Vec<Capture> {
     let mut reads = Vec::new();
     for (slot, param) in (0_u8..).zip(row.params) {
         reads.extend(match (param.kind, param.arg) {
@@ -150,9 +148,6 @@ fn of(row: &Syscall, compat: bool) -> Vec<Capture> {
     }
     reads.extend(structure(row));
     reads.extend(payload(row));
-    if compat {
-        reads.retain(|r| !depends_on_word_size(r));
-    }
     reads
 }
 
@@ -217,11 +212,4 @@ fn payload(row: &Syscall) -> Option<Capture> {
         (Payload::Nothing, Pointer::Message(arg)) => Some(Capture::DataMessage { arg }),
         (Payload::Nothing, _) => None,
     }
-}
-
-fn depends_on_word_size(read: &Capture) -> bool {
-    matches!(
-        read,
-        Capture::MessageAddress { .. } | Capture::DataVector { .. } | Capture::DataMessage { .. }
-    )
 }

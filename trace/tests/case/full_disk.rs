@@ -1,12 +1,13 @@
 //! A disk that fills up: a small tmpfs, which only root can mount.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
+use ctrace_skip::skip;
 use ctrace_trace::case::{Case, CaseConfig, CaseError, CaseWriter, OnFull, Rotation, verify};
 use ctrace_trace::event::{Arg, EventType};
 use ctrace_trace::process::ProcessImage;
@@ -41,16 +42,6 @@ impl Drop for Disk {
         // Lazily: a child that another test is just starting may still hold a descriptor of a file on it.
         let done = Command::new("umount").arg("--lazy").arg(self.path()).status();
         assert!(done.is_ok_and(|s| s.success()), "umount {}", self.path().display());
-    }
-}
-
-/// Says that a test did not run, on stderr and in the file that the test command collects.
-#[expect(clippy::disallowed_methods, reason = "the test command names the file")]
-fn skip(name: &str, reason: &str) {
-    eprintln!("SKIP {name}: {reason}");
-    if let Ok(file) = std::env::var("CTRACE_SKIPPED") {
-        let mut out = OpenOptions::new().create(true).append(true).open(file).expect("opens");
-        writeln!(out, "SKIP {name}: {reason}").expect("writes");
     }
 }
 

@@ -121,6 +121,10 @@ fn events() {
          the i386 call has other parameters than the x86_64 call of that name, a row of its own follows. What a 32-bit \
          program does by `socketcall` is recorded as the call that it makes (`connect`, `accept4`, `sendto`, …); \
          `socketcall` itself is where there is no such call, or its arguments cannot be read.\n\n\
+         Texts, paths, addresses and structures are read from the caller's memory when the call has returned. A page \
+         that nobody has touched yet is not in memory then, where the call was refused before the kernel looked at it (by \
+         seccomp, or for flags that cannot be): such a parameter is absent, as where the pointer was bad, and not an empty \
+         text.\n\n\
          | event | x86_64 | i386 | lane | descriptor | parameters |\n| --- | --- | --- | --- | --- | --- |\n",
     );
     syscall_rows(&mut page, &schema);

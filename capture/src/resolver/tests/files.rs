@@ -443,6 +443,13 @@ fn a_failed_open_shows_what_was_asked_for() {
     assert_eq!((&fd.name[..], &fd.name_raw[..]), (&b"/home/none"[..], &b"../none"[..]));
     assert_eq!((seen.fd_num, fd.kind.type_char()), (None, b'f'));
     assert_eq!(w.fds(10).len(), 3, "nothing was opened");
-    let seen = w.call(10, "openat", -14, &[-100, 1, 0]).go();
+    let unread = section::ARG_FAULT | 1;
+    let seen = w
+        .call(10, "openat", -1, &[-100, 1, 0])
+        .part(section::STRING, unread, b"")
+        .go();
     assert!(seen.fd.is_none(), "the string could not be read");
+    assert_eq!(seen.arg("name"), "-");
+    let seen = w.call(10, "openat", -2, &[-100, 1, 0]).text(1, "").go();
+    assert!(seen.arg("name").ends_with(" <- "), "an empty one was read");
 }

@@ -10,6 +10,7 @@ use super::world::{OFFSET, Seen};
 use crate::host::{Clock as HostClock, EnvSelection, HostState, read_mounts};
 use crate::resolver::{Clock, Config, NoHost, ProcHost, Resolver, Snapshot};
 use crate::syscall::{self, Record, SyscallSource};
+use ctrace_skip::skip;
 use ctrace_trace::schema::Schema;
 
 /// Ordinary shell work: directories, links, descriptors passed on, files that are not there.
@@ -216,15 +217,6 @@ pub(super) fn source(name: &str) -> Option<SyscallSource> {
     SyscallSource::open(&config)
         .map_err(|error| skip(name, &error.to_string()))
         .ok()
-}
-
-fn skip(name: &str, reason: &str) {
-    let line = format!("SKIP {name}: {reason}\n");
-    eprint!("{line}");
-    if let Some(path) = std::env::var_os("CTRACE_SKIPPED") {
-        let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
-        file.unwrap().write_all(line.as_bytes()).unwrap();
-    }
 }
 
 /// All records until the child has ended, in order of time.
