@@ -46,7 +46,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Whether a name of an image in a container was never asked for.
+    /// Whether a name of an image in a container was never told.
     pub(super) fn misses(&self, image: &ProcessImage) -> bool {
         let container = image.container.as_ref().map_or("", |c| &c.id);
         let keys = keys(container, image);
@@ -65,9 +65,10 @@ impl Names {
             return;
         };
         let [user, group] = keys(&container.id, image);
-        if let Some(host) = host {
-            self.keep(user.to_owned(), host.user(image.pid, image.euid).unwrap_or_default());
-            self.keep(group.to_owned(), host.group(image.pid, image.egid).unwrap_or_default());
+        // A process that has ended meanwhile must not leave others without names.
+        if let Some([of_user, of_group]) = host.and_then(|host| host.names(image.pid, image.euid, image.egid)) {
+            self.keep(user.to_owned(), of_user);
+            self.keep(group.to_owned(), of_group);
         }
         set(&mut image.user, self.contained(&user));
         set(&mut image.group, self.contained(&group));

@@ -193,6 +193,8 @@ impl Files {
 struct Known {
     /// What was asked for, and the kernel's path behind it.
     names: Box<[u8]>,
+    /// How long the first of the two is.
+    asked_len: usize,
     mode: u32,
     flags: u32,
     dev: u32,
@@ -203,6 +205,7 @@ impl Known {
     fn new(opening: &Opening<'_>, entry: Arc<FdEntry>) -> Known {
         Known {
             names: [opening.asked, opening.components].concat().into(),
+            asked_len: opening.asked.len(),
             mode: opening.mode,
             flags: opening.flags,
             dev: opening.dev,
@@ -213,7 +216,7 @@ impl Known {
     fn says(&self, opening: &Opening<'_>) -> bool {
         (self.mode, self.flags, self.dev) == (opening.mode, opening.flags, opening.dev)
             && (self.entry.ino, self.entry.open_flags) == (opening.ino, opening.open_flags)
-            && self.names.split_at_checked(opening.asked.len()) == Some((opening.asked, opening.components))
+            && self.names.split_at_checked(self.asked_len) == Some((opening.asked, opening.components))
     }
 }
 
@@ -320,7 +323,37 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use ctrace_trace::fd::FdKind;
+
     use super::*;
+    use crate::resolver::files::named;
+
+    fn opening<'a>(asked: &'a [u8], components: &'a [u8]) -> Opening<'a> {
+        Opening {
+            asked,
+            from: None,
+            components,
+            ino: 7,
+            dev: 1,
+            mode: libc::S_IFREG,
+            flags: 0,
+            open_flags: 0,
+        }
+    }
+
+    #[test]
+    fn names_that_are_cut_otherwise_are_others() {
+        let one = opening(b"/x", b"passwd\0etc\0");
+        let entry = FdEntry {
+            ino: one.ino,
+            ..named(FdKind::File, b"/etc/passwd")
+        };
+        let known = Known::new(&one, Arc::new(entry));
+        assert!(known.says(&one));
+        // Another link to the same file, and the program's own one to that.
+        assert!(!known.says(&opening(b"/xpass", b"wd\0etc\0")));
+        assert!(!known.says(&opening(b"", b"/xpasswd\0etc\0")));
+    }
 
     #[test]
     fn a_path_in_a_known_directory_is_the_path_of_its_components() {

@@ -71,8 +71,6 @@ pub struct ProcHost {
     mount_ns: u32,
     sockets: Sockets,
     sockets_read: Option<Instant>,
-    /// Names in the root of the process that was asked for last: a user and a group are asked for together.
-    names: (u32, Names),
 }
 
 impl ProcHost {
@@ -84,7 +82,6 @@ impl ProcHost {
             mount_ns: mount_namespace(),
             sockets: Sockets::default(),
             sockets_read: None,
-            names: (0, Names::default()),
         }
     }
 
@@ -97,13 +94,6 @@ impl ProcHost {
         self.sockets.read(pid, 0);
         self.sockets_read = Some(Instant::now());
         true
-    }
-
-    fn names(&mut self, pid: u32) -> &Names {
-        if self.names.0 != pid {
-            self.names = (pid, Names::read(&PathBuf::from(format!("/proc/{pid}/root"))));
-        }
-        &self.names.1
     }
 }
 
@@ -150,13 +140,11 @@ impl Host for ProcHost {
         read_cgroup(pid)
     }
 
-    fn user(&mut self, pid: u32, uid: u32) -> Option<Vec<u8>> {
-        let name = self.names(pid).user(uid);
-        (!name.is_empty()).then(|| name.to_vec())
-    }
-
-    fn group(&mut self, pid: u32, gid: u32) -> Option<Vec<u8>> {
-        let name = self.names(pid).group(gid);
-        (!name.is_empty()).then(|| name.to_vec())
+    fn names(&mut self, pid: u32, uid: u32, gid: u32) -> Option<[Vec<u8>; 2]> {
+        let root = PathBuf::from(format!("/proc/{pid}/root"));
+        let names = Names::read(&root);
+        // Files that are not there have no entries, nor has any where the process is gone.
+        let is_there = root.read_link().is_ok();
+        is_there.then(|| [names.user(uid).to_vec(), names.group(gid).to_vec()])
     }
 }

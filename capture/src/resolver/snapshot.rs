@@ -79,10 +79,11 @@ pub trait Host: Send {
     }
     /// The path of a process's cgroup in the v2 hierarchy, where no record told it.
     fn cgroup(&mut self, pid: u32) -> Option<Vec<u8>>;
-    /// The name of a user in the view of a process, that is in its container.
-    fn user(&mut self, pid: u32, uid: u32) -> Option<Vec<u8>>;
-    /// The name of a group in the view of a process, that is in its container.
-    fn group(&mut self, pid: u32, gid: u32) -> Option<Vec<u8>>;
+    /// The names of a user and a group in the view of a process, that is in its container: empty where there they have
+    /// none, absent where nobody can look any more.
+    fn names(&mut self, _pid: u32, _uid: u32, _gid: u32) -> Option<[Vec<u8>; 2]> {
+        None
+    }
 }
 
 /// A host that is not there: records from elsewhere, or asking is switched off.
@@ -97,12 +98,6 @@ impl Host for NoHost {
         None
     }
     fn cgroup(&mut self, _: u32) -> Option<Vec<u8>> {
-        None
-    }
-    fn user(&mut self, _: u32, _: u32) -> Option<Vec<u8>> {
-        None
-    }
-    fn group(&mut self, _: u32, _: u32) -> Option<Vec<u8>> {
         None
     }
 }

@@ -30,6 +30,10 @@ const EBADF: i64 = -9;
 /// [`State::is_asked`].
 const NOT_ASKED: u64 = u64::MAX;
 
+/// Searches through all processes in a second of the records' time. Where there are many, each takes as long as hundreds of
+/// records, and a program could ask for them as fast as it makes calls.
+pub(super) const SEARCHES_PER_S: u32 = 200;
+
 /// Processes, descriptors, containers and names.
 pub(super) struct State {
     pub(super) config: Config,
@@ -46,6 +50,7 @@ pub(super) struct State {
     /// gives every event its name.
     about_processes: Allowance,
     about_others: Allowance,
+    searches: Allowance,
     budget: ChunkBudget,
     next_image: u64,
     pub(super) next_fd: u64,
@@ -73,6 +78,7 @@ impl State {
             host,
             about_processes: Allowance::default(),
             about_others: Allowance::default(),
+            searches: Allowance::default(),
             budget: ChunkBudget::new(config.max_fds),
             next_image: 1,
             next_fd: 1,
@@ -386,6 +392,11 @@ impl State {
         self.may_ask_for_process(ts).then(|| self.host.process(pid)).flatten()
     }
 
+    /// Takes one search through all processes from what is allowed in this second.
+    pub(super) fn may_search(&mut self, ts: u64) -> bool {
+        self.searches.take(ts, SEARCHES_PER_S)
+    }
+
     /// Takes one question from what is allowed in this second.
     fn may_ask(&mut self, ts: u64) -> bool {
         let may = self.about_others.take(ts, self.config.lookups_per_s);
@@ -406,7 +417,7 @@ impl State {
     }
 }
 
-/// Questions of one kind that were taken in the second that began at `since` on the boot clock.
+/// Questions or searches of one kind that were taken in the second that began at `since` on the boot clock.
 #[derive(Clone, Copy, Debug, Default)]
 struct Allowance {
     taken: u32,

@@ -33,12 +33,16 @@ pub(crate) fn footer_from_end(file: &SegmentFile, salt: &Salt) -> io::Result<Opt
     }
 }
 
+/// For damage and for what turns out to be no record a file may be read so many times over: in one that was not made for it
+/// that is no more than once.
+const READ_OVER: u64 = 16;
+
 /// Searches whole records behind damage. One per segment: it also bounds the work that a hostile file can cause.
 #[derive(Debug)]
 pub(crate) struct Resync {
     /// Offsets that a footer names, ascending.
     known: Vec<u64>,
-    /// Bytes of heads that may still be read for candidates that turn out to be none.
+    /// Bytes that may still be read of damaged records and of candidates that turn out to be none.
     budget: u64,
 }
 
@@ -49,17 +53,27 @@ impl Resync {
         known.sort_unstable();
         Resync {
             known,
-            budget: file.len().saturating_mul(2).saturating_add(CHUNK as u64),
+            budget: file.len().saturating_mul(READ_OVER).saturating_add(CHUNK as u64),
         }
+    }
+
+    /// Notes that no whole record is where one was expected: to find that out its head may have been read.
+    pub(crate) fn met_damage(&mut self, file: &SegmentFile, at: u64) -> io::Result<()> {
+        self.budget = self.budget.saturating_sub(cost_at(file, at)?);
+        Ok(())
     }
 
     /// The offset of the first whole record at or behind `from`; `None` when there is none, or the search was given up.
     pub(crate) fn next(&mut self, file: &SegmentFile, salt: &Salt, from: u64) -> io::Result<Option<u64>> {
-        let next_known = self.known.partition_point(|at| *at < from);
-        for &at in self.known.get(next_known..).unwrap_or_default() {
-            if matches!(file.record_at(at, salt)?, Found::Record(_)) {
+        let mut next_known = self.known.partition_point(|at| *at < from);
+        while let Some(&at) = self.known.get(next_known) {
+            if self.is_record(file, salt, at)? {
                 return Ok(Some(at));
             }
+            if self.gave_up() {
+                return Ok(None);
+            }
+            next_known += 1;
         }
         self.search(file, salt, from)
     }
@@ -73,7 +87,7 @@ impl Resync {
                 if self.is_record(file, salt, at + hit as u64)? {
                     return Ok(Some(at + hit as u64));
                 }
-                if self.budget == 0 {
+                if self.gave_up() {
                     return Ok(None);
                 }
             }
@@ -86,13 +100,9 @@ impl Resync {
         Ok(None)
     }
 
-    /// Whether a whole record begins at a place where its magic stands.
+    /// Whether a whole record begins at a place.
     fn is_record(&mut self, file: &SegmentFile, salt: &Salt, at: u64) -> io::Result<bool> {
-        let cost = match file.prefix_at(at)? {
-            Some((prefix, _)) => PREFIX_LEN as u64 + u64::from(prefix.head_len),
-            None => PREFIX_LEN as u64,
-        };
-        self.budget = self.budget.saturating_sub(cost);
+        self.budget = self.budget.saturating_sub(cost_at(file, at)?);
         Ok(self.budget > 0 && matches!(file.record_at(at, salt)?, Found::Record(_)))
     }
 
@@ -106,6 +116,13 @@ impl Resync {
     pub(crate) fn gave_up(&self) -> bool {
         self.budget == 0
     }
+}
+
+/// How many bytes may be read to find out whether a whole record begins at a place.
+fn cost_at(file: &SegmentFile, at: u64) -> io::Result<u64> {
+    let head_len = file.prefix_at(at)?.map_or(0, |(prefix, _)| prefix.head_len);
+    let there = file.len().saturating_sub(at);
+    Ok(PREFIX_LEN as u64 + u64::from(head_len).min(there))
 }
 
 /// Where the magic of a record stands in some bytes.

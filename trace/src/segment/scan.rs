@@ -185,6 +185,7 @@ impl Scan<'_> {
                 resync = Some(Resync::new(self.file, footer_from_end(self.file, &salt)?.as_ref()));
             }
             let Some(resync) = &mut resync else { break };
+            resync.met_damage(self.file, at)?;
             let from = match &last {
                 Some(before) if resync.body_is_damaged(self.file, before)? => before.body_offset(),
                 _ => at + 1,

@@ -68,16 +68,21 @@ impl Scripts {
                 until: Instant::now() + PATIENCE,
             }
         };
-        let names = names(view, executed);
+        let scripts = names(view, executed).into_iter().map(script).collect();
+        self.wait(view.fixed.header.tgid, scripts)
+    }
+
+    /// Waits for what the interpreter of a process opens, of which the last is what was executed. That is given back where
+    /// too many are waited for.
+    fn wait(&mut self, pid: u32, mut scripts: Vec<Script>) -> Option<Script> {
         if self.waiting.len() >= MAX_PROCESSES {
-            return Some(script(executed));
+            return scripts.pop();
         }
-        let of_process = self.waiting.entry(view.fixed.header.tgid).or_default();
-        for name in names {
-            if of_process.len() < MAX_NAMES {
-                of_process.push(script(name));
-            }
+        let of_process = self.waiting.entry(pid).or_default();
+        if of_process.len() + scripts.len() > MAX_NAMES {
+            return scripts.pop();
         }
+        of_process.append(&mut scripts);
         None
     }
 
@@ -115,5 +120,43 @@ fn names<'a>(view: &View<'a, Exec>, executed: &'a [u8]) -> Vec<&'a [u8]> {
     match arguments.iter().position(|argument| *argument == executed) {
         Some(last) => arguments.into_iter().take(last + 1).collect(),
         None => vec![executed],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn script(name: &str) -> Script {
+        Script {
+            name: name.into(),
+            is_executed: !name.starts_with('-'),
+            place: Place {
+                pid: 7,
+                ppid: 0,
+                mnt_ns: 0,
+            },
+            actor: Actor::default(),
+            path: Vec::new(),
+            until: Instant::now() + PATIENCE,
+        }
+    }
+
+    #[test]
+    fn scripts_that_are_not_waited_for_are_given_back() {
+        let mut scripts = Scripts::default();
+        let both = || vec![script("-option"), script("/script")];
+        for _ in 0..MAX_NAMES / 2 {
+            assert!(scripts.wait(7, both()).is_none());
+        }
+        let refused = scripts.wait(7, both()).expect("no interpreter opens so many");
+        assert_eq!(refused.name, b"/script");
+        assert!(scripts.wait(8, both()).is_none());
+        for pid in 9..7 + MAX_PROCESSES as u32 {
+            assert!(scripts.wait(pid, both()).is_none());
+        }
+        assert!(scripts.wait(1, both()).is_some_and(|refused| refused.is_executed));
+        assert_eq!(scripts.unopened(true).len(), MAX_NAMES / 2 + MAX_PROCESSES - 1);
+        assert!(scripts.is_empty());
     }
 }

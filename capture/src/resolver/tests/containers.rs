@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::world::World;
+use crate::resolver::{Config, Host, SnapshotFd, SnapshotProcess};
 use ctrace_trace::container::Container;
 
 const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -152,6 +153,49 @@ fn ids_in_a_container_are_not_named_by_the_host() {
     };
     w.call(11, "setuid", 0, &[1000]).credentials(&user).go();
     assert_eq!(w.image(11).user, b"", "1000 is `u` on the host only");
+}
+
+/// A host on which one process has ended and all others show their names.
+struct Named {
+    gone: u32,
+}
+
+impl Host for Named {
+    fn process(&mut self, _: u32) -> Option<SnapshotProcess> {
+        None
+    }
+    fn fd(&mut self, _: u32, _: i32) -> Option<SnapshotFd> {
+        None
+    }
+    fn cgroup(&mut self, _: u32) -> Option<Vec<u8>> {
+        None
+    }
+    fn names(&mut self, pid: u32, _: u32, _: u32) -> Option<[Vec<u8>; 2]> {
+        (pid != self.gone).then(|| [b"web".to_vec(), Vec::new()])
+    }
+}
+
+#[test]
+fn names_that_a_process_took_along_are_asked_of_the_next() {
+    let mut w = World::with(Config::default(), Box::new(Named { gone: 11 }));
+    w.mkdir_cgroup(500, &format!("/docker/{ID}"));
+    w.cgroup = 500;
+    w.fork(10, 11);
+    assert_eq!(w.exec(11, "/bin/check", "check").image().user, b"root");
+    w.fork(10, 12);
+    let seen = w.exec(12, "/bin/server", "server");
+    assert_eq!(
+        (&seen.image().user[..], &seen.image().group[..]),
+        (&b"web"[..], &b"root"[..])
+    );
+    let asked = w.resolver.stats().lookups;
+    w.fork(10, 13);
+    assert_eq!(w.exec(13, "/bin/server", "server").image().user, b"web");
+    assert_eq!(
+        w.resolver.stats().lookups,
+        asked,
+        "what was told is known, as is that there is no name"
+    );
 }
 
 #[test]

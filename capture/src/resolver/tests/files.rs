@@ -408,12 +408,6 @@ impl Host for OneFd {
     fn cgroup(&mut self, _: u32) -> Option<Vec<u8>> {
         None
     }
-    fn user(&mut self, _: u32, _: u32) -> Option<Vec<u8>> {
-        None
-    }
-    fn group(&mut self, _: u32, _: u32) -> Option<Vec<u8>> {
-        None
-    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Ids, capabilities, names, sessions.
 
 use super::world::World;
+use crate::resolver::state::SEARCHES_PER_S;
 use ctrace_trace::process::ProcessImage;
 use ctrace_wire::section::Credentials;
 
@@ -138,6 +139,17 @@ fn a_thread_takes_back_what_it_gave_up_and_ends() {
 }
 
 #[test]
+fn a_thread_that_ends_itself_is_who_it_was() {
+    let mut w = World::new();
+    w.thread(10, 10, 12);
+    w.thread(10, 10, 13);
+    let user = told(1000, 1000, 0, 0);
+    w.call(10, "setresuid", 0, &[]).by(12).credentials(&user).go();
+    let uids = [13, 12, 12].map(|tid| w.end_thread(10, tid, 1).image().uid);
+    assert_eq!(uids, [0, 1000, 0], "nothing is left of it afterwards");
+}
+
+#[test]
 fn more_threads_than_are_remembered_share_what_one_set_last() {
     let mut w = World::new();
     (0..300).for_each(|at| w.thread(10, 10, 1000 + at));
@@ -184,4 +196,30 @@ fn sessions_and_groups() {
     w.fork(11, 13);
     w.plain(13, "setsid", 13, &[]);
     assert_eq!((w.image(13).sid, w.image(13).pgid), (13, 13));
+}
+
+#[test]
+fn groups_in_a_pid_namespace_are_those_of_outside_and_not_searched_without_end() {
+    let mut w = World::new();
+    w.pid_ns = 77;
+    for (pid, vpid) in [(11, 1), (12, 2), (13, 3)] {
+        w.vpid = Some(vpid);
+        w.fork(if pid == 11 { 10 } else { 11 }, pid);
+    }
+    let mut group_of_12 = |target: i64, group: i64| {
+        w.now += 1000;
+        w.plain(11, "setpgid", 0, &[target, group]);
+        w.image(12).pgid
+    };
+    assert_eq!(
+        [(2, 2), (2, 3), (2, 1), (2, 0)].map(|(t, g)| group_of_12(t, g)),
+        [12, 13, 11, 12]
+    );
+    for _ in 0..SEARCHES_PER_S {
+        group_of_12(2, 2);
+    }
+    assert_eq!(group_of_12(2, 3), 12, "too many searches in a second");
+    w.now += 1_000_000_000;
+    w.plain(11, "setpgid", 0, &[2, 3]);
+    assert_eq!(w.image(12).pgid, 13);
 }

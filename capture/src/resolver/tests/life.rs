@@ -395,12 +395,6 @@ impl Host for Named {
     fn cgroup(&mut self, _: u32) -> Option<Vec<u8>> {
         None
     }
-    fn user(&mut self, _: u32, _: u32) -> Option<Vec<u8>> {
-        None
-    }
-    fn group(&mut self, _: u32, _: u32) -> Option<Vec<u8>> {
-        None
-    }
 }
 
 #[test]

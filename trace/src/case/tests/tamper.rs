@@ -5,7 +5,7 @@ use std::fs;
 use super::{BODIES, Bench, ID, OPENAT, block, case, open_bytes, record_bounds, segment};
 use crate::block::EncodedBlock;
 use crate::case::{Case, verify};
-use crate::segment::{CaseId, Prefix, Problem, ProblemKind, RecordKind, Salt};
+use crate::segment::{CaseId, Footer, IndexEntry, Prefix, Problem, ProblemKind, RecordKind, Salt};
 
 /// A block's record, all checksums right.
 fn record(block: &EncodedBlock, salt: &Salt) -> Vec<u8> {
@@ -188,4 +188,70 @@ fn a_file_made_to_be_searched_is_given_up() {
     assert_eq!(case.blocks().count(), 3);
     assert!(case.problems()[0].message.contains("given up"), "{:?}", case.problems());
     assert_eq!(case.totals().by_type.get(&OPENAT), Some(&30));
+}
+
+/// Whole records with long damaged ones between them: each of these could be read to the end of the file.
+#[test]
+fn damage_that_is_long_to_look_at_is_given_up() {
+    let mut bytes = open_bytes();
+    let small = Prefix {
+        kind: RecordKind(200),
+        flags: 0,
+        head_len: 0,
+        body_len: 0,
+        body_crc: crc32fast::hash(b""),
+    };
+    let long = Prefix {
+        head_len: 1 << 20,
+        ..small
+    };
+    for _ in 0..50_000 {
+        bytes.extend_from_slice(&small.encode(&Salt::of(ID), b""));
+        bytes.extend_from_slice(&long.encode(&Salt::of(ID), b"another head"));
+    }
+    let case = Bench::new("000001.ctrace.open").open(&bytes).expect("opens");
+    assert_eq!(case.blocks().count(), 3);
+    let last = case.problems().last().expect("it is damaged");
+    assert!(last.message.contains("given up"), "{last}");
+}
+
+/// A footer that names damaged records, each as long as the rest of the file.
+#[test]
+fn a_footer_that_names_no_records_is_given_up() {
+    let mut bytes = open_bytes();
+    let long = Prefix {
+        kind: RecordKind::BLOCK,
+        flags: 0,
+        head_len: 1 << 20,
+        body_len: 0,
+        body_crc: 0,
+    };
+    let mut footer = Footer::default();
+    let first = bytes.len() as u64;
+    for _ in 0..50_000 {
+        footer.index.push(IndexEntry {
+            offset: bytes.len() as u64,
+            ..IndexEntry::default()
+        });
+        bytes.extend_from_slice(&long.encode(&Salt::of(ID), b"another head"));
+    }
+    let (head, trailer) = footer.encode(bytes.len() as u64).expect("encodes");
+    let prefix = Prefix {
+        kind: RecordKind::FOOTER,
+        head_len: head.len() as u32,
+        body_len: trailer.len() as u32,
+        body_crc: crc32fast::hash(&trailer),
+        ..long
+    };
+    bytes.extend_from_slice(&prefix.encode(&Salt::of(ID), &head));
+    bytes.extend_from_slice(&head);
+    bytes.extend_from_slice(&trailer);
+    let case = Bench::new("000001.ctrace").open(&bytes).expect("opens");
+    assert_eq!(case.blocks().count(), 3);
+    let found = case
+        .problems()
+        .iter()
+        .find(|p| p.offset == first)
+        .expect("it is damaged");
+    assert!(found.message.contains("given up"), "{found}");
 }
