@@ -5,7 +5,7 @@ use ctrace_wire::{
     section::{self, ENV_CHOSEN_MAX, ENV_MAX, STRING_MAX},
 };
 
-use crate::{maps, scratch::Writer};
+use crate::{maps, read::is_zero, scratch::Writer};
 
 /// Appends the environment that lies between two addresses of the current task.
 #[inline(always)]
@@ -63,10 +63,4 @@ fn is_wanted(word: u64) -> u64 {
         found |= is_zero(differ);
     }
     found
-}
-
-#[inline(always)]
-fn is_zero(word: u64) -> u64 {
-    let either = core::hint::black_box((word >> 32 | word) & 0xffff_ffff);
-    either.wrapping_sub(1) >> 63
 }

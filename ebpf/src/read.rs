@@ -162,6 +162,13 @@ pub fn user_into<T: Copy>(to: &mut T, len: u32, address: u64) -> bool {
     unsafe { helper::bpf_probe_read_user((&raw mut *to).cast(), len, address as *const c_void) == 0 }
 }
 
+/// 1 or 0, without a branch: the verifier would follow both ways of it.
+#[inline(always)]
+pub fn is_zero(word: u64) -> u64 {
+    let either = core::hint::black_box((word >> 32 | word) & 0xffff_ffff);
+    either.wrapping_sub(1) >> 63
+}
+
 pub fn current_task() -> usize {
     // SAFETY: no preconditions.
     unsafe { helper::bpf_get_current_task() as usize }

@@ -12,7 +12,7 @@ use ctrace_wire::{
     spec::Lane,
 };
 
-use crate::maps;
+use crate::{maps, read::is_zero};
 
 /// Where a section may start; a power of two.
 const CAPACITY: usize = 1 << 15;
@@ -197,13 +197,16 @@ impl Writer {
         }
     }
 
+    /// Reads a string: its length with its NUL, below 0 where it cannot be read.
     #[inline(always)]
     fn read_string<const MAX: u32>(self, position: usize, address: u64, user: bool) -> i64 {
         let to = self.address(position).cast::<c_void>();
         // SAFETY: MAX is at most the slack behind the highest address.
         unsafe {
             if user {
-                helper::bpf_probe_read_user_str(to, MAX, address as *const c_void)
+                let read = helper::bpf_probe_read_user_str(to, MAX, address as *const c_void);
+                // Of an empty string Linux 5.10 and many after it leave out the NUL.
+                read + is_zero(read as u64) as i64
             } else {
                 helper::bpf_probe_read_kernel_str(to, MAX, address as *const c_void)
             }
