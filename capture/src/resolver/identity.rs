@@ -72,6 +72,7 @@ impl State {
         };
         let group = match call.arg32(1) {
             0 => target,
+            pgid if pgid == call.arg32(0) => target,
             pgid => self.outer_pid(call, pgid),
         };
         if let (Some(target), Some(group)) = (target, group)
@@ -89,6 +90,9 @@ impl State {
         }
         if image.vpid == pid {
             return Some(image.pid);
+        }
+        if !self.may_search(call.ts) {
+            return None;
         }
         let in_ns = |i: &ProcessImage| i.vpid == pid && i.namespaces.pid == image.namespaces.pid;
         self.table.pids_where(|p| in_ns(&p.image)).first().copied()

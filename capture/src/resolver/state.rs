@@ -30,6 +30,10 @@ const EBADF: i64 = -9;
 /// [`State::is_asked`].
 const NOT_ASKED: u64 = u64::MAX;
 
+/// Searches through all processes in a second of the records' time. Where there are many, each takes as long as hundreds of
+/// records, and a program could ask for them as fast as it makes calls.
+pub(super) const SEARCHES_PER_S: u32 = 200;
+
 /// Processes, descriptors, containers and names.
 pub(super) struct State {
     pub(super) config: Config,
@@ -41,6 +45,8 @@ pub(super) struct State {
     pub(super) stats: Stats,
     /// Whether entries of `rt_sigreturn` are recorded.
     pub(super) sees_sigreturn: bool,
+    /// Searches through all processes.
+    searches: Allowance,
     host: Box<dyn Host>,
     /// Questions about processes, and all others: descriptors are asked for so often that none might be left for what
     /// gives every event its name.
@@ -70,6 +76,7 @@ impl State {
             names: Names::default(),
             stats: Stats::default(),
             sees_sigreturn: false,
+            searches: Allowance::default(),
             host,
             about_processes: Allowance::default(),
             about_others: Allowance::default(),
@@ -386,6 +393,11 @@ impl State {
         self.may_ask_for_process(ts).then(|| self.host.process(pid)).flatten()
     }
 
+    /// Takes one search through all processes from what is allowed in this second.
+    pub(super) fn may_search(&mut self, ts: u64) -> bool {
+        self.searches.take(ts, SEARCHES_PER_S)
+    }
+
     /// Takes one question from what is allowed in this second.
     fn may_ask(&mut self, ts: u64) -> bool {
         let may = self.about_others.take(ts, self.config.lookups_per_s);
@@ -406,7 +418,7 @@ impl State {
     }
 }
 
-/// Questions of one kind that were taken in the second that began at `since` on the boot clock.
+/// Questions or searches of one kind that were taken in the second that began at `since` on the boot clock.
 #[derive(Clone, Copy, Debug, Default)]
 struct Allowance {
     taken: u32,

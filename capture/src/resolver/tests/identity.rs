@@ -1,6 +1,7 @@
 //! Ids, capabilities, names, sessions.
 
 use super::world::World;
+use crate::resolver::state::SEARCHES_PER_S;
 use ctrace_trace::process::ProcessImage;
 use ctrace_wire::section::Credentials;
 
@@ -184,4 +185,30 @@ fn sessions_and_groups() {
     w.fork(11, 13);
     w.plain(13, "setsid", 13, &[]);
     assert_eq!((w.image(13).sid, w.image(13).pgid), (13, 13));
+}
+
+#[test]
+fn groups_in_a_pid_namespace_are_those_of_outside_and_not_searched_without_end() {
+    let mut w = World::new();
+    w.pid_ns = 77;
+    for (pid, vpid) in [(11, 1), (12, 2), (13, 3)] {
+        w.vpid = Some(vpid);
+        w.fork(if pid == 11 { 10 } else { 11 }, pid);
+    }
+    let mut group_of_12 = |target: i64, group: i64| {
+        w.now += 1000;
+        w.plain(11, "setpgid", 0, &[target, group]);
+        w.image(12).pgid
+    };
+    assert_eq!(
+        [(2, 2), (2, 3), (2, 1), (2, 0)].map(|(t, g)| group_of_12(t, g)),
+        [12, 13, 11, 12]
+    );
+    for _ in 0..SEARCHES_PER_S {
+        group_of_12(2, 2);
+    }
+    assert_eq!(group_of_12(2, 3), 12, "too many searches in a second");
+    w.now += 1_000_000_000;
+    w.plain(11, "setpgid", 0, &[2, 3]);
+    assert_eq!(w.image(12).pgid, 13);
 }
