@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ctrace_trace::process::ProcessImage;
-use ctrace_wire::record::{Exit, FLAG_UNSEEN, Fork, SHARED_FILES, SHARED_FS};
+use ctrace_wire::record::{Exit, FLAG_UNSEEN, Fork, Header, SHARED_FILES, SHARED_FS};
 
 use super::clock::{Clock, same_start};
 use super::process::Process;
@@ -125,7 +125,8 @@ impl State {
         (if is_told { told } else { start_ts }, early)
     }
 
-    /// A thread ended; tells how the process ended where it was the last one.
+    /// A thread ended; tells how the process ended where it was the last one. What is known of the thread itself is still
+    /// there until its event is made ([`State::forget_thread`]).
     pub(super) fn exit(&mut self, exit: &Exit) -> Option<Ended> {
         let header = &exit.header;
         if self.is_told_twice(exit) {
@@ -133,7 +134,6 @@ impl State {
         }
         self.meet_named(header, comm(&exit.comm));
         let process = self.table.at(header.tgid, header.ts)?;
-        process.end_thread(header.tid);
         process.living = match exit.threads_left {
             u32::MAX => process.living.saturating_sub(1),
             left => left,
@@ -164,6 +164,13 @@ impl State {
             threads,
             serial,
         })
+    }
+
+    /// Nothing more is told of a thread, and its process goes on.
+    pub(super) fn forget_thread(&mut self, header: &Header) {
+        if let Some(process) = self.table.at(header.tgid, header.ts) {
+            process.end_thread(header.tid);
+        }
     }
 
     /// Nothing more is told of a process: it is with those that are gone.

@@ -226,7 +226,7 @@ impl Resolver {
         let ended = self.state.exit(exit);
         self.left(exit, clock, sink);
         let Some(ended) = ended else {
-            return;
+            return self.state.forget_thread(&exit.header);
         };
         let (code, signal) = (ended.status >> 8 & 0xff, ended.status & 0x7f);
         let args = [

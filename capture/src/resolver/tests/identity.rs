@@ -139,6 +139,17 @@ fn a_thread_takes_back_what_it_gave_up_and_ends() {
 }
 
 #[test]
+fn a_thread_that_ends_itself_is_who_it_was() {
+    let mut w = World::new();
+    w.thread(10, 10, 12);
+    w.thread(10, 10, 13);
+    let user = told(1000, 1000, 0, 0);
+    w.call(10, "setresuid", 0, &[]).by(12).credentials(&user).go();
+    let uids = [13, 12, 12].map(|tid| w.end_thread(10, tid, 1).image().uid);
+    assert_eq!(uids, [0, 1000, 0], "nothing is left of it afterwards");
+}
+
+#[test]
 fn more_threads_than_are_remembered_share_what_one_set_last() {
     let mut w = World::new();
     (0..300).for_each(|at| w.thread(10, 10, 1000 + at));

@@ -276,6 +276,18 @@ impl World {
         self.feed(&bytes(record::KIND_EXIT, &exit, &[]))
     }
 
+    /// A thread ends itself by `exit`, and so many go on.
+    pub(super) fn end_thread(&mut self, pid: u32, tid: u32, left: u32) -> Seen {
+        let exit = Exit {
+            header: self.header(pid, tid),
+            threads_left: left,
+            start: 1,
+            call: 60,
+            ..Exit::default()
+        };
+        self.feed(&bytes(record::KIND_EXIT, &exit, &[])).remove(0)
+    }
+
     pub(super) fn mkdir_cgroup(&mut self, id: u64, path: &str) {
         let header = self.header(1, 1);
         let cgroup = Cgroup {
