@@ -45,6 +45,8 @@ pub(super) struct State {
     pub(super) stats: Stats,
     /// Whether entries of `rt_sigreturn` are recorded.
     pub(super) sees_sigreturn: bool,
+    /// Searches through all processes.
+    searches: Allowance,
     host: Box<dyn Host>,
     /// Questions about processes, and all others: descriptors are asked for so often that none might be left for what
     /// gives every event its name.
@@ -75,6 +77,7 @@ impl State {
             names: Names::default(),
             stats: Stats::default(),
             sees_sigreturn: false,
+            searches: Allowance::default(),
             host,
             about_processes: Allowance::default(),
             about_others: Allowance::default(),
