@@ -52,7 +52,6 @@ pub(super) struct State {
     /// gives every event its name.
     about_processes: Allowance,
     about_others: Allowance,
-    searches: Allowance,
     budget: ChunkBudget,
     next_image: u64,
     pub(super) next_fd: u64,
@@ -81,7 +80,6 @@ impl State {
             host,
             about_processes: Allowance::default(),
             about_others: Allowance::default(),
-            searches: Allowance::default(),
             budget: ChunkBudget::new(config.max_fds),
             next_image: 1,
             next_fd: 1,
