@@ -39,6 +39,7 @@ mod image;
 mod io_uring;
 mod lately;
 mod life;
+mod links;
 mod monitor;
 mod names;
 mod opened;
@@ -54,6 +55,7 @@ mod spare;
 mod state;
 mod syscalls;
 mod table;
+mod walk;
 
 use std::sync::Arc;
 
@@ -187,6 +189,7 @@ impl Resolver {
         for (pid, cwd) in directories {
             self.state.change_directory(*pid, *pid, ts, Some(cwd), None);
         }
+        self.state.links.forget();
         let none = self.state.no_fds();
         for process in self.state.table.each_living() {
             process.forget_fds(&none);
@@ -263,7 +266,7 @@ pub(crate) fn keeps_tables(spec: &EventSpec, descriptors: bool) -> bool {
         action,
         Action::None | Action::Send | Action::Receive | Action::LocalName | Action::PeerName
     );
-    !named && (descriptors || !action.is_about_descriptors())
+    !named && !action.is_about_names() && (descriptors || !action.is_about_descriptors())
 }
 
 /// The one descriptor that the kernel side can describe in the record of a syscall, so that no table of descriptors is

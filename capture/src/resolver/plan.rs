@@ -3,7 +3,7 @@
 
 use ctrace_trace::event::EventType;
 use ctrace_trace::schema::{EventSpec, FdUse, ParamKind, Schema};
-use ctrace_trace::syscalls::{self, Capture, Width};
+use ctrace_trace::syscalls::{self, Capture, Lane, Width};
 
 use super::action::{Action, Flags};
 
@@ -56,6 +56,32 @@ pub(super) struct PathArg {
     pub(super) arg: u8,
     /// The register with the directory it starts from; the working directory where there is none.
     pub(super) dirfd: Option<u8>,
+    pub(super) way: Way,
+}
+
+/// Where the directory of a path is looked for behind symbolic links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Nowhere: the kernel says which file it was.
+    AsTold,
+    /// Where `..` takes back a name, which may be that of a link. The mass of calls only looks at files.
+    Back,
+    /// Everywhere.
+    Whole,
+}
+
+impl Way {
+    fn of(spec: &EventSpec, action: Action) -> Way {
+        match action {
+            Action::Open(_) | Action::Exec => Way::AsTold,
+            // The directory that was entered is asked for by itself.
+            Action::Chdir => Way::Back,
+            // Changes times.
+            _ if spec.name == "utimensat" => Way::Whole,
+            _ if syscalls::lane(spec.id) == Lane::Bulk => Way::Back,
+            _ => Way::Whole,
+        }
+    }
 }
 
 /// What to do with one event type.
@@ -225,10 +251,12 @@ fn unknown(schema: &Schema, kind: EventType) -> Plan {
 impl Plan {
     pub(super) fn new(spec: &EventSpec) -> Plan {
         let (widths, reads) = (syscalls::widths(spec.id), syscalls::captures(spec.id));
+        let action = Action::of(spec);
+        let way = Way::of(spec, action);
         let mut paths = Vec::new();
         let mut values = Vec::new();
         for (slot, param) in spec.params.iter().enumerate() {
-            let read = reads.iter().find_map(|read| pointed(read, slot));
+            let read = reads.iter().find_map(|read| pointed(read, slot, way));
             values.push(match (read, param.arg) {
                 (Some(Pointed::Path(path)), _) if paths.len() < MAX_PATHS => {
                     paths.push(path);
@@ -239,7 +267,6 @@ impl Plan {
                 (_, None) => elsewhere(&spec.name, &param.name, param.kind),
             });
         }
-        let action = Action::of(spec);
         let unlike = |v: &Value| !matches!(v, Value::Path(_) | Value::Address | Value::KernelPath);
         let simple = matches!(action, Action::None | Action::Close | Action::Fcntl)
             && spec.fd != FdUse::Ret
@@ -264,10 +291,10 @@ enum Pointed {
 }
 
 /// What a read through a pointer gives to the parameter at `slot`. Other reads are found by their section's kind.
-fn pointed(read: &Capture, slot: usize) -> Option<Pointed> {
+fn pointed(read: &Capture, slot: usize, way: Way) -> Option<Pointed> {
     let is = |s: u8| usize::from(s) == slot;
     Some(match *read {
-        Capture::Path { slot, arg, dirfd } if is(slot) => Pointed::Path(PathArg { arg, dirfd }),
+        Capture::Path { slot, arg, dirfd } if is(slot) => Pointed::Path(PathArg { arg, dirfd, way }),
         Capture::Text { slot, arg } if is(slot) => Pointed::Text(Value::Text(arg)),
         Capture::TextIf {
             slot,
@@ -427,7 +454,8 @@ mod tests {
             Memfd | SetNamespace | SetGroup => 2,
             Bpf | Close | Bind | Connect | Listen | Send | Receive | LocalName | PeerName => 1,
             Fchdir | Unshare | Prctl => 1,
-            None | Chdir | Chroot | PivotRoot | SetIds | SetSession | Exec => 0,
+            Rename | Link => 0, // Flags of some of these calls only.
+            None | Chdir | Chroot | PivotRoot | SetIds | SetSession | Exec | Symlink | Unlink | Mount => 0,
         }
     }
 

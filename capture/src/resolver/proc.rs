@@ -122,13 +122,15 @@ impl Host for ProcHost {
         Some(SnapshotFd::from(&found))
     }
 
-    fn directory(&mut self, pid: u32, mount_ns: u32, root: &[u8], path: &[u8]) -> Option<Vec<u8>> {
+    fn directory(&mut self, pid: u32, ts: u64, mount_ns: u32, root: &[u8], path: &[u8]) -> Option<Vec<u8>> {
+        let reached = self.clock.utc(ts);
         // In the recorder's own view the process need not live any more.
         if mount_ns == self.mount_ns && root.is_empty() {
-            real_directory(None, path)
-        } else {
-            real_directory(Some(pid), path)
+            return real_directory(None, path, reached);
         }
+        // It may be elsewhere by now, or another one.
+        let is_there = mount_ns == 0 || namespaces(pid).mnt == mount_ns;
+        is_there.then(|| real_directory(Some(pid), path, reached)).flatten()
     }
 
     fn own_namespaces(&mut self, pid: u32) -> Namespaces {

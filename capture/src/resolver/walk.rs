@@ -1,0 +1,253 @@
+//! The way to a file that is named and not opened: of such a call the kernel says no more than what the caller wrote.
+//!
+//! What is told is the directory in which the last name stands, free of links, as with opened files. The last name is left
+//! as it was written: most of these calls are about the link itself where it is one.
+//!
+//! Two know the links. Records tell which were made, and what became of them: that is what was there when the call was
+//! made, also where a caller makes a link, goes through it and removes it at once. For all others the host is asked. It shows
+//! what is there when the record is looked at, up to a second later; links that are newer than the call do not count.
+//! Where neither knows, `..` is taken by its letters, and a link for a directory.
+
+use std::ops::Range;
+
+use super::call::Call;
+use super::links::View;
+use super::paths::PATH_LIMIT;
+use super::state::State;
+
+/// Most links on one way (`MAXSYMLINKS` of the kernel).
+const MAX_LINKS: usize = 40;
+/// Register and flag of `renameat2` that exchanges two files, and of `linkat` that follows a link (linux/fs.h, linux/fcntl.h).
+const NAME_FLAGS: u8 = 4;
+const RENAME_EXCHANGE: u32 = libc::RENAME_EXCHANGE;
+const FOLLOWS: u32 = libc::AT_SYMLINK_FOLLOW as u32;
+
+/// What relative names of a caller start from.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Base {
+    WorkingDirectory,
+    Descriptor(i32),
+}
+
+/// What becomes of the last name where it is that of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Last {
+    Stays,
+    IsFollowed,
+}
+
+/// Who names a file.
+struct Caller {
+    pid: u32,
+    ts: u64,
+    view: View,
+    /// The directory of its `chroot`; empty for none.
+    root: Vec<u8>,
+    /// What its relative names start from.
+    base: Vec<u8>,
+}
+
+/// How far a walk has come.
+struct Place {
+    path: Vec<u8>,
+    /// So many bytes of it are free of links.
+    sure: usize,
+}
+
+impl Place {
+    fn at(path: &[u8]) -> Place {
+        let path = path.strip_suffix(b"/").unwrap_or(path).to_vec();
+        Place { sure: path.len(), path }
+    }
+
+    /// Where a name leads on from.
+    fn before(name: &[u8], caller: &Caller) -> Place {
+        Place::at(if name.first() == Some(&b'/') {
+            &caller.root
+        } else {
+            &caller.base
+        })
+    }
+
+    fn enter(&mut self, name: &[u8]) {
+        self.path.push(b'/');
+        self.path.extend_from_slice(name);
+    }
+
+    /// Goes up, but not out of a root.
+    fn leave(&mut self, root: &[u8]) {
+        let floor = if self.path.starts_with(root) { root.len() } else { 0 };
+        let end = memchr::memrchr(b'/', &self.path).unwrap_or(0);
+        self.path.truncate(end.max(floor));
+        self.sure = self.sure.min(self.path.len());
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        if self.path.is_empty() {
+            self.path.push(b'/');
+        }
+        self.path
+    }
+}
+
+/// The next part of a name, between slashes.
+fn next_part(name: &[u8], from: usize) -> Option<Range<usize>> {
+    let begin = from + name.get(from..)?.iter().position(|b| *b != b'/')?;
+    let len = memchr::memchr(b'/', name.get(begin..)?);
+    Some(begin..len.map_or(name.len(), |len| begin + len))
+}
+
+impl State {
+    /// Puts in front of the last name of a path the directory in which it really stands. The path was made of the letters of
+    /// `raw`, of which `..` may have taken back a name: then `cut`.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn straighten(&mut self, call: &Call<'_>, base: Base, raw: &[u8], cut: bool, path: &mut Vec<u8>) {
+        let Some(process) = self.table.at(call.pid, call.ts) else {
+            return;
+        };
+        let (image, root) = (process.image_of(call.tid), process.root_of(call.tid));
+        let view = View {
+            mount_ns: image.namespaces.mnt,
+            root: root.len(),
+        };
+        if path.first() != Some(&b'/') || !cut && self.links.is_straight(view, path, call.ts) {
+            return;
+        }
+        let base = match base {
+            Base::Descriptor(fd) => process.fds.get(fd).map_or(&[][..], |entry| &entry.name),
+            Base::WorkingDirectory => &image.cwd,
+        };
+        let caller = Caller {
+            pid: call.pid,
+            ts: call.ts,
+            view,
+            root: root.to_vec(),
+            base: base.to_vec(),
+        };
+        if let Some(straight) = self.walk(&caller, raw, Last::Stays) {
+            *path = straight;
+        }
+    }
+
+    /// The directory that a caller entered by a name.
+    pub(super) fn entered(&mut self, call: &Call<'_>, raw: &[u8]) -> Option<Vec<u8>> {
+        let process = self.table.at(call.pid, call.ts)?;
+        let (image, root) = (process.image_of(call.tid), process.root_of(call.tid));
+        if raw.first() != Some(&b'/') && image.cwd.first() != Some(&b'/') {
+            return None;
+        }
+        let caller = Caller {
+            pid: call.pid,
+            ts: call.ts,
+            view: View {
+                mount_ns: image.namespaces.mnt,
+                root: root.len(),
+            },
+            root: root.to_vec(),
+            base: image.cwd.clone(),
+        };
+        self.walk(&caller, raw, Last::IsFollowed)
+    }
+
+    /// Goes the way of a name as the kernel does, from one part to the next. `None` where it is too long.
+    fn walk(&mut self, caller: &Caller, raw: &[u8], last: Last) -> Option<Vec<u8>> {
+        let mut place = Place::before(raw, caller);
+        let (mut rest, mut from, mut links) = (raw.to_vec(), 0, 0);
+        while let Some(part) = next_part(&rest, from) {
+            from = part.end;
+            let name = rest.get(part)?;
+            match name {
+                b"." => continue,
+                b".." => {
+                    self.settle(caller, &mut place);
+                    place.leave(&caller.root);
+                    continue;
+                }
+                name => place.enter(name),
+            }
+            let stays = last == Last::Stays && next_part(&rest, from).is_none();
+            let target = self.links.target(caller.view, &place.path);
+            if let Some(target) = target.filter(|_| !stays) {
+                links += 1;
+                match target.first() {
+                    Some(b'/') => place = Place::before(target, caller),
+                    _ => place.leave(b""),
+                }
+                rest = [target, b"/", rest.get(from..)?].concat();
+                from = 0;
+            } else if stays {
+                place.leave(b"");
+                self.settle(caller, &mut place);
+                place.enter(name);
+                place.sure = place.path.len();
+            }
+            if links > MAX_LINKS || place.path.len() > PATH_LIMIT {
+                return None;
+            }
+        }
+        self.settle(caller, &mut place);
+        Some(place.finish())
+    }
+
+    /// Makes sure that no link is on the way to a directory, where the host knows it.
+    fn settle(&mut self, caller: &Caller, place: &mut Place) {
+        if place.path.len() <= place.sure {
+            return;
+        }
+        if let Some(answer) = self.links.answer(caller.view, &place.path, caller.ts) {
+            if let Some(real) = answer {
+                *place = Place::at(real);
+            }
+            return;
+        }
+        let Some(below) = place.path.strip_prefix(&caller.root[..]) else {
+            return;
+        };
+        let view = caller.view;
+        let real = self.ask_for_directory(caller.pid, caller.ts, view.mount_ns, &caller.root, below);
+        self.links.answered(view, &place.path, real.clone(), caller.ts);
+        if let Some(real) = real {
+            *place = Place::at(&real);
+        }
+    }
+
+    /// A link was made: `symlink`, `symlinkat`.
+    pub(super) fn symlinked(&mut self, call: &Call<'_>, path: &[u8]) {
+        if let (Some(view), Some(target)) = (self.view_after(call), call.text(0)) {
+            self.links.make(view, path, target);
+        }
+    }
+
+    /// A file got a second name.
+    pub(super) fn linked(&mut self, call: &Call<'_>, old: &[u8], new: &[u8]) {
+        match self.view_after(call) {
+            Some(view) if call.arg32(NAME_FLAGS) & FOLLOWS != 0 => self.links.remove(view, new),
+            Some(view) => self.links.link(view, old, new),
+            None => {}
+        }
+    }
+
+    /// A file got another name, or two were exchanged.
+    pub(super) fn renamed(&mut self, call: &Call<'_>, old: &[u8], new: &[u8]) {
+        match self.view_after(call) {
+            Some(view) if call.arg32(NAME_FLAGS) & RENAME_EXCHANGE != 0 => self.links.exchange(view, old, new),
+            Some(view) => self.links.rename(view, old, new),
+            None => {}
+        }
+    }
+
+    /// A name is gone, or that of a new directory.
+    pub(super) fn unlinked(&mut self, call: &Call<'_>, path: &[u8]) {
+        if let Some(view) = self.view_after(call) {
+            self.links.remove(view, path);
+        }
+    }
+
+    /// In which view a call that succeeded named what it changed.
+    fn view_after(&mut self, call: &Call<'_>) -> Option<View> {
+        let process = self.table.at(call.pid, call.ts).filter(|_| call.ret == 0)?;
+        let mount_ns = process.image_of(call.tid).namespaces.mnt;
+        Some(View { mount_ns, root: 0 })
+    }
+}
