@@ -8,16 +8,17 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use super::fd::stat;
 use super::procfs::link;
 
-/// Inode number of this process's own mount namespace; 0 when unknown.
-pub(crate) fn mount_namespace() -> u32 {
-    let found = std::fs::metadata("/proc/self/ns/mnt");
+/// Inode number of the mount namespace of a process, or of this one; 0 when unknown.
+pub(crate) fn mount_namespace(of: Option<u32>) -> u32 {
+    let of = of.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
+    let found = std::fs::metadata(format!("/proc/{of}/ns/mnt"));
     found.map_or(0, |m| u32::try_from(m.ino()).unwrap_or(0))
 }
 
 /// The kernel stamps files with the time of its last tick, of which there may be a hundred in a second.
 const TICK_NS: u64 = 10_000_000;
 /// Deepest directory behind a link that is looked at.
-const MAX_DEPTH: usize = 64;
+const MAX_DEPTH: usize = 32;
 const ATTEMPTS: usize = 3;
 
 /// Follows a path to a directory from the root of a process, or from this one's own. `None` where it leads to none now,
@@ -109,7 +110,7 @@ mod tests {
         // Where this process has no root of its own, both ways lead to the same.
         let plain = folder.as_os_str().as_bytes();
         assert_eq!(ask(Some(std::process::id()), plain, u64::MAX), Some(plain.to_vec()));
-        assert!(mount_namespace() != 0);
+        assert!(mount_namespace(None) != 0);
         // What is newer was not what was followed then.
         let (now, second) = (super::super::utc_ns(), 1_000_000_000);
         assert_eq!(ask(None, &path("link"), now - second), None);

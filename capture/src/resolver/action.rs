@@ -53,10 +53,8 @@ pub(super) enum Action {
     /// `link`, `linkat`: a second name.
     Link,
     Rename,
-    /// A name that is gone, or that of a new directory.
+    /// What names meant is gone: removed, covered or uncovered by a mount, or that of a new directory.
     Unlink,
-    /// What lies below a directory is something else now.
-    Mount,
 }
 
 /// Where the flags of a new descriptor are.
@@ -86,14 +84,14 @@ impl Action {
             Open(_) | Anonymous(..) | Memfd | Opaque(_) | Bpf | Close | CloseRange | Dup(_) | Fcntl | Pipe(_)
             | SocketPair | Socket | Bind | Connect | Listen | Accept(_) | Send | Receive | LocalName | PeerName => true,
             None | Chdir | Fchdir | Chroot | PivotRoot | SetNamespace | Unshare | SetIds | Prctl | SetSession
-            | SetGroup | Exec | Symlink | Link | Rename | Unlink | Mount => false,
+            | SetGroup | Exec | Symlink | Link | Rename | Unlink => false,
         }
     }
 
     /// Whether it only keeps what is known of symbolic links.
     pub(super) fn is_about_names(self) -> bool {
         use Action::*;
-        matches!(self, Symlink | Link | Rename | Unlink | Mount)
+        matches!(self, Symlink | Link | Rename | Unlink)
     }
 
     /// Whether it can be told without knowing any descriptor that was there before.
@@ -185,8 +183,7 @@ fn names(name: &str) -> Option<Action> {
         "symlink" | "symlinkat" => Symlink,
         "link" | "linkat" => Link,
         "rename" | "renameat" | "renameat2" => Rename,
-        "unlink" | "unlinkat" | "rmdir" | "mkdir" | "mkdirat" => Unlink,
-        "mount" | "umount" | "umount2" | "move_mount" => Mount,
+        "unlink" | "unlinkat" | "rmdir" | "mkdir" | "mkdirat" | "mount" | "umount" | "umount2" | "move_mount" => Unlink,
         _ => return Option::None,
     })
 }

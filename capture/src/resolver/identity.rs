@@ -8,6 +8,7 @@ use ctrace_wire::section::{self, Credentials};
 
 use super::call::Call;
 use super::life::{known, known64};
+use super::links::View;
 use super::state::State;
 
 impl State {
@@ -132,7 +133,9 @@ impl State {
     /// `pivot_root`: what was the new root's path is now the root itself.
     pub(super) fn pivot_root(&mut self, call: &Call<'_>) {
         if call.ret == 0 {
-            self.links.forget();
+            if let Some(process) = self.table.at(call.pid, call.ts) {
+                self.links.remove(View::of(process, call.tid), b"");
+            }
             self.change_directory(call.pid, call.tid, call.ts, None, Some(b""));
         }
     }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use super::process::Process;
+
 /// Most links, and most answers, that are kept; all are forgotten then. So many links are made by unpacking an archive.
 const MAX_KEPT: usize = 1024;
 /// Longest link and target that are kept (`PATH_MAX`).
@@ -28,6 +30,14 @@ pub(super) struct View {
 }
 
 impl View {
+    /// That of a thread.
+    pub(super) fn of(process: &Process, tid: u32) -> View {
+        View {
+            mount_ns: process.image_of(tid).namespaces.mnt,
+            root: process.root_of(tid).len(),
+        }
+    }
+
     /// The same without the `chroot`.
     fn whole(self) -> View {
         View { root: 0, ..self }
@@ -144,19 +154,19 @@ impl Links {
     pub(super) fn make(&mut self, view: View, path: &[u8], target: &[u8]) {
         self.remove(view, path);
         if target.len() <= MAX_LEN {
-            self.made.insert(view, path, target.to_vec());
+            self.made.insert(view.whole(), path, target.to_vec());
         }
     }
 
-    /// A name means something else now, or nothing.
+    /// What a name meant is gone, with all that was below: the empty one stands for all.
     pub(super) fn remove(&mut self, view: View, path: &[u8]) {
-        self.made.take(view, path);
+        self.made.take(view.whole(), path);
         self.doubt(view, path);
     }
 
     /// A file got a second name; of a link that is one too.
     pub(super) fn link(&mut self, view: View, old: &[u8], new: &[u8]) {
-        match self.made.get(view, old).cloned() {
+        match self.made.get(view.whole(), old).cloned() {
             Some(target) => self.make(view, new, &target),
             None => self.remove(view, new),
         }
@@ -164,22 +174,22 @@ impl Links {
 
     /// A name was given to what had another.
     pub(super) fn rename(&mut self, view: View, from: &[u8], to: &[u8]) {
-        let moved = self.made.take(view, from);
+        let moved = self.made.take(view.whole(), from);
         self.remove(view, to);
         self.doubt(view, from);
         for (path, target) in moved {
             let behind = path.get(from.len()..).unwrap_or_default();
-            self.made.insert(view, &[to, behind].concat(), target);
+            self.made.insert(view.whole(), &[to, behind].concat(), target);
         }
     }
 
     /// Two names were exchanged.
     pub(super) fn exchange(&mut self, view: View, one: &[u8], other: &[u8]) {
-        let first = self.made.take(view, one);
+        let first = self.made.take(view.whole(), one);
         self.rename(view, other, one);
         for (path, target) in first {
             let behind = path.get(one.len()..).unwrap_or_default();
-            self.made.insert(view, &[other, behind].concat(), target);
+            self.made.insert(view.whole(), &[other, behind].concat(), target);
         }
     }
 
@@ -195,7 +205,7 @@ impl Links {
         }
     }
 
-    /// Forgets all: mounts were made, or calls were not recorded.
+    /// Forgets all, after calls that were not recorded.
     pub(super) fn forget(&mut self) {
         *self = Links::default();
     }

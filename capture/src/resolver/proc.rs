@@ -81,7 +81,7 @@ impl ProcHost {
         ProcHost {
             clock: Clock::new(),
             env,
-            mount_ns: mount_namespace(),
+            mount_ns: mount_namespace(None),
             sockets: Sockets::default(),
             sockets_read: None,
             names: (0, Names::default()),
@@ -129,7 +129,7 @@ impl Host for ProcHost {
             return real_directory(None, path, reached);
         }
         // It may be elsewhere by now, or another one.
-        let is_there = mount_ns == 0 || namespaces(pid).mnt == mount_ns;
+        let is_there = mount_ns == 0 || mount_namespace(Some(pid)) == mount_ns;
         is_there.then(|| real_directory(Some(pid), path, reached)).flatten()
     }
 

@@ -429,8 +429,11 @@ impl State {
             Action::Symlink => self.symlinked(call, path),
             Action::Link => self.linked(call, path, second),
             Action::Rename => self.renamed(call, path, second),
-            Action::Unlink => self.unlinked(call, path),
-            Action::Mount => self.links.forget(),
+            Action::Unlink => {
+                for path in scratch.paths.iter().take(plan.paths.len()) {
+                    self.unlinked(call, path);
+                }
+            }
         }
     }
 

@@ -13,6 +13,7 @@ use std::ops::Range;
 use super::call::Call;
 use super::links::View;
 use super::paths::PATH_LIMIT;
+use super::process::Process;
 use super::state::State;
 
 /// Most links on one way (`MAXSYMLINKS` of the kernel).
@@ -45,6 +46,18 @@ struct Caller {
     root: Vec<u8>,
     /// What its relative names start from.
     base: Vec<u8>,
+}
+
+impl Caller {
+    fn new(call: &Call<'_>, process: &Process, base: &[u8]) -> Caller {
+        Caller {
+            pid: call.pid,
+            ts: call.ts,
+            view: View::of(process, call.tid),
+            root: process.root_of(call.tid).to_vec(),
+            base: base.to_vec(),
+        }
+    }
 }
 
 /// How far a walk has come.
@@ -106,25 +119,15 @@ impl State {
         let Some(process) = self.table.at(call.pid, call.ts) else {
             return;
         };
-        let (image, root) = (process.image_of(call.tid), process.root_of(call.tid));
-        let view = View {
-            mount_ns: image.namespaces.mnt,
-            root: root.len(),
+        let base = match base {
+            Base::Descriptor(fd) => process.fds.get(fd).map_or(&[][..], |entry| &entry.name),
+            Base::WorkingDirectory => &process.image_of(call.tid).cwd,
         };
+        let view = View::of(process, call.tid);
         if path.first() != Some(&b'/') || !cut && self.links.is_straight(view, path, call.ts) {
             return;
         }
-        let base = match base {
-            Base::Descriptor(fd) => process.fds.get(fd).map_or(&[][..], |entry| &entry.name),
-            Base::WorkingDirectory => &image.cwd,
-        };
-        let caller = Caller {
-            pid: call.pid,
-            ts: call.ts,
-            view,
-            root: root.to_vec(),
-            base: base.to_vec(),
-        };
+        let caller = Caller::new(call, process, base);
         if let Some(straight) = self.walk(&caller, raw, Last::Stays) {
             *path = straight;
         }
@@ -133,20 +136,11 @@ impl State {
     /// The directory that a caller entered by a name.
     pub(super) fn entered(&mut self, call: &Call<'_>, raw: &[u8]) -> Option<Vec<u8>> {
         let process = self.table.at(call.pid, call.ts)?;
-        let (image, root) = (process.image_of(call.tid), process.root_of(call.tid));
-        if raw.first() != Some(&b'/') && image.cwd.first() != Some(&b'/') {
+        let cwd = &process.image_of(call.tid).cwd;
+        if raw.first() != Some(&b'/') && cwd.first() != Some(&b'/') {
             return None;
         }
-        let caller = Caller {
-            pid: call.pid,
-            ts: call.ts,
-            view: View {
-                mount_ns: image.namespaces.mnt,
-                root: root.len(),
-            },
-            root: root.to_vec(),
-            base: image.cwd.clone(),
-        };
+        let caller = Caller::new(call, process, cwd);
         self.walk(&caller, raw, Last::IsFollowed)
     }
 
@@ -214,14 +208,14 @@ impl State {
 
     /// A link was made: `symlink`, `symlinkat`.
     pub(super) fn symlinked(&mut self, call: &Call<'_>, path: &[u8]) {
-        if let (Some(view), Some(target)) = (self.view_after(call), call.text(0)) {
+        if let (Some(view), Some(target)) = (self.view_of_change(call, &[path]), call.text(0)) {
             self.links.make(view, path, target);
         }
     }
 
     /// A file got a second name.
     pub(super) fn linked(&mut self, call: &Call<'_>, old: &[u8], new: &[u8]) {
-        match self.view_after(call) {
+        match self.view_of_change(call, &[old, new]) {
             Some(view) if call.arg32(NAME_FLAGS) & FOLLOWS != 0 => self.links.remove(view, new),
             Some(view) => self.links.link(view, old, new),
             None => {}
@@ -230,24 +224,24 @@ impl State {
 
     /// A file got another name, or two were exchanged.
     pub(super) fn renamed(&mut self, call: &Call<'_>, old: &[u8], new: &[u8]) {
-        match self.view_after(call) {
+        match self.view_of_change(call, &[old, new]) {
             Some(view) if call.arg32(NAME_FLAGS) & RENAME_EXCHANGE != 0 => self.links.exchange(view, old, new),
             Some(view) => self.links.rename(view, old, new),
             None => {}
         }
     }
 
-    /// A name is gone, or that of a new directory.
+    /// What a name meant is gone, with all that was below.
     pub(super) fn unlinked(&mut self, call: &Call<'_>, path: &[u8]) {
-        if let Some(view) = self.view_after(call) {
+        if let Some(view) = self.view_of_change(call, &[path]) {
             self.links.remove(view, path);
         }
     }
 
-    /// In which view a call that succeeded named what it changed.
-    fn view_after(&mut self, call: &Call<'_>) -> Option<View> {
+    /// In which view a call that succeeded named what it changed; `None` where a name is not known.
+    fn view_of_change(&mut self, call: &Call<'_>, names: &[&[u8]]) -> Option<View> {
         let process = self.table.at(call.pid, call.ts).filter(|_| call.ret == 0)?;
-        let mount_ns = process.image_of(call.tid).namespaces.mnt;
-        Some(View { mount_ns, root: 0 })
+        let are_known = names.iter().all(|name| name.first() == Some(&b'/'));
+        are_known.then(|| View::of(process, call.tid))
     }
 }

@@ -169,12 +169,22 @@ fn records_tell_of_links_that_are_gone_again() {
     assert_eq!(told(&mut w, "unlink", "/two/x"), "/usr/x");
     rename(&mut w, "/file", "/two");
     assert_eq!(told(&mut w, "unlink", "/two/x"), "/two/x");
-    w.call(10, "mount", 0, &[1, 2]).text(0, "none").text(1, "/etc/bar").go();
+    w.call(10, "unlink", 0, &[1]).go();
+    assert_eq!(
+        told(&mut w, "unlink", "one/x"),
+        "/var/x",
+        "a name that could not be read"
+    );
+    let mount = w.call(10, "mount", 0, &[1, 2]);
+    mount.text(0, "none").text(1, "/etc/bar").go();
     assert_eq!(
         told(&mut w, "unlink", "one/x"),
         "/etc/bar/one/x",
         "something else may lie there now"
     );
+    assert_eq!(told(&mut w, "unlink", "/same/x"), "/etc/foo/x");
+    w.call(10, "pivot_root", 0, &[1, 2]).text(0, "/n").text(1, "/n/o").go();
+    assert_eq!(told(&mut w, "unlink", "/same/x"), "/same/x");
 }
 
 #[test]
