@@ -121,9 +121,6 @@ impl State {
     }
 
     pub(super) fn chroot(&mut self, call: &Call<'_>, to: &[u8]) {
-        let entered = call.text(0).filter(|_| call.ret == 0);
-        let entered = entered.and_then(|raw| self.entered(call, raw));
-        let to = entered.as_deref().unwrap_or(to);
         if call.ret == 0 && to.first() == Some(&b'/') {
             let root = if to == b"/" { b"" } else { to };
             self.change_directory(call.pid, call.tid, call.ts, None, Some(root));

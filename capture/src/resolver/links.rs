@@ -1,4 +1,4 @@
-//! What is known of symbolic links: which records told of, and what the host said of directories.
+//! What is known of symbolic links: which records told of, and what the host said of paths.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -12,12 +12,12 @@ const MAX_LEN: usize = 4096;
 /// Nanoseconds for which the host's answer is good. What records tell of ends it before.
 const ANSWER_LIVES: u64 = 1_000_000_000;
 
-/// Links that were made, and what the host said of directories.
+/// Links that were made, and what the host said of paths.
 #[derive(Debug, Default)]
 pub(super) struct Links {
     /// What links lead to. These are the same below any root.
     made: ByPath<Vec<u8>>,
-    /// What the host said of directories, which is another thing below a root: links lead on from there.
+    /// What the host said of paths, which is another thing below a root: links lead on from there.
     answers: ByPath<Answer>,
 }
 
@@ -44,7 +44,7 @@ impl View {
     }
 }
 
-/// What the host said of a directory.
+/// What the host said of a path.
 #[derive(Clone, Debug)]
 struct Answer {
     /// Where it really lies; `None` where that is not known.
@@ -116,33 +116,33 @@ fn directory(path: &[u8]) -> &[u8] {
 }
 
 impl Links {
-    /// Whether no link is on the way to the last name of an absolute path, as far as that can be known: then the host was
-    /// asked a moment ago.
-    pub(super) fn is_straight(&self, view: View, path: &[u8], ts: u64) -> bool {
-        let directory = directory(path);
-        let is_root = directory.len() <= view.root;
-        if !is_root
-            && self
-                .answer(view, directory, ts)
-                .is_none_or(|real| real.is_some_and(|real| real != directory))
-        {
-            return false;
-        }
-        self.made.of(view.whole()).is_none_or(|made| {
-            let mut ends = memchr::memchr_iter(b'/', directory).chain([directory.len()]);
-            !ends.any(|end| directory.get(..end).is_some_and(|above| made.contains_key(above)))
-        })
+    /// Whether no link is on the way of an absolute path, with its last name or without, as far as that can be known: then the
+    /// host was asked a moment ago.
+    pub(super) fn is_straight(&self, view: View, path: &[u8], with_last: bool, ts: u64) -> bool {
+        let above = directory(path);
+        let reached = if with_last { path } else { above };
+        let is_itself = match self.answer(view, reached, ts) {
+            Some(Some(real)) => real == reached,
+            Some(None) if with_last => return self.is_straight(view, path, false, ts),
+            Some(None) => true,
+            None => reached.len() <= view.root,
+        };
+        is_itself
+            && self.made.of(view.whole()).is_none_or(|made| {
+                let mut ends = memchr::memchr_iter(b'/', reached).chain([reached.len()]);
+                !ends.any(|end| reached.get(..end).is_some_and(|above| made.contains_key(above)))
+            })
     }
 
-    /// Where the host said a moment ago that a directory lies, if it knew that.
-    pub(super) fn answer(&self, view: View, directory: &[u8], ts: u64) -> Option<Option<&[u8]>> {
-        let answer = self.answers.get(view, directory)?;
+    /// Where the host said a moment ago that a file lies, if it knew that.
+    pub(super) fn answer(&self, view: View, path: &[u8], ts: u64) -> Option<Option<&[u8]>> {
+        let answer = self.answers.get(view, path)?;
         (ts.saturating_sub(answer.ts) < ANSWER_LIVES).then_some(answer.real.as_deref())
     }
 
-    /// Keeps what the host said of a directory.
-    pub(super) fn answered(&mut self, view: View, directory: &[u8], real: Option<Vec<u8>>, ts: u64) {
-        self.answers.insert(view, directory, Answer { real, ts });
+    /// Keeps what the host said of a path.
+    pub(super) fn answered(&mut self, view: View, path: &[u8], real: Option<Vec<u8>>, ts: u64) {
+        self.answers.insert(view, path, Answer { real, ts });
     }
 
     /// What a link leads to that was made lately.
@@ -255,14 +255,14 @@ mod tests {
     #[test]
     fn answers_are_good_for_a_while() {
         let mut links = Links::default();
-        let known = |links: &Links, ts| links.is_straight(VIEW, b"/a/b/file", ts);
+        let known = |links: &Links, ts| links.is_straight(VIEW, b"/a/b/file", false, ts);
         assert!(!known(&links, 5), "nobody was asked");
         links.answered(VIEW, b"/a/b", Some(b"/a/b".to_vec()), 5);
         assert!(known(&links, 6) && !known(&links, 5 + ANSWER_LIVES));
         links.answered(VIEW, b"/jail/b", Some(b"/jail/b".to_vec()), 5);
-        assert!(links.is_straight(VIEW, b"/jail/b/file", 6));
+        assert!(links.is_straight(VIEW, b"/jail/b/file", false, 6));
         assert!(
-            !links.is_straight(JAILED, b"/jail/b/file", 6),
+            !links.is_straight(JAILED, b"/jail/b/file", false, 6),
             "links lead on from another root"
         );
         links.make(VIEW, b"/a", b"/elsewhere");
@@ -271,11 +271,15 @@ mod tests {
         assert!(!known(&links, 6), "to be asked anew");
         links.answered(VIEW, b"/a/b", None, 6);
         assert!(known(&links, 7), "what nobody knows need not be asked again");
+        let whole = |links: &Links| links.is_straight(VIEW, b"/a/b/file", true, 7);
+        assert!(!whole(&links));
+        links.answered(VIEW, b"/a/b/file", None, 7);
+        assert!(whole(&links), "the file is gone, its directory asked for");
         links.rename(VIEW, b"/other", b"/a");
         assert!(!known(&links, 7));
         links.answered(VIEW, b"/a/b", Some(b"/c".to_vec()), 7);
         assert!(!known(&links, 8), "it lies elsewhere");
-        assert!(links.is_straight(VIEW, b"/file", 8));
+        assert!(links.is_straight(VIEW, b"/file", false, 8));
     }
 
     #[test]

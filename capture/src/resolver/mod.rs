@@ -7,8 +7,8 @@
 //! What is shown where it could be otherwise:
 //!
 //! - Paths are in the view of the process's mount namespace, the kernel's own where a file was opened or executed; one
-//!   that could not be made absolute does not begin with a slash. Of other files the directory is where it lies behind
-//!   symbolic links, as far as records or the host tell; the last name, and all of a call that failed, is as it was written.
+//!   that could not be made absolute does not begin with a slash. Of other files they lead
+//!   through no symbolic link, as far as records or the host tell of them and the call did not fail.
 //! - A parent is the process that forked, also after it ended and the kernel handed the child on. Chains of parents
 //!   are cut to at most 32 images.
 //! - Who shares a table of descriptors, or a directory, is what the kernel says at each fork (`CLONE_FILES`, `CLONE_FS`), and

@@ -57,6 +57,49 @@ pub(super) struct PathArg {
     /// The register with the directory it starts from; the working directory where there is none.
     pub(super) dirfd: Option<u8>,
     pub(super) way: Way,
+    pub(super) last: Last,
+}
+
+/// What a call does where the last name of a path is that of a symbolic link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Last {
+    /// It is about the link.
+    Stays,
+    /// It is about what that leads to.
+    IsFollowed,
+    /// It follows the link unless this register has this bit.
+    IsFollowedUnless(u8, u32),
+    /// It is about the link unless this register has this bit.
+    StaysUnless(u8, u32),
+}
+
+impl Last {
+    /// As the manual pages of the calls say it; of those that only look at files the name stays.
+    fn of(event: &str, path: usize) -> Last {
+        use Last::*;
+        const NOFOLLOW: u32 = libc::AT_SYMLINK_NOFOLLOW as u32;
+        match event {
+            "chmod" | "fchmodat" | "chown" | "chown32" | "truncate" | "truncate64" | "setxattr" | "removexattr"
+            | "utime" | "utimes" | "futimesat" | "mount" | "umount" | "swapon" | "swapoff" | "acct" | "uselib"
+            | "chroot" => IsFollowed,
+            "fchmodat2" | "utimensat" => IsFollowedUnless(3, NOFOLLOW),
+            "fchownat" | "file_setattr" => IsFollowedUnless(4, NOFOLLOW),
+            "setxattrat" | "removexattrat" | "mount_setattr" => IsFollowedUnless(2, NOFOLLOW),
+            "umount2" => IsFollowedUnless(1, libc::UMOUNT_NOFOLLOW as u32),
+            "linkat" if path == 0 => StaysUnless(4, libc::AT_SYMLINK_FOLLOW as u32),
+            _ => Stays,
+        }
+    }
+
+    /// Whether a call with these registers follows the link.
+    pub(super) fn is_followed(self, register: impl Fn(u8) -> u32) -> bool {
+        match self {
+            Last::Stays => false,
+            Last::IsFollowed => true,
+            Last::IsFollowedUnless(at, bit) => register(at) & bit == 0,
+            Last::StaysUnless(at, bit) => register(at) & bit != 0,
+        }
+    }
 }
 
 /// Where the directory of a path is looked for behind symbolic links.
@@ -256,10 +299,11 @@ impl Plan {
         let mut paths = Vec::new();
         let mut values = Vec::new();
         for (slot, param) in spec.params.iter().enumerate() {
-            let read = reads.iter().find_map(|read| pointed(read, slot, way));
+            let read = reads.iter().find_map(|read| pointed(read, slot));
             values.push(match (read, param.arg) {
-                (Some(Pointed::Path(path)), _) if paths.len() < MAX_PATHS => {
-                    paths.push(path);
+                (Some(Pointed::Path { arg, dirfd }), _) if paths.len() < MAX_PATHS => {
+                    let last = Last::of(&spec.name, paths.len());
+                    paths.push(PathArg { arg, dirfd, way, last });
                     Value::Path(paths.len() as u8 - 1)
                 }
                 (Some(Pointed::Text(value)), _) => value,
@@ -286,15 +330,15 @@ impl Plan {
 
 /// A parameter behind a pointer.
 enum Pointed {
-    Path(PathArg),
+    Path { arg: u8, dirfd: Option<u8> },
     Text(Value),
 }
 
 /// What a read through a pointer gives to the parameter at `slot`. Other reads are found by their section's kind.
-fn pointed(read: &Capture, slot: usize, way: Way) -> Option<Pointed> {
+fn pointed(read: &Capture, slot: usize) -> Option<Pointed> {
     let is = |s: u8| usize::from(s) == slot;
     Some(match *read {
-        Capture::Path { slot, arg, dirfd } if is(slot) => Pointed::Path(PathArg { arg, dirfd, way }),
+        Capture::Path { slot, arg, dirfd } if is(slot) => Pointed::Path { arg, dirfd },
         Capture::Text { slot, arg } if is(slot) => Pointed::Text(Value::Text(arg)),
         Capture::TextIf {
             slot,

@@ -348,8 +348,9 @@ impl State {
         }
     }
 
-    /// Asks the host where a directory really lies that a process reached by a path.
-    pub(super) fn ask_for_directory(
+    /// Where a file really lies, by the word of the host, that a process reached by a path below its root. Takes one question
+    /// from [`Self::may_ask_for_path`].
+    pub(super) fn ask_for_path(
         &mut self,
         pid: u32,
         ts: u64,
@@ -357,10 +358,7 @@ impl State {
         root: &[u8],
         path: &[u8],
     ) -> Option<Vec<u8>> {
-        let may = self.about_links.take(ts, self.config.lookups_per_s);
-        self.count_question(may)
-            .then(|| self.host.directory(pid, ts, mount_ns, root, path))
-            .flatten()
+        self.host.real_path(pid, ts, mount_ns, root, path)
     }
 
     /// Puts an object behind a descriptor of a process.
@@ -403,6 +401,12 @@ impl State {
     /// The same for a question about a process.
     fn may_ask_for_process(&mut self, ts: u64) -> bool {
         let may = self.about_processes.take(ts, self.config.lookups_per_s);
+        self.count_question(may)
+    }
+
+    /// The same for a question about a path.
+    pub(super) fn may_ask_for_path(&mut self, ts: u64) -> bool {
+        let may = self.about_links.take(ts, self.config.lookups_per_s);
         self.count_question(may)
     }
 

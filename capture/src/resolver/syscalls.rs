@@ -15,10 +15,10 @@ use super::call::{Call, ENOSYS, Scratch};
 use super::clock::Clock;
 use super::exec::Started;
 use super::files::write_named;
-use super::plan::{MAX_PARAMS, PathArg, Plan, Registers, Value, Way};
+use super::plan::{Last, MAX_PARAMS, PathArg, Plan, Registers, Value, Way};
 use super::process::{Attempt, Process};
 use super::state::State;
-use super::walk::Base;
+use super::walk::{Base, Name};
 use super::{Resolver, Sink, bare, files, opened, paths};
 use crate::syscall::{SyscallView, View};
 
@@ -351,11 +351,16 @@ impl State {
         let is_wanted = match path.way {
             Way::AsTold => false,
             Way::Back => cut,
-            Way::Whole => cut || raw.contains(&b'/'),
+            Way::Whole => cut || path.last != Last::Stays || raw.contains(&b'/'),
         };
         if is_wanted && call.succeeded() {
-            let base = dirfd.map_or(Base::WorkingDirectory, Base::Descriptor);
-            self.straighten(call, base, raw, cut, out);
+            let name = Name {
+                raw,
+                base: dirfd.map_or(Base::WorkingDirectory, Base::Descriptor),
+                is_followed: path.last.is_followed(|at| call.arg32(at)),
+                is_cut: cut,
+            };
+            self.straighten(call, &name, out);
         }
     }
 

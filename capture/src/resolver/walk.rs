@@ -1,7 +1,7 @@
 //! The way to a file that is named and not opened: of such a call the kernel says no more than what the caller wrote.
 //!
-//! What is told is the directory in which the last name stands, free of links, as with opened files. The last name is left
-//! as it was written: most of these calls are about the link itself where it is one.
+//! What is told is free of links, as with opened files. Where the last part is a link, the call says whether it is about that
+//! or about what it leads to.
 //!
 //! Two know the links. Records tell which were made, and what became of them: that is what was there when the call was
 //! made, also where a caller makes a link, goes through it and removes it at once. For all others the host is asked. It shows
@@ -18,10 +18,8 @@ use super::state::State;
 
 /// Most links on one way (`MAXSYMLINKS` of the kernel).
 const MAX_LINKS: usize = 40;
-/// Register and flag of `renameat2` that exchanges two files, and of `linkat` that follows a link (linux/fs.h, linux/fcntl.h).
-const NAME_FLAGS: u8 = 4;
-const RENAME_EXCHANGE: u32 = libc::RENAME_EXCHANGE;
-const FOLLOWS: u32 = libc::AT_SYMLINK_FOLLOW as u32;
+/// The register of `renameat2` with the flag `RENAME_EXCHANGE`.
+const RENAME_FLAGS: u8 = 4;
 
 /// What relative names of a caller start from.
 #[derive(Clone, Copy, Debug)]
@@ -30,11 +28,14 @@ pub(super) enum Base {
     Descriptor(i32),
 }
 
-/// What becomes of the last name where it is that of a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Last {
-    Stays,
-    IsFollowed,
+/// How a caller names a file.
+pub(super) struct Name<'a> {
+    pub(super) raw: &'a [u8],
+    pub(super) base: Base,
+    /// Whether the call is about what the last part leads to where that is a link.
+    pub(super) is_followed: bool,
+    /// Whether `..` took back a part of it, which may have been a link.
+    pub(super) is_cut: bool,
 }
 
 /// Who names a file.
@@ -111,24 +112,24 @@ fn next_part(name: &[u8], from: usize) -> Option<Range<usize>> {
 }
 
 impl State {
-    /// Puts in front of the last name of a path the directory in which it really stands. The path was made of the letters of
-    /// `raw`, of which `..` may have taken back a name: then `cut`.
+    /// Replaces a path, which was made of the letters of a name, by that of the file which the name really means.
     #[cold]
     #[inline(never)]
-    pub(super) fn straighten(&mut self, call: &Call<'_>, base: Base, raw: &[u8], cut: bool, path: &mut Vec<u8>) {
+    pub(super) fn straighten(&mut self, call: &Call<'_>, name: &Name<'_>, path: &mut Vec<u8>) {
         let Some(process) = self.table.at(call.pid, call.ts) else {
             return;
         };
-        let base = match base {
+        let base = match name.base {
             Base::Descriptor(fd) => process.fds.get(fd).map_or(&[][..], |entry| &entry.name),
             Base::WorkingDirectory => &process.image_of(call.tid).cwd,
         };
         let view = View::of(process, call.tid);
-        if path.first() != Some(&b'/') || !cut && self.links.is_straight(view, path, call.ts) {
+        let is_straight = || self.links.is_straight(view, path, name.is_followed, call.ts);
+        if path.first() != Some(&b'/') || !name.is_cut && is_straight() {
             return;
         }
         let caller = Caller::new(call, process, base);
-        if let Some(straight) = self.walk(&caller, raw, Last::Stays) {
+        if let Some(straight) = self.walk(&caller, name.raw, name.is_followed) {
             *path = straight;
         }
     }
@@ -141,11 +142,11 @@ impl State {
             return None;
         }
         let caller = Caller::new(call, process, cwd);
-        self.walk(&caller, raw, Last::IsFollowed)
+        self.walk(&caller, raw, true)
     }
 
     /// Goes the way of a name as the kernel does, from one part to the next. `None` where it is too long.
-    fn walk(&mut self, caller: &Caller, raw: &[u8], last: Last) -> Option<Vec<u8>> {
+    fn walk(&mut self, caller: &Caller, raw: &[u8], follows_last: bool) -> Option<Vec<u8>> {
         let mut place = Place::before(raw, caller);
         let (mut rest, mut from, mut links) = (raw.to_vec(), 0, 0);
         while let Some(part) = next_part(&rest, from) {
@@ -160,9 +161,9 @@ impl State {
                 }
                 name => place.enter(name),
             }
-            let stays = last == Last::Stays && next_part(&rest, from).is_none();
+            let is_last = next_part(&rest, from).is_none();
             let target = self.links.target(caller.view, &place.path);
-            if let Some(target) = target.filter(|_| !stays) {
+            if let Some(target) = target.filter(|_| !is_last || follows_last) {
                 links += 1;
                 match target.first() {
                     Some(b'/') => place = Place::before(target, caller),
@@ -170,7 +171,8 @@ impl State {
                 }
                 rest = [target, b"/", rest.get(from..)?].concat();
                 from = 0;
-            } else if stays {
+            } else if is_last && !(follows_last && self.settle(caller, &mut place)) {
+                // Its directory is still known where the file is not.
                 place.leave(b"");
                 self.settle(caller, &mut place);
                 place.enter(name);
@@ -184,26 +186,29 @@ impl State {
         Some(place.finish())
     }
 
-    /// Makes sure that no link is on the way to a directory, where the host knows it.
-    fn settle(&mut self, caller: &Caller, place: &mut Place) {
+    /// Makes sure that no link is on the way; `false` where that is not known.
+    fn settle(&mut self, caller: &Caller, place: &mut Place) -> bool {
         if place.path.len() <= place.sure {
-            return;
-        }
-        if let Some(answer) = self.links.answer(caller.view, &place.path, caller.ts) {
-            if let Some(real) = answer {
-                *place = Place::at(real);
-            }
-            return;
+            return true;
         }
         let Some(below) = place.path.strip_prefix(&caller.root[..]) else {
-            return;
+            return false;
         };
-        let view = caller.view;
-        let real = self.ask_for_directory(caller.pid, caller.ts, view.mount_ns, &caller.root, below);
-        self.links.answered(view, &place.path, real.clone(), caller.ts);
-        if let Some(real) = real {
-            *place = Place::at(&real);
+        let (view, ts) = (caller.view, caller.ts);
+        let answer = self.links.answer(view, &place.path, ts);
+        let real = match answer.map(|real| real.map(<[u8]>::to_vec)) {
+            Some(real) => real,
+            None if !self.may_ask_for_path(ts) => None,
+            None => {
+                let real = self.ask_for_path(caller.pid, ts, view.mount_ns, &caller.root, below);
+                self.links.answered(view, &place.path, real.clone(), ts);
+                real
+            }
+        };
+        if let Some(real) = &real {
+            *place = Place::at(real);
         }
+        real.is_some()
     }
 
     /// A link was made: `symlink`, `symlinkat`.
@@ -215,17 +220,15 @@ impl State {
 
     /// A file got a second name.
     pub(super) fn linked(&mut self, call: &Call<'_>, old: &[u8], new: &[u8]) {
-        match self.view_of_change(call, &[old, new]) {
-            Some(view) if call.arg32(NAME_FLAGS) & FOLLOWS != 0 => self.links.remove(view, new),
-            Some(view) => self.links.link(view, old, new),
-            None => {}
+        if let Some(view) = self.view_of_change(call, &[old, new]) {
+            self.links.link(view, old, new);
         }
     }
 
     /// A file got another name, or two were exchanged.
     pub(super) fn renamed(&mut self, call: &Call<'_>, old: &[u8], new: &[u8]) {
         match self.view_of_change(call, &[old, new]) {
-            Some(view) if call.arg32(NAME_FLAGS) & RENAME_EXCHANGE != 0 => self.links.exchange(view, old, new),
+            Some(view) if call.arg32(RENAME_FLAGS) & libc::RENAME_EXCHANGE != 0 => self.links.exchange(view, old, new),
             Some(view) => self.links.rename(view, old, new),
             None => {}
         }

@@ -31,7 +31,7 @@ impl Host for Tree {
     fn fd(&mut self, _: u32, _: i32) -> Option<SnapshotFd> {
         None
     }
-    fn directory(&mut self, _: u32, ts: u64, _: u32, root: &[u8], path: &[u8]) -> Option<Vec<u8>> {
+    fn real_path(&mut self, _: u32, ts: u64, _: u32, root: &[u8], path: &[u8]) -> Option<Vec<u8>> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         assert!(path.starts_with(b"/") && !path.ends_with(b"/"));
         if path.starts_with(b"/gone") {
@@ -92,7 +92,9 @@ fn the_host_knows_old_links() {
         ("chmod", "../../tmp/link/./a/../x", "/etc/foo/x"),
         ("rmdir", "/tmp/link/..", "/etc"),
         ("rmdir", "/tmp/link/.", "/etc/foo"),
-        ("truncate", "/tmp/link", "/tmp/link"),
+        ("unlink", "/tmp/link", "/tmp/link"),
+        ("truncate", "/tmp/link", "/etc/foo"),
+        ("truncate", "../../tmp/link", "/etc/foo"),
         ("unlink", "/tmp/other/../x", "/tmp/x"),
         ("unlink", "/x", "/x"),
         ("unlink", "x", "/home/u/x"),
@@ -248,4 +250,45 @@ fn questions_are_bounded() {
     }
     assert_eq!(asked.load(Ordering::Relaxed), 3);
     assert_eq!(w.resolver.stats().lookups_refused, 97);
+}
+
+#[test]
+fn the_call_says_whether_a_link_is_followed() {
+    let mut w = World::new();
+    symlink(&mut w, "/etc/shadow", "link");
+    for (call, want) in [
+        ("chmod", "/etc/shadow"),
+        ("chown", "/etc/shadow"),
+        ("truncate", "/etc/shadow"),
+        ("setxattr", "/etc/shadow"),
+        ("lchown", "/home/u/link"),
+        ("lsetxattr", "/home/u/link"),
+        ("access", "/home/u/link"),
+    ] {
+        assert_eq!(told(&mut w, call, "link"), want, "{call}");
+    }
+    for (call, flags, want) in [
+        ("fchownat", [0, 0], "/etc/shadow"),
+        ("fchownat", [0, 0x100], "/home/u/link"),
+        ("fchmodat2", [0, 0], "/etc/shadow"),
+        ("fchmodat2", [0x100, 0], "/home/u/link"),
+        ("utimensat", [0x100, 0], "/home/u/link"),
+        ("linkat", [0, 0], "/home/u/link"),
+        ("linkat", [0, 0x400], "/etc/shadow"),
+    ] {
+        let seen = w.call(10, call, 0, &[-100, 1, 2, flags[0], flags[1]]);
+        let seen = seen.text(1, "link").text(3, "/other").go();
+        let names = ["pathname", "filename", "path", "oldpath"];
+        let name = names.into_iter().find(|name| seen.args.contains_key(*name));
+        assert_eq!(
+            seen.arg(name.expect("a path")),
+            format!("{want} <- link"),
+            "{call} {flags:?}"
+        );
+    }
+    let is_link = |w: &mut World| told(w, "chmod", "/other") == "/etc/shadow";
+    assert!(!is_link(&mut w), "a second name of the file itself");
+    let link = w.call(10, "linkat", 0, &[-100, 1, -100, 2, 0]);
+    link.text(1, "link").text(3, "/other").go();
+    assert!(is_link(&mut w), "a second name of the link");
 }

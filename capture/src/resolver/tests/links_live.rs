@@ -21,6 +21,8 @@ for my $link ('old', 'new') {
     link "$link/file", "$link/second";
     truncate "$link/second", 1;
     unlink "$link/second";
+    symlink "$link/../away/file", "to$link";
+    chmod 0600, "to$link"; unlink "to$link";
     unlink "$link/link";
     stat "$link/../none"; stat "$link/..";
 }
@@ -32,7 +34,7 @@ mkdir 'new/dir';
 #[test]
 fn calls_are_told_where_they_act_as_root() {
     let name = "resolver::calls_are_told_where_they_act_as_root";
-    if crate::host::real_directory(None, b"/", u64::MAX).is_none() {
+    if crate::host::real_path(None, b"/", u64::MAX).is_none() {
         println!("SKIP {name}: needs Linux 5.12");
         return;
     }
@@ -65,7 +67,11 @@ fn calls_are_told_where_they_act_as_root() {
             };
             // Before it removes a file perl looks at it, which the paths of mass calls do not go through links for.
             let is_own = !event.name.contains("stat") || raw.ends_with("..");
-            if is_own && (raw.starts_with("old") || raw.starts_with("new")) {
+            if is_own
+                && (["old", "new", "toold", "tonew"]
+                    .iter()
+                    .any(|link| raw.starts_with(link)))
+            {
                 let told = Path::new(told).strip_prefix(&folder).expect("a path in the folder");
                 let call = if event.name == "newfstatat" {
                     "stat"
@@ -96,6 +102,9 @@ fn calls_are_told_where_they_act_as_root() {
             format!("link {link}/second {at}/second"),
             format!("truncate {link}/second {at}/second"),
             format!("unlink {link}/second {at}/second"),
+            format!("symlink to{link} to{link}"),
+            format!("chmod to{link} far/away/file"),
+            format!("unlink to{link} to{link}"),
             format!("unlink {link}/link {at}/link"),
             format!("stat {link}/.. {above}"),
         ]);

@@ -1,4 +1,4 @@
-//! Where a directory really lies, behind symbolic links, in the view of a process.
+//! Where a file really lies, behind symbolic links, in the view of a process.
 
 use std::ffi::CString;
 use std::fs::File;
@@ -17,27 +17,28 @@ pub(crate) fn mount_namespace(of: Option<u32>) -> u32 {
 
 /// The kernel stamps files with the time of its last tick, of which there may be a hundred in a second.
 const TICK_NS: u64 = 10_000_000;
-/// Deepest directory behind a link that is looked at.
+/// Deepest file behind a link that is looked at.
 const MAX_DEPTH: usize = 32;
 const ATTEMPTS: usize = 3;
 
-/// Follows a path to a directory from the root of a process, or from this one's own. `None` where it leads to none now,
+/// Follows a path from the root of a process, or from this one's own. `None` where it leads to none now,
 /// where one of the links that it names was not there yet when it was followed at a time of UTC, or where that is not known
 /// without asking a file system: one that is made by a program could keep the recorder waiting. The process has just gone
 /// the same way, so that most often it is known.
-pub(crate) fn real_directory(of: Option<u32>, path: &[u8], followed: u64) -> Option<Vec<u8>> {
+pub(crate) fn real_path(of: Option<u32>, path: &[u8], followed: u64) -> Option<Vec<u8>> {
     let root = of.map_or_else(|| "/".to_owned(), |pid| format!("/proc/{pid}/root"));
     let root = File::options()
         .read(true)
         .custom_flags(libc::O_PATH | libc::O_DIRECTORY)
         .open(root)
         .ok()?;
-    let found = reach(&root, path, libc::O_DIRECTORY)?;
+    let found = reach(&root, path, 0)?;
     let found = format!("/proc/self/fd/{}", found.as_raw_fd());
     let real = link(&found).filter(|real| real.first() == Some(&b'/'))?;
-    // `/proc/self` is this process.
-    let is_own = stat(&found)?.dev == stat("/proc/self")?.dev;
-    (!is_own && (real == path || are_older(&root, path, followed))).then_some(real)
+    let file = stat(&found)?;
+    // `/proc/self` is this process; and of what was removed just now the kernel says no path.
+    let is_other = file.dev != stat("/proc/self")?.dev && file.links > 0;
+    (is_other && (real == path || are_older(&root, path, followed))).then_some(real)
 }
 
 /// Whether the links among the names of a path are older than a time of UTC. To give one another name makes it new.
@@ -86,7 +87,7 @@ mod tests {
 
     #[test]
     fn links_are_followed() {
-        if real_directory(None, b"/", u64::MAX).is_none() {
+        if real_path(None, b"/", u64::MAX).is_none() {
             println!("SKIP host::links_are_followed: needs Linux 5.12");
             return;
         }
@@ -99,7 +100,7 @@ mod tests {
         let ask = |of: Option<u32>, path: &[u8], followed: u64| {
             (0..1000).find_map(|_| {
                 let _ = std::fs::metadata(std::ffi::OsStr::from_bytes(path));
-                real_directory(of, path, followed)
+                real_path(of, path, followed)
             })
         };
         let path = |path: &str| folder.join(path).as_os_str().as_bytes().to_vec();
@@ -107,6 +108,9 @@ mod tests {
         assert_eq!(real("link"), Some(path("a/b")));
         assert_eq!(real("link/.."), Some(path("a")));
         assert_eq!(real("gone"), None);
+        std::fs::write(folder.join("a/file"), "").expect("own folder");
+        std::os::unix::fs::symlink("link/../file", folder.join("to file")).expect("own folder");
+        assert_eq!(real("to file"), Some(path("a/file")));
         // Where this process has no root of its own, both ways lead to the same.
         let plain = folder.as_os_str().as_bytes();
         assert_eq!(ask(Some(std::process::id()), plain, u64::MAX), Some(plain.to_vec()));
@@ -119,7 +123,7 @@ mod tests {
         assert_eq!(
             ask(None, b"/proc/self", u64::MAX),
             None,
-            "another process means another directory"
+            "another process means another one"
         );
     }
 }
