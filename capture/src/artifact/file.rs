@@ -223,7 +223,7 @@ impl Place {
         if self.ppid != 0 {
             roots.push(of(self.ppid));
         }
-        if self.mnt_ns != 0 && self.mnt_ns == mount_namespace() {
+        if self.mnt_ns != 0 && self.mnt_ns == mount_namespace(None) {
             roots.push("/".to_owned());
         }
         roots

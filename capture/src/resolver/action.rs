@@ -48,6 +48,13 @@ pub(super) enum Action {
     SetGroup,
     /// `execve`, `execveat`.
     Exec,
+    /// `symlink`, `symlinkat`: a new symbolic link.
+    Symlink,
+    /// `link`, `linkat`: a second name.
+    Link,
+    Rename,
+    /// What names meant is gone: removed, covered or uncovered by a mount, or that of a new directory.
+    Unlink,
 }
 
 /// Where the flags of a new descriptor are.
@@ -77,8 +84,14 @@ impl Action {
             Open(_) | Anonymous(..) | Memfd | Opaque(_) | Bpf | Close | CloseRange | Dup(_) | Fcntl | Pipe(_)
             | SocketPair | Socket | Bind | Connect | Listen | Accept(_) | Send | Receive | LocalName | PeerName => true,
             None | Chdir | Fchdir | Chroot | PivotRoot | SetNamespace | Unshare | SetIds | Prctl | SetSession
-            | SetGroup | Exec => false,
+            | SetGroup | Exec | Symlink | Link | Rename | Unlink => false,
         }
+    }
+
+    /// Whether it only keeps what is known of symbolic links.
+    pub(super) fn is_about_names(self) -> bool {
+        use Action::*;
+        matches!(self, Symlink | Link | Rename | Unlink)
     }
 
     /// Whether it can be told without knowing any descriptor that was there before.
@@ -95,6 +108,7 @@ impl Action {
     pub(super) fn of(spec: &EventSpec) -> Action {
         let known = descriptors(&spec.name)
             .or_else(|| sockets(&spec.name))
+            .or_else(|| names(&spec.name))
             .or_else(|| identity(&spec.name));
         match known {
             Some(action) => action,
@@ -159,6 +173,17 @@ fn sockets(name: &str) -> Option<Action> {
         "recvfrom" | "recvmsg" | "recvmmsg" => Receive,
         "getsockname" => LocalName,
         "getpeername" => PeerName,
+        _ => return Option::None,
+    })
+}
+
+fn names(name: &str) -> Option<Action> {
+    use Action::*;
+    Some(match name {
+        "symlink" | "symlinkat" => Symlink,
+        "link" | "linkat" => Link,
+        "rename" | "renameat" | "renameat2" => Rename,
+        "unlink" | "unlinkat" | "rmdir" | "mkdir" | "mkdirat" | "mount" | "umount" | "umount2" | "move_mount" => Unlink,
         _ => return Option::None,
     })
 }

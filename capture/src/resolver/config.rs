@@ -10,8 +10,8 @@ pub struct Config {
     pub max_fds: usize,
     /// Nanoseconds for which who a process was is kept after its end, for records that come late. Default 2 s.
     pub linger_ns: u64,
-    /// Most questions to the host about processes in a second of the records' time, and as many about all else; 0 asks
-    /// nothing. Default 2,000.
+    /// Most questions to the host about processes in a second of the records' time, as many about paths, and as
+    /// many about all else; 0 asks nothing. Default 2,000.
     pub lookups_per_s: u32,
     /// Whether all calls that change descriptors are recorded. Where not, only what a record itself describes of a
     /// descriptor counts. Default true.

@@ -8,6 +8,7 @@ use ctrace_wire::section::{self, Credentials};
 
 use super::call::Call;
 use super::life::{known, known64};
+use super::links::View;
 use super::state::State;
 
 impl State {
@@ -102,25 +103,9 @@ impl State {
         if call.ret == 0 {
             // A path that could not be made absolute makes the directory unknown.
             let cwd = if to.first() == Some(&b'/') { to } else { b"" };
-            let real = call.text(0).and_then(|raw| self.real_directory(call, raw));
+            let real = call.text(0).and_then(|raw| self.entered(call, raw));
             self.change_directory(call.pid, call.tid, call.ts, Some(real.as_deref().unwrap_or(cwd)), None);
         }
-    }
-
-    /// Where the directory really lies that a caller named, as far as the host still shows it.
-    fn real_directory(&mut self, call: &Call<'_>, raw: &[u8]) -> Option<Vec<u8>> {
-        let process = self.table.at(call.pid, call.ts)?;
-        let (image, root) = (process.image_of(call.tid).clone(), process.root_of(call.tid).to_vec());
-        let mut path = match raw.first() {
-            Some(b'/') => Vec::new(),
-            _ => image.cwd.strip_prefix(&root[..])?.to_vec(),
-        };
-        if raw.first() != Some(&b'/') && image.cwd.first() != Some(&b'/') {
-            return None;
-        }
-        path.push(b'/');
-        path.extend_from_slice(raw);
-        self.ask_for_directory(call, image.namespaces.mnt, &root, &path)
     }
 
     pub(super) fn fchdir(&mut self, call: &Call<'_>) {
@@ -149,6 +134,9 @@ impl State {
     /// `pivot_root`: what was the new root's path is now the root itself.
     pub(super) fn pivot_root(&mut self, call: &Call<'_>) {
         if call.ret == 0 {
+            if let Some(process) = self.table.at(call.pid, call.ts) {
+                self.links.remove(View::of(process, call.tid), b"");
+            }
             self.change_directory(call.pid, call.tid, call.ts, None, Some(b""));
         }
     }

@@ -7,7 +7,8 @@
 //! What is shown where it could be otherwise:
 //!
 //! - Paths are in the view of the process's mount namespace, the kernel's own where a file was opened or executed; one
-//!   that could not be made absolute does not begin with a slash.
+//!   that could not be made absolute does not begin with a slash. Of other files they lead
+//!   through no symbolic link, as far as records or the host tell of them and the call did not fail.
 //! - A parent is the process that forked, also after it ended and the kernel handed the child on. Chains of parents
 //!   are cut to at most 32 images.
 //! - Who shares a table of descriptors, or a directory, is what the kernel says at each fork (`CLONE_FILES`, `CLONE_FS`), and
@@ -38,6 +39,7 @@ mod image;
 mod io_uring;
 mod lately;
 mod life;
+mod links;
 mod monitor;
 mod names;
 mod opened;
@@ -53,6 +55,7 @@ mod spare;
 mod state;
 mod syscalls;
 mod table;
+mod walk;
 
 use std::sync::Arc;
 
@@ -186,6 +189,7 @@ impl Resolver {
         for (pid, cwd) in directories {
             self.state.change_directory(*pid, *pid, ts, Some(cwd), None);
         }
+        self.state.links.forget();
         let none = self.state.no_fds();
         for process in self.state.table.each_living() {
             process.forget_fds(&none);
@@ -262,7 +266,7 @@ pub(crate) fn keeps_tables(spec: &EventSpec, descriptors: bool) -> bool {
         action,
         Action::None | Action::Send | Action::Receive | Action::LocalName | Action::PeerName
     );
-    !named && (descriptors || !action.is_about_descriptors())
+    !named && !action.is_about_names() && (descriptors || !action.is_about_descriptors())
 }
 
 /// The one descriptor that the kernel side can describe in the record of a syscall, so that no table of descriptors is

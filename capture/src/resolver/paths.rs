@@ -3,7 +3,7 @@
 //! Paths are in the view of the process's mount namespace: what a process in a container calls `/etc/shadow` is
 //! `/etc/shadow`. Below a `chroot` its directory is put in front, because the kernel's own paths (of opened and executed
 //! files) carry it too. `..` is taken by its letters; where a symbolic link makes that wrong, the kernel's path of the
-//! opened file is the one that is kept, and of a new working directory what the host says.
+//! opened file is the one that is kept, and of others what is known of the links (`resolver/walk.rs`).
 
 /// Longest path that is kept; a `chdir` deeper than this makes the working directory unknown.
 pub(crate) const PATH_LIMIT: usize = 16 * 1024;
@@ -12,7 +12,9 @@ pub(crate) const PATH_LIMIT: usize = 16 * 1024;
 ///
 /// `root` is the directory of a `chroot` (empty for none) and `base` what relative paths start from. Where `base` is not
 /// absolute, that is unknown, a relative path stays relative: the result then does not begin with a slash.
-pub(crate) fn resolve(root: &[u8], base: &[u8], raw: &[u8], out: &mut Vec<u8>) {
+///
+/// Gives whether `..` took back a name of `raw`.
+pub(crate) fn resolve(root: &[u8], base: &[u8], raw: &[u8], out: &mut Vec<u8>) -> bool {
     out.clear();
     let root = if root == b"/" { &b""[..] } else { root };
     let absolute = raw.first() == Some(&b'/');
@@ -29,35 +31,41 @@ pub(crate) fn resolve(root: &[u8], base: &[u8], raw: &[u8], out: &mut Vec<u8>) {
         0
     };
     if known && out.len().saturating_add(raw.len()) <= PATH_LIMIT {
-        append(out, floor, raw);
+        let cut = append(out, floor, raw);
         if out.is_empty() {
             out.push(b'/');
         }
+        cut
     } else {
         out.clear();
         append_relative(out, raw);
+        false
     }
 }
 
-/// Appends the components of `raw`; `..` removes one but never below `floor` bytes.
-fn append(out: &mut Vec<u8>, floor: usize, raw: &[u8]) {
+/// Appends the components of `raw`; `..` removes one but never below `floor` bytes. Gives whether it removed one of them.
+fn append(out: &mut Vec<u8>, floor: usize, raw: &[u8]) -> bool {
     let below = raw.strip_prefix(b"/").unwrap_or(raw);
     if is_plain(below) {
         out.reserve(below.len() + 1);
         out.push(b'/');
         out.extend_from_slice(below);
+        false
     } else {
-        append_parts(out, floor, raw);
+        append_parts(out, floor, raw)
     }
 }
 
-fn append_parts(out: &mut Vec<u8>, floor: usize, raw: &[u8]) {
+fn append_parts(out: &mut Vec<u8>, floor: usize, raw: &[u8]) -> bool {
+    let (mut given, mut cut) = (out.len(), false);
     for part in raw.split(|b| *b == b'/') {
         match part {
             b"" | b"." => {}
             b".." => {
-                let cut = out.iter().rposition(|b| *b == b'/').unwrap_or(0);
-                out.truncate(cut.max(floor));
+                let end = out.iter().rposition(|b| *b == b'/').unwrap_or(0);
+                cut |= out.len() > given;
+                out.truncate(end.max(floor));
+                given = given.min(out.len());
             }
             name => {
                 out.push(b'/');
@@ -65,6 +73,7 @@ fn append_parts(out: &mut Vec<u8>, floor: usize, raw: &[u8]) {
             }
         }
     }
+    cut
 }
 
 /// Whether no component is empty or one or two dots (or begins with two): then the path is as it should be. Looks at many

@@ -3,7 +3,7 @@
 
 use ctrace_trace::event::EventType;
 use ctrace_trace::schema::{EventSpec, FdUse, ParamKind, Schema};
-use ctrace_trace::syscalls::{self, Capture, Width};
+use ctrace_trace::syscalls::{self, Capture, Lane, Width};
 
 use super::action::{Action, Flags};
 
@@ -56,6 +56,75 @@ pub(super) struct PathArg {
     pub(super) arg: u8,
     /// The register with the directory it starts from; the working directory where there is none.
     pub(super) dirfd: Option<u8>,
+    pub(super) way: Way,
+    pub(super) last: Last,
+}
+
+/// What a call does where the last name of a path is that of a symbolic link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Last {
+    /// It is about the link.
+    Stays,
+    /// It is about what that leads to.
+    IsFollowed,
+    /// It follows the link unless this register has this bit.
+    IsFollowedUnless(u8, u32),
+    /// It is about the link unless this register has this bit.
+    StaysUnless(u8, u32),
+}
+
+impl Last {
+    /// As the manual pages of the calls say it; of those that only look at files the name stays.
+    fn of(event: &str, path: usize) -> Last {
+        use Last::*;
+        const NOFOLLOW: u32 = libc::AT_SYMLINK_NOFOLLOW as u32;
+        match event {
+            "chmod" | "fchmodat" | "chown" | "chown32" | "truncate" | "truncate64" | "setxattr" | "removexattr"
+            | "utime" | "utimes" | "futimesat" | "mount" | "umount" | "swapon" | "swapoff" | "acct" | "uselib"
+            | "chroot" => IsFollowed,
+            "fchmodat2" | "utimensat" => IsFollowedUnless(3, NOFOLLOW),
+            "fchownat" | "file_setattr" => IsFollowedUnless(4, NOFOLLOW),
+            "setxattrat" | "removexattrat" | "mount_setattr" => IsFollowedUnless(2, NOFOLLOW),
+            "umount2" => IsFollowedUnless(1, libc::UMOUNT_NOFOLLOW as u32),
+            "linkat" if path == 0 => StaysUnless(4, libc::AT_SYMLINK_FOLLOW as u32),
+            _ => Stays,
+        }
+    }
+
+    /// Whether a call with these registers follows the link.
+    pub(super) fn is_followed(self, register: impl Fn(u8) -> u32) -> bool {
+        match self {
+            Last::Stays => false,
+            Last::IsFollowed => true,
+            Last::IsFollowedUnless(at, bit) => register(at) & bit == 0,
+            Last::StaysUnless(at, bit) => register(at) & bit != 0,
+        }
+    }
+}
+
+/// Where the directory of a path is looked for behind symbolic links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Nowhere: the kernel says which file it was.
+    AsTold,
+    /// Where `..` takes back a name, which may be that of a link. The mass of calls only looks at files.
+    Back,
+    /// Everywhere.
+    Whole,
+}
+
+impl Way {
+    fn of(spec: &EventSpec, action: Action) -> Way {
+        match action {
+            Action::Open(_) | Action::Exec => Way::AsTold,
+            // The directory that was entered is asked for by itself.
+            Action::Chdir => Way::Back,
+            // Changes times.
+            _ if spec.name == "utimensat" => Way::Whole,
+            _ if syscalls::lane(spec.id) == Lane::Bulk => Way::Back,
+            _ => Way::Whole,
+        }
+    }
 }
 
 /// What to do with one event type.
@@ -225,13 +294,16 @@ fn unknown(schema: &Schema, kind: EventType) -> Plan {
 impl Plan {
     pub(super) fn new(spec: &EventSpec) -> Plan {
         let (widths, reads) = (syscalls::widths(spec.id), syscalls::captures(spec.id));
+        let action = Action::of(spec);
+        let way = Way::of(spec, action);
         let mut paths = Vec::new();
         let mut values = Vec::new();
         for (slot, param) in spec.params.iter().enumerate() {
             let read = reads.iter().find_map(|read| pointed(read, slot));
             values.push(match (read, param.arg) {
-                (Some(Pointed::Path(path)), _) if paths.len() < MAX_PATHS => {
-                    paths.push(path);
+                (Some(Pointed::Path { arg, dirfd }), _) if paths.len() < MAX_PATHS => {
+                    let last = Last::of(&spec.name, paths.len());
+                    paths.push(PathArg { arg, dirfd, way, last });
                     Value::Path(paths.len() as u8 - 1)
                 }
                 (Some(Pointed::Text(value)), _) => value,
@@ -239,7 +311,6 @@ impl Plan {
                 (_, None) => elsewhere(&spec.name, &param.name, param.kind),
             });
         }
-        let action = Action::of(spec);
         let unlike = |v: &Value| !matches!(v, Value::Path(_) | Value::Address | Value::KernelPath);
         let simple = matches!(action, Action::None | Action::Close | Action::Fcntl)
             && spec.fd != FdUse::Ret
@@ -259,7 +330,7 @@ impl Plan {
 
 /// A parameter behind a pointer.
 enum Pointed {
-    Path(PathArg),
+    Path { arg: u8, dirfd: Option<u8> },
     Text(Value),
 }
 
@@ -267,7 +338,7 @@ enum Pointed {
 fn pointed(read: &Capture, slot: usize) -> Option<Pointed> {
     let is = |s: u8| usize::from(s) == slot;
     Some(match *read {
-        Capture::Path { slot, arg, dirfd } if is(slot) => Pointed::Path(PathArg { arg, dirfd }),
+        Capture::Path { slot, arg, dirfd } if is(slot) => Pointed::Path { arg, dirfd },
         Capture::Text { slot, arg } if is(slot) => Pointed::Text(Value::Text(arg)),
         Capture::TextIf {
             slot,
@@ -427,7 +498,8 @@ mod tests {
             Memfd | SetNamespace | SetGroup => 2,
             Bpf | Close | Bind | Connect | Listen | Send | Receive | LocalName | PeerName => 1,
             Fchdir | Unshare | Prctl => 1,
-            None | Chdir | Chroot | PivotRoot | SetIds | SetSession | Exec => 0,
+            Rename | Link => 0, // Flags of some of these calls only.
+            None | Chdir | Chroot | PivotRoot | SetIds | SetSession | Exec | Symlink | Unlink => 0,
         }
     }
 

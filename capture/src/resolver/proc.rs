@@ -11,7 +11,7 @@ use ctrace_trace::process::Namespaces;
 use super::snapshot::{Host, Snapshot, SnapshotFd, SnapshotProcess};
 use crate::host::{
     Clock, EnvSelection, HostFd, HostProcess, HostState, Names, Sockets, mount_namespace, namespaces, read_cgroup,
-    read_fd, read_process, read_stored, real_directory,
+    read_fd, read_process, read_stored, real_path,
 };
 
 /// The tables of sockets are long: they are read for new sockets at most this often.
@@ -79,7 +79,7 @@ impl ProcHost {
         ProcHost {
             clock: Clock::new(),
             env,
-            mount_ns: mount_namespace(),
+            mount_ns: mount_namespace(None),
             sockets: Sockets::default(),
             sockets_read: None,
         }
@@ -112,13 +112,15 @@ impl Host for ProcHost {
         Some(SnapshotFd::from(&found))
     }
 
-    fn directory(&mut self, pid: u32, mount_ns: u32, root: &[u8], path: &[u8]) -> Option<Vec<u8>> {
+    fn real_path(&mut self, pid: u32, ts: u64, mount_ns: u32, root: &[u8], path: &[u8]) -> Option<Vec<u8>> {
+        let reached = self.clock.utc(ts);
         // In the recorder's own view the process need not live any more.
         if mount_ns == self.mount_ns && root.is_empty() {
-            real_directory(None, path)
-        } else {
-            real_directory(Some(pid), path)
+            return real_path(None, path, reached);
         }
+        // It may be elsewhere by now, or another one.
+        let is_there = mount_ns == 0 || mount_namespace(Some(pid)) == mount_ns;
+        is_there.then(|| real_path(Some(pid), path, reached)).flatten()
     }
 
     fn own_namespaces(&mut self, pid: u32) -> Namespaces {

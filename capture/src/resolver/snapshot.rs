@@ -64,9 +64,10 @@ pub trait Host: Send {
     fn process(&mut self, pid: u32) -> Option<SnapshotProcess>;
     /// A descriptor that no record introduced, of a process or a thread.
     fn fd(&mut self, pid: u32, fd: i32) -> Option<SnapshotFd>;
-    /// Where a directory really lies that a process with this mount namespace and root reaches by a path. The path starts
-    /// at that root, the answer at the root of the mount namespace; it is absent where the directory is.
-    fn directory(&mut self, _pid: u32, _mount_ns: u32, _root: &[u8], _path: &[u8]) -> Option<Vec<u8>> {
+    /// Where a file really lies that a process with this mount namespace and root reached by a path at a time of the
+    /// boot clock. The path starts at that root, the answer at the root of the mount namespace; it is absent where the
+    /// file is, and where a link on the way is newer.
+    fn real_path(&mut self, _pid: u32, _ts: u64, _mount_ns: u32, _root: &[u8], _path: &[u8]) -> Option<Vec<u8>> {
         None
     }
     /// The inode numbers of a process's namespaces; 0 for those that are the recorder's own.

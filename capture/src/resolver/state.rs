@@ -17,6 +17,7 @@ use super::config::{Config, Stats};
 use super::containers::{Cgroup, Containers};
 use super::fds::{ChunkBudget, FdTable};
 use super::lately::Lately;
+use super::links::Links;
 use super::names::Names;
 use super::opened::Files;
 use super::plan::MAX_REGISTERS;
@@ -48,10 +49,11 @@ pub(super) struct State {
     /// Searches through all processes.
     searches: Allowance,
     host: Box<dyn Host>,
-    /// Questions about processes, and all others: descriptors are asked for so often that none might be left for what
-    /// gives every event its name.
+    /// Questions about processes, about symbolic links, and all others: descriptors are asked for so often that none might
+    /// be left for what gives every event its name.
     about_processes: Allowance,
     about_others: Allowance,
+    about_links: Allowance,
     budget: ChunkBudget,
     next_image: u64,
     pub(super) next_fd: u64,
@@ -59,6 +61,8 @@ pub(super) struct State {
     recent: Lately<Arc<FdEntry>>,
     /// Files that were opened and closed.
     pub(super) files: Files,
+    /// Symbolic links on the way to files.
+    pub(super) links: Links,
     pub(super) environments: Seen,
     /// Programs' files and directories.
     pub(super) program_paths: Seen,
@@ -80,11 +84,13 @@ impl State {
             host,
             about_processes: Allowance::default(),
             about_others: Allowance::default(),
+            about_links: Allowance::default(),
             budget: ChunkBudget::new(config.max_fds),
             next_image: 1,
             next_fd: 1,
             recent: Lately::default(),
             files: Files::default(),
+            links: Links::default(),
             environments: Seen::default(),
             program_paths: Seen::default(),
             numbers: [Arg::Num(0); MAX_REGISTERS],
@@ -349,17 +355,17 @@ impl State {
         }
     }
 
-    /// Asks the host where the directory of a path really lies.
-    pub(super) fn ask_for_directory(
+    /// Where a file really lies, by the word of the host, that a process reached by a path below its root. Takes one question
+    /// from [`Self::may_ask_for_path`].
+    pub(super) fn ask_for_path(
         &mut self,
-        call: &Call<'_>,
+        pid: u32,
+        ts: u64,
         mount_ns: u32,
         root: &[u8],
         path: &[u8],
     ) -> Option<Vec<u8>> {
-        self.may_ask(call.ts)
-            .then(|| self.host.directory(call.pid, mount_ns, root, path))
-            .flatten()
+        self.host.real_path(pid, ts, mount_ns, root, path)
     }
 
     /// Puts an object behind a descriptor of a process.
@@ -407,6 +413,12 @@ impl State {
     /// The same for a question about a process.
     fn may_ask_for_process(&mut self, ts: u64) -> bool {
         let may = self.about_processes.take(ts, self.config.lookups_per_s);
+        self.count_question(may)
+    }
+
+    /// The same for a question about a path.
+    pub(super) fn may_ask_for_path(&mut self, ts: u64) -> bool {
+        let may = self.about_links.take(ts, self.config.lookups_per_s);
         self.count_question(may)
     }
 

@@ -15,9 +15,10 @@ use super::call::{Call, ENOSYS, Scratch};
 use super::clock::Clock;
 use super::exec::Started;
 use super::files::write_named;
-use super::plan::{MAX_PARAMS, PathArg, Plan, Registers, Value};
+use super::plan::{Last, MAX_PARAMS, PathArg, Plan, Registers, Value, Way};
 use super::process::{Attempt, Process};
 use super::state::State;
+use super::walk::{Base, Name};
 use super::{Resolver, Sink, bare, files, opened, paths};
 use crate::syscall::{SyscallView, View};
 
@@ -127,10 +128,9 @@ impl Resolver {
                 filename: filename.unwrap_or_default().to_vec(),
             }),
         };
-        let dirfd = plan.paths.first().and_then(|p| p.dirfd);
         let resolved = failed.resolved.insert(Vec::new());
-        if let Some(filename) = filename {
-            self.state.resolve_path(call, filename, dirfd, resolved);
+        if let (Some(filename), Some(path)) = (filename, plan.paths.first()) {
+            self.state.resolve_path(call, filename, path, resolved);
         }
         self.state.emit_exec(plan, header, clock, (&failed, call.ret), sink);
     }
@@ -324,18 +324,19 @@ impl State {
             let Some(raw) = call.text(path.arg) else {
                 continue;
             };
-            self.resolve_path(call, raw, path.dirfd, out);
+            self.resolve_path(call, raw, path, out);
         }
     }
 
     /// Makes one path absolute, from the directory behind a register or the working directory.
-    fn resolve_path(&mut self, call: &Call<'_>, raw: &[u8], dirfd: Option<u8>, out: &mut Vec<u8>) {
-        let dirfd = dirfd.map(|at| call.fd(at)).filter(|fd| *fd != libc::AT_FDCWD);
+    fn resolve_path(&mut self, call: &Call<'_>, raw: &[u8], path: &PathArg, out: &mut Vec<u8>) {
+        let dirfd = path.dirfd.map(|at| call.fd(at)).filter(|fd| *fd != libc::AT_FDCWD);
         if let Some(fd) = dirfd.filter(|_| raw.first() != Some(&b'/')) {
             self.ask_for_fd(call, fd);
         }
         let Some(process) = self.table.at(call.pid, call.ts) else {
-            return paths::resolve(b"", b"", raw, out);
+            paths::resolve(b"", b"", raw, out);
+            return;
         };
         let base = match dirfd {
             Some(fd) => process.fds.get(fd).map_or(&[][..], |e| &e.name),
@@ -346,7 +347,21 @@ impl State {
             out.extend_from_slice(base);
             return;
         }
-        paths::resolve(process.root_of(call.tid), base, raw, out);
+        let cut = paths::resolve(process.root_of(call.tid), base, raw, out);
+        let is_wanted = match path.way {
+            Way::AsTold => false,
+            Way::Back => cut,
+            Way::Whole => cut || path.last != Last::Stays || raw.contains(&b'/'),
+        };
+        if is_wanted && call.succeeded() {
+            let name = Name {
+                raw,
+                base: dirfd.map_or(Base::WorkingDirectory, Base::Descriptor),
+                is_followed: path.last.is_followed(|at| call.arg32(at)),
+                is_cut: cut,
+            };
+            self.straighten(call, &name, out);
+        }
     }
 
     /// The event of an exec and its result.
@@ -383,7 +398,7 @@ impl State {
     }
 
     fn act(&mut self, call: &Call<'_>, plan: &Plan, address: Option<&Address<'_>>, scratch: &Scratch) {
-        let path = scratch.paths.first().map_or(&[][..], |p| p);
+        let [path, second] = &scratch.paths;
         match plan.action {
             // These have ways of their own.
             Action::None | Action::Exec | Action::Close | Action::Fcntl => {}
@@ -416,6 +431,14 @@ impl State {
             Action::Prctl => self.prctl(call),
             Action::SetSession => self.set_session(call),
             Action::SetGroup => self.set_group(call),
+            Action::Symlink => self.symlinked(call, path),
+            Action::Link => self.linked(call, path, second),
+            Action::Rename => self.renamed(call, path, second),
+            Action::Unlink => {
+                for path in scratch.paths.iter().take(plan.paths.len()) {
+                    self.unlinked(call, path);
+                }
+            }
         }
     }
 

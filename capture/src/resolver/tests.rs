@@ -5,6 +5,8 @@ mod files;
 mod hostile;
 mod identity;
 mod life;
+mod links;
+mod links_live;
 mod live;
 mod sharing;
 mod sharing_live;

