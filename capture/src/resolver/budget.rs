@@ -2,7 +2,8 @@
 //! one name 4 KiB: who wants the recorder to be killed makes them all that long.
 //!
 //! What is made is added up, and when the sum reaches what there may be, what is still there is counted. So nobody has to say
-//! what is freed, which happens in many places; where nothing much is kept a count takes a millisecond each some minutes.
+//! what is freed, which happens in many places. Where thousands of programs start in a second a count is made every half
+//! minute and takes some milliseconds.
 
 use std::sync::Arc;
 

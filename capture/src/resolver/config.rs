@@ -8,11 +8,11 @@ pub struct Config {
     /// Most descriptors of all processes together, in steps of 16 for each process. Default 1,048,576. The first 128 of
     /// each process are kept whatever their number.
     pub max_fds: usize,
-    /// Most bytes of what is known of processes, their ancestors included. Default 256 MiB: 20,000 processes of 32
-    /// generations that ran different programs, or 2,000 with command lines and environments of 64 KiB.
+    /// Most bytes of what is known of processes, their ancestors included. Default 256 MiB. Half of that, which always
+    /// remains, is 190,000 images with usual texts, or 1,000 with command lines and environments of 64 KiB.
     pub max_image_bytes: usize,
-    /// Most bytes of what is known of descriptors. Default 256 MiB: some 1,000,000 different files with usual names, or 32,000 with the
-    /// longest.
+    /// Most bytes of what is known of descriptors. Default 256 MiB. Half of that, which always remains, is 500,000
+    /// different files with usual names, or 16,000 with the longest.
     pub max_fd_bytes: usize,
     /// Nanoseconds for which who a process was is kept after its end, for records that come late. Default 2 s.
     pub linger_ns: u64,
