@@ -120,7 +120,7 @@ fn what_images_take_is_bounded_and_the_newest_are_whole() {
     let stats = w.resolver.stats();
     assert!(stats.images_cut > 800 && stats.evicted == 0, "{stats:?}");
     let first = w.image(100);
-    assert!(first.argv.starts_with(b"x\0100\0y") && first.argv.ends_with(b"y..."));
+    assert!(first.argv.starts_with(b"x\x00100\0y") && first.argv.ends_with(b"y..."));
     assert_eq!(
         (first.argv.len(), first.pid, &first.cwd[..]),
         (1024, 100, &b"/home/u"[..])
