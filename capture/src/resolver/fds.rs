@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 use ctrace_trace::fd::FdEntry;
 
+use super::budget::weight_of_entry;
+
 const CHUNK_BITS: u32 = 4;
 const CHUNK_LEN: usize = 1 << CHUNK_BITS;
 /// A bit for each number of a chunk.
@@ -301,6 +303,19 @@ impl FdTable {
     fn each_mut(&mut self) -> impl Iterator<Item = (u32, &mut Rc<Chunk>)> {
         let first = self.first.iter_mut().map(|chunk| (0, chunk));
         first.chain(self.others.iter_mut().map(|(nr, chunk)| (*nr, chunk)))
+    }
+
+    /// What the entries take: of those that others have too its part.
+    pub(crate) fn bytes(&self) -> usize {
+        let all = self.first.iter().chain(self.others.iter().map(|(_, chunk)| chunk));
+        let bytes = all.map(|chunk| {
+            let entries = chunk.entries.iter().flatten();
+            let bytes: usize = entries
+                .map(|entry| weight_of_entry(entry) / Arc::strong_count(entry))
+                .sum();
+            bytes / Rc::strong_count(chunk)
+        });
+        bytes.sum()
     }
 
     /// All known descriptors in ascending order.

@@ -24,6 +24,7 @@
 
 mod action;
 mod address;
+mod budget;
 mod call;
 mod clock;
 mod closed;
@@ -125,6 +126,7 @@ impl Resolver {
     #[inline(never)]
     fn other(&mut self, record: &Record<'_>, clock: &Clock, sink: &mut Sink<'_>) {
         self.state.table.expire(record.header().ts);
+        self.state.keep_within_budget();
         match record {
             Record::Syscall(_) => {}
             Record::SyscallEnter(view) => self.enter(view),
@@ -218,6 +220,8 @@ impl Resolver {
         Stats {
             processes: self.state.table.len() as u64,
             evicted: self.state.table.evicted,
+            image_bytes: self.state.table.images.bytes() as u64,
+            fd_bytes: self.state.files.bytes.bytes() as u64,
             ..self.state.stats
         }
     }

@@ -11,6 +11,7 @@ use ctrace_trace::process::{Namespaces, ProcessImage};
 use ctrace_wire::record::Header;
 use hashbrown::DefaultHashBuilder;
 
+use super::budget::{Budget, weight_of_entry};
 use super::call::Call;
 use super::closed::Unshared;
 use super::config::{Config, Stats};
@@ -47,7 +48,7 @@ pub(super) struct State {
     about_processes: Allowance,
     about_others: Allowance,
     budget: ChunkBudget,
-    next_image: u64,
+    pub(super) next_image: u64,
     pub(super) next_fd: u64,
     /// Descriptor entries that are handed out again when a record says the same.
     recent: Lately<Arc<FdEntry>>,
@@ -64,7 +65,11 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(config: Config, host: Box<dyn Host>) -> State {
         State {
-            table: ProcessTable::new(config.max_processes, config.linger_ns),
+            table: ProcessTable::new(
+                config.max_processes,
+                config.linger_ns,
+                Budget::new(config.max_image_bytes),
+            ),
             nobody: Arc::default(),
             containers: Containers::default(),
             names: Names::default(),
@@ -77,7 +82,7 @@ impl State {
             next_image: 1,
             next_fd: 1,
             recent: Lately::default(),
-            files: Files::default(),
+            files: Files::new(Budget::new(config.max_fd_bytes)),
             environments: Seen::default(),
             program_paths: Seen::default(),
             numbers: [Arg::Num(0); MAX_REGISTERS],
@@ -146,6 +151,7 @@ impl State {
         }
         value.id = self.fd_id();
         let made = unshared.share();
+        self.files.bytes.add(weight_of_entry(&made));
         self.recent.offer(print, || made.clone());
         made
     }

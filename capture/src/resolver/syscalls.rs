@@ -52,6 +52,7 @@ impl Resolver {
         let plan = self
             .plans
             .get(self.state.number(&call, header), header.flags & FLAG_COMPAT != 0);
+        self.state.keep_within_budget();
         self.state.meet(header);
         if !self.state.config.sees_descriptors {
             self.state.take_described(&call, plan, &mut self.scratch);
