@@ -12,6 +12,7 @@ use ctrace_trace::process::ProcessImage;
 use hashbrown::{HashMap, HashSet};
 
 use super::process::Process;
+use super::sharing::{Held, Weighed};
 use super::state::State;
 use crate::host::{TRUNCATED, cut_strings};
 
@@ -36,7 +37,7 @@ impl Budget {
     /// More were made.
     #[inline]
     pub(super) fn add(&mut self, bytes: usize) {
-        self.bytes = self.bytes.saturating_add(bytes);
+        self.bytes += bytes;
     }
 
     /// Whether there may be too many.
@@ -132,20 +133,21 @@ impl State {
     #[inline(never)]
     pub(super) fn forget_descriptors(&mut self) {
         loop {
+            let mut weighed = Weighed::default();
             let living = self.table.each_living();
-            let mut owners: Vec<(usize, &mut Process)> = living.map(|p| (p.fds.bytes(), p)).collect();
-            let mut bytes = owners.iter().map(|(bytes, _)| *bytes).sum();
+            let mut owners: Vec<(Held, &mut Process)> = living.map(|p| (p.weigh_fds(&mut weighed), p)).collect();
+            let mut bytes = owners.iter().map(|(held, _)| held.bytes).sum();
             if self.files.bytes.count(bytes) {
                 return;
             }
-            owners.sort_unstable_by_key(|(bytes, process)| (*bytes, process.serial));
-            // What several have is still there when one of them has forgotten it: hence the loop.
+            owners.sort_unstable_by_key(|(held, process)| (*held, process.serial));
+            // Entries that several have are still there when one of them has forgotten them: hence the loop.
             while !self.files.bytes.count(bytes)
-                && let Some((own, process)) = owners.pop()
+                && let Some((held, process)) = owners.pop()
             {
-                bytes -= own;
-                self.stats.fds_refused += process.fds.iter().count() as u64;
-                process.fds.forget();
+                bytes -= held.bytes;
+                self.stats.fds_refused += held.fds as u64;
+                process.forget_fds();
             }
         }
     }
@@ -155,7 +157,7 @@ impl State {
 fn bytes_of_images<'a>(processes: impl Iterator<Item = &'a Process>) -> usize {
     let (mut bytes, mut shared) = (0, HashSet::new());
     for process in processes {
-        bytes += process.root().len();
+        bytes += process.bytes_of_texts();
         let images = process.private().iter().map(|own| &own.image);
         for image in images.chain([&process.image]) {
             let mut next = Some(image);

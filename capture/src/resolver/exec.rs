@@ -209,6 +209,10 @@ impl State {
         if process.start == 0 {
             process.start = known64(exec.start, 0).min(exec.header.ts);
         }
+        if process.shares {
+            // Others that had its table have a copy then.
+            self.files.bytes.add(process.fds.room());
+        }
         process.leave_one_thread(exec.old_tid);
         process.fds.exec();
         if process.shares {

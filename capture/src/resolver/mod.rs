@@ -79,6 +79,7 @@ use action::Action;
 use call::Scratch;
 use io_uring::Requests;
 use plan::Plans;
+use process::Process;
 use state::State;
 
 /// What takes the events of rarer records: called, so that the code of these is there once. The short ways are made anew for
@@ -189,10 +190,7 @@ impl Resolver {
         for (pid, cwd) in directories {
             self.state.change_directory(*pid, *pid, ts, Some(cwd), None);
         }
-        let none = self.state.no_fds();
-        for process in self.state.table.each_living() {
-            process.forget_fds(&none);
-        }
+        self.state.table.each_living().for_each(Process::forget_fds);
     }
 
     /// The image of the process that has an id now, for events of other sources.

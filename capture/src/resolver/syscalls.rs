@@ -456,6 +456,7 @@ impl State {
             args: call.args(),
             filename: filename.to_vec(),
         };
+        self.table.images.add(filename.len());
         if let Some(process) = self.table.at(call.pid, call.ts) {
             process.begin_attempt(attempt);
         }

@@ -143,7 +143,7 @@ impl ProcessTable {
     /// Adds a process, and sets the one aside that had its id.
     pub(super) fn insert(&mut self, process: Process) {
         let pid = process.image.pid;
-        self.images.add(weight(&process.image) + process.root().len());
+        self.images.add(weight(&process.image) + process.bytes_of_texts());
         if let Some(old) = self.take(pid) {
             let free_at = process.start.max(old.start).saturating_add(self.linger_ns);
             self.gone.push(free_at, old);

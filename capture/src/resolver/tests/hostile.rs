@@ -210,3 +210,26 @@ fn what_descriptors_take_is_bounded_and_who_has_most_loses_first() {
     let bytes: usize = of(10).iter().map(|(_, entry)| entry.name.len()).sum();
     assert!(bytes > 0 && bytes <= MOST, "{bytes}");
 }
+
+#[test]
+fn children_of_one_with_many_descriptors_are_bounded() {
+    const MOST: usize = 4 << 20;
+    let config = Config {
+        max_fd_bytes: MOST,
+        ..Config::default()
+    };
+    let mut w = World::with(config, Box::new(NoHost));
+    for fd in 3..5_000 {
+        w.open(10, "/f", fd, 0);
+    }
+    for pid in 100..3_100 {
+        w.fork(10, pid);
+        w.plain(pid, "close_range", 0, &[3, 100_000, 4]);
+        assert!(w.resolver.stats().fd_bytes as usize <= MOST + 100 * 1024);
+        w.events.clear();
+    }
+    let all = w.resolver.snapshot();
+    let with_all = all.iter().filter(|process| process.fds.len() > 4_000).count();
+    assert!((10..=MOST / 50_000).contains(&with_all), "{with_all}");
+    assert!(w.resolver.stats().fds_refused > 1_000_000);
+}
