@@ -44,8 +44,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     problems.extend(copies.problems.iter().cloned());
     problems.sort();
     problems.dedup();
+    // What is damaged of it is told by whoever reads all of it.
+    let last = case.segments().iter().next_back();
+    let host = last.and_then(|last| last.snapshot().ok()?).unwrap_or_default();
     let facts = Facts {
         case: &case,
+        audit: host.audit,
+        unread: host.incomplete,
         about: case.segments().first().map(|s| &s.header().about),
         totals: case.totals(),
         losses,
@@ -70,6 +75,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
 
 struct Facts<'a> {
     case: &'a Case,
+    /// The audit subsystem when the last segment was begun.
+    audit: Option<AuditState>,
+    /// What could not be read of the host then, and why.
+    unread: Vec<(String, String)>,
     about: Option<&'a About>,
     totals: Totals,
     losses: Vec<Loss>,
@@ -140,6 +149,7 @@ impl Facts<'_> {
         self.containers(out)?;
         self.artifact_text(out)?;
         self.audit_text(out)?;
+        self.unread_text(out)?;
         self.loss_text(out)?;
         for late in &self.late {
             writeln!(
@@ -191,15 +201,8 @@ impl Facts<'_> {
         (all.len(), with.map(identity).collect::<BTreeSet<_>>().len())
     }
 
-    /// The audit subsystem when the last segment was begun.
-    fn audit(&self) -> Option<AuditState> {
-        let last = self.case.segments().iter().next_back()?;
-        // What is damaged is told by whoever reads all of it.
-        last.snapshot().ok()??.audit
-    }
-
     fn audit_text(&self, out: &mut impl Write) -> io::Result<()> {
-        let Some(audit) = self.audit() else { return Ok(()) };
+        let Some(audit) = &self.audit else { return Ok(()) };
         let state = match audit.enabled {
             0 => "off",
             1 => "on",
@@ -207,6 +210,13 @@ impl Facts<'_> {
         };
         let rules = output::count(audit.rules.len() as u64, "rule");
         writeln!(out, "audit      {state}, {rules}")
+    }
+
+    fn unread_text(&self, out: &mut impl Write) -> io::Result<()> {
+        for (what, why) in &self.unread {
+            writeln!(out, "not read   {}", escape::text(&format!("{what}: {why}")))?;
+        }
+        Ok(())
     }
 
     fn loss_text(&self, out: &mut impl Write) -> io::Result<()> {
@@ -281,9 +291,12 @@ impl Facts<'_> {
                 "count": self.digests().0, "with_sha256": self.digests().1,
                 "copies": self.copies.count, "copied_bytes": self.copies.bytes,
             },
-            "audit": self.audit().map(|a| json!({
+            "audit": self.audit.as_ref().map(|a| json!({
                 "enabled": a.enabled != 0, "immutable": a.enabled == 2, "rules": a.rules,
             })),
+            "not_read": self.unread.iter().map(|(what, why)| json!({
+                "what": what, "reason": why,
+            })).collect::<Vec<_>>(),
             "losses": self.losses.iter().map(losses::json).collect::<Vec<_>>(),
             "late": self.late.iter().map(|l| json!({
                 "source": l.source, "count": l.count, "delay_ns": l.delay_ns,

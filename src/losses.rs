@@ -52,8 +52,9 @@ pub(crate) fn json(loss: &Loss) -> Value {
 
 /// How many events are missing together.
 pub(crate) fn total(losses: &[Loss]) -> String {
-    let lost = losses.iter().fold(0u64, |sum, l| sum.saturating_add(l.count));
-    match losses.iter().any(|l| l.count == 0) {
+    let of_events = || losses.iter().filter(|l| l.is_of_events());
+    let lost = of_events().fold(0u64, |sum, l| sum.saturating_add(l.count));
+    match of_events().any(|l| l.count == 0) {
         true if lost == 0 => "uncounted events".to_owned(),
         true => format!("more than {lost} events"),
         false => output::count(lost, "event"),
@@ -94,6 +95,11 @@ mod tests {
         assert_eq!(spans, [(7, 10, 25), (0, 12, 13), (7, 30, 40)]);
         assert_eq!(total(&losses), "more than 5 events");
         assert_eq!(total(&losses[1..2]), "5 events");
+        assert_eq!(
+            total(&[loss(9, 7, 10, 20)]),
+            "0 events",
+            "what was forgotten is no events"
+        );
         let told = line(&losses[0]);
         assert!(
             told.starts_with("uncounted syscalls (shed_bulk) between 1970"),

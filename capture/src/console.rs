@@ -119,6 +119,9 @@ impl Console<'_> {
             Notice::Shed { what: "", reason } => self.line(&format!("{reason}: all is recorded again")),
             Notice::Shed { what, reason } => self.line(&format!("{reason}: left out are {what}")),
             Notice::Stays(what) => self.line(what),
+            Notice::Forgotten { what, count } => {
+                self.line(&format!("{count} {what} were forgotten: there is too much to keep"))
+            }
             Notice::Lost { source, count: 0 } => self.line(&format!("{source}: events were lost")),
             Notice::Lost { source, count } => self.line(&format!("{source}: {count} events were lost")),
         }

@@ -121,9 +121,19 @@ const GAPS: KindTable = KindTable {
     kind: EventType::GAP,
     fields: &[],
     params: &[
-        ("source", "source", None, "Source that lost events."),
+        (
+            "source",
+            "source",
+            None,
+            "Source that lost events; of class `forgotten` what was forgotten.",
+        ),
         ("class", "class", None, "Class of the lost events."),
-        ("count", "count", None, "How many events were lost."),
+        (
+            "count",
+            "count",
+            None,
+            "How many events were lost; of class `forgotten` how many of what `source` says.",
+        ),
         ("cpu", "cpu", None, "CPU; -1 where the loss is not of one CPU."),
         (
             "from",

@@ -8,6 +8,8 @@ use ctrace_replay::{Alert, Columns, Engine, Matching, Outcome, Recording, Select
 use ctrace_trace::case::Loss;
 use ctrace_trace::catalogue::Value;
 use ctrace_trace::escape;
+use ctrace_trace::names;
+use ctrace_trace::schema::NameSet;
 
 use crate::query::coded;
 use crate::{exit, output};
@@ -29,7 +31,8 @@ impl Done {
         self.alerts += outcome.alerts;
         self.incomplete += outcome.incomplete;
         self.selected += outcome.events;
-        let lost = outcome.losses.iter().map(|loss| loss.count);
+        let lost = outcome.losses.iter().filter(|loss| loss.is_of_events());
+        let lost = lost.map(|loss| loss.count);
         self.lost = lost.fold(self.lost, u64::saturating_add);
     }
 }
@@ -172,7 +175,7 @@ fn losses(session: &Session, host: &str) -> anyhow::Result<Vec<Loss>> {
         return Ok(Vec::new());
     }
     let sql = format!(
-        "SELECT seq, source, count, cpu, from_ts, to_ts, reason FROM gaps WHERE host = {} ORDER BY seq",
+        "SELECT seq, source, class, count, cpu, from_ts, to_ts, reason FROM gaps WHERE host = {} ORDER BY seq",
         literal(host)
     );
     let mut out = Vec::new();
@@ -180,7 +183,7 @@ fn losses(session: &Session, host: &str) -> anyhow::Result<Vec<Loss>> {
         out.extend((0..batch.len()).map(|row| Loss {
             seq: number(&batch, row, "seq"),
             source: text(&batch, row, "source"),
-            class: 0,
+            class: class(&text(&batch, row, "class")),
             count: number(&batch, row, "count"),
             cpu: match batch.value(row, "cpu") {
                 Value::Int(cpu) => cpu,
@@ -192,6 +195,12 @@ fn losses(session: &Session, host: &str) -> anyhow::Result<Vec<Loss>> {
         }));
     }
     Ok(out)
+}
+
+/// The class of a loss by its name.
+fn class(name: &str) -> i64 {
+    let known = names::table(NameSet::GapClass).iter().find(|n| n.name == name);
+    known.map_or_else(|| name.parse().unwrap_or(-1), |n| n.value as i64)
 }
 
 fn rows(session: &Session, sql: &str) -> anyhow::Result<Vec<Rows>> {

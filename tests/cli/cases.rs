@@ -72,7 +72,7 @@ impl Writing {
             pid: 4711,
             name: name.to_vec(),
             exe_path: [b"/bin/", name].concat(),
-            argv: [name, b"\0", path].concat(),
+            argv: [name, b"\0", path].concat().into(),
             container: Some(Arc::new(container)),
             ..ProcessImage::default()
         });

@@ -176,7 +176,8 @@ fn others() -> Vec<EventSpec> {
             &[("reason", Str)],
         ),
         // `cpu` is -1 where the loss is not of one CPU; `from` and `to` bound when it happened, UTC nanoseconds; `count` is 0
-        // where nobody can say; `reason` is the option that asked for it, or why events could not be written.
+        // where nobody can say; `reason` is the option that asked for it, or why events could not be written. Of the class
+        // `forgotten` no events are lost: `source` and `count` say what was forgotten, and of how many.
         other(
             EventType::GAP,
             "gap",

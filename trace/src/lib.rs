@@ -23,3 +23,4 @@ pub mod schema;
 pub mod segment;
 pub mod snapshot;
 pub mod syscalls;
+pub mod text;

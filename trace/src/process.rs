@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bincode::{Decode, Encode};
 
 use crate::container::Container;
+use crate::text::Text;
 
 /// Where the executed file lies and what is odd about it; see [`ProcessImage::exe_flags`].
 pub mod exe_flag {
@@ -49,9 +50,9 @@ pub struct ProcessImage {
     /// Absolute path of the executed file in the host's view of the caller's mount namespace. `proc.exepath`.
     pub exe_path: Vec<u8>,
     /// The arguments, NUL-separated, the first being `argv[0]`; `...` at the end of what was cut.
-    pub argv: Vec<u8>,
+    pub argv: Text,
     /// Selected environment variables, `NAME=value`, NUL-separated; `...` as the last where more may have been there.
-    pub env: Vec<u8>,
+    pub env: Text,
     /// Working directory.
     pub cwd: Vec<u8>,
     /// cgroup v2 path.

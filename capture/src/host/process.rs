@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use ctrace_trace::process::{Namespaces, ProcessImage, exe_flag};
+use ctrace_trace::text::Text;
 
 use super::cgroup::container_of;
 use super::clock::Clock;
@@ -82,6 +83,14 @@ impl Default for EnvSelection {
     }
 }
 
+/// Leaves the beginning of strings that are longer than `most` bytes, with `...` behind it.
+pub(crate) fn cut_strings(strings: &mut Text, most: usize) {
+    let longer = strings.len() > most;
+    if let Some((begin, _)) = strings.split_at_checked(most - TRUNCATED.len()).filter(|_| longer) {
+        *strings = [begin, TRUNCATED].concat().into();
+    }
+}
+
 /// Reads a process without its descriptors; `None` when it is gone.
 pub fn read_process(pid: u32, clock: &Clock, env: &EnvSelection) -> Option<HostProcess> {
     let file = |name: &str| format!("/proc/{pid}/{name}");
@@ -117,13 +126,15 @@ pub fn read_process(pid: u32, clock: &Clock, env: &EnvSelection) -> Option<HostP
     if process.is_kernel_thread {
         process.threads = vec![pid];
     } else {
-        image.argv = read(file("cmdline"), MAX_STRINGS).unwrap_or_default();
-        if image.argv.ends_with(b"\0") {
-            image.argv.pop();
-        } else if image.argv.len() as u64 == MAX_STRINGS {
-            image.argv.extend(TRUNCATED);
+        let mut argv = read(file("cmdline"), MAX_STRINGS).unwrap_or_default();
+        if argv.ends_with(b"\0") {
+            argv.pop();
+        } else if argv.len() as u64 == MAX_STRINGS {
+            argv.extend(TRUNCATED);
         }
-        image.env = env.select(&read(file("environ"), MAX_ENVIRONMENT).unwrap_or_default());
+        image.argv = argv.into();
+        let environment = read(file("environ"), MAX_ENVIRONMENT).unwrap_or_default();
+        image.env = env.select(&environment).into();
         image.cwd = link(file("cwd")).unwrap_or_default();
         process.root = link(file("root")).filter(|root| root != b"/").unwrap_or_default();
         process.threads = numbers(file("task"));

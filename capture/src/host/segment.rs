@@ -38,6 +38,10 @@ impl HostState {
             ..HostSnapshot::default()
         };
         snapshot.containers.sort_by(|a, b| a.id.cmp(&b.id));
+        if self.lacks_fds {
+            let reason = "of some processes left out: there are too many";
+            snapshot.incomplete.push(("fds".to_owned(), reason.to_owned()));
+        }
         match audit {
             Ok(state) => snapshot.audit = Some(state),
             Err(reason) => snapshot.incomplete.push(("audit".to_owned(), reason)),

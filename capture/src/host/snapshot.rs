@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use ctrace_trace::process::ProcessImage;
+
 use super::cgroup::container_of;
 use super::cgroup_tree::CgroupTree;
 use super::clock::{Clock, utc_ns};
@@ -11,13 +13,19 @@ use super::fd::read_fds;
 use super::modules::{Module, read_modules};
 use super::mounts::{Mount, read_mounts};
 use super::names::Names;
-use super::process::{EnvSelection, HostProcess, read_process};
+use super::process::{EnvSelection, HostProcess, cut_strings, read_process};
 use super::procfs::numbers;
 use super::sockets::Sockets;
 use super::systemd::{Units, read_units};
 
 /// Most processes that are kept.
 const MAX_PROCESSES: usize = 500_000;
+/// Most bytes of all command lines and environments together; of those that would take more the beginning is kept.
+const MAX_STRINGS: usize = 64 << 20;
+/// So much of each.
+const BEGINNING: usize = 256;
+/// Descriptors of no more processes are read when those that were take so many bytes.
+const MAX_FDS: usize = 128 << 20;
 
 /// What /proc and the host's files say at one moment, in order of volatility: processes and sockets first.
 #[derive(Clone, Debug)]
@@ -26,6 +34,8 @@ pub struct HostState {
     pub taken_ts: u64,
     /// Running processes by id.
     pub processes: Vec<HostProcess>,
+    /// Whether descriptors of some were not read, because there were too many.
+    pub lacks_fds: bool,
     /// Sockets of every network namespace in which a process runs.
     pub sockets: Sockets,
     /// Sockets of the host's own network namespace that wait for connections.
@@ -50,9 +60,7 @@ impl HostState {
         let taken_ts = utc_ns();
         let mut processes = read_processes(clock, env);
         let sockets = read_sockets(&processes);
-        for process in processes.iter_mut().filter(|p| !p.is_kernel_thread) {
-            process.fds = read_fds(process.image.pid, &sockets);
-        }
+        let lacks_fds = !add_fds(&mut processes, &sockets, MAX_FDS);
         let mut own = Sockets::default();
         own.read(std::process::id(), 0);
         let cgroups = CgroupTree::read();
@@ -62,6 +70,7 @@ impl HostState {
         HostState {
             taken_ts,
             processes,
+            lacks_fds,
             sockets,
             listening: own.listening(),
             cgroups,
@@ -77,7 +86,37 @@ impl HostState {
 /// All processes without their descriptors, in ascending order of ids. One that ends meanwhile is left out.
 pub fn read_processes(clock: &Clock, env: &EnvSelection) -> Vec<HostProcess> {
     let pids = numbers("/proc").into_iter().take(MAX_PROCESSES);
-    pids.filter_map(|pid| read_process(pid, clock, env)).collect()
+    let mut left = MAX_STRINGS;
+    let processes = pids.filter_map(|pid| {
+        let mut process = read_process(pid, clock, env)?;
+        bound_strings(&mut process.image, &mut left);
+        Some(process)
+    });
+    processes.collect()
+}
+
+/// Adds the descriptors of processes; `false` where some were left out to keep memory bounded.
+fn add_fds(processes: &mut [HostProcess], sockets: &Sockets, most: usize) -> bool {
+    let mut bytes = 0;
+    for process in processes.iter_mut().filter(|p| !p.is_kernel_thread) {
+        if bytes > most {
+            return false;
+        }
+        process.fds = read_fds(process.image.pid, sockets);
+        let names = process.fds.iter().map(|fd| fd.entry.name.len());
+        bytes += size_of_val(&process.fds[..]) + names.sum::<usize>();
+    }
+    true
+}
+
+/// Leaves the beginning of a command line and an environment that are longer than what is left for all.
+fn bound_strings(image: &mut ProcessImage, left: &mut usize) {
+    for strings in [&mut image.argv, &mut image.env] {
+        if strings.len() > *left {
+            cut_strings(strings, BEGINNING);
+        }
+        *left = left.saturating_sub(strings.len());
+    }
 }
 
 /// The tables of each network namespace, read through one of its processes.
@@ -104,5 +143,24 @@ fn name_ids(processes: &mut [HostProcess], names: &Names) {
             image.user = names.user(image.euid).to_vec();
             image.group = names.group(image.egid).to_vec();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_strings_are_kept_while_there_is_room_for_all() {
+        let mut left = 1000;
+        let mut cut = |argv: usize| {
+            let mut image = ProcessImage {
+                argv: vec![b'x'; argv].into(),
+                ..ProcessImage::default()
+            };
+            bound_strings(&mut image, &mut left);
+            (image.argv.len(), image.argv.ends_with(b"..."))
+        };
+        assert_eq!([600, 600, 100].map(&mut cut), [(600, false), (256, true), (100, false)]);
     }
 }

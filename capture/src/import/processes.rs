@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ctrace_trace::container::Container;
 use ctrace_trace::process::ProcessImage;
 use ctrace_trace::scan::same_text;
+use ctrace_trace::text::Text;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 
@@ -210,6 +211,11 @@ fn apply(image: &mut ProcessImage, seen: &Seen<'_>) {
             known.extend_from_slice(said);
         }
     };
+    let strings = |said: &Option<Cow<'_, [u8]>>, known: &mut Text| {
+        if let Some(said) = said {
+            known.make(|to| to.extend_from_slice(said));
+        }
+    };
     // Names belong to numbers: those of other numbers are wrong.
     if seen.euid.is_some_and(|id| id != image.euid) {
         image.user.clear();
@@ -223,8 +229,7 @@ fn apply(image: &mut ProcessImage, seen: &Seen<'_>) {
     // Another program has other arguments.
     let other = |said: &Option<Cow<'_, [u8]>>, known: &[u8]| said.as_ref().is_some_and(|s| !same_text(s, known));
     if seen.exec_ts.is_some() || other(&seen.exe_path, &image.exe_path) {
-        image.argv.clear();
-        image.env.clear();
+        (image.argv, image.env) = Default::default();
     }
     image.exec_ts = seen.exec_ts.unwrap_or(image.exec_ts);
     number(seen.ppid, &mut image.ppid);
@@ -242,9 +247,9 @@ fn apply(image: &mut ProcessImage, seen: &Seen<'_>) {
     text(&seen.login_user, &mut image.login_user);
     text(&seen.name, &mut image.name);
     text(&seen.exe_path, &mut image.exe_path);
-    text(&seen.argv, &mut image.argv);
+    strings(&seen.argv, &mut image.argv);
     text(&seen.cwd, &mut image.cwd);
-    text(&seen.env, &mut image.env);
+    strings(&seen.env, &mut image.env);
     if let Some(sets) = seen.capabilities {
         [image.cap_permitted, image.cap_effective, image.cap_inheritable] = sets;
     }

@@ -37,6 +37,7 @@ impl Recorder {
             self.queue.push(now, Message::Late(late));
         }
         self.tell_left_out(now, true);
+        self.tell_forgotten(now, now, notice);
         self.release(u64::MAX >> 1, usize::MAX);
         let args = [Arg::Str(reason.as_bytes())];
         self.output

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_wire::spec::Lane;
 
+use crate::resolver::Stats;
 use crate::syscall::LaneTotals;
 
 /// What kind of loss it was. The numbers are those of [`ctrace_trace::schema::NameSet::GapClass`].
@@ -26,6 +27,8 @@ pub(super) enum Class {
     ShedBulk = 7,
     /// The same of files.
     ShedFiles = 8,
+    /// No events: what was known of processes and descriptors was forgotten, so that memory stays bounded.
+    Forgotten = 9,
 }
 
 /// A loss between two moments.
@@ -132,6 +135,49 @@ impl RingLosses {
     }
 }
 
+/// Turns running totals of what the resolver forgot into gaps.
+#[derive(Debug)]
+pub(super) struct Forgotten {
+    seen: [u64; 3],
+    checked: u64,
+}
+
+impl Forgotten {
+    /// Counting from `now`, UTC nanoseconds.
+    pub(super) fn new(now: u64) -> Forgotten {
+        Forgotten {
+            seen: [0; 3],
+            checked: now,
+        }
+    }
+
+    /// What was forgotten since the last check. `now` is the time of the newest events that were made by then.
+    pub(super) fn check(&mut self, now: u64, stats: &Stats) -> Vec<Gap> {
+        let totals = [
+            ("processes", stats.evicted),
+            ("long texts", stats.images_cut),
+            ("descriptors", stats.fds_refused),
+        ];
+        let (from, to) = (self.checked, now.max(self.checked));
+        self.checked = to;
+        let counts = totals.iter().zip(&mut self.seen).map(|(&(what, total), seen)| {
+            let count = total.saturating_sub(*seen);
+            *seen = total;
+            (what, count)
+        });
+        let gap = |(source, count)| Gap {
+            source,
+            class: Class::Forgotten,
+            count,
+            cpu: -1,
+            from,
+            to,
+            reason: "",
+        };
+        counts.filter(|(_, count)| *count > 0).map(gap).collect()
+    }
+}
+
 /// Sources that went away and did not come back yet. One that does tells of the time between by itself.
 #[derive(Debug, Default)]
 pub(super) struct Away {
@@ -181,6 +227,25 @@ pub(super) fn undrained(pending: u64, from: u64, to: u64) -> Option<Gap> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_forgotten_is_told_once_with_its_window() {
+        let mut forgotten = Forgotten::new(100);
+        let mut stats = Stats {
+            evicted: 3,
+            fds_refused: 16,
+            ..Stats::default()
+        };
+        let mut told = |now| {
+            stats.images_cut += 1;
+            let gaps = forgotten.check(now, &stats).into_iter();
+            gaps.map(|gap| (gap.source, gap.count, gap.from, gap.to))
+                .collect::<Vec<_>>()
+        };
+        let first = [("processes", 3), ("long texts", 1), ("descriptors", 16)];
+        assert_eq!(told(200), first.map(|(what, count)| (what, count, 100, 200)));
+        assert_eq!(told(300), [("long texts", 1, 200, 300)]);
+    }
 
     #[test]
     fn each_loss_is_told_once_with_its_window() {

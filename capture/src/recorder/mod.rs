@@ -46,7 +46,7 @@ use crate::syscall::SyscallSource;
 use artifacts::Artifacts;
 use child::Observed;
 use durable::Durable;
-use gaps::{Away, Gap, RingLosses};
+use gaps::{Away, Forgotten, Gap, RingLosses};
 use messages::{Message, Queue};
 use order::Waiting;
 use output::Output;
@@ -101,6 +101,13 @@ pub enum Notice<'a> {
         /// Where.
         source: &'static str,
         /// How many; 0 when nobody can say.
+        count: u64,
+    },
+    /// What was known of processes or descriptors was forgotten, so that memory stays bounded; a gap event says the same.
+    Forgotten {
+        /// What.
+        what: &'static str,
+        /// Of how many.
         count: u64,
     },
     /// From now on some calls are not recorded, or are again; gap events say the same.
@@ -185,6 +192,9 @@ struct Recorder {
     artifacts: Artifacts,
     clock: Clock,
     losses: RingLosses,
+    forgotten: Forgotten,
+    /// Up to which moment of the boot clock all was written.
+    written: u64,
     away: Away,
     states: States,
     shedding: Shedding,
@@ -259,6 +269,8 @@ impl Recorder {
             artifacts,
             clock,
             losses: RingLosses::new(utc_ns()),
+            forgotten: Forgotten::new(utc_ns()),
+            written: boot_time_ns(),
             away: Away::default(),
             shedding: Shedding::new(args),
             slept: Slept::now(),

@@ -260,7 +260,7 @@ mod tests {
         Arc::new(ProcessImage {
             id,
             name: format!("p{id}").into_bytes(),
-            argv: b"secret".to_vec(),
+            argv: b"secret".to_vec().into(),
             container: container.map(Arc::new),
             parent: parent.cloned(),
             ..ProcessImage::default()

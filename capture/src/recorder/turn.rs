@@ -54,6 +54,7 @@ impl Recorder {
         while self.release(horizon, STEP) < horizon {
             self.take();
         }
+        self.written = horizon;
         let (images, resolver, audit) = (&self.images, &self.resolver, &self.sources.audit);
         self.states.refresh(&self.output.summary(), || Known {
             containers: images.containers(),
@@ -246,6 +247,7 @@ impl Recorder {
             self.tell(gap, now, notice);
         }
         self.tell_left_out(now, false);
+        self.tell_forgotten(self.clock.utc(self.written), now, notice);
         self.tell_unwritten(notice);
         for late in self.output.lateness().take() {
             self.queue.push(now, Message::Late(late));
@@ -266,6 +268,15 @@ impl Recorder {
     pub(super) fn tell_left_out(&mut self, now: u64, end: bool) {
         let counted = self.sources.syscalls.as_ref().and_then(|s| s.left_out().ok());
         for gap in self.shedding.gaps(now, end, counted.as_deref()) {
+            self.queue.push(now, Message::Gap(gap));
+        }
+    }
+
+    /// Records what was forgotten until events of a time were written.
+    pub(super) fn tell_forgotten(&mut self, written: u64, now: u64, notice: &mut dyn FnMut(Notice<'_>)) {
+        for gap in self.forgotten.check(written, &self.resolver.stats()) {
+            let (what, count) = (gap.source, gap.count);
+            notice(Notice::Forgotten { what, count });
             self.queue.push(now, Message::Gap(gap));
         }
     }

@@ -6,8 +6,14 @@ pub struct Config {
     /// Most processes that are kept. Default 65,536.
     pub max_processes: usize,
     /// Most descriptors of all processes together, in steps of 16 for each process. Default 1,048,576. The first 128 of
-    /// each process are always kept.
+    /// each process are kept whatever their number.
     pub max_fds: usize,
+    /// Most bytes of what is known of processes, their ancestors included. Default 256 MiB. Half of that, which always
+    /// remains, is 190,000 images with usual texts, or 1,000 with command lines and environments of 64 KiB.
+    pub max_image_bytes: usize,
+    /// Most bytes of what is known of descriptors. Default 256 MiB. Half of that, which always remains, is 500,000
+    /// different files with usual names, or 16,000 with the longest.
+    pub max_fd_bytes: usize,
     /// Nanoseconds for which who a process was is kept after its end, for records that come late. Default 2 s.
     pub linger_ns: u64,
     /// Most questions to the host about processes in a second of the records' time, as many about paths, and as
@@ -25,6 +31,8 @@ impl Default for Config {
         Config {
             max_processes: 65_536,
             max_fds: 1 << 20,
+            max_image_bytes: 256 << 20,
+            max_fd_bytes: 256 << 20,
             linger_ns: 2_000_000_000,
             lookups_per_s: 2_000,
             sees_descriptors: true,
@@ -67,11 +75,17 @@ impl Config {
 pub struct Stats {
     /// Processes that are known now, ended ones that linger included.
     pub processes: u64,
+    /// Bytes that what is known of them takes at most.
+    pub image_bytes: u64,
+    /// The same of descriptors.
+    pub fd_bytes: u64,
     /// Processes that appeared without a fork: older than the recording and not in the snapshot, or lost.
     pub unannounced: u64,
-    /// Processes that were forgotten while they lived, because there were too many.
+    /// Processes that were forgotten before their time, because there were too many or they took too much memory.
     pub evicted: u64,
-    /// Descriptors that were not kept, because there were too many.
+    /// Process images of which long texts were cut, because all took too much memory.
+    pub images_cut: u64,
+    /// Descriptors that were not kept, because there were too many or they took too much memory.
     pub fds_refused: u64,
     /// Questions to the host.
     pub lookups: u64,

@@ -12,6 +12,8 @@ use crate::host::container_of;
 
 /// Most cgroups, and most containers, that are kept; the oldest are forgotten first.
 const MAX_KEPT: usize = 16_384;
+/// Most bytes of the paths of cgroups: enough for that many of usual length.
+const MAX_PATHS: usize = 16 << 20;
 
 /// A cgroup as images carry it.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +45,8 @@ impl Cgroup {
 pub(super) struct Containers {
     cgroups: HashMap<u64, (Arc<[u8]>, Option<String>)>,
     cgroup_order: VecDeque<u64>,
+    /// Bytes of their paths.
+    path_bytes: usize,
     containers: HashMap<String, Arc<Container>>,
     container_order: VecDeque<String>,
     /// Containers that run, by the inode numbers of their own pid namespaces, and of the mount namespaces of those that
@@ -54,13 +58,16 @@ impl Containers {
     /// Learns the path of a cgroup.
     pub(super) fn learn(&mut self, id: u64, path: &[u8]) {
         let container = self.introduce(path);
-        if self.cgroups.insert(id, (path.into(), container)).is_none() {
-            self.cgroup_order.push_back(id);
-            if self.cgroup_order.len() > MAX_KEPT
-                && let Some(oldest) = self.cgroup_order.pop_front()
-            {
-                self.cgroups.remove(&oldest);
-            }
+        self.path_bytes += path.len();
+        match self.cgroups.insert(id, (path.into(), container)) {
+            None => self.cgroup_order.push_back(id),
+            Some((before, _)) => self.path_bytes -= before.len(),
+        }
+        while (self.cgroup_order.len() > MAX_KEPT || self.path_bytes > MAX_PATHS)
+            && let Some(oldest) = self.cgroup_order.pop_front()
+        {
+            let forgotten = self.cgroups.remove(&oldest);
+            self.path_bytes -= forgotten.map_or(0, |(path, _)| path.len());
         }
     }
 
@@ -166,5 +173,22 @@ impl Containers {
         {
             self.containers.remove(&oldest);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_cgroups_are_bounded_and_the_oldest_are_forgotten() {
+        let mut containers = Containers::default();
+        let path = vec![b'x'; 4096];
+        for id in (0..10_000).chain([9_999]) {
+            containers.learn(id, &path);
+        }
+        assert_eq!(containers.path_bytes, MAX_PATHS);
+        assert_eq!(containers.cgroups.len(), MAX_PATHS / 4096);
+        assert!(containers.get(0).is_none() && containers.get(9_999).is_some());
     }
 }

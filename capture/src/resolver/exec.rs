@@ -6,6 +6,7 @@ use ctrace_trace::process::{ProcessImage, exe_flag};
 use ctrace_wire::record::Exec;
 use ctrace_wire::section::{self, File};
 
+use super::budget::weight;
 use super::clock::Clock;
 use super::environment::choose;
 use super::files::{nanoseconds, stat_device};
@@ -168,12 +169,12 @@ impl State {
         image.exec_ts = clock.utc(exec.header.ts);
         set(&mut image.name, comm(&exec.comm));
         if let Some(argv) = &parts.argv {
-            command_line(argv, &mut image.argv);
+            image.argv.make(|to| command_line(argv, to));
         }
         if let Some(env) = &parts.env {
             // A shell gives the same one to each program that it starts.
             let chosen = |to: &mut Vec<u8>| choose(env, &self.config, to);
-            self.environments.make(env, &mut image.env, chosen);
+            image.env.make(|to| self.environments.make(env, to, chosen));
         }
         if let Some(cwd) = &parts.cwd {
             let path = |to: &mut Vec<u8>| cwd.path_into(false, to);
@@ -204,8 +205,13 @@ impl State {
         };
         process.parent = parent;
         process.image = image;
+        let bytes = weight(&process.image);
         if process.start == 0 {
             process.start = known64(exec.start, 0).min(exec.header.ts);
+        }
+        if process.shares {
+            // Others that had its table have a copy then.
+            self.files.bytes.add(process.fds.room());
         }
         process.leave_one_thread(exec.old_tid);
         process.fds.exec();
@@ -213,6 +219,7 @@ impl State {
             process.tell_place(exec.header.tid, Some(&process.image.cwd), None);
         }
         process.exec_reported = true;
+        self.table.images.add(bytes);
     }
 }
 

@@ -12,6 +12,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use ctrace_trace::fd::FdEntry;
+use hashbrown::HashMap;
+
+use super::budget::weight_of_entry;
 
 const CHUNK_BITS: u32 = 4;
 const CHUNK_LEN: usize = 1 << CHUNK_BITS;
@@ -20,6 +23,8 @@ type Bits = u16;
 /// Chunks that every process may have whatever the budget: one process with very many descriptors must not make the
 /// recorder blind to the others.
 const FREE_CHUNKS: u32 = 8;
+/// What a chunk takes, and its place in a table.
+const CHUNK_BYTES: usize = size_of::<Chunk>() + size_of::<(u32, Rc<Chunk>)>();
 
 /// Counts the chunks of all tables, so that processes with very many descriptors cannot take all memory.
 #[derive(Clone, Debug)]
@@ -114,6 +119,14 @@ impl Chunk {
         self.missed | self.used == 0
     }
 
+    /// What its entries take: of those that others have too its part.
+    fn bytes(&self) -> usize {
+        let entries = self.entries.iter().flatten();
+        entries
+            .map(|entry| weight_of_entry(entry) / Arc::strong_count(entry))
+            .sum()
+    }
+
     fn clear(&mut self, mask: Bits) {
         let mut left = mask & self.used;
         while left != 0 {
@@ -130,6 +143,23 @@ impl Chunk {
         self.used &= !mask;
         self.cloexec &= !mask;
         self.missed &= !mask;
+    }
+}
+
+/// A table's part of what the entries of chunks take that it has with others: each chunk is looked through once, whatever
+/// number of tables have it.
+#[derive(Debug, Default)]
+pub(crate) struct Parts(HashMap<*const Chunk, usize>);
+
+impl Parts {
+    fn of(&mut self, chunk: &Rc<Chunk>) -> usize {
+        match Rc::strong_count(chunk) {
+            1 => chunk.bytes(),
+            tables => *self
+                .0
+                .entry(Rc::as_ptr(chunk))
+                .or_insert_with(|| chunk.bytes() / tables),
+        }
     }
 }
 
@@ -301,6 +331,27 @@ impl FdTable {
     fn each_mut(&mut self) -> impl Iterator<Item = (u32, &mut Rc<Chunk>)> {
         let first = self.first.iter_mut().map(|chunk| (0, chunk));
         first.chain(self.others.iter_mut().map(|(nr, chunk)| (*nr, chunk)))
+    }
+
+    fn each(&self) -> impl Iterator<Item = &Rc<Chunk>> {
+        self.first.iter().chain(self.others.iter().map(|(_, chunk)| chunk))
+    }
+
+    /// What its chunks take. Those that it has with others count as its own: they become that when it changes them, which
+    /// is one call for all.
+    #[inline]
+    pub(crate) fn room(&self) -> usize {
+        (usize::from(self.first.is_some()) + self.others.len()) * CHUNK_BYTES
+    }
+
+    /// What the table takes with its entries: of those that others have too its part.
+    pub(crate) fn bytes(&self, parts: &mut Parts) -> usize {
+        self.room() + self.each().map(|chunk| parts.of(chunk)).sum::<usize>()
+    }
+
+    /// How many descriptors are known.
+    pub(crate) fn len(&self) -> usize {
+        self.each().map(|chunk| chunk.used.count_ones() as usize).sum()
     }
 
     /// All known descriptors in ascending order.

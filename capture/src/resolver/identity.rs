@@ -170,6 +170,8 @@ impl State {
             && let Some(process) = self.table.at(call.pid, call.ts)
         {
             process.unshare_fs(call.tid);
+            let root = process.root_of(call.tid).len();
+            self.table.images.add(root);
         }
         if kinds & libc::CLONE_FILES != 0 {
             self.unshare_files(call.pid, call.tid, call.ts);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ctrace_trace::process::ProcessImage;
 
+use super::budget::weight;
 use super::call::Call;
 use super::identity::Ids;
 use super::process::Private;
@@ -68,6 +69,7 @@ impl State {
             let mut copy = (**image).clone();
             copy.id = self.image_id();
             copy.parent = parent.take();
+            self.table.images.add(weight(&copy));
             parent = Some(Arc::new(copy));
         }
         parent.unwrap_or_else(|| image.clone())
@@ -163,6 +165,7 @@ impl State {
 
     /// Gives a thread a new working directory or root: its process too, unless it left that behind.
     pub(super) fn change_directory(&mut self, pid: u32, tid: u32, ts: u64, cwd: Option<&[u8]>, root: Option<&[u8]>) {
+        self.table.images.add(root.map_or(0, <[u8]>::len));
         let Some(process) = self.table.at(pid, ts) else {
             return;
         };
@@ -200,6 +203,7 @@ impl State {
         let image = Arc::make_mut(&mut made);
         with(image);
         image.id = self.image_id();
+        self.table.images.add(weight(image));
         made
     }
 }

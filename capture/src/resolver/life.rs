@@ -46,6 +46,7 @@ impl State {
             Some(_) => forker.fds.take(),
             None => forker.fds.clone(),
         };
+        self.files.bytes.add(fds.room());
         // With CLONE_PARENT the parent is the forker's own.
         let ppid = known(fork.child_ppid, header.tgid);
         let parent = match ppid == header.tgid {
@@ -89,10 +90,14 @@ impl State {
         if fork.shared & SHARED_FS == 0 {
             process.unshare_fs(tid);
         }
-        match fork.shared & SHARED_FILES {
-            0 => process.unshare_files(tid),
-            _ => process.share_files_with(header.tid, tid),
+        if fork.shared & SHARED_FILES == 0 {
+            self.files.bytes.add(process.fds.room());
+            process.unshare_files(tid);
+        } else {
+            process.share_files_with(header.tid, tid);
         }
+        let root = process.root_of(tid).len();
+        self.table.images.add(root);
     }
 
     /// Makes the image of the forker that of the child.

@@ -24,6 +24,7 @@
 
 mod action;
 mod address;
+mod budget;
 mod call;
 mod clock;
 mod closed;
@@ -80,6 +81,7 @@ use action::Action;
 use call::Scratch;
 use io_uring::Requests;
 use plan::Plans;
+use process::Process;
 use state::State;
 
 /// What takes the events of rarer records: called, so that the code of these is there once. The short ways are made anew for
@@ -127,6 +129,7 @@ impl Resolver {
     #[inline(never)]
     fn other(&mut self, record: &Record<'_>, clock: &Clock, sink: &mut Sink<'_>) {
         self.state.table.expire(record.header().ts);
+        self.state.keep_within_budget();
         match record {
             Record::Syscall(_) => {}
             Record::SyscallEnter(view) => self.enter(view),
@@ -190,10 +193,7 @@ impl Resolver {
             self.state.change_directory(*pid, *pid, ts, Some(cwd), None);
         }
         self.state.links.forget();
-        let none = self.state.no_fds();
-        for process in self.state.table.each_living() {
-            process.forget_fds(&none);
-        }
+        self.state.table.each_living().for_each(Process::forget_fds);
     }
 
     /// The image of the process that has an id now, for events of other sources.
@@ -221,6 +221,8 @@ impl Resolver {
         Stats {
             processes: self.state.table.len() as u64,
             evicted: self.state.table.evicted,
+            image_bytes: self.state.table.images.bytes() as u64,
+            fd_bytes: self.state.files.bytes.bytes() as u64,
             ..self.state.stats
         }
     }

@@ -118,7 +118,7 @@ mod tests {
     fn image(name: &str, line: &str) -> ProcessImage {
         ProcessImage {
             name: name.into(),
-            argv: line.replace("$ID", ID).replace(' ', "\0").into_bytes(),
+            argv: line.replace("$ID", ID).replace(' ', "\0").into_bytes().into(),
             ..ProcessImage::default()
         }
     }

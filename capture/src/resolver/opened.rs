@@ -13,6 +13,7 @@ use ctrace_wire::section::{self, FILE_PSEUDO};
 
 use super::action::Action;
 use super::bare;
+use super::budget::{Budget, weight_of_entry};
 use super::call::{Call, Scratch, open_mode};
 use super::clock::Clock;
 use super::closed::Closed;
@@ -156,15 +157,26 @@ fn directory(components: &[u8], known: &Seen, to: &mut Vec<u8>) {
 }
 
 /// Files that were opened and closed lately.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Files {
     opened: Lately<Known>,
     pub(super) closed: Closed,
     /// Their directories, with the slash behind them.
     directories: Seen,
+    /// What all entries take.
+    pub(super) bytes: Budget,
 }
 
 impl Files {
+    pub(super) fn new(bytes: Budget) -> Files {
+        Files {
+            opened: Lately::default(),
+            closed: Closed::default(),
+            directories: Seen::default(),
+            bytes,
+        }
+    }
+
     /// What is behind the descriptor of a file that was opened; `None` where the kernel has no path. A new entry gets the
     /// next id.
     #[inline(always)]
@@ -183,6 +195,7 @@ impl Files {
             self.closed.keep(entry);
             return None;
         }
+        self.bytes.add(weight_of_entry(&entry));
         self.opened.offer(print, || Known::new(opening, entry.clone()));
         Some(entry)
     }
@@ -265,6 +278,9 @@ impl State {
         scratch: &Scratch,
         sink: &mut impl FnMut(&Event<'_>),
     ) -> bool {
+        if self.files.bytes.is_spent() {
+            self.forget_descriptors();
+        }
         let mut process = match self.table.living_at(call.pid, call.ts) {
             Some(process) if process.cgroup == header.cgroup && !process.shares => process,
             _ => {

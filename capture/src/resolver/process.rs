@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ctrace_trace::process::ProcessImage;
 
 use super::fds::FdTable;
-use super::sharing::{SharedPlace, Sharing};
+use super::sharing::{SharedPlace, Sharing, place_bytes};
 
 /// Exec attempts of one process that are remembered between entry and result; only threads that call `exec` at the
 /// same moment need more than one.
@@ -182,6 +182,11 @@ impl Process {
         self.rare.as_ref().map_or(&[], |rare| &rare.root)
     }
 
+    /// What the texts take that are not of its images.
+    pub(super) fn bytes_of_texts(&self) -> usize {
+        self.rare.as_ref().map_or(0, |rare| rare.bytes_of_texts())
+    }
+
     /// The directory of the `chroot` that a thread is in.
     pub(super) fn root_of(&self, tid: u32) -> &[u8] {
         let Some(rare) = &self.rare else { return &[] };
@@ -284,6 +289,18 @@ impl Process {
 }
 
 impl Rare {
+    fn bytes_of_texts(&self) -> usize {
+        let roots = self
+            .private
+            .iter()
+            .filter_map(|own| own.root.as_ref())
+            .chain([&self.root]);
+        let places = self.private.iter().map(|own| &own.place).chain([&self.sharing.place]);
+        let attempts = self.attempts.iter().map(|attempt| attempt.filename.len());
+        let texts = roots.map(Vec::len).chain(attempts);
+        texts.chain(places.flatten().map(place_bytes)).sum()
+    }
+
     #[inline(never)]
     fn own(&self, tid: u32) -> Option<&Private> {
         self.private.iter().find(|p| p.tid == tid)

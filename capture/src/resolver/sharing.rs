@@ -10,8 +10,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use ctrace_trace::fd::FdEntry;
+use hashbrown::HashSet;
 
-use super::fds::FdTable;
+use super::fds::{FdTable, Parts};
 use super::process::{MAX_PRIVATE, Process};
 use super::state::State;
 
@@ -51,6 +52,20 @@ pub(super) struct Place {
 /// A place with several owners.
 pub(super) type SharedPlace = Rc<RefCell<Place>>;
 
+/// What tables of descriptors take, and how many they know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Held {
+    pub(super) bytes: usize,
+    pub(super) fds: usize,
+}
+
+/// Of what several processes have, what was looked at.
+#[derive(Debug, Default)]
+pub(super) struct Weighed {
+    parts: Parts,
+    apart: HashSet<*const Files>,
+}
+
 /// What a process shares, or its threads do not share with each other.
 #[derive(Debug, Default)]
 pub(super) struct Sharing {
@@ -60,6 +75,12 @@ pub(super) struct Sharing {
     apart: Vec<(u32, Rc<Files>)>,
     /// The place of all threads but those with one of their own, where another process is there too.
     pub(super) place: Option<SharedPlace>,
+}
+
+/// What a place takes: of one with several owners the part of one.
+pub(super) fn place_bytes(place: &SharedPlace) -> usize {
+    let texts = place.borrow();
+    (texts.cwd.len() + texts.root.len()) / Rc::strong_count(place)
 }
 
 impl Sharing {
@@ -231,13 +252,34 @@ impl Process {
     }
 
     /// Forgets what is behind descriptors, also in tables that lie apart.
-    pub(super) fn forget_fds(&mut self, none: &FdTable) {
-        self.fds = none.clone();
+    pub(super) fn forget_fds(&mut self) {
+        self.fds.forget();
+        self.each_table_apart(|_, table| table.forget());
+    }
+
+    /// Calls `look` for each of its tables that lies with no process.
+    fn each_table_apart(&self, mut look: impl FnMut(&Rc<Files>, &mut FdTable)) {
         for files in self.sharing().into_iter().flat_map(Sharing::each_files) {
             if let Lies::Here(table) = &mut *files.0.borrow_mut() {
-                *table = none.clone();
+                look(files, table);
             }
         }
+    }
+
+    /// What the tables of descriptors take that it has, and how many they know. One that lies with no process is that of
+    /// the first of its owners that is asked: whoever forgets it, it is gone for all.
+    pub(super) fn weigh_fds(&self, weighed: &mut Weighed) -> Held {
+        let mut held = Held {
+            bytes: self.fds.bytes(&mut weighed.parts),
+            fds: self.fds.len(),
+        };
+        self.each_table_apart(|files, table| {
+            if weighed.apart.insert(Rc::as_ptr(files)) {
+                held.bytes += table.bytes(&mut weighed.parts);
+                held.fds += table.len();
+            }
+        });
+        held
     }
 
     /// What all others have left is its own, and it shares nothing when nothing else is left.
@@ -281,6 +323,7 @@ impl State {
     /// `unshare(CLONE_FILES)`: a thread goes its own way with a copy of its table.
     pub(super) fn unshare_files(&mut self, pid: u32, tid: u32, ts: u64) {
         if let Some(process) = self.table.at(pid, ts) {
+            self.files.bytes.add(process.fds.room());
             process.unshare_files(tid);
         }
         self.take_files(pid, tid, ts);

@@ -28,15 +28,11 @@ impl Spare {
             let Some(own) = Arc::get_mut(&mut image) else { return };
             own.container = None;
             next = own.parent.take();
-            for text in [
-                &mut own.argv,
-                &mut own.env,
-                &mut own.exe_path,
-                &mut own.cwd,
-                &mut own.cgroup,
-            ] {
+            for text in [&mut own.exe_path, &mut own.cwd, &mut own.cgroup] {
                 give_back(text);
             }
+            own.argv.clear(MAX_TEXT);
+            own.env.clear(MAX_TEXT);
             self.images.push(image);
         }
     }
@@ -52,10 +48,12 @@ impl Spare {
         let Some(own) = Arc::get_mut(&mut image) else {
             return self.made(&image, Of::Other);
         };
-        for text in [&mut own.name, &mut own.exe_path, &mut own.argv, &mut own.env] {
+        for text in [&mut own.name, &mut own.exe_path] {
             text.clear();
             give_back(text);
         }
+        own.argv.clear(MAX_TEXT);
+        own.env.clear(MAX_TEXT);
         image
     }
 
@@ -91,14 +89,14 @@ pub(super) fn set(text: &mut Vec<u8>, bytes: &[u8]) {
 /// Makes one image of another, where it lies and text by text in few instructions: all of an image is more than the nearest
 /// cache of instructions has room for beside the rest.
 fn refill(to: &mut ProcessImage, from: &ProcessImage, of: Of) {
-    let of_program = [
-        (&mut to.name, &from.name),
-        (&mut to.exe_path, &from.exe_path),
-        (&mut to.argv, &from.argv),
-        (&mut to.env, &from.env),
-    ];
-    for (text, bytes) in of_program {
+    for (text, bytes) in [(&mut to.name, &from.name), (&mut to.exe_path, &from.exe_path)] {
         set(text, if of == Of::Same { bytes } else { &[] });
+    }
+    for (text, other) in [(&mut to.argv, &from.argv), (&mut to.env, &from.env)] {
+        match of {
+            Of::Same => text.set(other),
+            Of::Other => text.clear(MAX_TEXT),
+        }
     }
     let of_process = [
         (&mut to.cwd, &from.cwd),
@@ -162,6 +160,7 @@ fn refill(to: &mut ProcessImage, from: &ProcessImage, of: Of) {
 #[cfg(test)]
 mod tests {
     use ctrace_trace::container::Container;
+    use ctrace_trace::text::Text;
 
     use super::*;
 
@@ -170,7 +169,7 @@ mod tests {
             id: 3,
             pid: 4,
             name: name.to_vec(),
-            argv: b"a\0b".to_vec(),
+            argv: b"a\0b".to_vec().into(),
             cwd: b"/home".to_vec(),
             parent: Some(Arc::default()),
             container: Some(Arc::new(Container::default())),
@@ -183,7 +182,7 @@ mod tests {
         let mut spare = Spare::default();
         spare.keep(Arc::new(image(b"a longer name than the next one")));
         let model = ProcessImage {
-            argv: Vec::new(),
+            argv: Text::default(),
             ..image(b"short")
         };
         // The image and its parent's.
@@ -223,10 +222,10 @@ mod tests {
         spare.keep(Arc::new(child(Arc::new(child(parent.clone())))));
         assert_eq!((spare.images.len(), Arc::strong_count(&parent)), (3, 1));
         spare.keep(Arc::new(ProcessImage {
-            argv: vec![b'x'; 60_000],
+            argv: vec![b'x'; 60_000].into(),
             ..ProcessImage::default()
         }));
-        assert!(spare.images.iter().all(|image| image.argv.capacity() <= MAX_TEXT));
+        assert!(spare.images.iter().all(|image| image.argv.room() <= MAX_TEXT));
         for _ in 0..2 * KEPT {
             spare.keep(Arc::default());
         }

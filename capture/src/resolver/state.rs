@@ -11,6 +11,7 @@ use ctrace_trace::process::{Namespaces, ProcessImage};
 use ctrace_wire::record::Header;
 use hashbrown::DefaultHashBuilder;
 
+use super::budget::{Budget, weight_of_entry};
 use super::call::Call;
 use super::closed::Unshared;
 use super::config::{Config, Stats};
@@ -55,7 +56,7 @@ pub(super) struct State {
     about_others: Allowance,
     about_links: Allowance,
     budget: ChunkBudget,
-    next_image: u64,
+    pub(super) next_image: u64,
     pub(super) next_fd: u64,
     /// Descriptor entries that are handed out again when a record says the same.
     recent: Lately<Arc<FdEntry>>,
@@ -74,7 +75,11 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(config: Config, host: Box<dyn Host>) -> State {
         State {
-            table: ProcessTable::new(config.max_processes, config.linger_ns),
+            table: ProcessTable::new(
+                config.max_processes,
+                config.linger_ns,
+                Budget::new(config.max_image_bytes),
+            ),
             nobody: Arc::default(),
             containers: Containers::default(),
             names: Names::default(),
@@ -89,7 +94,7 @@ impl State {
             next_image: 1,
             next_fd: 1,
             recent: Lately::default(),
-            files: Files::default(),
+            files: Files::new(Budget::new(config.max_fd_bytes)),
             links: Links::default(),
             environments: Seen::default(),
             program_paths: Seen::default(),
@@ -159,6 +164,7 @@ impl State {
         }
         value.id = self.fd_id();
         let made = unshared.share();
+        self.files.bytes.add(weight_of_entry(&made));
         self.recent.offer(print, || made.clone());
         made
     }

@@ -53,6 +53,7 @@ impl Resolver {
         let plan = self
             .plans
             .get(self.state.number(&call, header), header.flags & FLAG_COMPAT != 0);
+        self.state.keep_within_budget();
         self.state.meet(header);
         if !self.state.config.sees_descriptors {
             self.state.take_described(&call, plan, &mut self.scratch);
@@ -478,6 +479,7 @@ impl State {
             args: call.args(),
             filename: filename.to_vec(),
         };
+        self.table.images.add(filename.len());
         if let Some(process) = self.table.at(call.pid, call.ts) {
             process.begin_attempt(attempt);
         }

@@ -7,6 +7,7 @@
 
 use hashbrown::HashMap;
 
+use super::budget::{Budget, weight};
 use super::gone::Gone;
 use super::process::Process;
 use super::spare::Spare;
@@ -34,12 +35,14 @@ pub(super) struct ProcessTable {
     next_serial: u64,
     /// Images of processes that were freed.
     pub(super) spare: Spare,
+    /// What the images of processes and of their ancestors take.
+    pub(super) images: Budget,
     /// Processes that were dropped because there were too many.
     pub(super) evicted: u64,
 }
 
 impl ProcessTable {
-    pub(super) fn new(max: usize, linger_ns: u64) -> ProcessTable {
+    pub(super) fn new(max: usize, linger_ns: u64, images: Budget) -> ProcessTable {
         ProcessTable {
             places: Vec::new(),
             free: Vec::new(),
@@ -51,6 +54,7 @@ impl ProcessTable {
             linger_ns,
             next_serial: 1,
             spare: Spare::default(),
+            images,
             evicted: 0,
         }
     }
@@ -139,6 +143,7 @@ impl ProcessTable {
     /// Adds a process, and sets the one aside that had its id.
     pub(super) fn insert(&mut self, process: Process) {
         let pid = process.image.pid;
+        self.images.add(weight(&process.image) + process.bytes_of_texts());
         if let Some(old) = self.take(pid) {
             let free_at = process.start.max(old.start).saturating_add(self.linger_ns);
             self.gone.push(free_at, old);
@@ -203,6 +208,11 @@ impl ProcessTable {
         all
     }
 
+    /// All processes, in no order.
+    pub(super) fn each(&self) -> impl Iterator<Item = &Process> {
+        self.places.iter().flatten().chain(self.gone.iter())
+    }
+
     /// The processes that live, in no order, to change them.
     pub(super) fn each_living(&mut self) -> impl Iterator<Item = &mut Process> {
         self.places.iter_mut().flatten()
@@ -251,6 +261,20 @@ impl ProcessTable {
         self.note(pid, NOWHERE);
         self.free.push(place);
         self.places.get_mut(place as usize)?.take()
+    }
+
+    /// Drops the processes that ended.
+    pub(super) fn evict_ended(&mut self) {
+        while self.gone.len() > 0 {
+            self.evict();
+        }
+    }
+
+    /// Drops half of all processes, those first that did nothing lately.
+    pub(super) fn evict_half(&mut self) {
+        for _ in 0..self.len().div_ceil(2) {
+            self.evict();
+        }
     }
 
     /// Drops one process: an ended one if there is one, else the first that was not used since this last looked.
@@ -309,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_reused_id_is_told_apart_by_time() {
-        let mut t = ProcessTable::new(100, 1000);
+        let mut t = ProcessTable::new(100, 1000, Budget::new(1 << 20));
         let first = add(&mut t, 7, 10);
         t.end(7, first, 50);
         assert_eq!(serial_at(&mut t, 7, 40), Some(first));
@@ -327,7 +351,7 @@ mod tests {
 
     #[test]
     fn what_is_in_turns_near_and_far_is_found() {
-        let mut t = ProcessTable::new(1000, 1000);
+        let mut t = ProcessTable::new(1000, 1000, Budget::new(1 << 20));
         let far = 1 + NEAR as u32;
         let (one, other) = (add(&mut t, 1, 10), add(&mut t, far, 10));
         for ts in 10..20 {
@@ -353,7 +377,7 @@ mod tests {
 
     #[test]
     fn ids_that_are_taken_again_and_again_are_bounded() {
-        let mut t = ProcessTable::new(10, 1000);
+        let mut t = ProcessTable::new(10, 1000, Budget::new(1 << 20));
         for start in 0..100 {
             add(&mut t, 5, start);
         }
@@ -363,7 +387,7 @@ mod tests {
 
     #[test]
     fn too_many_processes_evict_the_ended_then_the_unused() {
-        let mut t = ProcessTable::new(3, 1000);
+        let mut t = ProcessTable::new(3, 1000, Budget::new(1 << 20));
         for pid in 1..=3 {
             add(&mut t, pid, 0);
         }
@@ -383,7 +407,7 @@ mod tests {
 
     #[test]
     fn places_of_gone_processes_are_used_again() {
-        let mut t = ProcessTable::new(10, 0);
+        let mut t = ProcessTable::new(10, 0, Budget::new(1 << 20));
         for i in 0..10_000u64 {
             let serial = add(&mut t, 1 + (i % 5) as u32, i);
             t.end(1 + (i % 5) as u32, serial, i);

@@ -1,4 +1,4 @@
-//! What the recorder may use: `--max-cpu` and `--max-disk`.
+//! What the recorder may use: `--max-cpu`, `--max-disk`, and memory.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -145,4 +145,79 @@ fn where_old_segments_may_go_a_bounded_case_goes_on_as_root() {
         "{:?}",
         found.losses
     );
+}
+
+/// KiB that a process has in memory.
+fn resident(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let size = line.and_then(|size| size.trim().strip_suffix(" kB"));
+    size.and_then(|size| size.parse().ok()).expect("a size")
+}
+
+/// What was forgotten so that memory stays bounded.
+const FORGOTTEN: i64 = 9;
+
+#[test]
+fn descriptors_with_long_paths_are_forgotten_before_they_take_too_much_as_root() {
+    if !is_root("descriptors_with_long_paths_are_forgotten_before_they_take_too_much_as_root") {
+        return;
+    }
+    let dir = folder();
+    let (case, opened) = (dir.path().join("case"), dir.path().join("opened"));
+    let args = ["--sources", "syscalls", "--syscalls", "security"];
+    let mut running = recording(&case, &args);
+    let before = resident(running.pid());
+    // 100,000 of them take 430 MB.
+    let script = format!(
+        "ulimit -n 20000; perl -e 'my $to = shift; for (1..14) {{ $to .= q(/) . q(d) x 250; mkdir $to }} \
+         my $sh = getppid; sub stay {{ my $of = shift; sleep 1 while getppid == $of; exit }} \
+         for my $of (1..10) {{ my $maker = $$; next if fork; \
+         for (1..10_000) {{ open my $file, q(>), qq($to/$of.$_) or die; push @all, $file }} stay $maker }} \
+         stay $sh' {}",
+        opened.display()
+    );
+    fs::create_dir(&opened).expect("a folder");
+    let load = Load::shell(&script);
+    running.until("descriptors were forgotten");
+    thread::sleep(Duration::from_secs(3));
+    let after = resident(running.pid());
+    drop(load);
+    running.signal(libc::SIGINT).expect(0);
+    assert!(after < before + 400 * 1024, "{before} and {after} KiB");
+    let found = closed(&case);
+    let forgotten = found.losses.iter().filter(|l| l.class == FORGOTTEN);
+    let descriptors = forgotten.filter(|l| l.source == "descriptors" && l.from_ts < l.to_ts);
+    let count: u64 = descriptors.map(|l| l.count).sum();
+    assert!(count > 10_000 && found.totals.lost_events() == 0, "{:?}", found.losses);
+}
+
+#[test]
+fn children_with_a_long_command_line_take_no_memory_for_it_as_root() {
+    if !is_root("children_with_a_long_command_line_take_no_memory_for_it_as_root") {
+        return;
+    }
+    let dir = folder();
+    let (case, forked) = (dir.path().join("case"), dir.path().join("forked"));
+    let running = recording(&case, &["--sources", "syscalls", "--syscalls", "security"]);
+    let before = resident(running.pid());
+    let line = "x".repeat(60_000);
+    let script = format!(
+        "perl -e 'for (1..2000) {{ my $pid = fork; if (!$pid) {{ sleep 20; exit }} push @all, $pid }} \
+         open my $done, q(>), q({}); sleep 10; kill 9, @all; wait for @all' {line}",
+        forked.display()
+    );
+    let load = Load::shell(&script);
+    let begun = Instant::now();
+    while !forked.exists() {
+        assert!(begun.elapsed() < PATIENCE, "{}", running.said());
+        thread::sleep(Duration::from_millis(100));
+    }
+    // What was told is written by then.
+    thread::sleep(Duration::from_secs(2));
+    let after = resident(running.pid());
+    drop(load);
+    running.signal(libc::SIGINT).expect(0);
+    // Their command lines alone would be 120 MB.
+    assert!(after < before + 48 * 1024, "{before} and {after} KiB");
 }

@@ -245,7 +245,7 @@ fn live_a_containers_process_leads_to_its_container() {
     assert_eq!((image.vpid, image.euid, image.cwd.as_slice()), (1, 33, &b"/tmp"[..]));
     assert_eq!(names.user(image.euid), b"www-data");
     assert_eq!(
-        (image.argv.as_slice(), image.exe_path.as_slice()),
+        (&image.argv[..], image.exe_path.as_slice()),
         (&b"sleep\x001000"[..], &b"/usr/bin/busybox"[..])
     );
     let (inner, outer) = (image.namespaces, me.image.namespaces);

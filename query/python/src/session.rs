@@ -33,6 +33,7 @@ pub(crate) struct Session {
     /// What was damaged when the cases were opened.
     opening: Vec<Problem>,
     lost: u64,
+    forgotten: u64,
     /// What a replay could not read.
     replaying: Mutex<BTreeSet<String>>,
 }
@@ -158,6 +159,12 @@ impl Session {
     fn lost(&self) -> u64 {
         self.lost
     }
+
+    /// How many processes, long texts and descriptors the recorder forgot.
+    #[getter]
+    fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
 }
 
 impl Session {
@@ -172,7 +179,7 @@ impl Session {
 fn open(paths: &[PathBuf], options: Options) -> PyResult<Session> {
     let mut data = Vec::new();
     let mut opening = Vec::new();
-    let mut lost = 0u64;
+    let (mut lost, mut forgotten) = (0u64, 0u64);
     for path in paths {
         let store = path.to_str().map_or(Ok(None), Data::store);
         if let Some(store) = store.map_err(|e| error::of_query(&e))? {
@@ -185,7 +192,9 @@ fn open(paths: &[PathBuf], options: Options) -> PyResult<Session> {
         }
         let case = Case::open(path).map_err(|e| error::of_case(&e))?;
         opening.extend_from_slice(case.problems());
-        lost = case.totals().lost.values().fold(lost, |sum, n| sum.saturating_add(*n));
+        let totals = case.totals();
+        lost = lost.saturating_add(totals.lost_events());
+        forgotten = forgotten.saturating_add(totals.forgotten());
         data.push(Data::Case(Box::new(case)));
     }
     let session = ctrace_query::Session::over(data, &options).map_err(|e| error::of_query(&e))?;
@@ -197,6 +206,7 @@ fn open(paths: &[PathBuf], options: Options) -> PyResult<Session> {
         options,
         opening,
         lost,
+        forgotten,
         replaying: Mutex::default(),
     })
 }

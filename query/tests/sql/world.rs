@@ -88,7 +88,7 @@ impl World {
             exec_ts: START - u64::from(1000 - pid) * SECOND + 5,
             name: name.as_bytes().to_vec(),
             exe_path: format!("/usr/bin/{name}").into_bytes(),
-            argv: argv.replace(' ', "\0").into_bytes(),
+            argv: argv.replace(' ', "\0").into_bytes().into(),
             cwd: b"/".to_vec(),
             user: b"root".to_vec(),
             loginuid: u32::MAX,

@@ -42,10 +42,10 @@ pub struct Alert {
     pub(crate) captured: Vec<Option<String>>,
 }
 
-/// Events that are missing within ten seconds of an alert.
+/// What is missing within ten seconds of an alert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incomplete {
-    /// How many.
+    /// How many events; 0 where nobody can say, or none are.
     pub lost: u64,
     /// When the first loss may have begun, UTC nanoseconds.
     pub from_ts: u64,
@@ -54,6 +54,8 @@ pub struct Incomplete {
     /// The sources that lost them, sorted; `damaged block` for one that cannot be read, `missing blocks` for a hole
     /// between two.
     pub sources: Vec<String>,
+    /// What the recorder forgot of processes and descriptors, sorted.
+    pub forgotten: Vec<String>,
 }
 
 /// How alerts are printed.

@@ -126,8 +126,14 @@ impl Alert {
                 0 => "uncounted".to_owned(),
                 lost => lost.to_string(),
             };
-            let sources = missing.sources.join(", ");
-            escaping.push(&format!(" [incomplete: {lost} events of {sources} lost near it]"), out);
+            if !missing.sources.is_empty() {
+                let sources = missing.sources.join(", ");
+                escaping.push(&format!(" [incomplete: {lost} events of {sources} lost near it]"), out);
+            }
+            if !missing.forgotten.is_empty() {
+                let forgotten = missing.forgotten.join(", ");
+                escaping.push(&format!(" [incomplete: {forgotten} forgotten near it]"), out);
+            }
         }
         if let Some((reason, at)) = extras.suppressed {
             escaping.push(&format!(" [suppressed: {reason} ({at})]"), out);
@@ -201,12 +207,15 @@ impl Alert {
             more.insert("id".to_owned(), self.id().into());
         }
         if let Some(missing) = &self.incomplete {
-            let gap = json!({
+            let mut gap = json!({
                 "lost": missing.lost,
                 "from": Iso8601(missing.from_ts).to_string(),
                 "to": Iso8601(missing.to_ts).to_string(),
                 "sources": missing.sources,
             });
+            if !missing.forgotten.is_empty() {
+                gap["forgotten"] = json!(missing.forgotten);
+            }
             more.insert("losses".to_owned(), gap);
         }
         if let Some((reason, at)) = extras.suppressed {

@@ -21,6 +21,8 @@ struct Missing {
     latest: u64,
     count: u64,
     source: String,
+    /// Whether it is of events, or something was forgotten.
+    of_events: bool,
 }
 
 /// The losses of a case by time.
@@ -39,6 +41,7 @@ impl Losses {
             latest: 0,
             count: loss.count,
             source: loss.source.clone(),
+            of_events: loss.is_of_events(),
         };
         let holes = blocks.windows(2).filter_map(|pair| {
             let [before, after] = pair else { return None };
@@ -51,6 +54,7 @@ impl Losses {
                 latest: 0,
                 count,
                 source: "missing blocks".to_owned(),
+                of_events: true,
             })
         });
         let mut out = Losses {
@@ -69,6 +73,7 @@ impl Losses {
             latest: 0,
             count: u64::from(head.events),
             source: "damaged block".to_owned(),
+            of_events: true,
         });
         self.settle();
     }
@@ -96,13 +101,19 @@ impl Losses {
                     from_ts: missing.from,
                     to_ts: missing.to,
                     sources: Vec::new(),
+                    forgotten: Vec::new(),
                 })
             });
-            found.lost = found.lost.saturating_add(missing.count);
             found.from_ts = found.from_ts.min(missing.from);
             found.to_ts = found.to_ts.max(missing.to);
-            if let Err(place) = found.sources.binary_search(&missing.source) {
-                found.sources.insert(place, missing.source.clone());
+            let what = if missing.of_events {
+                found.lost = found.lost.saturating_add(missing.count);
+                &mut found.sources
+            } else {
+                &mut found.forgotten
+            };
+            if let Err(place) = what.binary_search(&missing.source) {
+                what.insert(place, missing.source.clone());
             }
         }
     }

@@ -132,8 +132,10 @@ impl fmt::Display for Outcome {
             write!(f, ", {} damaged", problems.len())?;
         }
         f.write_str(")")?;
-        match losses.iter().fold(0u64, |sum, loss| sum.saturating_add(loss.count)) {
-            0 if losses.is_empty() => Ok(()),
+        let mut of_events = losses.iter().filter(|loss| loss.is_of_events()).peekable();
+        let are_whole = of_events.peek().is_none();
+        match of_events.fold(0u64, |sum, loss| sum.saturating_add(loss.count)) {
+            0 if are_whole => Ok(()),
             0 => f.write_str("; events that nobody counted were lost when it was recorded"),
             lost => write!(f, "; {lost} events were lost when it was recorded"),
         }?;

@@ -64,7 +64,9 @@ fn images(dice: &mut Dice) -> Vec<Arc<ProcessImage>> {
             pid: 10 + id as u32,
             name: dice.pick(&NAMES).into(),
             exe_path: dice.pick(&PATHS).into(),
-            argv: format!("{}\0{}", dice.pick(&NAMES), dice.pick(&PATHS)).into_bytes(),
+            argv: format!("{}\0{}", dice.pick(&NAMES), dice.pick(&PATHS))
+                .into_bytes()
+                .into(),
             tty: dice.roll(2) as u32,
             container: (dice.roll(2) == 0).then(|| container.clone()),
             parent,

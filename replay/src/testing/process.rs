@@ -39,11 +39,18 @@ impl Lineage {
         match name.as_str() {
             "proc.name" => image.name = text(),
             "proc.exepath" => image.exe_path = text(),
-            "proc.cmdline" => image.argv = argv(value),
-            "proc.args" => image.argv = [&first(&image.argv)[..], b"\0", &argv(value)].concat(),
-            "proc.exe" => image.argv = [value.as_bytes(), b"\0", rest(&image.argv)].concat(),
+            "proc.cmdline" => image.argv = argv(value).into(),
+            "proc.args" => image.argv = [&first(&image.argv)[..], b"\0", &argv(value)].concat().into(),
+            "proc.exe" => image.argv = [value.as_bytes(), b"\0", rest(&image.argv)].concat().into(),
             "proc.cwd" => image.cwd = text(),
-            "proc.env" => image.env = value.split_whitespace().collect::<Vec<_>>().join("\0").into_bytes(),
+            "proc.env" => {
+                image.env = value
+                    .split_whitespace()
+                    .collect::<Vec<_>>()
+                    .join("\0")
+                    .into_bytes()
+                    .into()
+            }
             "user.name" => image.user = text(),
             "user.loginname" => image.login_user = text(),
             "group.name" => image.group = text(),

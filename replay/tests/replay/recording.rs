@@ -56,7 +56,7 @@ impl Recording {
             ppid: parent.map_or(0, |p| p.pid),
             name: name.into(),
             exe_path: exe.into(),
-            argv: args.join("\0").into_bytes(),
+            argv: args.join("\0").into_bytes().into(),
             user: b"root".to_vec(),
             start_ts: START,
             container: container.cloned(),

@@ -179,6 +179,42 @@ fn what_is_wrong_with_a_suppression_is_told_with_its_place() {
 }
 
 #[test]
+fn alerts_near_what_was_forgotten_are_marked_and_no_events_are_lost() {
+    const START: u64 = crate::recording::START;
+    let dir = tempfile::tempdir().expect("tempdir");
+    let mut r = Recording::new(dir.path());
+    let sh = r.image("sh", "/bin/sh", &["sh"], None, None);
+    r.exec(&sh);
+    let args = [
+        ("source", Arg::Str(b"processes")),
+        ("class", Arg::Num(9)),
+        ("count", Arg::Num(7)),
+        ("from", Arg::Num(START as i64)),
+        ("to", Arg::Num(START as i64 + 1)),
+    ];
+    r.push("gap", &sh, &args, 0, None);
+    let case = r.finish(dir.path());
+    let file = RuleFile { name: "r", text: RULES };
+    let set = load(&[file], &LoadOptions::default()).expect("rules load");
+    let mut found = Vec::new();
+    let outcome = Engine::new(&set).replay(&case, &Options::default(), &mut |a| found.push(a.clone()));
+    let totals = case.totals();
+    assert!(!outcome.is_complete() && (totals.lost_events(), totals.forgotten()) == (0, 7));
+    let told = outcome.to_string();
+    assert!(
+        told.ends_with("; 1 alerts have losses near them") && !told.contains("were lost"),
+        "{told}"
+    );
+    let text = found[0].text();
+    assert!(
+        text.ends_with("Executed sh [incomplete: processes forgotten near it]"),
+        "{text}"
+    );
+    let json = found[0].json();
+    assert!(json.contains(r#""sources":[],"forgotten":["processes"]"#), "{json}");
+}
+
+#[test]
 fn alerts_near_a_loss_are_marked() {
     const START: u64 = crate::recording::START;
     let dir = tempfile::tempdir().expect("tempdir");

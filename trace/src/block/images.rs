@@ -47,7 +47,7 @@ macro_rules! texts {
         const TEXTS: [Text; 9] = [$((|image| image.$field, |image| &mut image.$field)),+];
 
         /// The same of an image that is to be added.
-        fn texts_of(image: &ProcessImage) -> [&Vec<u8>; TEXTS.len()] {
+        fn texts_of(image: &ProcessImage) -> [&[u8]; TEXTS.len()] {
             [$(&image.$field),+]
         }
     };
@@ -527,9 +527,9 @@ mod tests {
                 exe_flags: (id % 4) as u8,
                 name: format!("program {}", id % 7).into_bytes(),
                 argv: if id % 5 == 0 {
-                    Vec::new()
+                    Vec::new().into()
                 } else {
-                    format!("{id}").into_bytes()
+                    format!("{id}").into_bytes().into()
                 },
                 cwd: b"/home".to_vec(),
                 container: (id > 100).then(|| {

@@ -8,12 +8,16 @@ use crate::block::decoded::EventView;
 use crate::event::{Arg, EventType};
 use crate::segment::{BlockReader, BlockRef, Problem, Segment, Totals};
 
+/// The class of what is no events, of [`crate::schema::NameSet::GapClass`]: what the recorder knew of processes and
+/// descriptors and forgot, so that it keeps within its memory. Events behind that may say less than they could.
+const FORGOTTEN: i64 = 9;
+
 /// Events that were lost, as a gap event says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loss {
     /// Number of the gap event.
     pub seq: u64,
-    /// Source that lost events.
+    /// Source that lost events; what was forgotten where no events were lost ([`Loss::is_of_events`]).
     pub source: String,
     /// Class of the lost events ([`crate::schema::NameSet::GapClass`]).
     pub class: i64,
@@ -30,6 +34,11 @@ pub struct Loss {
 }
 
 impl Loss {
+    /// Whether events are missing; where not, [`Loss::source`] says what was forgotten, and [`Loss::count`] of how many.
+    pub fn is_of_events(&self) -> bool {
+        self.class != FORGOTTEN
+    }
+
     fn of(event: EventView<'_>) -> Loss {
         Loss {
             seq: event.seq(),
@@ -130,6 +139,23 @@ pub(crate) fn count(blocks: &[BlockRef]) -> Counted {
 fn add_loss(totals: &mut Totals, loss: &Loss) {
     let sum = totals.lost.entry((loss.source.clone(), loss.class)).or_default();
     *sum = sum.saturating_add(loss.count);
+}
+
+impl Totals {
+    /// How many events were lost, as far as that is known.
+    pub fn lost_events(&self) -> u64 {
+        self.sum_of(|class| class != FORGOTTEN)
+    }
+
+    /// How many processes, long texts and descriptors the recorder forgot.
+    pub fn forgotten(&self) -> u64 {
+        self.sum_of(|class| class == FORGOTTEN)
+    }
+
+    fn sum_of(&self, is_wanted: impl Fn(i64) -> bool) -> u64 {
+        let wanted = self.lost.iter().filter(|((_, class), _)| is_wanted(*class));
+        wanted.fold(0, |sum, (_, count)| sum.saturating_add(*count))
+    }
 }
 
 impl Segment {

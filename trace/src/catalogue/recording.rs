@@ -57,7 +57,7 @@ pub(super) const FIELDS: &[Field] = &[
         "capture.lost",
         "capture_lost",
         Int,
-        "How many events were lost; 0 when nobody can say.",
+        "How many events were lost; 0 when nobody can say. Of class `forgotten` how many of `capture.source`.",
         Event(|e, _| capture(e, |e| num_arg(e, "count"))),
     )
     .reading(ARGS)

@@ -64,5 +64,5 @@ names! {
         GETPID 11, GETVAL 12, GETZCNT 15, SETALL 17, SETVAL 16;
     /// What was lost: stored in `gap` events; a number never changes its meaning.
     GAP_CLASS values: bulk 0, priority 1, kernel 2, reader 3, away 4, malformed 5, unwritten 6,
-        shed_bulk 7, shed_files 8;
+        shed_bulk 7, shed_files 8, forgotten 9;
 }

@@ -95,7 +95,7 @@ fn assert_image(view: ImageView<'_>, image: &ProcessImage) {
         e.group,
         e.login_user,
     ];
-    let expected = [
+    let expected: [&[u8]; 9] = [
         &image.name,
         &image.exe_path,
         &image.argv,
@@ -106,7 +106,7 @@ fn assert_image(view: ImageView<'_>, image: &ProcessImage) {
         &image.group,
         &image.login_user,
     ];
-    assert_eq!(strings.map(|id| view.str(id)), expected.map(|s| s.as_slice()));
+    assert_eq!(strings.map(|id| view.str(id)), expected);
     assert_eq!(view.container(), image.container.as_deref());
     assert_eq!(view.parent().is_some(), image.parent.is_some());
     if let (Some(view), Some(image)) = (view.parent(), &image.parent) {

@@ -94,7 +94,7 @@ fn process(c: &mut Cursor<'_>, version: u8) -> Option<Listed> {
     if version >= 7 {
         image.exe_path = c.text()?.to_vec();
     }
-    image.argv = argv(exe, c.text()?);
+    image.argv = argv(exe, c.text()?).into();
     image.cwd = directory(c.text()?);
     c.u64()?;
     let _flags = c.u32()?;
@@ -104,7 +104,7 @@ fn process(c: &mut Cursor<'_>, version: u8) -> Option<Listed> {
         c.take(3 * 4 + 2 * 8)?;
     }
     if version >= 3 {
-        image.env = c.text()?.to_vec();
+        image.env = c.text()?.to_vec().into();
     }
     image.vpid = image.pid;
     let mut cgroups = Vec::new();

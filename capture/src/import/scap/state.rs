@@ -194,7 +194,7 @@ impl World {
         let call = change.call;
         image.pid = call.u32("pid").unwrap_or(change.pid);
         let exe = call.text("exe").unwrap_or_default();
-        image.argv = lists::argv(exe, call.list("args").unwrap_or_default());
+        image.argv = lists::argv(exe, call.list("args").unwrap_or_default()).into();
         let base = exe.rsplit(|b| *b == b'/').next().unwrap_or(exe);
         image.name = call.text("comm").unwrap_or(base).to_vec();
         if let Some(cwd) = call.text("cwd") {
@@ -222,7 +222,7 @@ impl World {
         image.exec_ts = change.ts;
         image.exe_path = executed_file(change, &image.cwd);
         if let Some(env) = call.list("env") {
-            image.env = env.strip_suffix(b"\0").unwrap_or(env).to_vec();
+            image.env = env.strip_suffix(b"\0").unwrap_or(env).to_vec().into();
         }
         image.tty = call.u32("tty").unwrap_or(image.tty);
         image.loginuid = call.u32("loginuid").unwrap_or(image.loginuid);

@@ -102,3 +102,134 @@ fn damaged_records_never_panic() {
     assert!(stats.processes <= 64 + 256, "{stats:?}");
     assert!(w.resolver.snapshot().len() <= 64);
 }
+
+/// As long as a command line can be.
+fn long_line(marks: u32) -> String {
+    format!("x {marks} {}", "y".repeat(65_000))
+}
+
+#[test]
+fn a_long_command_line_is_kept_once_for_all_who_have_it() {
+    let mut w = World::new();
+    w.exec(10, "/bin/x", &long_line(0));
+    for pid in 100..4_100 {
+        w.fork(10, pid);
+    }
+    let stats = w.resolver.stats();
+    assert!(stats.image_bytes < 8 << 20 && stats.images_cut == 0, "{stats:?}");
+    assert_eq!(w.image(4_099).argv.len(), long_line(0).len());
+}
+
+#[test]
+fn what_images_take_is_bounded_and_the_newest_are_whole() {
+    const MOST: usize = 16 << 20;
+    let config = Config {
+        max_image_bytes: MOST,
+        ..Config::default()
+    };
+    let mut w = World::with(config, Box::new(NoHost));
+    for pid in 100..1_100 {
+        w.fork(10, pid);
+        let seen = w.exec(pid, "/bin/x", &long_line(pid));
+        assert_eq!(seen.image().argv.len(), long_line(pid).len());
+        assert!(w.resolver.stats().image_bytes as usize <= MOST + 128 * 1024);
+        w.events.clear();
+    }
+    let stats = w.resolver.stats();
+    assert!(stats.images_cut > 800 && stats.evicted == 0, "{stats:?}");
+    let first = w.image(100);
+    assert!(first.argv.starts_with(b"x\x00100\0y") && first.argv.ends_with(b"y..."));
+    assert_eq!(
+        (first.argv.len(), first.pid, &first.cwd[..]),
+        (1024, 100, &b"/home/u"[..])
+    );
+    let children: usize = (100..1_100).map(|pid| w.image(pid).argv.room()).sum();
+    assert!(children <= MOST, "{children}");
+    // Those of ancestors too: each generation has ended but for its children.
+    for pid in 1_100..3_100 {
+        w.fork(pid - 1, pid);
+        w.exec(pid, "/bin/x", &long_line(pid));
+        w.exit(pid - 1, 0);
+        assert!(w.resolver.stats().image_bytes as usize <= MOST + 128 * 1024);
+        w.events.clear();
+    }
+    let living = w.resolver.living();
+    assert_eq!((living.len(), living[2].pid, living[1_001].pid), (1_002, 100, 3_099));
+}
+
+#[test]
+fn where_even_short_texts_are_too_much_processes_are_forgotten() {
+    let config = Config {
+        max_image_bytes: 1 << 20,
+        ..Config::default()
+    };
+    let mut w = World::with(config, Box::new(NoHost));
+    for pid in 100..5_100 {
+        w.fork(10, pid);
+        assert!(w.resolver.stats().image_bytes <= (1 << 20) + 4096);
+    }
+    let stats = w.resolver.stats();
+    assert!(stats.evicted > 2_000 && stats.processes > 300, "{stats:?}");
+    assert_eq!(w.image(5_099).pid, 5_099);
+}
+
+#[test]
+fn what_descriptors_take_is_bounded_and_who_has_most_loses_first() {
+    const MOST: usize = 4 << 20;
+    let config = Config {
+        max_fd_bytes: MOST,
+        ..Config::default()
+    };
+    let mut w = World::with(config, Box::new(NoHost));
+    w.fork(10, 11);
+    let open = |w: &mut World, pid, fd: u32, name: &str| {
+        let call = w.call(pid, "openat", i64::from(fd), &[-100, 1, 0]);
+        let record = call.text(1, name).file(name, u64::from(fd)).record();
+        let seen = w.feed(&record);
+        w.events.clear();
+        seen
+    };
+    open(&mut w, 11, 3, "/of/another");
+    let directory = "/0123456789abcdef".repeat(200);
+    for fd in 3..3_000 {
+        let name = format!("{directory}/{fd}");
+        let seen = open(&mut w, 10, fd, &name);
+        assert_eq!(seen[0].fd_name(), name);
+        assert!(w.resolver.stats().fd_bytes as usize <= MOST + 16 * 1024);
+    }
+    let stats = w.resolver.stats();
+    assert!(stats.fds_refused > 1_000, "{stats:?}");
+    let kept: Vec<_> = w.resolver.snapshot();
+    let of = |pid| {
+        kept.iter()
+            .find(|p| p.image.pid == pid)
+            .map(|p| &p.fds)
+            .expect("it lives")
+    };
+    assert!(of(11).iter().any(|(_, entry)| entry.name == b"/of/another"));
+    let bytes: usize = of(10).iter().map(|(_, entry)| entry.name.len()).sum();
+    assert!(bytes > 0 && bytes <= MOST, "{bytes}");
+}
+
+#[test]
+fn children_of_one_with_many_descriptors_are_bounded() {
+    const MOST: usize = 4 << 20;
+    let config = Config {
+        max_fd_bytes: MOST,
+        ..Config::default()
+    };
+    let mut w = World::with(config, Box::new(NoHost));
+    for fd in 3..5_000 {
+        w.open(10, "/f", fd, 0);
+    }
+    for pid in 100..3_100 {
+        w.fork(10, pid);
+        w.plain(pid, "close_range", 0, &[3, 100_000, 4]);
+        assert!(w.resolver.stats().fd_bytes as usize <= MOST + 100 * 1024);
+        w.events.clear();
+    }
+    let all = w.resolver.snapshot();
+    let with_all = all.iter().filter(|process| process.fds.len() > 4_000).count();
+    assert!((10..=MOST / 50_000).contains(&with_all), "{with_all}");
+    assert!(w.resolver.stats().fds_refused > 1_000_000);
+}

@@ -296,3 +296,42 @@ fn a_thousand_that_share_cost_one_table() {
     }
     assert_eq!(w.fds(10).len(), 500 + 990);
 }
+
+#[test]
+fn a_shared_table_counts_once_and_is_found_when_there_is_too_much() {
+    const MOST: usize = 4 << 20;
+    let config = Config {
+        max_fd_bytes: MOST,
+        ..Config::default()
+    };
+    let mut w = World::with(config, Box::new(NoHost));
+    let directory = "/0123456789abcdef".repeat(200);
+    let open_many = |w: &mut World, pid, fds: std::ops::Range<i64>| {
+        for fd in fds {
+            open(w, pid, pid, &format!("{directory}/{pid}/{fd}"), fd);
+            w.events.clear();
+        }
+    };
+    open_many(&mut w, 10, 3..300);
+    w.fork(10, 11);
+    w.plain(11, "close_range", 0, &[3, 1000, 0]);
+    for pid in 20..60 {
+        child(&mut w, 10, pid, SHARED_FILES);
+    }
+    // Who used it last ends: it lies with none of the others.
+    w.exit(59, 0);
+    for fd in 0..3_000 {
+        open_many(&mut w, 11, 3..4);
+        open(&mut w, 11, 11, &format!("{directory}/other/{fd}"), 3);
+        w.events.clear();
+    }
+    assert_eq!(w.resolver.stats().fds_refused, 0);
+    assert_eq!(behind(&mut w, 20, 20, 100), format!("{directory}/10/100"));
+    open_many(&mut w, 20, 300..700);
+    w.exit(20, 0);
+    open_many(&mut w, 11, 3..600);
+    let stats = w.resolver.stats();
+    assert!(stats.fds_refused > 500 && stats.fd_bytes as usize <= MOST, "{stats:?}");
+    assert_eq!(behind(&mut w, 21, 21, 100), "?");
+    assert_eq!(behind(&mut w, 11, 11, 599), format!("{directory}/11/599"));
+}

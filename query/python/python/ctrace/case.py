@@ -79,6 +79,9 @@ class Case:
         if session.lost:
             text = f"the recorder lost {session.lost} events; table gaps says when"
             warnings.warn(text, LossWarning, stacklevel=3)
+        if session.forgotten:
+            text = f"the recorder forgot {session.forgotten} processes, long texts and descriptors; table gaps says when"
+            warnings.warn(text, LossWarning, stacklevel=3)
 
     def __repr__(self) -> str:
         return f"ctrace.open({self._paths if len(self._paths) > 1 else self._paths[0]!r})"
