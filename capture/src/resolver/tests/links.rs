@@ -48,12 +48,6 @@ impl Host for Tree {
     fn cgroup(&mut self, _: u32) -> Option<Vec<u8>> {
         None
     }
-    fn user(&mut self, _: u32, _: u32) -> Option<Vec<u8>> {
-        None
-    }
-    fn group(&mut self, _: u32, _: u32) -> Option<Vec<u8>> {
-        None
-    }
 }
 
 fn world<const N: usize>(links: [(&str, &str, u64); N]) -> (World, Arc<AtomicUsize>) {
