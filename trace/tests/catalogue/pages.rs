@@ -125,6 +125,12 @@ fn events() {
          that nobody has touched yet is not in memory then, where the call was refused before the kernel looked at it (by \
          seccomp, or for flags that cannot be): such a parameter is absent, as where the pointer was bad, and not an empty \
          text.\n\n\
+         A `path` is absolute, in the view of the caller's mount namespace, with what the caller wrote beside it \
+         (`fs.path.nameraw` and the like). Of files that are opened or executed it is the kernel's own. Of others links on \
+         the way are followed as the call does it, by what was recorded of them and what the host says: \
+         `unlink(\"/tmp/link/x\")` is told as `/etc/x` where `/tmp/link` leads to `/etc`. By its letters is told a path of \
+         a call that failed, or that only looks at a file without `..` behind a name, and where nobody can know any more: a \
+         link from before the recording that is gone when its record is looked at.\n\n\
          | event | x86_64 | i386 | lane | descriptor | parameters |\n| --- | --- | --- | --- | --- | --- |\n",
     );
     syscall_rows(&mut page, &schema);
