@@ -205,7 +205,7 @@ impl Writer {
         unsafe {
             if user {
                 let read = helper::bpf_probe_read_user_str(to, MAX, address as *const c_void);
-                // Of an empty string Linux 5.10 and many after it leave out the NUL.
+                // Of an empty string Linux 5.10 leaves out the NUL.
                 read + is_zero(read as u64) as i64
             } else {
                 helper::bpf_probe_read_kernel_str(to, MAX, address as *const c_void)

@@ -91,7 +91,8 @@ pub enum Capture {
         /// How many there are.
         len: Length,
     },
-    /// Bytes for [`crate::event::Event::data`] in an array of `struct iovec` of the caller's word size; at most as many as the result says.
+    /// Bytes for [`crate::event::Event::data`] in an array of `struct iovec` of the caller's word size; at most as many as
+    /// the result says.
     DataVector {
         /// Pointer to the array.
         arg: u8,
