@@ -231,6 +231,8 @@ impl State {
         scratch: &mut Scratch,
         sink: &mut impl FnMut(&Event<'_>),
     ) {
+        // Who does nothing but open must not escape the bound.
+        self.keep_within_budget();
         let (header, call) = (&view.fixed.header, Call::new(view));
         if !self.opened(&call, plan, header, clock, scratch, sink) {
             self.full(&call, plan, header, clock, scratch, sink);
