@@ -9,8 +9,10 @@ use crate::ctrace::Recording;
 use crate::load::EVERYDAY;
 use crate::tool::{Running, Sum, Tool};
 
-/// How long nothing is done, to see what the recorder takes by itself.
-const QUIET: Duration = Duration::from_secs(2);
+/// How long nothing is done at a time, to see what the recorder takes by itself.
+const QUIET: Duration = Duration::from_secs(1);
+/// So often at most, until what ran before the recording is read.
+const MOST_QUIET: usize = 30;
 
 /// The loads with and without the tools that are there.
 pub(crate) struct Comparison {
@@ -165,19 +167,18 @@ impl Comparison {
     fn share(&self, set: &str, load: &[&str], busy: Duration) {
         let recording = Recording::start(&self.dir, &["--syscalls", set]);
         let start = recording.cpu();
-        std::thread::sleep(QUIET);
+        let idle = settle(&recording);
         let quiet = recording.cpu();
         let times = own_number(load, busy);
         // What waits is written within a second.
         std::thread::sleep(Duration::from_secs(1));
         let after = recording.cpu();
         let sum = recording.end();
-        let (idle, of_load) = (quiet - start, after - quiet);
+        let (past, of_load) = (quiet - start, after - quiet);
         let end = sum.cpu.unwrap_or_default().saturating_sub(after - start);
         println!(
-            "  {:44} start {:.0?}, idle {:.1?} a second, end {end:.0?}; {:.2} us an event, {:.1?} each of {times}",
+            "  {:44} start {start:.0?}, then {past:.0?}, idle {:.1?} a second, end {end:.0?}; {:.2} us an event, {:.1?} each of {times}",
             format!("ctrace --syscalls {set}"),
-            start,
             idle.div_f64(QUIET.as_secs_f64()),
             of_load.as_secs_f64() * 1e6 / sum.events.max(1) as f64,
             of_load.div_f64(times.max(1) as f64),
@@ -262,4 +263,20 @@ pub(crate) fn shell_load(running: &Running) -> f64 {
         .status()
         .expect("sh runs");
     begun.elapsed().as_secs_f64() * 1e3
+}
+
+/// Waits until the recorder takes no less than before, since it has read what ran before the recording; says what it took of
+/// the last [`QUIET`].
+fn settle(recording: &Recording) -> Duration {
+    let (mut taken, mut last) = (recording.cpu(), Duration::from_secs(3600));
+    for _ in 0..MOST_QUIET {
+        std::thread::sleep(QUIET);
+        let now = recording.cpu();
+        let of_this = now - taken;
+        if of_this >= last.mul_f64(0.9) {
+            return of_this;
+        }
+        (taken, last) = (now, of_this);
+    }
+    last
 }

@@ -70,6 +70,8 @@ pub(super) enum Flags {
     Bit3(u8),
     /// The first eight bytes of the captured structure.
     Field,
+    /// `O_PATH`, and the register whose bit `O_CLOEXEC` counts: its others mean something else than those of `open`.
+    Path(u8),
 }
 
 /// `O_CLOEXEC`, for descriptors that are always closed by `exec`.
@@ -125,7 +127,7 @@ fn descriptors(name: &str) -> Option<Action> {
         "openat" | "open_by_handle_at" => Open(Flags::Arg(2)),
         "creat" => Open(Flags::Const((libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC) as u32)),
         "openat2" => Open(Flags::Field),
-        "open_tree" => Open(Flags::Arg(2)),
+        "open_tree" => Open(Flags::Path(2)),
         "close" => Close,
         "close_range" => CloseRange,
         "dup" | "dup2" => Dup(NO_FLAGS),

@@ -136,6 +136,7 @@ impl<'a> Call<'a> {
             Flags::LowBit(at) => cloexec(self.arg32(at) & 1 != 0),
             Flags::Bit3(at) => cloexec(self.arg32(at) & 8 != 0),
             Flags::Field => self.field(0, 8).unwrap_or(0) as u32,
+            Flags::Path(at) => libc::O_PATH as u32 | self.arg32(at) & libc::O_CLOEXEC as u32,
         }
     }
 

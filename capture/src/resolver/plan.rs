@@ -488,7 +488,7 @@ mod tests {
     fn asked_by(action: Action) -> u8 {
         use Action::*;
         let by_flags = |flags| match flags {
-            Flags::Arg(at) | Flags::LowBit(at) | Flags::Bit3(at) => at + 1,
+            Flags::Arg(at) | Flags::LowBit(at) | Flags::Bit3(at) | Flags::Path(at) => at + 1,
             Flags::Const(_) | Flags::Field => 0,
         };
         match action {

@@ -346,6 +346,18 @@ fn objects_without_a_file_have_their_kind() {
 }
 
 #[test]
+fn flags_of_a_tree_are_not_those_of_a_file() {
+    let mut w = World::new();
+    // OPEN_TREE_CLONE and AT_RECURSIVE, which are O_WRONLY and O_LARGEFILE of an open; then with OPEN_TREE_CLOEXEC.
+    for (fd, flags, kept) in [(3, 0x8001, libc::O_PATH), (4, 0x8_8001, libc::O_PATH | libc::O_CLOEXEC)] {
+        let call = w.call(10, "open_tree", fd, &[-100, 1, flags]);
+        let seen = call.text(1, "/mnt").file("/mnt", 2).go();
+        assert_eq!(seen.arg("flags"), flags.to_string());
+        assert_eq!(seen.fd.unwrap().open_flags, kept as u32);
+    }
+}
+
+#[test]
 fn structures_give_what_stands_in_no_register() {
     let mut w = World::new();
     let how = [0x8_0000u64, 0o600, 8].map(u64::to_ne_bytes).concat();
