@@ -12,8 +12,12 @@ pub(super) const MAX_FILE: u64 = 16 << 20;
 
 /// A file's bytes, at most `limit` of them. `None` when it is not there or may not be read.
 pub(super) fn read(path: impl AsRef<Path>, limit: u64) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path).ok()?.take(limit).read_to_end(&mut bytes).ok()?;
+    let mut file = File::open(path).ok()?.take(limit);
+    // Most are no longer. Of their length the kernel says nothing, so that they would be read in pieces that begin small.
+    let mut beginning = [0; 2048];
+    let len = file.read(&mut beginning).ok()?;
+    let mut bytes = beginning.get(..len)?.to_vec();
+    file.read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }
 

@@ -1,7 +1,11 @@
 //! The state of the host at the start of a recording.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, available_parallelism};
 
 use ctrace_trace::process::ProcessImage;
 
@@ -85,38 +89,65 @@ impl HostState {
 
 /// All processes without their descriptors, in ascending order of ids. One that ends meanwhile is left out.
 pub fn read_processes(clock: &Clock, env: &EnvSelection) -> Vec<HostProcess> {
-    let pids = numbers("/proc").into_iter().take(MAX_PROCESSES);
-    let mut left = MAX_STRINGS;
-    let processes = pids.filter_map(|pid| {
-        let mut process = read_process(pid, clock, env)?;
-        bound_strings(&mut process.image, &mut left);
+    let mut pids = numbers("/proc");
+    pids.truncate(MAX_PROCESSES);
+    let taken = AtomicUsize::new(0);
+    side_by_side(&mut pids, |pid| {
+        let mut process = read_process(*pid, clock, env)?;
+        bound_strings(&mut process.image, &taken, MAX_STRINGS);
         Some(process)
-    });
-    processes.collect()
+    })
 }
 
 /// Adds the descriptors of processes; `false` where some were left out to keep memory bounded.
 fn add_fds(processes: &mut [HostProcess], sockets: &Sockets, most: usize) -> bool {
-    let mut bytes = 0;
-    for process in processes.iter_mut().filter(|p| !p.is_kernel_thread) {
-        if bytes > most {
-            return false;
+    let taken = AtomicUsize::new(0);
+    let left_out = side_by_side(processes, |process| {
+        if process.is_kernel_thread {
+            return None;
+        }
+        if taken.load(Ordering::Relaxed) > most {
+            return Some(());
         }
         process.fds = read_fds(process.image.pid, sockets);
         let names = process.fds.iter().map(|fd| fd.entry.name.len());
-        bytes += size_of_val(&process.fds[..]) + names.sum::<usize>();
-    }
-    true
+        let bytes = size_of_val(&process.fds[..]) + names.sum::<usize>();
+        taken.fetch_add(bytes, Ordering::Relaxed);
+        None
+    });
+    left_out.is_empty()
 }
 
 /// Leaves the beginning of a command line and an environment that are longer than what is left for all.
-fn bound_strings(image: &mut ProcessImage, left: &mut usize) {
+fn bound_strings(image: &mut ProcessImage, taken: &AtomicUsize, most: usize) {
     for strings in [&mut image.argv, &mut image.env] {
-        if strings.len() > *left {
+        if strings.len() > most.saturating_sub(taken.load(Ordering::Relaxed)) {
             cut_strings(strings, BEGINNING);
         }
-        *left = left.saturating_sub(strings.len());
+        taken.fetch_add(strings.len(), Ordering::Relaxed);
     }
+}
+
+/// What is made of each item, in their order: by several threads where there are many. Whoever starts a recording waits
+/// for this, and the kernel answers several readers of /proc at once.
+fn side_by_side<T: Send, R: Send>(items: &mut [T], make: impl Fn(&mut T) -> Option<R> + Sync) -> Vec<R> {
+    /// Of fewer items a thread is not worth its start.
+    const FEW: usize = 64;
+    const MOST_THREADS: usize = 4;
+    let threads = available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS);
+    let (part, make) = (items.len().div_ceil(threads).max(FEW), &make);
+    thread::scope(|scope| {
+        let mut parts = items.chunks_mut(part);
+        let own = parts.next().unwrap_or_default();
+        let others: Vec<_> = parts
+            .map(|part| scope.spawn(|| part.iter_mut().filter_map(make).collect::<Vec<R>>()))
+            .collect();
+        let mut all: Vec<R> = own.iter_mut().filter_map(make).collect();
+        for other in others {
+            all.extend(other.join().unwrap_or_else(|cause| resume_unwind(cause)));
+        }
+        all
+    })
 }
 
 /// The tables of each network namespace, read through one of its processes.
@@ -152,15 +183,28 @@ mod tests {
 
     #[test]
     fn long_strings_are_kept_while_there_is_room_for_all() {
-        let mut left = 1000;
-        let mut cut = |argv: usize| {
+        let taken = AtomicUsize::new(0);
+        let cut = |argv: usize| {
             let mut image = ProcessImage {
                 argv: vec![b'x'; argv].into(),
                 ..ProcessImage::default()
             };
-            bound_strings(&mut image, &mut left);
+            bound_strings(&mut image, &taken, 1000);
             (image.argv.len(), image.argv.ends_with(b"..."))
         };
-        assert_eq!([600, 600, 100].map(&mut cut), [(600, false), (256, true), (100, false)]);
+        assert_eq!([600, 600, 100].map(cut), [(600, false), (256, true), (100, false)]);
+    }
+
+    #[test]
+    fn what_is_made_side_by_side_has_the_order_of_its_items() {
+        for many in [0, 1, 63, 64, 65, 1000] {
+            let mut items: Vec<usize> = (0..many).collect();
+            let odd = side_by_side(&mut items, |item| {
+                *item += 1;
+                (*item % 2 == 1).then_some(*item)
+            });
+            assert!(odd.into_iter().eq((1..=many).step_by(2)));
+            assert!(items.into_iter().eq(1..=many), "each once");
+        }
     }
 }
