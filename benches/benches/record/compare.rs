@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::ctrace::Recording;
 use crate::load::EVERYDAY;
+use crate::process::Process;
 use crate::tool::{Running, Sum, Tool};
 
 /// How long nothing is done at a time, to see what the recorder takes by itself.
@@ -184,6 +185,31 @@ impl Comparison {
             of_load.div_f64(times.max(1) as f64),
         );
         println!("  {:44} {sum}, with its end", "");
+    }
+
+    /// How long the recorder takes until it records where many processes run: it reads each of them first.
+    pub(crate) fn crowd(&self) {
+        println!("\nready to record beside so many more processes: milliseconds, median of 5, and CPU time");
+        let mut sleeping = Vec::new();
+        for many in [0, 1000, 3000] {
+            sleeping.resize_with(many, || {
+                Process::start(Command::new("sleep").arg("3600"), libc::SIGKILL).expect("runs")
+            });
+            let mut starts: Vec<_> = (0..5)
+                .map(|_| {
+                    let begun = Instant::now();
+                    let recording = Recording::start(&self.dir, &["--syscalls", "security"]);
+                    (begun.elapsed(), recording.cpu())
+                })
+                .collect();
+            starts.sort();
+            let (took, cpu) = starts[starts.len() / 2];
+            println!(
+                "  {many:44} {:9.0} {:9.0}",
+                took.as_secs_f64() * 1e3,
+                cpu.as_secs_f64() * 1e3
+            );
+        }
     }
 
     /// How long the tools took until they recorded.

@@ -44,6 +44,11 @@ fn main() -> ExitCode {
                 Comparison::only_ctrace(dir.path()).shares(Scale::QUICK.busy);
                 return ExitCode::SUCCESS;
             }
+            if asked("--crowd") {
+                let dir = tempfile::tempdir_in("/var/tmp").expect("a folder in /var/tmp");
+                Comparison::only_ctrace(dir.path()).crowd();
+                return ExitCode::SUCCESS;
+            }
             measure(if !asked("--bench") {
                 Scale::TRIAL
             } else if asked("--quick") {
