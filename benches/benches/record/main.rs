@@ -111,7 +111,7 @@ fn measure(scale: Scale) {
         });
     }
     if programs {
-        comparison.run("find, grep, tar, 300 forks: milliseconds", &|_, running| {
+        comparison.run("find, grep, tar, 300 forks: milliseconds of a round", &|_, running| {
             compare::shell_load(running)
         });
     }
