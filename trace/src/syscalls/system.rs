@@ -8,7 +8,7 @@ super::declare! {
     246 kexec_load System Priority _: entry Uint 0, nr_segments Uint 1, flags Uint 3;
     320 kexec_file_load System Priority _: kernel_fd Fd 0, initrd_fd Fd 1, cmdline Str 3, flags Uint 4;
     298 perf_event_open System Priority ret: pid Pid 1, cpu Int 2, group_fd Fd 3, flags Uint 4;
-    169 reboot System Priority _: magic U32 0, magic2 U32 1, cmd U32 2;
+    169 reboot System Priority _: magic RebootMagic 0, magic2 RebootMagic 1, cmd Reboot 2;
     103 syslog System Hot _: type Int 0, size Size32 2;
     163 acct System Hot _: path Path 0;
     170 sethostname System Priority _: len Size32 1;
