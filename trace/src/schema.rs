@@ -65,7 +65,8 @@ impl ParamKind {
     }
 }
 
-/// A set of names for flag bits or values; the tables are in [`crate::names`]. Files have its position: new ones come last.
+/// A set of names for flag bits or values; the tables are in [`crate::names`]. Files have its position: new ones come
+/// last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 #[expect(missing_docs, reason = "each is the kernel's set of that name")]
 pub enum NameSet {
@@ -152,6 +153,16 @@ pub enum NameSet {
     StatMount,
     SwapOn,
     SyncFileRange,
+    Fadvise,
+    InotifyMask,
+    KexecFile,
+    KexecLoad,
+    MessageQueue,
+    Mremap,
+    PerfEvent,
+    PidfdSignal,
+    ShmAttach,
+    SignalMask,
 }
 
 /// One parameter of an event type.

@@ -85,6 +85,7 @@ fn watches(made: &mut Vec<i64>) {
     made.push(watch);
     let wd = ok(sys!(SYS_inotify_add_watch, watch, c".", IN_CREATE | IN_DELETE));
     sys!(SYS_inotify_add_watch, watch, c"missing", IN_OPEN);
+    sys!(SYS_inotify_add_watch, watch, c"missing", 0xF700_EFFF_u32);
     ok(sys!(SYS_inotify_rm_watch, watch, wd));
     sys!(SYS_fanotify_init, 0x1FF4, O_RDONLY);
     let all = sys!(SYS_fanotify_init, FAN_CLOEXEC | FAN_CLASS_NOTIF, O_RDONLY | O_LARGEFILE);

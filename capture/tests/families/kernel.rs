@@ -62,6 +62,7 @@ fn modules() {
     sys!(SYS_finit_module, -1, c"", 0);
     sys!(SYS_delete_module, c"no_such_module", O_NONBLOCK | O_TRUNC);
     sys!(SYS_kexec_file_load, fd, -1, 0, 0, 0x8000_0000_u32);
+    sys!(SYS_kexec_file_load, -1, -1, 0, 0, 7);
 }
 
 fn programs() {
@@ -77,6 +78,7 @@ fn programs() {
     let counter = sys!(SYS_perf_event_open, &attributes, 0, -1, -1, 8);
     sys!(SYS_fcntl, counter, F_GETFD);
     sys!(SYS_perf_event_open, &attributes, 0x3FFF_FFFF, 0, -1, 0);
+    sys!(SYS_perf_event_open, &attributes, 0x3FFF_FFFF, 0, -1, 7);
 }
 
 fn rings() {

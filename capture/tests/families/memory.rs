@@ -78,12 +78,14 @@ pub(crate) fn scene() {
     sys!(SYS_move_pages, 0, 0, 0, 0, 0, 6);
     let moved = ok(sys!(SYS_mremap, shared, 8192, 16384, MREMAP_MAYMOVE));
     ok(sys!(SYS_mremap, moved, 16384, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, own));
+    sys!(SYS_mremap, 1, 0, 0, MREMAP_DONTUNMAP, 0);
     ok(sys!(SYS_munmap, own, 65536));
     sys!(SYS_munmap, 1, 4096);
     let end = ok(sys!(SYS_brk, 0));
     sys!(SYS_brk, end);
     let segment = ok(sys!(SYS_shmget, IPC_PRIVATE, 4096, IPC_CREAT | 0o600));
     let at = ok(sys!(SYS_shmat, segment, 0, SHM_RDONLY));
+    sys!(SYS_shmat, -1, 0, SHM_RND | SHM_REMAP | SHM_EXEC);
     ok(sys!(SYS_shmdt, at));
     ok(sys!(SYS_shmctl, segment, IPC_RMID, 0));
     sys!(SYS_pkey_alloc, 0, 0);

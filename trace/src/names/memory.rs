@@ -1,4 +1,5 @@
-//! Memory: `asm-generic/mman-common.h`, `asm/mman.h`, `linux/memfd.h`, `linux/mempolicy.h`, `linux/membarrier.h`.
+//! Memory: `asm-generic/mman-common.h`, `asm/mman.h`, `linux/memfd.h`, `linux/mempolicy.h`, `linux/membarrier.h`,
+//! `linux/shm.h`.
 
 use super::names;
 
@@ -14,8 +15,10 @@ names! {
     MEMFD flags: MFD_CLOEXEC 1, MFD_ALLOW_SEALING 2, MFD_HUGETLB 4, MFD_NOEXEC_SEAL 8, MFD_EXEC 0x10;
     MLOCK2 flags: MLOCK_ONFAULT 1;
     MLOCKALL flags: MCL_CURRENT 1, MCL_FUTURE 2, MCL_ONFAULT 4;
+    MREMAP flags: MREMAP_MAYMOVE 1, MREMAP_FIXED 2, MREMAP_DONTUNMAP 4;
     MSYNC flags: MS_ASYNC 1, MS_INVALIDATE 2, MS_SYNC 4;
     MEMBARRIER_FLAGS flags: MEMBARRIER_CMD_FLAG_CPU 1;
+    SHM_ATTACH flags: SHM_RDONLY 0o10000, SHM_RND 0o20000, SHM_REMAP 0o40000, SHM_EXEC 0o100000;
     POLICY_GET flags: MPOL_F_NODE 1, MPOL_F_ADDR 2, MPOL_F_MEMS_ALLOWED 4;
     POLICY_MOVE flags: MPOL_MF_STRICT 1, MPOL_MF_MOVE 2, MPOL_MF_MOVE_ALL 4, MPOL_MF_LAZY 8;
 }

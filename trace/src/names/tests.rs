@@ -95,6 +95,18 @@ fn numbers_are_the_c_librarys() {
     /// `SUBCMDSHIFT` (`linux/quota.h`).
     const QUOTA_TYPE_BITS: u32 = 8;
     compare! {
+        Fadvise: POSIX_FADV_NORMAL, POSIX_FADV_RANDOM, POSIX_FADV_SEQUENTIAL, POSIX_FADV_WILLNEED, POSIX_FADV_DONTNEED,
+            POSIX_FADV_NOREUSE;
+        InotifyMask: IN_ACCESS, IN_MODIFY, IN_ATTRIB, IN_CLOSE_WRITE, IN_CLOSE_NOWRITE, IN_OPEN, IN_MOVED_FROM,
+            IN_MOVED_TO, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_MOVE_SELF, IN_UNMOUNT, IN_Q_OVERFLOW, IN_IGNORED,
+            IN_ONLYDIR, IN_DONT_FOLLOW, IN_EXCL_UNLINK, IN_MASK_CREATE, IN_MASK_ADD, IN_ISDIR, IN_ONESHOT;
+        KexecFile: KEXEC_FILE_UNLOAD, KEXEC_FILE_ON_CRASH, KEXEC_FILE_NO_INITRAMFS;
+        KexecLoad: KEXEC_ON_CRASH, KEXEC_PRESERVE_CONTEXT;
+        MessageQueue: IPC_NOWAIT, MSG_NOERROR, MSG_EXCEPT, MSG_COPY;
+        Mremap: MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP;
+        PidfdSignal: PIDFD_SIGNAL_THREAD, PIDFD_SIGNAL_THREAD_GROUP, PIDFD_SIGNAL_PROCESS_GROUP;
+        ShmAttach: SHM_RDONLY, SHM_RND, SHM_REMAP, SHM_EXEC;
+        SignalMask: SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK;
         FallocateMode: FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_COLLAPSE_RANGE,
             FALLOC_FL_ZERO_RANGE, FALLOC_FL_INSERT_RANGE, FALLOC_FL_UNSHARE_RANGE;
         FanotifyInit: FAN_CLASS_NOTIF, FAN_CLASS_CONTENT, FAN_CLASS_PRE_CONTENT, FAN_CLOEXEC, FAN_NONBLOCK,
@@ -176,6 +188,7 @@ fn prints_as_strace() {
         (NameSet::FanotifyMask, 0x4000_0021, "FAN_ACCESS|FAN_OPEN|FAN_ONDIR"),
         (NameSet::FallocateMode, 3, "FALLOC_FL_KEEP_SIZE|FALLOC_FL_PUNCH_HOLE"),
         (NameSet::FallocateMode, 0, ""),
+        (NameSet::PerfEvent, 9, "PERF_FLAG_FD_NO_GROUP|PERF_FLAG_FD_CLOEXEC"),
         (NameSet::SwapOn, 0x1_8005, "SWAP_FLAG_PREFER|SWAP_FLAG_DISCARD"),
         (NameSet::MemoryPolicy, 0, "MPOL_DEFAULT"),
         (NameSet::MemoryPolicy, 0x8003, "MPOL_INTERLEAVE|MPOL_F_STATIC_NODES"),
@@ -223,6 +236,8 @@ fn sets_stay_where_they_are() {
         (NameSet::RingRequestFlags, 52),
         (NameSet::FallocateMode, 53),
         (NameSet::SyncFileRange, 82),
+        (NameSet::Fadvise, 83),
+        (NameSet::SignalMask, 92),
     ] {
         assert_eq!(set as u8, position, "{set:?}");
     }

@@ -115,7 +115,7 @@ super::declare! {
 
     253 inotify_init File Hot ret;
     294 inotify_init1 File Hot ret: flags NewFd 0;
-    254 inotify_add_watch File Hot 0: fd Fd 0, path Path 1, mask U32 2;
+    254 inotify_add_watch File Hot 0: fd Fd 0, path Path 1, mask InotifyMask 2;
     255 inotify_rm_watch File Hot 0: fd Fd 0, wd Int 1;
     300 fanotify_init File Hot ret: flags FanotifyInit 0, event_f_flags Open 1;
     301 fanotify_mark File Hot 0: fd Fd 0, flags FanotifyMark 1, mask FanotifyMask 2, dirfd Fd 3, path Path 4;

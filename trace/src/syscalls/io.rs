@@ -22,7 +22,7 @@ super::declare! {
     278 vmsplice IoWrite Hot 0: fd Fd 0, count Uint 2, flags Splice 3;
     326 copy_file_range File Hot 2: fdout Fd 2, fdin Fd 0, len Size 4;
     187 readahead IoRead Bulk 0: fd Fd 0, offset Uint 1, count Size 2;
-    221 fadvise64 File Bulk 0: fd Fd 0, offset Uint 1, len Size 2, advice Int 3;
+    221 fadvise64 File Bulk 0: fd Fd 0, offset Uint 1, len Size 2, advice Fadvise 3;
     74 fsync IoWrite Bulk 0: fd Fd 0;
     75 fdatasync IoWrite Bulk 0: fd Fd 0;
     162 sync IoWrite Bulk _;

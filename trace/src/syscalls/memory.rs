@@ -5,7 +5,7 @@ super::declare! {
     10 mprotect Memory Bulk _: addr Addr 0, length Size 1, prot Prot 2;
     11 munmap Memory Bulk _: addr Addr 0, length Size 1;
     12 brk Memory Bulk _: addr Addr 0;
-    25 mremap Memory Bulk _: addr Addr 0, old_len Size 1, new_len Size 2, flags Uint 3, new_addr Addr 4;
+    25 mremap Memory Bulk _: addr Addr 0, old_len Size 1, new_len Size 2, flags Mremap 3, new_addr Addr 4;
     26 msync Memory Bulk _: addr Addr 0, len Size 1, flags Msync 2;
     27 mincore Memory Bulk _: addr Addr 0, len Size 1;
     28 madvise Memory Bulk _: addr Addr 0, len Size 1, advice Madvise 2;
@@ -34,7 +34,7 @@ super::declare! {
     323 userfaultfd File Hot ret: flags UserFault 0;
 
     29 shmget Ipc Hot _: key Int 0, size Size 1, shmflg IpcFlags 2;
-    30 shmat Ipc Hot _: shmid Int 0, addr Addr 1, shmflg U32 2;
+    30 shmat Ipc Hot _: shmid Int 0, addr Addr 1, shmflg ShmAttach 2;
     31 shmctl Ipc Hot _: shmid Int 0, cmd SemCmd 1;
     67 shmdt Ipc Hot _: addr Addr 0;
 }

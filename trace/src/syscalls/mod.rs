@@ -139,7 +139,11 @@ macro_rules! declare {
     (@width U32) => { Some($crate::syscalls::Width::Unsigned32) };
     (@width Size32) => { Some($crate::syscalls::Width::Unsigned32) };
     (@width FanotifyMask) => { Some($crate::syscalls::Width::Word) };
+    (@width KexecFile) => { Some($crate::syscalls::Width::Word) };
+    (@width KexecLoad) => { Some($crate::syscalls::Width::Word) };
     (@width MemoryPolicyGet) => { Some($crate::syscalls::Width::Word) };
+    (@width Mremap) => { Some($crate::syscalls::Width::Word) };
+    (@width PerfEvent) => { Some($crate::syscalls::Width::Word) };
     (@width $kind:ident) => { None };
     (@fd _) => { $crate::schema::FdUse::None };
     (@fd ret) => { $crate::schema::FdUse::Ret };
@@ -170,6 +174,7 @@ mod kinds {
     pub(super) const EpollCreate: ParamKind = Flags(N::EpollCreate);
     pub(super) const EpollOp: ParamKind = Enum(N::EpollOp);
     pub(super) const Eventfd: ParamKind = Flags(N::Eventfd);
+    pub(super) const Fadvise: ParamKind = Enum(N::Fadvise);
     pub(super) const FallocateMode: ParamKind = Flags(N::FallocateMode);
     pub(super) const Family: ParamKind = Enum(N::SocketFamily);
     pub(super) const FanotifyInit: ParamKind = Flags(N::FanotifyInit);
@@ -184,6 +189,7 @@ mod kinds {
     pub(super) const Futex: ParamKind = Flags(N::Futex);
     pub(super) const Futex2: ParamKind = Flags(N::Futex2);
     pub(super) const GetRandom: ParamKind = Flags(N::GetRandom);
+    pub(super) const InotifyMask: ParamKind = Flags(N::InotifyMask);
     pub(super) const IpcFlags: ParamKind = Flags(N::IpcFlags);
     /// A `long`; [`Int`] is an `int`.
     pub(super) const Long: ParamKind = ParamKind::Int;
@@ -191,6 +197,8 @@ mod kinds {
     pub(super) const U32: ParamKind = ParamKind::Uint;
     /// A size of 32 bits; [`Size`] is a `size_t`.
     pub(super) const Size32: ParamKind = ParamKind::Size;
+    pub(super) const KexecFile: ParamKind = Flags(N::KexecFile);
+    pub(super) const KexecLoad: ParamKind = Flags(N::KexecLoad);
     pub(super) const Keyctl: ParamKind = Enum(N::Keyctl);
     pub(super) const LandlockCreate: ParamKind = Flags(N::LandlockCreate);
     pub(super) const LandlockRestrict: ParamKind = Flags(N::LandlockRestrict);
@@ -203,6 +211,7 @@ mod kinds {
     pub(super) const MemoryPolicy: ParamKind = Flags(N::MemoryPolicy);
     pub(super) const MemoryPolicyGet: ParamKind = Flags(N::MemoryPolicyGet);
     pub(super) const MemoryPolicyMove: ParamKind = Flags(N::MemoryPolicyMove);
+    pub(super) const MessageQueue: ParamKind = Flags(N::MessageQueue);
     pub(super) const Mlock2: ParamKind = Flags(N::Mlock2);
     pub(super) const MlockAll: ParamKind = Flags(N::MlockAll);
     pub(super) const MmapFlags: ParamKind = Flags(N::MmapFlags);
@@ -211,11 +220,14 @@ mod kinds {
     pub(super) const Mount: ParamKind = Flags(N::Mount);
     pub(super) const MountAttr: ParamKind = Flags(N::MountAttr);
     pub(super) const MoveMount: ParamKind = Flags(N::MoveMount);
+    pub(super) const Mremap: ParamKind = Flags(N::Mremap);
     pub(super) const Msg: ParamKind = Flags(N::MsgFlags);
     pub(super) const Msync: ParamKind = Flags(N::Msync);
     pub(super) const NewFd: ParamKind = Flags(N::Dup3);
     pub(super) const Open: ParamKind = Flags(N::Open);
     pub(super) const OpenTree: ParamKind = Flags(N::OpenTree);
+    pub(super) const PerfEvent: ParamKind = Flags(N::PerfEvent);
+    pub(super) const PidfdSignal: ParamKind = Flags(N::PidfdSignal);
     pub(super) const Prctl: ParamKind = Enum(N::Prctl);
     pub(super) const Prot: ParamKind = Flags(N::MmapProt);
     pub(super) const Ptrace: ParamKind = Enum(N::Ptrace);
@@ -232,7 +244,9 @@ mod kinds {
     pub(super) const Seccomp: ParamKind = Enum(N::Seccomp);
     pub(super) const SeccompFlags: ParamKind = Flags(N::SeccompFlags);
     pub(super) const SemCmd: ParamKind = Enum(N::SemCmd);
+    pub(super) const ShmAttach: ParamKind = Flags(N::ShmAttach);
     pub(super) const Shutdown: ParamKind = Enum(N::Shutdown);
+    pub(super) const SignalMask: ParamKind = Enum(N::SignalMask);
     pub(super) const SockLevel: ParamKind = Enum(N::SockLevel);
     pub(super) const SockOption: ParamKind = Enum(N::SockOption);
     pub(super) const Splice: ParamKind = Flags(N::Splice);

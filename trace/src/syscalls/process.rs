@@ -50,9 +50,9 @@ super::declare! {
     234 tgkill Signal Bulk _: pid Pid 0, tid Pid 1, sig Signal 2;
     129 rt_sigqueueinfo Signal Priority _: pid Pid 0, sig Signal 1;
     297 rt_tgsigqueueinfo Signal Priority _: pid Pid 0, tid Pid 1, sig Signal 2;
-    424 pidfd_send_signal Signal Priority 0: pidfd Fd 0, sig Signal 1, flags U32 3;
+    424 pidfd_send_signal Signal Priority 0: pidfd Fd 0, sig Signal 1, flags PidfdSignal 3;
     13 rt_sigaction Signal Bulk _: sig Signal 0;
-    14 rt_sigprocmask Signal Bulk _: how Int 0;
+    14 rt_sigprocmask Signal Bulk _: how SignalMask 0;
     15 rt_sigreturn Signal Bulk _;
     127 rt_sigpending Signal Bulk _;
     128 rt_sigtimedwait Signal Bulk _;
