@@ -65,7 +65,8 @@ impl ParamKind {
     }
 }
 
-/// A set of names for flag bits or values; the tables are in [`crate::names`].
+/// A set of names for flag bits or values; the tables are in [`crate::names`]. Files have its position: new ones come
+/// last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 #[expect(missing_docs, reason = "each is the kernel's set of that name")]
 pub enum NameSet {
@@ -122,6 +123,46 @@ pub enum NameSet {
     UserFault,
     RingRequest,
     RingRequestFlags,
+    FallocateMode,
+    FanotifyInit,
+    FanotifyMark,
+    FanotifyMask,
+    FsMount,
+    FsOpen,
+    FsPick,
+    Futex2,
+    LandlockCreate,
+    LandlockRestrict,
+    LandlockRule,
+    ListMount,
+    Membarrier,
+    MembarrierFlags,
+    MemoryPolicy,
+    MemoryPolicyGet,
+    MemoryPolicyMove,
+    Mlock2,
+    MountAttr,
+    MoveMount,
+    Msync,
+    OpenTree,
+    QuotaCmd,
+    ReadWrite,
+    Reboot,
+    RebootMagic,
+    SeccompFlags,
+    StatMount,
+    SwapOn,
+    SyncFileRange,
+    Fadvise,
+    InotifyMask,
+    KexecFile,
+    KexecLoad,
+    MessageQueue,
+    Mremap,
+    PerfEvent,
+    PidfdSignal,
+    ShmAttach,
+    SignalMask,
 }
 
 /// One parameter of an event type.

@@ -223,6 +223,11 @@ fn alternatives(set: NameSet, name: &str) -> Vec<String> {
         // The signal that tells the parent is beside the flags.
         NameSet::Clone if name.starts_with("SIG") => Vec::new(),
         NameSet::Wait if name == "WSTOPPED" => one("WUNTRACED"),
+        // `QCMD(Q_QUOTAON, USRQUOTA)`: Falco's command is the first alone.
+        NameSet::QuotaCmd => {
+            let command = name.strip_prefix("QCMD(").and_then(|rest| rest.split_once(','));
+            one(command.map_or(name, |(command, _)| command))
+        }
         // Falco has no name for the absence of flags.
         NameSet::At if name == "AT_STATX_SYNC_AS_STAT" => Vec::new(),
         // The flags of new descriptors are those of open, whoever makes them.

@@ -85,11 +85,22 @@ fn watches(made: &mut Vec<i64>) {
     made.push(watch);
     let wd = ok(sys!(SYS_inotify_add_watch, watch, c".", IN_CREATE | IN_DELETE));
     sys!(SYS_inotify_add_watch, watch, c"missing", IN_OPEN);
+    sys!(SYS_inotify_add_watch, watch, c"missing", 0xF700_EFFF_u32);
     ok(sys!(SYS_inotify_rm_watch, watch, wd));
+    sys!(SYS_fanotify_init, 0x1FF4, O_RDONLY);
     let all = sys!(SYS_fanotify_init, FAN_CLOEXEC | FAN_CLASS_NOTIF, O_RDONLY | O_LARGEFILE);
     if all >= 0 {
         made.push(all);
         sys!(SYS_fanotify_mark, all, FAN_MARK_ADD, FAN_OPEN, AT_FDCWD, c".");
+        sys!(SYS_fanotify_mark, all, 0x6EF, 0x5807_DFFF_i64, AT_FDCWD, c".");
+        sys!(
+            SYS_fanotify_mark,
+            all,
+            FAN_MARK_MOUNT | FAN_MARK_FLUSH,
+            0,
+            AT_FDCWD,
+            c"."
+        );
     }
 }
 

@@ -61,6 +61,7 @@ pub(crate) fn scene() {
     sys!(SYS_readahead, a, 0, 4096);
     sys!(SYS_fadvise64, a, 0, 4096, POSIX_FADV_DONTNEED);
     sys!(SYS_sync_file_range, a, 0, 4096, SYNC_FILE_RANGE_WRITE);
+    sys!(SYS_sync_file_range, a, 0, 4096, 7);
     waiting(a);
 }
 
@@ -73,6 +74,7 @@ fn vectors(a: i64) {
     ok(sys!(SYS_pwritev, a, &vector, 1, 2));
     ok(sys!(SYS_preadv2, a, &vector, 2, 1, 0, RWF_HIPRI));
     ok(sys!(SYS_pwritev2, a, &vector, 2, -1, -1, RWF_DSYNC));
+    sys!(SYS_preadv2, a, &vector, 2, 1, 0, RWF_SYNC | RWF_NOWAIT | RWF_APPEND);
 }
 
 fn moving(a: i64, b: i64) {

@@ -26,13 +26,16 @@ const CALLS: &[&str] = &[
     "fsopen",
     "fsconfig",
     "fsmount",
+    "fspick",
     "move_mount",
     "open_tree",
     "mount_setattr",
     "reboot",
     "syslog",
+    "swapon",
     "swapoff",
     "quotactl",
+    "landlock_create_ruleset",
     "process_vm_readv",
     "kcmp",
     "getrandom",
@@ -59,6 +62,7 @@ fn modules() {
     sys!(SYS_finit_module, -1, c"", 0);
     sys!(SYS_delete_module, c"no_such_module", O_NONBLOCK | O_TRUNC);
     sys!(SYS_kexec_file_load, fd, -1, 0, 0, 0x8000_0000_u32);
+    sys!(SYS_kexec_file_load, -1, -1, 0, 0, 7);
 }
 
 fn programs() {
@@ -74,6 +78,7 @@ fn programs() {
     let counter = sys!(SYS_perf_event_open, &attributes, 0, -1, -1, 8);
     sys!(SYS_fcntl, counter, F_GETFD);
     sys!(SYS_perf_event_open, &attributes, 0x3FFF_FFFF, 0, -1, 0);
+    sys!(SYS_perf_event_open, &attributes, 0x3FFF_FFFF, 0, -1, 7);
 }
 
 fn rings() {
@@ -151,13 +156,22 @@ fn new_mounts() {
     sys!(SYS_fcntl, tree, F_GETFD);
     sys!(SYS_mount_setattr, AT_FDCWD, c"n", 0, &[1_u64, 0, 0, 0], 32);
     sys!(SYS_open_tree, AT_FDCWD, c"missing", 0);
+    let looked_at = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_RECURSIVE;
+    sys!(SYS_open_tree, AT_FDCWD, c"missing", looked_at | 1);
+    sys!(SYS_fsmount, context, 0, 0xAF);
+    sys!(SYS_fspick, AT_FDCWD, c"missing", 0xF);
+    sys!(SYS_move_mount, AT_FDCWD, c"missing", AT_FDCWD, c"n", 0x133);
 }
 
 fn refused() {
     sys!(SYS_reboot, 1, 2, 3, 0);
+    sys!(SYS_reboot, 1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_RESTART, 0);
     sys!(SYS_syslog, 10, 0, 0);
+    sys!(SYS_swapon, c"/nowhere/swap", 0x7_8005);
     sys!(SYS_swapoff, c"/nowhere/swap");
     sys!(SYS_quotactl, 0x0080_0002_i64 << 8, c"/dev/nowhere", 0, 0);
+    sys!(SYS_quotactl, 0x5805 << 8 | 2, c"/dev/nowhere", 0, 0);
+    sys!(SYS_landlock_create_ruleset, 0, 0, 1);
     sys!(SYS_process_vm_readv, 0x3FFF_FFFF, 0, 0, 0, 0, 0);
     sys!(SYS_kcmp, sys!(SYS_getpid), 0x3FFF_FFFF, 0, 1, 2);
     ok(sys!(SYS_getrandom, &mut [0_u8; 16], 16, GRND_NONBLOCK));

@@ -26,6 +26,9 @@ const CALLS: &[&str] = &[
     "pkey_alloc",
     "membarrier",
     "mbind",
+    "set_mempolicy",
+    "get_mempolicy",
+    "move_pages",
 ];
 
 pub(crate) fn scene() {
@@ -61,6 +64,7 @@ pub(crate) fn scene() {
     ok(sys!(SYS_madvise, own, 4096, MADV_DONTNEED));
     sys!(SYS_madvise, own, 4096, 4242);
     ok(sys!(SYS_msync, shared, 8192, MS_SYNC));
+    ok(sys!(SYS_msync, shared, 8192, MS_ASYNC | MS_INVALIDATE));
     sys!(SYS_mincore, shared, 8192, &mut [0_u8; 2]);
     sys!(SYS_mlock, own, 4096);
     sys!(SYS_mlock2, own, 4096, 1);
@@ -68,18 +72,25 @@ pub(crate) fn scene() {
     sys!(SYS_mlockall, MCL_FUTURE | MCL_ONFAULT);
     ok(sys!(SYS_munlockall));
     sys!(SYS_mbind, own, 4096, 0, 0, 0, 0);
+    sys!(SYS_mbind, own, 4096, MPOL_BIND | MPOL_F_STATIC_NODES, 0, 0, 7);
+    sys!(SYS_set_mempolicy, MPOL_INTERLEAVE | MPOL_F_RELATIVE_NODES, 0, 0);
+    sys!(SYS_get_mempolicy, 0, 0, 0, 0, 7);
+    sys!(SYS_move_pages, 0, 0, 0, 0, 0, 6);
     let moved = ok(sys!(SYS_mremap, shared, 8192, 16384, MREMAP_MAYMOVE));
     ok(sys!(SYS_mremap, moved, 16384, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, own));
+    sys!(SYS_mremap, 1, 0, 0, MREMAP_DONTUNMAP, 0);
     ok(sys!(SYS_munmap, own, 65536));
     sys!(SYS_munmap, 1, 4096);
     let end = ok(sys!(SYS_brk, 0));
     sys!(SYS_brk, end);
     let segment = ok(sys!(SYS_shmget, IPC_PRIVATE, 4096, IPC_CREAT | 0o600));
     let at = ok(sys!(SYS_shmat, segment, 0, SHM_RDONLY));
+    sys!(SYS_shmat, -1, 0, SHM_RND | SHM_REMAP | SHM_EXEC);
     ok(sys!(SYS_shmdt, at));
     ok(sys!(SYS_shmctl, segment, IPC_RMID, 0));
     sys!(SYS_pkey_alloc, 0, 0);
     sys!(SYS_membarrier, 0, 0, 0);
+    sys!(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, 1, 0);
 }
 
 #[test]

@@ -98,6 +98,7 @@ fn owning(dir: i64) {
     ok(sys!(SYS_ftruncate, fd, 5_000_000_000_i64));
     ok(sys!(SYS_ftruncate, fd, 0));
     sys!(SYS_fallocate, fd, FALLOC_FL_KEEP_SIZE, 4096, 8192);
+    sys!(SYS_fallocate, fd, 0x7F, 4096, 8192);
     ok(sys!(SYS_flock, fd, LOCK_EX | LOCK_NB));
     ok(sys!(SYS_flock, fd, LOCK_UN));
 }

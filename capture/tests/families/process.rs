@@ -235,6 +235,7 @@ fn control() {
     sys!(SYS_ptrace, PTRACE_SEIZE, 0x3FFF_FFFF, 0, 0);
     sys!(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &[SECCOMP_RET_ERRNO]);
     sys!(SYS_seccomp, 9, 0, 0);
+    sys!(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0x3F, 0);
     sys!(SYS_personality, -1);
     ok(sys!(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, &mut [0_u64; 2]));
 }

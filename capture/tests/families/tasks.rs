@@ -137,6 +137,7 @@ fn others() {
     sys!(SYS_pkey_mprotect, 1, 4096, PROT_READ, 15);
     // More segments than there may be.
     sys!(SYS_kexec_load, 0, 1000, 0, 0x003E_0000);
+    sys!(SYS_kexec_load, 0, 1000, 0, 0x0003_0003);
 }
 
 #[test]

@@ -62,6 +62,7 @@ fn nothing_is_lost() {
     );
     assert_eq!(flags(NameSet::Rename, 0), "");
     assert_eq!(flags(NameSet::At, 0x1000_0000), "0x10000000");
+    assert_eq!(flags(NameSet::SwapOn, 0x8005), "SWAP_FLAG_PREFER|0x5");
     assert_eq!(
         flags(NameSet::SocketType, 0o2004001),
         "SOCK_STREAM|SOCK_NONBLOCK|SOCK_CLOEXEC"
@@ -75,4 +76,169 @@ fn nothing_is_lost() {
 fn tables_are_in_order() {
     assert!(errno::ERRNO.is_sorted_by_key(|n| n.value));
     assert_eq!(errno(516), Some("ERESTART_RESTARTBLOCK"));
+}
+
+/// The number of a name in a set.
+fn number(set: NameSet, name: &str) -> Option<u64> {
+    table(set).iter().find(|n| n.name == name).map(|n| n.value)
+}
+
+/// Compares sets with the constants of these names that the C library has.
+macro_rules! compare {
+    ($($set:ident: $($name:ident),+;)+) => {
+        $($(assert_eq!(number(NameSet::$set, stringify!($name)), Some(u64::from(libc::$name as u32)));)+)+
+    };
+}
+
+#[test]
+fn numbers_are_the_c_librarys() {
+    /// `SUBCMDSHIFT` (`linux/quota.h`).
+    const QUOTA_TYPE_BITS: u32 = 8;
+    compare! {
+        Fadvise: POSIX_FADV_NORMAL, POSIX_FADV_RANDOM, POSIX_FADV_SEQUENTIAL, POSIX_FADV_WILLNEED, POSIX_FADV_DONTNEED,
+            POSIX_FADV_NOREUSE;
+        InotifyMask: IN_ACCESS, IN_MODIFY, IN_ATTRIB, IN_CLOSE_WRITE, IN_CLOSE_NOWRITE, IN_OPEN, IN_MOVED_FROM,
+            IN_MOVED_TO, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_MOVE_SELF, IN_UNMOUNT, IN_Q_OVERFLOW, IN_IGNORED,
+            IN_ONLYDIR, IN_DONT_FOLLOW, IN_EXCL_UNLINK, IN_MASK_CREATE, IN_MASK_ADD, IN_ISDIR, IN_ONESHOT;
+        KexecFile: KEXEC_FILE_UNLOAD, KEXEC_FILE_ON_CRASH, KEXEC_FILE_NO_INITRAMFS;
+        KexecLoad: KEXEC_ON_CRASH, KEXEC_PRESERVE_CONTEXT;
+        MessageQueue: IPC_NOWAIT, MSG_NOERROR, MSG_EXCEPT, MSG_COPY;
+        Mremap: MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP;
+        PidfdSignal: PIDFD_SIGNAL_THREAD, PIDFD_SIGNAL_THREAD_GROUP, PIDFD_SIGNAL_PROCESS_GROUP;
+        ShmAttach: SHM_RDONLY, SHM_RND, SHM_REMAP, SHM_EXEC;
+        SignalMask: SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK;
+        FallocateMode: FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_COLLAPSE_RANGE,
+            FALLOC_FL_ZERO_RANGE, FALLOC_FL_INSERT_RANGE, FALLOC_FL_UNSHARE_RANGE;
+        FanotifyInit: FAN_CLASS_NOTIF, FAN_CLASS_CONTENT, FAN_CLASS_PRE_CONTENT, FAN_CLOEXEC, FAN_NONBLOCK,
+            FAN_UNLIMITED_QUEUE, FAN_UNLIMITED_MARKS, FAN_ENABLE_AUDIT, FAN_REPORT_PIDFD, FAN_REPORT_TID,
+            FAN_REPORT_FID, FAN_REPORT_DIR_FID, FAN_REPORT_NAME, FAN_REPORT_TARGET_FID;
+        FanotifyMark: FAN_MARK_ADD, FAN_MARK_REMOVE, FAN_MARK_DONT_FOLLOW, FAN_MARK_ONLYDIR,
+            FAN_MARK_IGNORED_MASK, FAN_MARK_IGNORED_SURV_MODIFY, FAN_MARK_FLUSH, FAN_MARK_EVICTABLE,
+            FAN_MARK_IGNORE, FAN_MARK_MOUNT, FAN_MARK_FILESYSTEM;
+        FanotifyMask: FAN_ACCESS, FAN_MODIFY, FAN_ATTRIB, FAN_CLOSE_WRITE, FAN_CLOSE_NOWRITE, FAN_OPEN,
+            FAN_MOVED_FROM, FAN_MOVED_TO, FAN_CREATE, FAN_DELETE, FAN_DELETE_SELF, FAN_MOVE_SELF, FAN_OPEN_EXEC,
+            FAN_Q_OVERFLOW, FAN_FS_ERROR, FAN_OPEN_PERM, FAN_ACCESS_PERM, FAN_OPEN_EXEC_PERM,
+            FAN_EVENT_ON_CHILD, FAN_RENAME, FAN_ONDIR;
+        FsMount: FSMOUNT_CLOEXEC;
+        FsOpen: FSOPEN_CLOEXEC;
+        FsPick: FSPICK_CLOEXEC, FSPICK_SYMLINK_NOFOLLOW, FSPICK_NO_AUTOMOUNT, FSPICK_EMPTY_PATH;
+        Futex2: FUTEX2_SIZE_U8, FUTEX2_SIZE_U16, FUTEX2_SIZE_U32, FUTEX2_SIZE_U64, FUTEX2_NUMA, FUTEX2_PRIVATE;
+        Membarrier: MEMBARRIER_CMD_QUERY, MEMBARRIER_CMD_GLOBAL, MEMBARRIER_CMD_GLOBAL_EXPEDITED,
+            MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, MEMBARRIER_CMD_PRIVATE_EXPEDITED,
+            MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE,
+            MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ,
+            MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ;
+        MemoryPolicy: MPOL_DEFAULT, MPOL_PREFERRED, MPOL_BIND, MPOL_INTERLEAVE, MPOL_LOCAL, MPOL_F_STATIC_NODES,
+            MPOL_F_RELATIVE_NODES, MPOL_F_NUMA_BALANCING;
+        Mlock2: MLOCK_ONFAULT;
+        MountAttr: MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC,
+            MOUNT_ATTR_NOATIME, MOUNT_ATTR_STRICTATIME, MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_IDMAP,
+            MOUNT_ATTR_NOSYMFOLLOW;
+        MoveMount: MOVE_MOUNT_F_SYMLINKS, MOVE_MOUNT_F_AUTOMOUNTS, MOVE_MOUNT_F_EMPTY_PATH,
+            MOVE_MOUNT_T_SYMLINKS, MOVE_MOUNT_T_AUTOMOUNTS, MOVE_MOUNT_T_EMPTY_PATH, MOVE_MOUNT_SET_GROUP,
+            MOVE_MOUNT_BENEATH;
+        Msync: MS_ASYNC, MS_INVALIDATE, MS_SYNC;
+        OpenTree: OPEN_TREE_CLONE, OPEN_TREE_NAMESPACE, OPEN_TREE_CLOEXEC, AT_SYMLINK_NOFOLLOW, AT_NO_AUTOMOUNT,
+            AT_EMPTY_PATH, AT_RECURSIVE;
+        ReadWrite: RWF_HIPRI, RWF_DSYNC, RWF_SYNC, RWF_NOWAIT, RWF_APPEND, RWF_NOAPPEND, RWF_ATOMIC,
+            RWF_DONTCACHE;
+        Reboot: LINUX_REBOOT_CMD_RESTART, LINUX_REBOOT_CMD_HALT, LINUX_REBOOT_CMD_CAD_ON,
+            LINUX_REBOOT_CMD_CAD_OFF, LINUX_REBOOT_CMD_POWER_OFF, LINUX_REBOOT_CMD_RESTART2,
+            LINUX_REBOOT_CMD_SW_SUSPEND, LINUX_REBOOT_CMD_KEXEC;
+        RebootMagic: LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_MAGIC2A, LINUX_REBOOT_MAGIC2B,
+            LINUX_REBOOT_MAGIC2C;
+        SeccompFlags: SECCOMP_FILTER_FLAG_TSYNC, SECCOMP_FILTER_FLAG_LOG, SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+            SECCOMP_FILTER_FLAG_NEW_LISTENER, SECCOMP_FILTER_FLAG_TSYNC_ESRCH,
+            SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+        SyncFileRange: SYNC_FILE_RANGE_WAIT_BEFORE, SYNC_FILE_RANGE_WRITE, SYNC_FILE_RANGE_WAIT_AFTER;
+    }
+    for (name, command) in [
+        ("Q_SYNC", libc::Q_SYNC),
+        ("Q_QUOTAON", libc::Q_QUOTAON),
+        ("Q_QUOTAOFF", libc::Q_QUOTAOFF),
+        ("Q_GETFMT", libc::Q_GETFMT),
+        ("Q_GETINFO", libc::Q_GETINFO),
+        ("Q_SETINFO", libc::Q_SETINFO),
+        ("Q_GETQUOTA", libc::Q_GETQUOTA),
+        ("Q_SETQUOTA", libc::Q_SETQUOTA),
+    ] {
+        let cmd = (command as u32) << QUOTA_TYPE_BITS;
+        assert_eq!(number(NameSet::QuotaCmd, name), Some(u64::from(cmd)), "{name}");
+    }
+}
+
+/// What strace prints for the same numbers.
+#[test]
+fn prints_as_strace() {
+    for (set, value, expect) in [
+        (
+            NameSet::OpenTree,
+            0x8_9901,
+            "OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_SYMLINK_NOFOLLOW|AT_NO_AUTOMOUNT|AT_EMPTY_PATH|AT_RECURSIVE",
+        ),
+        (
+            NameSet::MoveMount,
+            0x104,
+            "MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_SET_GROUP",
+        ),
+        (NameSet::MountAttr, 0x21, "MOUNT_ATTR_RDONLY|MOUNT_ATTR_STRICTATIME"),
+        (NameSet::FanotifyInit, 0, "FAN_CLASS_NOTIF"),
+        (NameSet::FanotifyInit, 9, "FAN_CLASS_PRE_CONTENT|FAN_CLOEXEC"),
+        (NameSet::FanotifyMark, 0x101, "FAN_MARK_ADD|FAN_MARK_FILESYSTEM"),
+        (NameSet::FanotifyMask, 0x4000_0021, "FAN_ACCESS|FAN_OPEN|FAN_ONDIR"),
+        (NameSet::FallocateMode, 3, "FALLOC_FL_KEEP_SIZE|FALLOC_FL_PUNCH_HOLE"),
+        (NameSet::FallocateMode, 0, ""),
+        (NameSet::PerfEvent, 9, "PERF_FLAG_FD_NO_GROUP|PERF_FLAG_FD_CLOEXEC"),
+        (NameSet::SwapOn, 0x1_8005, "SWAP_FLAG_PREFER|SWAP_FLAG_DISCARD"),
+        (NameSet::MemoryPolicy, 0, "MPOL_DEFAULT"),
+        (NameSet::MemoryPolicy, 0x8003, "MPOL_INTERLEAVE|MPOL_F_STATIC_NODES"),
+        (NameSet::MemoryPolicy, 99, ""),
+        (NameSet::MemoryPolicyMove, 6, "MPOL_MF_MOVE|MPOL_MF_MOVE_ALL"),
+        (NameSet::Membarrier, 0, "MEMBARRIER_CMD_QUERY"),
+        (NameSet::Membarrier, 3, ""),
+        (NameSet::LandlockRule, 1, "LANDLOCK_RULE_PATH_BENEATH"),
+        (NameSet::LandlockCreate, 1, "LANDLOCK_CREATE_RULESET_VERSION"),
+        (NameSet::Reboot, 0xCDEF_0123, "LINUX_REBOOT_CMD_HALT"),
+        (NameSet::Reboot, 0, "LINUX_REBOOT_CMD_CAD_OFF"),
+        (NameSet::RebootMagic, 0xFEE1_DEAD, "LINUX_REBOOT_MAGIC1"),
+    ] {
+        assert_eq!(render(set, value), expect, "{set:?} {value:#x}");
+    }
+}
+
+/// Falco names the command alone, not whose quota it is about.
+#[test]
+fn quota_commands_are_falcos() {
+    for (value, expect) in [
+        (0x8000_0200, "Q_QUOTAON"),
+        (0x8000_0702, "Q_GETQUOTA"),
+        (0x58_0101, "Q_XQUOTAON"),
+        (0x58_0901, "Q_XGETNEXTQUOTA"),
+        (2, ""),
+    ] {
+        assert_eq!(render(NameSet::QuotaCmd, value), expect, "{value:#x}");
+    }
+}
+
+/// A mark on a mount namespace is none on a mount and a file system.
+#[test]
+fn fields_have_one_name() {
+    assert_eq!(render(NameSet::FanotifyMark, 0x111), "FAN_MARK_ADD|FAN_MARK_MNTNS");
+    assert_eq!(render(NameSet::Futex2, 0x82), "FUTEX2_SIZE_U32|FUTEX2_PRIVATE");
+}
+
+/// Files have the position of a set: one that moved would give the numbers of older files other names.
+#[test]
+fn sets_stay_where_they_are() {
+    for (set, position) in [
+        (NameSet::Open, 0),
+        (NameSet::GapClass, 28),
+        (NameSet::RingRequestFlags, 52),
+        (NameSet::FallocateMode, 53),
+        (NameSet::SyncFileRange, 82),
+        (NameSet::Fadvise, 83),
+        (NameSet::SignalMask, 92),
+    ] {
+        assert_eq!(set as u8, position, "{set:?}");
+    }
 }

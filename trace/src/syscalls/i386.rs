@@ -26,10 +26,10 @@ super::declare! {
     253 lookup_dcookie File Bulk _;
     272 fadvise64_64 File Bulk 0: fd Fd 0;
     314 sync_file_range IoWrite Bulk 0: fd Fd 0;
-    324 fallocate File Hot 0: fd Fd 0, mode Uint 1;
+    324 fallocate File Hot 0: fd Fd 0, mode FallocateMode 1;
     333 preadv IoRead Bulk 0: fd Fd 0, count Uint 2 => Nothing, Vector(1, 2);
     334 pwritev IoWrite Bulk 0: fd Fd 0, count Uint 2 => Nothing, Vector(1, 2);
-    339 fanotify_mark File Hot 0: fd Fd 0, flags Uint 1, dirfd Fd 4, path Path 5;
+    339 fanotify_mark File Hot 0: fd Fd 0, flags FanotifyMark 1, dirfd Fd 4, path Path 5;
     378 preadv2 IoRead Bulk 0: fd Fd 0, count Uint 2 => Nothing, Vector(1, 2);
     379 pwritev2 IoWrite Bulk 0: fd Fd 0, count Uint 2 => Nothing, Vector(1, 2);
 }

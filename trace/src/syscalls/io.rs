@@ -12,8 +12,8 @@ super::declare! {
     20 writev IoWrite Bulk 0: fd Fd 0, count Uint 2 => Nothing, Vector(1, 2);
     295 preadv IoRead Bulk 0: fd Fd 0, count Uint 2, pos Uint 3 => Nothing, Vector(1, 2);
     296 pwritev IoWrite Bulk 0: fd Fd 0, count Uint 2, pos Uint 3 => Nothing, Vector(1, 2);
-    327 preadv2 IoRead Bulk 0: fd Fd 0, count Uint 2, pos Uint 3, flags U32 5 => Nothing, Vector(1, 2);
-    328 pwritev2 IoWrite Bulk 0: fd Fd 0, count Uint 2, pos Uint 3, flags U32 5 => Nothing, Vector(1, 2);
+    327 preadv2 IoRead Bulk 0: fd Fd 0, count Uint 2, pos Uint 3, flags ReadWrite 5 => Nothing, Vector(1, 2);
+    328 pwritev2 IoWrite Bulk 0: fd Fd 0, count Uint 2, pos Uint 3, flags ReadWrite 5 => Nothing, Vector(1, 2);
     8 lseek File Bulk 0: fd Fd 0, offset Long 1, whence Whence 2;
     16 ioctl IoWrite Bulk 0: fd Fd 0, request U32 1, argument Uint 2;
     40 sendfile IoWrite Hot 0: out_fd Fd 0, in_fd Fd 1, size Size 3;
@@ -22,12 +22,12 @@ super::declare! {
     278 vmsplice IoWrite Hot 0: fd Fd 0, count Uint 2, flags Splice 3;
     326 copy_file_range File Hot 2: fdout Fd 2, fdin Fd 0, len Size 4;
     187 readahead IoRead Bulk 0: fd Fd 0, offset Uint 1, count Size 2;
-    221 fadvise64 File Bulk 0: fd Fd 0, offset Uint 1, len Size 2, advice Int 3;
+    221 fadvise64 File Bulk 0: fd Fd 0, offset Uint 1, len Size 2, advice Fadvise 3;
     74 fsync IoWrite Bulk 0: fd Fd 0;
     75 fdatasync IoWrite Bulk 0: fd Fd 0;
     162 sync IoWrite Bulk _;
     306 syncfs IoWrite Bulk 0: fd Fd 0;
-    277 sync_file_range IoWrite Bulk 0: fd Fd 0, offset Uint 1, len Size 2, flags U32 3;
+    277 sync_file_range IoWrite Bulk 0: fd Fd 0, offset Uint 1, len Size 2, flags SyncFileRange 3;
 
     7 poll Wait Bulk _: nfds U32 1, timeout Int 2;
     271 ppoll Wait Bulk _: nfds U32 1;

@@ -1,4 +1,4 @@
-//! Rows: sockets.
+//! Rows: sockets. Their type stays a number, as Falco has it: rules compare it with one.
 
 use super::Payload::{In, Nothing as NoPayload, Out};
 use super::Pointer::{AddrLen, AddrLenPtr, Message, Pair};

@@ -50,9 +50,9 @@ super::declare! {
     234 tgkill Signal Bulk _: pid Pid 0, tid Pid 1, sig Signal 2;
     129 rt_sigqueueinfo Signal Priority _: pid Pid 0, sig Signal 1;
     297 rt_tgsigqueueinfo Signal Priority _: pid Pid 0, tid Pid 1, sig Signal 2;
-    424 pidfd_send_signal Signal Priority 0: pidfd Fd 0, sig Signal 1, flags U32 3;
+    424 pidfd_send_signal Signal Priority 0: pidfd Fd 0, sig Signal 1, flags PidfdSignal 3;
     13 rt_sigaction Signal Bulk _: sig Signal 0;
-    14 rt_sigprocmask Signal Bulk _: how Int 0;
+    14 rt_sigprocmask Signal Bulk _: how SignalMask 0;
     15 rt_sigreturn Signal Bulk _;
     127 rt_sigpending Signal Bulk _;
     128 rt_sigtimedwait Signal Bulk _;
@@ -67,11 +67,11 @@ super::declare! {
     158 arch_prctl Process Bulk _: code U32 0;
     308 setns Process Priority 0: fd Fd 0, nstype Unshare 1;
     272 unshare Process Priority _: flags Unshare 0;
-    317 seccomp Process Priority _: op Seccomp 0, flags U32 1;
+    317 seccomp Process Priority _: op Seccomp 0, flags SeccompFlags 1;
     135 personality Process Hot _: persona U32 0;
-    444 landlock_create_ruleset System Hot _: size Size 1, flags U32 2;
-    445 landlock_add_rule System Hot 0: ruleset_fd Fd 0, rule_type U32 1, flags U32 3;
-    446 landlock_restrict_self System Hot 0: ruleset_fd Fd 0, flags U32 1;
+    444 landlock_create_ruleset System Hot _: size Size 1, flags LandlockCreate 2;
+    445 landlock_add_rule System Hot 0: ruleset_fd Fd 0, rule_type LandlockRule 1, flags U32 3;
+    446 landlock_restrict_self System Hot 0: ruleset_fd Fd 0, flags LandlockRestrict 1;
     459 lsm_get_self_attr System Bulk _: attr U32 0, flags U32 3;
     460 lsm_set_self_attr System Hot _: attr U32 0, size Size32 2, flags U32 3;
     461 lsm_list_modules System Bulk _: flags U32 2;
@@ -105,8 +105,8 @@ super::declare! {
     471 rseq_slice_yield Scheduler Bulk _;
     202 futex Ipc Bulk _: addr Addr 0, op Futex 1, val U32 2;
     449 futex_waitv Ipc Bulk _: nr_futexes U32 1, flags U32 2;
-    454 futex_wake Ipc Bulk _: addr Addr 0, nr Int 2, flags U32 3;
-    455 futex_wait Ipc Bulk _: addr Addr 0, val Uint 1, flags U32 3;
+    454 futex_wake Ipc Bulk _: addr Addr 0, nr Int 2, flags Futex2 3;
+    455 futex_wait Ipc Bulk _: addr Addr 0, val Uint 1, flags Futex2 3;
     456 futex_requeue Ipc Bulk _: flags U32 1, nr_wake Int 2, nr_requeue Int 3;
     273 set_robust_list Ipc Bulk _: size Size 1;
     274 get_robust_list Ipc Bulk _: pid Pid 0;

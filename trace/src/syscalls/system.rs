@@ -5,10 +5,10 @@ super::declare! {
     175 init_module System Priority _: length Size 1, uargs Str 2;
     313 finit_module System Priority 0: fd Fd 0, uargs Str 1, flags ModuleInit 2;
     176 delete_module System Priority _: name Str 0, flags NewFd 1;
-    246 kexec_load System Priority _: entry Uint 0, nr_segments Uint 1, flags Uint 3;
-    320 kexec_file_load System Priority _: kernel_fd Fd 0, initrd_fd Fd 1, cmdline Str 3, flags Uint 4;
-    298 perf_event_open System Priority ret: pid Pid 1, cpu Int 2, group_fd Fd 3, flags Uint 4;
-    169 reboot System Priority _: magic U32 0, magic2 U32 1, cmd U32 2;
+    246 kexec_load System Priority _: entry Uint 0, nr_segments Uint 1, flags KexecLoad 3;
+    320 kexec_file_load System Priority _: kernel_fd Fd 0, initrd_fd Fd 1, cmdline Str 3, flags KexecFile 4;
+    298 perf_event_open System Priority ret: pid Pid 1, cpu Int 2, group_fd Fd 3, flags PerfEvent 4;
+    169 reboot System Priority _: magic RebootMagic 0, magic2 RebootMagic 1, cmd Reboot 2;
     103 syslog System Hot _: type Int 0, size Size32 2;
     163 acct System Hot _: path Path 0;
     170 sethostname System Priority _: len Size32 1;
@@ -52,8 +52,8 @@ super::declare! {
     66 semctl Process Hot _: semid Int 0, semnum Int 1, cmd SemCmd 2;
     220 semtimedop Process Bulk _: semid Int 0, nsops U32 2;
     68 msgget Ipc Hot _: key Int 0, msgflg IpcFlags 1;
-    69 msgsnd Ipc Bulk _: msqid Int 0, size Size 2, msgflg U32 3;
-    70 msgrcv Ipc Bulk _: msqid Int 0, size Size 2, msgtyp Long 3, msgflg U32 4;
+    69 msgsnd Ipc Bulk _: msqid Int 0, size Size 2, msgflg MessageQueue 3;
+    70 msgrcv Ipc Bulk _: msqid Int 0, size Size 2, msgtyp Long 3, msgflg MessageQueue 4;
     71 msgctl Ipc Hot _: msqid Int 0, cmd SemCmd 1;
     240 mq_open Ipc Hot ret: name Str 0, flags Open 1, mode Mode 2;
     241 mq_unlink Ipc Hot _: name Str 0;

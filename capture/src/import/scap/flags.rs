@@ -81,3 +81,17 @@ pub(super) fn mapping(set: Option<&str>, kind: ParamKind) -> Option<Mapping> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Commands are bits in the format, and shifted past whose quota it is in the kernel.
+    #[test]
+    fn quota_commands_are_the_kernels() {
+        let mapping = mapping(Some("quotactl_cmds"), ParamKind::Flags(NameSet::QuotaCmd)).expect("they differ");
+        assert_eq!(mapping.apply(1), 0x8000_0200);
+        assert_eq!(mapping.apply(0x1000), 0x58_0500);
+        assert_eq!(mapping.apply(0x8000), 0);
+    }
+}
