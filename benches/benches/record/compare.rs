@@ -15,6 +15,8 @@ const QUIET: Duration = Duration::from_secs(1);
 /// So often at most, until what ran before the recording is read.
 const MOST_QUIET: usize = 30;
 
+/// For how long a load goes on before what an event costs is measured.
+const WARM_UP: Duration = Duration::from_secs(1);
 /// Rounds of the programs of everyday.
 const IN_A_ROW: usize = 5;
 
@@ -173,19 +175,26 @@ impl Comparison {
         let start = recording.cpu();
         let idle = settle(&recording);
         let quiet = recording.cpu();
-        let times = own_number(load, busy);
-        // What waits is written within a second.
-        std::thread::sleep(Duration::from_secs(1));
+        // Programs that were not seen before are read, and memory is taken.
+        let (first, of_first) = step(&recording, load, WARM_UP);
+        let (times, of_load) = step(&recording, load, busy);
         let after = recording.cpu();
         let sum = recording.end();
-        let (past, of_load) = (quiet - start, after - quiet);
         let end = sum.cpu.unwrap_or_default().saturating_sub(after - start);
+        // Each does the same, and makes as many events.
+        let events = sum.events as f64 * times as f64 / (first + times).max(1) as f64;
         println!(
-            "  {:44} start {start:.0?}, then {past:.0?}, idle {:.1?} a second, end {end:.0?}; {:.2} us an event, {:.1?} each of {times}",
+            "  {:44} start {start:.0?}, then {:.0?}, idle {:.1?} a second, end {end:.0?}; the first {first} {:.1?} each",
             format!("ctrace --syscalls {set}"),
+            quiet - start,
             idle.div_f64(QUIET.as_secs_f64()),
-            of_load.as_secs_f64() * 1e6 / sum.events.max(1) as f64,
+            of_first.div_f64(first.max(1) as f64),
+        );
+        println!(
+            "  {:44} {times} later {:.1?} each, {:.2} us an event",
+            "",
             of_load.div_f64(times.max(1) as f64),
+            of_load.as_secs_f64() * 1e6 / events.max(1.0),
         );
         println!("  {:44} {sum}, with its end", "");
     }
@@ -285,7 +294,7 @@ fn own_number(load: &[&str], busy: Duration) -> u64 {
 /// Milliseconds of a shell that runs the programs of everyday, of several one after the other: of what a recorder takes once,
 /// at its end above all, an event bears less then.
 pub(crate) fn shell_load(running: &Running) -> f64 {
-    let script = vec![EVERYDAY; IN_A_ROW].join("; ");
+    let script = [EVERYDAY; IN_A_ROW].join("; ");
     let begun = Instant::now();
     let mut command = running.wrap(&["sh".as_ref(), "-c".as_ref(), script.as_ref()]);
     command
@@ -294,6 +303,15 @@ pub(crate) fn shell_load(running: &Running) -> f64 {
         .status()
         .expect("sh runs");
     begun.elapsed().as_secs_f64() * 1e3 / IN_A_ROW as f64
+}
+
+/// Does something for so long while it is recorded; says how often, and what the recorder took for it.
+fn step(recording: &Recording, load: &[&str], busy: Duration) -> (u64, Duration) {
+    let before = recording.cpu();
+    let times = own_number(load, busy);
+    // What waits is written within a second.
+    std::thread::sleep(Duration::from_secs(1));
+    (times, recording.cpu() - before)
 }
 
 /// Waits until the recorder takes no less than before, since it has read what ran before the recording; says what it took of
