@@ -5,6 +5,7 @@ use std::num::NonZero;
 use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread::{self, available_parallelism};
 
 use ctrace_trace::process::ProcessImage;
@@ -131,23 +132,32 @@ fn bound_strings(image: &mut ProcessImage, taken: &AtomicUsize, most: usize) {
 /// What is made of each item, in their order: by several threads where there are many. Whoever starts a recording waits
 /// for this, and the kernel answers several readers of /proc at once.
 fn side_by_side<T: Send, R: Send>(items: &mut [T], make: impl Fn(&mut T) -> Option<R> + Sync) -> Vec<R> {
-    /// Of fewer items a thread is not worth its start.
-    const FEW: usize = 64;
+    /// So many are taken at a time; of fewer a thread is not worth its start.
+    const PART: usize = 64;
     const MOST_THREADS: usize = 4;
-    let threads = available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS);
-    let (part, make) = (items.len().div_ceil(threads).max(FEW), &make);
-    thread::scope(|scope| {
-        let mut parts = items.chunks_mut(part);
-        let own = parts.next().unwrap_or_default();
-        let others: Vec<_> = parts
-            .map(|part| scope.spawn(|| part.iter_mut().filter_map(make).collect::<Vec<R>>()))
-            .collect();
-        let mut all: Vec<R> = own.iter_mut().filter_map(make).collect();
-        for other in others {
-            all.extend(other.join().unwrap_or_else(|cause| resume_unwind(cause)));
+    let threads = available_parallelism().map_or(1, NonZero::get);
+    let threads = threads.min(MOST_THREADS).min(items.len().div_ceil(PART));
+    let parts = Mutex::new(items.chunks_mut(PART).enumerate());
+    let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        let mut made = Vec::new();
+        while let Some((at, part)) = next() {
+            made.push((at, part.iter_mut().filter_map(&make).collect::<Vec<R>>()));
         }
-        all
-    })
+        made
+    };
+    let mut made = thread::scope(|scope| {
+        // Where no thread can be had, this one does it all.
+        let spawn = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
+        let others: Vec<_> = (1..threads).filter_map(spawn).collect();
+        let mut made = work();
+        for other in others {
+            made.extend(other.join().unwrap_or_else(|cause| resume_unwind(cause)));
+        }
+        made
+    });
+    made.sort_unstable_by_key(|(at, _)| *at);
+    made.into_iter().flat_map(|(_, part)| part).collect()
 }
 
 /// The tables of each network namespace, read through one of its processes.
