@@ -127,7 +127,7 @@ fn descriptors(name: &str) -> Option<Action> {
         "openat" | "open_by_handle_at" => Open(Flags::Arg(2)),
         "creat" => Open(Flags::Const((libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC) as u32)),
         "openat2" => Open(Flags::Field),
-        "open_tree" => Open(Flags::Path(2)),
+        "open_tree" | "open_tree_attr" => Open(Flags::Path(2)),
         "close" => Close,
         "close_range" => CloseRange,
         "dup" | "dup2" => Dup(NO_FLAGS),
