@@ -1056,6 +1056,94 @@ fn needs_root_a_deleted_program_is_marked() {
 }
 
 #[test]
+fn needs_root_what_is_mounted_nowhere_is_not_taken_for_what_has_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (root, below, mounted) = (place(""), place("a"), place("n"));
+    let Some((pid, status, log)) = record(config(), || {
+        let ok = |ret: i64| {
+            assert!(ret >= 0, "{}", std::io::Error::last_os_error());
+            ret as i32
+        };
+        let (tmpfs, none, program) = (
+            c("tmpfs"),
+            std::ptr::null::<libc::c_char>(),
+            fs::read("/bin/true").unwrap(),
+        );
+        let (root, below, mounted) = (c(&root), c(&below), c(&mounted));
+        let opens = |fd: i32, name: &str, flags: i32| {
+            // SAFETY: the string outlives the call.
+            ok(unsafe { libc::openat(fd, c(name).as_ptr(), flags, 0o700) }.into())
+        };
+        // SAFETY: valid strings and null-terminated arrays; the descriptors are the child's own.
+        unsafe {
+            ok(libc::unshare(libc::CLONE_NEWNS).into());
+            let private = libc::MS_REC | libc::MS_PRIVATE;
+            ok(libc::mount(tmpfs.as_ptr(), c("/").as_ptr(), none, private, std::ptr::null()).into());
+            ok(libc::mount(tmpfs.as_ptr(), root.as_ptr(), tmpfs.as_ptr(), 0, std::ptr::null()).into());
+            ok(libc::mkdir(below.as_ptr(), 0o700).into());
+            ok(libc::mkdir(mounted.as_ptr(), 0o700).into());
+            let clone = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC;
+            let tree = ok(libc::syscall(
+                libc::SYS_open_tree,
+                libc::AT_FDCWD,
+                below.as_ptr(),
+                clone,
+            ));
+            let copy = opens(tree, "p", libc::O_CREAT | libc::O_WRONLY);
+            assert_eq!(
+                libc::write(copy, program.as_ptr().cast(), program.len()),
+                program.len() as isize
+            );
+            libc::close(copy);
+            let made = ok(libc::syscall(libc::SYS_fsopen, tmpfs.as_ptr(), 1));
+            ok(libc::syscall(libc::SYS_fsconfig, made, 6, none, none, 0));
+            let mount = ok(libc::syscall(libc::SYS_fsmount, made, 1, 0));
+            opens(mount, "x", libc::O_CREAT);
+            opens(mount, ".", 0);
+            let at = libc::AT_FDCWD;
+            ok(libc::syscall(
+                libc::SYS_move_mount,
+                mount,
+                c("").as_ptr(),
+                at,
+                mounted.as_ptr(),
+                4,
+            ));
+            opens(mount, "x", 0);
+            ok(libc::umount2(mounted.as_ptr(), libc::MNT_DETACH).into());
+            opens(mount, "x", 0);
+            ok(libc::fchdir(tree).into());
+            let argv = c("p");
+            libc::execve(
+                c("./p").as_ptr(),
+                [argv.as_ptr(), std::ptr::null()].as_ptr(),
+                [std::ptr::null()].as_ptr(),
+            );
+        }
+        1
+    }) else {
+        return;
+    };
+    assert_eq!(status, 0);
+    let paths = log.calls(pid, libc::SYS_openat).filter(|call| call.fixed.ret >= 0);
+    let paths: Vec<&str> = paths.filter_map(|call| call.path.as_deref()).collect();
+    let wanted = [
+        "(unreachable)/a/p",
+        "(unreachable)/x",
+        "(unreachable)/",
+        &place("n/x"),
+        "(unreachable)/x",
+    ];
+    let from = paths.iter().position(|path| *path == wanted[0]);
+    let seen = from.and_then(|from| paths.get(from..from + wanted.len()));
+    assert_eq!(seen, Some(&wanted[..]), "{paths:?}");
+    let exec = log.exec(pid);
+    assert_eq!(exec.path.as_deref(), Some("(unreachable)/a/p"));
+    assert_eq!(exec.cwd.as_deref(), Some("(unreachable)/a"));
+}
+
+#[test]
 fn needs_root_a_container_is_seen_from_inside_and_from_outside() {
     let dir = tempfile::tempdir().unwrap();
     let base = dir.path().to_owned();

@@ -3,13 +3,13 @@
 use ctrace_wire::{
     offsets::MISSING,
     section::{
-        self, FILE_DELETED, FILE_OVERLAY, FILE_PSEUDO, FILE_UNHASHED, FILE_UPPER, FILE_UPPER_UNKNOWN, File,
+        self, ARG_DETACHED, FILE_DELETED, FILE_OVERLAY, FILE_PSEUDO, FILE_UNHASHED, FILE_UPPER, FILE_UPPER_UNKNOWN, File,
         PATH_DEPTH_MAX, PATH_MAX,
     },
 };
 
 use crate::{
-    read::{self, Beginning, PointerAt, embedded, member, offset, pointer},
+    read::{self, Beginning, PointerAt, embedded, member, offset, or_zeros, pointer},
     scratch::{Node, Writer},
 };
 
@@ -114,9 +114,29 @@ fn overlay_flags(inode: usize, magic: u32) -> u32 {
     }
 }
 
-/// Appends the components of a `struct path`, from the leaf up to the root of its mount namespace.
+/// Whether a mount without one above it is at no place that a name leads to: it is not the root of a mount namespace.
+///
+/// Its members are asked for here, since mostly a path has no more than one such mount.
+#[inline(always)]
+fn is_detached(mount: usize) -> bool {
+    // fs/mount.h: MNT_NS_INTERNAL, an error pointer, is the namespace of mounts that the kernel keeps for itself.
+    const LAST_POINTER: usize = usize::MAX - 4096;
+    // include/uapi/linux/nsfs.h: MNT_NS_ANON_INO; namespaces of detached trees had no number before 6.18.
+    const ANONYMOUS: u32 = 0xEFFF_FFF7;
+    let ns: usize = member!(mount, mount_ns, usize::MAX);
+    if ns > LAST_POINTER {
+        return false;
+    }
+    let inum: u32 = or_zeros(ns, offset!(mnt_ns_inum));
+    (inum == 0 || inum == ANONYMOUS) && offset!(mnt_ns_inum) != MISSING
+}
+
+/// Appends the components of a `struct path`, from the leaf up to the root of its mount namespace; of what is mounted
+/// nowhere up to the root of its file system.
 #[inline(never)]
 pub fn path(writer: Writer, path: usize, kind: u8) {
+    // No dentry is there.
+    const NOWHERE: usize = 1;
     let mut dentry = pointer!(path, path_dentry);
     let vfsmount = pointer!(path, path_mnt);
     let mnt = offset!(mount_mnt);
@@ -135,18 +155,24 @@ pub fn path(writer: Writer, path: usize, kind: u8) {
     let [dentry_room, mount_room] = writer.nodes();
     // SAFETY: the rooms are map memory of this size.
     let mut mount = unsafe { Beginning::<NODE_READ>::read(vfsmount - mnt as usize, mount_room) };
+    let mut root = mount.pointer(at.root);
     let mut whole = false;
     for _ in 0..PATH_DEPTH_MAX {
-        if dentry == mount.pointer(at.root) {
+        if dentry == root {
             let above = mount.pointer(at.mount_parent);
-            if above == mount.address() || above == 0 {
+            if above != mount.address() && above != 0 {
+                dentry = mount.pointer(at.mountpoint);
+                // SAFETY: as above.
+                mount = unsafe { Beginning::read(above, mount_room) };
+                root = mount.pointer(at.root);
+                continue;
+            }
+            if !is_detached(mount.address()) {
                 whole = true;
                 break;
             }
-            dentry = mount.pointer(at.mountpoint);
-            // SAFETY: as above.
-            mount = unsafe { Beginning::read(above, mount_room) };
-            continue;
+            // The directories above the mount's root lead on, to the one that is its own parent.
+            root = NOWHERE;
         }
         // SAFETY: as above.
         let node = unsafe { Beginning::<NODE_READ>::read(dentry, dentry_room) };
@@ -161,7 +187,9 @@ pub fn path(writer: Writer, path: usize, kind: u8) {
         }
         dentry = parent;
     }
-    writer.strings_end(start, kind, 0, whole);
+    // Not kept apart, for the verifier to follow once what differs in nothing else.
+    let arg = if root == NOWHERE { ARG_DETACHED } else { 0 };
+    writer.strings_end(start, kind, arg, whole);
 }
 
 /// Asked for once, since each question is one more for the verifier at each component.

@@ -10,6 +10,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use super::ticks::is_past;
 use super::{Executed, How};
 use crate::host::{mount_namespace, numbers};
+use crate::syscall::UNREACHABLE;
 
 /// Which file it is. Equal identities at different times are the same contents, but for changes within one tick.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -274,7 +275,9 @@ fn leads_to(link: &str, path: &[u8]) -> bool {
         return false;
     };
     let target = target.as_os_str().as_bytes();
-    target == path || target.strip_suffix(b" (deleted)") == Some(path)
+    // Of what is mounted nowhere the link begins at the root of the mount, the path at that of the file system.
+    let is_of = |name: &[u8]| name == path || path.starts_with(UNREACHABLE) && path.ends_with(name);
+    is_of(target) || target.strip_suffix(b" (deleted)").is_some_and(is_of)
 }
 
 /// Opens what a descriptor of a process refers to, where it is a regular file.

@@ -28,6 +28,7 @@ mod tests {
             arg: 0,
             truncated,
             fault: false,
+            detached: false,
             full_len: None,
             data,
         }

@@ -9,6 +9,7 @@ use ctrace_wire::section::{self, Credentials};
 use super::call::Call;
 use super::life::{known, known64};
 use super::links::View;
+use super::paths;
 use super::state::State;
 
 impl State {
@@ -102,7 +103,7 @@ impl State {
     pub(super) fn chdir(&mut self, call: &Call<'_>, to: &[u8]) {
         if call.ret == 0 {
             // A path that could not be made absolute makes the directory unknown.
-            let cwd = if to.first() == Some(&b'/') { to } else { b"" };
+            let cwd = if paths::is_known(to) { to } else { b"" };
             let real = call.text(0).and_then(|raw| self.entered(call, raw));
             self.change_directory(call.pid, call.tid, call.ts, Some(real.as_deref().unwrap_or(cwd)), None);
         }
@@ -120,12 +121,12 @@ impl State {
         let to = entry
             .filter(|e| e.kind.is_path())
             .map_or(Vec::new(), |e| e.name.clone());
-        let cwd = if to.first() == Some(&b'/') { &to[..] } else { b"" };
+        let cwd = if paths::is_known(&to) { &to[..] } else { b"" };
         self.change_directory(call.pid, call.tid, call.ts, Some(cwd), None);
     }
 
     pub(super) fn chroot(&mut self, call: &Call<'_>, to: &[u8]) {
-        if call.ret == 0 && to.first() == Some(&b'/') {
+        if call.ret == 0 && paths::is_known(to) {
             let root = if to == b"/" { b"" } else { to };
             self.change_directory(call.pid, call.tid, call.ts, None, Some(root));
         }

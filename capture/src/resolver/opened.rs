@@ -58,7 +58,7 @@ impl<'a> Opening<'a> {
             match section.kind {
                 section::STRING if section.arg == path.arg && !section.fault => asked = Some(section.data),
                 section::FILE => identity = section.file().map(|f| (f.ino, f.dev, f.mode, f.flags)),
-                section::FILE_PATH if !section.truncated => components = Some(section.data),
+                section::FILE_PATH if !section.truncated && !section.detached => components = Some(section.data),
                 _ => {}
             }
         }
@@ -240,6 +240,7 @@ fn path(components: &[u8]) -> Section<'_> {
         arg: 0,
         truncated: false,
         fault: false,
+        detached: false,
         full_len: None,
         data: components,
     }

@@ -5,8 +5,18 @@
 //! files) carry it too. `..` is taken by its letters; where a symbolic link makes that wrong, the kernel's path of the
 //! opened file is the one that is kept, and of others what is known of the links (`resolver/walk.rs`).
 
+use crate::syscall::UNREACHABLE;
+
 /// Longest path that is kept; a `chdir` deeper than this makes the working directory unknown.
 pub(crate) const PATH_LIMIT: usize = 16 * 1024;
+
+/// Whether a path says from where it leads on: from the root, or from that of a file system that is mounted nowhere.
+pub(crate) fn is_known(path: &[u8]) -> bool {
+    path.first() == Some(&b'/')
+        || path
+            .strip_prefix(UNREACHABLE)
+            .is_some_and(|rest| rest.starts_with(b"/"))
+}
 
 /// Writes the absolute form of `raw` into `out`.
 ///
@@ -18,7 +28,7 @@ pub(crate) fn resolve(root: &[u8], base: &[u8], raw: &[u8], out: &mut Vec<u8>) -
     out.clear();
     let root = if root == b"/" { &b""[..] } else { root };
     let absolute = raw.first() == Some(&b'/');
-    let known = absolute || base.first() == Some(&b'/');
+    let known = absolute || is_known(base);
     if absolute {
         out.extend_from_slice(root);
     } else if known && base != b"/" {
@@ -27,12 +37,14 @@ pub(crate) fn resolve(root: &[u8], base: &[u8], raw: &[u8], out: &mut Vec<u8>) -
     // Mostly there is no root, and comparing nothing is slow: see `same_text` of `scan`.
     let floor = if !root.is_empty() && out.starts_with(root) {
         root.len()
+    } else if !absolute && out.starts_with(UNREACHABLE) {
+        UNREACHABLE.len()
     } else {
         0
     };
     if known && out.len().saturating_add(raw.len()) <= PATH_LIMIT {
         let cut = append(out, floor, raw);
-        if out.is_empty() {
+        if out.is_empty() || out == UNREACHABLE {
             out.push(b'/');
         }
         cut
@@ -127,6 +139,12 @@ mod tests {
             ("/jail", "/jail/srv", "../../../etc", "/jail/etc"),
             ("/jail", "/outside", "../x", "/x"),
             ("/", "/a", "/b", "/b"),
+            ("", "(unreachable)/", "a", "(unreachable)/a"),
+            ("", "(unreachable)/a", "../../..", "(unreachable)/"),
+            ("", "(unreachable)/a", "/b", "/b"),
+            ("(unreachable)/a", "(unreachable)/a/b", "../../c", "(unreachable)/a/c"),
+            ("(unreachable)/a", "(unreachable)/a/b", "/c", "(unreachable)/a/c"),
+            ("", "(unreachable)", "a", "a"),
             ("", "", "a/./b//c", "a/b/c"),
             ("", "", "../a", "../a"),
             ("", "", "/a/../b", "/b"),

@@ -32,7 +32,8 @@ impl Default for Seen {
 impl Seen {
     /// Replaces `to` by what `make` makes of a section, which has to be the same each time.
     pub(super) fn make(&mut self, section: &Section<'_>, to: &mut Vec<u8>, mut make: impl FnMut(&mut Vec<u8>)) {
-        match self.of(section.data, section.truncated, |_, to| make(to)) {
+        let seen = (!section.detached).then_some(self);
+        match seen.and_then(|seen| seen.of(section.data, section.truncated, |_, to| make(to))) {
             Some(made) => set(to, made),
             None => make(to),
         }
@@ -96,6 +97,7 @@ mod tests {
             arg: 0,
             truncated,
             fault: false,
+            detached: false,
             full_len: None,
             data,
         }

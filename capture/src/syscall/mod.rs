@@ -36,7 +36,7 @@ pub use io_uring::call_of;
 pub(crate) use io_uring::complete_call_of;
 pub use known::KnownFiles;
 pub use load::ProgramCost;
-pub use record::{Malformed, Record, Section, Sections, SyscallView, View};
+pub use record::{Malformed, Record, Section, Sections, SyscallView, UNREACHABLE, View};
 pub use refusal::OpenError;
 pub use scope::Scope;
 pub(crate) use scope::is_below;

@@ -11,7 +11,7 @@ use ctrace_wire::{
         KIND_EXIT, KIND_FORK, KIND_IO_COMPLETE, KIND_IO_SUBMIT, KIND_SYSCALL, KIND_SYSCALL_ENTER, MAX_ARGS, Syscall,
         arg_count,
     },
-    section::{self, ARG_FAULT, ARG_MASK, ARG_TRUNCATED, Credentials, FULL_LEN_UNKNOWN, File, Socket},
+    section::{self, ARG_DETACHED, ARG_FAULT, ARG_MASK, ARG_TRUNCATED, Credentials, FULL_LEN_UNKNOWN, File, Socket},
 };
 
 /// The bytes are no record: too short, a wrong length, or an unknown kind.
@@ -218,11 +218,15 @@ impl<'a> Iterator for Sections<'a> {
             arg: head.arg & ARG_MASK,
             truncated: head.arg & ARG_TRUNCATED != 0,
             fault: head.arg & ARG_FAULT != 0,
+            detached: head.arg & ARG_DETACHED != 0,
             full_len: (head.full_len != FULL_LEN_UNKNOWN).then_some(head.full_len),
             data,
         })
     }
 }
+
+/// What a path begins with where no name leads to it, as the kernel's own `getcwd` has it.
+pub const UNREACHABLE: &[u8] = b"(unreachable)";
 
 /// One captured thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -235,6 +239,8 @@ pub struct Section<'a> {
     pub truncated: bool,
     /// The memory could not be read; `data` is empty.
     pub fault: bool,
+    /// A path that leads to the root of a file system which is mounted nowhere.
+    pub detached: bool,
     /// The true length in bytes, where the kernel side knew it.
     pub full_len: Option<u32>,
     /// The content.
@@ -290,19 +296,22 @@ impl<'a> Section<'a> {
     ///
     /// A whole path starts with a slash, unless it is the one name of a file without a directory
     /// ([`section::FILE_PSEUDO`], for the caller to know from the file's identity). A truncated one lacks its
-    /// beginning and starts with `...`.
+    /// beginning and starts with `...`. One of a file system that is mounted nowhere starts with [`UNREACHABLE`].
     pub fn path_into(&self, pseudo: bool, to: &mut Vec<u8>) {
         to.clear();
         if pseudo {
             to.extend(self.strings().next().unwrap_or_default());
             return;
         }
+        let start = if self.detached { UNREACHABLE } else { b"" };
+        to.extend_from_slice(start);
         if self.truncated {
             to.extend(b"...");
         }
         // Each name takes as much room as with its NUL; the last may lack one.
         to.reserve(self.data.len() + 1);
-        let mut left = self.data;
+        let root = if self.detached { &b"/\0"[..] } else { b"" };
+        let mut left = self.data.strip_suffix(root).unwrap_or(self.data);
         while let Some((&last, before)) = left.split_last() {
             let end = if last == 0 { before } else { left };
             let start = scan::last(0, end).map_or(0, |nul| nul + 1);
@@ -313,7 +322,7 @@ impl<'a> Section<'a> {
             }
             left = rest;
         }
-        if to.is_empty() {
+        if to == start {
             to.push(b'/');
         }
     }
@@ -413,6 +422,9 @@ mod tests {
         assert_eq!(path(0, b"\0a\0b", false), "/b/a");
         assert_eq!(path(0, b"memfd:x\0", true), "memfd:x");
         assert_eq!(path(ARG_TRUNCATED, b"c\0b\0", false), ".../b/c");
+        assert_eq!(path(ARG_DETACHED, b"c\0b\0/\0", false), "(unreachable)/b/c");
+        assert_eq!(path(ARG_DETACHED, b"/\0", false), "(unreachable)/");
+        assert_eq!(path(ARG_DETACHED | ARG_TRUNCATED, b"c\0", false), "(unreachable).../c");
     }
 
     #[test]

@@ -138,6 +138,7 @@ offsets! {
     mount_mnt: ["mount.mnt"],
     mount_parent: ["mount.mnt_parent"],
     mount_mountpoint: ["mount.mnt_mountpoint"],
+    mount_ns: ["mount.mnt_ns"],
     vfsmount_root: ["vfsmount.mnt_root"],
     inode_size: ["inode"],
     inode_mode: ["inode.i_mode"],

@@ -60,6 +60,9 @@ pub const ARG_MASK: u8 = 0x0f;
 pub const ARG_TRUNCATED: u8 = 0x80;
 /// In `arg`: the memory could not be read (paged out, or a bad pointer); the section is empty.
 pub const ARG_FAULT: u8 = 0x40;
+/// In `arg` of a path: it leads to the root of a file system that no mount namespace has at a place (`open_tree` with
+/// `OPEN_TREE_CLONE`, `fsmount`, `umount` with `MNT_DETACH`). Its last component is then that root, `/`.
+pub const ARG_DETACHED: u8 = 0x20;
 
 /// `full_len` of a truncated section whose true length is not known.
 pub const FULL_LEN_UNKNOWN: u32 = u32::MAX;

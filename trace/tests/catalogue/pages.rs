@@ -131,6 +131,10 @@ fn events() {
          `unlink(\"/tmp/link/x\")` is told as `/etc/x` where `/tmp/link` leads to `/etc`. By its letters is told a path of \
          a call that failed, or that only looks at a file without `..` behind a name, and where nobody can know any more: a \
          link from before the recording that is gone when its record is looked at.\n\n\
+         What is opened or executed on a mount that hangs nowhere (`open_tree` with `OPEN_TREE_CLONE`, `fsmount`, `umount -l`) \
+         has a path that begins with `(unreachable)`, as the kernel's `getcwd` says it, and goes on as in the file system \
+         itself: `(unreachable)/etc/shadow` where a tree of `/etc` was cloned. Hardly any program works in such places: \
+         `fd.name startswith \"(unreachable)\"` finds who hides there.\n\n\
          | event | x86_64 | i386 | lane | descriptor | parameters |\n| --- | --- | --- | --- | --- | --- |\n",
     );
     syscall_rows(&mut page, &schema);

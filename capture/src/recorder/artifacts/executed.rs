@@ -11,6 +11,9 @@ use crate::host::{Clock, boot_time_ns};
 use crate::resolver::file_identity;
 use crate::syscall::{SyscallView, View};
 
+/// Files that no name leads to, or that are not of their container's image.
+const HIDDEN: u32 = FILE_UPPER | FILE_PSEUDO | FILE_DELETED | FILE_UNHASHED;
+
 impl Artifacts {
     pub(super) fn exec(&mut self, view: &View<'_, Exec>, clock: &Clock) {
         let (mut file, mut is_script) = (None, false);
@@ -120,8 +123,10 @@ impl Artifacts {
     fn executed<T: ?Sized>(&self, view: &View<'_, T>, file: &File, (place, how): (Place, How), at: At) -> Executed {
         let mut path = Vec::new();
         let is_memfd = file.flags & FILE_PSEUDO != 0;
+        let mut is_detached = false;
         if let Some(section) = view.section(section::FILE_PATH) {
             section.path_into(is_memfd, &mut path);
+            is_detached = section.detached;
         }
         Executed {
             place,
@@ -131,7 +136,7 @@ impl Artifacts {
             ticked_ns: self.ticks.by(at.boot_ns, at.utc_ns),
             is_memfd,
             is_overlay: file.flags & FILE_OVERLAY != 0,
-            collect: self.collects && file.flags & (FILE_UPPER | FILE_PSEUDO | FILE_DELETED | FILE_UNHASHED) != 0,
+            collect: self.collects && (is_detached || file.flags & HIDDEN != 0),
         }
     }
 

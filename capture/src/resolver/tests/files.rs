@@ -349,12 +349,45 @@ fn objects_without_a_file_have_their_kind() {
 fn flags_of_a_tree_are_not_those_of_a_file() {
     let mut w = World::new();
     // OPEN_TREE_CLONE and AT_RECURSIVE, which are O_WRONLY and O_LARGEFILE of an open; then with OPEN_TREE_CLOEXEC.
-    for (fd, flags, kept) in [(3, 0x8001, libc::O_PATH), (4, 0x8_8001, libc::O_PATH | libc::O_CLOEXEC)] {
-        let call = w.call(10, "open_tree", fd, &[-100, 1, flags]);
-        let seen = call.text(1, "/mnt").file("/mnt", 2).go();
-        assert_eq!(seen.arg("flags"), flags.to_string());
-        assert_eq!(seen.fd.unwrap().open_flags, kept as u32);
+    let of_flags = [(0x8001, libc::O_PATH), (0x8_8001, libc::O_PATH | libc::O_CLOEXEC)];
+    for (name, fds) in [("open_tree", [3, 4]), ("open_tree_attr", [5, 6])] {
+        for (fd, (flags, kept)) in fds.into_iter().zip(of_flags) {
+            let call = w.call(10, name, fd, &[-100, 1, flags]);
+            let seen = call.text(1, "/mnt").file("/mnt", 2).go();
+            assert_eq!(seen.arg("flags"), flags.to_string());
+            assert_eq!(seen.fd_name(), "/mnt", "{name}");
+            assert_eq!(seen.fd.unwrap().open_flags, kept as u32, "{name}");
+        }
     }
+}
+
+#[test]
+fn names_lead_on_from_what_is_mounted_nowhere() {
+    let mut w = World::new();
+    let tree = w.call(10, "open_tree", 3, &[-100, 1, 1]).text(1, "/etc");
+    assert_eq!(tree.detached("/etc", libc::S_IFDIR).go().fd_name(), "(unreachable)/etc");
+    // Twice and more: the short way of files that are opened again must not take the name that others have.
+    w.open(10, "/etc/shadow", 4, 0);
+    for fd in 5..9 {
+        let call = w.call(10, "openat", fd, &[3, 1, 0]).text(1, "shadow");
+        let seen = call.detached("/etc/shadow", libc::S_IFREG).go();
+        assert_eq!(seen.fd_name(), "(unreachable)/etc/shadow");
+        assert_eq!(seen.arg("name"), "(unreachable)/etc/shadow <- shadow");
+        assert_eq!(w.open(10, "/etc/shadow", 4, 0).fd_name(), "/etc/shadow");
+    }
+    let removed = |w: &mut World, from: i64, name: &str| {
+        let seen = w.call(10, "unlinkat", 0, &[from, 1, 0]).text(1, name).go();
+        let (path, _) = seen.arg("name").split_once(" <- ").unwrap_or((seen.arg("name"), ""));
+        path.to_owned()
+    };
+    assert_eq!(removed(&mut w, 3, "ssh/../x"), "(unreachable)/etc/x");
+    w.plain(10, "fchdir", 0, &[3]);
+    assert_eq!(removed(&mut w, -100, "x"), "(unreachable)/etc/x");
+    w.call(10, "chdir", 0, &[1]).text(0, "../run").go();
+    assert_eq!(removed(&mut w, -100, "x"), "(unreachable)/run/x");
+    assert_eq!(removed(&mut w, -100, "/x"), "/x");
+    w.call(10, "chroot", 0, &[1]).text(0, ".").go();
+    assert_eq!(removed(&mut w, -100, "/x"), "(unreachable)/run/x");
 }
 
 #[test]

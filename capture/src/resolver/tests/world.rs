@@ -403,14 +403,19 @@ impl CallBuilder<'_> {
 
     /// The kernel's file object of the descriptor.
     pub(super) fn file(self, path: &str, ino: u64) -> Self {
-        self.file_of_mode(path, ino, libc::S_IFREG)
+        self.file_of(path, ino, libc::S_IFREG, 0)
     }
 
     pub(super) fn directory(self, path: &str) -> Self {
-        self.file_of_mode(path, 2, libc::S_IFDIR)
+        self.file_of(path, 2, libc::S_IFDIR, 0)
     }
 
-    fn file_of_mode(self, path: &str, ino: u64, mode: u32) -> Self {
+    /// The same of one that is mounted nowhere, by its path in its file system.
+    pub(super) fn detached(self, path: &str, mode: u32) -> Self {
+        self.file_of(path, 3, mode, section::ARG_DETACHED)
+    }
+
+    fn file_of(self, path: &str, ino: u64, mode: u32, arg: u8) -> Self {
         let file = section::File {
             ino,
             mode,
@@ -418,7 +423,7 @@ impl CallBuilder<'_> {
             ..section::File::default()
         };
         self.part(section::FILE, 0, raw(&file))
-            .part(section::FILE_PATH, 0, &components(path))
+            .part(section::FILE_PATH, arg, &components(path))
     }
 
     pub(super) fn socket(self, socket: &section::Socket) -> Self {
