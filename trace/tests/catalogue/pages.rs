@@ -133,8 +133,9 @@ fn events() {
          link from before the recording that is gone when its record is looked at.\n\n\
          What is opened or executed on a mount that hangs nowhere (`open_tree` with `OPEN_TREE_CLONE`, `fsmount`, `umount -l`) \
          has a path that begins with `(unreachable)`, as the kernel's `getcwd` says it, and goes on as in the file system \
-         itself: `(unreachable)/etc/shadow` where a tree of `/etc` was cloned. Hardly any program works in such places: \
-         `fd.name startswith \"(unreachable)\"` finds who hides there.\n\n\
+         itself: `(unreachable)/etc/shadow` where a tree of `/etc` was cloned. Container \
+         runtimes run themselves from such a place (`runc init`); of others \
+         `fd.name startswith \"(unreachable)\" or proc.exepath startswith \"(unreachable)\"` finds who hides there.\n\n\
          | event | x86_64 | i386 | lane | descriptor | parameters |\n| --- | --- | --- | --- | --- | --- |\n",
     );
     syscall_rows(&mut page, &schema);
