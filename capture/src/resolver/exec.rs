@@ -11,13 +11,14 @@ use super::clock::Clock;
 use super::environment::choose;
 use super::files::{nanoseconds, stat_device};
 use super::life::{comm, known, known64, trimmed};
+use super::opened::path_of_object;
 use super::paths;
 use super::process::{Attempt, Process};
 use super::seen::Seen;
 use super::spare::set;
 use super::state::State;
 use crate::host::{TRUNCATED, container_of};
-use crate::syscall::{Section, View};
+use crate::syscall::{Section, UNREACHABLE, View};
 
 const CAP_DAC_OVERRIDE: u32 = 1;
 
@@ -266,7 +267,7 @@ fn take_file(image: &mut ProcessImage, parts: &Parts<'_>, paths: &mut Seen) {
     };
     let pseudo = file.flags & section::FILE_PSEUDO != 0;
     match &parts.file_path {
-        Some(path) if pseudo => path.path_into(pseudo, &mut image.exe_path),
+        Some(path) if pseudo => path_of_object(path, file.flags, &mut image.exe_path),
         Some(path) => paths.make(path, &mut image.exe_path, |to| path.path_into(pseudo, to)),
         None => {}
     }
@@ -278,7 +279,7 @@ fn take_file(image: &mut ProcessImage, parts: &Parts<'_>, paths: &mut Seen) {
 
 fn exe_flags(file: &File, image: &ProcessImage) -> u8 {
     let has = |flag| file.flags & flag != 0;
-    let pseudo = has(section::FILE_PSEUDO);
+    let pseudo = has(section::FILE_PSEUDO) && image.exe_path != UNREACHABLE;
     let mut flags = 0;
     if has(section::FILE_UPPER) {
         flags |= exe_flag::UPPER_LAYER;

@@ -14,6 +14,7 @@ use super::spare::set;
 use super::state::State;
 use crate::artifact::Identity;
 use crate::host::anonymous;
+use crate::syscall::UNREACHABLE;
 
 const CLOSE_RANGE_UNSHARE: u32 = 2;
 const CLOSE_RANGE_CLOEXEC: u32 = 4;
@@ -81,16 +82,15 @@ impl State {
         let Some(fd) = call.new_fd() else {
             return;
         };
-        let resolved = scratch.paths.first().map_or(&[][..], |p| p);
-        let name = if scratch.kernel.is_empty() {
-            resolved
-        } else {
-            &scratch.kernel
-        };
-        if name.is_empty() {
-            return self.opaque(call, call.cloexec(flags), scratch);
-        }
         let file = call.section(section::FILE).and_then(|s| s.file());
+        let told = scratch.paths.first().filter(|_| !plan.paths.is_empty());
+        let name = match told {
+            _ if !scratch.kernel.is_empty() => &scratch.kernel,
+            Some(told) if !told.is_empty() => &told[..],
+            // By its handle: the kernel has the file and none of the directories that lead to it.
+            None if file.is_some() => UNREACHABLE,
+            _ => return self.opaque(call, call.cloexec(flags), scratch),
+        };
         let open_flags = call.flags(flags);
         let asked = plan.paths.first().and_then(|p| call.text(p.arg));
         let raw = asked.filter(|raw| *raw != name).unwrap_or_default();

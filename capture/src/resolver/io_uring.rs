@@ -6,11 +6,12 @@ use std::sync::Arc;
 use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::fd::{FdEntry, FdKind};
 use ctrace_wire::record::{FLAG_COMPAT, Header, IO_FIXED_FILE, IoComplete, IoSubmit, Syscall};
-use ctrace_wire::section::{self, FILE_PSEUDO};
+use ctrace_wire::section;
 use hashbrown::HashMap;
 
 use super::clock::Clock;
 use super::files::named;
+use super::opened::path_of_object;
 use super::{Resolver, Sink, bare};
 use crate::syscall::{SyscallView, View, complete_call_of};
 
@@ -146,8 +147,7 @@ impl Resolver {
 fn entry(view: &View<'_, IoComplete>) -> Option<FdEntry> {
     let file = view.section(section::FILE)?.file()?;
     let mut path = Vec::new();
-    view.section(section::FILE_PATH)?
-        .path_into(file.flags & FILE_PSEUDO != 0, &mut path);
+    path_of_object(&view.section(section::FILE_PATH)?, file.flags, &mut path);
     let mut entry = named(FdKind::File, &path);
     (entry.dev, entry.ino) = (super::files::stat_device(file.dev), file.ino);
     Some(entry)

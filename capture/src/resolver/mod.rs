@@ -71,6 +71,7 @@ pub use clock::Clock;
 pub(crate) use clock::same_start;
 pub use config::{Config, Stats};
 pub(crate) use files::file_identity;
+pub(crate) use opened::path_of_object;
 pub(crate) use paths::{PATH_LIMIT, resolve as resolve_path};
 pub use proc::ProcHost;
 pub use snapshot::{Host, NoHost, ProcessState, Snapshot, SnapshotFd, SnapshotProcess};

@@ -23,7 +23,7 @@ use super::plan::Plan;
 use super::seen::Seen;
 use super::state::State;
 use super::syscalls::{Shown, emit};
-use crate::syscall::Section;
+use crate::syscall::{Section, UNREACHABLE};
 
 /// Longer names take the long way: what is kept stays bounded.
 const MAX_NAME: usize = 1024;
@@ -253,6 +253,15 @@ pub(super) fn kernel_path(path: &Section<'_>, flags: u32, to: &mut Vec<u8>) {
     if pseudo && to == b"/" {
         // Some objects have a name only as the kernel prints it (`/proc/PID/ns/net`).
         to.clear();
+    }
+}
+
+/// The same of a file whose path nobody told: `(unreachable)` where the kernel has none, because it was opened by its handle
+/// and no directory that leads to it is known.
+pub(crate) fn path_of_object(path: &Section<'_>, flags: u32, to: &mut Vec<u8>) {
+    kernel_path(path, flags, to);
+    if to.is_empty() {
+        to.extend_from_slice(UNREACHABLE);
     }
 }
 

@@ -8,8 +8,8 @@ use super::scripts::Script;
 use super::{Actor, Artifacts, Known};
 use crate::artifact::{Executed, FUSE, How, Identity, Place, Request};
 use crate::host::{Clock, boot_time_ns};
-use crate::resolver::file_identity;
-use crate::syscall::{SyscallView, View};
+use crate::resolver::{file_identity, path_of_object};
+use crate::syscall::{SyscallView, UNREACHABLE, View};
 
 /// Files that no name leads to, or that are not of their container's image.
 const HIDDEN: u32 = FILE_UPPER | FILE_PSEUDO | FILE_DELETED | FILE_UNHASHED;
@@ -122,19 +122,18 @@ impl Artifacts {
     /// A file of a record, which a process at a place executes.
     fn executed<T: ?Sized>(&self, view: &View<'_, T>, file: &File, (place, how): (Place, How), at: At) -> Executed {
         let mut path = Vec::new();
-        let is_memfd = file.flags & FILE_PSEUDO != 0;
         let mut is_detached = false;
         if let Some(section) = view.section(section::FILE_PATH) {
-            section.path_into(is_memfd, &mut path);
+            path_of_object(&section, file.flags, &mut path);
             is_detached = section.detached;
         }
         Executed {
             place,
             identity: file_identity(file),
-            path,
             how,
             ticked_ns: self.ticks.by(at.boot_ns, at.utc_ns),
-            is_memfd,
+            is_memfd: file.flags & FILE_PSEUDO != 0 && path != UNREACHABLE,
+            path,
             is_overlay: file.flags & FILE_OVERLAY != 0,
             collect: self.collects && (is_detached || file.flags & HIDDEN != 0),
         }

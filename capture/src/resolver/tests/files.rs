@@ -391,6 +391,27 @@ fn names_lead_on_from_what_is_mounted_nowhere() {
 }
 
 #[test]
+fn what_was_opened_by_its_handle_has_a_path_or_none_but_no_other_s() {
+    let mut w = World::new();
+    w.call(10, "rename", 0, &[1, 2]).text(0, "/old").text(1, "/new").go();
+    let name = "open_by_handle_at";
+    assert_eq!(
+        w.call(10, name, 5, &[4, 1, 0]).disconnected(7).go().fd_name(),
+        "(unreachable)"
+    );
+    let known = w.plain(10, "read", 1, &[5]).fd.unwrap();
+    assert_eq!((known.kind, known.ino), (FdKind::File, 7));
+    assert_eq!(
+        w.call(10, name, 5, &[4, 1, 0]).file("/etc/shadow", 8).go().fd_name(),
+        "/etc/shadow"
+    );
+    assert!(
+        w.call(10, name, 5, &[4, 1, 0]).go().fd.is_none(),
+        "nothing was captured of it"
+    );
+}
+
+#[test]
 fn structures_give_what_stands_in_no_register() {
     let mut w = World::new();
     let how = [0x8_0000u64, 0o600, 8].map(u64::to_ne_bytes).concat();

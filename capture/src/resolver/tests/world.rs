@@ -415,6 +415,18 @@ impl CallBuilder<'_> {
         self.file_of(path, 3, mode, section::ARG_DETACHED)
     }
 
+    /// The same of one whose directories the kernel does not know.
+    pub(super) fn disconnected(self, ino: u64) -> Self {
+        let file = section::File {
+            ino,
+            mode: libc::S_IFREG,
+            flags: section::FILE_PSEUDO,
+            ..section::File::default()
+        };
+        self.part(section::FILE, 0, raw(&file))
+            .part(section::FILE_PATH, 0, b"/\0")
+    }
+
     fn file_of(self, path: &str, ino: u64, mode: u32, arg: u8) -> Self {
         let file = section::File {
             ino,
