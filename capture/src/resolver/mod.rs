@@ -58,6 +58,7 @@ mod syscalls;
 mod table;
 mod walk;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ctrace_trace::container::Container;
@@ -187,10 +188,13 @@ impl Resolver {
     }
 
     /// Goes on after calls that change descriptors and directories were not recorded: what is behind descriptors is
-    /// forgotten, so that the host is asked anew, and these are the working directories of processes at a moment.
-    pub fn resume(&mut self, directories: &[(u32, Vec<u8>)], ts: u64) {
-        for (pid, cwd) in directories {
-            self.state.change_directory(*pid, *pid, ts, Some(cwd), None);
+    /// forgotten, so that the host is asked anew, and these are the working directories of processes at a moment. Those of
+    /// others are not known any more.
+    pub fn resume(&mut self, directories: &BTreeMap<u32, Vec<u8>>, ts: u64) {
+        let living: Vec<u32> = self.state.table.sorted().iter().map(|p| p.image.pid).collect();
+        for pid in living {
+            let cwd = directories.get(&pid).map_or(&[][..], Vec::as_slice);
+            self.state.renew_directory(pid, ts, cwd);
         }
         self.state.links.forget();
         self.state.table.each_living().for_each(Process::forget_fds);
