@@ -183,6 +183,7 @@ impl State {
         take_ids(image, exec);
         take_file(image, parts, &mut self.program_paths);
         let cgroup = self.cgroup(exec.header.cgroup, exec.header.tgid, exec.header.ts);
+        let cgroup = cgroup.unwrap_or_default();
         cgroup.place(image);
         if parts.has_legacy
             && cgroup.container.is_none()

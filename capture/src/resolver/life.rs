@@ -58,10 +58,14 @@ impl State {
         self.fork_image(image, fork, start_ts);
         image.ppid = ppid;
         image.parent = self.parent_image(ppid, parent);
-        let cgroup = known64(fork.child_cgroup, header.cgroup);
+        let mut cgroup = known64(fork.child_cgroup, header.cgroup);
         // Mostly it is that of its parent.
         if cgroup != 0 && cgroup != forker_cgroup {
-            self.cgroup(cgroup, image.pid, header.ts).place(image);
+            match self.cgroup(cgroup, image.pid, header.ts) {
+                Some(known) => _ = known.place(image),
+                // The child's records ask again.
+                None => cgroup = 0,
+            }
         }
         self.learn_by_monitor(image, header.ts);
         self.containers.place_by_namespace(image);

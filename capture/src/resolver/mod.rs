@@ -38,6 +38,7 @@ mod gone;
 mod identity;
 mod image;
 mod io_uring;
+mod kept;
 mod lately;
 mod life;
 mod links;
@@ -138,8 +139,7 @@ impl Resolver {
             Record::Fork(view) => self.state.fork(view.fixed, clock),
             Record::Exit(view) => self.exit(view.fixed, clock, sink),
             Record::CgroupMkdir(view) => self.cgroup(view),
-            // Records of processes that were in it may still come; the registry forgets the oldest by itself.
-            Record::CgroupRmdir(_) => {}
+            Record::CgroupRmdir(view) => self.cgroup_removed(view.fixed),
             Record::IoSubmit(view) => self.submitted(view, clock, sink),
             Record::IoComplete(view) => self.completed(view, clock, sink),
         }
@@ -184,7 +184,7 @@ impl Resolver {
 
     /// A container ended: the kernel may give the number of its pid namespace to another.
     pub fn container_ended(&mut self, id: &str) {
-        self.state.containers.forget_namespace(id);
+        self.state.containers.ended(id);
     }
 
     /// Goes on after calls that change descriptors and directories were not recorded: what is behind descriptors is
@@ -260,6 +260,12 @@ impl Resolver {
             && let Some(path) = view.section(section::CGROUP_PATH)
         {
             self.state.containers.learn(view.fixed.id, path.data);
+        }
+    }
+
+    fn cgroup_removed(&mut self, cgroup: &Cgroup) {
+        if cgroup.hierarchy == 0 {
+            self.state.containers.removed(cgroup.id);
         }
     }
 }

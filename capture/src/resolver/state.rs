@@ -220,7 +220,9 @@ impl State {
         {
             return;
         }
-        let cgroup = self.cgroup(header.cgroup, header.tgid, header.ts);
+        let Some(cgroup) = self.cgroup(header.cgroup, header.tgid, header.ts) else {
+            return;
+        };
         let Some(process) = self.table.at(header.tgid, header.ts) else {
             return;
         };
@@ -233,15 +235,20 @@ impl State {
         }
     }
 
-    /// A cgroup by its id; asks the host through one of its processes where no record told the path.
-    pub(super) fn cgroup(&mut self, id: u64, pid: u32, ts: u64) -> Cgroup {
+    /// A cgroup by its id; asks the host through one of its processes where no record told the path. `None` where that were
+    /// too many questions: then it is to be asked for again.
+    pub(super) fn cgroup(&mut self, id: u64, pid: u32, ts: u64) -> Option<Cgroup> {
         if let Some(known) = self.containers.get(id) {
-            return known;
+            return Some(known);
         }
-        if let Some(path) = self.may_ask(ts).then(|| self.host.cgroup(pid)).flatten() {
+        let asks = self.config.lookups_per_s > 0;
+        if asks && !self.may_ask_for_process(ts) {
+            return None;
+        }
+        if let Some(path) = asks.then(|| self.host.cgroup(pid)).flatten() {
             self.containers.learn(id, &path);
         }
-        self.containers.get(id).unwrap_or_default()
+        Some(self.containers.get(id).unwrap_or_default())
     }
 
     /// A process whose fork was not seen.
