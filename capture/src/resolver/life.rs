@@ -74,7 +74,7 @@ impl State {
             merge_early(&early, &mut process);
         }
         process.parent = parent;
-        process.start = known64(fork.child_start, 0);
+        process.began(known64(fork.child_start, 0));
         process.cgroup = cgroup;
         process.set_root(root);
         process.join(files, place);
@@ -124,9 +124,9 @@ impl State {
         let Some(process) = self.table.living_mut(fork.child_tgid) else {
             return (start_ts, None);
         };
-        let told = process.image.start_ts;
-        let is_told = process.start == 0 && same_start(told, start_ts);
-        let same = process.start == 0 && process.provisional || process.start == known64(fork.child_start, 0);
+        let (told, began) = (process.image.start_ts, process.told_start());
+        let is_told = began == 0 && same_start(told, start_ts);
+        let same = began == 0 && process.provisional || began == known64(fork.child_start, 0);
         let early = same.then(|| Early {
             image: process.image.clone(),
             fds: process.fds.clone(),

@@ -255,13 +255,15 @@ impl State {
     #[cold]
     fn adopt(&mut self, header: &Header) {
         let (pid, ts) = (header.tgid, header.ts);
-        if self.table.latest(pid).is_some_and(|p| ts < p.start) {
+        let last = self.table.latest(pid);
+        if last.is_some_and(|p| ts < p.start) {
             // A late record of one that is forgotten: its id has a new owner, which must stay.
             return;
         }
+        let free_since = last.map_or(0, |p| p.ended.saturating_add(1));
         self.stats.unannounced += 1;
         let may_ask = self.may_ask_for_process(ts);
-        let found = may_ask.then(|| self.host.process(pid)).flatten();
+        let found = may_ask.then(|| self.found(pid, ts)).flatten();
         let provisional = found.is_none();
         let known = found.unwrap_or_else(|| SnapshotProcess {
             image: ProcessImage {
@@ -272,6 +274,8 @@ impl State {
             ..SnapshotProcess::default()
         });
         let mut process = self.admit(known, ts);
+        // Records that come late are those of who had the id before.
+        process.start = process.start.max(free_since);
         process.provisional = provisional;
         if !may_ask && self.config.lookups_per_s > 0 {
             process.cgroup = NOT_ASKED;
@@ -297,7 +301,7 @@ impl State {
         if !self.may_ask_for_process(ts) {
             return false;
         }
-        let found = self.host.process(pid).map(|known| self.admit(known, ts));
+        let found = self.found(pid, ts).map(|known| self.admit(known, ts));
         let Some(process) = self.table.at(pid, ts) else {
             return true;
         };
@@ -307,6 +311,7 @@ impl State {
             process.set_root(found.root().to_vec());
             process.image = found.image;
             (process.parent, process.cgroup) = (found.parent, found.cgroup);
+            process.start = process.start.max(found.start);
             process.threads = process.threads.max(found.threads);
             process.living = process.living.max(found.living);
         }
@@ -334,6 +339,7 @@ impl State {
         }
         let mut process = Process::new(self.table.serial(), Arc::new(image), fds);
         process.parent = parent.unwrap_or(0);
+        process.start = known.start;
         process.cgroup = known.cgroup;
         process.set_root(known.root);
         process.threads = known.threads.max(1);
@@ -409,7 +415,12 @@ impl State {
 
     /// What the host says now of a process that is known.
     pub(super) fn ask_for_process(&mut self, pid: u32, ts: u64) -> Option<SnapshotProcess> {
-        self.may_ask_for_process(ts).then(|| self.host.process(pid)).flatten()
+        self.may_ask_for_process(ts).then(|| self.found(pid, ts)).flatten()
+    }
+
+    /// The same without counting: nothing where the id has another owner by now, which began later.
+    fn found(&mut self, pid: u32, ts: u64) -> Option<SnapshotProcess> {
+        self.host.process(pid).filter(|found| found.start <= ts)
     }
 
     /// Takes one search through all processes from what is allowed in this second.
