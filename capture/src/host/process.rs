@@ -30,6 +30,8 @@ pub struct HostProcess {
     /// The process. `id`, `container`, `parent` and the names of its ids are left open; `exec_ts` is not
     /// known.
     pub image: ProcessImage,
+    /// When it began on the boot clock, nanoseconds: the tick before, of a hundred in a second.
+    pub start_ns: u64,
     /// Inode number of its cgroup's folder in the v2 hierarchy; 0 when unknown.
     pub cgroup_id: u64,
     /// Its root folder; empty for the root of its mount namespace.
@@ -120,6 +122,7 @@ pub fn read_process(pid: u32, clock: &Clock, env: &EnvSelection) -> Option<HostP
         ..ProcessImage::default()
     };
     let mut process = HostProcess {
+        start_ns: stat.start_ns,
         is_kernel_thread: stat.flags & KERNEL_THREAD != 0,
         ..HostProcess::default()
     };

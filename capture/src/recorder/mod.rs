@@ -24,6 +24,7 @@ mod sources;
 mod state;
 mod turn;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -37,7 +38,7 @@ use ctrace_trace::segment::Tool;
 
 use crate::artifact;
 use crate::docker::ContainerImages;
-use crate::host::{Clock, Slept, audit_utc_ns, boot_time_ns, hurry, keep_memory, read_cwd, utc_ns};
+use crate::host::{Clock, Slept, audit_utc_ns, boot_time_ns, hurry, keep_memory, process_ids, read_cwd, utc_ns};
 use crate::privileges;
 use crate::record_args::RecordArgs;
 use crate::resolver::Resolver;
@@ -209,17 +210,17 @@ struct Blind {
     /// On the boot clock.
     at: u64,
     /// The working directories that processes had then.
-    directories: Vec<(u32, Vec<u8>)>,
+    directories: BTreeMap<u32, Vec<u8>>,
 }
 
-/// So many processes are asked for their directory.
+/// So many processes are asked for their directory; of the others it is not known any more.
 const MAX_ASKED: usize = 4096;
 
 impl Blind {
-    /// Now, with what is known of processes.
-    fn now(resolver: &Resolver) -> Blind {
+    /// Now. Those are asked that live, and not those that are known: what began lately waits to be looked at.
+    fn now() -> Blind {
         let at = boot_time_ns();
-        let pids = resolver.living().into_iter().map(|image| image.pid).take(MAX_ASKED);
+        let pids = process_ids().into_iter().take(MAX_ASKED);
         Blind {
             at,
             directories: pids.filter_map(|pid| Some((pid, read_cwd(pid)?))).collect(),

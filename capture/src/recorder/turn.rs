@@ -210,7 +210,7 @@ impl Recorder {
         let Some(change) = self.shedding.step(source, &self.output.summary(), utc_ns()) else {
             return;
         };
-        self.blind = Some(Blind::now(&self.resolver));
+        self.blind = Some(Blind::now());
         let what = match change.level {
             Level::Nothing => "",
             Level::Bulk => "reads, writes and the like",
@@ -241,7 +241,7 @@ impl Recorder {
             gaps = self.losses.check(now, &totals, source.malformed(), source.skipped());
         }
         if !gaps.is_empty() {
-            self.blind = Some(Blind::now(&self.resolver));
+            self.blind = Some(Blind::now());
         }
         for gap in gaps {
             self.tell(gap, now, notice);

@@ -1,16 +1,16 @@
 //! From the id of a cgroup to the container that runs in it.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ctrace_trace::container::Container;
 use ctrace_trace::process::ProcessImage;
 use hashbrown::HashMap;
 
+use super::kept::Kept;
 use super::spare::set;
 use crate::host::container_of;
 
-/// Most cgroups, and most containers, that are kept; the oldest are forgotten first.
+/// Most cgroups, and most containers, that are kept. Records of processes that were in them may still come when they ended.
 const MAX_KEPT: usize = 16_384;
 /// Most bytes of the paths of cgroups: enough for that many of usual length.
 const MAX_PATHS: usize = 16 << 20;
@@ -43,31 +43,39 @@ impl Cgroup {
 /// Cgroups by id and containers by their full id.
 #[derive(Debug, Default)]
 pub(super) struct Containers {
-    cgroups: HashMap<u64, (Arc<[u8]>, Option<String>)>,
-    cgroup_order: VecDeque<u64>,
+    cgroups: Kept<u64, (Arc<[u8]>, Option<String>)>,
     /// Bytes of their paths.
     path_bytes: usize,
-    containers: HashMap<String, Arc<Container>>,
-    container_order: VecDeque<String>,
+    containers: Kept<String, Arc<Container>>,
     /// Containers that run, by the inode numbers of their own pid namespaces, and of the mount namespaces of those that
     /// have none. No two namespaces have the same number, of whatever kind.
     namespaces: HashMap<u32, String>,
 }
 
 impl Containers {
-    /// Learns the path of a cgroup.
+    /// Learns the path of a cgroup that is there.
     pub(super) fn learn(&mut self, id: u64, path: &[u8]) {
         let container = self.introduce(path);
-        self.path_bytes += path.len();
-        match self.cgroups.insert(id, (path.into(), container)) {
-            None => self.cgroup_order.push_back(id),
-            Some((before, _)) => self.path_bytes -= before.len(),
+        if let Some(container) = &container {
+            self.containers.mark(container.as_str(), true);
         }
-        while (self.cgroup_order.len() > MAX_KEPT || self.path_bytes > MAX_PATHS)
-            && let Some(oldest) = self.cgroup_order.pop_front()
+        self.path_bytes += path.len();
+        let before = self.cgroups.insert(id, (path.into(), container));
+        self.path_bytes -= before.map_or(0, |(path, _)| path.len());
+        while (self.cgroups.len() > MAX_KEPT || self.path_bytes > MAX_PATHS)
+            && let Some((path, _)) = self.cgroups.forget_one()
         {
-            let forgotten = self.cgroups.remove(&oldest);
-            self.path_bytes -= forgotten.map_or(0, |(path, _)| path.len());
+            self.path_bytes -= path.len();
+        }
+    }
+
+    /// A cgroup is not there any more: where it was a container's own, and none within it, that ended.
+    pub(super) fn removed(&mut self, id: u64) {
+        self.cgroups.mark(&id, false);
+        if let Some((path, Some(container))) = self.cgroups.get(&id)
+            && is_own(path, container)
+        {
+            self.containers.mark(container.as_str(), false);
         }
     }
 
@@ -110,6 +118,7 @@ impl Containers {
         if self.namespaces.len() < MAX_KEPT {
             self.namespaces.insert(inode, id.to_owned());
         }
+        self.containers.mark(id, true);
         if let Some(known) = self.containers.get(id) {
             return known.clone();
         }
@@ -133,12 +142,15 @@ impl Containers {
 
     /// The first process of a pid namespace ended, and with it all others: the kernel may give its number to another.
     pub(super) fn namespace_ended(&mut self, inode: u32) {
-        self.namespaces.remove(&inode);
+        if let Some(id) = self.namespaces.remove(&inode) {
+            self.containers.mark(id.as_str(), false);
+        }
     }
 
-    /// Forgets the namespaces of a container that ended.
-    pub(super) fn forget_namespace(&mut self, id: &str) {
+    /// A container ended: its namespaces are forgotten, and itself before those that run.
+    pub(super) fn ended(&mut self, id: &str) {
         self.namespaces.retain(|_, of| of != id);
+        self.containers.mark(id, false);
     }
 
     /// Puts an image whose cgroup names no container into that of its namespaces.
@@ -155,7 +167,7 @@ impl Containers {
     /// Adds the container of a cgroup path, with no more than what the path says.
     fn introduce(&mut self, path: &[u8]) -> Option<String> {
         let (engine, id) = container_of(path)?;
-        if !self.containers.contains_key(id) {
+        if self.containers.get(id).is_none() {
             self.add(Arc::new(Container {
                 id: id.to_owned(),
                 engine: engine.to_owned(),
@@ -166,14 +178,17 @@ impl Containers {
     }
 
     fn add(&mut self, container: Arc<Container>) {
-        self.container_order.push_back(container.id.clone());
         self.containers.insert(container.id.clone(), container);
-        if self.container_order.len() > MAX_KEPT
-            && let Some(oldest) = self.container_order.pop_front()
-        {
-            self.containers.remove(&oldest);
+        if self.containers.len() > MAX_KEPT {
+            self.containers.forget_one();
         }
     }
+}
+
+/// Whether a cgroup is that of a container as a whole: its own name has the id.
+fn is_own(path: &[u8], container: &str) -> bool {
+    let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
+    std::str::from_utf8(name).is_ok_and(|name| name.contains(container))
 }
 
 #[cfg(test)]
@@ -190,5 +205,59 @@ mod tests {
         assert_eq!(containers.path_bytes, MAX_PATHS);
         assert_eq!(containers.cgroups.len(), MAX_PATHS / 4096);
         assert!(containers.get(0).is_none() && containers.get(9_999).is_some());
+    }
+
+    fn id(number: usize) -> String {
+        format!("{number:064x}")
+    }
+
+    fn path(number: usize) -> Vec<u8> {
+        format!("/system.slice/docker-{}.scope", id(number)).into_bytes()
+    }
+
+    fn is_known(containers: &Containers, number: usize) -> bool {
+        containers.containers.get(id(number).as_str()).is_some()
+    }
+
+    /// So many containers that run and have names.
+    fn started(count: usize) -> Containers {
+        let mut containers = Containers::default();
+        for number in 0..count {
+            containers.learn(number as u64, &path(number));
+            containers.update(&Arc::new(Container {
+                id: id(number),
+                name: format!("c{number}"),
+                ..Container::default()
+            }));
+        }
+        containers
+    }
+
+    #[test]
+    fn containers_that_ended_are_forgotten_before_those_that_run() {
+        let mut containers = started(MAX_KEPT);
+        containers.removed(3);
+        containers.ended(&id(2));
+        // One that ended and was started again, and one of which only a cgroup within it was removed.
+        containers.ended(&id(1));
+        containers.learn(1, &path(1));
+        containers.learn(MAX_KEPT as u64 + 9, &[&path(0)[..], b"/init.scope"].concat());
+        containers.removed(MAX_KEPT as u64 + 9);
+        for number in 20_000..20_002 {
+            containers.learn(number, &path(number as usize));
+        }
+        assert_eq!(
+            [0, 1, 2, 3, 4].map(|n| is_known(&containers, n)),
+            [true, true, false, false, true]
+        );
+        assert!(containers.is_named(&id(0)));
+        assert_eq!(containers.containers.len(), MAX_KEPT);
+    }
+
+    #[test]
+    fn where_all_containers_run_the_oldest_is_forgotten() {
+        let mut containers = started(MAX_KEPT);
+        containers.learn(20_000, &path(20_000));
+        assert_eq!([0, 1, 20_000].map(|n| is_known(&containers, n)), [false, true, true]);
     }
 }

@@ -142,7 +142,8 @@ impl State {
         let Some(process) = self.table.at(pid, exec.header.ts) else {
             return;
         };
-        if start == 0 || process.start == 0 || process.start == start {
+        let began = process.told_start();
+        if start == 0 || began == 0 || began == start {
             return;
         }
         let image = Arc::new(ProcessImage {
@@ -150,7 +151,7 @@ impl State {
             ..ProcessImage::default()
         });
         let mut process = Process::new(self.table.serial(), image, self.no_fds());
-        process.start = start;
+        process.began(start);
         self.stats.unannounced += 1;
         self.table.insert(process);
     }
@@ -184,6 +185,7 @@ impl State {
         take_ids(image, exec);
         take_file(image, parts, &mut self.program_paths);
         let cgroup = self.cgroup(exec.header.cgroup, exec.header.tgid, exec.header.ts);
+        let cgroup = cgroup.unwrap_or_default();
         cgroup.place(image);
         if parts.has_legacy
             && cgroup.container.is_none()
@@ -207,8 +209,8 @@ impl State {
         process.parent = parent;
         process.image = image;
         let bytes = weight(&process.image);
-        if process.start == 0 {
-            process.start = known64(exec.start, 0).min(exec.header.ts);
+        if process.told_start() == 0 {
+            process.began(known64(exec.start, 0).min(exec.header.ts));
         }
         if process.shares {
             // Others that had its table have a copy then.

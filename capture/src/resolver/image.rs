@@ -197,6 +197,21 @@ impl State {
         }
     }
 
+    /// Puts a process into the directory that the host told of its first thread, empty where it told none, after calls that
+    /// change it were not recorded. Where some of its threads were elsewhere, or other processes there too, none is known:
+    /// who is where and with whom may have changed.
+    pub(super) fn renew_directory(&mut self, pid: u32, ts: u64, told: &[u8]) {
+        let Some(process) = self.table.at(pid, ts) else {
+            return;
+        };
+        let cwd = if process.forget_places() { &[] } else { told };
+        let of_threads = process.private().iter().map(|own| &own.image);
+        let was_elsewhere = of_threads.chain([&process.image]).any(|image| image.cwd != cwd);
+        if was_elsewhere {
+            self.change(pid, ts, |image| set(&mut image.cwd, cwd));
+        }
+    }
+
     /// A changed copy of an image, below its parent as that is now.
     fn changed(&mut self, old: &Arc<ProcessImage>, with: &impl Fn(&mut ProcessImage)) -> Arc<ProcessImage> {
         let mut made = self.table.spare.copy_of(old);

@@ -58,10 +58,14 @@ impl State {
         self.fork_image(image, fork, start_ts);
         image.ppid = ppid;
         image.parent = self.parent_image(ppid, parent);
-        let cgroup = known64(fork.child_cgroup, header.cgroup);
+        let mut cgroup = known64(fork.child_cgroup, header.cgroup);
         // Mostly it is that of its parent.
         if cgroup != 0 && cgroup != forker_cgroup {
-            self.cgroup(cgroup, image.pid, header.ts).place(image);
+            match self.cgroup(cgroup, image.pid, header.ts) {
+                Some(known) => _ = known.place(image),
+                // The child's records ask again.
+                None => cgroup = 0,
+            }
         }
         self.learn_by_monitor(image, header.ts);
         self.containers.place_by_namespace(image);
@@ -70,7 +74,7 @@ impl State {
             merge_early(&early, &mut process);
         }
         process.parent = parent;
-        process.start = known64(fork.child_start, 0);
+        process.began(known64(fork.child_start, 0));
         process.cgroup = cgroup;
         process.set_root(root);
         process.join(files, place);
@@ -120,9 +124,9 @@ impl State {
         let Some(process) = self.table.living_mut(fork.child_tgid) else {
             return (start_ts, None);
         };
-        let told = process.image.start_ts;
-        let is_told = process.start == 0 && same_start(told, start_ts);
-        let same = process.start == 0 && process.provisional || process.start == known64(fork.child_start, 0);
+        let (told, began) = (process.image.start_ts, process.told_start());
+        let is_told = began == 0 && same_start(told, start_ts);
+        let same = began == 0 && process.provisional || began == known64(fork.child_start, 0);
         let early = same.then(|| Early {
             image: process.image.clone(),
             fds: process.fds.clone(),

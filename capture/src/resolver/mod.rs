@@ -38,6 +38,7 @@ mod gone;
 mod identity;
 mod image;
 mod io_uring;
+mod kept;
 mod lately;
 mod life;
 mod links;
@@ -58,6 +59,7 @@ mod syscalls;
 mod table;
 mod walk;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ctrace_trace::container::Container;
@@ -138,8 +140,7 @@ impl Resolver {
             Record::Fork(view) => self.state.fork(view.fixed, clock),
             Record::Exit(view) => self.exit(view.fixed, clock, sink),
             Record::CgroupMkdir(view) => self.cgroup(view),
-            // Records of processes that were in it may still come; the registry forgets the oldest by itself.
-            Record::CgroupRmdir(_) => {}
+            Record::CgroupRmdir(view) => self.cgroup_removed(view.fixed),
             Record::IoSubmit(view) => self.submitted(view, clock, sink),
             Record::IoComplete(view) => self.completed(view, clock, sink),
         }
@@ -184,14 +185,17 @@ impl Resolver {
 
     /// A container ended: the kernel may give the number of its pid namespace to another.
     pub fn container_ended(&mut self, id: &str) {
-        self.state.containers.forget_namespace(id);
+        self.state.containers.ended(id);
     }
 
     /// Goes on after calls that change descriptors and directories were not recorded: what is behind descriptors is
-    /// forgotten, so that the host is asked anew, and these are the working directories of processes at a moment.
-    pub fn resume(&mut self, directories: &[(u32, Vec<u8>)], ts: u64) {
-        for (pid, cwd) in directories {
-            self.state.change_directory(*pid, *pid, ts, Some(cwd), None);
+    /// forgotten, so that the host is asked anew, and these are the working directories of processes at a moment. Those of
+    /// others are not known any more.
+    pub fn resume(&mut self, directories: &BTreeMap<u32, Vec<u8>>, ts: u64) {
+        let living: Vec<u32> = self.state.table.sorted().iter().map(|p| p.image.pid).collect();
+        for pid in living {
+            let cwd = directories.get(&pid).map_or(&[][..], Vec::as_slice);
+            self.state.renew_directory(pid, ts, cwd);
         }
         self.state.links.forget();
         self.state.table.each_living().for_each(Process::forget_fds);
@@ -257,6 +261,12 @@ impl Resolver {
             && let Some(path) = view.section(section::CGROUP_PATH)
         {
             self.state.containers.learn(view.fixed.id, path.data);
+        }
+    }
+
+    fn cgroup_removed(&mut self, cgroup: &Cgroup) {
+        if cgroup.hierarchy == 0 {
+            self.state.containers.removed(cgroup.id);
         }
     }
 }

@@ -44,6 +44,7 @@ impl From<&HostProcess> for SnapshotProcess {
     fn from(process: &HostProcess) -> SnapshotProcess {
         SnapshotProcess {
             image: process.image.clone(),
+            start: process.start_ns,
             cgroup: process.cgroup_id,
             root: process.root.clone(),
             threads: u32::try_from(process.threads.len()).unwrap_or(u32::MAX),

@@ -24,7 +24,8 @@ pub(super) struct Process {
     pub(super) serial: u64,
     /// The parent's serial; 0 when the parent was never seen.
     pub(super) parent: u64,
-    /// When it was forked, nanoseconds of the boot clock; 0 when unknown.
+    /// From when on records are its, nanoseconds of the boot clock: when it was forked, or else the earliest that this can
+    /// have been.
     pub(super) start: u64,
     /// When its last thread ended, nanoseconds of the boot clock; `u64::MAX` while it lives.
     pub(super) ended: u64,
@@ -34,6 +35,8 @@ pub(super) struct Process {
     pub(super) threads: u32,
     /// Threads that it has now, as far as is known.
     pub(super) living: u32,
+    /// The kernel told that it was forked at `start`.
+    start_is_told: bool,
     /// Made from a record that came before any that says where it comes from.
     pub(super) provisional: bool,
     /// Used since eviction last looked at it.
@@ -114,12 +117,25 @@ impl Process {
             cgroup: 0,
             threads: 1,
             living: 1,
+            start_is_told: false,
             provisional: false,
             touched: true,
             exec_reported: false,
             shares: false,
             rare: None,
         }
+    }
+
+    /// The kernel says when it was forked; 0 where it does not.
+    pub(super) fn began(&mut self, told: u64) {
+        if told != 0 {
+            (self.start, self.start_is_told) = (told, true);
+        }
+    }
+
+    /// When it was forked, by the word of the kernel; 0 when unknown.
+    pub(super) fn told_start(&self) -> u64 {
+        if self.start_is_told { self.start } else { 0 }
     }
 
     /// Its last thread ended. Gives back what only those need that go on.

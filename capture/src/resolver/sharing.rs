@@ -257,6 +257,19 @@ impl Process {
         self.each_table_apart(|_, table| table.forget());
     }
 
+    /// Forgets the directories that others are in too; whether there are such, or threads that have left its directory.
+    pub(super) fn forget_places(&mut self) -> bool {
+        self.settle_sharing();
+        let Some(rare) = &self.rare else { return false };
+        let mut any = rare.private.iter().any(|own| own.root.is_some());
+        let places = rare.private.iter().map(|own| &own.place).chain([&rare.sharing.place]);
+        for place in places.flatten() {
+            place.borrow_mut().cwd.clear();
+            any = true;
+        }
+        any
+    }
+
     /// Calls `look` for each of its tables that lies with no process.
     fn each_table_apart(&self, mut look: impl FnMut(&Rc<Files>, &mut FdTable)) {
         for files in self.sharing().into_iter().flat_map(Sharing::each_files) {

@@ -28,6 +28,8 @@ pub struct Snapshot {
 pub struct SnapshotProcess {
     /// The process; `id`, `parent` and `container` are not looked at.
     pub image: ProcessImage,
+    /// When it began, nanoseconds of the boot clock, not later than it did; 0 when unknown.
+    pub start: u64,
     /// Inode number of its cgroup's directory in the v2 hierarchy; 0 when unknown.
     pub cgroup: u64,
     /// Its root directory, empty for the root of its mount namespace.

@@ -220,7 +220,9 @@ impl State {
         {
             return;
         }
-        let cgroup = self.cgroup(header.cgroup, header.tgid, header.ts);
+        let Some(cgroup) = self.cgroup(header.cgroup, header.tgid, header.ts) else {
+            return;
+        };
         let Some(process) = self.table.at(header.tgid, header.ts) else {
             return;
         };
@@ -233,28 +235,35 @@ impl State {
         }
     }
 
-    /// A cgroup by its id; asks the host through one of its processes where no record told the path.
-    pub(super) fn cgroup(&mut self, id: u64, pid: u32, ts: u64) -> Cgroup {
+    /// A cgroup by its id; asks the host through one of its processes where no record told the path. `None` where that were
+    /// too many questions: then it is to be asked for again.
+    pub(super) fn cgroup(&mut self, id: u64, pid: u32, ts: u64) -> Option<Cgroup> {
         if let Some(known) = self.containers.get(id) {
-            return known;
+            return Some(known);
         }
-        if let Some(path) = self.may_ask(ts).then(|| self.host.cgroup(pid)).flatten() {
+        let asks = self.config.lookups_per_s > 0;
+        if asks && !self.may_ask_for_process(ts) {
+            return None;
+        }
+        if let Some(path) = asks.then(|| self.host.cgroup(pid)).flatten() {
             self.containers.learn(id, &path);
         }
-        self.containers.get(id).unwrap_or_default()
+        Some(self.containers.get(id).unwrap_or_default())
     }
 
     /// A process whose fork was not seen.
     #[cold]
     fn adopt(&mut self, header: &Header) {
         let (pid, ts) = (header.tgid, header.ts);
-        if self.table.latest(pid).is_some_and(|p| ts < p.start) {
+        let last = self.table.latest(pid);
+        if last.is_some_and(|p| ts < p.start) {
             // A late record of one that is forgotten: its id has a new owner, which must stay.
             return;
         }
+        let free_since = last.map_or(0, |p| p.ended.saturating_add(1));
         self.stats.unannounced += 1;
         let may_ask = self.may_ask_for_process(ts);
-        let found = may_ask.then(|| self.host.process(pid)).flatten();
+        let found = may_ask.then(|| self.found(pid, ts)).flatten();
         let provisional = found.is_none();
         let known = found.unwrap_or_else(|| SnapshotProcess {
             image: ProcessImage {
@@ -265,6 +274,8 @@ impl State {
             ..SnapshotProcess::default()
         });
         let mut process = self.admit(known, ts);
+        // Records that come late are those of who had the id before.
+        process.start = process.start.max(free_since);
         process.provisional = provisional;
         if !may_ask && self.config.lookups_per_s > 0 {
             process.cgroup = NOT_ASKED;
@@ -290,7 +301,7 @@ impl State {
         if !self.may_ask_for_process(ts) {
             return false;
         }
-        let found = self.host.process(pid).map(|known| self.admit(known, ts));
+        let found = self.found(pid, ts).map(|known| self.admit(known, ts));
         let Some(process) = self.table.at(pid, ts) else {
             return true;
         };
@@ -300,6 +311,7 @@ impl State {
             process.set_root(found.root().to_vec());
             process.image = found.image;
             (process.parent, process.cgroup) = (found.parent, found.cgroup);
+            process.start = process.start.max(found.start);
             process.threads = process.threads.max(found.threads);
             process.living = process.living.max(found.living);
         }
@@ -327,6 +339,7 @@ impl State {
         }
         let mut process = Process::new(self.table.serial(), Arc::new(image), fds);
         process.parent = parent.unwrap_or(0);
+        process.start = known.start;
         process.cgroup = known.cgroup;
         process.set_root(known.root);
         process.threads = known.threads.max(1);
@@ -402,7 +415,12 @@ impl State {
 
     /// What the host says now of a process that is known.
     pub(super) fn ask_for_process(&mut self, pid: u32, ts: u64) -> Option<SnapshotProcess> {
-        self.may_ask_for_process(ts).then(|| self.host.process(pid)).flatten()
+        self.may_ask_for_process(ts).then(|| self.found(pid, ts)).flatten()
+    }
+
+    /// The same without counting: nothing where the id has another owner by now, which began later.
+    fn found(&mut self, pid: u32, ts: u64) -> Option<SnapshotProcess> {
+        self.host.process(pid).filter(|found| found.start <= ts)
     }
 
     /// Takes one search through all processes from what is allowed in this second.

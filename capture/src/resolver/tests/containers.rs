@@ -198,6 +198,62 @@ fn names_that_a_process_took_along_are_asked_of_the_next() {
     );
 }
 
+/// A host on which all processes are in the container, and no record told of its cgroup.
+struct Contained;
+
+impl Host for Contained {
+    fn process(&mut self, _: u32) -> Option<SnapshotProcess> {
+        None
+    }
+    fn fd(&mut self, _: u32, _: i32) -> Option<SnapshotFd> {
+        None
+    }
+    fn cgroup(&mut self, _: u32) -> Option<Vec<u8>> {
+        Some(format!("/docker/{ID}").into_bytes())
+    }
+}
+
+#[test]
+fn a_cgroup_for_which_there_were_too_many_questions_is_asked_for_later() {
+    let config = Config {
+        lookups_per_s: 1,
+        ..Config::default()
+    };
+    let mut w = World::with(config, Box::new(Contained));
+    w.resolver.container(told("web-1"));
+    w.now += 2_000_000_000;
+    w.fork(10, 11);
+    w.fork(10, 12);
+    // The one question of this second.
+    w.plain(50, "getpid", 50, &[]);
+    w.cgroup = 500;
+    w.fork(10, 13);
+    for pid in [11, 13] {
+        for _ in 0..3 {
+            assert!(w.plain(pid, "read", 0, &[0]).image().container.is_none());
+        }
+    }
+    assert_eq!(w.resolver.stats().lookups, 1);
+    w.now += 1_000_000_000;
+    for pid in [13, 11, 12] {
+        w.plain(pid, "read", 0, &[0]);
+        assert_eq!(container_name(&w, pid).as_deref(), Some("web-1"), "{pid}");
+    }
+    assert_eq!(w.resolver.stats().lookups, 2, "what was told is known");
+}
+
+#[test]
+fn without_questions_a_cgroup_that_no_record_told_is_taken_as_unknown() {
+    let config = Config {
+        lookups_per_s: 0,
+        ..Config::default()
+    };
+    let mut w = World::with(config, Box::new(Contained));
+    w.cgroup = 500;
+    assert!(w.plain(10, "read", 0, &[0]).image().container.is_none());
+    assert_eq!(w.resolver.stats().lookups_refused, 0);
+}
+
 #[test]
 fn a_process_that_moves_itself_to_the_root_is_still_in_its_container() {
     let mut w = World::new();

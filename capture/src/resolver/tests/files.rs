@@ -152,23 +152,55 @@ fn directories_follow_chdir_of_any_thread() {
     assert_eq!(w.image(11).cwd, b"/d");
 }
 
+/// Goes on after calls were not recorded, with the directories that the host told.
+fn resume<const N: usize>(w: &mut World, told: [(u32, &str); N]) {
+    let told = told.map(|(pid, cwd)| (pid, cwd.as_bytes().to_vec()));
+    w.resolver.resume(&told.into(), w.now);
+}
+
+/// What a thread makes that calls it `x`.
+fn made(w: &mut World, pid: u32, tid: u32) -> String {
+    let seen = w.call(pid, "mkdir", 0, &[1]).text(0, "x").by(tid).go();
+    seen.arg("path").to_owned()
+}
+
 #[test]
 fn after_a_loss_nothing_is_taken_for_what_it_was_before() {
     let mut w = World::new();
     w.fork(10, 11);
     w.open(10, "/before", 3, 0);
-    let resumed = w.now;
-    w.resolver
-        .resume(&[(10, b"/elsewhere".to_vec()), (99, b"/gone".to_vec())], resumed);
+    resume(&mut w, [(10, "/elsewhere"), (99, "/gone")]);
     assert_eq!(w.plain(10, "fchmod", 0, &[3, 0o600]).fd_name(), "?");
-    let made = |w: &mut World, pid| {
-        let seen = w.call(pid, "mkdir", 0, &[1]).text(0, "x").go();
-        seen.arg("path").to_owned()
-    };
-    assert_eq!(made(&mut w, 10), "/elsewhere/x <- x");
-    assert_eq!(made(&mut w, 11), "/home/u/x <- x", "of this one nothing is told");
+    assert_eq!(made(&mut w, 10, 10), "/elsewhere/x <- x");
+    assert_eq!(made(&mut w, 11, 11), "x <- x", "of this one nothing is told");
+    w.call(11, "chdir", 0, &[1]).text(0, "sub").go();
+    assert_eq!(made(&mut w, 11, 11), "x <- x");
+    w.call(11, "chdir", 0, &[1]).text(0, "/known").go();
+    assert_eq!(made(&mut w, 11, 11), "/known/x <- x");
     w.open(10, "/after", 3, 0);
     assert_eq!(w.plain(10, "fchmod", 0, &[3, 0o600]).fd_name(), "/after");
+}
+
+#[test]
+fn after_a_loss_it_is_not_known_who_was_where_apart_from_others() {
+    let mut w = World::new();
+    w.fork(10, 11);
+    w.thread(11, 11, 12);
+    w.call(11, "unshare", 0, &[i64::from(libc::CLONE_FS)]).by(12).go();
+    w.call(11, "chdir", 0, &[1]).text(0, "/own").by(12).go();
+    w.shared = ctrace_wire::record::SHARED_FS;
+    w.fork(10, 20);
+    resume(&mut w, [(10, "/a"), (11, "/b"), (20, "/c")]);
+    let all = [(10, 10), (20, 20), (11, 11), (11, 12)];
+    assert_eq!(all.map(|(pid, tid)| made(&mut w, pid, tid)), ["x <- x"; 4]);
+    w.call(11, "chdir", 0, &[1]).text(0, "/own").by(12).go();
+    w.call(10, "chdir", 0, &[1]).text(0, "/both").go();
+    let told = ["/both/x <- x", "/both/x <- x", "x <- x", "/own/x <- x"];
+    assert_eq!(all.map(|(pid, tid)| made(&mut w, pid, tid)), told);
+    // Those that shared with one that ended are alone.
+    w.exit(20, 0);
+    resume(&mut w, [(10, "/a")]);
+    assert_eq!(made(&mut w, 10, 10), "/a/x <- x");
 }
 
 #[test]

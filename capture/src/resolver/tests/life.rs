@@ -380,13 +380,17 @@ fn a_process_that_nobody_introduced_is_named_by_its_fork_or_its_end() {
     assert_eq!(name(&w.leave(51, 0)[0]), "sh", "a known name stays");
 }
 
-/// A host on which every process is called `asked`, and that knows no descriptors.
-struct Named;
+/// A host on which every process is called `asked` and began at a time of the boot clock, 0 if that is not told, and that
+/// knows no descriptors.
+struct Named {
+    start: u64,
+}
 
 impl Host for Named {
     fn process(&mut self, pid: u32) -> Option<SnapshotProcess> {
         let mut found = process(pid, 1, "asked", "/");
         found.image.start_ts = OFFSET as u64;
+        found.start = self.start;
         Some(found)
     }
     fn fd(&mut self, _: u32, _: i32) -> Option<SnapshotFd> {
@@ -403,7 +407,7 @@ fn too_many_questions_do_not_leave_a_process_without_a_name_for_ever() {
         lookups_per_s: 2,
         ..Config::default()
     };
-    let mut w = World::with(config, Box::new(Named));
+    let mut w = World::with(config, Box::new(Named { start: 0 }));
     w.now += 2_000_000_000;
     for fd in 100..200 {
         w.plain(10, "read", 0, &[fd]);
@@ -416,6 +420,48 @@ fn too_many_questions_do_not_leave_a_process_without_a_name_for_ever() {
     assert_eq!((name(&seen), seen.image().ppid), ("asked".to_owned(), 1));
     assert_eq!(&*seen.image().cgroup, b"/user.slice");
     assert!(refused > 0 && w.resolver.stats().unannounced == 3);
+}
+
+#[test]
+fn late_records_are_not_those_of_a_new_owner_of_their_id_whose_fork_was_lost() {
+    let mut w = World::new();
+    w.fork(10, 11);
+    w.exec(11, "/bin/first", "first");
+    let late = w.now + 1;
+    w.exit(11, 0);
+    w.plain(11, "read", 0, &[0]);
+    // Its start, as its exec tells it.
+    let start = w.now - 1;
+    assert_eq!(name(&w.call(11, "read", 0, &[0]).at(late).go()), "first");
+    let mut exec = w.exec_record(11, 11, "/bin/second", "second");
+    exec[40..48].copy_from_slice(&start.to_ne_bytes());
+    w.feed(&exec);
+    assert_eq!(name(&w.call(11, "read", 0, &[0]).at(late).go()), "first");
+    assert_eq!(name(&w.plain(11, "read", 0, &[0])), "second");
+    // It is forgotten: whose the record is nobody knows.
+    w.now += 3_000_000_000;
+    w.plain(10, "read", 0, &[0]);
+    assert!(w.call(11, "read", 0, &[0]).at(late).go().image.is_none());
+    assert_eq!(name(&w.plain(11, "read", 0, &[0])), "second");
+    assert_eq!(w.resolver.stats().unannounced, 1);
+}
+
+#[test]
+fn where_the_host_tells_when_a_process_began_what_is_older_is_not_its() {
+    let start = 1_005_000;
+    let mut w = World::with(Config::default(), Box::new(Named { start }));
+    // The host speaks of one that began later and has the id by now.
+    assert_eq!(name(&w.plain(50, "read", 0, &[0])), "");
+    w.now = start;
+    assert_eq!(name(&w.plain(51, "read", 0, &[0])), "asked");
+    assert!(w.call(51, "read", 0, &[0]).at(start - 1).go().image.is_none());
+    assert_eq!(name(&w.call(51, "read", 0, &[0]).at(start).go()), "asked");
+    // The tick before is no other start than the one that its exec tells.
+    let mut exec = w.exec_record(51, 51, "/bin/x", "x");
+    exec[40..48].copy_from_slice(&(start + 500).to_ne_bytes());
+    let seen = w.feed(&exec).remove(0);
+    assert_eq!((name(&seen), seen.image().start_ts), ("x".to_owned(), OFFSET as u64));
+    assert_eq!(w.resolver.stats().unannounced, 2);
 }
 
 #[test]
@@ -435,7 +481,7 @@ fn a_process_keeps_the_start_that_was_told_first() {
 
 #[test]
 fn a_process_that_was_read_before_its_fork_is_told_keeps_its_start() {
-    let mut w = World::with(Config::default(), Box::new(Named));
+    let mut w = World::with(Config::default(), Box::new(Named { start: 0 }));
     w.plain(50, "read", 0, &[0]);
     let read = w.image(50).start_ts;
     w.now += 5_000_000;
