@@ -266,6 +266,18 @@ mod tests {
     }
 
     #[test]
+    fn arguments_of_execs_are_read_in_both_tables() {
+        let table = made("execve,execveat", false);
+        for (name, argv) in [("execve", 1), ("execveat", 2)] {
+            for compat in [false, true] {
+                let captures = table[number(name, compat)].captures;
+                assert_eq!(captures[0], Capture::string(argv - 1), "{name}");
+                assert_eq!(captures[CAPTURE_COUNT - 1], Capture::string_array(argv), "{name}");
+            }
+        }
+    }
+
+    #[test]
     fn requests_are_selected_as_the_syscalls_that_do_the_same() {
         let made = |set: &str| requests(&Schema::current(), &set.parse().expect("a set"));
         let (nop, connect, open, read) = (0, 16, 18, 22);
