@@ -11,9 +11,14 @@ use ctrace_trace::syscalls::{self, Category, Lane, Length};
 use ctrace_wire::record::MAX_ARGS;
 use ctrace_wire::spec::{CAPTURE_COUNT, Capture, IO_OPCODES, PRIORITY, RESULT, SELECTED, SPEC_COUNT, SyscallSpec};
 
-/// `execve` and `execveat` with the position of `argv`, which a failed call still shows; of 64-bit programs only, as the
-/// kernel programs follow pointers of that size.
-const EXEC: [(u16, u8); 2] = [(59, 1), (322, 2)];
+/// The position of `argv` among the arguments of a call that starts a program. A failed one still shows it.
+fn argv(name: &str) -> Option<u8> {
+    match name {
+        "execve" => Some(1),
+        "execveat" => Some(2),
+        _ => None,
+    }
+}
 
 /// What the arguments ask the kernel programs to record.
 pub(crate) fn recorded(args: &RecordArgs) -> Vec<SyscallSpec> {
@@ -114,11 +119,7 @@ fn spec(schema: &Schema, id: EventType, data: bool) -> SyscallSpec {
     };
     let reads = syscalls::captures(id).iter();
     let mut captures: Vec<Capture> = reads.filter_map(|read| capture(read, data)).collect();
-    captures.extend(
-        EXEC.iter()
-            .filter(|(exec, _)| *exec == id.0)
-            .map(|(_, argv)| Capture::string_array(*argv)),
-    );
+    captures.extend(argv(&declared.name).map(Capture::string_array));
     captures.truncate(CAPTURE_COUNT);
     let mut spec = plain(id).with(&captures);
     if resolver::changes_ids(declared) {
@@ -261,6 +262,18 @@ mod tests {
         }
         for set in ["mount", "kill,ptrace", "open", "memfd_create,pipe2", "process"] {
             assert!(!keeps(set), "{set}");
+        }
+    }
+
+    #[test]
+    fn arguments_of_execs_are_read_in_both_tables() {
+        let table = made("execve,execveat", false);
+        for (name, argv) in [("execve", 1), ("execveat", 2)] {
+            for compat in [false, true] {
+                let captures = table[number(name, compat)].captures;
+                assert_eq!(captures[0], Capture::string(argv - 1), "{name}");
+                assert_eq!(captures[CAPTURE_COUNT - 1], Capture::string_array(argv), "{name}");
+            }
         }
     }
 

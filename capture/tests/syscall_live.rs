@@ -1357,6 +1357,166 @@ fn needs_root_a_socketcall_is_the_call_that_it_makes() {
     assert_eq!(connect.socket.unwrap().remote_port, 53);
 }
 
+/// A call through the 32-bit entry of the kernel.
+#[cfg(target_arch = "x86_64")]
+fn int80(number: i32, args: [u32; 5]) -> i32 {
+    let result;
+    let [a, b, c, d, e] = args;
+    // SAFETY: tests give what lies in pages of theirs. rbx is put back.
+    unsafe {
+        std::arch::asm!(
+            "push rbx", "mov ebx, {a:e}", "int 0x80", "pop rbx", a = in(reg) a,
+            inlateout("eax") number => result, in("ecx") b, in("edx") c, in("esi") d, in("edi") e,
+            out("r8") _, out("r9") _, out("r10") _, out("r11") _,
+        );
+    }
+    result
+}
+
+/// The end of a page that 32 bits can address, behind which nothing can be read: first texts, then their addresses, then none.
+#[cfg(target_arch = "x86_64")]
+fn low_strings(texts: &[&std::ffi::CStr]) -> (Vec<u32>, u32) {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_32BIT;
+    let prot = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: both pages are this one's own, and longer than what tests put there.
+    unsafe {
+        let low = libc::mmap(std::ptr::null_mut(), 8192, prot, flags, -1, 0).cast::<u8>();
+        assert_eq!(libc::mprotect(low.add(4096).cast(), 4096, libc::PROT_NONE), 0);
+        let mut at = low;
+        let mut addresses = Vec::new();
+        for text in texts {
+            let bytes = text.to_bytes_with_nul();
+            at.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+            addresses.push(at as u32);
+            at = at.add(bytes.len());
+        }
+        let array = low.add(4096).cast::<u32>().sub(texts.len() + 1);
+        array.copy_from_nonoverlapping(addresses.as_ptr(), texts.len());
+        (addresses, array as u32)
+    }
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn needs_root_arguments_of_a_failed_32_bit_exec_are_read() {
+    const EXECVE: usize = 11;
+    const EXECVEAT: usize = 358;
+    let mut specs = specs();
+    specs[512 + EXECVE] = SyscallSpec::PLAIN.with(&[Capture::string(0), Capture::string_array(1)]);
+    specs[512 + EXECVEAT] = SyscallSpec::PLAIN.with(&[Capture::string(1), Capture::string_array(2)]);
+    let Some((pid, status, log)) = record(Config { specs, ..config() }, || {
+        let (texts, argv) = low_strings(&[c"/no/such/program", c"-x", c"", c"third"]);
+        let path = texts[0];
+        int80(EXECVE as i32, [path, argv, 0, 0, 0]);
+        int80(EXECVEAT as i32, [libc::AT_FDCWD as u32, path, argv, 0, 0x100]);
+        // What lies behind these pointers is no text, and there is no such page.
+        int80(EXECVE as i32, [path, path, 0, 0, 0]);
+        int80(EXECVE as i32, [path, 8, 0, 0, 0]);
+        0
+    }) else {
+        return;
+    };
+    if libc::WIFSIGNALED(status) {
+        return skip(NAME, "this kernel has no 32-bit calls");
+    }
+    let failed: Vec<_> = log
+        .syscalls
+        .iter()
+        .filter(|s| s.fixed.header.tgid == pid && s.data(section::STRING_ARRAY).is_some())
+        .collect();
+    let [execve, execveat, no_texts, nowhere] = failed[..] else {
+        panic!("{failed:#?}");
+    };
+    for (call, nr) in [(execve, EXECVE), (execveat, EXECVEAT)] {
+        assert_eq!(call.fixed.nr as usize, nr);
+        assert_eq!(call.fixed.ret, -i64::from(libc::ENOENT));
+        assert_eq!(call.string(section::STRING), "/no/such/program");
+        let array = call.sections.iter().find(|s| s.0 == section::STRING_ARRAY).unwrap();
+        assert_eq!(array.3, b"/no/such/program\0-x\0\0third\0");
+        assert!(!array.2, "whole");
+    }
+    for call in [no_texts, nowhere] {
+        let array = call.sections.iter().find(|s| s.0 == section::STRING_ARRAY).unwrap();
+        assert!(array.2 && array.3.is_empty(), "{array:?}");
+    }
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn needs_root_an_exec_by_another_call_tells_which() {
+    const EXECVEAT: i64 = 358;
+    // Each in a process of its own, in this order; the thread that executes need not be the first.
+    let at = libc::AT_FDCWD;
+    let Some((pid, status, log)) = record(config(), || {
+        let child = |exec: &dyn Fn() -> i64| {
+            // SAFETY: the child makes system calls and ends.
+            unsafe {
+                let pid = libc::fork();
+                if pid == 0 {
+                    exec();
+                    libc::_exit(99);
+                }
+                let mut status = 0;
+                libc::waitpid(pid, &mut status, 0);
+                status
+            }
+        };
+        let (argv, env) = ([c"true".as_ptr(), std::ptr::null()], [std::ptr::null::<libc::c_char>()]);
+        let path = c"/bin/true".as_ptr() as i64;
+        // SAFETY: all are strings, and arrays of them.
+        let native =
+            |number: i64, args: [i64; 5]| unsafe { libc::syscall(number, args[0], args[1], args[2], args[3], args[4]) };
+        let (argv, env) = (argv.as_ptr() as i64, env.as_ptr() as i64);
+        let (texts, low) = low_strings(&[c"/bin/true"]);
+        let mut statuses = vec![
+            child(&|| native(libc::SYS_execve, [path, argv, env, 0, 0])),
+            child(&|| native(libc::SYS_execveat, [i64::from(at), path, argv, env, 0])),
+            child(&|| {
+                let by_thread = || native(libc::SYS_execveat, [77, path, argv, env, 0]);
+                std::thread::scope(|scope| scope.spawn(by_thread).join().unwrap())
+            }),
+        ];
+        statuses.push(child(&|| int80(11, [texts[0], low, 0, 0, 0]).into()));
+        statuses.push(child(&|| {
+            int80(EXECVEAT as i32, [at as u32, texts[0], low, 0, 0x100]).into()
+        }));
+        // Those of the 32-bit table may not be there.
+        let is_there = statuses.iter().rposition(|status| *status == 0);
+        is_there.map_or(0, |last| last as i32 + 1)
+    }) else {
+        return;
+    };
+    let programs = libc::WEXITSTATUS(status) as usize;
+    assert!(matches!(programs, 3 | 5), "{programs}");
+    let execs: Vec<_> = log.execs.iter().filter(|exec| exec.fixed.ppid == pid).collect();
+    assert_eq!(execs.len(), programs);
+    let compat = record::FLAG_COMPAT;
+    let at = at as u32;
+    let expected = [
+        None,
+        Some((libc::SYS_execveat, 0, at, 0)),
+        Some((libc::SYS_execveat, 0, 77, 0)),
+        Some((11, compat, 0, 0)),
+        Some((EXECVEAT, compat, at, 0x100)),
+    ];
+    for (exec, expected) in execs.into_iter().zip(expected) {
+        let header = exec.fixed.header;
+        let begun = log.enters.iter().filter(|call| call.fixed.header.tgid == header.tgid);
+        // `exit_group` of the program itself is among them.
+        let begun: Vec<_> = begun.filter(|call| call.fixed.header.ts < header.ts).collect();
+        assert_eq!(begun.len(), usize::from(expected.is_some()), "{begun:#?}");
+        let Some((nr, flags, dirfd, at_flags)) = expected else {
+            continue;
+        };
+        let call = &begun[0].fixed;
+        assert_eq!((i64::from(call.nr), call.header.flags & compat), (nr, flags));
+        assert_eq!(call.header.tid, header.tgid, "the only thread that is left");
+        if nr != 11 {
+            assert_eq!((call.args[0] as u32, call.args[4]), (dirfd, at_flags));
+        }
+    }
+}
+
 /// A path on a page of a file that nobody has touched.
 fn untouched(path: &[u8]) -> *const libc::c_char {
     let mut file = tempfile::tempfile().unwrap();

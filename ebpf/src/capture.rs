@@ -27,7 +27,7 @@ pub fn all(writer: Writer, record: *const Syscall, spec: &SyscallSpec) {
     if last.kind == CAPTURE_STRING_ARRAY {
         let pointer = arg(record, last.arg);
         if pointer != 0 {
-            string_array(writer, last.arg, pointer);
+            string_array(writer, last.arg, pointer, pointer_size(record));
         }
     }
 }
@@ -125,14 +125,25 @@ fn buffer(writer: Writer, record: *const Syscall, capture: &Capture, pointer: u6
     writer.bytes_up_to::<{ section::SNAPLEN_MAX }>(section::BUFFER, capture.arg, pointer, len, snaplen, true);
 }
 
+/// Bytes of the caller's pointers. Not chosen but computed: of two constants the verifier would follow each by itself.
 #[inline(always)]
-fn string_array(writer: Writer, index: u8, pointer: u64) {
+fn pointer_size(record: *const Syscall) -> u32 {
+    const { assert!(FLAG_COMPAT == 1) };
+    // SAFETY: record lies in the scratch map.
+    let compat = unsafe { (&raw const (*record).header.flags).read_volatile() } & FLAG_COMPAT;
+    8 - 4 * u32::from(compat)
+}
+
+#[inline(always)]
+fn string_array(writer: Writer, index: u8, pointer: u64, size: u32) {
     let Some(start) = writer.strings_begin() else { return };
     let mut whole = false;
     for i in 0..STRINGS_MAX {
-        let Some(string) = read::user::<u64>(pointer + u64::from(i) * 8) else {
+        let mut string = 0u64;
+        // Of a shorter one the upper half stays zero.
+        if !read::user_into(&mut string, size, pointer + u64::from(i * size)) {
             break;
-        };
+        }
         if string == 0 {
             whole = true;
             break;

@@ -133,7 +133,7 @@ fn own_end(regs: usize, exit_code: u32, compat: bool) -> (u32, i32) {
 
 /// The registers with which a task entered the kernel, at the top of its stack; 0 where they are not found.
 #[inline(always)]
-fn user_registers(task: usize) -> usize {
+pub fn user_registers(task: usize) -> usize {
     let stack = pointer!(task, task_stack);
     let size = offset!(regs_size);
     if stack == 0 || size == MISSING || offset!(regs_cs) == MISSING {

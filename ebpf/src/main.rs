@@ -42,6 +42,13 @@ pub fn sys_enter(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+/// The current task gets a name, as by each exec.
+#[raw_tracepoint(tracepoint = "task_rename")]
+pub fn task_rename(_ctx: RawTracePointContext) -> i32 {
+    syscall::on_rename();
+    0
+}
+
 /// A program has been loaded into the current task.
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
 pub fn process_exec(ctx: RawTracePointContext) -> i32 {

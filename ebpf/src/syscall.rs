@@ -10,6 +10,7 @@ use ctrace_wire::{
 
 use crate::{
     capture, credentials, file,
+    lifecycle::user_registers,
     maps::{self, ScratchFor},
     read::{self, Ids, member},
     scope,
@@ -24,6 +25,10 @@ const TS_COMPAT: u32 = 2;
 // arch/x86/entry/syscalls: syscall_64.tbl and syscall_32.tbl
 const RT_SIGRETURN: i32 = 15;
 const RT_SIGRETURN_32: i32 = 173;
+/// The calls by which programs start: all but `execve` of the 64-bit table.
+const EXECVEAT: u32 = 322;
+const EXECVE_32: u32 = 11;
+const EXECVEAT_32: u32 = 358;
 /// What the kernel answers to numbers that it does not have.
 const ENOSYS: i64 = -38;
 
@@ -108,6 +113,38 @@ pub fn on_enter(regs: *const pt_regs, nr: i64) {
     with_sections(ScratchFor::Enter, who, regs, (nr as i32, 0), spec, None);
 }
 
+/// The current task gets a name. An exec gives it one when nothing can refuse the program any more, and just before the
+/// kernel makes of its call an `execve` of the program's own table without arguments (fs/exec.c, `begin_new_exec`;
+/// arch/x86/kernel/process_64.c, `set_personality_64bit`). What is not the usual one is therefore told here.
+pub fn on_rename() {
+    let address = user_registers(read::current_task());
+    let nr = member!(address, regs_orig_ax, u64::MAX) as u32;
+    if nr != EXECVEAT && nr != EXECVE_32 && nr != EXECVEAT_32 {
+        return;
+    }
+    let compat = in_compat_call();
+    if compat == (nr == EXECVEAT) {
+        return;
+    }
+    let ids = read::current_ids();
+    let flags = scope::flags(ids.tgid) | if compat { FLAG_COMPAT } else { 0 };
+    let regs: pt_regs = read::kernel(address);
+    submit(
+        KIND_SYSCALL_ENTER,
+        Who { ids, flags },
+        (nr as i32, 0),
+        Lane::Priority,
+        // SAFETY: a copy of the registers.
+        || unsafe {
+            if compat {
+                compat_registers(&raw const regs).map(u64::from)
+            } else {
+                args(&raw const regs)
+            }
+        },
+    );
+}
+
 /// Whether the current task is in a call of the 32-bit table.
 pub fn in_compat_call() -> bool {
     member!(read::current_task(), task_status, 0u32) & TS_COMPAT != 0
@@ -132,11 +169,15 @@ fn plain(who: Who, regs: *const pt_regs, result: (i32, i64), lane: Lane, count: 
     // SAFETY: regs as in on_exit.
     unsafe {
         match count {
-            0 | 1 if compat.is_none() => submit(who, result, lane, || [(*regs).rdi]),
-            2 | 3 if compat.is_none() => submit(who, result, lane, || [(*regs).rdi, (*regs).rsi, (*regs).rdx]),
+            0 | 1 if compat.is_none() => submit(KIND_SYSCALL, who, result, lane, || [(*regs).rdi]),
+            2 | 3 if compat.is_none() => {
+                submit(KIND_SYSCALL, who, result, lane, || {
+                    [(*regs).rdi, (*regs).rsi, (*regs).rdx]
+                });
+            }
             _ => {
                 let flags = who.flags | if compat.is_some() { FLAG_COMPAT } else { 0 };
-                submit(Who { flags, ..who }, result, lane, || match compat {
+                submit(KIND_SYSCALL, Who { flags, ..who }, result, lane, || match compat {
                     Some(words) => compat_args(words),
                     None => args(regs),
                 });
@@ -146,9 +187,9 @@ fn plain(who: Who, regs: *const pt_regs, result: (i32, i64), lane: Lane, count: 
 }
 
 #[inline(always)]
-fn submit<const ARGS: usize>(who: Who, result: (i32, i64), lane: Lane, args: impl FnOnce() -> [u64; ARGS]) {
+fn submit<const ARGS: usize>(kind: u8, who: Who, result: (i32, i64), lane: Lane, args: impl FnOnce() -> [u64; ARGS]) {
     maps::submit_fixed::<Syscall<[u64; ARGS]>>(lane, |record| {
-        let mut header = read::header(KIND_SYSCALL + ARGS as u8, who.flags, who.ids, read::cpu());
+        let mut header = read::header(kind + ARGS as u8, who.flags, who.ids, read::cpu());
         header.len = size_of::<Syscall<[u64; ARGS]>>() as u32;
         // SAFETY: record is a reserved ring entry of this type.
         unsafe { fill(record, header, result, args()) };
@@ -230,7 +271,7 @@ unsafe fn fill<const ARGS: usize>(
 // The registers of the syscall ABI (x86-64 psABI A.2.1; entry_64_compat.S for 32-bit calls).
 #[inline(always)]
 unsafe fn args(regs: *const pt_regs) -> [u64; 6] {
-    // SAFETY: the caller gives the tracepoint's registers.
+    // SAFETY: the caller gives the task's registers.
     unsafe {
         [
             (*regs).rdi,
@@ -239,6 +280,21 @@ unsafe fn args(regs: *const pt_regs) -> [u64; 6] {
             (*regs).r10,
             (*regs).r8,
             (*regs).r9,
+        ]
+    }
+}
+
+#[inline(always)]
+unsafe fn compat_registers(regs: *const pt_regs) -> Words {
+    // SAFETY: the caller gives the task's registers.
+    unsafe {
+        [
+            (*regs).rbx as u32,
+            (*regs).rcx as u32,
+            (*regs).rdx as u32,
+            (*regs).rsi as u32,
+            (*regs).rdi as u32,
+            (*regs).rbp as u32,
         ]
     }
 }
@@ -252,16 +308,7 @@ type Words = [u32; 6];
 #[inline(never)]
 fn compat_call(regs: *const pt_regs, nr: i32, words: &mut MaybeUninit<Words>) -> i32 {
     // SAFETY: regs as in on_exit.
-    let registers = unsafe {
-        [
-            (*regs).rbx as u32,
-            (*regs).rcx as u32,
-            (*regs).rdx as u32,
-            (*regs).rsi as u32,
-            (*regs).rdi as u32,
-            (*regs).rbp as u32,
-        ]
-    };
+    let registers = unsafe { compat_registers(regs) };
     if nr == SOCKETCALL
         && let Some((made, arguments)) = socketcall::unfold(registers)
     {

@@ -192,7 +192,7 @@ impl Value {
         }
     }
 
-    /// The value of a parameter that does not stand in a register alone.
+    /// The value of a parameter that does not stand in a register alone, or not as it is told.
     fn behind_pointer<'a>(self, call: &Call<'a>, paths: &[super::plan::PathArg], scratch: &'a Scratch) -> Arg<'a> {
         match self {
             Value::Text(at) => call.text(at).map_or(Arg::None, Arg::Str),
@@ -206,10 +206,16 @@ impl Value {
             Value::Device => file(call).map_or(Arg::None, |f| Arg::Num(super::files::stat_device(f.dev) as i64)),
             Value::Inode => file(call).map_or(Arg::None, |f| Arg::Num(f.ino as i64)),
             Value::Pair(at) => pair(call, at),
+            Value::ShortId(at) => Arg::Num(i64::from(long_id(call.arg(at) as u16))),
             Value::Field(at, len) => call.field(at, len).map_or(Arg::None, |v| Arg::Num(v as i64)),
             _ => Arg::None,
         }
     }
+}
+
+/// A user or group of 16 bits as the kernel takes it (`low2highuid` in `linux/highuid.h`).
+fn long_id(short: u16) -> u32 {
+    if short == u16::MAX { u32::MAX } else { u32::from(short) }
 }
 
 /// The mode bits of a call that opens a file: the kernel reads them only where it makes one.

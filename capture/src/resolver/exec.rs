@@ -97,7 +97,7 @@ impl State {
         let (old, attempt, parent) = match process {
             Some(p) => (
                 p.lend_image(exec.old_tid, &self.nobody),
-                p.take_attempt(exec.old_tid),
+                p.take_attempt(exec.old_tid).or_else(|| p.take_attempt(exec.header.tid)),
                 p.parent,
             ),
             None => (Arc::default(), None, 0),

@@ -19,8 +19,8 @@
 //! - Descriptors received through `recvmsg` are announced by no record: the host is asked at their first use.
 //! - A request of io_uring is two events at the time of its completion: itself, and the syscall that does the same, with
 //!   the thread that submitted it. Those on the ring's own files, which have no descriptors, are the first one only.
-//! - Of calls of 32-bit programs the arguments of a failed exec are not known. A `socketcall` is told as the call that it
-//!   makes, unless there is none or its arguments cannot be read; of `ipc` the first argument alone is told.
+//! - A `socketcall` of a 32-bit program is told as the call that it makes, unless there is none or its arguments cannot be
+//!   read; of `ipc` the first argument alone is told.
 
 mod action;
 mod address;

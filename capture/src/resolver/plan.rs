@@ -25,6 +25,8 @@ pub(super) enum Value {
     Whole(u8),
     /// Mode bits, which the kernel reads only when the flags in that other register make a file.
     OpenMode(u8, u8),
+    /// A user or group, in the lower 16 bits of a register.
+    ShortId(u8),
     /// The string behind a register.
     Text(u8),
     /// The string behind a register, which is one only when another register has this value.
@@ -357,6 +359,7 @@ fn in_register(spec: &EventSpec, kind: ParamKind, arg: u8, width: Option<Width>)
         (ParamKind::Path | ParamKind::Str, _) => Value::Absent,
         (ParamKind::Mode, "open") => Value::OpenMode(arg, 1),
         (ParamKind::Mode, "openat") => Value::OpenMode(arg, 2),
+        (ParamKind::Uid | ParamKind::Gid, _) if syscalls::has_short_ids(spec.id) => Value::ShortId(arg),
         _ => match width.unwrap_or(Width::Word) {
             Width::Signed32 => Value::Signed(arg),
             Width::Unsigned32 => Value::Unsigned(arg),

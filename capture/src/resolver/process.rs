@@ -70,11 +70,12 @@ pub(super) struct Rare {
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
     pub(super) tid: u32,
-    /// Number of the call.
+    /// Number of the call, in the 32-bit table where it is of that.
     pub(super) nr: i32,
+    pub(super) is_compat: bool,
     pub(super) args: [u64; 6],
-    /// The file name as the caller wrote it.
-    pub(super) filename: Vec<u8>,
+    /// The file name as the caller wrote it, where it was read.
+    pub(super) filename: Option<Vec<u8>>,
 }
 
 impl Attempt {
@@ -312,7 +313,10 @@ impl Rare {
             .filter_map(|own| own.root.as_ref())
             .chain([&self.root]);
         let places = self.private.iter().map(|own| &own.place).chain([&self.sharing.place]);
-        let attempts = self.attempts.iter().map(|attempt| attempt.filename.len());
+        let attempts = self
+            .attempts
+            .iter()
+            .filter_map(|attempt| attempt.filename.as_ref().map(Vec::len));
         let texts = roots.map(Vec::len).chain(attempts);
         texts.chain(places.flatten().map(place_bytes)).sum()
     }

@@ -102,7 +102,8 @@ impl Resolver {
         let header = &view.fixed.header;
         self.state.meet(header);
         let started = self.state.exec(view, clock);
-        let plan = self.plans.get(exec_number(&started), false);
+        let (nr, is_compat) = exec_number(&started);
+        let plan = self.plans.get(nr, is_compat);
         self.state.emit_exec(plan, header, clock, (&started, 0), sink);
     }
 
@@ -115,18 +116,23 @@ impl Resolver {
             return;
         }
         let attempt = process.take_attempt(call.tid);
-        let plan = self.plans.get(call.nr, kind.is_compat());
+        // One that succeeded reads as another call.
+        let (nr, is_compat) = attempt
+            .as_ref()
+            .map_or((call.nr, kind.is_compat()), |a| (a.nr, a.is_compat));
+        let plan = self.plans.get(nr, is_compat);
         let filename = plan.paths.first().and_then(|p| call.text(p.arg));
-        let filename = filename.or_else(|| Some(&attempt.as_ref()?.filename[..]));
+        let filename = filename.or_else(|| attempt.as_ref()?.filename.as_deref());
         let mut failed = Started {
             filename,
             resolved: None,
             // The arguments are still there when the call failed.
             attempt: Some(Attempt {
                 tid: call.tid,
-                nr: call.nr,
+                nr,
+                is_compat,
                 args: attempt.as_ref().map_or_else(|| call.args(), |a| a.args),
-                filename: filename.unwrap_or_default().to_vec(),
+                filename: None,
             }),
         };
         let resolved = failed.resolved.insert(Vec::new());
@@ -137,19 +143,15 @@ impl Resolver {
     }
 }
 
-/// Which call started a program. Without its entry the file name tells: the kernel makes `/dev/fd/N` of `execveat`'s
-/// descriptor (fs/exec.c, `alloc_bprm`).
-fn exec_number(started: &Started<'_>) -> i32 {
-    let at = match &started.attempt {
-        Some(attempt) => attempt.nr,
-        None if started.filename.as_ref().is_some_and(|f| f.starts_with(b"/dev/fd/")) => libc::SYS_execveat as i32,
-        None => libc::SYS_execve as i32,
+/// Which call started a program, and whether it is one of the 32-bit table. All but the usual one tell of themselves; where
+/// that was lost the file name tells: the kernel makes `/dev/fd/N` of `execveat`'s descriptor (fs/exec.c, `alloc_bprm`).
+fn exec_number(started: &Started<'_>) -> (i32, bool) {
+    let number = match &started.attempt {
+        Some(attempt) => return (attempt.nr, attempt.is_compat),
+        None if started.filename.as_ref().is_some_and(|f| f.starts_with(b"/dev/fd/")) => libc::SYS_execveat,
+        None => libc::SYS_execve,
     };
-    if i64::from(at) == libc::SYS_execveat {
-        at
-    } else {
-        libc::SYS_execve as i32
-    }
+    (number as i32, false)
 }
 
 impl State {
@@ -384,7 +386,7 @@ impl State {
                 (Value::Path(_), attempt) => match exec.filename {
                     Some(filename) => Arg::Path {
                         resolved: exec.resolved.as_deref().unwrap_or_else(own_file),
-                        raw: attempt.as_ref().map_or(filename, |a| &a.filename),
+                        raw: attempt.as_ref().and_then(|a| a.filename.as_deref()).unwrap_or(filename),
                     },
                     None => Arg::None,
                 },
@@ -474,14 +476,15 @@ impl State {
 
     /// Keeps the arguments of an exec until it returns or succeeds.
     fn begin_exec(&mut self, call: &Call<'_>, plan: &Plan) {
-        let filename = plan.paths.first().and_then(|p| call.text(p.arg)).unwrap_or_default();
+        let filename = plan.paths.first().and_then(|p| call.text(p.arg));
         let attempt = Attempt {
             tid: call.tid,
             nr: call.nr,
+            is_compat: plan.kind.is_compat(),
             args: call.args(),
-            filename: filename.to_vec(),
+            filename: filename.map(<[u8]>::to_vec),
         };
-        self.table.images.add(filename.len());
+        self.table.images.add(filename.map_or(0, <[u8]>::len));
         if let Some(process) = self.table.at(call.pid, call.ts) {
             process.begin_attempt(attempt);
         }

@@ -37,13 +37,20 @@ pub(super) struct Attachment {
     optional: bool,
 }
 
-const ATTACHMENTS: [Attachment; 8] = [
+const ATTACHMENTS: [Attachment; 9] = [
     // Life cycle first: a task seen by a syscall should have been seen at its start.
     Attachment {
         program: "process_fork",
         tracepoint: "sched_process_fork",
         hook: Hook::Raw,
         optional: false,
+    },
+    // What comes just before the record of an exec, so that it is there when that is.
+    Attachment {
+        program: "task_rename",
+        tracepoint: "task_rename",
+        hook: Hook::Raw,
+        optional: true,
     },
     Attachment {
         program: "process_exec",

@@ -71,13 +71,15 @@ pub(crate) fn argument(call: &Call, param: &Param) -> Option<Option<String>> {
         // What the kernel did not look at, because the size is wrong, is recorded all the same.
         ("clone3", "flags") if !call.args[0].starts_with('{') => None,
         ("clone3", "flags") => of_struct(0, "flags"),
-        // Nothing is recorded at entry, and when a program has started its registers are gone: the kernel's own name of
-        // the file tells what it was (`/dev/fd/3`, `/dev/fd/3/true`).
-        ("execveat", "dirfd" | "at_flags") if call.succeeded() => Some(None),
+        // When a program has started what its caller wrote is gone: the kernel's own name of the file tells what it was
+        // (`/dev/fd/3`, `/dev/fd/3/true`).
         ("execveat", "filename") if call.succeeded() => {
             let (dir, name) = (strace::number(call.arg(0)?)?, strace::string(call.arg(1)?)?);
             let name = String::from_utf8(name).ok()?;
-            Some(Some(format!("\"/dev/fd/{dir}/{name}\"").replace("/\"", "\"")))
+            Some(Some(match name.starts_with('/') {
+                true => format!("\"{name}\""),
+                false => format!("\"/dev/fd/{dir}/{name}\"").replace("/\"", "\""),
+            }))
         }
         // A mode of 0 is left out.
         ("openat2", "mode") => match call.arg(2).and_then(|a| strace::field(a, "mode")) {

@@ -22,6 +22,7 @@ pub(crate) fn scene() {
     ok(sys!(SYS_mkdir, c"new", 0o700));
     sys!(SYS_FCHMODAT2, AT_FDCWD, c"./new", 0o2750, AT_SYMLINK_NOFOLLOW);
     wait(fork(compat));
+    executing();
     wait(fork(denied));
     wait(fork(killed));
 }
@@ -63,6 +64,9 @@ fn compat() {
     ok(int80(4, [fd as u32, name, 6, 0, 0, 0]));
     ok(int80(19, [fd as u32, u32::MAX, 2, 0, 0, 0]));
     ok(int80(295, [AT_FDCWD as u32, name, O_RDONLY as u32, 0, 0, 0]));
+    // Of 16 bits: the other ones do not count, and all of them mean that it stays.
+    ok(int80(182, [name, 0xFFFF, 0x5_0003, 0, 0, 0]));
+    ok(int80(23, [0x1_0000, 0, 0, 0, 0, 0]));
     ok(int80(39, [dir, 0o700, 0, 0, 0, 0]));
     ok(int80(12, [dir, 0, 0, 0, 0, 0]));
     int80(33, [name, R_OK as u32, 0, 0, 0, 0]);
@@ -76,6 +80,26 @@ fn compat() {
     int80(999, [1, u32::MAX, 3, 4, 5, 6]);
     sigreturn();
     int80(1, [4, 0, 0, 0, 0, 0]);
+}
+
+/// Programs that are started by calls of the 32-bit table.
+fn executing() {
+    let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT;
+    let low = ok(sys!(SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE, flags, -1, 0)) as u32;
+    let (name, argv, none) = (low + 5, low + 100, low + 200);
+    // SAFETY: the page was just mapped, and is longer than what it gets.
+    unsafe {
+        (low as *mut [u8; 10]).write(*b"/bin/true\0");
+        (argv as *mut [u32; 2]).write([name, 0]);
+    }
+    let dir = ok(sys!(SYS_open, c"/bin", O_PATH)) as u32;
+    let (execve, execveat) = (11, 358);
+    wait(fork(|| int80(execve, [low, argv, none, 0, 0, 0])));
+    wait(fork(|| int80(execveat, [AT_FDCWD as u32, low, argv, none, 0, 0])));
+    wait(fork(|| {
+        int80(execveat, [dir, name, argv, none, AT_SYMLINK_NOFOLLOW as u32, 0])
+    }));
+    int80(execveat, [dir, low, argv, none, 0x4000_0000, 0]);
 }
 
 /// Returns from a signal handler that never ran, by the 32-bit entry, to code that goes on as if it was called.
@@ -169,9 +193,20 @@ fn odd_as_root() {
     let compat: Vec<_> = compared.pairs.iter().filter(|(_, s)| s.spec.id.is_compat()).collect();
     // What a 32-bit program names is recorded as of any other, and marked.
     let marked: Vec<&str> = compat.iter().map(|(_, s)| s.name()).collect();
-    let calls = "getpid open write lseek openat mkdir chdir access read close close socket connect execve \
-                 unknown unknown rt_sigreturn exit";
+    let calls = "getpid open write lseek openat chown setuid mkdir chdir access read close close socket connect execve \
+                 unknown unknown rt_sigreturn exit execve execveat execveat execveat";
     assert_eq!(marked, calls.split(' ').collect::<Vec<_>>());
+    // What started a program is told by the register that it had.
+    let execveat = compat.iter().filter(|(_, s)| s.name() == "execveat");
+    let told: Vec<_> = execveat.map(|(_, s)| (s.ret, s.num("at_flags"))).collect();
+    assert_eq!(
+        told,
+        [
+            (Some(0), Some(0)),
+            (Some(0), Some(i64::from(AT_SYMLINK_NOFOLLOW))),
+            (Some(-i64::from(EINVAL)), Some(0x4000_0000))
+        ]
+    );
     let connect = compat.iter().find(|(_, s)| s.name() == "connect").unwrap().1;
     assert_eq!(
         connect.fd.as_ref().unwrap().socket.unwrap().remote.to_string(),

@@ -8,8 +8,7 @@ use crate::record::MAX_ARGS;
 /// in the bulk lane.
 pub const SPEC_COUNT: u32 = 512;
 
-/// Where 32-bit calls begin in the table. Their specs must not ask for [`CAPTURE_STRING_ARRAY`], which is followed by
-/// pointers of 64-bit programs.
+/// Where 32-bit calls begin in the table.
 pub const COMPAT_SPECS: u32 = SPEC_COUNT;
 
 /// Entries of the table.
@@ -90,7 +89,7 @@ pub const CAPTURE_I32_PAIR: u8 = 4;
 pub const CAPTURE_STRUCT: u8 = 5;
 /// Data of a length given by `len_arg`, up to the snap length.
 pub const CAPTURE_BUFFER: u8 = 6;
-/// An array of string pointers ending in a null pointer (`argv`). Only in the last slot, and beside another capture.
+/// An array of string pointers of the caller's word size ending in a null pointer (`argv`). Only in the last slot, and beside another capture.
 pub const CAPTURE_STRING_ARRAY: u8 = 7;
 /// The address in a `struct msghdr` of the caller's word size (`sendmsg`, `recvmsg`).
 pub const CAPTURE_MSGHDR_NAME: u8 = 8;

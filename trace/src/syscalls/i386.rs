@@ -123,6 +123,12 @@ pub(super) fn kernel_name(nr: u16) -> Option<&'static str> {
     })
 }
 
+/// Whether users and groups have 16 bits in a call: those that are as wide as elsewhere have names of their own.
+pub(super) fn has_short_ids(nr: u16) -> bool {
+    let all = || RUNS.iter().flat_map(|(_, names)| names.split_ascii_whitespace());
+    kernel_name(nr).is_some_and(|name| all().any(|other| other.strip_suffix("32") == Some(name)))
+}
+
 /// The row that describes a number.
 pub(super) fn row(nr: u16) -> Option<&'static Syscall> {
     if let Some(own) = TABLE.iter().find(|s| s.nr == nr) {

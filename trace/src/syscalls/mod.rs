@@ -363,6 +363,11 @@ pub(crate) fn kernel_name(kind: EventType) -> Option<&'static str> {
     }
 }
 
+/// Whether a call takes 16 bits of a user or group, all set meaning −1 (`linux/highuid.h`).
+pub fn has_short_ids(kind: EventType) -> bool {
+    kind.is_compat() && i386::has_short_ids(kind.0 & 0xFFF)
+}
+
 /// How important an event type is. Types that are not syscalls, and syscalls without a row, are never bulk.
 pub fn lane(kind: EventType) -> Lane {
     match row(kind) {

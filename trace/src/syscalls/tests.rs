@@ -118,6 +118,16 @@ fn reads_registers_as_the_kernel_does() {
 }
 
 #[test]
+fn ids_are_short_where_a_newer_call_has_long_ones() {
+    let short = [16, 23, 46, 70, 71, 95, 138, 139, 164, 170, 182];
+    for nr in [short.as_slice(), &[198, 203, 207, 212, 213]].concat() {
+        let has = has_short_ids(EventType::compat_syscall(nr));
+        assert_eq!(has, short.contains(&nr), "{nr}");
+    }
+    assert!(!has_short_ids(EventType(92)), "another call in the other table");
+}
+
+#[test]
 fn sets_and_lanes() {
     let security = set("security").expect("known");
     for name in ["execve", "openat", "connect", "setuid", "close", "ptrace", "mprotect"] {

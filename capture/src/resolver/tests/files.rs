@@ -488,6 +488,24 @@ fn unknown_and_compat_calls_keep_their_numbers() {
     assert_eq!(w.fds(10), BASE);
 }
 
+#[test]
+fn old_32_bit_calls_take_16_bits_of_users_and_groups() {
+    let mut w = World::new();
+    for (nr, uid, gid) in [(182, "4294967295", "3"), (212, "65535", "327683")] {
+        let seen = w
+            .call(10, "chown", 0, &[1, 0xFFFF, 0x5_0003])
+            .text(0, "/a")
+            .compat(nr)
+            .go();
+        assert_eq!(
+            (seen.name.as_str(), seen.arg("uid"), seen.arg("gid")),
+            ("chown", uid, gid)
+        );
+    }
+    let seen = w.call(10, "setuid", 0, &[0x1_0000]).compat(23).go();
+    assert_eq!((seen.name.as_str(), seen.arg("uid")), ("setuid", "0"));
+}
+
 /// A host that knows one descriptor and counts what it is asked.
 struct OneFd(std::sync::Arc<std::sync::atomic::AtomicUsize>);
 

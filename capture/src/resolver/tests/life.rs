@@ -120,6 +120,49 @@ fn execveat_is_known_by_its_entry_or_its_file_name() {
 }
 
 #[test]
+fn an_exec_by_another_call_tells_of_itself_just_before() {
+    let mut w = World::new();
+    w.fork(10, 11);
+    // The registers alone: what they point to is gone.
+    w.call(11, "execveat", 0, &[-100, 1, 2, 3, 0x100]).entering().feed();
+    let seen = w.exec(11, "/bin/x", "x");
+    assert_eq!(
+        (seen.name.as_str(), seen.arg("dirfd"), seen.arg("at_flags")),
+        ("execveat", "-100", "256")
+    );
+    assert_eq!(seen.arg("filename"), "/bin/x <- /bin/x");
+    assert!(!seen.kind.is_compat());
+    // The kernel makes an `execve` of the call.
+    assert!(w.call(11, "execve", 0, &[]).feed().is_empty());
+    for (nr, name) in [(11, "execve"), (358, "execveat")] {
+        w.fork(10, 12);
+        w.call(12, "execve", 0, &[7, 1, 2, 3, 4]).compat(nr).entering().feed();
+        let seen = w.exec(12, "/bin/x", "x");
+        assert_eq!((seen.name.as_str(), seen.kind.is_compat()), (name, true));
+        assert_eq!(seen.arg("filename"), "/bin/x <- /bin/x");
+        if name == "execveat" {
+            assert_eq!((seen.arg("dirfd"), seen.arg("at_flags")), ("7", "4"));
+        }
+        assert!(w.call(12, "execve", 0, &[]).compat(11).feed().is_empty());
+        w.exit(12, 0);
+    }
+    // By a thread, which has become the only one by then.
+    w.fork(10, 13);
+    w.thread(13, 13, 14);
+    w.call(13, "execveat", 0, &[5, 1, 2, 3, 0]).entering().feed();
+    let exec = w.exec_record(13, 14, "/bin/x", "x");
+    let seen = w.feed(&exec).remove(0);
+    assert_eq!((seen.name.as_str(), seen.arg("dirfd")), ("execveat", "5"));
+    // The next one is the usual one.
+    assert_eq!(w.exec(13, "/bin/y", "y").name, "execve");
+    assert!(w.call(13, "execve", 0, &[]).feed().is_empty());
+    // The record of the start was lost.
+    w.call(13, "execveat", 0, &[6, 1, 2, 3, 0]).entering().feed();
+    let seen = w.call(13, "execve", 0, &[]).go();
+    assert_eq!((seen.name.as_str(), seen.arg("dirfd")), ("execveat", "6"));
+}
+
+#[test]
 fn exit_tells_how_the_process_ended() {
     for (status, group, want) in [
         (0, 0, ["0", "0", "0", "0"]),
