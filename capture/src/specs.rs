@@ -125,6 +125,9 @@ fn spec(schema: &Schema, id: EventType, data: bool) -> SyscallSpec {
     if resolver::changes_ids(declared) {
         spec = spec.credentials();
     }
+    if resolver::changes_directory(declared) {
+        spec = spec.directory();
+    }
     let category = syscalls::category(id);
     match declared.fd {
         // Its result is a descriptor for some commands only, which the resolver tells apart.

@@ -60,7 +60,7 @@ impl<T> Seen<T> {
             socket: view.section(section::SOCKET).and_then(|section| section.socket()),
             file,
             path: view.section(section::FILE_PATH).map(|section| path(section, pseudo)),
-            cwd: view.section(section::EXEC_CWD).map(|section| path(section, false)),
+            cwd: view.section(section::CWD).map(|section| path(section, false)),
         }
     }
 
@@ -167,6 +167,8 @@ fn specs() -> Vec<SyscallSpec> {
                 libc::SYS_memfd_create => plain.with(&[Capture::string(0)]).file(RESULT),
                 libc::SYS_exit_group => plain.enter(),
                 libc::SYS_getppid => SyscallSpec::UNSELECTED,
+                libc::SYS_chdir => plain.with(&[Capture::string(0)]).directory().args(1),
+                libc::SYS_fchdir => plain.directory().args(1),
                 _ => plain,
             }
         })
@@ -1528,8 +1530,8 @@ fn untouched(path: &[u8]) -> *const libc::c_char {
     page.cast()
 }
 
-/// Has the kernel refuse a call before it looks at what the call is given.
-fn deny(number: i64) {
+/// Has the kernel answer a call with an error, or with success where that is 0, before it looks at what the call is given.
+fn deny(number: i64, result: i32) {
     let load = libc::sock_filter {
         code: 0x20,
         jt: 0,
@@ -1551,7 +1553,7 @@ fn deny(number: i64) {
     let mut filter = [
         load,
         jump,
-        give(libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        give(libc::SECCOMP_RET_ERRNO | result as u32),
         give(libc::SECCOMP_RET_ALLOW),
     ];
     let program = libc::sock_fprog {
@@ -1566,6 +1568,37 @@ fn deny(number: i64) {
 }
 
 #[test]
+fn needs_root_a_directory_is_where_the_kernel_has_the_caller() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = |name: &str| dir.path().join(name);
+    fs::create_dir(place("real")).unwrap();
+    fs::create_dir(place("fake")).unwrap();
+    std::os::unix::fs::symlink(place("real"), place("link")).unwrap();
+    let Some((pid, status, log)) = record(config(), || {
+        let enters = |name: &Path| {
+            // SAFETY: the string outlives the call.
+            assert_eq!(unsafe { libc::chdir(c(name.to_str().unwrap()).as_ptr()) }, 0);
+        };
+        let fake = fs::File::open(place("fake")).unwrap();
+        enters(&place("link"));
+        enters(Path::new(&format!("/proc/self/fd/{}", fake.as_raw_fd())));
+        enters(&place("real"));
+        deny(libc::SYS_chdir, 0);
+        enters(&place("fake"));
+        // SAFETY: a descriptor of this process.
+        assert_eq!(unsafe { libc::fchdir(fake.as_raw_fd()) }, 0);
+        0
+    }) else {
+        return;
+    };
+    assert_eq!(status, 0);
+    let calls = log.calls(pid, libc::SYS_chdir).chain(log.calls(pid, libc::SYS_fchdir));
+    let seen: Vec<_> = calls.map(|call| call.cwd.clone().unwrap()).collect();
+    let wanted = ["real", "fake", "real", "real", "fake"].map(|name| place(name).to_str().unwrap().to_owned());
+    assert_eq!(seen, wanted);
+}
+
+#[test]
 fn needs_root_a_string_that_is_not_in_memory_is_marked() {
     let Some((pid, status, log)) = record(config(), || {
         let [refused, denied, read] = [&b"/refused\0"[..], b"/denied\0", b"/missing\0"].map(untouched);
@@ -1577,7 +1610,7 @@ fn needs_root_a_string_that_is_not_in_memory_is_marked() {
         open(c"".as_ptr(), libc::O_RDONLY);
         // Flags that cannot be are found before the path is read.
         open(refused, libc::O_TMPFILE);
-        deny(libc::SYS_openat);
+        deny(libc::SYS_openat, libc::EPERM);
         open(denied, libc::O_RDONLY);
         0
     }) else {

@@ -3,8 +3,8 @@
 use ctrace_wire::{
     offsets::MISSING,
     section::{
-        self, ARG_DETACHED, FILE_DELETED, FILE_OVERLAY, FILE_PSEUDO, FILE_UNHASHED, FILE_UPPER, FILE_UPPER_UNKNOWN, File,
-        PATH_DEPTH_MAX, PATH_MAX,
+        self, ARG_DETACHED, FILE_DELETED, FILE_OVERLAY, FILE_PSEUDO, FILE_UNHASHED, FILE_UPPER, FILE_UPPER_UNKNOWN,
+        File, PATH_DEPTH_MAX, PATH_MAX,
     },
 };
 
@@ -50,8 +50,9 @@ pub fn describe(writer: Writer, file: usize) {
     path(writer, embedded(file, offset!(file_path)), section::FILE_PATH);
 }
 
+/// Appends the identity of a file object.
 #[inline(never)]
-fn identity(writer: Writer, file: usize) {
+pub fn identity(writer: Writer, file: usize) {
     let inode = inode(file);
     let dentry = pointer!(embedded(file, offset!(file_path)), path_dentry);
     let mount = pointer!(embedded(file, offset!(file_path)), path_mnt);

@@ -5,14 +5,17 @@ use core::mem::MaybeUninit;
 use aya_ebpf::bindings::pt_regs;
 use ctrace_wire::{
     record::{FLAG_COMPAT, FLAG_UNSEEN, Header, KIND_SYSCALL, KIND_SYSCALL_ENTER, MAX_ARGS, Syscall},
-    spec::{CAPTURE_NONE, CREDENTIALS, ENTER, FILE, Lane, NOT_LEFT_OUT, PRIORITY, SELECTED, SOCKET, SyscallSpec},
+    section,
+    spec::{
+        CAPTURE_NONE, CREDENTIALS, DIRECTORY, ENTER, FILE, Lane, NOT_LEFT_OUT, PRIORITY, SELECTED, SOCKET, SyscallSpec,
+    },
 };
 
 use crate::{
     capture, credentials, file,
     lifecycle::user_registers,
     maps::{self, ScratchFor},
-    read::{self, Ids, member},
+    read::{self, Ids, embedded, member, offset, pointer},
     scope,
     scratch::Writer,
     socket,
@@ -151,7 +154,7 @@ pub fn in_compat_call() -> bool {
 }
 
 fn has_sections(spec: &SyscallSpec) -> bool {
-    spec.captures[0].kind != CAPTURE_NONE || spec.flags & (FILE | SOCKET | CREDENTIALS) != 0
+    spec.captures[0].kind != CAPTURE_NONE || spec.flags & (FILE | SOCKET | CREDENTIALS | DIRECTORY) != 0
 }
 
 fn lane(spec: &SyscallSpec) -> Lane {
@@ -225,8 +228,8 @@ fn with_sections(
     // What is captured is found by arguments that the record keeps: the others are written over.
     writer.set_position(size_of::<Syscall<[u64; 0]>>() + usize::from(spec.args) * size_of::<u64>());
     capture::all(writer, record, spec);
-    if exit && spec.flags & (FILE | SOCKET) != 0 {
-        describe_fd(writer, record, spec);
+    if exit {
+        describe(writer, record, spec);
     }
     if exit && spec.flags & CREDENTIALS != 0 {
         credentials::describe(writer, read::current_task());
@@ -234,19 +237,29 @@ fn with_sections(
     writer.submit(lane(spec));
 }
 
+/// Appends what the kernel says of the file or the socket behind the call's descriptor, or of the caller's directory.
 #[inline(always)]
-fn describe_fd(writer: Writer, record: *const Syscall, spec: &SyscallSpec) {
-    let Some(fd) = capture::value(record, spec.fd) else {
-        return;
+fn describe(writer: Writer, record: *const Syscall, spec: &SyscallSpec) {
+    let task = read::current_task();
+    let file = if spec.flags & (FILE | SOCKET) != 0 {
+        capture::value(record, spec.fd).map_or(0, |fd| file::behind_fd(task, fd))
+    } else {
+        0
     };
-    let file = file::behind_fd(read::current_task(), fd);
-    if file == 0 {
-        return;
+    // In one place for both: the verifier follows the way up from each that it is asked at.
+    let (mut path, mut kind) = (0, section::FILE_PATH);
+    if file != 0 && spec.flags & FILE != 0 {
+        file::identity(writer, file);
+        path = embedded(file, offset!(file_path));
     }
-    if spec.flags & FILE != 0 {
-        file::describe(writer, file);
+    if spec.flags & DIRECTORY != 0 {
+        path = embedded(pointer!(task, task_fs), offset!(fs_pwd));
+        kind = section::CWD;
     }
-    if spec.flags & SOCKET != 0 {
+    if path != 0 {
+        file::path(writer, path, kind);
+    }
+    if file != 0 && spec.flags & SOCKET != 0 {
         socket::describe(writer, file);
     }
 }

@@ -54,7 +54,7 @@ impl<'a> Parts<'a> {
                 section::EXEC_FILENAME => &mut parts.filename,
                 section::EXEC_ARGV => &mut parts.argv,
                 section::EXEC_ENV => &mut parts.env,
-                section::EXEC_CWD => &mut parts.cwd,
+                section::CWD => &mut parts.cwd,
                 section::FILE_PATH => &mut parts.file_path,
                 section::FILE => {
                     parts.file = parts.file.or_else(|| section.file());

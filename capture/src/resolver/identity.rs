@@ -100,6 +100,19 @@ impl State {
         self.table.pids_where(|p| in_ns(&p.image)).first().copied()
     }
 
+    /// Puts the caller where the kernel says that it is, whatever the call returned: the result may be one that a filter of
+    /// seccomp made up. `false` where the record does not say it.
+    pub(super) fn placed(&mut self, call: &Call<'_>) -> bool {
+        let Some(told) = call.section(section::CWD).filter(|path| !path.truncated) else {
+            return false;
+        };
+        let mut cwd = Vec::new();
+        told.path_into(false, &mut cwd);
+        self.change_directory(call.pid, call.tid, call.ts, Some(&cwd), None);
+        true
+    }
+
+    /// `chdir` by the caller's path, where the kernel does not tell.
     pub(super) fn chdir(&mut self, call: &Call<'_>, to: &[u8]) {
         if call.ret == 0 {
             // A path that could not be made absolute makes the directory unknown.

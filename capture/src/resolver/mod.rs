@@ -312,6 +312,14 @@ pub(crate) fn changes_ids(spec: &EventSpec) -> bool {
     )
 }
 
+/// Whether a syscall may change the directory from which its caller's names lead on.
+pub(crate) fn changes_directory(spec: &EventSpec) -> bool {
+    matches!(
+        Action::of(spec),
+        Action::Chdir | Action::Fchdir | Action::PivotRoot | Action::SetNamespace
+    )
+}
+
 /// An event with neither result nor descriptor.
 fn bare<'a>(
     header: &Header,

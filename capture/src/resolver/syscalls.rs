@@ -426,11 +426,18 @@ impl State {
             Action::Receive => {}
             Action::LocalName => self.told_end(call, address, true),
             Action::PeerName => self.told_end(call, address, false),
+            Action::Chdir | Action::Fchdir if self.placed(call) => {}
             Action::Chdir => self.chdir(call, path),
             Action::Fchdir => self.fchdir(call),
             Action::Chroot => self.chroot(call, path),
-            Action::PivotRoot => self.pivot_root(call),
-            Action::SetNamespace => self.set_namespace(call),
+            Action::PivotRoot => {
+                self.pivot_root(call);
+                self.placed(call);
+            }
+            Action::SetNamespace => {
+                self.set_namespace(call);
+                self.placed(call);
+            }
             Action::Unshare => self.unshare(call),
             Action::SetIds => self.set_ids(call),
             Action::Prctl => self.prctl(call),

@@ -38,8 +38,8 @@ pub const EXEC_INTERP: u8 = 13;
 pub const EXEC_ARGV: u8 = 14;
 /// Environment of an exec: strings, each followed by a NUL. Whole, or what was asked for: see [`ENV_MAX`].
 pub const EXEC_ENV: u8 = 15;
-/// Working directory at exec: path components.
-pub const EXEC_CWD: u8 = 16;
+/// Working directory of a program that starts, or of the caller when its call returns: path components.
+pub const CWD: u8 = 16;
 /// Path of a cgroup inside its hierarchy.
 pub const CGROUP_PATH: u8 = 17;
 

@@ -34,6 +34,9 @@ pub const ENTER: u8 = 1 << 4;
 /// The credentials that the caller has now are described.
 pub const CREDENTIALS: u8 = 1 << 5;
 
+/// The working directory that the caller has now is described; not beside [`FILE`].
+pub const DIRECTORY: u8 = 1 << 6;
+
 /// In [`SyscallSpec::left_out`]: nothing is left out of what was asked for.
 pub const NOT_LEFT_OUT: u8 = 0;
 /// Kinds of calls that are counted where they are left out: see [`SyscallSpec::left_out`].
@@ -180,7 +183,7 @@ impl Capture {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SyscallSpec {
-    /// [`SELECTED`], [`PRIORITY`], [`FILE`], [`SOCKET`], [`ENTER`], [`CREDENTIALS`].
+    /// [`SELECTED`], [`PRIORITY`], [`FILE`], [`SOCKET`], [`ENTER`], [`CREDENTIALS`], [`DIRECTORY`].
     pub flags: u8,
     /// The file descriptor to describe: an argument index, [`RESULT`] or [`NO_FD`].
     pub fd: u8,
@@ -263,6 +266,12 @@ impl SyscallSpec {
     /// The same, describing the caller's credentials.
     pub const fn credentials(mut self) -> Self {
         self.flags |= CREDENTIALS;
+        self
+    }
+
+    /// The same, describing the caller's working directory.
+    pub const fn directory(mut self) -> Self {
+        self.flags |= DIRECTORY;
         self
     }
 

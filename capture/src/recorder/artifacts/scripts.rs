@@ -53,7 +53,7 @@ impl Scripts {
     pub(super) fn expect(&mut self, view: &View<'_, Exec>, place: Place, actor: &Actor) -> Option<Script> {
         let executed = view.section(section::EXEC_FILENAME)?.data;
         let mut cwd = Vec::new();
-        if let Some(section) = view.section(section::EXEC_CWD) {
+        if let Some(section) = view.section(section::CWD) {
             section.path_into(false, &mut cwd);
         }
         let script = |name: &[u8]| {

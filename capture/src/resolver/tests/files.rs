@@ -423,6 +423,31 @@ fn names_lead_on_from_what_is_mounted_nowhere() {
 }
 
 #[test]
+fn a_working_directory_is_where_the_kernel_says() {
+    let mut w = World::new();
+    let removed = |w: &mut World| {
+        let seen = w.call(10, "unlink", 0, &[1]).text(0, "x").go();
+        let (path, _) = seen.arg("path").split_once(" <- ").expect("what was written, too");
+        path.to_owned()
+    };
+    // By a link, by a magic link, by a descriptor that nobody saw, into another namespace.
+    w.call(10, "chdir", 0, &[1]).text(0, "/link").cwd("/real").go();
+    assert_eq!(removed(&mut w), "/real/x");
+    w.call(10, "chdir", 0, &[1]).text(0, "/proc/self/fd/9").cwd("/var").go();
+    assert_eq!(removed(&mut w), "/var/x");
+    w.call(10, "fchdir", 0, &[33]).cwd("/srv").go();
+    assert_eq!(removed(&mut w), "/srv/x");
+    let mounts = i64::from(libc::CLONE_NEWNS);
+    w.call(10, "setns", 0, &[3, mounts]).cwd("/merged").go();
+    assert_eq!(removed(&mut w), "/merged/x");
+    // A result that a filter made up, and a call that failed where its caller was taken to be elsewhere.
+    w.call(10, "chdir", 0, &[1]).text(0, "/fake").cwd("/merged").go();
+    assert_eq!(removed(&mut w), "/merged/x");
+    w.call(10, "chdir", -2, &[1]).text(0, "/missing").cwd("/moved").go();
+    assert_eq!(removed(&mut w), "/moved/x");
+}
+
+#[test]
 fn what_was_opened_by_its_handle_has_a_path_or_none_but_no_other_s() {
     let mut w = World::new();
     w.call(10, "rename", 0, &[1, 2]).text(0, "/old").text(1, "/new").go();

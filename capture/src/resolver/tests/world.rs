@@ -234,7 +234,7 @@ impl World {
                 part(section::EXEC_ENV, 0, b"HOME=/\0LD_PRELOAD=/x.so\0PATH=/bin\0"),
                 part(section::FILE, 0, raw(&file)),
                 part(section::FILE_PATH, 0, &components(path)),
-                part(section::EXEC_CWD, 0, &components("/home/u")),
+                part(section::CWD, 0, &components("/home/u")),
             ],
         )
     }
@@ -413,6 +413,11 @@ impl CallBuilder<'_> {
     /// The same of one that is mounted nowhere, by its path in its file system.
     pub(super) fn detached(self, path: &str, mode: u32) -> Self {
         self.file_of(path, 3, mode, section::ARG_DETACHED)
+    }
+
+    /// The caller's working directory when the call returns.
+    pub(super) fn cwd(self, path: &str) -> Self {
+        self.part(section::CWD, 0, &components(path))
     }
 
     /// The same of one whose directories the kernel does not know.
