@@ -177,10 +177,14 @@ impl<'a> Comparison<'a> {
         if process.pid != tid && events.get(at).is_none_or(|e| e.name() != "procexit") {
             return;
         }
-        let Some(seen) = self.take(tid).filter(|s| s.name() == "procexit") else {
-            self.differences
-                .push(format!("{tid}: its end was not recorded: {how:?}"));
-            return;
+        let seen = match self.take(tid) {
+            Some(seen) if seen.name() == "procexit" => seen,
+            other => {
+                let instead = other.map_or("nothing", |seen| &seen.line);
+                self.differences
+                    .push(format!("{tid}: its end {how:?} was not recorded, but {instead}"));
+                return;
+            }
         };
         let ours = match seen.num("sig").filter(|s| *s != 0) {
             None => Ok(seen.num("ret").unwrap()),

@@ -106,13 +106,16 @@ pub(crate) fn argument(call: &Call, param: &Param) -> Option<Option<String>> {
         ("prctl", "arg2_str") => Some(arg(1).filter(|a| a.starts_with('"'))),
         ("prctl", "arg2_int") if arg(1).is_none_or(|a| a.starts_with('"')) => None,
         // strace leaves out arguments that the operation does not take; the registers are recorded as they are.
-        ("fcntl" | "keyctl" | "ioctl" | "semctl" | "syslog" | "mremap" | "membarrier" | "ptrace", _)
+        ("fcntl" | "keyctl" | "ioctl" | "semctl" | "syslog" | "mremap" | "membarrier" | "ptrace" | "kcmp", _)
             if call.args.len() <= usize::from(param.arg?) =>
         {
             None
         }
-        // The position takes two registers and is printed as one number.
+        // The position takes two registers and is printed as one number; so are all that take two of a 32-bit program.
         ("preadv2" | "pwritev2", "flags") => Some(arg(4)),
+        ("fadvise64" | "fadvise64_64", "advice") | ("sync_file_range", "flags") => Some(arg(3)),
+        ("fanotify_mark", "dirfd") => Some(arg(3)),
+        ("fanotify_mark", "path") => Some(arg(4)),
         // A structure or its flags rather than the pointer.
         ("ioctl", "argument") if arg(2).is_some_and(|a| a.starts_with(['{', '['])) => None,
         // Types of file systems are no strings where the flags say so; the caller's is recorded all the same.
@@ -136,6 +139,9 @@ pub(crate) fn directory(spec: &EventSpec, param: &Param) -> Option<usize> {
     (dir.kind == ParamKind::Fd && dir.name != "fd").then_some(usize::from(before))
 }
 
+/// What a path begins with that no directory leads to; strace leaves it out.
+const UNREACHABLE: &str = "(unreachable)";
+
 /// Paths of which the letters say less than the kernel.
 pub(crate) fn resolves_otherwise(call: &Call, expected: &str, ours: &str) -> bool {
     match &*call.name {
@@ -150,6 +156,8 @@ pub(crate) fn resolves_otherwise(call: &Call, expected: &str, ours: &str) -> boo
         "open" if expected.contains(":[") => ours.starts_with("/proc/"),
         // With `AT_SYMLINK_FOLLOW` it is the file that gets another name.
         "linkat" if call.succeeded() => ours == expected.replace("/d/soft", "/f"),
+        // What is mounted nowhere.
+        _ if ours.strip_prefix(UNREACHABLE) == Some(expected) => true,
         // Where there is no directory, nothing is put before the path.
         _ if call.ret == Ret::Error("EBADF".to_owned()) => expected.ends_with(ours) && !ours.starts_with('/'),
         _ => false,
@@ -230,13 +238,22 @@ fn alternatives(set: NameSet, name: &str) -> Vec<String> {
             let command = name.strip_prefix("QCMD(").and_then(|rest| rest.split_once(','));
             one(command.map_or(name, |(command, _)| command))
         }
+        // `IOPRIO_PRIO_VALUE(0x2 /* IOPRIO_CLASS_BE */, 4)`: the level is a number.
+        NameSet::IoPriority => {
+            let class = name.split_once("/* ").and_then(|(_, rest)| rest.split_once(" */"));
+            one(class.map_or(name, |(class, _)| class))
+        }
+        // Names of several bits.
+        NameSet::StatxMask if matches!(name, "STATX_ALL" | "STATX_BASIC_STATS") => {
+            let bits = if name == "STATX_ALL" { 0xFFF } else { 0x7FF };
+            let names = ctrace_trace::names::render(set, bits);
+            names.split('|').map(str::to_owned).collect()
+        }
         // Falco has no name for the absence of flags.
         NameSet::At if name == "AT_STATX_SYNC_AS_STAT" => Vec::new(),
         // The flags of new descriptors are those of open, whoever makes them.
         NameSet::Dup3 => {
-            let flag = ["SFD_", "TFD_", "IN_", "PIDFD_"]
-                .iter()
-                .find_map(|p| name.strip_prefix(p));
+            let flag = ["SFD_", "TFD_", "IN_"].iter().find_map(|p| name.strip_prefix(p));
             flag.map_or_else(|| one(name), |flag| vec![format!("O_{flag}")])
         }
         _ => one(name),
@@ -351,7 +368,10 @@ fn same_object(call: &Call, theirs: &str, ours: &SeenFd) -> bool {
         _ if theirs.starts_with("/memfd:") || theirs == "/secretmem" => {
             ours.kind == FdKind::Memfd && format!("/{name}") == theirs
         }
-        _ => ours.name == strace::annotated_path(theirs),
+        _ => {
+            let path = ours.name.strip_prefix(UNREACHABLE.as_bytes()).unwrap_or(&ours.name);
+            path == strace::annotated_path(theirs)
+        }
     }
 }
 

@@ -60,6 +60,14 @@ pub(crate) fn scene() {
     let timer = ok(sys!(SYS_timerfd_create, CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
     made.push(timer);
     ok(sys!(SYS_timerfd_settime, timer, 0, &[0_u64, 0, 100, 0], 0));
+    sys!(
+        SYS_timerfd_settime,
+        timer,
+        TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET,
+        &[0_u64; 4],
+        0
+    );
+    sys!(SYS_timerfd_create, 99, 0);
     ok(sys!(SYS_timerfd_gettime, timer, &mut [0_u64; 4]));
     watches(&mut made);
     memory(&mut made);
@@ -123,6 +131,7 @@ fn processes(made: &mut Vec<i64>) {
     let handle = ok(sys!(SYS_pidfd_open, child, 0));
     made.push(handle);
     sys!(SYS_pidfd_open, 0, 0);
+    sys!(SYS_pidfd_open, 0, PIDFD_NONBLOCK);
     made.push(ok(sys!(SYS_pidfd_getfd, handle, 1, 0)));
     ok(sys!(SYS_pidfd_send_signal, handle, SIGKILL, 0, 0));
     wait(child);

@@ -49,6 +49,9 @@ fn queues() {
     ok(sys!(SYS_msgrcv, queue, &mut room, 24, 7, MSG_NOERROR));
     sys!(SYS_msgrcv, queue, &mut room, 24, -9, IPC_NOWAIT);
     ok(sys!(SYS_msgctl, queue, IPC_RMID, 0));
+    for command in [IPC_STAT, IPC_SET, 11, 12, 13, 0x10B, 99] {
+        sys!(SYS_msgctl, -1, command, 0);
+    }
     sys!(SYS_msgget, 0x7000_1234, 0);
 }
 

@@ -100,7 +100,9 @@ fn keys() {
     sys!(SYS_keyctl, 1, c"session", 0);
     let key = sys!(SYS_add_key, c"user", c"ctrace test", b"secret", 6, -2);
     sys!(SYS_keyctl, 11, key, &mut [0_u8; 8], 8);
-    sys!(SYS_request_key, c"user", c"ctrace no such key", 0, -2);
+    for keyring in [-1, -2, -3, -4, -5] {
+        sys!(SYS_request_key, c"user", c"ctrace no such key", 0, keyring);
+    }
     sys!(SYS_keyctl, 3, key);
     sys!(SYS_add_key, c"no_such_type", c"x", 0, 0, 0);
 }
@@ -166,14 +168,20 @@ fn new_mounts() {
 fn refused() {
     sys!(SYS_reboot, 1, 2, 3, 0);
     sys!(SYS_reboot, 1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_RESTART, 0);
-    sys!(SYS_syslog, 10, 0, 0);
+    for action in [10, 9, 99] {
+        sys!(SYS_syslog, action, 0, 0);
+    }
+    // Which would read, without a place to put it.
+    sys!(SYS_syslog, 3, 0, 0);
     sys!(SYS_swapon, c"/nowhere/swap", 0x7_8005);
     sys!(SYS_swapoff, c"/nowhere/swap");
     sys!(SYS_quotactl, 0x0080_0002_i64 << 8, c"/dev/nowhere", 0, 0);
     sys!(SYS_quotactl, 0x5805 << 8 | 2, c"/dev/nowhere", 0, 0);
     sys!(SYS_landlock_create_ruleset, 0, 0, 1);
     sys!(SYS_process_vm_readv, 0x3FFF_FFFF, 0, 0, 0, 0, 0);
-    sys!(SYS_kcmp, sys!(SYS_getpid), 0x3FFF_FFFF, 0, 1, 2);
+    for kind in 0..9 {
+        sys!(SYS_kcmp, sys!(SYS_getpid), 0x3FFF_FFFF, kind, 1, 2);
+    }
     ok(sys!(SYS_getrandom, &mut [0_u8; 16], 16, GRND_NONBLOCK));
     ok(sys!(SYS_uname, &mut [0_u8; 390]));
 }

@@ -89,6 +89,10 @@ pub(crate) fn scene() {
     ok(sys!(SYS_shmdt, at));
     ok(sys!(SYS_shmctl, segment, IPC_RMID, 0));
     sys!(SYS_pkey_alloc, 0, 0);
+    sys!(SYS_pkey_alloc, 1, 3);
+    for command in [IPC_STAT, IPC_SET, 11, 12, 13, 14, 15, 0x10D, 99] {
+        sys!(SYS_shmctl, -1, command, 0);
+    }
     sys!(SYS_membarrier, 0, 0, 0);
     sys!(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, 1, 0);
 }

@@ -11,6 +11,7 @@ const CALLS: &[&str] = &[
     "fstat",
     "newfstatat",
     "statx",
+    "name_to_handle_at",
     "statfs",
     "fstatfs",
     "access",
@@ -49,6 +50,15 @@ pub(crate) fn scene() {
         &mut out
     ));
     ok(sys!(SYS_statx, AT_FDCWD, c"/proc/self/exe", 0, STATX_INO, &mut out));
+    sys!(SYS_statx, AT_FDCWD, c"missing", 0, 0x3FFF, &mut out);
+    sys!(
+        SYS_name_to_handle_at,
+        AT_FDCWD,
+        c"d",
+        0,
+        0,
+        AT_SYMLINK_FOLLOW | AT_EMPTY_PATH
+    );
     ok(sys!(SYS_statfs, c"/proc", &mut out));
     ok(sys!(SYS_fstatfs, dir, &mut out));
     ok(sys!(SYS_access, c"d", R_OK | X_OK));

@@ -119,6 +119,11 @@ impl Model {
             "chdir" => now.cwd = before.resolve(&before.cwd, &path(0).unwrap()),
             "fchdir" => now.cwd = strace::annotation(&call.args[0]).unwrap(),
             "chroot" => now.root = before.resolve(&before.cwd, &path(0).unwrap()),
+            // What was below the old root is now below the directory that was named for it.
+            "pivot_root" => {
+                let [root, old] = [0, 1].map(|at| before.resolve(&before.cwd, &path(at).unwrap()));
+                now.cwd = old.strip_prefix(&root).unwrap().to_owned() + &before.cwd;
+            }
             "execve" => {
                 let name = path(0).unwrap();
                 let base = name.rsplit('/').next().unwrap();

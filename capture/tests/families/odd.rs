@@ -70,6 +70,7 @@ fn compat() {
     ok(int80(39, [dir, 0o700, 0, 0, 0, 0]));
     ok(int80(12, [dir, 0, 0, 0, 0, 0]));
     int80(33, [name, R_OK as u32, 0, 0, 0, 0]);
+    of_two_registers(dir);
     ok(int80(3, [zero as u32, name, 5, 0, 0, 0]));
     ok(int80(6, [fd as u32, 0, 0, 0, 0, 0]));
     int80(6, [777, 0, 0, 0, 0, 0]);
@@ -100,6 +101,19 @@ fn executing() {
         int80(execveat, [dir, name, argv, none, AT_SYMLINK_NOFOLLOW as u32, 0])
     }));
     int80(execveat, [dir, low, argv, none, 0x4000_0000, 0]);
+}
+
+/// Calls of which a number takes two registers, so that what follows it has another place than of other programs.
+fn of_two_registers(dir: u32) {
+    const NO_FD: u32 = u32::MAX;
+    let advice = POSIX_FADV_DONTNEED as u32;
+    int80(378, [NO_FD, 0, 0, 1, 0, RWF_NOWAIT as u32]);
+    int80(379, [NO_FD, 0, 0, 1, 0, RWF_DSYNC as u32]);
+    int80(250, [NO_FD, 1, 0, 4096, advice, 0]);
+    int80(272, [NO_FD, 1, 0, 4096, 0, advice]);
+    int80(314, [NO_FD, 1, 0, 4096, 0, SYNC_FILE_RANGE_WRITE]);
+    let mask = (FAN_OPEN | FAN_CLOSE_WRITE) as u32;
+    int80(339, [NO_FD, FAN_MARK_ADD, mask, 0, AT_FDCWD as u32, dir]);
 }
 
 /// Returns from a signal handler that never ran, by the 32-bit entry, to code that goes on as if it was called.
@@ -193,8 +207,9 @@ fn odd_as_root() {
     let compat: Vec<_> = compared.pairs.iter().filter(|(_, s)| s.spec.id.is_compat()).collect();
     // What a 32-bit program names is recorded as of any other, and marked.
     let marked: Vec<&str> = compat.iter().map(|(_, s)| s.name()).collect();
-    let calls = "getpid open write lseek openat chown setuid mkdir chdir access read close close socket connect execve \
-                 unknown unknown rt_sigreturn exit execve execveat execveat execveat";
+    let calls = "getpid open write lseek openat chown setuid mkdir chdir access preadv2 pwritev2 fadvise64 fadvise64_64 \
+                 sync_file_range fanotify_mark read close close socket connect execve unknown unknown rt_sigreturn exit \
+                 execve execveat execveat execveat";
     assert_eq!(marked, calls.split(' ').collect::<Vec<_>>());
     // What started a program is told by the register that it had.
     let execveat = compat.iter().filter(|(_, s)| s.name() == "execveat");

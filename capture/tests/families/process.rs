@@ -171,6 +171,10 @@ fn signals() {
     ok(sys!(SYS_waitid, P_PID, child, &mut [0_u64; 16], WEXITED | WNOWAIT, 0));
     wait(child);
     sys!(SYS_wait4, -1, 0, WNOHANG | WUNTRACED, 0);
+    sys!(SYS_wait4, -1, 0, WNOHANG | __WALL | __WNOTHREAD | __WCLONE, 0);
+    for kind in [P_ALL, P_PGID, P_PIDFD, 9] {
+        sys!(SYS_waitid, kind, 0x3FFF_FFFF, 0, WEXITED | WNOHANG, 0);
+    }
 }
 
 fn names() {
@@ -237,6 +241,13 @@ fn control() {
     sys!(SYS_seccomp, 9, 0, 0);
     sys!(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0x3F, 0);
     sys!(SYS_personality, -1);
+    wait(fork(|| {
+        ok(sys!(SYS_personality, 0x8 | ADDR_NO_RANDOMIZE | MMAP_PAGE_ZERO));
+        ok(sys!(SYS_personality, 0x0FFE_0000));
+        for kind in 0..=0x11 {
+            ok(sys!(SYS_personality, kind));
+        }
+    }));
     ok(sys!(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, &mut [0_u64; 2]));
 }
 

@@ -165,7 +165,7 @@ fn scan(text: &str, found: impl Fn(i32, usize) -> bool) -> Option<usize> {
         }
         match bytes[at] {
             b'"' => at = skip_quoted(bytes, at),
-            b'/' if bytes.get(at + 1) == Some(&b'*') => at += text[at..].find("*/")? + 1,
+            b'/' if bytes.get(at + 1) == Some(&b'*') => at += comment_len(&text[at..])? - 1,
             b'(' | b'[' | b'{' | b'<' => depth += 1,
             b')' | b']' | b'}' => depth -= 1,
             // `->` joins the ends of a socket, `=>` what went in and what came out.
@@ -175,6 +175,22 @@ fn scan(text: &str, found: impl Fn(i32, usize) -> bool) -> Option<usize> {
         at += 1;
     }
     None
+}
+
+/// The length of the comment that begins here. There may be others in it.
+fn comment_len(text: &str) -> Option<usize> {
+    let (mut at, mut depth) = (2, 1);
+    while depth > 0 {
+        at += text.get(at..)?.find(['/', '*'])?;
+        let (step, change) = match text.get(at..at + 2)? {
+            "/*" => (2, 1),
+            "*/" => (2, -1),
+            _ => (1, 0),
+        };
+        at += step;
+        depth += change;
+    }
+    Some(at)
 }
 
 /// The position of the closing quotation mark.
@@ -234,10 +250,11 @@ fn unescape(bytes: &[u8]) -> Vec<u8> {
 /// The text without `/* comments */`, and the comments.
 fn comments(text: &str) -> (String, Vec<&str>) {
     let (mut plain, mut found, mut rest) = (String::new(), Vec::new(), text);
-    while let Some((before, after)) = rest.split_once("/*") {
-        let (comment, after) = after.split_once("*/").unwrap_or((after, ""));
+    while let Some(open) = rest.find("/*") {
+        let (before, comment) = rest.split_at(open);
+        let (comment, after) = comment.split_at(comment_len(comment).unwrap_or(comment.len()));
         plain.push_str(before.trim_end());
-        found.push(comment.trim());
+        found.push(comment.trim_start_matches("/*").trim_end_matches("*/").trim());
         rest = after;
     }
     plain.push_str(rest);
@@ -348,5 +365,13 @@ fn lines_are_taken_apart() {
     assert_eq!(annotation(&calls[3].args[0]).unwrap(), "TCP:[1.2.3.4:1->1.2.3.4:2]");
     assert_eq!(field(&calls[3].args[1], "sun_path").unwrap(), "\"}\"");
     assert_eq!(calls[3].ret, Ret::Error("ENOENT".to_owned()));
+    let nested = "16388 /* VALUE(0x2 /* CLASS */, 4) */, 0";
+    let [value, _] = &split(nested, ", ")[..] else {
+        panic!("{nested}")
+    };
+    assert_eq!(
+        (number(value), &names(value)[..]),
+        (Some(16388), &["VALUE(0x2 /* CLASS */, 4)".to_owned()][..])
+    );
     assert_eq!((&calls[5].name[..], &calls[5].ret), ("pause", &Ret::Unknown));
 }

@@ -19,6 +19,7 @@ const CALLS: &[&str] = &[
     "getpriority",
     "setpriority",
     "ioprio_get",
+    "ioprio_set",
     "getrlimit",
     "setrlimit",
     "getrusage",
@@ -69,6 +70,9 @@ fn scheduling() {
     let len = ok(sys!(SYS_sched_getaffinity, 0, 1024, &mut cpus));
     ok(sys!(SYS_sched_setaffinity, 0, len, &cpus));
     ok(sys!(SYS_sched_get_priority_max, SCHED_FIFO));
+    for policy in [SCHED_OTHER, SCHED_BATCH, SCHED_IDLE, SCHED_DEADLINE, 4, 99] {
+        sys!(SYS_sched_get_priority_max, policy);
+    }
     ok(sys!(SYS_sched_get_priority_min, SCHED_RR));
     ok(sys!(SYS_sched_rr_get_interval, 0, &mut [0_i64; 2]));
     ok(sys!(SYS_sched_yield));
@@ -79,12 +83,21 @@ fn limits() {
     ok(sys!(SYS_getpriority, PRIO_PROCESS, 0));
     ok(sys!(SYS_setpriority, PRIO_PROCESS, 0, 5));
     sys!(SYS_setpriority, 77, 0, 5);
-    // What it gives is printed with a comment within a comment.
+    sys!(SYS_getpriority, PRIO_PGRP, 0x3FFF_FFFF);
+    sys!(SYS_getpriority, PRIO_USER, 0x3FFF_FFFF);
+    ok(sys!(SYS_ioprio_get, 1, 0));
     sys!(SYS_ioprio_get, 9, 0);
+    // Best effort, the fourth level; real time and idle, of nobody.
+    ok(sys!(SYS_ioprio_set, 1, 0, 0x4004));
+    sys!(SYS_ioprio_set, 2, 0x3FFF_FFFF, 0x2000);
+    sys!(SYS_ioprio_set, 3, 0x3FFF_FFFF, 0x6007);
     let mut limit = [0_u64; 2];
     ok(sys!(SYS_getrlimit, RLIMIT_CORE, &mut limit));
     ok(sys!(SYS_setrlimit, RLIMIT_CORE, &limit));
-    ok(sys!(SYS_getrusage, RUSAGE_SELF, &mut [0_u64; 18]));
+    for who in [RUSAGE_SELF, RUSAGE_CHILDREN, RUSAGE_THREAD] {
+        ok(sys!(SYS_getrusage, who, &mut [0_u64; 18]));
+    }
+    sys!(SYS_getrusage, -2, 0);
     ok(sys!(SYS_times, &mut [0_u64; 4]));
 }
 
@@ -92,7 +105,10 @@ fn time() {
     ok(sys!(SYS_time, 0));
     ok(sys!(SYS_gettimeofday, &mut [0_i64; 2], 0));
     ok(sys!(SYS_clock_gettime, CLOCK_BOOTTIME, &mut [0_i64; 2]));
-    ok(sys!(SYS_clock_getres, CLOCK_MONOTONIC, &mut [0_i64; 2]));
+    // The last are no clock, and that of this process by another number.
+    for clock in (0..12).chain([99, -6]) {
+        sys!(SYS_clock_getres, clock, &mut [0_i64; 2]);
+    }
     // A clock that cannot be set.
     sys!(SYS_clock_settime, CLOCK_MONOTONIC, &[1_i64, 0]);
     let short = [0_i64, 1000];
@@ -110,6 +126,8 @@ fn timers() {
     ));
     ok(sys!(SYS_getitimer, ITIMER_VIRTUAL, &mut [0_i64; 4]));
     ok(sys!(SYS_setitimer, ITIMER_VIRTUAL, &[0_i64; 4], 0));
+    ok(sys!(SYS_getitimer, ITIMER_REAL, &mut [0_i64; 4]));
+    ok(sys!(SYS_getitimer, ITIMER_PROF, &mut [0_i64; 4]));
     // struct sigevent: value, signal, how (none).
     let mut event = [0_i32; 16];
     event[3] = SIGEV_NONE;
@@ -117,6 +135,7 @@ fn timers() {
     ok(sys!(SYS_timer_create, CLOCK_MONOTONIC, &event, &mut timer));
     let timer = timer[0];
     ok(sys!(SYS_timer_settime, timer, 0, &[0_i64, 0, 1000, 0], &mut [0_i64; 4]));
+    ok(sys!(SYS_timer_settime, timer, TIMER_ABSTIME, &[0_i64; 4], 0));
     ok(sys!(SYS_timer_gettime, timer, &mut [0_i64; 4]));
     ok(sys!(SYS_timer_getoverrun, timer));
     ok(sys!(SYS_timer_delete, timer));
@@ -127,6 +146,10 @@ fn others() {
     const ARCH_GET_FS: i32 = 0x1003;
     ok(sys!(SYS_sysinfo, &mut [0_u64; 16]));
     ok(sys!(SYS_arch_prctl, ARCH_GET_FS, &mut [0_u64]));
+    for code in [0x1001, 0x1011, 0x1022, 0x2001, 4242] {
+        // Addresses that cannot be, and questions without a place for the answer.
+        sys!(SYS_arch_prctl, code, -1_i64);
+    }
     ok(sys!(SYS_set_tid_address, 0));
     ok(sys!(SYS_getpgrp));
     sys!(SYS_iopl, 9);

@@ -11,6 +11,7 @@ mod kernel;
 mod memory;
 mod net;
 mod process;
+mod time;
 
 pub use errno::errno;
 pub(crate) use error_text::error_text;
@@ -104,12 +105,15 @@ pub fn table(set: NameSet) -> &'static [Name] {
         NameSet::Umount => file::UMOUNT,
         NameSet::Whence => file::WHENCE,
         NameSet::Xattr => file::XATTR,
+        NameSet::HandleAt => file::HANDLE_AT,
+        NameSet::StatxMask => file::STATX_MASK,
         NameSet::MsgFlags => net::MSG,
         NameSet::Shutdown => net::SHUTDOWN,
         NameSet::SockLevel => net::LEVEL,
         NameSet::SockOption => net::OPTION,
         NameSet::SocketFamily => net::FAMILY,
         NameSet::SocketType => net::TYPE,
+        NameSet::AcceptFlags => net::ACCEPT,
         NameSet::Madvise => memory::MADVISE,
         NameSet::Membarrier => memory::MEMBARRIER,
         NameSet::MembarrierFlags => memory::MEMBARRIER_FLAGS,
@@ -123,6 +127,9 @@ pub fn table(set: NameSet) -> &'static [Name] {
         NameSet::Mremap => memory::MREMAP,
         NameSet::Msync => memory::MSYNC,
         NameSet::ShmAttach => memory::SHM_ATTACH,
+        NameSet::PkeyRights => memory::PKEY_RIGHTS,
+        NameSet::ShadowStack => memory::SHADOW_STACK,
+        NameSet::ShmCmd => memory::SHM_CMD,
         NameSet::Clone => process::CLONE,
         NameSet::Futex => process::FUTEX,
         NameSet::Futex2 => process::FUTEX2,
@@ -139,6 +146,17 @@ pub fn table(set: NameSet) -> &'static [Name] {
         NameSet::SignalMask => process::SIGNAL_MASK,
         NameSet::Unshare => process::CLONE,
         NameSet::Wait => process::WAIT,
+        NameSet::ArchPrctl => process::ARCH_PRCTL,
+        NameSet::IoPriority => process::IO_PRIORITY,
+        NameSet::IoPriorityWho => process::IO_PRIORITY_WHO,
+        NameSet::Kcmp => process::KCMP,
+        NameSet::Personality => process::PERSONALITY,
+        NameSet::PidfdOpen => process::PIDFD_OPEN,
+        NameSet::PriorityWho => process::PRIORITY_WHO,
+        NameSet::Rseq => process::RSEQ,
+        NameSet::Rusage => process::RUSAGE,
+        NameSet::SchedPolicy => process::SCHED_POLICY,
+        NameSet::WaitId => process::WAIT_ID,
         NameSet::BpfCmd => kernel::BPF,
         NameSet::GetRandom => kernel::GETRANDOM,
         NameSet::IpcFlags => kernel::IPC,
@@ -156,7 +174,16 @@ pub fn table(set: NameSet) -> &'static [Name] {
         NameSet::RingRequestFlags => kernel::RING_REQUEST_FLAGS,
         NameSet::RingSetup => kernel::RING_SETUP,
         NameSet::SemCmd => kernel::SEM,
+        NameSet::Keyring => kernel::KEYRING,
+        NameSet::LsmAttr => kernel::LSM_ATTR,
+        NameSet::LsmFlags => kernel::LSM,
+        NameSet::MsgCmd => kernel::MSG_CMD,
+        NameSet::Syslog => kernel::SYSLOG,
         NameSet::GapClass => kernel::GAP_CLASS,
+        NameSet::Clock => time::CLOCK,
+        NameSet::Itimer => time::ITIMER,
+        NameSet::TimerFlags => time::TIMER,
+        NameSet::TimerfdFlags => time::TIMERFD,
     }
 }
 

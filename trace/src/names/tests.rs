@@ -95,6 +95,23 @@ fn numbers_are_the_c_librarys() {
     /// `SUBCMDSHIFT` (`linux/quota.h`).
     const QUOTA_TYPE_BITS: u32 = 8;
     compare! {
+        AcceptFlags: SOCK_NONBLOCK, SOCK_CLOEXEC;
+        Clock: CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID, CLOCK_MONOTONIC_RAW,
+            CLOCK_REALTIME_COARSE, CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME, CLOCK_REALTIME_ALARM, CLOCK_BOOTTIME_ALARM,
+            CLOCK_TAI;
+        Itimer: ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF;
+        Personality: UNAME26, ADDR_NO_RANDOMIZE, MMAP_PAGE_ZERO, ADDR_COMPAT_LAYOUT,
+            READ_IMPLIES_EXEC, ADDR_LIMIT_32BIT, SHORT_INODE, WHOLE_SECONDS, STICKY_TIMEOUTS, ADDR_LIMIT_3GB;
+        PidfdOpen: PIDFD_NONBLOCK;
+        PriorityWho: PRIO_PROCESS, PRIO_PGRP, PRIO_USER;
+        Rusage: RUSAGE_SELF, RUSAGE_THREAD, RUSAGE_CHILDREN;
+        SchedPolicy: SCHED_OTHER, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_IDLE, SCHED_DEADLINE, SCHED_RESET_ON_FORK;
+        StatxMask: STATX_TYPE, STATX_MODE, STATX_NLINK, STATX_UID, STATX_GID, STATX_ATIME, STATX_MTIME, STATX_CTIME,
+            STATX_INO, STATX_SIZE, STATX_BLOCKS, STATX_BTIME, STATX_MNT_ID, STATX_DIOALIGN;
+        TimerFlags: TIMER_ABSTIME;
+        TimerfdFlags: TFD_TIMER_ABSTIME, TFD_TIMER_CANCEL_ON_SET;
+        Wait: WNOHANG, WUNTRACED, WEXITED, WCONTINUED, WNOWAIT, __WNOTHREAD, __WALL, __WCLONE;
+        WaitId: P_ALL, P_PID, P_PGID, P_PIDFD;
         Fadvise: POSIX_FADV_NORMAL, POSIX_FADV_RANDOM, POSIX_FADV_SEQUENTIAL, POSIX_FADV_WILLNEED, POSIX_FADV_DONTNEED,
             POSIX_FADV_NOREUSE;
         InotifyMask: IN_ACCESS, IN_MODIFY, IN_ATTRIB, IN_CLOSE_WRITE, IN_CLOSE_NOWRITE, IN_OPEN, IN_MOVED_FROM,
@@ -201,6 +218,30 @@ fn prints_as_strace() {
         (NameSet::Reboot, 0xCDEF_0123, "LINUX_REBOOT_CMD_HALT"),
         (NameSet::Reboot, 0, "LINUX_REBOOT_CMD_CAD_OFF"),
         (NameSet::RebootMagic, 0xFEE1_DEAD, "LINUX_REBOOT_MAGIC1"),
+        (NameSet::Personality, 0, "PER_LINUX"),
+        (
+            NameSet::Personality,
+            0x14_0008,
+            "PER_LINUX32|ADDR_NO_RANDOMIZE|MMAP_PAGE_ZERO",
+        ),
+        // This asks for the personality.
+        (NameSet::Personality, 0xFFFF_FFFF, ""),
+        (NameSet::IoPriority, 0x4004, "IOPRIO_CLASS_BE"),
+        (
+            NameSet::IoPriority,
+            0x2008,
+            "IOPRIO_CLASS_RT|IOPRIO_HINT_DEV_DURATION_LIMIT_1",
+        ),
+        (NameSet::SchedPolicy, 0, "SCHED_OTHER"),
+        (NameSet::SchedPolicy, 0x4000_0001, "SCHED_FIFO|SCHED_RESET_ON_FORK"),
+        (NameSet::SchedPolicy, 0xFFFF_FFFF, "SCHED_RESET_ON_FORK"),
+        (NameSet::Keyring, -2, "KEY_SPEC_PROCESS_KEYRING"),
+        (NameSet::Keyring, 0x1234_5678, ""),
+        (NameSet::Clock, 0xFFFF_FFFA, ""),
+        (NameSet::ShmCmd, 0x10D, "IPC_64|SHM_STAT"),
+        (NameSet::MsgCmd, 11, "MSG_STAT"),
+        (NameSet::SemCmd, 11, "GETPID"),
+        (NameSet::HandleAt, 0x200, "AT_HANDLE_FID"),
     ] {
         assert_eq!(render(set, value), expect, "{set:?} {value:#x}");
     }
@@ -238,6 +279,8 @@ fn sets_stay_where_they_are() {
         (NameSet::SyncFileRange, 82),
         (NameSet::Fadvise, 83),
         (NameSet::SignalMask, 92),
+        (NameSet::AcceptFlags, 93),
+        (NameSet::WaitId, 118),
     ] {
         assert_eq!(set as u8, position, "{set:?}");
     }

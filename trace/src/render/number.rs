@@ -29,7 +29,8 @@ pub(super) fn rendered<'a>(event: EventView<'a>, param: &Param, v: i64) -> Rende
         ParamKind::Enum(NameSet::SockOption) if event.arg_named("level") != Arg::Num(SOL_SOCKET) => {
             Rendered::plain(Text::Signed(v))
         }
-        ParamKind::Flags(set) | ParamKind::Enum(set) => unsigned(Text::Names(set, v)),
+        ParamKind::Flags(set) => unsigned(Text::Names(set, v)),
+        ParamKind::Enum(set) => Rendered::number(v, Text::Names(set, v)),
         ParamKind::Signal => Rendered::number(v, Text::Bytes(names::signal(v).unwrap_or_default().as_bytes())),
         ParamKind::Mode => Rendered::plain(Text::Octal(v)),
         ParamKind::Addr => Rendered::plain(Text::Hexadecimal(v.cast_unsigned())),

@@ -9,7 +9,7 @@ super::declare! {
     257 openat File Hot ret: dirfd Fd 0, name Path 1, flags Open 2, mode Mode 3, dev Uint _, ino Uint _;
     437 openat2 File Hot ret: dirfd Fd 0, name Path 1, flags Open _, mode Mode _, resolve Resolve _, dev Uint _, ino Uint _
         => OpenHow(2), Nothing;
-    303 name_to_handle_at File Hot _: dirfd Fd 0, path Path 1, flags At 4;
+    303 name_to_handle_at File Hot _: dirfd Fd 0, path Path 1, flags HandleAt 4;
     304 open_by_handle_at File Hot ret: mountfd Fd 0, flags Open 2, path Path _, dev Uint _, ino Uint _;
 
     3 close File Bulk 0: fd Fd 0;
@@ -25,7 +25,7 @@ super::declare! {
     5 fstat File Bulk 0: fd Fd 0;
     6 lstat File Bulk _: path Path 0;
     262 newfstatat File Bulk _: dirfd Fd 0, path Path 1, flags At 3;
-    332 statx File Bulk _: dirfd Fd 0, path Path 1, flags At 2, mask U32 3;
+    332 statx File Bulk _: dirfd Fd 0, path Path 1, flags At 2, mask StatxMask 3;
     136 ustat File Bulk _: dev U32 0;
     137 statfs File Bulk _: path Path 0;
     138 fstatfs File Bulk 0: fd Fd 0;

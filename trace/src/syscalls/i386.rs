@@ -22,16 +22,16 @@ super::declare! {
     193 truncate64 File Hot _: path Path 0;
     194 ftruncate64 File Bulk 0: fd Fd 0;
     225 readahead IoRead Bulk 0: fd Fd 0;
-    250 fadvise64 File Bulk 0: fd Fd 0;
+    250 fadvise64 File Bulk 0: fd Fd 0, advice Fadvise 4;
     253 lookup_dcookie File Bulk _;
-    272 fadvise64_64 File Bulk 0: fd Fd 0;
-    314 sync_file_range IoWrite Bulk 0: fd Fd 0;
+    272 fadvise64_64 File Bulk 0: fd Fd 0, advice Fadvise 5;
+    314 sync_file_range IoWrite Bulk 0: fd Fd 0, flags SyncFileRange 5;
     324 fallocate File Hot 0: fd Fd 0, mode FallocateMode 1;
     333 preadv IoRead Bulk 0: fd Fd 0, count Uint 2 => Nothing, Vector(1, 2);
     334 pwritev IoWrite Bulk 0: fd Fd 0, count Uint 2 => Nothing, Vector(1, 2);
-    339 fanotify_mark File Hot 0: fd Fd 0, flags FanotifyMark 1, dirfd Fd 4, path Path 5;
-    378 preadv2 IoRead Bulk 0: fd Fd 0, count Uint 2 => Nothing, Vector(1, 2);
-    379 pwritev2 IoWrite Bulk 0: fd Fd 0, count Uint 2 => Nothing, Vector(1, 2);
+    339 fanotify_mark File Hot 0: fd Fd 0, flags FanotifyMark 1, mask FanotifyMask 2, dirfd Fd 4, path Path 5;
+    378 preadv2 IoRead Bulk 0: fd Fd 0, count Uint 2, flags ReadWrite 5 => Nothing, Vector(1, 2);
+    379 pwritev2 IoWrite Bulk 0: fd Fd 0, count Uint 2, flags ReadWrite 5 => Nothing, Vector(1, 2);
 }
 
 /// Runs of the kernel's names: the first number, then one name per number.

@@ -45,8 +45,8 @@ super::declare! {
     290 eventfd2 Ipc Bulk ret: initval U32 0, flags Eventfd 1;
     282 signalfd Signal Bulk ret: fd Fd 0;
     289 signalfd4 Signal Bulk ret: fd Fd 0, flags NewFd 3;
-    283 timerfd_create Time Bulk ret: clockid Int 0, flags NewFd 1;
-    286 timerfd_settime Time Bulk 0: fd Fd 0, flags Int 1;
+    283 timerfd_create Time Bulk ret: clockid Clock 0, flags NewFd 1;
+    286 timerfd_settime Time Bulk 0: fd Fd 0, flags TimerfdFlags 1;
     287 timerfd_gettime Time Bulk 0: fd Fd 0;
 
     206 io_setup File Bulk _: nr_events U32 0;

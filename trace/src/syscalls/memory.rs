@@ -16,7 +16,7 @@ super::declare! {
     152 munlockall Memory Hot _;
     216 remap_file_pages Memory Bulk _: addr Addr 0, len Size 1, prot Prot 2, pgoff Uint 3, flags MmapFlags 4;
     329 pkey_mprotect Memory Hot _: addr Addr 0, length Size 1, prot Prot 2, pkey Int 3;
-    330 pkey_alloc Memory Bulk _: flags Uint 0, rights Uint 1;
+    330 pkey_alloc Memory Bulk _: flags Uint 0, rights PkeyRights 1;
     331 pkey_free Memory Bulk _: pkey Int 0;
     237 mbind Memory Bulk _: addr Addr 0, len Size 1, mode MemoryPolicy 2, maxnode Uint 4, flags MemoryPolicyMove 5;
     238 set_mempolicy Memory Bulk _: mode MemoryPolicy 0, maxnode Uint 2;
@@ -27,7 +27,7 @@ super::declare! {
     324 membarrier Memory Bulk _: cmd Membarrier 0, flags MembarrierFlags 1, cpu_id Int 2;
     440 process_madvise Process Hot _: pidfd Fd 0, vlen Uint 2, advice Madvise 3, flags U32 4;
     448 process_mrelease Process Hot _: pidfd Fd 0, flags U32 1;
-    453 map_shadow_stack Memory Bulk _: addr Addr 0, size Size 1, flags U32 2;
+    453 map_shadow_stack Memory Bulk _: addr Addr 0, size Size 1, flags ShadowStack 2;
     462 mseal Memory Bulk _: addr Addr 0, len Size 1, flags Uint 2;
     310 process_vm_readv Process Priority _: pid Pid 0, liovcnt Uint 2, riovcnt Uint 4, flags Uint 5;
     311 process_vm_writev Process Priority _: pid Pid 0, liovcnt Uint 2, riovcnt Uint 4, flags Uint 5;
@@ -35,6 +35,6 @@ super::declare! {
 
     29 shmget Ipc Hot _: key Int 0, size Size 1, shmflg IpcFlags 2;
     30 shmat Ipc Hot _: shmid Int 0, addr Addr 1, shmflg ShmAttach 2;
-    31 shmctl Ipc Hot _: shmid Int 0, cmd SemCmd 1;
+    31 shmctl Ipc Hot _: shmid Int 0, cmd ShmCmd 1;
     67 shmdt Ipc Hot _: addr Addr 0;
 }

@@ -141,9 +141,11 @@ macro_rules! declare {
     (@width FanotifyMask) => { Some($crate::syscalls::Width::Word) };
     (@width KexecFile) => { Some($crate::syscalls::Width::Word) };
     (@width KexecLoad) => { Some($crate::syscalls::Width::Word) };
+    (@width Keyring) => { Some($crate::syscalls::Width::Signed32) };
     (@width MemoryPolicyGet) => { Some($crate::syscalls::Width::Word) };
     (@width Mremap) => { Some($crate::syscalls::Width::Word) };
     (@width PerfEvent) => { Some($crate::syscalls::Width::Word) };
+    (@width PkeyRights) => { Some($crate::syscalls::Width::Word) };
     (@width $kind:ident) => { None };
     (@fd _) => { $crate::schema::FdUse::None };
     (@fd ret) => { $crate::schema::FdUse::Ret };
@@ -165,10 +167,13 @@ mod kinds {
 
     pub(super) use ParamKind::{Addr, Fd, Gid, Int, Mode, Path, Pid, Signal, Size, SockAddr, Str, Uid, Uint};
 
+    pub(super) const AcceptFlags: ParamKind = Flags(N::AcceptFlags);
     pub(super) const Access: ParamKind = Flags(N::Access);
     pub(super) const AccessAt: ParamKind = Flags(N::AccessAt);
+    pub(super) const ArchPrctl: ParamKind = Enum(N::ArchPrctl);
     pub(super) const At: ParamKind = Flags(N::At);
     pub(super) const BpfCmd: ParamKind = Enum(N::BpfCmd);
+    pub(super) const Clock: ParamKind = Enum(N::Clock);
     pub(super) const Clone: ParamKind = Flags(N::Clone);
     pub(super) const CloseRange: ParamKind = Flags(N::CloseRange);
     pub(super) const EpollCreate: ParamKind = Flags(N::EpollCreate);
@@ -189,7 +194,10 @@ mod kinds {
     pub(super) const Futex: ParamKind = Flags(N::Futex);
     pub(super) const Futex2: ParamKind = Flags(N::Futex2);
     pub(super) const GetRandom: ParamKind = Flags(N::GetRandom);
+    pub(super) const HandleAt: ParamKind = Flags(N::HandleAt);
     pub(super) const InotifyMask: ParamKind = Flags(N::InotifyMask);
+    pub(super) const IoPriority: ParamKind = Flags(N::IoPriority);
+    pub(super) const IoPriorityWho: ParamKind = Enum(N::IoPriorityWho);
     pub(super) const IpcFlags: ParamKind = Flags(N::IpcFlags);
     /// A `long`; [`Int`] is an `int`.
     pub(super) const Long: ParamKind = ParamKind::Int;
@@ -197,13 +205,18 @@ mod kinds {
     pub(super) const U32: ParamKind = ParamKind::Uint;
     /// A size of 32 bits; [`Size`] is a `size_t`.
     pub(super) const Size32: ParamKind = ParamKind::Size;
+    pub(super) const Itimer: ParamKind = Enum(N::Itimer);
+    pub(super) const Kcmp: ParamKind = Enum(N::Kcmp);
     pub(super) const KexecFile: ParamKind = Flags(N::KexecFile);
     pub(super) const KexecLoad: ParamKind = Flags(N::KexecLoad);
     pub(super) const Keyctl: ParamKind = Enum(N::Keyctl);
+    pub(super) const Keyring: ParamKind = Enum(N::Keyring);
     pub(super) const LandlockCreate: ParamKind = Flags(N::LandlockCreate);
     pub(super) const LandlockRestrict: ParamKind = Flags(N::LandlockRestrict);
     pub(super) const LandlockRule: ParamKind = Enum(N::LandlockRule);
     pub(super) const ListMount: ParamKind = Flags(N::ListMount);
+    pub(super) const LsmAttr: ParamKind = Enum(N::LsmAttr);
+    pub(super) const LsmFlags: ParamKind = Flags(N::LsmFlags);
     pub(super) const Madvise: ParamKind = Enum(N::Madvise);
     pub(super) const Membarrier: ParamKind = Enum(N::Membarrier);
     pub(super) const MembarrierFlags: ParamKind = Flags(N::MembarrierFlags);
@@ -222,13 +235,18 @@ mod kinds {
     pub(super) const MoveMount: ParamKind = Flags(N::MoveMount);
     pub(super) const Mremap: ParamKind = Flags(N::Mremap);
     pub(super) const Msg: ParamKind = Flags(N::MsgFlags);
+    pub(super) const MsgCmd: ParamKind = Flags(N::MsgCmd);
     pub(super) const Msync: ParamKind = Flags(N::Msync);
     pub(super) const NewFd: ParamKind = Flags(N::Dup3);
     pub(super) const Open: ParamKind = Flags(N::Open);
     pub(super) const OpenTree: ParamKind = Flags(N::OpenTree);
     pub(super) const PerfEvent: ParamKind = Flags(N::PerfEvent);
+    pub(super) const Personality: ParamKind = Flags(N::Personality);
+    pub(super) const PidfdOpen: ParamKind = Flags(N::PidfdOpen);
     pub(super) const PidfdSignal: ParamKind = Flags(N::PidfdSignal);
+    pub(super) const PkeyRights: ParamKind = Flags(N::PkeyRights);
     pub(super) const Prctl: ParamKind = Enum(N::Prctl);
+    pub(super) const PriorityWho: ParamKind = Enum(N::PriorityWho);
     pub(super) const Prot: ParamKind = Flags(N::MmapProt);
     pub(super) const Ptrace: ParamKind = Enum(N::Ptrace);
     pub(super) const QuotaCmd: ParamKind = Flags(N::QuotaCmd);
@@ -241,22 +259,32 @@ mod kinds {
     pub(super) const RingEnter: ParamKind = Flags(N::RingEnter);
     pub(super) const RingOp: ParamKind = Enum(N::RingOp);
     pub(super) const RingSetup: ParamKind = Flags(N::RingSetup);
+    pub(super) const Rseq: ParamKind = Flags(N::Rseq);
+    pub(super) const Rusage: ParamKind = Enum(N::Rusage);
+    pub(super) const SchedPolicy: ParamKind = Flags(N::SchedPolicy);
     pub(super) const Seccomp: ParamKind = Enum(N::Seccomp);
     pub(super) const SeccompFlags: ParamKind = Flags(N::SeccompFlags);
-    pub(super) const SemCmd: ParamKind = Enum(N::SemCmd);
+    pub(super) const SemCmd: ParamKind = Flags(N::SemCmd);
+    pub(super) const ShadowStack: ParamKind = Flags(N::ShadowStack);
     pub(super) const ShmAttach: ParamKind = Flags(N::ShmAttach);
+    pub(super) const ShmCmd: ParamKind = Flags(N::ShmCmd);
     pub(super) const Shutdown: ParamKind = Enum(N::Shutdown);
     pub(super) const SignalMask: ParamKind = Enum(N::SignalMask);
     pub(super) const SockLevel: ParamKind = Enum(N::SockLevel);
     pub(super) const SockOption: ParamKind = Enum(N::SockOption);
     pub(super) const Splice: ParamKind = Flags(N::Splice);
     pub(super) const StatMount: ParamKind = Flags(N::StatMount);
+    pub(super) const StatxMask: ParamKind = Flags(N::StatxMask);
     pub(super) const SwapOn: ParamKind = Flags(N::SwapOn);
     pub(super) const SyncFileRange: ParamKind = Flags(N::SyncFileRange);
+    pub(super) const Syslog: ParamKind = Enum(N::Syslog);
+    pub(super) const TimerfdFlags: ParamKind = Flags(N::TimerfdFlags);
+    pub(super) const TimerFlags: ParamKind = Flags(N::TimerFlags);
     pub(super) const Umount: ParamKind = Flags(N::Umount);
     pub(super) const Unshare: ParamKind = Flags(N::Unshare);
     pub(super) const UserFault: ParamKind = Flags(N::UserFault);
     pub(super) const Wait: ParamKind = Flags(N::Wait);
+    pub(super) const WaitId: ParamKind = Enum(N::WaitId);
     pub(super) const Whence: ParamKind = Enum(N::Whence);
     pub(super) const Xattr: ParamKind = Flags(N::Xattr);
 }

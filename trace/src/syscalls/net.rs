@@ -10,7 +10,7 @@ super::declare! {
     49 bind Net Priority 0: fd Fd 0, addr SockAddr 1 => AddrLen(2), NoPayload;
     50 listen Net Priority 0: fd Fd 0, backlog Int 1;
     43 accept Net Priority ret: sockfd Fd 0, addr SockAddr 1 => AddrLenPtr(2), NoPayload;
-    288 accept4 Net Priority ret: sockfd Fd 0, addr SockAddr 1, flags Int 3 => AddrLenPtr(2), NoPayload;
+    288 accept4 Net Priority ret: sockfd Fd 0, addr SockAddr 1, flags AcceptFlags 3 => AddrLenPtr(2), NoPayload;
     44 sendto Net Hot 0: fd Fd 0, size Size 2, flags Msg 3, addr SockAddr 4 => AddrLen(5), Out(1, 2);
     45 recvfrom Net Hot 0: fd Fd 0, size Size 2, flags Msg 3, addr SockAddr 4 => AddrLenPtr(5), In(1);
     46 sendmsg Net Hot 0: fd Fd 0, flags Msg 2, addr SockAddr _ => Message(1), NoPayload;

@@ -115,6 +115,11 @@ pub(super) fn of<'a>(
             ParamKind::Signal => signal(text)
                 .or_else(|| number(text))
                 .map_or(Told::Nothing, Told::Number),
+            // What is named all the same is a type of sockets.
+            ParamKind::Uint => number(text)
+                .or_else(|| device(text))
+                .or_else(|| flags(NameSet::SocketType, text))
+                .map_or(Told::Nothing, Told::Number),
             _ => number(text).map_or(Told::Nothing, Told::Number),
         };
         if let (ParamKind::Fd, Told::Number(fd)) = (param.kind, told) {
@@ -130,14 +135,21 @@ fn find<'a>(param: &Param, call: &Call<'a, '_>, is_named: bool) -> Option<&'a [u
     if is_named && let Some(found) = call.args.iter().find_map(|a| value(a)) {
         return Some(found);
     }
-    let slot = usize::from(param.arg?);
-    let text = *call.args.get(slot)?;
+    let text = *call.args.get(place(call.name, param.arg?))?;
     if call.name == b"clone3" && text.starts_with(b"{") {
         let mut members = Args::default();
         members.split(text.get(1..)?)?;
         return members.iter().find_map(|m| value(m));
     }
     Some(text)
+}
+
+/// Where an argument of the kernel is written: the position of a transfer takes two, and is written as one number.
+fn place(call: &[u8], arg: u8) -> usize {
+    match (call, arg) {
+        (b"preadv2" | b"pwritev2", 5) => 4,
+        (_, arg) => usize::from(arg),
+    }
 }
 
 /// Bytes at which a list of arguments is looked at.
@@ -164,10 +176,16 @@ fn string_len(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// Names that no set has, because they stand where an event has a number (`linux/net.h`, `linux/in.h`).
-const NAMED: [(&str, i64); 8] = [
-    ("SOCK_CLOEXEC", 0o2_000_000),
-    ("SOCK_NONBLOCK", 0o4000),
+/// Names that no set has: they stand where an event has a number (`linux/in.h`), for several names of a set
+/// or none (`linux/stat.h`, `linux/fcntl.h`), or for a part of a number that an event names by its other part
+/// (`linux/quota.h`).
+const NAMED: [(&str, i64); 12] = [
+    ("AT_STATX_SYNC_AS_STAT", 0),
+    ("STATX_BASIC_STATS", 0x7ff),
+    ("STATX_ALL", 0xfff),
+    ("USRQUOTA", 0),
+    ("GRPQUOTA", 1),
+    ("PRJQUOTA", 2),
     ("IPPROTO_IP", 0),
     ("IPPROTO_ICMP", 1),
     ("IPPROTO_TCP", 6),
@@ -198,6 +216,18 @@ fn named_number(text: &[u8]) -> Option<i64> {
             .iter()
             .find_map(|(known, value)| (known.as_bytes() == name).then_some(*value)),
     }
+}
+
+/// A device as strace writes it, `makedev(0x1, 0x3)`, as `mknod` takes it (`new_encode_dev` in `linux/kdev_t.h`).
+fn device(text: &[u8]) -> Option<i64> {
+    const LOW: i64 = 0xFF;
+    let mut parts = text
+        .strip_prefix(b"makedev(")?
+        .strip_suffix(b")")?
+        .split(|b| *b == b',');
+    let mut part = || u32::try_from(number(parts.next()?.trim_ascii())?).ok().map(i64::from);
+    let (major, minor) = (part()?, part()?);
+    Some(minor & LOW | major << 8 | (minor & !LOW) << 12)
 }
 
 /// Hexadecimal, octal, and what has something behind it.
@@ -243,10 +273,19 @@ fn plain_number(text: &[u8]) -> Option<i64> {
 
 /// Names joined by `|`, or a number. A name that is not known leaves the whole unknown: half of the flags would be wrong.
 pub(in crate::import) fn flags(set: NameSet, text: &[u8]) -> Option<i64> {
-    let parts = text.split(|b| *b == b'|');
+    let parts = joined(text);
     parts
         .map(|part| flag(set, part))
         .try_fold(0, |all, flag| Some(all | flag?))
+}
+
+/// What is joined by `|`, also by one of the macros that put a number together of two fields.
+fn joined(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    const MACROS: [&[u8]; 2] = [b"QCMD(", b"IOPRIO_PRIO_VALUE("];
+    let fields = MACROS.iter().find_map(|m| text.strip_prefix(*m)?.strip_suffix(b")"));
+    let separator = if fields.is_some() { b',' } else { b'|' };
+    let parts = fields.unwrap_or(text).split(move |b| *b == separator);
+    parts.map(<[u8]>::trim_ascii)
 }
 
 fn flag(set: NameSet, part: &[u8]) -> Option<i64> {
@@ -365,6 +404,33 @@ mod tests {
             Some(0o1 | 0o100 | 0x80000)
         );
         assert_eq!(flags(NameSet::Open, b"O_WRONLY|O_NEWER"), None);
+        assert_eq!(
+            flags(NameSet::QuotaCmd, b"QCMD(Q_GETQUOTA, PRJQUOTA)"),
+            Some(0x8000_0702)
+        );
+        assert_eq!(
+            flags(NameSet::QuotaCmd, b"QCMD(Q_XGETQSTAT, 0xff /* ???QUOTA */)"),
+            Some(0x58_05ff)
+        );
+        assert_eq!(flags(NameSet::QuotaCmd, b"QCMD(Q_NEWER, USRQUOTA)"), None);
+        assert_eq!(
+            flags(NameSet::IoPriority, b"IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, 4)"),
+            Some(0x4004)
+        );
+        assert_eq!(flags(NameSet::StatxMask, b"STATX_ALL|STATX_MNT_ID"), Some(0x1fff));
+        assert_eq!(flags(NameSet::At, b"AT_STATX_SYNC_AS_STAT"), Some(0));
+        assert_eq!(
+            flags(NameSet::SocketType, b"SOCK_STREAM|SOCK_CLOEXEC"),
+            Some(0o2_000_001)
+        );
+        assert_eq!(
+            flags(NameSet::AcceptFlags, b"SOCK_CLOEXEC|SOCK_NONBLOCK"),
+            Some(0o2_004_000)
+        );
+        assert_eq!(device(b"makedev(0x103, 0x102)"), Some(0x11_0302));
+        assert_eq!(device(b"makedev(0x1"), None);
+        assert_eq!(flags(NameSet::Keyring, b"KEY_SPEC_PROCESS_KEYRING"), Some(-2));
+        assert_eq!(flags(NameSet::ShmCmd, b"IPC_64|SHM_STAT"), Some(0x10d));
         assert_eq!(string(b"\"a\\n\\\"\\33[0m\\x41\"..."), Some(b"a\n\"\x1b[0mA".into()));
         assert_eq!(string(b"\"open"), None);
         assert_eq!(string(b"\"\\777\""), None);

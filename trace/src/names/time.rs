@@ -1,0 +1,16 @@
+//! Time: `linux/time.h`, `linux/timerfd.h`.
+
+use super::names;
+
+names! {
+    TIMER flags: TIMER_ABSTIME 1;
+    TIMERFD flags: TFD_TIMER_ABSTIME 1, TFD_TIMER_CANCEL_ON_SET 2;
+}
+
+names! {
+    /// Those of other processes and of devices are negative numbers of 32 bits.
+    CLOCK values: CLOCK_REALTIME 0, CLOCK_MONOTONIC 1, CLOCK_PROCESS_CPUTIME_ID 2, CLOCK_THREAD_CPUTIME_ID 3,
+        CLOCK_MONOTONIC_RAW 4, CLOCK_REALTIME_COARSE 5, CLOCK_MONOTONIC_COARSE 6, CLOCK_BOOTTIME 7,
+        CLOCK_REALTIME_ALARM 8, CLOCK_BOOTTIME_ALARM 9, CLOCK_SGI_CYCLE 10, CLOCK_TAI 11;
+    ITIMER values: ITIMER_REAL 0, ITIMER_VIRTUAL 1, ITIMER_PROF 2;
+}
