@@ -75,9 +75,9 @@ impl State {
             b"/dev/stdin" => b"/proc/self/fd/0".to_vec(),
             b"/dev/stdout" => b"/proc/self/fd/1".to_vec(),
             b"/dev/stderr" => b"/proc/self/fd/2".to_vec(),
-            b"/proc/self" => self.own_name(call)?.into_bytes(),
+            b"/proc/self" => self.own_number(call, view)?.to_string().into_bytes(),
             b"/proc/thread-self" => {
-                let (pid, tid) = (self.own_name(call)?, self.thread_name(call)?);
+                let (pid, tid) = (self.own_number(call, view)?, self.thread_number(call, view)?);
                 format!("{pid}/task/{tid}").into_bytes()
             }
             _ => return self.place_behind(call, view, &Magic::parse(path)?).map(Target::Place),
@@ -85,39 +85,60 @@ impl State {
         Some(Target::Name(name))
     }
 
-    /// How a caller's own `/proc` names its process.
-    fn own_name(&mut self, call: &Call<'_>) -> Option<String> {
-        let image = &self.table.at(call.pid, call.ts)?.image;
-        Some(if image.vpid == 0 { call.pid } else { image.vpid }.to_string())
+    /// Whether a caller is in a pid namespace of its own, where processes have other numbers.
+    fn is_renumbered(&mut self, call: &Call<'_>) -> bool {
+        let image = self.table.at(call.pid, call.ts).map(|process| &process.image);
+        image.is_some_and(|image| image.vpid != 0 && image.vpid != image.pid)
     }
 
-    /// How it names its thread. In another pid namespace only the first thread's number is known.
-    fn thread_name(&mut self, call: &Call<'_>) -> Option<String> {
-        if call.tid == call.pid {
-            return self.own_name(call);
+    /// Whether a number is on the host that of a process in the mount namespace of a caller.
+    fn is_outer_number(&mut self, call: &Call<'_>, view: View, number: u32) -> bool {
+        let process = self.table.at(number, call.ts);
+        process.is_some_and(|process| process.image.namespaces.mnt == view.mount_ns)
+    }
+
+    /// The number by which [`Self::numbered`] finds a caller itself.
+    fn own_number(&mut self, call: &Call<'_>, view: View) -> Option<u32> {
+        let inner = self.table.at(call.pid, call.ts)?.image.vpid;
+        let is_clear = self.is_renumbered(call) && !self.is_outer_number(call, view, inner);
+        Some(if is_clear { inner } else { call.pid })
+    }
+
+    /// The same of its thread. In another pid namespace only the first thread's number is known.
+    fn thread_number(&mut self, call: &Call<'_>, view: View) -> Option<u32> {
+        match call.tid == call.pid {
+            true => self.own_number(call, view),
+            false => (!self.is_renumbered(call)).then_some(call.tid),
         }
-        let image = &self.table.at(call.pid, call.ts)?.image;
-        [0, call.pid].contains(&image.vpid).then(|| call.tid.to_string())
     }
 
-    /// The process and thread that a caller names by numbers of its pid namespace.
-    fn outer_thread(&mut self, call: &Call<'_>, magic: &Magic) -> Option<(u32, u32)> {
-        let own = self.thread_name(call).and_then(|name| name.parse().ok());
+    /// The process that a caller names by a number. In a pid namespace of its own it may have a `/proc` of that or still the one
+    /// of the host: what means a process in both is not known.
+    fn numbered(&mut self, call: &Call<'_>, view: View, number: u32) -> Option<u32> {
+        if !self.is_renumbered(call) || !self.is_outer_number(call, view, number) {
+            return self.outer_pid(call, number);
+        }
+        let is_itself = number == call.pid && self.may_search(call.ts) && self.outer_pid(call, number).is_none();
+        is_itself.then_some(number)
+    }
+
+    /// The process and thread that a caller names.
+    fn outer_thread(&mut self, call: &Call<'_>, view: View, magic: &Magic) -> Option<(u32, u32)> {
+        let is_renumbered = self.is_renumbered(call);
         // Threads have names in `/proc` too, though it does not list them.
-        if own == Some(magic.tid.unwrap_or(magic.pid)) {
+        if !is_renumbered && magic.tid.unwrap_or(magic.pid) == call.tid {
             return Some((call.pid, call.tid));
         }
-        let pid = self.outer_pid(call, magic.pid)?;
-        let Some(tid) = magic.tid.filter(|tid| *tid != magic.pid) else {
-            return Some((pid, pid));
-        };
-        // Of other threads the outer numbers are known where they are the inner ones.
-        (pid == magic.pid).then_some((pid, tid))
+        let pid = self.numbered(call, view, magic.pid)?;
+        match magic.tid.filter(|tid| *tid != magic.pid) {
+            None => Some((pid, pid)),
+            Some(tid) => (!is_renumbered).then_some((pid, tid)),
+        }
     }
 
     /// Where a link leads to that has no text. What lies in another mount namespace has no path in that of the caller.
     fn place_behind(&mut self, call: &Call<'_>, view: View, magic: &Magic) -> Option<Vec<u8>> {
-        let (pid, tid) = self.outer_thread(call, magic)?;
+        let (pid, tid) = self.outer_thread(call, view, magic)?;
         let process = self.table.at(pid, call.ts)?;
         let image = process.image_of(tid).clone();
         if image.namespaces.mnt != view.mount_ns {
@@ -127,6 +148,8 @@ impl State {
             Kept::Directory => process.directory_of(tid),
             Kept::Root => [&process.root_in(tid)[..], b"/"].concat(),
             Kept::Program => image.exe_path.clone(),
+            // Without the records of all opens and closes it may be another's by now.
+            Kept::Descriptor(_) if !self.config.sees_descriptors => return None,
             Kept::Descriptor(fd) => {
                 if pid == call.pid {
                     self.ask_for_fd(call, fd);

@@ -3,6 +3,7 @@
 use ctrace_wire::record::{SHARED_FILES, SHARED_FS};
 
 use super::world::World;
+use crate::resolver::{Config, NoHost};
 
 /// What is told of a name that a thread uses in a call without a descriptor.
 #[track_caller]
@@ -119,22 +120,45 @@ fn numbers_are_those_of_the_callers_namespace() {
     let mut w = World::new();
     (w.pid_ns, w.vpid) = (7, Some(1));
     w.fork(10, 20);
-    w.vpid = Some(10);
+    w.vpid = Some(12);
     w.fork(20, 21);
-    chdir(&mut w, 20, "/first");
-    chdir(&mut w, 21, "/second");
+    w.vpid = Some(21);
+    w.fork(20, 22);
+    for (pid, cwd) in [(20, "/first"), (21, "/second"), (22, "/first")] {
+        chdir(&mut w, pid, cwd);
+    }
     for (pid, raw, want) in [
-        (20, "/proc/1/cwd/x", "/first/x"),
+        // It may be that of the host's `/proc`, in the same mount namespace.
+        (20, "/proc/1/cwd/x", "/proc/1/cwd/x"),
         (20, "/proc/self/cwd/x", "/first/x"),
         (20, "/proc/thread-self/cwd/x", "/first/x"),
-        (20, "/proc/10/cwd/x", "/second/x"),
+        (20, "/proc/12/cwd/x", "/second/x"),
         (20, "/proc/21/cwd/x", "/proc/21/cwd/x"),
-        (21, "/proc/1/cwd/x", "/first/x"),
+        (22, "/proc/self/cwd/x", "/first/x"),
+        (21, "/proc/self/cwd/x", "/second/x"),
         (10, "/proc/21/cwd/x", "/second/x"),
         (10, "/proc/1/cwd/x", "/x"),
     ] {
         assert_eq!(removed(&mut w, pid, raw), want, "{raw} of {pid}");
     }
+    // With mounts of its own it does not see the host's.
+    w.exec(10, "/bin/sh", "sh");
+    w.vpid = Some(1);
+    w.fork(10, 30);
+    chdir(&mut w, 30, "/third");
+    assert_eq!(removed(&mut w, 30, "/proc/1/cwd/x"), "/third/x");
+}
+
+#[test]
+fn descriptors_that_nobody_follows_are_not_known() {
+    let config = Config {
+        sees_descriptors: false,
+        ..Config::default()
+    };
+    let mut w = World::with(config, Box::new(NoHost));
+    open_directory(&mut w, 10, "/srv", 3);
+    assert_eq!(removed(&mut w, 10, "/proc/self/fd/3/x"), "/proc/self/fd/3/x");
+    assert_eq!(removed(&mut w, 10, "/proc/self/cwd/x"), "/home/u/x");
 }
 
 #[test]
