@@ -85,7 +85,7 @@ impl State {
     }
 
     /// The process id in the initial namespace of what a caller calls `pid`.
-    fn outer_pid(&mut self, call: &Call<'_>, pid: u32) -> Option<u32> {
+    pub(super) fn outer_pid(&mut self, call: &Call<'_>, pid: u32) -> Option<u32> {
         let image = self.table.at(call.pid, call.ts)?.image.clone();
         if image.vpid == image.pid || image.vpid == 0 {
             return Some(pid);

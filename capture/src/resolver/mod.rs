@@ -42,6 +42,7 @@ mod kept;
 mod lately;
 mod life;
 mod links;
+mod magic;
 mod monitor;
 mod names;
 mod opened;

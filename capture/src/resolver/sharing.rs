@@ -126,6 +126,18 @@ impl Process {
         }
     }
 
+    /// The working directory of a thread, also where others that are in it moved it since its last call.
+    pub(super) fn directory_of(&self, tid: u32) -> Vec<u8> {
+        let place = self.place_of(tid);
+        place.map_or_else(|| self.image_of(tid).cwd.clone(), |place| place.borrow().cwd.clone())
+    }
+
+    /// The same of the directory of its `chroot`.
+    pub(super) fn root_in(&self, tid: u32) -> Vec<u8> {
+        let place = self.place_of(tid);
+        place.map_or_else(|| self.root_of(tid).to_vec(), |place| place.borrow().root.clone())
+    }
+
     /// Whether a thread has left the directory of its process.
     pub(super) fn has_own_place(&self, tid: u32) -> bool {
         self.private().iter().any(|own| own.is_elsewhere(tid))
@@ -379,6 +391,18 @@ impl State {
             (place.cwd.clone(), place.root.clone())
         };
         self.change_directory(pid, tid, ts, Some(&cwd), Some(&root));
+    }
+
+    /// What is behind a descriptor of a thread, wherever its table lies.
+    pub(super) fn descriptor(&mut self, pid: u32, tid: u32, ts: u64, fd: i32) -> Option<Arc<FdEntry>> {
+        let process = self.table.at(pid, ts)?;
+        let Some(files) = process.files_of(tid).cloned() else {
+            return process.fds.get(fd).cloned();
+        };
+        match &*files.0.borrow() {
+            Lies::Here(fds) => fds.get(fd).cloned(),
+            Lies::With((pid, serial)) => self.table.exact(*pid, *serial)?.fds.get(fd).cloned(),
+        }
     }
 
     /// The descriptors of a process in ascending order, wherever its table lies.

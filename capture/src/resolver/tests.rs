@@ -8,6 +8,7 @@ mod life;
 mod links;
 mod links_live;
 mod live;
+mod magic;
 mod sharing;
 mod sharing_live;
 mod sockets;

@@ -6,15 +6,18 @@
 //! Two know the links. Records tell which were made, and what became of them: that is what was there when the call was
 //! made, also where a caller makes a link, goes through it and removes it at once. For all others the host is asked. It shows
 //! what is there when the record is looked at, up to a second later; links that are newer than the call do not count.
-//! Where neither knows, `..` is taken by its letters, and a link for a directory.
+//! Where neither knows, `..` is taken by its letters, and a link for a directory. The links of `/proc` that lead to what a
+//! process has are followed by what is known of the process (`magic.rs`).
 
 use std::ops::Range;
 
 use super::call::Call;
 use super::links::View;
+use super::magic::{Target, may_be_magic};
 use super::paths::PATH_LIMIT;
 use super::process::Process;
 use super::state::State;
+use crate::syscall::UNREACHABLE;
 
 /// Most links on one way (`MAXSYMLINKS` of the kernel).
 const MAX_LINKS: usize = 40;
@@ -39,9 +42,8 @@ pub(super) struct Name<'a> {
 }
 
 /// Who names a file.
-struct Caller {
-    pid: u32,
-    ts: u64,
+struct Caller<'a> {
+    call: &'a Call<'a>,
     view: View,
     /// The directory of its `chroot`; empty for none.
     root: Vec<u8>,
@@ -49,11 +51,10 @@ struct Caller {
     base: Vec<u8>,
 }
 
-impl Caller {
-    fn new(call: &Call<'_>, process: &Process, base: &[u8]) -> Caller {
+impl<'a> Caller<'a> {
+    fn new(call: &'a Call<'a>, process: &Process, base: &[u8]) -> Caller<'a> {
         Caller {
-            pid: call.pid,
-            ts: call.ts,
+            call,
             view: View::of(process, call.tid),
             root: process.root_of(call.tid).to_vec(),
             base: base.to_vec(),
@@ -75,7 +76,7 @@ impl Place {
     }
 
     /// Where a name leads on from.
-    fn before(name: &[u8], caller: &Caller) -> Place {
+    fn before(name: &[u8], caller: &Caller<'_>) -> Place {
         Place::at(if name.first() == Some(&b'/') {
             &caller.root
         } else {
@@ -91,13 +92,17 @@ impl Place {
     /// Goes up, but not out of a root.
     fn leave(&mut self, root: &[u8]) {
         let floor = if self.path.starts_with(root) { root.len() } else { 0 };
+        let floor = match self.path.starts_with(UNREACHABLE) {
+            true => floor.max(UNREACHABLE.len()),
+            false => floor,
+        };
         let end = memchr::memrchr(b'/', &self.path).unwrap_or(0);
         self.path.truncate(end.max(floor));
         self.sure = self.sure.min(self.path.len());
     }
 
     fn finish(mut self) -> Vec<u8> {
-        if self.path.is_empty() {
+        if self.path.is_empty() || self.path == UNREACHABLE {
             self.path.push(b'/');
         }
         self.path
@@ -124,12 +129,15 @@ impl State {
             Base::WorkingDirectory => &process.image_of(call.tid).cwd,
         };
         let view = View::of(process, call.tid);
-        let is_straight = || self.links.is_straight(view, path, name.is_followed, call.ts);
+        let is_magic = may_be_magic(process.root_of(call.tid), path);
+        let is_straight = || !is_magic && self.links.is_straight(view, path, name.is_followed, call.ts);
         if path.first() != Some(&b'/') || !name.is_cut && is_straight() {
             return;
         }
         let caller = Caller::new(call, process, base);
-        if let Some(straight) = self.walk(&caller, name.raw, name.is_followed) {
+        // What leads nowhere else is told as it was named: `/proc/self/comm`.
+        let leads = |straight: &Vec<u8>| !is_magic || !may_be_magic(&caller.root, straight);
+        if let Some(straight) = self.walk(&caller, name.raw, name.is_followed).filter(leads) {
             *path = straight;
         }
     }
@@ -146,7 +154,7 @@ impl State {
     }
 
     /// Goes the way of a name as the kernel does, from one part to the next. `None` where it is too long.
-    fn walk(&mut self, caller: &Caller, raw: &[u8], follows_last: bool) -> Option<Vec<u8>> {
+    fn walk(&mut self, caller: &Caller<'_>, raw: &[u8], follows_last: bool) -> Option<Vec<u8>> {
         let mut place = Place::before(raw, caller);
         let (mut rest, mut from, mut links) = (raw.to_vec(), 0, 0);
         while let Some(part) = next_part(&rest, from) {
@@ -162,15 +170,21 @@ impl State {
                 name => place.enter(name),
             }
             let is_last = next_part(&rest, from).is_none();
-            let target = self.links.target(caller.view, &place.path);
-            if let Some(target) = target.filter(|_| !is_last || follows_last) {
+            let is_followed = !is_last || follows_last;
+            let target = is_followed.then(|| self.target(caller, &place.path)).flatten();
+            if let Some(target) = target {
                 links += 1;
-                match target.first() {
-                    Some(b'/') => place = Place::before(target, caller),
-                    _ => place.leave(b""),
+                match target {
+                    Target::Name(name) => {
+                        match name.first() {
+                            Some(b'/') => place = Place::before(&name, caller),
+                            _ => place.leave(b""),
+                        }
+                        rest = [&name, &b"/"[..], rest.get(from..)?].concat();
+                        from = 0;
+                    }
+                    Target::Place(path) => place = Place::at(&path),
                 }
-                rest = [target, b"/", rest.get(from..)?].concat();
-                from = 0;
             } else if is_last && !(follows_last && self.settle(caller, &mut place)) {
                 // Its directory is still known where the file is not.
                 place.leave(b"");
@@ -186,21 +200,33 @@ impl State {
         Some(place.finish())
     }
 
+    /// What a link leads to, where that is known without asking the host for it.
+    fn target(&mut self, caller: &Caller<'_>, path: &[u8]) -> Option<Target> {
+        if let Some(name) = self.links.target(caller.view, path) {
+            return Some(Target::Name(name.to_vec()));
+        }
+        let below = path.strip_prefix(&caller.root[..]);
+        let below = below.filter(|_| may_be_magic(&caller.root, path))?;
+        self.magic_target(caller.call, caller.view, below)
+    }
+
     /// Makes sure that no link is on the way; `false` where that is not known.
-    fn settle(&mut self, caller: &Caller, place: &mut Place) -> bool {
+    fn settle(&mut self, caller: &Caller<'_>, place: &mut Place) -> bool {
         if place.path.len() <= place.sure {
             return true;
         }
-        let Some(below) = place.path.strip_prefix(&caller.root[..]) else {
+        let below = place.path.strip_prefix(&caller.root[..]);
+        // What is mounted nowhere is below no root.
+        let Some(below) = below.filter(|below| below.starts_with(b"/")) else {
             return false;
         };
-        let (view, ts) = (caller.view, caller.ts);
+        let (view, ts) = (caller.view, caller.call.ts);
         let answer = self.links.answer(view, &place.path, ts);
         let real = match answer.map(|real| real.map(<[u8]>::to_vec)) {
             Some(real) => real,
             None if !self.may_ask_for_path(ts) => None,
             None => {
-                let real = self.ask_for_path(caller.pid, ts, view.mount_ns, &caller.root, below);
+                let real = self.ask_for_path(caller.call.pid, ts, view.mount_ns, &caller.root, below);
                 self.links.answered(view, &place.path, real.clone(), ts);
                 real
             }
