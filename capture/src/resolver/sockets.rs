@@ -37,7 +37,9 @@ enum Trust {
 
 impl State {
     pub(super) fn socket(&mut self, call: &Call<'_>) {
-        let entry = new_socket(call.arg32(0), call.arg32(1), call.arg32(2));
+        let mut entry = new_socket(call.arg32(0), call.arg32(1), call.arg32(2));
+        // By its inode it is known from all others when it is connected: see `connect`.
+        take_kernel_inode(&mut entry, call);
         let cloexec = call.arg32(1) & libc::SOCK_CLOEXEC as u32 != 0;
         if let Some(fd) = call.new_fd() {
             let entry = self.entry(entry);
@@ -65,6 +67,7 @@ impl State {
     pub(super) fn connect(&mut self, call: &Call<'_>, address: Option<&Address<'_>>) {
         let name = self.connected_name(call, address);
         let trust = if call.connected() { Trust::Both } else { Trust::Set };
+        let before = self.known(call, call.fd(0));
         self.update(call, call.fd(0), trust, |entry| match address {
             Some(Address::Inet(remote)) => {
                 set_remote(entry, *remote);
@@ -73,6 +76,9 @@ impl State {
             Some(Address::None) => set_remote(entry, unspecified(false)),
             _ => entry.take_name(name),
         });
+        if let Some(before) = before {
+            self.tell_duplicates(call, &before);
+        }
     }
 
     pub(super) fn listen(&mut self, call: &Call<'_>) {
@@ -196,6 +202,18 @@ impl State {
                 Some((name, Vec::new()))
             }
             _ => None,
+        }
+    }
+
+    /// A process may have a socket that a call connected behind other descriptors too.
+    fn tell_duplicates(&mut self, call: &Call<'_>, before: &Arc<FdEntry>) {
+        let Some(process) = self.table.at(call.pid, call.ts) else {
+            return;
+        };
+        let is_changed = |now: &&Arc<FdEntry>| now.ino != 0 && !Arc::ptr_eq(now, before);
+        if let Some(now) = process.fds.get(call.fd(0)).filter(is_changed).cloned() {
+            let is_socket = |kind: FdKind| kind.is_inet() || kind == FdKind::Unix;
+            process.fds.replace_all(&now, |e| e.ino == now.ino && is_socket(e.kind));
         }
     }
 
@@ -397,6 +415,13 @@ fn apply_kernel(entry: &mut FdEntry, call: &Call<'_>, trust: Trust) {
         socket.remote = remote;
     }
     agree(entry);
+}
+
+fn take_kernel_inode(entry: &mut FdEntry, call: &Call<'_>) {
+    let kernel = call.section(section::SOCKET).and_then(|s| s.socket());
+    if let Some(kernel) = kernel.filter(|kernel| kernel.ino != u64::MAX) {
+        entry.ino = kernel.ino;
+    }
 }
 
 /// The name of a unix socket, from the end that has one: the other's where this one connected.

@@ -428,3 +428,35 @@ fn the_way_to_a_unix_socket_leads_through_links() {
         assert_eq!(seen.fd.unwrap().name_raw, b"/tmp/alias/docker.sock");
     }
 }
+
+#[test]
+fn all_descriptors_of_a_socket_show_whom_it_is_connected_to() {
+    let mut w = World::new();
+    let of = |ino, remote| section::Socket {
+        ino,
+        ..datagram(2, remote)
+    };
+    // Two that look alike.
+    w.call(10, "socket", 3, &[2, 2, 0]).socket(&of(1, None)).go();
+    w.call(10, "socket", 5, &[2, 2, 0]).socket(&of(2, None)).go();
+    for (old, new) in [(3, 4), (3, 100), (5, 6)] {
+        w.plain(10, "dup2", new, &[old, new]);
+    }
+    w.fork(10, 20);
+    // What was sent without a connection is told by that descriptor alone.
+    let call = w.call(10, "sendto", 1, &[4, 1, 1, 0, 1, 16]);
+    call.part(section::SOCKADDR, 4, &inet([9; 4], 9))
+        .socket(&of(1, None))
+        .go();
+    for (by, remote) in [(3, ([1, 1, 1, 1], 1)), (4, ([2, 2, 2, 2], 2)), (100, ([1, 1, 1, 1], 1))] {
+        let call = w.call(10, "connect", 0, &[by, 1, 16]);
+        let call = call.part(section::SOCKADDR, 1, &inet(remote.0, remote.1));
+        let connected = call.socket(&of(1, Some(remote))).go();
+        for fd in [3, 4, 100] {
+            assert_eq!(tuple(&w.plain(10, "write", 1, &[fd])), tuple(&connected));
+        }
+        for fd in [5, 6] {
+            assert_eq!(socket(&w.plain(10, "write", 1, &[fd])).remote.port(), 0);
+        }
+    }
+}
