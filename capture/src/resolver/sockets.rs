@@ -1,4 +1,7 @@
 //! What calls do to sockets. A socket that changes is a new entry, so that an event shows it as it was then.
+//!
+//! Whom a socket talks to is told by the kernel's word wherever there is one: a caller may name a unix socket by a link, or
+//! an address that a connected socket does not look at.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
