@@ -228,16 +228,16 @@ impl FdTable {
         self.insert(fd, entry, cloexec)
     }
 
-    /// Puts another entry in the place of those that are meant. Of very many only the first are looked at.
+    /// Puts another entry wherever one is. Of very many numbers only the first are looked at.
     #[inline(never)]
-    pub(crate) fn replace_all(&mut self, entry: &Arc<FdEntry>, is_meant: impl Fn(&FdEntry) -> bool) {
-        let is_meant = |old: &Arc<FdEntry>| is_meant(old) && !Arc::ptr_eq(old, entry);
+    pub(crate) fn replace_all(&mut self, old: &Arc<FdEntry>, new: &Arc<FdEntry>) {
+        let is_old = |entry: &Arc<FdEntry>| Arc::ptr_eq(entry, old);
         for (_, shared) in self.each_mut().take(SEARCHED_CHUNKS) {
-            if shared.entries.iter().flatten().any(is_meant)
+            if shared.entries.iter().flatten().any(is_old)
                 && let Some(chunk) = Chunk::own(shared)
             {
-                let found = chunk.entries.iter_mut().flatten().filter(|old| is_meant(old));
-                found.for_each(|old| old.clone_from(entry));
+                let found = chunk.entries.iter_mut().flatten().filter(|entry| is_old(entry));
+                found.for_each(|entry| entry.clone_from(new));
             }
         }
     }

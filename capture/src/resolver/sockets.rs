@@ -213,10 +213,10 @@ impl State {
         let Some(process) = self.table.at(call.pid, call.ts) else {
             return;
         };
-        let is_changed = |now: &&Arc<FdEntry>| now.ino != 0 && !Arc::ptr_eq(now, before);
-        if let Some(now) = process.fds.get(call.fd(0)).filter(is_changed).cloned() {
-            let is_socket = |kind: FdKind| kind.is_inet() || kind == FdKind::Unix;
-            process.fds.replace_all(&now, |e| e.ino == now.ino && is_socket(e.kind));
+        // Without an inode it may be the entry of several sockets that look alike.
+        let is_same = |now: &&Arc<FdEntry>| now.ino != 0 && now.ino == before.ino && !Arc::ptr_eq(now, before);
+        if let Some(now) = process.fds.get(call.fd(0)).filter(is_same).cloned() {
+            process.fds.replace_all(before, &now);
         }
     }
 
