@@ -28,10 +28,7 @@ impl<'a> Address<'a> {
         Some(match i32::from(family) {
             libc::AF_UNSPEC => Address::None,
             libc::AF_UNIX => unix(bytes.get(2..).unwrap_or_default()),
-            libc::AF_INET => {
-                let ip = Ipv4Addr::from(array::<4>(bytes, 4)?);
-                Address::Inet(SocketAddr::new(IpAddr::V4(ip), port(bytes)?))
-            }
+            libc::AF_INET => Address::ipv4(bytes)?,
             libc::AF_INET6 => {
                 let ip = Ipv6Addr::from(array::<16>(bytes, 8)?);
                 Address::Inet(SocketAddr::new(IpAddr::V6(ip).to_canonical(), port(bytes)?))
@@ -46,6 +43,12 @@ impl<'a> Address<'a> {
             ),
             _ => Address::Other(family),
         })
+    }
+
+    /// Reads an address as one of IPv4, whatever family it says it is of.
+    pub(super) fn ipv4(bytes: &[u8]) -> Option<Address<'a>> {
+        let ip = Ipv4Addr::from(array::<4>(bytes, 4)?);
+        Some(Address::Inet(SocketAddr::new(IpAddr::V4(ip), port(bytes)?)))
     }
 
     /// Appends the address as text: `127.0.0.1:80`, `[::1]:80`, `/run/x.sock`, `@name`.

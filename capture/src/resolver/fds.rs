@@ -23,6 +23,8 @@ type Bits = u16;
 /// Chunks that every process may have whatever the budget: one process with very many descriptors must not make the
 /// recorder blind to the others.
 const FREE_CHUNKS: u32 = 8;
+/// Most chunks of a table that are looked through for an entry.
+const SEARCHED_CHUNKS: usize = 64;
 /// What a chunk takes, and its place in a table.
 const CHUNK_BYTES: usize = size_of::<Chunk>() + size_of::<(u32, Rc<Chunk>)>();
 
@@ -224,6 +226,20 @@ impl FdTable {
     pub(crate) fn replace(&mut self, fd: i32, entry: Arc<FdEntry>) -> bool {
         let cloexec = self.is_cloexec(fd);
         self.insert(fd, entry, cloexec)
+    }
+
+    /// Puts another entry wherever one is. Of very many numbers only the first are looked at.
+    #[inline(never)]
+    pub(crate) fn replace_all(&mut self, old: &Arc<FdEntry>, new: &Arc<FdEntry>) {
+        let is_old = |entry: &Arc<FdEntry>| Arc::ptr_eq(entry, old);
+        for (_, shared) in self.each_mut().take(SEARCHED_CHUNKS) {
+            if shared.entries.iter().flatten().any(is_old)
+                && let Some(chunk) = Chunk::own(shared)
+            {
+                let found = chunk.entries.iter_mut().flatten().filter(|entry| is_old(entry));
+                found.for_each(|entry| entry.clone_from(new));
+            }
+        }
     }
 
     /// Puts what is behind a number behind another one too, or nothing where it is not known; `false` as [`Self::insert`].

@@ -1,4 +1,7 @@
 //! What calls do to sockets. A socket that changes is a new entry, so that an event shows it as it was then.
+//!
+//! Whom a socket talks to is told by the kernel's word wherever there is one: a caller may name a unix socket by a link, or
+//! an address that a connected socket does not look at.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -6,16 +9,24 @@ use std::sync::Arc;
 use ctrace_trace::fd::{FdEntry, FdKind, Role, Socket};
 use ctrace_wire::section;
 
+use super::action::Action;
 use super::address::Address;
 use super::call::Call;
 use super::files::named;
 use super::paths;
 use super::state::State;
+use super::walk::{Base, Name};
 
 const SOCK_TYPE_MASK: u32 = 0xf;
 const IPPROTO_MPTCP: u32 = 262;
 const EBADF: i64 = -9;
 const ENOTSOCK: i64 = -88;
+const EISCONN: i64 = -106;
+/// The state of a connected socket, of any family (include/net/tcp_states.h).
+const TCP_ESTABLISHED: u16 = 1;
+
+/// The absolute name of a unix address and the name as it was written, empty where that is the same.
+type UnixName = (Vec<u8>, Vec<u8>);
 
 /// How much of the kernel's view of a socket counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,7 +40,9 @@ enum Trust {
 
 impl State {
     pub(super) fn socket(&mut self, call: &Call<'_>) {
-        let entry = new_socket(call.arg32(0), call.arg32(1), call.arg32(2));
+        let mut entry = new_socket(call.arg32(0), call.arg32(1), call.arg32(2));
+        // By its inode it is known from all others when it is connected: see `connect`.
+        take_kernel_inode(&mut entry, call);
         let cloexec = call.arg32(1) & libc::SOCK_CLOEXEC as u32 != 0;
         if let Some(fd) = call.new_fd() {
             let entry = self.entry(entry);
@@ -46,7 +59,7 @@ impl State {
         if !call.succeeded() {
             return;
         }
-        let name = self.unix_name(call, address);
+        let name = self.unix_name(call, address, false);
         self.update(call, call.fd(0), Trust::Set, |entry| match address {
             Some(Address::Inet(local)) => set_local(entry, *local),
             _ => entry.take_name(name),
@@ -55,8 +68,9 @@ impl State {
 
     /// Also where the connection was refused: whom it was meant for is what matters.
     pub(super) fn connect(&mut self, call: &Call<'_>, address: Option<&Address<'_>>) {
-        let name = self.unix_name(call, address);
+        let name = self.connected_name(call, address);
         let trust = if call.connected() { Trust::Both } else { Trust::Set };
+        let before = self.known(call, call.fd(0));
         self.update(call, call.fd(0), trust, |entry| match address {
             Some(Address::Inet(remote)) => {
                 set_remote(entry, *remote);
@@ -65,6 +79,9 @@ impl State {
             Some(Address::None) => set_remote(entry, unspecified(false)),
             _ => entry.take_name(name),
         });
+        if let Some(before) = before {
+            self.tell_duplicates(call, &before);
+        }
     }
 
     pub(super) fn listen(&mut self, call: &Call<'_>) {
@@ -90,7 +107,7 @@ impl State {
 
     /// Data for, or from, an address that the call named: of a socket without a connection.
     pub(super) fn exchange(&mut self, call: &Call<'_>, address: Option<&Address<'_>>, role: Role) {
-        match address {
+        match address.filter(|_| role != Role::Client || becomes_peer(call)) {
             Some(Address::Inet(remote)) => self.update(call, call.fd(0), Trust::Set, |entry| {
                 set_remote(entry, *remote);
                 if entry.socket.is_some_and(|s| s.role == Role::Unknown) {
@@ -98,12 +115,36 @@ impl State {
                 }
             }),
             Some(Address::Unix(_) | Address::Abstract(_)) if role == Role::Client => {
-                let name = self.unix_name(call, address);
+                let name = self.unix_name(call, address, true);
                 self.update(call, call.fd(0), Trust::Set, |entry| entry.take_name(name));
             }
             _ if call.section(section::SOCKET).is_some() => self.update(call, call.fd(0), Trust::Set, |_| {}),
             _ => {}
         }
+    }
+
+    /// What the event of a call that sends shows in place of its socket: one with another end than the peer that the socket
+    /// is connected to, and stays with.
+    pub(super) fn sent_past_peer(&mut self, call: &Call<'_>, address: Option<&Address<'_>>) -> Option<Arc<FdEntry>> {
+        let kernel = call.section(section::SOCKET).and_then(|s| s.socket());
+        if kernel.is_some_and(|kernel| address.is_none() || !takes_any_address(&kernel) || !is_connected(call, &kernel))
+        {
+            return None;
+        }
+        let mut entry = (*self.known(call, call.fd(0))?).clone();
+        apply_kernel(&mut entry, call, Trust::Set);
+        match (address, &mut entry.socket) {
+            (Some(Address::Inet(remote)), _) if kernel.is_some() => set_remote(&mut entry, *remote),
+            (Some(Address::Unix(_) | Address::Abstract(_)), _) if kernel.is_some() => {
+                entry.take_name(Some(self.unix_name(call, address, true)?));
+            }
+            // A request of io_uring: its record does not say whether it has an address, nor which.
+            (None, Some(socket)) if kernel.is_none() && socket.protocol != libc::IPPROTO_TCP as u8 => {
+                socket.remote = unspecified(socket.remote.is_ipv6());
+            }
+            _ => return None,
+        }
+        Some(self.entry(entry))
     }
 
     /// `getsockname` and `getpeername` tell an end.
@@ -120,14 +161,41 @@ impl State {
         });
     }
 
-    /// The absolute name of a unix address and the name as it was written.
-    fn unix_name(&mut self, call: &Call<'_>, address: Option<&Address<'_>>) -> Option<(Vec<u8>, Vec<u8>)> {
+    /// The name of the unix socket that a call connected to, by the word of the kernel where that says all: what the caller
+    /// wrote may lead there through links, and be written over by now.
+    fn connected_name(&mut self, call: &Call<'_>, address: Option<&Address<'_>>) -> Option<UnixName> {
+        match peer_name(call) {
+            Some(name) if call.succeeded() => {
+                let raw = match address {
+                    Some(Address::Unix(path)) if name != *path => path.to_vec(),
+                    _ => Vec::new(),
+                };
+                Some((name, raw))
+            }
+            // It stays with the peer that it has.
+            Some(_) => None,
+            None if call.ret == EISCONN => None,
+            None => self.unix_name(call, address, true),
+        }
+    }
+
+    /// The name of a unix address; of one that was there before, the way to it may lead through links.
+    fn unix_name(&mut self, call: &Call<'_>, address: Option<&Address<'_>>, is_old: bool) -> Option<UnixName> {
         match address? {
             Address::Unix(path) if !path.is_empty() => {
                 let process = self.table.at(call.pid, call.ts)?;
                 let mut name = Vec::new();
                 let cwd = &process.image_of(call.tid).cwd;
-                paths::resolve(process.root_of(call.tid), cwd, path, &mut name);
+                let is_cut = paths::resolve(process.root_of(call.tid), cwd, path, &mut name);
+                if is_old && call.succeeded() {
+                    let written = Name {
+                        raw: path,
+                        base: Base::WorkingDirectory,
+                        is_followed: true,
+                        is_cut,
+                    };
+                    self.straighten(call, &written, &mut name);
+                }
                 let raw = if name == *path { Vec::new() } else { path.to_vec() };
                 Some((name, raw))
             }
@@ -137,6 +205,18 @@ impl State {
                 Some((name, Vec::new()))
             }
             _ => None,
+        }
+    }
+
+    /// A process may have a socket that a call connected behind other descriptors too.
+    fn tell_duplicates(&mut self, call: &Call<'_>, before: &Arc<FdEntry>) {
+        let Some(process) = self.table.at(call.pid, call.ts) else {
+            return;
+        };
+        // Without an inode it may be the entry of several sockets that look alike.
+        let is_same = |now: &&Arc<FdEntry>| now.ino != 0 && now.ino == before.ino && !Arc::ptr_eq(now, before);
+        if let Some(now) = process.fds.get(call.fd(0)).filter(is_same).cloned() {
+            process.fds.replace_all(before, &now);
         }
     }
 
@@ -175,16 +255,69 @@ impl State {
 }
 
 fn same_socket(a: &FdEntry, b: &FdEntry) -> bool {
-    a.kind == b.kind && a.socket == b.socket && a.name == b.name && a.ino == b.ino
+    a.kind == b.kind && a.socket == b.socket && a.name == b.name && a.name_raw == b.name_raw && a.ino == b.ino
+}
+
+/// The address that a call names. Where data is sent to an address without a family, IPv4 takes it for one of its own
+/// (net/ipv4/udp.c, `udp_sendmsg`).
+pub(super) fn address_of<'a>(call: &Call<'a>, action: Action) -> Option<Address<'a>> {
+    let bytes = call.address()?;
+    match Address::parse(bytes)? {
+        Address::None if action == Action::Send && is_of_version_4(call) => Address::ipv4(bytes),
+        address => Some(address),
+    }
+}
+
+fn is_of_version_4(call: &Call<'_>) -> bool {
+    let kernel = call.section(section::SOCKET).and_then(|s| s.socket());
+    kernel.is_some_and(|kernel| i32::from(kernel.family) == libc::AF_INET)
+}
+
+/// Whether the address that data is sent to becomes that of the socket's other end.
+fn becomes_peer(call: &Call<'_>) -> bool {
+    let Some(kernel) = call.section(section::SOCKET).and_then(|s| s.socket()) else {
+        return true;
+    };
+    if takes_any_address(&kernel) {
+        return !is_connected(call, &kernel);
+    }
+    // Others of this family refuse one, or do not look at it.
+    i32::from(kernel.family) != libc::AF_UNIX
+}
+
+/// Whether a socket sends to any address that a call names, also while it is connected to another.
+fn takes_any_address(kernel: &section::Socket) -> bool {
+    matches!(i32::from(kernel.kind), libc::SOCK_DGRAM | libc::SOCK_RAW)
+}
+
+fn is_connected(call: &Call<'_>, kernel: &section::Socket) -> bool {
+    // Older kernels have no such state of unix sockets that send datagrams.
+    kernel.state == TCP_ESTABLISHED || call.section(section::UNIX_PEER).is_some()
+}
+
+/// The name that the other end of a unix socket was bound to, where that is a whole one.
+fn peer_name(call: &Call<'_>) -> Option<Vec<u8>> {
+    let mut name = Vec::new();
+    match Address::parse(call.section(section::UNIX_PEER)?.data)? {
+        Address::Unix(path) if path.first() == Some(&b'/') => {
+            let is_cut = paths::resolve(b"", b"", path, &mut name);
+            (!is_cut).then_some(name)
+        }
+        address @ Address::Abstract(_) => {
+            address.write(&mut name);
+            Some(name)
+        }
+        _ => None,
+    }
 }
 
 trait TakeName {
     /// Takes over the name of a socket that is no internet socket, and how it was written.
-    fn take_name(&mut self, name: Option<(Vec<u8>, Vec<u8>)>);
+    fn take_name(&mut self, name: Option<UnixName>);
 }
 
 impl TakeName for FdEntry {
-    fn take_name(&mut self, name: Option<(Vec<u8>, Vec<u8>)>) {
+    fn take_name(&mut self, name: Option<UnixName>) {
         if let Some((name, raw)) = name {
             if self.kind == FdKind::Unknown {
                 self.kind = FdKind::Unix;
@@ -285,6 +418,13 @@ fn apply_kernel(entry: &mut FdEntry, call: &Call<'_>, trust: Trust) {
         socket.remote = remote;
     }
     agree(entry);
+}
+
+fn take_kernel_inode(entry: &mut FdEntry, call: &Call<'_>) {
+    let kernel = call.section(section::SOCKET).and_then(|s| s.socket());
+    if let Some(kernel) = kernel.filter(|kernel| kernel.ino != u64::MAX) {
+        entry.ino = kernel.ino;
+    }
 }
 
 /// The name of a unix socket, from the end that has one: the other's where this one connected.

@@ -19,7 +19,7 @@ use super::plan::{Last, MAX_PARAMS, PathArg, Plan, Registers, Value, Way};
 use super::process::{Attempt, Process};
 use super::state::State;
 use super::walk::{Base, Name};
-use super::{Resolver, Sink, bare, files, opened, paths};
+use super::{Resolver, Sink, bare, files, opened, paths, sockets};
 use crate::syscall::{SyscallView, View};
 
 /// `rt_sigreturn` of the 32-bit table (arch/x86/entry/syscalls/syscall_32.tbl).
@@ -281,15 +281,16 @@ impl State {
     ) {
         self.resolve_paths(call, &plan.paths, scratch);
         kernel_path(call, scratch);
-        let address = call.address().and_then(Address::parse);
+        let address = sockets::address_of(call, plan.action);
         scratch.address.clear();
         if let Some(address) = &address {
             address.write(&mut scratch.address);
         }
-        // What could not be opened never came.
-        let behind = match opens_path(plan) && !call.succeeded() {
-            true => self.not_opened(call, plan, scratch),
-            false => None,
+        let behind = match plan.action {
+            // What could not be opened never came.
+            _ if opens_path(plan) && !call.succeeded() => self.not_opened(call, plan, scratch),
+            Action::Send => self.sent_past_peer(call, address.as_ref()),
+            _ => None,
         };
         self.act(call, plan, address.as_ref(), scratch);
         if let FdUse::Arg(at) = plan.fd {

@@ -89,7 +89,8 @@ pub(crate) fn find(field: &Field, arg: &FieldArg) -> InTable {
         ("evt.buflen", _) => made_of_result(|s| is_true("evt.is_io", s), "evt_rawres >= 0", "evt_rawres"),
         ("evt.is_syslog", _) => InTable::Made(
             format!(
-                "source = 'syscall' AND evt_type IN ({}) AND coalesce(contains(fd_name, '/dev/log'), false)",
+                "source = 'syscall' AND evt_type IN ({}) AND coalesce(contains(fd_name, '/dev/log') \
+                 OR contains(fd_name, '/systemd/journal/dev-log'), false)",
                 names(|s| is_true("evt.is_io_write", s))
             ),
             &["fd_name"],

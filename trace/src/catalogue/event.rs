@@ -336,7 +336,10 @@ pub(super) const FIELDS: &[Field] = &[
         Bool,
         "Whether it writes to `/dev/log`.",
         Event(|e, _| {
-            let log = e.fd().is_some_and(|f| f.path().windows(8).any(|w| w == b"/dev/log"));
+            // systemd makes that a link to a socket of its journal.
+            let names = [&b"/dev/log"[..], b"/systemd/journal/dev-log"];
+            let is_log = |path: &[u8]| names.iter().any(|name| path.windows(name.len()).any(|w| w == *name));
+            let log = e.fd().is_some_and(|f| is_log(f.path()));
             Value::Bool(log && e.spec().and_then(syscalls::io) == Some("write"))
         }),
     )

@@ -237,3 +237,221 @@ fn a_refused_peer_keeps_its_port() {
         .part(section::SOCKADDR, 1, &inet([127, 0, 0, 1], 9));
     assert!(call.go().fd.is_none());
 }
+
+/// A datagram socket, as the kernel sees it when it is connected, or has no other end.
+fn datagram(family: u16, remote: Option<([u8; 4], u16)>) -> section::Socket {
+    section::Socket {
+        family,
+        kind: 2,
+        protocol: if family == 2 { 17 } else { 0 },
+        state: if remote.is_some() { 1 } else { 7 },
+        ..kernel(([127, 0, 0, 1], 4000), remote.unwrap_or_default())
+    }
+}
+
+#[test]
+fn what_is_sent_past_the_peer_shows_where_it_went() {
+    let (peer, other) = (([127, 0, 0, 2], 2000), inet([127, 0, 0, 3], 3003));
+    let k = datagram(2, Some(peer));
+    let mut w = World::new();
+    w.plain(10, "socket", 3, &[2, 2, 0]);
+    let call = w
+        .call(10, "connect", 0, &[3, 1, 16])
+        .part(section::SOCKADDR, 1, &inet(peer.0, peer.1));
+    let connected = call.socket(&k).go();
+    for (name, arg) in [("sendto", 4), ("sendmsg", 1)] {
+        let call = w.call(10, name, 1, &[3, 1, 1, 0, 1, 16]);
+        let seen = call.part(section::SOCKADDR, arg, &other).socket(&k).go();
+        assert_eq!(tuple(&seen), "127.0.0.1:4000->127.0.0.3:3003 Client udp", "{name}");
+        assert_eq!(seen.arg("addr"), "127.0.0.3:3003");
+        let seen = w.call(10, name, 1, &[3, 1, 1, 0, 0, 0]).socket(&k).go();
+        assert_eq!(
+            seen.fd.unwrap().id,
+            connected.fd.as_ref().unwrap().id,
+            "stays connected"
+        );
+        assert_eq!(tuple(&w.plain(10, "write", 1, &[3])), tuple(&connected));
+    }
+    // A stream goes to its peer, whatever the call names.
+    let stream = section::Socket {
+        kind: 1,
+        protocol: 6,
+        ..k
+    };
+    w.plain(10, "socket", 4, &[2, 1, 0]);
+    let call = w.call(10, "sendto", 1, &[4, 1, 1, 0, 1, 16]);
+    let seen = call.part(section::SOCKADDR, 4, &other).socket(&stream).go();
+    assert_eq!(socket(&seen).remote, "127.0.0.2:2000".parse().unwrap());
+}
+
+/// IPv4 takes an address without a family for one of its own; version six takes it for none.
+#[test]
+fn datagrams_go_to_an_address_without_a_family() {
+    let mut other = inet([127, 0, 0, 3], 3003);
+    other[0] = 0;
+    for (peer, want) in [(None, "Client udp"), (Some(([127, 0, 0, 2], 2000)), "Unknown udp")] {
+        let mut w = World::new();
+        w.plain(10, "socket", 3, &[2, 2, 0]);
+        let call = w.call(10, "sendto", 1, &[3, 1, 1, 0, 1, 16]);
+        let seen = call.part(section::SOCKADDR, 4, &other).socket(&datagram(2, peer)).go();
+        assert_eq!(tuple(&seen), format!("127.0.0.1:4000->127.0.0.3:3003 {want}"));
+        assert_eq!(seen.arg("addr"), "127.0.0.3:3003");
+    }
+    let mut w = World::new();
+    w.plain(10, "socket", 3, &[10, 2, 0]);
+    let call = w.call(10, "sendto", 1, &[3, 1, 1, 0, 1, 16]);
+    let k = section::Socket {
+        protocol: 17,
+        ..datagram(10, None)
+    };
+    let seen = call.part(section::SOCKADDR, 4, &other).socket(&k).go();
+    assert_eq!(seen.arg("addr"), "-");
+}
+
+/// A request of io_uring: its record has neither the kernel's view nor an address.
+#[test]
+fn nobody_knows_where_a_request_sends_to() {
+    let mut w = World::new();
+    w.plain(10, "socket", 3, &[2, 2, 0]);
+    let peer = ([127, 0, 0, 2], 2000);
+    let call = w
+        .call(10, "connect", 0, &[3, 1, 16])
+        .part(section::SOCKADDR, 1, &inet(peer.0, peer.1));
+    call.socket(&datagram(2, Some(peer))).go();
+    let seen = w.plain(10, "sendto", 1, &[3, 1, 1, 0]);
+    assert_eq!(tuple(&seen), "127.0.0.1:4000->0.0.0.0:0 Client udp");
+    let seen = w.plain(10, "write", 1, &[3]);
+    assert_eq!(tuple(&seen), "127.0.0.1:4000->127.0.0.2:2000 Client udp");
+}
+
+fn unix(kind: u16, connected: bool) -> section::Socket {
+    section::Socket {
+        family: 1,
+        kind,
+        state: if connected { 1 } else { 7 },
+        ino: 4242,
+        ..section::Socket::default()
+    }
+}
+
+#[test]
+fn the_end_that_was_connected_to_has_the_name_it_was_bound_to() {
+    let stream = unix(1, true);
+    for (asked, peer, want, raw) in [
+        (
+            &b"/tmp/x\0"[..],
+            &b"\x01\0/run/docker.sock\0"[..],
+            "/run/docker.sock",
+            "/tmp/x",
+        ),
+        (b"/tmp/x\0", b"\x01\0/run/./docker.sock\0", "/run/docker.sock", "/tmp/x"),
+        (b"x\0", b"\x01\0/home/u/x\0", "/home/u/x", "x"),
+        (b"/tmp/x\0", b"\x01\0\0abstract", "@abstract", "/tmp/x"),
+        (b"\0abstract", b"\x01\0\0abstract", "@abstract", ""),
+        (b"/run/docker.sock", b"\x01\0/run/docker.sock\0", "/run/docker.sock", ""),
+        // These do not say where it is.
+        (b"/tmp/x\0", b"\x01\0docker.sock\0", "/tmp/x", ""),
+        (b"/tmp/x\0", b"\x01\0/tmp/link/../docker.sock\0", "/tmp/x", ""),
+        (b"/tmp/x\0", b"\x01\0", "/tmp/x", ""),
+        (b"/tmp/x\0", b"", "/tmp/x", ""),
+    ] {
+        let mut w = World::new();
+        w.plain(10, "socket", 3, &[1, 1, 0]);
+        let address = [b"\x01\0", asked].concat();
+        let call = w
+            .call(10, "connect", 0, &[3, 1, 16])
+            .part(section::SOCKADDR, 1, &address)
+            .socket(&stream);
+        let seen = call.part(section::UNIX_PEER, 0, peer).go();
+        assert_eq!(seen.fd_name(), want);
+        assert_eq!(seen.fd.unwrap().name_raw, raw.as_bytes());
+        assert_eq!(w.plain(10, "write", 1, &[3]).fd_name(), want);
+    }
+}
+
+/// It is connected (`EISCONN`) to one that was bound to a whole name, and to one that was not.
+#[test]
+fn a_call_that_fails_leaves_a_unix_socket_its_peer() {
+    let innocent = b"\x01\0/tmp/innocent\0";
+    for peer in [&b"\x01\0/run/docker.sock\0"[..], b"\x01\0docker.sock\0"] {
+        let mut w = World::new();
+        w.plain(10, "socket", 3, &[1, 1, 0]);
+        w.call(10, "connect", 0, &[3, 1, 16])
+            .part(section::SOCKADDR, 1, b"\x01\0/run/docker.sock\0")
+            .go();
+        for (name, arg) in [("connect", 1), ("sendto", 4), ("sendmsg", 1)] {
+            let call = w
+                .call(10, name, -106, &[3, 1, 16])
+                .part(section::SOCKADDR, arg, innocent);
+            let seen = call.socket(&unix(1, true)).part(section::UNIX_PEER, 0, peer).go();
+            assert_eq!(seen.fd_name(), "/run/docker.sock", "{name}");
+            assert_eq!(seen.arg("addr"), "/tmp/innocent");
+        }
+        assert_eq!(w.plain(10, "write", 1, &[3]).fd_name(), "/run/docker.sock");
+    }
+}
+
+#[test]
+fn unix_datagrams_go_where_the_call_says() {
+    let send = |w: &mut World, connected: bool, to: &[u8]| {
+        let address = [b"\x01\0", to].concat();
+        let call = w.call(10, "sendto", 1, &[3, 1, 1, 0, 1, 16]);
+        let call = call.part(section::SOCKADDR, 4, &address).socket(&unix(2, connected));
+        call.go().fd_name()
+    };
+    let mut w = World::new();
+    w.plain(10, "socket", 3, &[1, 2, 0]);
+    assert_eq!(send(&mut w, false, b"/run/log"), "/run/log");
+    assert_eq!(send(&mut w, false, b"log"), "/home/u/log");
+    w.call(10, "connect", 0, &[3, 1, 16])
+        .part(section::SOCKADDR, 1, b"\x01\0/run/peer\0")
+        .go();
+    assert_eq!(send(&mut w, true, b"/run/log"), "/run/log");
+    assert_eq!(send(&mut w, true, b"\0log"), "@log");
+    assert_eq!(w.plain(10, "write", 1, &[3]).fd_name(), "/run/peer", "stays connected");
+}
+
+#[test]
+fn the_way_to_a_unix_socket_leads_through_links() {
+    let mut w = World::new();
+    w.call(10, "symlink", 0, &[1, 2])
+        .text(0, "/run")
+        .text(1, "/tmp/alias")
+        .go();
+    w.plain(10, "socket", 3, &[1, 1, 0]);
+    w.plain(10, "socket", 4, &[1, 2, 0]);
+    let address = b"\x01\0/tmp/alias/docker.sock\0";
+    for (name, fd, arg) in [("connect", 3, 1), ("sendto", 4, 4)] {
+        let call = w.call(10, name, 0, &[fd, 1, 16, 0, 1, 16]);
+        let seen = call.part(section::SOCKADDR, arg, address).go();
+        assert_eq!(seen.fd_name(), "/run/docker.sock");
+        assert_eq!(seen.fd.unwrap().name_raw, b"/tmp/alias/docker.sock");
+    }
+}
+
+#[test]
+fn all_descriptors_of_a_socket_show_whom_it_is_connected_to() {
+    let mut w = World::new();
+    let of = |ino, remote| section::Socket {
+        ino,
+        ..datagram(2, remote)
+    };
+    // Two that look alike.
+    w.call(10, "socket", 3, &[2, 2, 0]).socket(&of(1, None)).go();
+    w.call(10, "socket", 5, &[2, 2, 0]).socket(&of(2, None)).go();
+    for (old, new) in [(3, 4), (3, 100), (5, 6)] {
+        w.plain(10, "dup2", new, &[old, new]);
+    }
+    w.fork(10, 20);
+    for (by, remote) in [(3, ([1, 1, 1, 1], 1)), (4, ([2, 2, 2, 2], 2)), (100, ([1, 1, 1, 1], 1))] {
+        let call = w.call(10, "connect", 0, &[by, 1, 16]);
+        let call = call.part(section::SOCKADDR, 1, &inet(remote.0, remote.1));
+        let connected = call.socket(&of(1, Some(remote))).go();
+        for fd in [3, 4, 100] {
+            assert_eq!(tuple(&w.plain(10, "write", 1, &[fd])), tuple(&connected));
+        }
+        for fd in [5, 6] {
+            assert_eq!(socket(&w.plain(10, "write", 1, &[fd])).remote.port(), 0);
+        }
+    }
+}
