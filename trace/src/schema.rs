@@ -3,6 +3,9 @@
 
 use std::sync::{Arc, LazyLock};
 
+use bincode::de::Decoder;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
 use crate::event::{EventType, Source};
@@ -65,131 +68,59 @@ impl ParamKind {
     }
 }
 
-/// A set of names for flag bits or values; the tables are in [`crate::names`]. Files have its position: new ones come
-/// last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
-#[expect(missing_docs, reason = "each is the kernel's set of that name")]
-pub enum NameSet {
-    Open,
-    At,
-    Access,
-    MmapProt,
-    MmapFlags,
-    Clone,
-    SocketFamily,
-    SocketType,
-    MsgFlags,
-    Fcntl,
-    Whence,
-    Mount,
-    Umount,
-    Ptrace,
-    Prctl,
-    BpfCmd,
-    Futex,
-    EpollOp,
-    Signal,
-    Resource,
-    Seccomp,
-    Keyctl,
-    Memfd,
-    Dup3,
-    Shutdown,
-    SockLevel,
-    Rename,
-    Unshare,
-    GapClass,
-    AccessAt,
-    CloseRange,
-    EpollCreate,
-    Eventfd,
-    Flock,
-    FsConfig,
-    GetRandom,
-    IpcFlags,
-    Madvise,
-    MlockAll,
-    ModeBits,
-    ModuleInit,
-    Resolve,
-    RingEnter,
-    RingOp,
-    RingSetup,
-    SemCmd,
-    SockOption,
-    Splice,
-    Wait,
-    Xattr,
-    UserFault,
-    RingRequest,
-    RingRequestFlags,
-    FallocateMode,
-    FanotifyInit,
-    FanotifyMark,
-    FanotifyMask,
-    FsMount,
-    FsOpen,
-    FsPick,
-    Futex2,
-    LandlockCreate,
-    LandlockRestrict,
-    LandlockRule,
-    ListMount,
-    Membarrier,
-    MembarrierFlags,
-    MemoryPolicy,
-    MemoryPolicyGet,
-    MemoryPolicyMove,
-    Mlock2,
-    MountAttr,
-    MoveMount,
-    Msync,
-    OpenTree,
-    QuotaCmd,
-    ReadWrite,
-    Reboot,
-    RebootMagic,
-    SeccompFlags,
-    StatMount,
-    SwapOn,
-    SyncFileRange,
-    Fadvise,
-    InotifyMask,
-    KexecFile,
-    KexecLoad,
-    MessageQueue,
-    Mremap,
-    PerfEvent,
-    PidfdSignal,
-    ShmAttach,
-    SignalMask,
-    AcceptFlags,
-    ArchPrctl,
-    Clock,
-    HandleAt,
-    IoPriority,
-    IoPriorityWho,
-    Itimer,
-    Kcmp,
-    Keyring,
-    LsmAttr,
-    LsmFlags,
-    MsgCmd,
-    Personality,
-    PidfdOpen,
-    PkeyRights,
-    PriorityWho,
-    Rseq,
-    Rusage,
-    SchedPolicy,
-    ShadowStack,
-    ShmCmd,
-    StatxMask,
-    Syslog,
-    TimerFlags,
-    TimerfdFlags,
-    WaitId,
+macro_rules! name_sets {
+    ($($name:ident)+) => {
+        /// A set of names for flag bits or values; the tables are in [`crate::names`]. Files have its position: new ones come
+        /// last.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[expect(missing_docs, reason = "each is the kernel's set of that name")]
+        pub enum NameSet {
+            $($name,)+
+            /// One that only a newer ctrace has: its values are shown as numbers.
+            Unknown,
+        }
+
+        impl NameSet {
+            /// All that this version has, by position.
+            const KNOWN: &[NameSet] = &[$(NameSet::$name),+];
+        }
+    };
 }
+
+name_sets! {
+    Open At Access MmapProt MmapFlags Clone SocketFamily SocketType MsgFlags Fcntl Whence Mount Umount Ptrace Prctl
+    BpfCmd Futex EpollOp Signal Resource Seccomp Keyctl Memfd Dup3 Shutdown SockLevel Rename Unshare GapClass AccessAt
+    CloseRange EpollCreate Eventfd Flock FsConfig GetRandom IpcFlags Madvise MlockAll ModeBits ModuleInit Resolve
+    RingEnter RingOp RingSetup SemCmd SockOption Splice Wait Xattr UserFault RingRequest RingRequestFlags
+    FallocateMode FanotifyInit FanotifyMark FanotifyMask FsMount FsOpen FsPick Futex2 LandlockCreate LandlockRestrict
+    LandlockRule ListMount Membarrier MembarrierFlags MemoryPolicy MemoryPolicyGet MemoryPolicyMove Mlock2 MountAttr
+    MoveMount Msync OpenTree QuotaCmd ReadWrite Reboot RebootMagic SeccompFlags StatMount SwapOn SyncFileRange Fadvise
+    InotifyMask KexecFile KexecLoad MessageQueue Mremap PerfEvent PidfdSignal ShmAttach SignalMask AcceptFlags
+    ArchPrctl Clock HandleAt IoPriority IoPriorityWho Itimer Kcmp Keyring LsmAttr LsmFlags MsgCmd Personality
+    PidfdOpen PkeyRights PriorityWho Rseq Rusage SchedPolicy ShadowStack ShmCmd StatxMask Syslog TimerFlags
+    TimerfdFlags WaitId
+}
+
+impl Encode for NameSet {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        let position = match self {
+            // No version will have as many.
+            NameSet::Unknown => u32::MAX,
+            known => *known as u32,
+        };
+        position.encode(encoder)
+    }
+}
+
+impl<C> Decode<C> for NameSet {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let position = u32::decode(decoder)?;
+        let known = usize::try_from(position).ok().and_then(|at| NameSet::KNOWN.get(at));
+        Ok(known.copied().unwrap_or(NameSet::Unknown))
+    }
+}
+
+bincode::impl_borrow_decode!(NameSet);
 
 /// One parameter of an event type.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

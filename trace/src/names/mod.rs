@@ -65,6 +65,7 @@ const fn mask(value: u64) -> u64 {
 /// The names of a set, in the order in which they are printed.
 pub fn table(set: NameSet) -> &'static [Name] {
     match set {
+        NameSet::Unknown => &[],
         NameSet::Open => file::OPEN,
         NameSet::At => file::AT,
         NameSet::Access => file::ACCESS,

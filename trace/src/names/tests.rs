@@ -285,3 +285,17 @@ fn sets_stay_where_they_are() {
         assert_eq!(set as u8, position, "{set:?}");
     }
 }
+
+#[test]
+fn sets_of_a_newer_version_have_no_names() {
+    let config = bincode::config::standard();
+    let newer =
+        bincode::encode_to_vec([NameSet::WaitId as u32, NameSet::Unknown as u32, 4_000_000_000], config).unwrap();
+    let (read, _): ([NameSet; 3], _) = bincode::decode_from_slice(&newer, config).unwrap();
+    assert_eq!(read, [NameSet::WaitId, NameSet::Unknown, NameSet::Unknown]);
+    assert_eq!(table(NameSet::Unknown), []);
+    // Written again it is still none that is known.
+    let again = bincode::encode_to_vec(read, config).unwrap();
+    let (read, _): ([NameSet; 3], _) = bincode::decode_from_slice(&again, config).unwrap();
+    assert_eq!(read[1..], [NameSet::Unknown; 2]);
+}
