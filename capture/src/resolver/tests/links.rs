@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::magic::told_by;
 use super::world::World;
 use crate::resolver::{Config, Host, NoHost, SnapshotFd, SnapshotProcess};
 
@@ -59,13 +60,7 @@ fn world<const N: usize>(links: [(&str, &str, u64); N]) -> (World, Arc<AtomicUsi
 /// What is told of a name that a call without a descriptor has.
 #[track_caller]
 fn told(w: &mut World, call: &str, raw: &str) -> String {
-    let seen = w.call(10, call, 0, &[1]).text(0, raw).go();
-    let name = ["path", "filename", "name"]
-        .into_iter()
-        .find(|n| seen.args.contains_key(*n));
-    let (resolved, kept) = seen.arg(name.expect("a path")).split_once(" <- ").expect("a path");
-    assert_eq!(kept, raw, "what the caller wrote");
-    resolved.to_owned()
+    told_by(w, (10, 10), call, raw)
 }
 
 fn symlink(w: &mut World, target: &str, path: &str) {

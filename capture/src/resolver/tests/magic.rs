@@ -7,7 +7,7 @@ use crate::resolver::{Config, NoHost};
 
 /// What is told of a name that a thread uses in a call without a descriptor.
 #[track_caller]
-fn told_by(w: &mut World, (pid, tid): (u32, u32), call: &str, raw: &str) -> String {
+pub(super) fn told_by(w: &mut World, (pid, tid): (u32, u32), call: &str, raw: &str) -> String {
     let seen = w.call(pid, call, 0, &[1]).text(0, raw).by(tid).go();
     let name = ["path", "filename", "name"]
         .into_iter()
