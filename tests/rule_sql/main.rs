@@ -103,19 +103,24 @@ fn captured(folder: &Path) -> Vec<PathBuf> {
             .take(2),
     );
     for (at, path) in foreign.enumerate() {
-        let case = folder.join(at.to_string());
-        let status = Command::new(env!("CARGO_BIN_EXE_ctrace"))
-            .args(["import", "-o"])
-            .arg(&case)
-            .arg(&path)
-            .output()
-            .expect("ctrace starts");
-        match case.exists() {
-            true => cases.push(case),
-            false => println!("{}: {}", path.display(), String::from_utf8_lossy(&status.stderr)),
-        }
+        cases.extend(imported(&path, folder.join(at.to_string())));
     }
     cases
+}
+
+/// What `ctrace import` makes of a file, which may be nothing that it knows.
+fn imported(file: &Path, case: PathBuf) -> Option<PathBuf> {
+    let status = Command::new(env!("CARGO_BIN_EXE_ctrace"))
+        .args(["import", "-o"])
+        .arg(&case)
+        .arg(file)
+        .output()
+        .expect("ctrace starts");
+    if !case.exists() {
+        println!("{}: {}", file.display(), String::from_utf8_lossy(&status.stderr));
+        return None;
+    }
+    Some(case)
 }
 
 /// An event of some captures, which number theirs alike: its time and its number.
@@ -264,4 +269,34 @@ fn operators_and_negations_select_the_same() {
     println!("{} conditions, {selections} selected events", conditions.len());
     assert_eq!(beyond, BTreeMap::new());
     assert!(selections > 100_000, "probes select {selections} events");
+}
+
+#[test]
+fn messages_to_syslog_are_the_same_ones() {
+    // systemd keeps the socket elsewhere.
+    let text = r#"900 1700000000.000100 execve("/usr/bin/logger", ["logger", "hi"], 0x7ffd0 /* 3 vars */) = 0
+900 1700000000.000200 socket(AF_UNIX, SOCK_DGRAM|SOCK_CLOEXEC, 0) = 3
+900 1700000000.000300 connect(3, {sa_family=AF_UNIX, sun_path="/dev/log"}, 110) = 0
+900 1700000000.000400 sendto(3, "<13>hi", 6, MSG_NOSIGNAL, NULL, 0) = 6
+900 1700000000.000500 socket(AF_UNIX, SOCK_DGRAM|SOCK_CLOEXEC, 0) = 4
+900 1700000000.000600 connect(4, {sa_family=AF_UNIX, sun_path="/run/systemd/journal/dev-log"}, 110) = 0
+900 1700000000.000700 write(4, "<13>ho", 6) = 6
+900 1700000000.000800 read(4, "", 6) = 0
+"#;
+    let folder = TempDir::new().expect("a folder");
+    let log = folder.path().join("strace.log");
+    fs::write(&log, text).expect("a log");
+    let case = imported(&log, folder.path().join("case")).expect("a case");
+    let rule = "- rule: syslog\n  desc: d\n  condition: evt.is_syslog = true\n  output: o\n  priority: INFO\n";
+    let sets = vec![(
+        "syslog".to_owned(),
+        loaded(&[("syslog".to_owned(), rule.to_owned())]).expect("a rule"),
+    )];
+    let (conditions, _) = conditions(&sets);
+    let captures = vec![("logger".to_owned(), Case::open(&case).expect("a case"))];
+    assert_eq!(
+        compare(&sets, &conditions, captures),
+        2,
+        "what was sent and written, not the rest"
+    );
 }
