@@ -129,6 +129,12 @@ fn spec(schema: &Schema, id: EventType, data: bool) -> SyscallSpec {
     if resolver::changes_directory(declared) {
         spec = spec.directory();
     }
+    if resolver::changes_root(declared) {
+        spec = spec.root();
+    }
+    if let Some(from) = resolver::names_from(declared) {
+        spec = spec.base(from);
+    }
     let category = syscalls::category(id);
     match declared.fd {
         // Its result is a descriptor for some commands only, which the resolver tells apart.

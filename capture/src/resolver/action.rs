@@ -90,6 +90,12 @@ impl Action {
         }
     }
 
+    /// Whether it changes from where the caller's own names lead on.
+    pub(super) fn moves_caller(self) -> bool {
+        use Action::*;
+        matches!(self, Chdir | Fchdir | Chroot | PivotRoot | SetNamespace)
+    }
+
     /// Whether it only keeps what is known of symbolic links.
     pub(super) fn is_about_names(self) -> bool {
         use Action::*;

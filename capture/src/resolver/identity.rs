@@ -3,13 +3,16 @@
 //! Ids and capabilities are the calling thread's own: the kernel tells them when a call that sets them returns, so that what
 //! the call does to them by its arguments, by user namespaces and by `PR_SET_KEEPCAPS` needs not be known here.
 
+use ctrace_trace::fd::{FdEntry, FdKind};
 use ctrace_trace::process::ProcessImage;
 use ctrace_wire::section::{self, Credentials};
 
 use super::call::Call;
+use super::files::named;
 use super::life::{known, known64};
 use super::links::View;
 use super::paths;
+use super::plan::Plan;
 use super::state::State;
 
 impl State {
@@ -107,9 +110,54 @@ impl State {
             return false;
         };
         let mut cwd = Vec::new();
-        told.path_into(false, &mut cwd);
+        self.program_paths.make(&told, &mut cwd, |to| told.path_into(false, to));
         self.change_directory(call.pid, call.tid, call.ts, Some(&cwd), None);
         true
+    }
+
+    /// The same of its root directory.
+    pub(super) fn rooted(&mut self, call: &Call<'_>) -> bool {
+        let Some(told) = call.section(section::ROOT).filter(|path| !path.truncated) else {
+            return false;
+        };
+        let mut root = Vec::new();
+        told.path_into(false, &mut root);
+        if root == b"/" {
+            root.clear();
+        }
+        self.change_directory(call.pid, call.tid, call.ts, None, Some(&root));
+        true
+    }
+
+    /// Takes over where the kernel has the directory from which a call's names lead on. What is known of it became wrong
+    /// where it was renamed, or one above it, or mounts were moved, in whatever way.
+    pub(super) fn base_told(&mut self, call: &Call<'_>, plan: &Plan) {
+        let Some(dirfd) = plan.base.filter(|_| !self.placed(call)) else {
+            return;
+        };
+        let told = call.section(section::FILE_PATH).filter(|path| !path.truncated);
+        let has_name = plan.paths.first().and_then(|path| call.text(path.arg));
+        // Without a name the descriptor may be that of anything.
+        let Some(told) = told.filter(|_| has_name.is_some_and(|name| !name.is_empty())) else {
+            return;
+        };
+        let mut name = Vec::new();
+        self.program_paths
+            .make(&told, &mut name, |to| told.path_into(false, to));
+        let fd = call.fd(dirfd);
+        let known = self.table.at(call.pid, call.ts).and_then(|p| p.fds.get(fd));
+        let directory = match known {
+            Some(known) if known.name == name => return,
+            Some(known) if known.kind == FdKind::Directory => FdEntry {
+                name,
+                ..(**known).clone()
+            },
+            _ => named(FdKind::Directory, &name),
+        };
+        let directory = self.entry(directory);
+        if let Some(process) = self.table.at(call.pid, call.ts) {
+            self.stats.fds_refused += u64::from(!process.fds.replace(fd, directory));
+        }
     }
 
     /// `chdir` by the caller's path, where the kernel does not tell.

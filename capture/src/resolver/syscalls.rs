@@ -279,6 +279,9 @@ impl State {
         scratch: &mut Scratch,
         sink: &mut Sink<'_>,
     ) {
+        if plan.base.is_some() {
+            self.base_told(call, plan);
+        }
         self.resolve_paths(call, &plan.paths, scratch);
         kernel_path(call, scratch);
         let address = sockets::address_of(call, plan.action);
@@ -430,6 +433,7 @@ impl State {
             Action::Chdir | Action::Fchdir if self.placed(call) => {}
             Action::Chdir => self.chdir(call, path),
             Action::Fchdir => self.fchdir(call),
+            Action::Chroot if self.rooted(call) => {}
             Action::Chroot => self.chroot(call, path),
             Action::PivotRoot => {
                 self.pivot_root(call);
