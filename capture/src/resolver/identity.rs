@@ -129,35 +129,44 @@ impl State {
         true
     }
 
-    /// Takes over where the kernel has the directory from which a call's names lead on. What is known of it became wrong
-    /// where it was renamed, or one above it, or mounts were moved, in whatever way.
-    pub(super) fn base_told(&mut self, call: &Call<'_>, plan: &Plan) {
-        let Some(dirfd) = plan.base.filter(|_| !self.placed(call)) else {
-            return;
-        };
-        let told = call.section(section::FILE_PATH).filter(|path| !path.truncated);
+    /// Takes over where the kernel has the directory from which a call's names lead on, and says if that was not known. What was
+    /// known became wrong where it was renamed, or one above it, or mounts were moved, in whatever way.
+    pub(super) fn base_told(&mut self, call: &Call<'_>, plan: &Plan) -> Option<Moved> {
+        let of_working_directory = call.section(section::CWD);
+        let told = of_working_directory.or_else(|| call.section(section::FILE_PATH))?;
+        // Without a name a descriptor may be that of anything.
         let has_name = plan.paths.first().and_then(|path| call.text(path.arg));
-        // Without a name the descriptor may be that of anything.
-        let Some(told) = told.filter(|_| has_name.is_some_and(|name| !name.is_empty())) else {
-            return;
-        };
-        let mut name = Vec::new();
-        self.program_paths
-            .make(&told, &mut name, |to| told.path_into(false, to));
-        let fd = call.fd(dirfd);
-        let known = self.table.at(call.pid, call.ts).and_then(|p| p.fds.get(fd));
+        if told.truncated || of_working_directory.is_none() && has_name.is_none_or(<[u8]>::is_empty) {
+            return None;
+        }
+        let mut to = Vec::new();
+        self.program_paths.make(&told, &mut to, |to| told.path_into(false, to));
+        let process = self.table.at(call.pid, call.ts)?;
+        if of_working_directory.is_some() {
+            let from = &process.image_of(call.tid).cwd;
+            if *from == to {
+                return None;
+            }
+            let from = from.clone();
+            self.change_directory(call.pid, call.tid, call.ts, Some(&to), None);
+            return Some(Moved { from, to });
+        }
+        let fd = call.fd(plan.base?);
+        let known = process.fds.get(fd);
         let directory = match known {
-            Some(known) if known.name == name => return,
+            Some(known) if known.name == to => return None,
             Some(known) if known.kind == FdKind::Directory => FdEntry {
-                name,
+                name: to.clone(),
                 ..(**known).clone()
             },
-            _ => named(FdKind::Directory, &name),
+            _ => named(FdKind::Directory, &to),
         };
+        let from = known.map_or(Vec::new(), |known| known.name.clone());
         let directory = self.entry(directory);
         if let Some(process) = self.table.at(call.pid, call.ts) {
             self.stats.fds_refused += u64::from(!process.fds.replace(fd, directory));
         }
+        Some(Moved { from, to })
     }
 
     /// `chdir` by the caller's path, where the kernel does not tell.
@@ -266,6 +275,23 @@ impl State {
                 ns.net
             };
         });
+    }
+}
+
+/// A directory that is elsewhere than was known.
+pub(super) struct Moved {
+    from: Vec<u8>,
+    to: Vec<u8>,
+}
+
+impl Moved {
+    /// Whether it is so by a rename of one path to another, or by an exchange of the two.
+    pub(super) fn is_by(&self, old: &[u8], new: &[u8]) -> bool {
+        let moves = |from: &[u8], to: &[u8]| {
+            let (before, after) = (self.from.strip_prefix(from), self.to.strip_prefix(to));
+            before == after && before.is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
+        };
+        moves(old, new) || moves(new, old)
     }
 }
 

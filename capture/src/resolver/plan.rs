@@ -512,7 +512,7 @@ mod tests {
             Bpf | Close | Bind | Connect | Listen | Send | Receive | LocalName | PeerName => 1,
             Fchdir | Unshare | Prctl => 1,
             Rename | Link => 0, // Flags of some of these calls only.
-            None | Chdir | Chroot | PivotRoot | SetIds | SetSession | Exec | Symlink | Unlink => 0,
+            None | Chdir | Chroot | PivotRoot | SetIds | SetSession | Exec | Symlink | Unlink | Mount => 0,
         }
     }
 

@@ -242,6 +242,32 @@ fn names_lead_on_from_where_the_kernel_has_their_directory() {
     let seen = w.call(10, "mkdirat", 0, &[3, 1]).text(1, "x").base("/three").go();
     assert_eq!(seen.arg("path"), "/three/x <- x");
     assert_eq!(w.fds(10)[3..], ["3 /three", "4 /c", "9 /nine"]);
+    // What a call does to the directory itself is not what it was before.
+    w.call(10, "chdir", 0, &[1]).text(0, "/t/here").cwd("/t/here").go();
+    let rename = |w: &mut World, old: &str, new: &str, cwd: &str| {
+        let seen = w.call(10, "rename", 0, &[1, 2]).text(0, old).text(1, new).cwd(cwd).go();
+        assert_eq!(seen.image().cwd, cwd.as_bytes());
+        [seen.arg("oldpath"), seen.arg("newpath")].map(|path| path.split_once(" <- ").expect("a path").0.to_owned())
+    };
+    assert_eq!(
+        rename(&mut w, "../here", "/etc/there", "/etc/there"),
+        ["/t/here", "/etc/there"]
+    );
+    assert_eq!(
+        rename(&mut w, "a", "b", "/moved/there"),
+        ["/moved/there/a", "/moved/there/b"]
+    );
+    let exchange = w
+        .call(10, "renameat2", 0, &[-100, 1, -100, 2, 2])
+        .text(1, "/x")
+        .text(3, "../there");
+    assert_eq!(exchange.cwd("/x").go().arg("newpath"), "/moved/there <- ../there");
+    let seen = w
+        .call(10, "umount2", 0, &[1, 2])
+        .text(0, ".")
+        .cwd("(unreachable)/")
+        .go();
+    assert_eq!(seen.arg("name"), "/x <- .");
     // What is behind a descriptor without a name need not be a directory.
     let seen = w
         .call(10, "linkat", 0, &[9, 1, -100, 2, 0x1000])
