@@ -279,6 +279,18 @@ fn names_lead_on_from_where_the_kernel_has_their_directory() {
 }
 
 #[test]
+fn a_root_directory_is_where_the_kernel_says() {
+    let mut w = World::new();
+    w.call(10, "chroot", 0, &[1]).text(0, "/link").root("/jail").go();
+    assert_eq!(told_by(&mut w, (10, 10), "unlink", "/x"), "/jail/x");
+    // A filter made the results up: one of a call that was not made, and one of a call that was.
+    w.call(10, "chroot", 0, &[1]).text(0, "/none").root("/jail").go();
+    assert_eq!(told_by(&mut w, (10, 10), "unlink", "/x"), "/jail/x");
+    w.call(10, "chroot", -1, &[1]).text(0, "/").root("/").go();
+    assert_eq!(told_by(&mut w, (10, 10), "unlink", "/x"), "/x");
+}
+
+#[test]
 fn after_a_loss_it_is_not_known_who_was_where_apart_from_others() {
     let mut w = World::new();
     w.fork(10, 11);
