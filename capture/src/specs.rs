@@ -129,6 +129,12 @@ fn spec(schema: &Schema, id: EventType, data: bool) -> SyscallSpec {
     if resolver::changes_directory(declared) {
         spec = spec.directory();
     }
+    if resolver::changes_root(declared) {
+        spec = spec.root();
+    }
+    if let Some(from) = resolver::names_from(declared) {
+        spec = spec.base(from);
+    }
     let category = syscalls::category(id);
     match declared.fd {
         // Its result is a descriptor for some commands only, which the resolver tells apart.
@@ -193,7 +199,7 @@ fn capture(declared: &syscalls::Capture, data: bool) -> Option<Capture> {
 
 #[cfg(test)]
 mod tests {
-    use ctrace_wire::spec::{CAPTURE_BUFFER, COMPAT_SPECS, FILE, SOCKET, TABLE_SIZE};
+    use ctrace_wire::spec::{BASE, CAPTURE_BUFFER, COMPAT_SPECS, DIRECTORY, FILE, NO_FD, ROOT, SOCKET, TABLE_SIZE};
 
     use super::*;
 
@@ -267,6 +273,42 @@ mod tests {
         for set in ["mount", "kill,ptrace", "open", "memfd_create,pipe2", "process"] {
             assert!(!keeps(set), "{set}");
         }
+    }
+
+    #[test]
+    fn where_names_lead_on_from_is_told_of_what_changes_their_meaning() {
+        let all = made("all", false);
+        for compat in [false, true] {
+            let is = |name: &str| all[number(name, compat)];
+            for (name, fd) in [
+                ("unlink", NO_FD),
+                ("mkdir", NO_FD),
+                ("symlink", NO_FD),
+                ("mount", NO_FD),
+                ("unlinkat", 0),
+                ("renameat2", 0),
+                ("fchmodat", 0),
+                ("symlinkat", 1),
+            ] {
+                assert_eq!((is(name).flags & BASE, is(name).fd), (BASE, fd), "{name}");
+            }
+            for name in [
+                "access",
+                "newfstatat",
+                "fstatat64",
+                "openat",
+                "execve",
+                "chdir",
+                "chroot",
+                "pivot_root",
+            ] {
+                let known = Schema::current().by_name(name).any(|s| s.id.is_compat() == compat);
+                assert!(!known || is(name).flags & BASE == 0, "{name}");
+            }
+            assert_eq!((is("chroot").flags & DIRECTORY, is("chroot").fd), (DIRECTORY, ROOT));
+        }
+        let is_clear = |spec: &SyscallSpec| spec.flags & BASE == 0 || spec.flags & (FILE | DIRECTORY) == 0;
+        assert!(all.iter().all(is_clear), "one path at most");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use ctrace_skip::{is_root, skip};
 use ctrace_wire::{
     record::{self, Exec, Exit, Fork, Header, Syscall},
     section,
-    spec::{Capture, RESULT, SyscallSpec},
+    spec::{Capture, NO_FD, RESULT, SyscallSpec},
 };
 
 /// By which tests say that they were not run.
@@ -39,6 +39,7 @@ struct Seen<T> {
     file: Option<section::File>,
     path: Option<String>,
     cwd: Option<String>,
+    root: Option<String>,
 }
 
 impl<T> Seen<T> {
@@ -61,6 +62,7 @@ impl<T> Seen<T> {
             file,
             path: view.section(section::FILE_PATH).map(|section| path(section, pseudo)),
             cwd: view.section(section::CWD).map(|section| path(section, false)),
+            root: view.section(section::ROOT).map(|section| path(section, false)),
         }
     }
 
@@ -169,6 +171,13 @@ fn specs() -> Vec<SyscallSpec> {
                 libc::SYS_getppid => SyscallSpec::UNSELECTED,
                 libc::SYS_chdir => plain.with(&[Capture::string(0)]).directory().args(1),
                 libc::SYS_fchdir => plain.directory().args(1),
+                libc::SYS_chroot => plain.with(&[Capture::string(0)]).root().args(1),
+                libc::SYS_unlink => plain.with(&[Capture::string(0)]).base(NO_FD).args(1),
+                libc::SYS_unlinkat => plain.with(&[Capture::string(1)]).base(0).args(3),
+                libc::SYS_symlink => plain
+                    .with(&[Capture::string(0), Capture::string(1)])
+                    .base(NO_FD)
+                    .args(2),
                 _ => plain,
             }
         })
@@ -1596,6 +1605,69 @@ fn needs_root_a_directory_is_where_the_kernel_has_the_caller() {
     let seen: Vec<_> = calls.map(|call| call.cwd.clone().unwrap()).collect();
     let wanted = ["real", "fake", "real", "real", "fake"].map(|name| place(name).to_str().unwrap().to_owned());
     assert_eq!(seen, wanted);
+}
+
+#[test]
+fn needs_root_names_are_told_with_the_directory_from_which_they_lead_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().canonicalize().unwrap();
+    let place = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+    fs::create_dir_all(place("a/sub")).unwrap();
+    for name in ["cwd", "fd", "whole"] {
+        fs::write(place(&format!("a/sub/{name}")), "").unwrap();
+    }
+    let Some((pid, status, log)) = record(config(), || {
+        std::env::set_current_dir(place("a/sub")).unwrap();
+        let sub = fs::File::open(".").unwrap();
+        fs::rename(place("a"), place("b")).unwrap();
+        let unlink = |name: &str| {
+            let name = c(name);
+            // SAFETY: the string outlives the call.
+            unsafe { libc::unlink(name.as_ptr()) }
+        };
+        let unlinkat = |fd: i32, name: &str| {
+            let name = c(name);
+            // SAFETY: the string outlives the call.
+            unsafe { libc::unlinkat(fd, name.as_ptr(), 0) }
+        };
+        std::env::set_current_dir("/usr").unwrap();
+        assert_eq!(
+            (unlinkat(sub.as_raw_fd(), "fd"), unlinkat(libc::AT_FDCWD, "none")),
+            (0, -1)
+        );
+        // SAFETY: a descriptor of this process.
+        assert_eq!(unsafe { libc::fchdir(sub.as_raw_fd()) }, 0);
+        assert_eq!((unlink("cwd"), unlink(&place("b/sub/whole"))), (0, 0));
+        std::os::unix::fs::symlink("/", "link").unwrap();
+        assert_eq!(unlinkat(libc::AT_FDCWD, "link"), 0);
+        let enter = |root: &str| {
+            let root = c(root);
+            // SAFETY: the string outlives the call.
+            assert_eq!(unsafe { libc::chroot(root.as_ptr()) }, 0);
+        };
+        enter(".");
+        deny(libc::SYS_chroot, 0);
+        enter("/none");
+        0
+    }) else {
+        return;
+    };
+    assert_eq!(status, 0);
+    let sub = Some(place("b/sub"));
+    let told = |nr| -> Vec<_> {
+        log.calls(pid, nr)
+            .map(|call| (call.path.clone(), call.cwd.clone()))
+            .collect()
+    };
+    let at_cwd = (None, sub.clone());
+    assert_eq!(told(libc::SYS_unlink), [at_cwd.clone(), (None, None)]);
+    assert_eq!(
+        told(libc::SYS_unlinkat),
+        [(sub.clone(), None), (None, None), at_cwd.clone()]
+    );
+    assert_eq!(told(libc::SYS_symlink), [at_cwd]);
+    let roots: Vec<_> = log.calls(pid, libc::SYS_chroot).map(|call| call.root.clone()).collect();
+    assert_eq!(roots, [sub.clone(), sub]);
 }
 
 #[test]

@@ -7,7 +7,8 @@ use ctrace_wire::{
     record::{FLAG_COMPAT, FLAG_UNSEEN, Header, KIND_SYSCALL, KIND_SYSCALL_ENTER, MAX_ARGS, Syscall},
     section,
     spec::{
-        CAPTURE_NONE, CREDENTIALS, DIRECTORY, ENTER, FILE, Lane, NOT_LEFT_OUT, PRIORITY, SELECTED, SOCKET, SyscallSpec,
+        BASE, CAPTURE_NONE, CREDENTIALS, DIRECTORY, ENTER, FILE, Lane, NOT_LEFT_OUT, PRIORITY, ROOT, SELECTED, SOCKET,
+        SyscallSpec,
     },
 };
 
@@ -154,7 +155,7 @@ pub fn in_compat_call() -> bool {
 }
 
 fn has_sections(spec: &SyscallSpec) -> bool {
-    spec.captures[0].kind != CAPTURE_NONE || spec.flags & (FILE | SOCKET | CREDENTIALS | DIRECTORY) != 0
+    spec.captures[0].kind != CAPTURE_NONE || spec.flags & (FILE | SOCKET | CREDENTIALS | DIRECTORY | BASE) != 0
 }
 
 fn lane(spec: &SyscallSpec) -> Lane {
@@ -237,24 +238,40 @@ fn with_sections(
     writer.submit(lane(spec));
 }
 
-/// Appends what the kernel says of the file or the socket behind the call's descriptor, or of the caller's directory.
+/// Whether a call succeeded that has a relative name, as far as can be seen at once: of two strings the second may be one.
+#[inline(always)]
+fn names_from_base(record: *const Syscall, spec: &SyscallSpec) -> bool {
+    // SAFETY: record lies in the scratch map, which goes on behind it. What was captured first follows the registers.
+    unsafe {
+        let registers = usize::from(spec.args & 7) * size_of::<u64>();
+        let first = size_of::<Syscall<[u64; 0]>>() + registers + size_of::<section::Section>();
+        (*record).ret >= 0
+            && (spec.captures[1].kind != CAPTURE_NONE || record.cast::<u8>().add(first).read_volatile() != b'/')
+    }
+}
+
+/// Appends what the kernel says of the file or the socket behind the call's descriptor, or of the caller's directories.
 #[inline(always)]
 fn describe(writer: Writer, record: *const Syscall, spec: &SyscallSpec) {
     let task = read::current_task();
-    let file = if spec.flags & (FILE | SOCKET) != 0 {
+    let is_base = spec.flags & BASE != 0 && names_from_base(record, spec);
+    let file = if spec.flags & (FILE | SOCKET) != 0 || is_base {
         capture::value(record, spec.fd).map_or(0, |fd| file::behind_fd(task, fd))
     } else {
         0
     };
-    // In one place for both: the verifier follows the way up from each that it is asked at.
+    // In one place for all: the verifier follows the way up from each that it is asked at.
     let (mut path, mut kind) = (0, section::FILE_PATH);
     if file != 0 && spec.flags & FILE != 0 {
         file::identity(writer, file);
         path = embedded(file, offset!(file_path));
     }
-    if spec.flags & DIRECTORY != 0 {
-        path = embedded(pointer!(task, task_fs), offset!(fs_pwd));
-        kind = section::CWD;
+    if is_base && file != 0 {
+        path = embedded(file, offset!(file_path));
+    } else if spec.flags & DIRECTORY != 0 || is_base {
+        let at = if spec.fd == ROOT { offset!(fs_root) } else { offset!(fs_pwd) };
+        path = embedded(pointer!(task, task_fs), at);
+        kind = if spec.fd == ROOT { section::ROOT } else { section::CWD };
     }
     if path != 0 {
         file::path(writer, path, kind);

@@ -36,7 +36,7 @@ pub use mounts::{Mount, read_mounts};
 pub use names::{Group, Names, User};
 pub(crate) use priority::{hurry, stand_back};
 pub use process::{EnvSelection, HostProcess, read_cgroup, read_process};
-pub(crate) use process::{TRUNCATED, cut_strings, namespaces, process_ids, read_cwd, read_parent_and_name};
+pub(crate) use process::{TRUNCATED, cut_strings, namespaces, process_ids, read_directories, read_parent_and_name};
 pub(crate) use procfs::numbers;
 pub(crate) use real_path::{mount_namespace, real_path};
 pub use snapshot::{HostState, read_processes};

@@ -148,9 +148,15 @@ pub fn read_process(pid: u32, clock: &Clock, env: &EnvSelection) -> Option<HostP
     Some(process)
 }
 
-/// The working directory of a process; `None` when it is gone or was deleted.
-pub(crate) fn read_cwd(pid: u32) -> Option<Vec<u8>> {
-    link(format!("/proc/{pid}/cwd")).filter(|cwd| !cwd.ends_with(b" (deleted)"))
+/// The working directory and the root of a process, empty for that of its mount namespace; `None` when it is gone or one of them
+/// was deleted.
+pub(crate) fn read_directories(pid: u32) -> Option<(Vec<u8>, Vec<u8>)> {
+    let read = |name| link(format!("/proc/{pid}/{name}")).filter(|path| !path.ends_with(b" (deleted)"));
+    let (cwd, mut root) = (read("cwd")?, read("root")?);
+    if root == b"/" {
+        root.clear();
+    }
+    Some((cwd, root))
 }
 
 /// The executed file: the link shows its path, and its inode is there also when the path is not any more.

@@ -38,10 +38,12 @@ use ctrace_trace::segment::Tool;
 
 use crate::artifact;
 use crate::docker::ContainerImages;
-use crate::host::{Clock, Slept, audit_utc_ns, boot_time_ns, hurry, keep_memory, process_ids, read_cwd, utc_ns};
+use crate::host::{
+    Clock, Slept, audit_utc_ns, boot_time_ns, hurry, keep_memory, process_ids, read_directories, utc_ns,
+};
 use crate::privileges;
 use crate::record_args::RecordArgs;
-use crate::resolver::Resolver;
+use crate::resolver::{Directories, Resolver};
 use crate::syscall::SyscallSource;
 
 use artifacts::Artifacts;
@@ -209,11 +211,11 @@ struct Recorder {
 struct Blind {
     /// On the boot clock.
     at: u64,
-    /// The working directories that processes had then.
-    directories: BTreeMap<u32, Vec<u8>>,
+    /// Where processes were then.
+    directories: BTreeMap<u32, Directories>,
 }
 
-/// So many processes are asked for their directory; of the others it is not known any more.
+/// So many processes are asked for their directories; of the others the working directory is not known any more.
 const MAX_ASKED: usize = 4096;
 
 impl Blind {
@@ -221,9 +223,13 @@ impl Blind {
     fn now() -> Blind {
         let at = boot_time_ns();
         let pids = process_ids().into_iter().take(MAX_ASKED);
+        let told = pids.filter_map(|pid| {
+            let (cwd, root) = read_directories(pid)?;
+            Some((pid, Directories { cwd, root }))
+        });
         Blind {
             at,
-            directories: pids.filter_map(|pid| Some((pid, read_cwd(pid)?))).collect(),
+            directories: told.collect(),
         }
     }
 }

@@ -53,8 +53,10 @@ pub(super) enum Action {
     /// `link`, `linkat`: a second name.
     Link,
     Rename,
-    /// What names meant is gone: removed, covered or uncovered by a mount, or that of a new directory.
+    /// What names meant is gone: removed, or that of a new directory.
     Unlink,
+    /// The same, covered or uncovered by a mount, with which directories may move.
+    Mount,
 }
 
 /// Where the flags of a new descriptor are.
@@ -86,14 +88,20 @@ impl Action {
             Open(_) | Anonymous(..) | Memfd | Opaque(_) | Bpf | Close | CloseRange | Dup(_) | Fcntl | Pipe(_)
             | SocketPair | Socket | Bind | Connect | Listen | Accept(_) | Send | Receive | LocalName | PeerName => true,
             None | Chdir | Fchdir | Chroot | PivotRoot | SetNamespace | Unshare | SetIds | Prctl | SetSession
-            | SetGroup | Exec | Symlink | Link | Rename | Unlink => false,
+            | SetGroup | Exec | Symlink | Link | Rename | Unlink | Mount => false,
         }
+    }
+
+    /// Whether it changes from where the caller's own names lead on.
+    pub(super) fn moves_caller(self) -> bool {
+        use Action::*;
+        matches!(self, Chdir | Fchdir | Chroot | PivotRoot | SetNamespace)
     }
 
     /// Whether it only keeps what is known of symbolic links.
     pub(super) fn is_about_names(self) -> bool {
         use Action::*;
-        matches!(self, Symlink | Link | Rename | Unlink)
+        matches!(self, Symlink | Link | Rename | Unlink | Mount)
     }
 
     /// Whether it can be told without knowing any descriptor that was there before.
@@ -185,7 +193,8 @@ fn names(name: &str) -> Option<Action> {
         "symlink" | "symlinkat" => Symlink,
         "link" | "linkat" => Link,
         "rename" | "renameat" | "renameat2" => Rename,
-        "unlink" | "unlinkat" | "rmdir" | "mkdir" | "mkdirat" | "mount" | "umount" | "umount2" | "move_mount" => Unlink,
+        "unlink" | "unlinkat" | "rmdir" | "mkdir" | "mkdirat" => Unlink,
+        "mount" | "umount" | "umount2" | "move_mount" => Mount,
         _ => return Option::None,
     })
 }

@@ -3,13 +3,16 @@
 //! Ids and capabilities are the calling thread's own: the kernel tells them when a call that sets them returns, so that what
 //! the call does to them by its arguments, by user namespaces and by `PR_SET_KEEPCAPS` needs not be known here.
 
+use ctrace_trace::fd::{FdEntry, FdKind};
 use ctrace_trace::process::ProcessImage;
 use ctrace_wire::section::{self, Credentials};
 
 use super::call::Call;
+use super::files::named;
 use super::life::{known, known64};
 use super::links::View;
 use super::paths;
+use super::plan::Plan;
 use super::state::State;
 
 impl State {
@@ -107,9 +110,63 @@ impl State {
             return false;
         };
         let mut cwd = Vec::new();
-        told.path_into(false, &mut cwd);
+        self.program_paths.make(&told, &mut cwd, |to| told.path_into(false, to));
         self.change_directory(call.pid, call.tid, call.ts, Some(&cwd), None);
         true
+    }
+
+    /// The same of its root directory.
+    pub(super) fn rooted(&mut self, call: &Call<'_>) -> bool {
+        let Some(told) = call.section(section::ROOT).filter(|path| !path.truncated) else {
+            return false;
+        };
+        let mut root = Vec::new();
+        told.path_into(false, &mut root);
+        if root == b"/" {
+            root.clear();
+        }
+        self.change_directory(call.pid, call.tid, call.ts, None, Some(&root));
+        true
+    }
+
+    /// Takes over where the kernel has the directory from which a call's names lead on, and says if that was not known. What was
+    /// known became wrong where it was renamed, or one above it, or mounts were moved, in whatever way.
+    pub(super) fn base_told(&mut self, call: &Call<'_>, plan: &Plan) -> Option<Moved> {
+        let of_working_directory = call.section(section::CWD);
+        let told = of_working_directory.or_else(|| call.section(section::FILE_PATH))?;
+        // Without a name a descriptor may be that of anything.
+        let has_name = plan.paths.first().and_then(|path| call.text(path.arg));
+        if told.truncated || of_working_directory.is_none() && has_name.is_none_or(<[u8]>::is_empty) {
+            return None;
+        }
+        let mut to = Vec::new();
+        self.program_paths.make(&told, &mut to, |to| told.path_into(false, to));
+        let process = self.table.at(call.pid, call.ts)?;
+        if of_working_directory.is_some() {
+            let from = &process.image_of(call.tid).cwd;
+            if *from == to {
+                return None;
+            }
+            let from = from.clone();
+            self.change_directory(call.pid, call.tid, call.ts, Some(&to), None);
+            return Some(Moved { from, to });
+        }
+        let fd = call.fd(plan.base?);
+        let known = process.fds.get(fd);
+        let directory = match known {
+            Some(known) if known.name == to => return None,
+            Some(known) if known.kind == FdKind::Directory => FdEntry {
+                name: to.clone(),
+                ..(**known).clone()
+            },
+            _ => named(FdKind::Directory, &to),
+        };
+        let from = known.map_or(Vec::new(), |known| known.name.clone());
+        let directory = self.entry(directory);
+        if let Some(process) = self.table.at(call.pid, call.ts) {
+            self.stats.fds_refused += u64::from(!process.fds.replace(fd, directory));
+        }
+        Some(Moved { from, to })
     }
 
     /// `chdir` by the caller's path, where the kernel does not tell.
@@ -218,6 +275,23 @@ impl State {
                 ns.net
             };
         });
+    }
+}
+
+/// A directory that is elsewhere than was known.
+pub(super) struct Moved {
+    from: Vec<u8>,
+    to: Vec<u8>,
+}
+
+impl Moved {
+    /// Whether it is so by a rename of one path to another, or by an exchange of the two.
+    pub(super) fn is_by(&self, old: &[u8], new: &[u8]) -> bool {
+        let moves = |from: &[u8], to: &[u8]| {
+            let (before, after) = (self.from.strip_prefix(from), self.to.strip_prefix(to));
+            before == after && before.is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
+        };
+        moves(old, new) || moves(new, old)
     }
 }
 

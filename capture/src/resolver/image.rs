@@ -11,6 +11,7 @@ use super::budget::weight;
 use super::call::Call;
 use super::identity::Ids;
 use super::process::Private;
+use super::snapshot::Directories;
 use super::spare::set;
 use super::state::State;
 
@@ -197,14 +198,19 @@ impl State {
         }
     }
 
-    /// Puts a process into the directory that the host told of its first thread, empty where it told none, after calls that
-    /// change it were not recorded. Where some of its threads were elsewhere, or other processes there too, none is known:
-    /// who is where and with whom may have changed.
-    pub(super) fn renew_directory(&mut self, pid: u32, ts: u64, told: &[u8]) {
+    /// Puts a process into the directories that the host told of its first thread after calls that change them were not
+    /// recorded. Without its word the working directory is not known; nor is it where some of the threads were elsewhere, or
+    /// other processes there too: who is where and with whom may have changed.
+    pub(super) fn renew_directories(&mut self, pid: u32, ts: u64, told: Option<&Directories>) {
         let Some(process) = self.table.at(pid, ts) else {
             return;
         };
-        let cwd = if process.forget_places() { &[] } else { told };
+        let is_apart = process.forget_places();
+        let told = told.filter(|_| !is_apart);
+        if let Some(told) = told {
+            process.set_root(told.root.clone());
+        }
+        let cwd = told.map_or(&[][..], |told| &told.cwd);
         let of_threads = process.private().iter().map(|own| &own.image);
         let was_elsewhere = of_threads.chain([&process.image]).any(|image| image.cwd != cwd);
         if was_elsewhere {

@@ -77,7 +77,7 @@ pub(crate) use files::file_identity;
 pub(crate) use opened::path_of_object;
 pub(crate) use paths::{PATH_LIMIT, resolve as resolve_path};
 pub use proc::ProcHost;
-pub use snapshot::{Host, NoHost, ProcessState, Snapshot, SnapshotFd, SnapshotProcess};
+pub use snapshot::{Directories, Host, NoHost, ProcessState, Snapshot, SnapshotFd, SnapshotProcess};
 
 use crate::docker::Init;
 use crate::syscall::{Record, View};
@@ -190,13 +190,12 @@ impl Resolver {
     }
 
     /// Goes on after calls that change descriptors and directories were not recorded: what is behind descriptors is
-    /// forgotten, so that the host is asked anew, and these are the working directories of processes at a moment. Those of
+    /// forgotten, so that the host is asked anew, and these are the directories of processes at a moment. The working directories of
     /// others are not known any more.
-    pub fn resume(&mut self, directories: &BTreeMap<u32, Vec<u8>>, ts: u64) {
+    pub fn resume(&mut self, directories: &BTreeMap<u32, Directories>, ts: u64) {
         let living: Vec<u32> = self.state.table.sorted().iter().map(|p| p.image.pid).collect();
         for pid in living {
-            let cwd = directories.get(&pid).map_or(&[][..], Vec::as_slice);
-            self.state.renew_directory(pid, ts, cwd);
+            self.state.renew_directories(pid, ts, directories.get(&pid));
         }
         self.state.links.forget();
         self.state.table.each_living().for_each(Process::forget_fds);
@@ -315,10 +314,19 @@ pub(crate) fn changes_ids(spec: &EventSpec) -> bool {
 
 /// Whether a syscall may change the directory from which its caller's names lead on.
 pub(crate) fn changes_directory(spec: &EventSpec) -> bool {
-    matches!(
-        Action::of(spec),
-        Action::Chdir | Action::Fchdir | Action::PivotRoot | Action::SetNamespace
-    )
+    let action = Action::of(spec);
+    action.moves_caller() && action != Action::Chroot
+}
+
+/// Whether a syscall may change the root directory of its caller, and not the working directory.
+pub(crate) fn changes_root(spec: &EventSpec) -> bool {
+    Action::of(spec) == Action::Chroot
+}
+
+/// The argument with the directory from which relative names of a syscall lead on, or [`NO_FD`](ctrace_wire::spec::NO_FD) for the
+/// working directory. `None` where the syscall has no names, opens what they mean, or only looks at it.
+pub(crate) fn names_from(spec: &EventSpec) -> Option<u8> {
+    plan::Plan::new(spec).base
 }
 
 /// An event with neither result nor descriptor.

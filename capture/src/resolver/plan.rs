@@ -4,6 +4,7 @@
 use ctrace_trace::event::EventType;
 use ctrace_trace::schema::{EventSpec, FdUse, ParamKind, Schema};
 use ctrace_trace::syscalls::{self, Capture, Lane, Width};
+use ctrace_wire::spec::NO_FD;
 
 use super::action::{Action, Flags};
 
@@ -137,6 +138,9 @@ pub(super) struct Plan {
     pub(super) action: Action,
     pub(super) values: Vec<Value>,
     pub(super) paths: Vec<PathArg>,
+    /// The register with the directory from which the first of them leads on, [`NO_FD`] for the working directory, where the
+    /// kernel says which that is.
+    pub(super) base: Option<u8>,
     /// Needs neither a path nor an address, and changes no state but numbers of descriptors.
     pub(super) simple: bool,
     /// The same, and all parameters stand in registers: there they are.
@@ -285,6 +289,7 @@ fn unknown(schema: &Schema, kind: EventType) -> Plan {
             action: Action::None,
             values: Vec::new(),
             paths: Vec::new(),
+            base: None,
             simple: true,
             registers: None,
             opens: None,
@@ -314,6 +319,10 @@ impl Plan {
             });
         }
         let unlike = |v: &Value| !matches!(v, Value::Path(_) | Value::Address | Value::KernelPath);
+        let names = paths
+            .first()
+            .filter(|path| path.way == Way::Whole && !action.moves_caller());
+        let base = names.map(|path| path.dirfd.unwrap_or(NO_FD));
         let simple = matches!(action, Action::None | Action::Close | Action::Fcntl)
             && spec.fd != FdUse::Ret
             && values.iter().all(unlike);
@@ -326,6 +335,7 @@ impl Plan {
             action,
             values,
             paths,
+            base,
         }
     }
 }
@@ -502,7 +512,7 @@ mod tests {
             Bpf | Close | Bind | Connect | Listen | Send | Receive | LocalName | PeerName => 1,
             Fchdir | Unshare | Prctl => 1,
             Rename | Link => 0, // Flags of some of these calls only.
-            None | Chdir | Chroot | PivotRoot | SetIds | SetSession | Exec | Symlink | Unlink => 0,
+            None | Chdir | Chroot | PivotRoot | SetIds | SetSession | Exec | Symlink | Unlink | Mount => 0,
         }
     }
 

@@ -40,6 +40,15 @@ pub struct SnapshotProcess {
     pub fds: Vec<SnapshotFd>,
 }
 
+/// Where a process is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Directories {
+    /// Its working directory.
+    pub cwd: Vec<u8>,
+    /// Its root directory, empty for the root of its mount namespace.
+    pub root: Vec<u8>,
+}
+
 /// A descriptor that was open before the recording, or was asked for.
 #[derive(Clone, Debug)]
 pub struct SnapshotFd {

@@ -279,7 +279,11 @@ impl State {
         scratch: &mut Scratch,
         sink: &mut Sink<'_>,
     ) {
-        self.resolve_paths(call, &plan.paths, scratch);
+        if plan.base.is_some() {
+            self.resolve_from_base(call, plan, scratch);
+        } else {
+            self.resolve_paths(call, &plan.paths, scratch);
+        }
         kernel_path(call, scratch);
         let address = sockets::address_of(call, plan.action);
         scratch.address.clear();
@@ -321,6 +325,21 @@ impl State {
             unshared.get_mut().name_raw.extend_from_slice(raw);
         }
         Some(self.share(unshared))
+    }
+
+    /// The same where the kernel may say from where names lead on. It says where that is after the call, which may have moved
+    /// it: `rename("../here", "/there")`, `umount(".")`.
+    fn resolve_from_base(&mut self, call: &Call<'_>, plan: &Plan, scratch: &mut Scratch) {
+        let moves_first = matches!(plan.action, Action::Rename | Action::Mount);
+        if moves_first {
+            self.resolve_paths(call, &plan.paths, scratch);
+        }
+        let moved = self.base_told(call, plan);
+        let [old, new] = &scratch.paths;
+        let was_elsewhere = moved.is_some_and(|moved| !moved.is_by(old, new));
+        if !moves_first || plan.action == Action::Rename && was_elsewhere {
+            self.resolve_paths(call, &plan.paths, scratch);
+        }
     }
 
     /// Makes the paths of a call absolute, as the process stood when it made the call.
@@ -430,6 +449,7 @@ impl State {
             Action::Chdir | Action::Fchdir if self.placed(call) => {}
             Action::Chdir => self.chdir(call, path),
             Action::Fchdir => self.fchdir(call),
+            Action::Chroot if self.rooted(call) => {}
             Action::Chroot => self.chroot(call, path),
             Action::PivotRoot => {
                 self.pivot_root(call);
@@ -447,7 +467,7 @@ impl State {
             Action::Symlink => self.symlinked(call, path),
             Action::Link => self.linked(call, path, second),
             Action::Rename => self.renamed(call, path, second),
-            Action::Unlink => {
+            Action::Unlink | Action::Mount => {
                 for path in scratch.paths.iter().take(plan.paths.len()) {
                     self.unlinked(call, path);
                 }

@@ -9,6 +9,7 @@ mod links;
 mod links_live;
 mod live;
 mod magic;
+mod moved_live;
 mod sharing;
 mod sharing_live;
 mod sockets;

@@ -124,6 +124,7 @@ offsets! {
     binprm_filename: ["linux_binprm.filename"],
     binprm_interp: ["linux_binprm.interp"],
     fs_pwd: ["fs_struct.pwd"],
+    fs_root: ["fs_struct.root"],
     files_fdt: ["files_struct.fdt"],
     fdtable_max_fds: ["fdtable.max_fds"],
     fdtable_fd: ["fdtable.fd"],

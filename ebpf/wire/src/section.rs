@@ -22,7 +22,8 @@ pub const BUFFER: u8 = 5;
 pub const STRING_ARRAY: u8 = 6;
 /// [`File`]: the file object behind the record's descriptor, or the program file of an exec.
 pub const FILE: u8 = 7;
-/// The path of that file: [path components](PATH_MAX).
+/// The path of that file: [path components](PATH_MAX). Without a [`FILE`] that of the directory from which relative names of the
+/// call start.
 pub const FILE_PATH: u8 = 8;
 /// [`Socket`]: the socket behind the record's descriptor.
 pub const SOCKET: u8 = 9;
@@ -38,7 +39,7 @@ pub const EXEC_INTERP: u8 = 13;
 pub const EXEC_ARGV: u8 = 14;
 /// Environment of an exec: strings, each followed by a NUL. Whole, or what was asked for: see [`ENV_MAX`].
 pub const EXEC_ENV: u8 = 15;
-/// Working directory of a program that starts, or of the caller when its call returns: path components.
+/// Working directory of a program that starts, or of the caller when its call returned: path components.
 pub const CWD: u8 = 16;
 /// Path of a cgroup inside its hierarchy.
 pub const CGROUP_PATH: u8 = 17;
@@ -48,6 +49,9 @@ pub const CGROUP_NAME: u8 = 18;
 
 /// [`Credentials`]: those of the caller when the call returned.
 pub const CREDENTIALS: u8 = 19;
+
+/// Root directory of the caller when its call returned: path components.
+pub const ROOT: u8 = 22;
 
 /// Names of a cgroup of version 1 that are kept, from its own upwards.
 pub const CGROUP_NAMES: u8 = 6;

@@ -34,8 +34,13 @@ pub const ENTER: u8 = 1 << 4;
 /// The credentials that the caller has now are described.
 pub const CREDENTIALS: u8 = 1 << 5;
 
-/// The working directory that the caller has now is described; not beside [`FILE`].
+/// The working directory that the caller has now is described; not beside [`FILE`]. With [`ROOT`] for a descriptor it is the
+/// caller's root directory instead.
 pub const DIRECTORY: u8 = 1 << 6;
+
+/// Where the call succeeded, the directory is described from which a relative name leads on: the one behind
+/// [`SyscallSpec::fd`], or else the working directory. Not beside [`FILE`] and [`DIRECTORY`].
+pub const BASE: u8 = 1 << 7;
 
 /// In [`SyscallSpec::left_out`]: nothing is left out of what was asked for.
 pub const NOT_LEFT_OUT: u8 = 0;
@@ -50,6 +55,8 @@ pub const IO_OPCODES: usize = 64;
 pub const RESULT: u8 = 0xff;
 /// Stands for "none" where an argument index is expected.
 pub const NO_FD: u8 = 0xfe;
+/// Stands for the caller's root directory where [`DIRECTORY`] describes that.
+pub const ROOT: u8 = 0xfa;
 
 /// The ring that a record goes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -183,9 +190,9 @@ impl Capture {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SyscallSpec {
-    /// [`SELECTED`], [`PRIORITY`], [`FILE`], [`SOCKET`], [`ENTER`], [`CREDENTIALS`], [`DIRECTORY`].
+    /// [`SELECTED`], [`PRIORITY`], [`FILE`], [`SOCKET`], [`ENTER`], [`CREDENTIALS`], [`DIRECTORY`], [`BASE`].
     pub flags: u8,
-    /// The file descriptor to describe: an argument index, [`RESULT`] or [`NO_FD`].
+    /// The file descriptor to describe: an argument index, [`RESULT`], [`ROOT`] or [`NO_FD`].
     pub fd: u8,
     /// Of a call that was asked for and is not [`SELECTED`] now: from 1 on the number of the counter in
     /// [`Counters::left_out`](crate::counters::Counters::left_out) that counts it.
@@ -272,6 +279,21 @@ impl SyscallSpec {
     /// The same, describing the caller's working directory.
     pub const fn directory(mut self) -> Self {
         self.flags |= DIRECTORY;
+        self
+    }
+
+    /// The same, describing the caller's root directory.
+    pub const fn root(mut self) -> Self {
+        self.flags |= DIRECTORY;
+        self.fd = ROOT;
+        self
+    }
+
+    /// The same, describing what relative names start from: the directory behind `fd` (an argument index or [`NO_FD`]), or
+    /// the working directory.
+    pub const fn base(mut self, fd: u8) -> Self {
+        self.flags |= BASE;
+        self.fd = fd;
         self
     }
 

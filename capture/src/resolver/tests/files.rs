@@ -1,7 +1,8 @@
 //! Paths and descriptors.
 
+use super::magic::told_by;
 use super::world::World;
-use crate::resolver::{Config, Host, SnapshotFd, SnapshotProcess};
+use crate::resolver::{Config, Directories, Host, SnapshotFd, SnapshotProcess};
 use ctrace_trace::event::EventType;
 use ctrace_trace::fd::FdKind;
 use ctrace_wire::section;
@@ -152,9 +153,16 @@ fn directories_follow_chdir_of_any_thread() {
     assert_eq!(w.image(11).cwd, b"/d");
 }
 
+fn at(cwd: &str, root: &str) -> Directories {
+    Directories {
+        cwd: cwd.into(),
+        root: root.into(),
+    }
+}
+
 /// Goes on after calls were not recorded, with the directories that the host told.
 fn resume<const N: usize>(w: &mut World, told: [(u32, &str); N]) {
-    let told = told.map(|(pid, cwd)| (pid, cwd.as_bytes().to_vec()));
+    let told = told.map(|(pid, cwd)| (pid, at(cwd, "")));
     w.resolver.resume(&told.into(), w.now);
 }
 
@@ -179,6 +187,107 @@ fn after_a_loss_nothing_is_taken_for_what_it_was_before() {
     assert_eq!(made(&mut w, 11, 11), "/known/x <- x");
     w.open(10, "/after", 3, 0);
     assert_eq!(w.plain(10, "fchmod", 0, &[3, 0o600]).fd_name(), "/after");
+}
+
+#[test]
+fn after_a_loss_names_start_at_the_root_of_that_moment() {
+    let mut w = World::new();
+    w.fork(10, 11);
+    w.call(10, "chroot", 0, &[1]).text(0, "/jail").go();
+    let told = [(10, at("/other/sub", "/other")), (11, at("/", ""))];
+    w.resolver.resume(&told.into(), w.now);
+    let told = |w: &mut World, pid| told_by(w, (pid, pid), "mkdir", "/x");
+    assert_eq!(
+        (told(&mut w, 10), told(&mut w, 11)),
+        ("/other/x".to_owned(), "/x".to_owned())
+    );
+    assert_eq!(made(&mut w, 10, 10), "/other/sub/x <- x");
+}
+
+#[test]
+fn names_lead_on_from_where_the_kernel_has_their_directory() {
+    let mut w = World::new();
+    w.open(10, "/a/sub", 3, 0);
+    w.call(10, "openat", 4, &[-100, 1])
+        .text(1, "/a/sub")
+        .directory("/a/sub")
+        .go();
+    w.call(10, "chdir", 0, &[1]).text(0, "/a/sub").cwd("/a/sub").go();
+    // Somebody gave another name to `/a`.
+    let seen = w.call(10, "unlink", 0, &[1]).text(0, "x").cwd("/b/sub").go();
+    assert_eq!(seen.arg("path"), "/b/sub/x <- x");
+    assert_eq!(seen.image().cwd, b"/b/sub");
+    assert_eq!(
+        w.call(10, "access", 0, &[1]).text(0, "x").go().arg("name"),
+        "/b/sub/x <- x"
+    );
+    let unlinkat = |w: &mut World, raw: &str, base: Option<&str>| {
+        let call = w.call(10, "unlinkat", 0, &[4, 1, 0]).text(1, raw);
+        let call = base.into_iter().fold(call, |call, base| call.base(base));
+        call.go().arg("name").to_owned()
+    };
+    assert_eq!(unlinkat(&mut w, "y", None), "/a/sub/y <- y");
+    assert_eq!(unlinkat(&mut w, "y", Some("/b/sub")), "/b/sub/y <- y");
+    assert_eq!(unlinkat(&mut w, "z", None), "/b/sub/z <- z", "it stays there");
+    let seen = w
+        .call(10, "renameat", 0, &[4, 1, 4, 2])
+        .text(1, "p")
+        .text(3, "q")
+        .base("/c")
+        .go();
+    assert_eq!((seen.arg("oldpath"), seen.arg("newpath")), ("/c/p <- p", "/c/q <- q"));
+    // A descriptor that nothing is known of, and one that was another file's.
+    let seen = w.call(10, "mkdirat", 0, &[9, 1]).text(1, "x").base("/nine").go();
+    assert_eq!(seen.arg("path"), "/nine/x <- x");
+    let seen = w.call(10, "mkdirat", 0, &[3, 1]).text(1, "x").base("/three").go();
+    assert_eq!(seen.arg("path"), "/three/x <- x");
+    assert_eq!(w.fds(10)[3..], ["3 /three", "4 /c", "9 /nine"]);
+    // What a call does to the directory itself is not what it was before.
+    w.call(10, "chdir", 0, &[1]).text(0, "/t/here").cwd("/t/here").go();
+    let rename = |w: &mut World, old: &str, new: &str, cwd: &str| {
+        let seen = w.call(10, "rename", 0, &[1, 2]).text(0, old).text(1, new).cwd(cwd).go();
+        assert_eq!(seen.image().cwd, cwd.as_bytes());
+        [seen.arg("oldpath"), seen.arg("newpath")].map(|path| path.split_once(" <- ").expect("a path").0.to_owned())
+    };
+    assert_eq!(
+        rename(&mut w, "../here", "/etc/there", "/etc/there"),
+        ["/t/here", "/etc/there"]
+    );
+    assert_eq!(
+        rename(&mut w, "a", "b", "/moved/there"),
+        ["/moved/there/a", "/moved/there/b"]
+    );
+    let exchange = w
+        .call(10, "renameat2", 0, &[-100, 1, -100, 2, 2])
+        .text(1, "/x")
+        .text(3, "../there");
+    assert_eq!(exchange.cwd("/x").go().arg("newpath"), "/moved/there <- ../there");
+    let seen = w
+        .call(10, "umount2", 0, &[1, 2])
+        .text(0, ".")
+        .cwd("(unreachable)/")
+        .go();
+    assert_eq!(seen.arg("name"), "/x <- .");
+    // What is behind a descriptor without a name need not be a directory.
+    let seen = w
+        .call(10, "linkat", 0, &[9, 1, -100, 2, 0x1000])
+        .text(1, "")
+        .text(3, "/new")
+        .base("pipe")
+        .go();
+    assert_eq!(seen.arg("oldpath"), "/nine <- ");
+}
+
+#[test]
+fn a_root_directory_is_where_the_kernel_says() {
+    let mut w = World::new();
+    w.call(10, "chroot", 0, &[1]).text(0, "/link").root("/jail").go();
+    assert_eq!(told_by(&mut w, (10, 10), "unlink", "/x"), "/jail/x");
+    // A filter made the results up: one of a call that was not made, and one of a call that was.
+    w.call(10, "chroot", 0, &[1]).text(0, "/none").root("/jail").go();
+    assert_eq!(told_by(&mut w, (10, 10), "unlink", "/x"), "/jail/x");
+    w.call(10, "chroot", -1, &[1]).text(0, "/").root("/").go();
+    assert_eq!(told_by(&mut w, (10, 10), "unlink", "/x"), "/x");
 }
 
 #[test]

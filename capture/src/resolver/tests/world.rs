@@ -411,6 +411,15 @@ impl CallBuilder<'_> {
     }
 
     /// The same of one that is mounted nowhere, by its path in its file system.
+    /// From where the kernel lets relative names lead on.
+    pub(super) fn base(self, path: &str) -> Self {
+        self.part(section::FILE_PATH, 0, &components(path))
+    }
+
+    pub(super) fn root(self, path: &str) -> Self {
+        self.part(section::ROOT, 0, &components(path))
+    }
+
     pub(super) fn detached(self, path: &str, mode: u32) -> Self {
         self.file_of(path, 3, mode, section::ARG_DETACHED)
     }
