@@ -374,6 +374,7 @@ fn needs_root_what_has_no_descriptor_is_told_too_and_what_gets_one() {
         );
         let attribute = opcode::SetXattr::new(c"user.mark".as_ptr(), b"v".as_ptr().cast(), name.as_ptr(), 1);
         ask(&mut ring, attribute.build());
+        assert_eq!(ask(&mut ring, opcode::Close::new(types::Fixed(1)).build()), 0);
         let mut ends = [-1; 2];
         // Since Linux 6.16.
         if ask(&mut ring, opcode::Pipe::new(ends.as_mut_ptr()).build()) == 0 {
@@ -414,6 +415,8 @@ fn needs_root_what_has_no_descriptor_is_told_too_and_what_gets_one() {
         .filter(|event| event.arg("opcode") == "54")
         .map(|event| &*event.fd);
     assert_eq!(installs.collect::<Vec<_>>(), [&*to, path]);
+    let closed = find("close", 0);
+    assert_eq!((closed.fd_num, closed.arg("fd")), (None, "-1"), "not standard input");
     if let Some(pipe) = seen.iter().find(|event| event.kind == "pipe2" && event.ret == Some(0)) {
         assert_ne!(pipe.arg("fd1"), pipe.arg("fd2"));
         assert_eq!(find("write", 3).fd, "pipe");

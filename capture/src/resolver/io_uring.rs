@@ -16,6 +16,8 @@ use crate::syscall::{INSTALL, SyscallView, View, complete_call_of};
 /// Most requests that wait for their end. One that waits longer than so many newer ones is told without a result.
 const MAX_WAITING: usize = 4096;
 
+/// `IORING_OP_CLOSE`, which closes a descriptor or, where it names a slot, one of the ring's own files.
+const CLOSE: u32 = 19;
 /// -1, as a register has it.
 const NO_DESCRIPTOR: u64 = u64::MAX;
 
@@ -86,7 +88,7 @@ impl Resolver {
         }
         let number = complete_call_of(fixed.opcode).and_then(|nr| i32::try_from(nr).ok());
         let mut args = fixed.args;
-        let of_ring = fixed.flags & IO_FIXED_FILE != 0;
+        let of_ring = fixed.flags & IO_FIXED_FILE != 0 || fixed.opcode == CLOSE && fixed.slot != 0;
         if of_ring {
             // No descriptor, but a place among the ring's files.
             args[0] = NO_DESCRIPTOR;
