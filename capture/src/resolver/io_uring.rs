@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ctrace_trace::event::{Arg, Event, EventType};
-use ctrace_trace::fd::FdEntry;
+use ctrace_trace::fd::{FdEntry, Role};
 use ctrace_wire::record::{FLAG_COMPAT, Header, IO_FIXED_FILE, IoComplete, IoSubmit, Syscall};
 use hashbrown::HashMap;
 
+use super::action::Action;
 use super::call::Call;
 use super::clock::Clock;
 use super::{Resolver, Sink, bare};
@@ -102,6 +103,11 @@ impl Resolver {
         };
         let view = SyscallView::new(&syscall, &sections);
         let call = Call::new(&view);
+        let exchanges = |nr| matches!(self.plans.get(nr, false).action, Action::Send | Action::Receive);
+        if !of_ring && number.is_some_and(exchanges) {
+            // The request shows the socket with the ends that it has, whoever connected it meanwhile.
+            self.state.exchange(&call, None, Role::Unknown);
+        }
         let file = match of_ring {
             true => self.state.described(&call, &mut self.scratch),
             // Before the call: closing takes the descriptor away.
