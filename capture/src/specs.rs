@@ -3,7 +3,7 @@
 use crate::record_args::RecordArgs;
 use crate::recorder::Level;
 use crate::resolver;
-use crate::syscall::call_of;
+use crate::syscall::{INSTALL, call_of};
 use crate::syscall_set::SyscallSet;
 use ctrace_trace::event::EventType;
 use ctrace_trace::schema::{EventSpec, FdUse, Schema};
@@ -97,7 +97,7 @@ pub(crate) fn requests(schema: &Schema, asked: &SyscallSet) -> [u8; IO_OPCODES] 
     for (opcode, to) in (0u32..).zip(&mut opcodes) {
         *to = match call_of(opcode).map(EventType::syscall) {
             Some(id) if asked.holds(id) || keeps(id) => plain(id).flags,
-            None if asked.is_all() => SyscallSpec::PLAIN.flags,
+            None if asked.is_all() || descriptors && opcode == INSTALL => SyscallSpec::PLAIN.flags,
             _ => 0,
         };
     }
@@ -184,6 +184,7 @@ fn capture(declared: &syscalls::Capture, data: bool) -> Option<Capture> {
             arg, len: Length::Ret, ..
         } => Capture::sockaddr(arg, RESULT),
         Declared::MessageAddress { arg, .. } => Capture::msghdr_name(arg),
+        Declared::MessageAddresses { arg, .. } => Capture::mmsghdr_names(arg),
         Declared::Pair { arg, .. } => Capture::i32_pair(arg),
         Declared::OpenHow { arg, .. } => Capture::structure(arg, 24),
         Declared::CloneArgs { arg, .. } => Capture::structure(arg, 8),

@@ -5,7 +5,7 @@
 use std::{
     ffi::CString,
     fs,
-    net::{Ipv4Addr, TcpListener},
+    net::{Ipv4Addr, TcpListener, UdpSocket},
     os::fd::AsRawFd,
     path::Path,
     time::Duration,
@@ -33,6 +33,7 @@ struct Seen {
     pid: u32,
     kind: String,
     ret: Option<i64>,
+    fd_num: Option<i32>,
     fd: String,
     args: Vec<(String, String)>,
 }
@@ -55,6 +56,7 @@ impl Seen {
             pid: event.image.map_or(0, |image| image.pid),
             kind: spec.name.clone(),
             ret: event.ret,
+            fd_num: event.fd_num,
             fd: event.fd.map_or_else(String::new, |fd| match fd.socket {
                 Some(socket) => socket.remote.to_string(),
                 None => text(&fd.name),
@@ -253,6 +255,174 @@ fn needs_root_requests_are_recorded_as_the_syscalls_that_do_the_same() {
     );
 }
 
+/// An address of this host.
+fn local(port: u16) -> libc::sockaddr_in {
+    // SAFETY: all zeros is a valid sockaddr_in.
+    let mut to: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+    to.sin_family = libc::AF_INET as u16;
+    to.sin_port = port.to_be();
+    to.sin_addr.s_addr = u32::from(Ipv4Addr::LOCALHOST).to_be();
+    to
+}
+
+fn message(name: &mut libc::sockaddr_in, data: &mut libc::iovec) -> libc::msghdr {
+    // SAFETY: all zeros is a valid msghdr.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_name = (&raw mut *name).cast();
+    message.msg_namelen = 16;
+    message.msg_iov = data;
+    message.msg_iovlen = 1;
+    message
+}
+
+#[test]
+fn needs_root_requests_tell_whom_they_speak_to() {
+    let sink = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let (port, server) = (sink.local_addr().unwrap().port(), sink.as_raw_fd());
+    let Some(seen) = record(move || {
+        let mut ring = IoUring::new(8).unwrap();
+        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let (fd, mut to) = (types::Fd(udp.as_raw_fd()), local(port));
+        let address: *const libc::sockaddr = (&raw const to).cast();
+        let send = opcode::Send::new(fd, b"x".as_ptr(), 1);
+        assert_eq!(ask(&mut ring, send.dest_addr(address).dest_addr_len(16).build()), 1);
+        let mut data = libc::iovec {
+            iov_base: b"xy".as_ptr().cast_mut().cast(),
+            iov_len: 2,
+        };
+        let sent = message(&mut to, &mut data);
+        assert_eq!(ask(&mut ring, opcode::SendMsg::new(fd, &raw const sent).build()), 2);
+        let mut buffer = [0u8; 8];
+        let mut data = libc::iovec {
+            iov_base: buffer.as_mut_ptr().cast(),
+            iov_len: 8,
+        };
+        let mut from = local(0);
+        let mut got = message(&mut from, &mut data);
+        let receive = opcode::RecvMsg::new(types::Fd(server), &raw mut got);
+        assert_eq!(ask(&mut ring, receive.build()), 1);
+        for entry in [
+            opcode::SendZc::new(fd, b"xyz".as_ptr(), 3)
+                .dest_addr(address)
+                .dest_addr_len(16)
+                .build(),
+            opcode::SendMsgZc::new(fd, &raw const sent).build(),
+        ] {
+            assert!(ask(&mut ring, entry) > 0);
+            // That the kernel needs the memory no more.
+            while ring.completion().next().is_none() {
+                ring.submit_and_wait(1).unwrap();
+            }
+        }
+    }) else {
+        return;
+    };
+    let to = format!("127.0.0.1:{port}");
+    let sent: Vec<(&str, Option<i64>)> = seen
+        .iter()
+        .filter(|event| event.kind.starts_with("send") && event.arg("addr") == to && event.fd == to)
+        .map(|event| (event.kind.as_str(), event.ret))
+        .collect();
+    let expected = [("sendto", 1), ("sendmsg", 2), ("sendto", 3), ("sendmsg", 2)];
+    assert_eq!(sent, expected.map(|(kind, ret)| (kind, Some(ret))), "{seen:#?}");
+    let got = seen.iter().find(|event| event.kind == "recvmsg").unwrap();
+    assert!(
+        got.arg("addr").starts_with("127.0.0.1:") && got.fd == got.arg("addr"),
+        "{got:#?}"
+    );
+}
+
+#[test]
+fn needs_root_what_has_no_descriptor_is_told_too_and_what_gets_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(dir.path()).unwrap();
+    fs::write(root.join("secret"), "content").unwrap();
+    let (path, listener) = (
+        root.join("secret"),
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap(),
+    );
+    let port = listener.local_addr().unwrap().port();
+    let Some(seen) = record(move || {
+        let mut ring = IoUring::new(8).unwrap();
+        ring.submitter().register_files(&[-1, -1]).unwrap();
+        let slot = |at| Some(types::DestinationSlot::try_from_slot_target(at).unwrap());
+        let socket = opcode::Socket::new(libc::AF_INET, libc::SOCK_STREAM, 0).file_index(slot(0));
+        assert_eq!(ask(&mut ring, socket.build()), 0);
+        let to = local(port);
+        let connect = opcode::Connect::new(types::Fixed(0), (&raw const to).cast(), 16).build();
+        assert_eq!(ask(&mut ring, connect), 0);
+        assert_eq!(
+            ask(&mut ring, opcode::Send::new(types::Fixed(0), b"x".as_ptr(), 1).build()),
+            1
+        );
+        let installed = ask(&mut ring, opcode::FixedFdInstall::new(types::Fixed(0), 0).build());
+        assert!(installed > 2);
+        assert_eq!(
+            ask(
+                &mut ring,
+                opcode::Write::new(types::Fd(installed), b"xy".as_ptr(), 2).build()
+            ),
+            2
+        );
+        let name = c(&path);
+        let open = opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), name.as_ptr()).flags(libc::O_RDWR);
+        assert_eq!(ask(&mut ring, open.file_index(slot(1)).build()), 0);
+        let installed = ask(&mut ring, opcode::FixedFdInstall::new(types::Fixed(1), 0).build());
+        assert_eq!(
+            ask(&mut ring, opcode::Ftruncate::new(types::Fd(installed), 3).build()),
+            0
+        );
+        let attribute = opcode::SetXattr::new(c"user.mark".as_ptr(), b"v".as_ptr().cast(), name.as_ptr(), 1);
+        ask(&mut ring, attribute.build());
+        assert_eq!(ask(&mut ring, opcode::Close::new(types::Fixed(1)).build()), 0);
+        let mut ends = [-1; 2];
+        // Since Linux 6.16.
+        if ask(&mut ring, opcode::Pipe::new(ends.as_mut_ptr()).build()) == 0 {
+            ask(
+                &mut ring,
+                opcode::Write::new(types::Fd(ends[1]), b"xyz".as_ptr(), 3).build(),
+            );
+        }
+    }) else {
+        return;
+    };
+    let (to, path) = (format!("127.0.0.1:{port}"), root.join("secret"));
+    let path = path.to_str().unwrap();
+    let find = |kind: &str, ret: i64| {
+        seen.iter()
+            .find(|event| event.kind == kind && event.ret == Some(ret))
+            .unwrap_or_else(|| panic!("no {kind} in {seen:#?}"))
+    };
+    assert_eq!(
+        (find("connect", 0).fd.as_str(), find("connect", 0).arg("addr")),
+        (&*to, &*to)
+    );
+    assert_eq!(find("sendto", 1).fd, to);
+    assert_eq!(find("write", 2).fd, to, "by its new descriptor");
+    assert_eq!(
+        (find("openat", 0).fd.as_str(), find("openat", 0).arg("name")),
+        (path, path)
+    );
+    let truncated = find("ftruncate", 0);
+    assert_eq!((truncated.fd.as_str(), truncated.arg("length")), (path, "3"));
+    let marked = seen.iter().find(|event| event.kind == "setxattr").unwrap();
+    assert_eq!(
+        (marked.arg("path"), marked.arg("name"), marked.arg("size")),
+        (path, "user.mark", "1")
+    );
+    let installs = seen
+        .iter()
+        .filter(|event| event.arg("opcode") == "54")
+        .map(|event| &*event.fd);
+    assert_eq!(installs.collect::<Vec<_>>(), [&*to, path]);
+    let closed = find("close", 0);
+    assert_eq!((closed.fd_num, closed.arg("fd")), (None, "-1"), "not standard input");
+    if let Some(pipe) = seen.iter().find(|event| event.kind == "pipe2" && event.ret == Some(0)) {
+        assert_ne!(pipe.arg("fd1"), pipe.arg("fd2"));
+        assert_eq!(find("write", 3).fd, "pipe");
+    }
+}
+
 #[test]
 fn needs_root_files_of_the_ring_itself_are_named() {
     let dir = tempfile::tempdir().unwrap();
@@ -269,9 +439,11 @@ fn needs_root_files_of_the_ring_itself_are_named() {
     }) else {
         return;
     };
-    let [request] = &seen[..] else {
-        panic!("one event, no syscall with a descriptor that there is not: {seen:#?}")
+    let [request, read] = &seen[..] else {
+        panic!("a request, and what it does: {seen:#?}")
     };
     assert_eq!((request.kind.as_str(), request.ret), ("io_uring_req", Some(7)));
-    assert_eq!(request.fd, file.to_str().unwrap());
+    assert_eq!((read.kind.as_str(), read.ret), ("read", Some(7)));
+    assert_eq!((read.fd_num, request.fd_num), (None, None), "it has no descriptor");
+    assert_eq!((&*request.fd, &*read.fd), (file.to_str().unwrap(), &*request.fd));
 }

@@ -4,8 +4,9 @@ use ctrace_wire::{
     record::{FLAG_COMPAT, Syscall},
     section,
     spec::{
-        CAPTURE_BUFFER, CAPTURE_COUNT, CAPTURE_I32_PAIR, CAPTURE_MSGHDR_NAME, CAPTURE_SOCKADDR,
-        CAPTURE_SOCKADDR_RESULT, CAPTURE_STRING, CAPTURE_STRING_ARRAY, CAPTURE_STRUCT, Capture, RESULT, SyscallSpec,
+        CAPTURE_BUFFER, CAPTURE_COUNT, CAPTURE_I32_PAIR, CAPTURE_MMSGHDR_NAMES, CAPTURE_MSGHDR_NAME, CAPTURE_SOCKADDR,
+        CAPTURE_SOCKADDR_RESULT, CAPTURE_STRING, CAPTURE_STRING_ARRAY, CAPTURE_STRUCT, Capture, MESSAGES_MAX, RESULT,
+        SyscallSpec,
     },
 };
 
@@ -29,6 +30,9 @@ pub fn all(writer: Writer, record: *const Syscall, spec: &SyscallSpec) {
         if pointer != 0 {
             string_array(writer, last.arg, pointer, pointer_size(record));
         }
+    }
+    if last.kind == CAPTURE_MMSGHDR_NAMES {
+        mmsghdr_names(writer, record, last.arg);
     }
 }
 
@@ -96,21 +100,42 @@ fn sockaddr(writer: Writer, index: u8, pointer: u64, len: u64) {
 
 #[inline(always)]
 fn msghdr_name(writer: Writer, record: *const Syscall, index: u8, pointer: u64) {
-    // struct user_msghdr opens with msg_name and msg_namelen, a word for each; that of 32-bit programs, whose words are
-    // half as long, is longer than this too.
-    let Some([first, second]) = read::user::<[u64; 2]>(pointer) else {
-        return;
-    };
     // SAFETY: record lies in the scratch map.
     let compat = unsafe { (*record).header.flags } & FLAG_COMPAT != 0;
+    if let Some((name, len)) = message_name(pointer, compat) {
+        sockaddr(writer, index, name, len);
+    }
+}
+
+#[inline(never)]
+fn mmsghdr_names(writer: Writer, record: *const Syscall, index: u8) {
+    // struct mmsghdr: a msghdr of seven words, and an int that is padded to one.
+    let size = pointer_size(record) * 8;
+    let mut at = arg(record, index);
+    // SAFETY: record lies in the scratch map.
+    let told = unsafe { (*record).ret };
+    for i in 0..MESSAGES_MAX {
+        if at == 0 || i > 0 && i64::from(i) >= told {
+            break;
+        }
+        msghdr_name(writer, record, index, at);
+        at += u64::from(size);
+    }
+}
+
+/// Address and length of the socket address that a `struct msghdr` of the caller's has; `None` where it has none.
+#[inline(always)]
+pub fn message_name(pointer: u64, compat: bool) -> Option<(u64, u64)> {
+    // struct user_msghdr opens with msg_name and msg_namelen, a word for each; that of 32-bit programs, whose words are
+    // half as long, is longer than this too.
+    let [first, second] = read::user::<[u64; 2]>(pointer)?;
     let (name, len) = if compat {
         (u64::from(first as u32), first >> 32)
     } else {
         (first, second)
     };
-    if name != 0 {
-        sockaddr(writer, index, name, len);
-    }
+    // An int in the ABI, with anything behind it.
+    (name != 0).then_some((name, u64::from(len as u32)))
 }
 
 #[inline(always)]

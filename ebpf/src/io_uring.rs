@@ -8,12 +8,12 @@ use ctrace_wire::{
 };
 
 use crate::{
-    file,
+    capture, file,
     maps::{self, ScratchFor},
     read::{self, embedded, member, offset, pointer},
     scope,
     scratch::Writer,
-    socket,
+    socket, syscall,
 };
 
 // include/uapi/linux/io_uring.h: enum io_uring_op
@@ -25,6 +25,7 @@ const SENDMSG: u32 = 9;
 const RECVMSG: u32 = 10;
 const ACCEPT: u32 = 13;
 const CONNECT: u32 = 16;
+const FALLOCATE: u32 = 17;
 const OPENAT: u32 = 18;
 const CLOSE: u32 = 19;
 const STATX: u32 = 21;
@@ -39,9 +40,42 @@ const UNLINKAT: u32 = 36;
 const MKDIRAT: u32 = 37;
 const SYMLINKAT: u32 = 38;
 const LINKAT: u32 = 39;
+const FSETXATTR: u32 = 41;
+const SETXATTR: u32 = 42;
+const FGETXATTR: u32 = 43;
+const GETXATTR: u32 = 44;
 const SOCKET: u32 = 45;
+const SEND_ZC: u32 = 47;
+const SENDMSG_ZC: u32 = 48;
+const READ_MULTISHOT: u32 = 49;
+const FIXED_FD_INSTALL: u32 = 54;
+const FTRUNCATE: u32 = 55;
 const BIND: u32 = 56;
 const LISTEN: u32 = 57;
+const READV_FIXED: u32 = 60;
+const WRITEV_FIXED: u32 = 61;
+const PIPE: u32 = 62;
+
+/// Requests that the kernel looks up one file for (io_uring/opdef.c, `needs_file`), a bit for each opcode.
+const WORKS_ON_FILE: u64 = {
+    // POLL_ADD, SYNC_FILE_RANGE, FADVISE, SPLICE, TEE, MSG_RING, URING_CMD, RECV_ZC and EPOLL_WAIT are told by it alone.
+    #[rustfmt::skip]
+    let opcodes = [
+        READV, WRITEV, 3, READ_FIXED, WRITE_FIXED, 6, 8, SENDMSG, RECVMSG, ACCEPT, CONNECT, FALLOCATE, READ, WRITE, 24,
+        SEND, RECV, 30, 33, SHUTDOWN, 40, FSETXATTR, FGETXATTR, 46, SEND_ZC, SENDMSG_ZC, READ_MULTISHOT,
+        FIXED_FD_INSTALL, FTRUNCATE, BIND, LISTEN, 58, 59, READV_FIXED, WRITEV_FIXED,
+    ];
+    let (mut bits, mut at) = (0, 0);
+    while at < opcodes.len() {
+        bits |= 1 << opcodes[at];
+        at += 1;
+    }
+    bits
+};
+const _: () = assert!(IO_OPCODES == u64::BITS as usize);
+
+// include/uapi/linux/limits.h, its NUL included
+const XATTR_NAME_MAX: u32 = 256;
 
 // IOSQE_FIXED_FILE and its neighbours: the lowest byte of a request's flags is the caller's.
 const CALLERS_FLAGS: u32 = 0xff;
@@ -124,15 +158,16 @@ pub fn on_submit(request: usize) {
         (*record).fd = -1;
         (*record).slot = 0;
         (*record).args = [0; 6];
-        if opcode >= OPENAT && opcode != READ && opcode != WRITE {
+        if WORKS_ON_FILE >> opcode & 1 != 0 {
+            on_file(writer, record, request, opcode);
+        } else {
             names(writer, record, request, opcode);
         }
-        on_file(writer, record, request, opcode);
     }
     writer.submit(lane);
 }
 
-/// Requests with paths, and those without a file.
+/// Requests without a file that exists: those with paths, and those that make one.
 #[inline(never)]
 unsafe fn names(writer: Writer, record: *mut IoSubmit, request: usize, opcode: u32) {
     // SAFETY: see on_submit.
@@ -201,6 +236,16 @@ unsafe fn names(writer: Writer, record: *mut IoSubmit, request: usize, opcode: u
             // SAFETY: see on_submit.
             unsafe { (*record).slot = member!(request, io_socket_slot, 0u32) };
         }
+        PIPE => {
+            args[0] = member!(request, io_pipe_fds, 0u64);
+            args[1] = u64::from(member!(request, io_pipe_flags, 0u32));
+            // SAFETY: see on_submit.
+            unsafe { (*record).slot = member!(request, io_pipe_slot, 0u32) };
+        }
+        SETXATTR | GETXATTR => {
+            name(writer, 0, pointer!(request, io_xattr_filename));
+            attribute(writer, args, request);
+        }
         _ => {}
     }
 }
@@ -214,27 +259,40 @@ fn name(writer: Writer, arg: u8, filename: usize) {
     }
 }
 
+/// An extended attribute, whose name the kernel has copied.
+#[inline(never)]
+fn attribute(writer: Writer, args: &mut [u64; 6], request: usize) {
+    let name = pointer!(request, io_xattr_name);
+    if name != 0 {
+        writer.string::<XATTR_NAME_MAX>(section::STRING, 1, name as u64, false);
+    }
+    args[3] = member!(request, io_xattr_size, 0u64);
+    args[4] = u64::from(member!(request, io_xattr_flags, 0u32));
+}
+
 /// Requests that work on a file.
 #[inline(never)]
 unsafe fn on_file(writer: Writer, record: *mut IoSubmit, request: usize, opcode: u32) {
     // SAFETY: see on_submit.
     let args = unsafe { &mut (*record).args };
     match opcode {
-        READ | WRITE | READV | WRITEV | READ_FIXED | WRITE_FIXED => {
+        READ | WRITE | READV | WRITEV | READ_FIXED | WRITE_FIXED | READ_MULTISHOT | READV_FIXED | WRITEV_FIXED => {
             args[1] = member!(request, io_rw_addr, 0u64);
             args[2] = u64::from(member!(request, io_rw_len, 0u32));
         }
-        SEND | RECV | SENDMSG | RECVMSG => {
+        SEND | SEND_ZC | RECV => {
             args[1] = member!(request, io_msg_buf, 0u64);
             args[2] = u64::from(member!(request, io_msg_len, 0u32));
             args[3] = u64::from(member!(request, io_msg_flags, 0u32));
         }
+        SENDMSG | SENDMSG_ZC | RECVMSG => {
+            args[1] = member!(request, io_msg_buf, 0u64);
+            args[2] = u64::from(member!(request, io_msg_flags, 0u32));
+        }
         CONNECT => {
             args[1] = member!(request, io_connect_addr, 0u64);
             args[2] = u64::from(member!(request, io_connect_addr_len, 0u32));
-            if args[1] != 0 {
-                writer.bytes::<{ section::SOCKADDR_MAX as u32 }>(section::SOCKADDR, 1, args[1], args[2], true);
-            }
+            sockaddr(writer, args[1], args[2], true);
         }
         ACCEPT => {
             args[1] = member!(request, io_accept_addr, 0u64);
@@ -246,14 +304,57 @@ unsafe fn on_file(writer: Writer, record: *mut IoSubmit, request: usize, opcode:
         SHUTDOWN => args[1] = u64::from(member!(request, io_shutdown_how, 0u32)),
         LISTEN => args[1] = u64::from(member!(request, io_listen_backlog, 0u32)),
         BIND => args[2] = u64::from(member!(request, io_bind_addr_len, 0u32)),
-        // Others are told by user space, which knows whether they work on a file.
-        _ if opcode >= OPENAT => return,
+        FALLOCATE => {
+            args[1] = u64::from(member!(request, io_sync_mode, 0u32));
+            args[2] = member!(request, io_sync_off, 0u64);
+            args[3] = member!(request, io_sync_len, 0u64);
+        }
+        FTRUNCATE => args[1] = member!(request, io_ftrunc_len, 0u64),
+        FSETXATTR | FGETXATTR => attribute(writer, args, request),
+        FIXED_FD_INSTALL => args[1] = u64::from(member!(request, io_install_flags, 0u32)),
         _ => {}
+    }
+    if matches!(opcode, SEND | SEND_ZC | SENDMSG | SENDMSG_ZC) {
+        destination(writer, request, opcode);
     }
     let fd = member!(request, io_fd, -1i32);
     args[0] = fd as u64;
     // SAFETY: see on_submit.
     unsafe { (*record).fd = fd };
+}
+
+/// Where a request sends to, where it says so itself.
+#[inline(never)]
+fn destination(writer: Writer, request: usize, opcode: u32) {
+    let copied = pointer!(request, io_async_data);
+    if copied != 0 {
+        let len: u32 = member!(copied, io_async_name_len, 0);
+        return sockaddr(writer, pointer!(copied, io_async_name) as u64, u64::from(len), false);
+    }
+    // Older kernels copy it later.
+    if opcode == SENDMSG || opcode == SENDMSG_ZC {
+        message_address(writer, request);
+    } else {
+        let len: u16 = member!(request, io_msg_addr_len, 0);
+        sockaddr(writer, member!(request, io_msg_addr, 0u64), u64::from(len), true);
+    }
+}
+
+/// The address in the caller's `struct msghdr`.
+#[inline(never)]
+fn message_address(writer: Writer, request: usize) {
+    let message = member!(request, io_msg_buf, 0u64);
+    if let Some((address, len)) = capture::message_name(message, syscall::in_compat_call()) {
+        sockaddr(writer, address, len, true);
+    }
+}
+
+#[inline(never)]
+fn sockaddr(writer: Writer, address: u64, len: u64, user: bool) {
+    // An int in the ABI.
+    if address != 0 && len != 0 && len <= i32::MAX as u64 {
+        writer.bytes::<{ section::SOCKADDR_MAX as u32 }>(section::SOCKADDR, 1, address, len, user);
+    }
 }
 
 /// The result of a completion as it is shown to the program.
@@ -285,29 +386,39 @@ pub fn on_complete(request: usize, res: i32) {
     writer.submit(lane);
 }
 
-/// The kernel's own view of what the request was about: the file or socket that it made, or that has no descriptor.
+/// The kernel's own view of what the request was about: the file or socket that it made, or that it worked on where that
+/// has no descriptor or other ends than before.
 #[inline(never)]
 fn describe(writer: Writer, request: usize, opcode: u32, res: i32) {
     let (mut object, mut is_socket) = (0, false);
     match opcode {
-        OPENAT | OPENAT2 if res >= 0 => object = file::behind_fd(read::current_task(), res as u64),
-        ACCEPT | SOCKET if res >= 0 => {
-            object = file::behind_fd(read::current_task(), res as u64);
-            is_socket = true;
-        }
-        CONNECT | BIND | LISTEN => {
+        OPENAT | OPENAT2 if res >= 0 && member!(request, io_open_slot, 0u32) == 0 => object = made(res),
+        ACCEPT if res >= 0 && member!(request, io_accept_slot, 0u32) == 0 => (object, is_socket) = (made(res), true),
+        SOCKET if res >= 0 && member!(request, io_socket_slot, 0u32) == 0 => (object, is_socket) = (made(res), true),
+        CONNECT | BIND | LISTEN | SHUTDOWN | SEND | SEND_ZC | SENDMSG | SENDMSG_ZC | RECV | RECVMSG => {
             object = pointer!(request, io_file);
             is_socket = true;
+        }
+        PIPE if res >= 0 && member!(request, io_pipe_slot, 0u32) == 0 => {
+            writer.bytes::<8>(section::I32_PAIR, 0, member!(request, io_pipe_fds, 0u64), 8, true);
         }
         _ if member!(request, io_flags, 0u32) & IO_FIXED_FILE != 0 => object = pointer!(request, io_file),
         _ => {}
     }
+    if opcode == RECVMSG && res >= 0 {
+        message_address(writer, request);
+    }
     if object == 0 {
         return;
     }
-    if is_socket {
-        socket::describe(writer, object);
-    } else {
+    if !is_socket {
         file::describe(writer, object);
     }
+    socket::describe(writer, object);
+}
+
+/// The file behind a descriptor that was just made.
+#[inline(never)]
+fn made(fd: i32) -> usize {
+    file::behind_fd(read::current_task(), fd as u64)
 }

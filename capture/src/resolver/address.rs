@@ -17,6 +17,8 @@ pub(super) enum Address<'a> {
     Netlink(u32, u32),
     /// Protocol (host order) and interface index.
     Packet(u16, i32),
+    /// Context id and port (`linux/vm_sockets.h`).
+    Vsock(u32, u32),
     /// A family that is not looked into.
     Other(u16),
 }
@@ -41,6 +43,10 @@ impl<'a> Address<'a> {
                 u16::from_be_bytes(array(bytes, 2)?),
                 i32::from_ne_bytes(array(bytes, 4)?),
             ),
+            libc::AF_VSOCK => Address::Vsock(
+                u32::from_ne_bytes(array(bytes, 8)?),
+                u32::from_ne_bytes(array(bytes, 4)?),
+            ),
             _ => Address::Other(family),
         })
     }
@@ -49,6 +55,12 @@ impl<'a> Address<'a> {
     pub(super) fn ipv4(bytes: &[u8]) -> Option<Address<'a>> {
         let ip = Ipv4Addr::from(array::<4>(bytes, 4)?);
         Some(Address::Inet(SocketAddr::new(IpAddr::V4(ip), port(bytes)?)))
+    }
+
+    /// The same in place of another text.
+    pub(super) fn write_over(&self, out: &mut Vec<u8>) {
+        out.clear();
+        self.write(out);
     }
 
     /// Appends the address as text: `127.0.0.1:80`, `[::1]:80`, `/run/x.sock`, `@name`.
@@ -64,10 +76,21 @@ impl<'a> Address<'a> {
             }
             Address::Netlink(port, groups) => write!(out, "netlink:{port}:{groups:#x}"),
             Address::Packet(protocol, interface) => write!(out, "packet:{protocol:#06x}:{interface}"),
+            Address::Vsock(cid, port) => {
+                let number = |of: &u32| {
+                    Some(*of)
+                        .filter(|of| *of != ANY)
+                        .map_or("*".to_owned(), |of| of.to_string())
+                };
+                write!(out, "vsock:{}:{}", number(cid), number(port))
+            }
             Address::Other(family) => write!(out, "family:{family}"),
         };
     }
 }
+
+/// `VMADDR_CID_ANY` and `VMADDR_PORT_ANY`, which `ss` shows the same way.
+const ANY: u32 = u32::MAX;
 
 /// What follows the family in a `struct sockaddr_un`.
 fn unix(path: &[u8]) -> Address<'_> {
@@ -119,7 +142,16 @@ mod tests {
             (&[16, 0, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0], Some("netlink:7:0x1")),
             (&[17, 0, 8, 0, 2, 0, 0, 0], Some("packet:0x0800:2")),
             (&[0, 0], Some("")),
-            (&[40, 0, 0, 0], Some("family:40")),
+            (
+                &[40, 0, 0, 0, 15, 39, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0],
+                Some("vsock:3:9999"),
+            ),
+            (
+                &[40, 0, 0, 0, 15, 39, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0],
+                Some("vsock:*:9999"),
+            ),
+            (&[40, 0, 0, 0], None),
+            (&[38, 0, 0, 0], Some("family:38")),
             (&[2, 0, 0, 80, 127], None),
             (&[2], None),
             (&[], None),

@@ -4,6 +4,7 @@ use ctrace_trace::event::Arg;
 use ctrace_trace::fd::FdEntry;
 use ctrace_wire::record::MAX_ARGS;
 use ctrace_wire::section;
+use ctrace_wire::spec::MESSAGES_MAX;
 
 use super::action::Flags;
 use super::plan::{MAX_PATHS, Value};
@@ -99,6 +100,13 @@ impl<'a> Call<'a> {
         found.map(|s| s.data)
     }
 
+    /// The captured addresses of the second and further messages of a call that exchanges several, and whether there were
+    /// more messages than are looked at.
+    pub(super) fn other_addresses(&self) -> (impl Iterator<Item = &'a [u8]>, bool) {
+        let all = self.view.sections().filter(|s| s.kind == section::SOCKADDR && !s.fault);
+        (all.skip(1).map(|s| s.data), self.ret > i64::from(MESSAGES_MAX))
+    }
+
     /// Captured buffer contents.
     #[inline]
     pub(super) fn buffer(&self) -> &'a [u8] {
@@ -155,6 +163,8 @@ pub(super) struct Scratch {
     pub(super) kernel: Vec<u8>,
     /// The captured socket address as text; empty when there is none.
     pub(super) address: Vec<u8>,
+    /// Those of further messages of the same call.
+    pub(super) others: Vec<u8>,
 }
 
 impl Value {
@@ -203,6 +213,7 @@ impl Value {
                 raw: &scratch.kernel,
             },
             Value::Address if !scratch.address.is_empty() => Arg::Str(&scratch.address),
+            Value::Others if !scratch.others.is_empty() => Arg::Str(&scratch.others),
             Value::Device => file(call).map_or(Arg::None, |f| Arg::Num(super::files::stat_device(f.dev) as i64)),
             Value::Inode => file(call).map_or(Arg::None, |f| Arg::Num(f.ino as i64)),
             Value::Pair(at) => pair(call, at),

@@ -136,6 +136,21 @@ impl State {
         }
     }
 
+    /// One of the files of an io_uring got a descriptor.
+    pub(super) fn install(&mut self, call: &Call<'_>, file: Option<&Arc<FdEntry>>) {
+        // IORING_FIXED_FD_NO_CLOEXEC (linux/io_uring.h) makes the kernel leave it out of its own flags.
+        let cloexec = call.arg32(1) & libc::O_CLOEXEC as u32 != 0;
+        match (call.new_fd(), file) {
+            (Some(fd), Some(file)) => self.put_fd(call.pid, call.ts, fd, file.clone(), cloexec),
+            (Some(fd), None) => {
+                if let Some(process) = self.table.at(call.pid, call.ts) {
+                    process.fds.remove(fd);
+                }
+            }
+            (None, _) => {}
+        }
+    }
+
     /// Puts behind a descriptor what the kernel says of it, and nothing where it says nothing.
     pub(super) fn describe(&mut self, call: &Call<'_>, fd: i32, scratch: &Scratch) {
         if let Some(entry) = described(call, scratch).or_else(|| sockets::described(call)) {
@@ -235,7 +250,7 @@ fn duplicate(call: &Call<'_>, process: &mut Process, cloexec: bool) -> bool {
 }
 
 /// What the kernel says of the file behind a new descriptor. Sockets have more to tell than that.
-fn described(call: &Call<'_>, scratch: &Scratch) -> Option<FdEntry> {
+pub(super) fn described(call: &Call<'_>, scratch: &Scratch) -> Option<FdEntry> {
     let file = call.section(section::FILE)?.file()?;
     if scratch.kernel.is_empty() || file.mode & libc::S_IFMT == libc::S_IFSOCK {
         return None;

@@ -4,19 +4,23 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ctrace_trace::event::{Arg, Event, EventType};
-use ctrace_trace::fd::{FdEntry, FdKind};
+use ctrace_trace::fd::{FdEntry, Role};
 use ctrace_wire::record::{FLAG_COMPAT, Header, IO_FIXED_FILE, IoComplete, IoSubmit, Syscall};
-use ctrace_wire::section;
 use hashbrown::HashMap;
 
+use super::action::Action;
+use super::call::Call;
 use super::clock::Clock;
-use super::files::named;
-use super::opened::path_of_object;
 use super::{Resolver, Sink, bare};
-use crate::syscall::{SyscallView, View, complete_call_of};
+use crate::syscall::{INSTALL, SyscallView, View, complete_call_of};
 
 /// Most requests that wait for their end. One that waits longer than so many newer ones is told without a result.
 const MAX_WAITING: usize = 4096;
+
+/// `IORING_OP_CLOSE`, which closes a descriptor or, where it names a slot, one of the ring's own files.
+const CLOSE: u32 = 19;
+/// -1, as a register has it.
+const NO_DESCRIPTOR: u64 = u64::MAX;
 
 /// Requests that were submitted, by the kernel's name of them.
 #[derive(Debug, Default)]
@@ -61,7 +65,7 @@ impl Resolver {
                 ts: view.fixed.header.ts,
                 ..lost.fixed.header
             };
-            self.tell(&header, &lost.fixed, None, None, clock, sink);
+            self.tell(&header, &lost.fixed, None, None, None, clock, sink);
         }
     }
 
@@ -77,50 +81,81 @@ impl Resolver {
             flags: fixed.header.flags & !FLAG_COMPAT,
             ..fixed.header
         };
+        self.state.meet(&header);
         // A kernel thread that serves the ring may not share the process's descriptors.
         let same = done.header.tgid == fixed.header.tgid;
-        let own_file = fixed.flags & IO_FIXED_FILE != 0;
-        let fixed_entry = (same && own_file).then(|| entry(view)).flatten().map(Arc::new);
-        let call = complete_call_of(fixed.opcode).filter(|_| !own_file && (fixed.slot == 0 || done.res < 0));
-        if call.is_none() {
-            return self.tell(&header, &fixed, Some(done.res), fixed_entry.as_ref(), clock, sink);
-        }
-        self.state.meet(&header);
-        // Closing takes the descriptor away.
-        let known = self.known(&header, &fixed);
-        self.tell(&header, &fixed, Some(done.res), known.as_ref(), clock, sink);
         if same {
             sections.extend(view.section_bytes());
         }
+        let number = complete_call_of(fixed.opcode).and_then(|nr| i32::try_from(nr).ok());
+        let mut args = fixed.args;
+        let of_ring = fixed.flags & IO_FIXED_FILE != 0 || fixed.opcode == CLOSE && fixed.slot != 0;
+        if of_ring {
+            // No descriptor, but a place among the ring's files.
+            args[0] = NO_DESCRIPTOR;
+        }
         let syscall = Syscall {
             header,
-            nr: call.and_then(|nr| i32::try_from(nr).ok()).unwrap_or(-1),
+            nr: number.unwrap_or(-1),
             reserved: 0,
             ret: done.res,
-            args: fixed.args,
+            args,
         };
-        self.syscall(&SyscallView::new(&syscall, &sections), clock, sink);
+        let view = SyscallView::new(&syscall, &sections);
+        let call = Call::new(&view);
+        let exchanges = |nr| matches!(self.plans.get(nr, false).action, Action::Send | Action::Receive);
+        if !of_ring && number.is_some_and(exchanges) {
+            // The request shows the socket with the ends that it has, whoever connected it meanwhile.
+            self.state.exchange(&call, None, Role::Unknown);
+        }
+        let file = match of_ring {
+            true => self.state.described(&call, &mut self.scratch),
+            // Before the call: closing takes the descriptor away.
+            false => self.known(&call, &fixed),
+        };
+        if fixed.opcode == INSTALL && same {
+            self.state.install(&call, file.as_ref());
+            return self.tell(
+                &header,
+                &fixed,
+                Some(done.res),
+                call.new_fd(),
+                file.as_ref(),
+                clock,
+                sink,
+            );
+        }
+        let own = (fixed.fd >= 0 && !of_ring).then_some(fixed.fd);
+        self.tell(&header, &fixed, Some(done.res), own, file.as_ref(), clock, sink);
+        if number.is_none() {
+            return;
+        }
+        if of_ring || fixed.slot != 0 && done.res >= 0 {
+            let plan = self.plans.get(call.nr, false);
+            self.state
+                .without_descriptor(&call, plan, file, &header, clock, &mut self.scratch, sink);
+        } else {
+            self.syscall(&view, clock, sink);
+        }
     }
 
     /// What the process has behind a request's descriptor.
-    fn known(&mut self, header: &Header, request: &IoSubmit) -> Option<Arc<FdEntry>> {
-        if request.flags & IO_FIXED_FILE != 0 || request.fd < 0 {
+    fn known(&mut self, call: &Call<'_>, request: &IoSubmit) -> Option<Arc<FdEntry>> {
+        if request.fd < 0 {
             return None;
         }
-        self.state
-            .table
-            .at(header.tgid, header.ts)?
-            .fds
-            .get(request.fd)
-            .cloned()
+        self.state.ask_for_fd(call, request.fd);
+        self.state.table.at(call.pid, call.ts)?.fds.get(request.fd).cloned()
     }
 
     /// The event of the request itself.
+    #[expect(clippy::too_many_arguments, reason = "what an event is made of")]
     fn tell(
         &mut self,
         header: &Header,
         request: &IoSubmit,
         ret: Option<i64>,
+        fd_num: Option<i32>,
         fd: Option<&Arc<FdEntry>>,
         clock: &Clock,
         sink: &mut Sink<'_>,
@@ -136,21 +171,11 @@ impl Resolver {
         let image = process.map(|p| p.image_of(header.tid));
         sink(&Event {
             ret,
-            fd_num: (request.fd >= 0 && request.flags & IO_FIXED_FILE == 0).then_some(request.fd),
+            fd_num,
             fd,
             ..bare(header, EventType::IO_URING_REQ, clock, image, &args.map(Arg::Num))
         });
     }
-}
-
-/// The file of a request that has no descriptor, as the kernel describes it.
-fn entry(view: &View<'_, IoComplete>) -> Option<FdEntry> {
-    let file = view.section(section::FILE)?.file()?;
-    let mut path = Vec::new();
-    path_of_object(&view.section(section::FILE_PATH)?, file.flags, &mut path);
-    let mut entry = named(FdKind::File, &path);
-    (entry.dev, entry.ino) = (super::files::stat_device(file.dev), file.ino);
-    Some(entry)
 }
 
 #[cfg(test)]

@@ -38,6 +38,8 @@ pub(super) enum Value {
     KernelPath,
     /// The captured socket address.
     Address,
+    /// The captured addresses of further messages.
+    Others,
     /// Device and inode of the file behind the descriptor.
     Device,
     /// See `Device`.
@@ -389,6 +391,7 @@ fn elsewhere(event: &str, param: &str, kind: ParamKind) -> Value {
         ("pipe" | "pipe2" | "socketpair", "fd1") => Value::Pair(0),
         ("pipe" | "pipe2" | "socketpair", "fd2") => Value::Pair(1),
         ("unknown", "nr") => Value::Number,
+        ("sendmmsg" | "recvmmsg", "others") => Value::Others,
         (_, "dev") => Value::Device,
         (_, "ino") => Value::Inode,
         _ if kind == ParamKind::SockAddr => Value::Address,

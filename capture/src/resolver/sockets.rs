@@ -25,6 +25,9 @@ const EISCONN: i64 = -106;
 /// The state of a connected socket, of any family (include/net/tcp_states.h).
 const TCP_ESTABLISHED: u16 = 1;
 
+/// References to an entry that is in no table any more: that of who asks, and that of what remembers recent entries.
+const ONE_OWNER: usize = 2;
+
 /// The absolute name of a unix address and the name as it was written, empty where that is the same.
 type UnixName = (Vec<u8>, Vec<u8>);
 
@@ -62,7 +65,8 @@ impl State {
         let name = self.unix_name(call, address, false);
         self.update(call, call.fd(0), Trust::Set, |entry| match address {
             Some(Address::Inet(local)) => set_local(entry, *local),
-            _ => entry.take_name(name),
+            Some(address) => entry.take_name(name, kind_of(address)),
+            None => {}
         });
     }
 
@@ -77,7 +81,9 @@ impl State {
                 set_role(entry, Role::Client);
             }
             Some(Address::None) => set_remote(entry, unspecified(false)),
-            _ => entry.take_name(name),
+            Some(address) => entry.take_name(name, kind_of(address)),
+            // The kernel may tell the name all the same.
+            None => entry.take_name(name, FdKind::Unix),
         });
         if let Some(before) = before {
             self.tell_duplicates(call, &before);
@@ -96,8 +102,11 @@ impl State {
         };
         let listening = self.known(call, call.fd(0));
         let mut entry = listening.map_or_else(|| named(FdKind::Unknown, b""), |e| (*e).clone());
-        if let Some(Address::Inet(remote)) = address {
-            set_remote(&mut entry, *remote);
+        match address {
+            Some(Address::Inet(remote)) => set_remote(&mut entry, *remote),
+            // Their ends are not told by the kernel.
+            Some(remote @ Address::Vsock(..)) => remote.write_over(&mut entry.name),
+            _ => {}
         }
         apply_kernel(&mut entry, call, Trust::Both);
         set_role(&mut entry, Role::Server);
@@ -114,9 +123,9 @@ impl State {
                     set_role(entry, role);
                 }
             }),
-            Some(Address::Unix(_) | Address::Abstract(_)) if role == Role::Client => {
+            Some(to @ (Address::Unix(_) | Address::Abstract(_) | Address::Vsock(..))) if role == Role::Client => {
                 let name = self.unix_name(call, address, true);
-                self.update(call, call.fd(0), Trust::Set, |entry| entry.take_name(name));
+                self.update(call, call.fd(0), Trust::Set, |entry| entry.take_name(name, kind_of(to)));
             }
             _ if call.section(section::SOCKET).is_some() => self.update(call, call.fd(0), Trust::Set, |_| {}),
             _ => {}
@@ -135,15 +144,38 @@ impl State {
         apply_kernel(&mut entry, call, Trust::Set);
         match (address, &mut entry.socket) {
             (Some(Address::Inet(remote)), _) if kernel.is_some() => set_remote(&mut entry, *remote),
-            (Some(Address::Unix(_) | Address::Abstract(_)), _) if kernel.is_some() => {
-                entry.take_name(Some(self.unix_name(call, address, true)?));
+            (Some(to @ (Address::Unix(_) | Address::Abstract(_) | Address::Vsock(..))), _) if kernel.is_some() => {
+                entry.take_name(Some(self.unix_name(call, address, true)?), kind_of(to));
             }
-            // A request of io_uring: its record does not say whether it has an address, nor which.
+            // A request of io_uring of which another process saw the end: nobody knows which peer it had.
             (None, Some(socket)) if kernel.is_none() && socket.protocol != libc::IPPROTO_TCP as u8 => {
                 socket.remote = unspecified(socket.remote.is_ipv6());
             }
             _ => return None,
         }
+        Some(self.entry(entry))
+    }
+
+    /// A socket without a descriptor, as a call shows it that connects it or sends to an address.
+    pub(super) fn told_of(
+        &mut self,
+        call: &Call<'_>,
+        action: Action,
+        socket: Option<Arc<FdEntry>>,
+        address: Option<&Address<'_>>,
+    ) -> Option<Arc<FdEntry>> {
+        let mut entry = (*socket?).clone();
+        let kernel = call.section(section::SOCKET).and_then(|s| s.socket());
+        let goes_there = action == Action::Connect || kernel.is_some_and(|kernel| takes_any_address(&kernel));
+        match address {
+            Some(Address::Inet(remote)) if goes_there => set_remote(&mut entry, *remote),
+            Some(address) if goes_there && (action == Action::Send || entry.name.is_empty()) => {
+                let name = self.unix_name(call, Some(address), true);
+                entry.take_name(name, kind_of(address));
+            }
+            _ => {}
+        }
+        set_role(&mut entry, Role::Client);
         Some(self.entry(entry))
     }
 
@@ -199,7 +231,7 @@ impl State {
                 let raw = if name == *path { Vec::new() } else { path.to_vec() };
                 Some((name, raw))
             }
-            address @ (Address::Abstract(_) | Address::Netlink(..) | Address::Packet(..)) => {
+            address @ (Address::Abstract(_) | Address::Netlink(..) | Address::Packet(..) | Address::Vsock(..)) => {
                 let mut name = Vec::new();
                 address.write(&mut name);
                 Some((name, Vec::new()))
@@ -208,7 +240,7 @@ impl State {
         }
     }
 
-    /// A process may have a socket that a call connected behind other descriptors too.
+    /// A process may have a socket that a call connected behind other descriptors too, and others what it forked with it.
     fn tell_duplicates(&mut self, call: &Call<'_>, before: &Arc<FdEntry>) {
         let Some(process) = self.table.at(call.pid, call.ts) else {
             return;
@@ -217,6 +249,10 @@ impl State {
         let is_same = |now: &&Arc<FdEntry>| now.ino != 0 && now.ino == before.ino && !Arc::ptr_eq(now, before);
         if let Some(now) = process.fds.get(call.fd(0)).filter(is_same).cloned() {
             process.fds.replace_all(before, &now);
+            if Arc::strong_count(before) > ONE_OWNER {
+                let others = self.table.each_living();
+                others.for_each(|process| process.fds.replace_all(before, &now));
+            }
         }
     }
 
@@ -268,6 +304,20 @@ pub(super) fn address_of<'a>(call: &Call<'a>, action: Action) -> Option<Address<
     }
 }
 
+/// Writes the addresses of all messages of a call but that of the first.
+pub(super) fn write_others(call: &Call<'_>, out: &mut Vec<u8>) {
+    let (addresses, is_cut) = call.other_addresses();
+    for address in addresses.filter_map(Address::parse) {
+        if !out.is_empty() {
+            out.extend_from_slice(b", ");
+        }
+        address.write(out);
+    }
+    if is_cut && !out.is_empty() {
+        out.extend_from_slice(b", ...");
+    }
+}
+
 fn is_of_version_4(call: &Call<'_>) -> bool {
     let kernel = call.section(section::SOCKET).and_then(|s| s.socket());
     kernel.is_some_and(|kernel| i32::from(kernel.family) == libc::AF_INET)
@@ -312,18 +362,36 @@ fn peer_name(call: &Call<'_>) -> Option<Vec<u8>> {
 }
 
 trait TakeName {
-    /// Takes over the name of a socket that is no internet socket, and how it was written.
-    fn take_name(&mut self, name: Option<UnixName>);
+    /// Takes over the name of a socket that is no internet socket, and how it was written. One of unknown kind becomes one
+    /// of this kind.
+    fn take_name(&mut self, name: Option<UnixName>, kind: FdKind);
 }
 
 impl TakeName for FdEntry {
-    fn take_name(&mut self, name: Option<UnixName>) {
+    fn take_name(&mut self, name: Option<UnixName>, kind: FdKind) {
         if let Some((name, raw)) = name {
             if self.kind == FdKind::Unknown {
-                self.kind = FdKind::Unix;
+                self.kind = kind;
             }
             (self.name, self.name_raw) = (name, raw);
         }
+    }
+}
+
+/// The kind of a socket that has such an address.
+fn kind_of(address: &Address<'_>) -> FdKind {
+    match address {
+        Address::Unix(_) | Address::Abstract(_) => FdKind::Unix,
+        Address::Netlink(..) => FdKind::Netlink,
+        Address::Packet(..) => FdKind::Packet,
+        Address::Inet(end) => {
+            if end.is_ipv6() {
+                FdKind::Ipv6
+            } else {
+                FdKind::Ipv4
+            }
+        }
+        Address::None | Address::Vsock(..) | Address::Other(_) => FdKind::Unknown,
     }
 }
 

@@ -290,6 +290,10 @@ impl State {
         if let Some(address) = &address {
             address.write(&mut scratch.address);
         }
+        scratch.others.clear();
+        if plan.values.last() == Some(&Value::Others) {
+            sockets::write_others(call, &mut scratch.others);
+        }
         let behind = match plan.action {
             // What could not be opened never came.
             _ if opens_path(plan) && !call.succeeded() => self.not_opened(call, plan, scratch),
@@ -315,7 +319,42 @@ impl State {
         }
     }
 
-    /// What a failed open asked for, which Falco shows as the descriptor's name too.
+    /// What the kernel says of the file of a call that has no descriptor for it.
+    pub(super) fn described(&mut self, call: &Call<'_>, scratch: &mut Scratch) -> Option<Arc<FdEntry>> {
+        kernel_path(call, scratch);
+        let file = sockets::described(call).or_else(|| files::described(call, scratch))?;
+        Some(self.entry(file))
+    }
+
+    /// A call about a file, or one that makes it, which has no descriptor but is one of an io_uring's own.
+    #[expect(clippy::too_many_arguments, reason = "what an event is made of")]
+    pub(super) fn without_descriptor(
+        &mut self,
+        call: &Call<'_>,
+        plan: &Plan,
+        file: Option<Arc<FdEntry>>,
+        header: &Header,
+        clock: &Clock,
+        scratch: &mut Scratch,
+        sink: &mut Sink<'_>,
+    ) {
+        self.resolve_paths(call, &plan.paths, scratch);
+        let address = sockets::address_of(call, plan.action);
+        scratch.address.clear();
+        if let Some(address) = &address {
+            address.write(&mut scratch.address);
+        }
+        let file = match plan.action {
+            _ if opens_path(plan) => self.not_opened(call, plan, scratch),
+            Action::Connect | Action::Send => self.told_of(call, plan.action, file, address.as_ref()),
+            _ => file,
+        };
+        let process = self.table.at(call.pid, call.ts);
+        let shown = Shown::Alone(file.as_ref());
+        emit(process.map(|p| &*p), call, plan, header, clock, scratch, shown, sink);
+    }
+
+    /// What a call asked to open that gave no descriptor, which Falco shows as the descriptor's name too.
     fn not_opened(&mut self, call: &Call<'_>, plan: &Plan, scratch: &Scratch) -> Option<Arc<FdEntry>> {
         let raw = call.text(plan.paths.first()?.arg)?;
         let name = scratch.paths.first().filter(|path| !path.is_empty())?;
@@ -533,6 +572,7 @@ pub(super) fn emit(
     sink: &mut Sink<'_>,
 ) {
     let fd_num = match plan.fd {
+        _ if matches!(shown, Shown::Alone(_)) => None,
         FdUse::None => None,
         FdUse::Arg(at) => Some(call.fd(at)),
         FdUse::Ret => call.new_fd(),
@@ -540,6 +580,7 @@ pub(super) fn emit(
     let behind = || process?.fds.get(fd_num?);
     let (fd, opened) = match shown {
         Shown::This(entry) => (Some(entry), None),
+        Shown::Alone(entry) => (entry, None),
         Shown::Behind => (behind(), None),
         Shown::Opened(asked) => behind().map(|entry| (entry, (&**entry, asked))).unzip(),
     };
@@ -572,6 +613,8 @@ pub(super) enum Shown<'a> {
     Opened(&'a [u8]),
     /// Another one.
     This(&'a Arc<FdEntry>),
+    /// One that has no descriptor, where it is known.
+    Alone(Option<&'a Arc<FdEntry>>),
 }
 
 /// Whether the event's path is the one of the file that was opened.

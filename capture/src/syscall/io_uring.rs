@@ -1,7 +1,7 @@
 //! Which syscall does the same as a request of io_uring.
 
 /// By opcode (include/uapi/linux/io_uring.h).
-const CALLS: [(u32, i64); 29] = [
+const CALLS: [(u32, i64); 38] = [
     (1, libc::SYS_readv),
     (2, libc::SYS_writev),
     (3, libc::SYS_fsync),
@@ -11,6 +11,7 @@ const CALLS: [(u32, i64); 29] = [
     (10, libc::SYS_recvmsg),
     (13, libc::SYS_accept4),
     (16, libc::SYS_connect),
+    (17, libc::SYS_fallocate),
     (18, libc::SYS_openat),
     (19, libc::SYS_close),
     (21, libc::SYS_statx),
@@ -28,13 +29,24 @@ const CALLS: [(u32, i64); 29] = [
     (41, libc::SYS_fsetxattr),
     (42, libc::SYS_setxattr),
     (43, libc::SYS_fgetxattr),
+    (44, libc::SYS_getxattr),
     (45, libc::SYS_socket),
+    (47, libc::SYS_sendto),
+    (48, libc::SYS_sendmsg),
+    (49, libc::SYS_read),
+    (55, libc::SYS_ftruncate),
     (56, libc::SYS_bind),
     (57, libc::SYS_listen),
+    (60, libc::SYS_readv),
+    (61, libc::SYS_writev),
+    (62, libc::SYS_pipe2),
 ];
 
 /// Opcodes whose arguments are not recorded.
-const BARE: [u32; 4] = [3, 41, 42, 43];
+const BARE: [u32; 1] = [3];
+
+/// `IORING_OP_FIXED_FD_INSTALL`: one of the ring's own files gets a descriptor. No syscall does that.
+pub(crate) const INSTALL: u32 = 54;
 
 /// The number of the syscall that does what an opcode asks for.
 pub fn call_of(opcode: u32) -> Option<u32> {

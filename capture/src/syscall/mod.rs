@@ -33,7 +33,7 @@ use ctrace_wire::spec::{IO_OPCODES, Lane, SyscallSpec};
 
 pub use host::{Missing, boot_time_ns};
 pub use io_uring::call_of;
-pub(crate) use io_uring::complete_call_of;
+pub(crate) use io_uring::{INSTALL, complete_call_of};
 pub use known::KnownFiles;
 pub use load::ProgramCost;
 pub use record::{Malformed, Record, Section, Sections, SyscallView, UNREACHABLE, View};

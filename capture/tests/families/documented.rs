@@ -98,6 +98,12 @@ pub(crate) fn argument(call: &Call, param: &Param) -> Option<Option<String>> {
             let first = call.arg(1).and_then(strace::list)?.first().cloned()?;
             Some(strace::field(&first, "msg_hdr").and_then(|h| strace::field(&h, "msg_name")))
         }
+        ("sendmmsg" | "recvmmsg", "others") => {
+            let messages = call.arg(1).and_then(strace::list)?;
+            let name = |m: &String| strace::field(m, "msg_hdr").and_then(|h| strace::field(&h, "msg_name"));
+            let others: Vec<_> = messages.iter().skip(1).filter_map(name).collect();
+            Some((!others.is_empty()).then(|| others.join(", ")))
+        }
         // Recorded as `accept4`.
         ("accept", "flags") => None,
         ("unknown", "nr") => Some(number_of(call).map(|n| n.to_string())),

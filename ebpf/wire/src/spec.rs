@@ -103,6 +103,12 @@ pub const CAPTURE_BUFFER: u8 = 6;
 pub const CAPTURE_STRING_ARRAY: u8 = 7;
 /// The address in a `struct msghdr` of the caller's word size (`sendmsg`, `recvmsg`).
 pub const CAPTURE_MSGHDR_NAME: u8 = 8;
+/// The same of each `struct mmsghdr` of an array (`sendmmsg`, `recvmmsg`), as many as the call's result says, the first
+/// one always, and at most [`MESSAGES_MAX`]. Only in the last slot.
+pub const CAPTURE_MMSGHDR_NAMES: u8 = 9;
+
+/// Most messages of one call whose addresses are kept.
+pub const MESSAGES_MAX: u32 = 8;
 
 impl Capture {
     /// A NUL-terminated string behind argument `arg`.
@@ -175,6 +181,14 @@ impl Capture {
         }
     }
 
+    /// The addresses in the array of `struct mmsghdr` behind `arg`.
+    pub const fn mmsghdr_names(arg: u8) -> Self {
+        Self {
+            kind: CAPTURE_MMSGHDR_NAMES,
+            ..Self::msghdr_name(arg)
+        }
+    }
+
     /// The address in the `struct msghdr` behind `arg`.
     pub const fn msghdr_name(arg: u8) -> Self {
         Self {
@@ -228,12 +242,12 @@ impl SyscallSpec {
         ..Self::UNSELECTED
     };
 
-    /// The same, with these pointers followed; more than [`CAPTURE_COUNT`] do not compile in a constant. An array of
-    /// strings goes to the last slot, where there is none yet.
+    /// The same, with these pointers followed; more than [`CAPTURE_COUNT`] do not compile in a constant. What is read in a
+    /// loop goes to the last slot, where there is none yet.
     pub const fn with(mut self, captures: &[Capture]) -> Self {
         let mut i = 0;
         while i < captures.len() {
-            let at = if captures[i].kind == CAPTURE_STRING_ARRAY {
+            let at = if matches!(captures[i].kind, CAPTURE_STRING_ARRAY | CAPTURE_MMSGHDR_NAMES) {
                 CAPTURE_COUNT - 1
             } else {
                 i

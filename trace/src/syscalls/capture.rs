@@ -48,12 +48,18 @@ pub enum Capture {
         /// Its length.
         len: Length,
     },
-    /// The address (`msg_name`, `msg_namelen`) in a `struct msghdr` of the caller's word size; of the first message
-    /// where there are several.
+    /// The address (`msg_name`, `msg_namelen`) in a `struct msghdr` of the caller's word size.
     MessageAddress {
         /// Parameter that receives it.
         slot: u8,
         /// Pointer to the `struct msghdr`.
+        arg: u8,
+    },
+    /// The same of each message in an array of `struct mmsghdr`, of which the first ones are read.
+    MessageAddresses {
+        /// Parameter that receives that of the first one; those of the others go to the next one.
+        slot: u8,
+        /// Pointer to the array.
         arg: u8,
     },
     /// Two `int` that the kernel wrote.
@@ -172,6 +178,7 @@ fn address(row: &Syscall, slot: u8, arg: Option<u8>) -> Option<Capture> {
             len: Length::Pointer(len),
         }),
         (Pointer::Message(arg), _) => Some(Capture::MessageAddress { slot, arg }),
+        (Pointer::Messages(arg), _) => Some(Capture::MessageAddresses { slot, arg }),
         _ => None,
     }
 }
@@ -210,7 +217,7 @@ fn payload(row: &Syscall) -> Option<Capture> {
         }),
         (Payload::In(arg), _) => Some(Capture::Data { arg, len: Length::Ret }),
         (Payload::Vector(arg, count), _) => Some(Capture::DataVector { arg, count }),
-        (Payload::Nothing, Pointer::Message(arg)) => Some(Capture::DataMessage { arg }),
+        (Payload::Nothing, Pointer::Message(arg) | Pointer::Messages(arg)) => Some(Capture::DataMessage { arg }),
         (Payload::Nothing, _) => None,
     }
 }

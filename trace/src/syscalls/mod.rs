@@ -67,6 +67,8 @@ enum Pointer {
     AddrLenPtr(u8),
     /// `struct msghdr` at this argument: address and data.
     Message(u8),
+    /// An array of `struct mmsghdr` at this argument: the address of each.
+    Messages(u8),
     /// Two descriptors at this argument.
     Pair(u8),
     /// `struct open_how` at this argument.

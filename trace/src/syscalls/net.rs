@@ -1,7 +1,7 @@
 //! Rows: sockets. Their type stays a number, as Falco has it: rules compare it with one.
 
 use super::Payload::{In, Nothing as NoPayload, Out};
-use super::Pointer::{AddrLen, AddrLenPtr, Message, Pair};
+use super::Pointer::{AddrLen, AddrLenPtr, Message, Messages, Pair};
 
 super::declare! {
     41 socket Net Hot ret: domain Family 0, type U32 1, proto U32 2;
@@ -15,8 +15,8 @@ super::declare! {
     45 recvfrom Net Hot 0: fd Fd 0, size Size 2, flags Msg 3, addr SockAddr 4 => AddrLenPtr(5), In(1);
     46 sendmsg Net Hot 0: fd Fd 0, flags Msg 2, addr SockAddr _ => Message(1), NoPayload;
     47 recvmsg Net Hot 0: fd Fd 0, flags Msg 2, addr SockAddr _ => Message(1), NoPayload;
-    307 sendmmsg Net Hot 0: fd Fd 0, vlen U32 2, flags Msg 3, addr SockAddr _ => Message(1), NoPayload;
-    299 recvmmsg Net Hot 0: fd Fd 0, vlen U32 2, flags Msg 3, addr SockAddr _ => Message(1), NoPayload;
+    307 sendmmsg Net Hot 0: fd Fd 0, vlen U32 2, flags Msg 3, addr SockAddr _, others Str _ => Messages(1), NoPayload;
+    299 recvmmsg Net Hot 0: fd Fd 0, vlen U32 2, flags Msg 3, addr SockAddr _, others Str _ => Messages(1), NoPayload;
     48 shutdown Net Hot 0: fd Fd 0, how Shutdown 1;
     51 getsockname Net Hot 0: fd Fd 0, addr SockAddr 1 => AddrLenPtr(2), NoPayload;
     52 getpeername Net Hot 0: fd Fd 0, addr SockAddr 1 => AddrLenPtr(2), NoPayload;

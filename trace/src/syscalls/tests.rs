@@ -102,6 +102,7 @@ fn slots(read: &Capture) -> Vec<u8> {
         | Capture::RingParams { slot, .. } => vec![slot],
         Capture::Pair { slots, .. } => slots.to_vec(),
         Capture::OpenHow { slots, .. } => slots.to_vec(),
+        Capture::MessageAddresses { slot, .. } => vec![slot, slot + 1],
         Capture::Data { .. } | Capture::DataVector { .. } | Capture::DataMessage { .. } => vec![],
     }
 }

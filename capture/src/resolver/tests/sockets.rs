@@ -308,7 +308,69 @@ fn datagrams_go_to_an_address_without_a_family() {
     assert_eq!(seen.arg("addr"), "-");
 }
 
-/// A request of io_uring: its record has neither the kernel's view nor an address.
+#[test]
+fn what_connects_a_socket_tells_all_that_were_forked_with_it() {
+    let mut w = World::new();
+    let k = kernel(([10, 0, 0, 9], 5555), ([10, 0, 0, 1], 443));
+    let unconnected = section::Socket {
+        state: 7,
+        ..kernel(([0; 4], 0), ([0; 4], 0))
+    };
+    w.call(10, "socket", 3, &[2, 1, 0]).socket(&unconnected).go();
+    w.fork(10, 11);
+    w.plain(11, "dup2", 77, &[3, 77]);
+    let call = w.call(11, "connect", 0, &[77, 1, 16]);
+    call.part(section::SOCKADDR, 1, &inet([10, 0, 0, 1], 443))
+        .socket(&k)
+        .go();
+    for (pid, fd) in [(11, 77), (11, 3), (10, 3)] {
+        let seen = w.plain(pid, "write", 1, &[fd]);
+        assert_eq!(tuple(&seen), "10.0.0.9:5555->10.0.0.1:443 Client tcp");
+    }
+}
+
+#[test]
+fn all_messages_of_a_call_say_where_they_went() {
+    let mut w = World::new();
+    w.plain(10, "socket", 3, &[2, 2, 0]);
+    let [one, two, three] = [1, 2, 3].map(|n| inet([10, 0, 0, n], 53));
+    let call = w.call(10, "sendmmsg", 3, &[3, 1, 3, 0]);
+    let call = call.part(section::SOCKADDR, 1, &one).part(section::SOCKADDR, 1, &two);
+    let seen = call.part(section::SOCKADDR, 1, &three).go();
+    assert_eq!(
+        (seen.arg("addr"), seen.arg("others")),
+        ("10.0.0.1:53", "10.0.0.2:53, 10.0.0.3:53")
+    );
+    let call = w.call(10, "sendmmsg", 9, &[3, 1, 9, 0]);
+    let call = call.part(section::SOCKADDR, 1, &one);
+    let seen = call.part(section::SOCKADDR, 1, &two).go();
+    assert_eq!(seen.arg("others"), "10.0.0.2:53, ...");
+    let call = w.call(10, "sendmmsg", 1, &[3, 1, 1, 0]);
+    assert_eq!(call.part(section::SOCKADDR, 1, &one).go().arg("others"), "-");
+}
+
+#[test]
+fn sockets_of_virtual_machines_have_their_address_as_name() {
+    let mut w = World::new();
+    let host = [
+        &40u16.to_ne_bytes()[..],
+        &[0; 2],
+        &9999u32.to_ne_bytes(),
+        &2u32.to_ne_bytes(),
+        &[0; 4],
+    ]
+    .concat();
+    w.plain(10, "socket", 3, &[40, 1, 0]);
+    let call = w.call(10, "connect", -110, &[3, 1, 16]);
+    let seen = call.part(section::SOCKADDR, 1, &host).go();
+    assert_eq!((seen.arg("addr"), &*seen.fd_name()), ("vsock:2:9999", "vsock:2:9999"));
+    assert_eq!(seen.fd.unwrap().kind, FdKind::Unknown);
+    let call = w.call(10, "accept", 5, &[3, 0, 0]);
+    let seen = call.part(section::SOCKADDR, 1, &host).go();
+    assert_eq!(seen.fd_name(), "vsock:2:9999");
+}
+
+/// A request of io_uring of which another process saw the end: its record has neither the kernel's view nor an address.
 #[test]
 fn nobody_knows_where_a_request_sends_to() {
     let mut w = World::new();
