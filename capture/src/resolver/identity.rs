@@ -4,6 +4,7 @@
 //! the call does to them by its arguments, by user namespaces and by `PR_SET_KEEPCAPS` needs not be known here.
 
 use ctrace_trace::process::ProcessImage;
+use ctrace_wire::record::{SHARED_FILES, SHARED_FS};
 use ctrace_wire::section::{self, Credentials};
 
 use super::call::Call;
@@ -178,16 +179,20 @@ impl State {
         if call.ret != 0 {
             return;
         }
+        // What others have too was not left, whatever the result says: a seccomp filter may have answered.
+        let told = call.section(section::CREDENTIALS).and_then(|s| s.credentials());
+        let shared = told.map_or(0, |told| told.shared);
         let kinds = call.arg32(0) as i32;
         // Other mounts and other users need a directory of their own.
         if kinds & (libc::CLONE_FS | libc::CLONE_NEWNS | libc::CLONE_NEWUSER) != 0
+            && shared & SHARED_FS == 0
             && let Some(process) = self.table.at(call.pid, call.ts)
         {
             process.unshare_fs(call.tid);
             let root = process.root_of(call.tid).len();
             self.table.images.add(root);
         }
-        if kinds & libc::CLONE_FILES != 0 {
+        if kinds & libc::CLONE_FILES != 0 && shared & SHARED_FILES == 0 {
             self.unshare_files(call.pid, call.tid, call.ts);
         }
         self.left_namespaces(call, kinds);

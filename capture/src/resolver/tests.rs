@@ -12,4 +12,5 @@ mod magic;
 mod sharing;
 mod sharing_live;
 mod sockets;
+mod untrue;
 mod world;
