@@ -140,6 +140,7 @@ fn spec(schema: &Schema, id: EventType, data: bool) -> SyscallSpec {
         // Its result is a descriptor for some commands only, which the resolver tells apart.
         _ if declared.name == "bpf" => spec.file(RESULT),
         FdUse::Ret if category == Category::Net => spec.socket(RESULT),
+        _ if let Some(fd) = resolver::confirmed(declared) => spec.file(fd).socket(fd),
         FdUse::Ret if opens_file(&declared.name) => spec.file(RESULT),
         // The state of a socket is worth its price where it can change or where its peer is new.
         FdUse::Arg(fd) if category == Category::Net && declared.hot => spec.socket(fd),

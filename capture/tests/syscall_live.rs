@@ -6,7 +6,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    os::fd::AsRawFd,
+    os::fd::{AsRawFd, IntoRawFd},
     os::unix::{
         fs::{MetadataExt, PermissionsExt},
         net::{UnixListener, UnixStream},
@@ -22,7 +22,7 @@ use ctrace_skip::{is_root, skip};
 use ctrace_wire::{
     record::{self, Exec, Exit, Fork, Header, Syscall},
     section,
-    spec::{Capture, NO_FD, RESULT, SyscallSpec},
+    spec::{ALL_FDS, CLOSED, COPY, Capture, NO_FD, PAIR, RESULT, SyscallSpec},
 };
 
 /// By which tests say that they were not run.
@@ -40,6 +40,7 @@ struct Seen<T> {
     path: Option<String>,
     cwd: Option<String>,
     root: Option<String>,
+    credentials: Option<section::Credentials>,
 }
 
 impl<T> Seen<T> {
@@ -63,6 +64,9 @@ impl<T> Seen<T> {
             path: view.section(section::FILE_PATH).map(|section| path(section, pseudo)),
             cwd: view.section(section::CWD).map(|section| path(section, false)),
             root: view.section(section::ROOT).map(|section| path(section, false)),
+            credentials: view
+                .section(section::CREDENTIALS)
+                .and_then(|section| section.credentials()),
         }
     }
 
@@ -159,12 +163,18 @@ fn specs() -> Vec<SyscallSpec> {
                     .with(&[Capture::string(0), Capture::string_array(1)])
                     .priority()
                     .args(3),
-                libc::SYS_pipe2 => plain.with(&[Capture::i32_pair(0)]),
+                libc::SYS_pipe2 => plain.with(&[Capture::i32_pair(0)]).file(PAIR).args(2),
+                libc::SYS_socketpair => plain.with(&[Capture::i32_pair(3)]).file(PAIR),
                 libc::SYS_connect => plain.with(&[Capture::sockaddr(1, 2)]).socket(0).priority(),
                 libc::SYS_accept4 => plain.with(&[Capture::sockaddr_result(1, 2)]).socket(RESULT).priority(),
                 libc::SYS_write => plain.with(&[Capture::buffer(1, RESULT)]).args(3),
-                libc::SYS_close => plain.args(1),
-                libc::SYS_dup2 => plain.args(2),
+                libc::SYS_close => plain.file(CLOSED).socket(CLOSED).args(1),
+                libc::SYS_dup2 => plain.file(COPY).socket(COPY).args(2),
+                libc::SYS_fcntl => plain.file(COPY).socket(COPY).args(3),
+                libc::SYS_close_range => plain.file(ALL_FDS).args(3),
+                libc::SYS_eventfd2 => plain.file(RESULT).args(2),
+                libc::SYS_socket => plain.socket(RESULT).args(3),
+                libc::SYS_unshare => plain.credentials().args(1),
                 libc::SYS_renameat2 => plain.with(&[Capture::string(1), Capture::string(3)]),
                 libc::SYS_memfd_create => plain.with(&[Capture::string(0)]).file(RESULT),
                 libc::SYS_exit_group => plain.enter(),
@@ -1541,30 +1551,25 @@ fn untouched(path: &[u8]) -> *const libc::c_char {
 
 /// Has the kernel answer a call with an error, or with success where that is 0, before it looks at what the call is given.
 fn deny(number: i64, result: i32) {
-    let load = libc::sock_filter {
-        code: 0x20,
-        jt: 0,
-        jf: 0,
-        k: 0,
-    };
-    let jump = libc::sock_filter {
-        code: 0x15,
-        jt: 0,
-        jf: 1,
-        k: number as u32,
-    };
-    let give = |k| libc::sock_filter {
-        code: 0x06,
-        jt: 0,
-        jf: 0,
-        k,
-    };
-    let mut filter = [
-        load,
-        jump,
-        give(libc::SECCOMP_RET_ERRNO | result as u32),
-        give(libc::SECCOMP_RET_ALLOW),
+    deny_of(number, None, result);
+}
+
+/// The same only where its first argument is this one.
+fn deny_of(number: i64, first: Option<u32>, result: i32) {
+    let instruction = |code, jf, k| libc::sock_filter { code, jt: 0, jf, k };
+    // struct seccomp_data: the number, and from 16 on the arguments.
+    let (load, differs, give) = (0x20, 0x15, 0x06);
+    let mut filter = vec![
+        instruction(load, 0, 0),
+        instruction(differs, if first.is_some() { 3 } else { 1 }, number as u32),
     ];
+    if let Some(first) = first {
+        filter.extend([instruction(load, 0, 16), instruction(differs, 1, first)]);
+    }
+    filter.extend([
+        instruction(give, 0, libc::SECCOMP_RET_ERRNO | result as u32),
+        instruction(give, 0, libc::SECCOMP_RET_ALLOW),
+    ]);
     let program = libc::sock_fprog {
         len: filter.len() as u16,
         filter: filter.as_mut_ptr(),
@@ -1605,6 +1610,171 @@ fn needs_root_a_directory_is_where_the_kernel_has_the_caller() {
     let seen: Vec<_> = calls.map(|call| call.cwd.clone().unwrap()).collect();
     let wanted = ["real", "fake", "real", "real", "fake"].map(|name| place(name).to_str().unwrap().to_owned());
     assert_eq!(seen, wanted);
+}
+
+/// A descriptor of a file, which stays open.
+fn opened(path: &Path) -> i32 {
+    fs::File::open(path).unwrap().into_raw_fd()
+}
+
+#[test]
+fn needs_root_descriptors_are_as_the_kernel_has_them_also_where_a_filter_answered() {
+    const CLOSES: i64 = libc::SYS_close;
+    const DUPLICATES: i64 = libc::SYS_dup2;
+    let dir = tempfile::tempdir().unwrap();
+    let place = |name: &str| dir.path().join(name);
+    for name in ["zero", "innocent", "secret"] {
+        fs::write(place(name), name).unwrap();
+    }
+    let Some((pid, status, log)) = record(config(), || {
+        // SAFETY: descriptors of this process, which has one thread.
+        unsafe {
+            let zero = opened(&place("zero"));
+            libc::dup2(zero, 0);
+            let [innocent, secret] = ["innocent", "secret"].map(|name| opened(&place(name)));
+            assert_eq!(libc::dup2(innocent, 100), 100);
+            assert_eq!(libc::fcntl(innocent, libc::F_DUPFD, 200), 200);
+            libc::fcntl(innocent, libc::F_GETFD);
+            assert_eq!(libc::close(100), 0);
+            assert_eq!(libc::close(100), -1);
+            // The filter lies of all that is done to this one, and of what is made.
+            libc::dup2(secret, 777);
+            deny_of(CLOSES, Some(777), 0);
+            deny_of(DUPLICATES, Some(777), 0);
+            deny_of(libc::SYS_fcntl, Some(777), 0);
+            for made in [libc::SYS_eventfd2, libc::SYS_socket] {
+                deny_of(made, None, 0);
+            }
+            let mut pair = [0; 2];
+            assert_eq!(libc::pipe2(pair.as_mut_ptr(), 0), 0);
+            assert_eq!(
+                libc::socketpair(libc::AF_UNIX, libc::SOCK_STREAM, 0, pair.as_mut_ptr()),
+                0
+            );
+            for call in [libc::SYS_pipe2, libc::SYS_socketpair] {
+                deny_of(call, None, 0);
+            }
+            pair = [innocent, secret];
+            assert_eq!(libc::pipe2(pair.as_mut_ptr(), 0), 0);
+            assert_eq!(
+                libc::socketpair(libc::AF_UNIX, libc::SOCK_STREAM, 0, pair.as_mut_ptr()),
+                0
+            );
+            assert_eq!(libc::close(777), 0);
+            assert_eq!(libc::close(200), 0);
+            assert_eq!(libc::dup2(777, 300), 0);
+            assert_eq!(libc::dup2(secret, 300), 300);
+            assert_eq!(libc::fcntl(777, libc::F_DUPFD, 0), 0);
+            assert_eq!(libc::fcntl(777, libc::F_GETFD), 0);
+            assert_eq!(libc::eventfd(0, 0), 0);
+            assert_eq!(libc::socket(libc::AF_UNIX, libc::SOCK_STREAM, 0), 0);
+            deny_of(libc::SYS_close_range, Some(4), 0);
+            assert_eq!(libc::close_range(4, 5000, 0), 0);
+            assert_eq!(libc::close_range(300, 5000, 0), 0);
+            0
+        }
+    }) else {
+        return;
+    };
+    assert_eq!(status, 0);
+    let is_untrue = |call: &Seen<Syscall>| call.fixed.header.flags & record::FLAG_UNTRUE != 0;
+    let told = |nr: i64, first: u64, ret: i64| {
+        let calls = log
+            .calls(pid, nr)
+            .filter(|c| c.fixed.ret == ret && c.fixed.args[0] == first);
+        let told = calls.map(|call| {
+            let name = call.path.as_deref().and_then(|path| path.rsplit('/').next());
+            (is_untrue(call), name.unwrap_or("-").to_owned())
+        });
+        told.collect::<Vec<_>>()
+    };
+    let of = |untrue: bool, name: &str| vec![(untrue, name.to_owned())];
+    assert_eq!(told(CLOSES, 100, 0), of(false, "-"));
+    assert_eq!(told(CLOSES, 100, -9), of(false, "-"));
+    assert_eq!(told(CLOSES, 200, 0), of(false, "-"));
+    assert_eq!(told(CLOSES, 777, 0), of(true, "secret"));
+    assert_eq!(told(DUPLICATES, 777, 0), of(true, "zero"));
+    let others = log.calls(pid, DUPLICATES).filter(|call| call.fixed.args[0] != 777);
+    assert_eq!(others.filter(|call| is_untrue(call) || call.path.is_some()).count(), 0);
+    let second = |call: &&Seen<Syscall>| call.fixed.args[0] == 777 && call.fixed.args[1] == libc::F_DUPFD as u64;
+    let made_up: Vec<_> = log.calls(pid, libc::SYS_fcntl).filter(|call| is_untrue(call)).collect();
+    assert!(made_up.iter().all(second) && made_up.len() == 1, "{made_up:?}");
+    assert_eq!(told(libc::SYS_eventfd2, 0, 0), of(false, "zero"));
+    assert_eq!(told(libc::SYS_socket, libc::AF_UNIX as u64, 0), of(true, "-"));
+    for nr in [libc::SYS_pipe2, libc::SYS_socketpair] {
+        assert_eq!(log.calls(pid, nr).map(is_untrue).collect::<Vec<_>>(), [false, true]);
+    }
+    let open = |first: u64| {
+        let call = log.call(pid, libc::SYS_close_range, |call| call.fixed.args[0] == first);
+        let bits = call.data(section::OPEN_FDS).unwrap();
+        [0, 300, 777].map(|fd: usize| bits[fd / 8] >> (fd % 8) & 1)
+    };
+    assert_eq!([open(4), open(300)], [[1, 1, 1], [1, 0, 0]]);
+}
+
+#[test]
+fn needs_root_a_program_starts_with_what_the_kernel_left_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let Some((pid, _, log)) = record(config(), || {
+        // SAFETY: descriptors of this process; the strings outlive the call.
+        unsafe {
+            let fd = opened(&file);
+            libc::dup2(fd, 40);
+            libc::dup3(fd, 41, libc::O_CLOEXEC);
+            libc::ioctl(40, libc::FIOCLEX);
+            libc::ioctl(41, libc::FIONCLEX);
+            let argv = [c"true".as_ptr(), std::ptr::null()];
+            libc::execv(c"/bin/true".as_ptr(), argv.as_ptr());
+        }
+        1
+    }) else {
+        return;
+    };
+    let exec = log.exec(pid);
+    let bits = exec.data(section::OPEN_FDS).unwrap();
+    assert_eq!([40, 41].map(|fd: usize| bits[fd / 8] >> (fd % 8) & 1), [0, 1]);
+    let shared = exec
+        .sections
+        .iter()
+        .find(|(kind, ..)| *kind == section::OPEN_FDS)
+        .unwrap()
+        .1;
+    assert_eq!(shared, 0);
+}
+
+#[test]
+fn needs_root_what_is_not_left_stays_shared() {
+    let Some((pid, status, log)) = record(config(), || {
+        let (kinds, end) = (
+            libc::CLONE_FILES | libc::CLONE_FS,
+            std::sync::Arc::new(std::sync::Barrier::new(2)),
+        );
+        let other = std::thread::spawn({
+            let end = end.clone();
+            move || end.wait()
+        });
+        let leave = |kinds| {
+            // SAFETY: no preconditions.
+            assert_eq!(unsafe { libc::unshare(kinds) }, 0);
+        };
+        leave(libc::CLONE_SYSVSEM);
+        leave(libc::CLONE_FS);
+        leave(kinds);
+        deny(libc::SYS_unshare, 0);
+        leave(kinds);
+        end.wait();
+        drop(other);
+        0
+    }) else {
+        return;
+    };
+    assert_eq!(status, 0);
+    let calls = log.calls(pid, libc::SYS_unshare);
+    let shared: Vec<_> = calls.map(|call| call.credentials.unwrap().shared).collect();
+    let (fs, files) = (record::SHARED_FS, record::SHARED_FILES);
+    assert_eq!(shared, [fs | files, files, 0, 0]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use ctrace_wire::section::{self, Credentials};
 
 use crate::{
+    file,
     read::{member, pointer},
     scratch::Writer,
 };
@@ -24,6 +25,6 @@ pub fn describe(writer: Writer, task: usize) {
         (*to).cap_effective = member!(cred, cred_cap_effective, u64::MAX);
         (*to).cap_inheritable = member!(cred, cred_cap_inheritable, u64::MAX);
         (*to).user_ns = member!(pointer!(cred, cred_user_ns), user_ns_inum, u32::MAX);
-        (*to).reserved = 0;
+        (*to).shared = file::shared(task);
     });
 }

@@ -147,6 +147,7 @@ fn sections(writer: Writer, task: usize, binprm: usize) {
         writer.set_news(u64::from(is_script) | unknown);
     }
     file::path(writer, embedded(pointer!(task, task_fs), offset!(fs_pwd)), section::CWD);
+    file::all_open(writer, task);
     // Last, since they may be large: see the capacity of scratch buffers.
     let (start, end): (u64, u64) = (member!(mm, mm_env_start, 0), member!(mm, mm_env_end, 0));
     environment::append(writer, start, end);

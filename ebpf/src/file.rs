@@ -2,9 +2,10 @@
 
 use ctrace_wire::{
     offsets::MISSING,
+    record::{SHARED_FILES, SHARED_FS},
     section::{
         self, ARG_DETACHED, FILE_DELETED, FILE_OVERLAY, FILE_PSEUDO, FILE_UNHASHED, FILE_UPPER, FILE_UPPER_UNKNOWN,
-        File, PATH_DEPTH_MAX, PATH_MAX,
+        File, OPEN_FDS_MAX, PATH_DEPTH_MAX, PATH_MAX, TABLE_SHARED,
     },
 };
 
@@ -13,6 +14,9 @@ use crate::{
     scratch::{Node, Writer},
 };
 
+// include/uapi/linux/stat.h
+pub const S_IFMT: u16 = 0o170000;
+const S_IFIFO: u16 = 0o010000;
 // include/uapi/linux/magic.h
 const OVERLAYFS_SUPER_MAGIC: u32 = 0x794c_7630;
 // Enough for what is asked of an inode, and of the nodes of a path; each is larger than that on every kernel.
@@ -37,6 +41,65 @@ pub fn behind_fd(task: usize, fd: u64) -> usize {
     } else {
         read::kernel(files + fd as usize * 8)
     }
+}
+
+/// Whether the file objects of descriptors can be had on this host.
+#[inline(always)]
+pub fn are_known() -> bool {
+    offset!(task_files) != MISSING
+        && offset!(files_fdt) != MISSING
+        && offset!(fdtable_max_fds) != MISSING
+        && offset!(fdtable_fd) != MISSING
+}
+
+/// Appends which descriptors a task has open.
+#[inline(always)]
+pub fn all_open(writer: Writer, task: usize) {
+    let files = pointer!(task, task_files);
+    let table = pointer!(files, files_fdt);
+    let open = pointer!(table, fdtable_open);
+    let max: u32 = member!(table, fdtable_max_fds, 0);
+    if open == 0 {
+        return;
+    }
+    let arg = if has_other_users(files, offset!(files_count)) {
+        TABLE_SHARED
+    } else {
+        0
+    };
+    writer.bytes::<{ OPEN_FDS_MAX as u32 }>(section::OPEN_FDS, arg, open as u64, u64::from(max / 8), false);
+}
+
+/// What a task has in common with others: `SHARED_*` bits.
+#[inline(always)]
+pub fn shared(task: usize) -> u32 {
+    let mut shared = 0;
+    if has_other_users(pointer!(task, task_fs), offset!(fs_users)) {
+        shared |= SHARED_FS;
+    }
+    if has_other_users(pointer!(task, task_files), offset!(files_count)) {
+        shared |= SHARED_FILES;
+    }
+    shared
+}
+
+/// Whether a structure with a count of those that use it has several.
+#[inline(always)]
+fn has_other_users(structure: usize, count: u32) -> bool {
+    read::at(structure, count, 1i32) > 1
+}
+
+/// Whether two file objects are of one pipe.
+#[inline(always)]
+pub fn is_pipe([one, other]: [usize; 2]) -> bool {
+    let inode = inode(one);
+    mode(inode) & S_IFMT == S_IFIFO && pointer!(other, file_inode) == inode
+}
+
+/// Type and permissions.
+#[inline(always)]
+pub fn mode(inode: usize) -> u16 {
+    member!(inode, inode_mode, 0)
 }
 
 pub fn inode(file: usize) -> usize {

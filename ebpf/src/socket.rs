@@ -6,27 +6,30 @@ use ctrace_wire::{
 };
 
 use crate::{
-    file,
+    file::{self, S_IFMT},
     read::{embedded, member, offset, pointer},
     scratch::Writer,
 };
 
-const S_IFMT: u16 = 0o170000;
 const S_IFSOCK: u16 = 0o140000;
 const AF_UNIX: u16 = 1;
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 
+/// Whether what is behind a file can be had on this host.
+#[inline(always)]
+pub fn are_known() -> bool {
+    offset!(file_inode) != MISSING
+        && offset!(inode_mode) != MISSING
+        && offset!(file_private_data) != MISSING
+        && offset!(socket_sk) != MISSING
+}
+
 /// Appends the state of the socket behind a file object; nothing when it is no socket.
 #[inline(never)]
 pub fn describe(writer: Writer, file: usize) {
     let inode = file::inode(file);
-    if member!(inode, inode_mode, 0u16) & S_IFMT != S_IFSOCK {
-        return;
-    }
-    // net/socket.c, sock_alloc_file: private_data of a socket's file is its struct socket.
-    let socket = pointer!(file, file_private_data);
-    let sk = pointer!(socket, socket_sk);
+    let (socket, sk) = behind(file);
     if sk == 0 {
         return;
     }
@@ -46,6 +49,24 @@ pub fn describe(writer: Writer, file: usize) {
         unix_address(writer, sk, section::UNIX_LOCAL);
         unix_address(writer, pointer!(sk, unix_sock_peer), section::UNIX_PEER);
     }
+}
+
+/// A socket and its `struct sock`; zeros where a file is none.
+#[inline(always)]
+fn behind(file: usize) -> (usize, usize) {
+    if file::mode(file::inode(file)) & S_IFMT != S_IFSOCK {
+        return (0, 0);
+    }
+    // net/socket.c, sock_alloc_file: private_data of a socket's file is its struct socket.
+    let socket = pointer!(file, file_private_data);
+    (socket, pointer!(socket, socket_sk))
+}
+
+/// Whether two file objects are unix sockets that are connected with each other.
+#[inline(always)]
+pub fn is_pair(files: [usize; 2]) -> bool {
+    let [(_, one), (_, other)] = files.map(behind);
+    one != 0 && member!(one, sock_family, 0u16) == AF_UNIX && pointer!(one, unix_sock_peer) == other
 }
 
 #[inline(always)]

@@ -4,11 +4,11 @@ use core::mem::MaybeUninit;
 
 use aya_ebpf::bindings::pt_regs;
 use ctrace_wire::{
-    record::{FLAG_COMPAT, FLAG_UNSEEN, Header, KIND_SYSCALL, KIND_SYSCALL_ENTER, MAX_ARGS, Syscall},
+    record::{FLAG_COMPAT, FLAG_UNSEEN, FLAG_UNTRUE, Header, KIND_SYSCALL, KIND_SYSCALL_ENTER, MAX_ARGS, Syscall},
     section,
     spec::{
-        BASE, CAPTURE_NONE, CREDENTIALS, DIRECTORY, ENTER, FILE, Lane, NOT_LEFT_OUT, PRIORITY, ROOT, SELECTED, SOCKET,
-        SyscallSpec,
+        ALL_FDS, BASE, CAPTURE_NONE, CLOSED, COPY, CREDENTIALS, DIRECTORY, ENTER, FILE, Lane, NOT_LEFT_OUT, PAIR,
+        PRIORITY, RESULT, ROOT, SELECTED, SOCKET, SyscallSpec,
     },
 };
 
@@ -16,7 +16,7 @@ use crate::{
     capture, credentials, file,
     lifecycle::user_registers,
     maps::{self, ScratchFor},
-    read::{self, Ids, embedded, member, offset, pointer},
+    read::{self, Ids, embedded, is_zero, member, offset, or_zeros, pointer},
     scope,
     scratch::Writer,
     socket,
@@ -33,8 +33,17 @@ const RT_SIGRETURN_32: i32 = 173;
 const EXECVEAT: u32 = 322;
 const EXECVE_32: u32 = 11;
 const EXECVEAT_32: u32 = 358;
+const FCNTL: i32 = 72;
+const FCNTL_32: i32 = 55;
+const FCNTL64_32: i32 = 221;
 /// What the kernel answers to numbers that it does not have.
 const ENOSYS: i64 = -38;
+/// What it answers where a descriptor was not open.
+const EBADF: i64 = -9;
+
+// include/uapi/linux/fcntl.h
+const F_DUPFD: u32 = 0;
+const F_DUPFD_CLOEXEC: u32 = 1030;
 
 /// Who makes a call, with the flags of its record.
 #[derive(Clone, Copy)]
@@ -69,9 +78,9 @@ pub fn on_exit(regs: *const pt_regs, ret: i64) {
     if flags & FLAG_UNSEEN != 0 || ids.tgid == maps::load(&maps::SELF_TGID) {
         return;
     }
-    let who = Who { ids, flags };
+    let mut who = Who { ids, flags };
     match spec {
-        Some(spec) if has_sections(spec) => {
+        Some(spec) if has_sections(spec) && is_described(spec, (nr, ret), regs, compat, &mut who) => {
             with_sections(ScratchFor::Syscall, who, regs, (nr, ret), spec, compat);
         }
         Some(spec) => plain(who, regs, (nr, ret), lane(spec), spec.args, compat),
@@ -156,6 +165,54 @@ pub fn in_compat_call() -> bool {
 
 fn has_sections(spec: &SyscallSpec) -> bool {
     spec.captures[0].kind != CAPTURE_NONE || spec.flags & (FILE | SOCKET | CREDENTIALS | DIRECTORY | BASE) != 0
+}
+
+/// Whether what a spec asks for is described: what a call closed or made only where that is not so, of which the record is
+/// marked then.
+#[inline(always)]
+fn is_described(
+    spec: &SyscallSpec,
+    (nr, ret): (i32, i64),
+    regs: *const pt_regs,
+    compat: Option<&Words>,
+    who: &mut Who,
+) -> bool {
+    if spec.fd != CLOSED && spec.fd != COPY {
+        return true;
+    }
+    // SAFETY: regs as in on_exit.
+    let (first, second) = match compat {
+        Some(words) => (words[0], words[1]),
+        None => unsafe { ((*regs).rdi as u32, (*regs).rsi as u32) },
+    };
+    let told = match spec.fd {
+        CLOSED => ret == EBADF || is_closed(first),
+        _ if ret < 0 => true,
+        _ if matches!((nr, compat.is_some()), (FCNTL, false) | (FCNTL_32 | FCNTL64_32, true)) => {
+            second != F_DUPFD && second != F_DUPFD_CLOEXEC || are_same(first, ret as u32)
+        }
+        _ => are_same(first, ret as u32),
+    };
+    if !told {
+        who.flags |= FLAG_UNTRUE;
+    }
+    !told
+}
+
+/// Whether a call that says so closed a descriptor. It did where nobody could answer it instead of the kernel, which is not
+/// asked then: closing is frequent.
+#[inline(never)]
+fn is_closed(fd: u32) -> bool {
+    let task = read::current_task();
+    let answered = or_zeros::<u32>(task, offset!(task_seccomp)) | or_zeros::<u32>(task, offset!(task_ptrace));
+    answered == 0 || file::behind_fd(task, u64::from(fd)) == 0
+}
+
+/// Whether two descriptors refer to one file object.
+#[inline(never)]
+fn are_same(one: u32, other: u32) -> bool {
+    let task = read::current_task();
+    file::behind_fd(task, u64::from(one)) == file::behind_fd(task, u64::from(other))
 }
 
 fn lane(spec: &SyscallSpec) -> Lane {
@@ -252,11 +309,11 @@ fn names_from_base(record: *const Syscall, spec: &SyscallSpec) -> bool {
 
 /// Appends what the kernel says of the file or the socket behind the call's descriptor, or of the caller's directories.
 #[inline(always)]
-fn describe(writer: Writer, record: *const Syscall, spec: &SyscallSpec) {
+fn describe(writer: Writer, record: *mut Syscall, spec: &SyscallSpec) {
     let task = read::current_task();
     let is_base = spec.flags & BASE != 0 && names_from_base(record, spec);
     let file = if spec.flags & (FILE | SOCKET) != 0 || is_base {
-        capture::value(record, spec.fd).map_or(0, |fd| file::behind_fd(task, fd))
+        behind(task, record, spec)
     } else {
         0
     };
@@ -269,7 +326,11 @@ fn describe(writer: Writer, record: *const Syscall, spec: &SyscallSpec) {
     if is_base && file != 0 {
         path = embedded(file, offset!(file_path));
     } else if spec.flags & DIRECTORY != 0 || is_base {
-        let at = if spec.fd == ROOT { offset!(fs_root) } else { offset!(fs_pwd) };
+        let at = if spec.fd == ROOT {
+            offset!(fs_root)
+        } else {
+            offset!(fs_pwd)
+        };
         path = embedded(pointer!(task, task_fs), at);
         kind = if spec.fd == ROOT { section::ROOT } else { section::CWD };
     }
@@ -277,8 +338,59 @@ fn describe(writer: Writer, record: *const Syscall, spec: &SyscallSpec) {
         file::path(writer, path, kind);
     }
     if file != 0 && spec.flags & SOCKET != 0 {
+        let before = writer.position();
         socket::describe(writer, file);
+        if socket::are_known() {
+            // The result of a call that makes a socket may be none.
+            let makes_socket = is_zero(u64::from(spec.fd ^ RESULT)) & is_zero(u64::from(spec.flags & FILE));
+            mark_untrue(record, makes_socket & is_zero((writer.position() ^ before) as u64));
+        }
     }
+    match spec.fd {
+        ALL_FDS => file::all_open(writer, task),
+        PAIR => {
+            let first = size_of::<Syscall<[u64; 0]>>() + usize::from(spec.args) * size_of::<u64>();
+            // SAFETY: within the scratch map.
+            let [one, other] = unsafe { *writer.structure_at::<[u32; 2]>(first) };
+            mark_untrue(record, is_no_pair(one, other));
+        }
+        _ => {}
+    }
+}
+
+/// 0 where two descriptors are the ends of a pipe or of a pair of sockets, or that cannot be known; 1 otherwise.
+#[inline(never)]
+fn is_no_pair(one: u32, other: u32) -> u64 {
+    let task = read::current_task();
+    let files = [one, other].map(|fd| file::behind_fd(task, u64::from(fd)));
+    let is_pair = !file::are_known() || file::is_pipe(files) || socket::is_pair(files);
+    u64::from(!is_pair)
+}
+
+/// The file object behind the descriptor that a spec names; 0 when there is none, of which the record of a call that
+/// should have made one is marked.
+#[inline(always)]
+fn behind(task: usize, record: *mut Syscall, spec: &SyscallSpec) -> usize {
+    let at = match spec.fd {
+        CLOSED => 0,
+        COPY => RESULT,
+        fd => fd,
+    };
+    let Some(fd) = capture::value(record, at) else {
+        return 0;
+    };
+    let file = file::behind_fd(task, fd);
+    if file::are_known() {
+        mark_untrue(record, is_zero(u64::from(at ^ RESULT)) & is_zero(file as u64));
+    }
+    file
+}
+
+/// Marks a record where `whether` is 1. Computed, not decided, so that the verifier has no second way to follow.
+#[inline(always)]
+fn mark_untrue(record: *mut Syscall, whether: u64) {
+    // SAFETY: record lies in the scratch map.
+    unsafe { (*record).header.flags |= FLAG_UNTRUE * whether as u8 };
 }
 
 #[inline(always)]

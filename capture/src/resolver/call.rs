@@ -2,7 +2,7 @@
 
 use ctrace_trace::event::Arg;
 use ctrace_trace::fd::FdEntry;
-use ctrace_wire::record::MAX_ARGS;
+use ctrace_wire::record::{FLAG_UNTRUE, MAX_ARGS};
 use ctrace_wire::section;
 use ctrace_wire::spec::MESSAGES_MAX;
 
@@ -37,6 +37,12 @@ impl<'a> Call<'a> {
             nr: fixed.nr,
             view,
         }
+    }
+
+    /// Whether the kernel has something else behind the descriptor in question than the result says.
+    #[inline]
+    pub(super) fn is_untrue(&self) -> bool {
+        self.view.fixed.header.flags & FLAG_UNTRUE != 0
     }
 
     /// Whether the call did what it was asked.

@@ -38,6 +38,7 @@ struct Parts<'a> {
     argv: Option<Section<'a>>,
     env: Option<Section<'a>>,
     cwd: Option<Section<'a>>,
+    open_fds: Option<Section<'a>>,
     file: Option<File>,
     file_path: Option<Section<'a>>,
     is_script: bool,
@@ -55,6 +56,7 @@ impl<'a> Parts<'a> {
                 section::EXEC_ARGV => &mut parts.argv,
                 section::EXEC_ENV => &mut parts.env,
                 section::CWD => &mut parts.cwd,
+                section::OPEN_FDS => &mut parts.open_fds,
                 section::FILE_PATH => &mut parts.file_path,
                 section::FILE => {
                     parts.file = parts.file.or_else(|| section.file());
@@ -127,7 +129,8 @@ impl State {
             self.name_ids(image, ts);
         }
         if is_known {
-            self.become_image(exec, made, parent);
+            let open_fds = parts.open_fds.map_or(&[][..], |open| open.data);
+            self.become_image(exec, made, parent, open_fds);
         }
         Started {
             attempt,
@@ -198,7 +201,7 @@ impl State {
     }
 
     /// The calling thread is now the only one, under the process's id.
-    fn become_image(&mut self, exec: &Exec, image: Arc<ProcessImage>, parent: u64) {
+    fn become_image(&mut self, exec: &Exec, image: Arc<ProcessImage>, parent: u64, open_fds: &[u8]) {
         let parent = match parent {
             0 => self.table.latest(image.ppid).map_or(0, |p| p.serial),
             parent => parent,
@@ -217,7 +220,7 @@ impl State {
             self.files.bytes.add(process.fds.room());
         }
         process.leave_one_thread(exec.old_tid);
-        process.fds.exec();
+        process.fds.exec(open_fds);
         if process.shares {
             process.tell_place(exec.header.tid, Some(&process.image.cwd), None);
         }

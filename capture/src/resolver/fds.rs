@@ -28,6 +28,12 @@ const SEARCHED_CHUNKS: usize = 64;
 /// What a chunk takes, and its place in a table.
 const CHUNK_BYTES: usize = size_of::<Chunk>() + size_of::<(u32, Rc<Chunk>)>();
 
+/// Which numbers of a chunk are open, of a bit for each from number 0 on; `None` where that says nothing about them.
+fn open_of(open: &[u8], nr: u32) -> Option<Bits> {
+    let (chunks, _) = open.as_chunks();
+    chunks.get(nr as usize).map(|bits| Bits::from_le_bytes(*bits))
+}
+
 /// Counts the chunks of all tables, so that processes with very many descriptors cannot take all memory.
 #[derive(Clone, Debug)]
 pub(crate) struct ChunkBudget {
@@ -315,24 +321,33 @@ impl FdTable {
         self.others = Vec::new();
     }
 
-    /// Forgets the descriptors `first` to `last`, both included.
-    pub(crate) fn remove_range(&mut self, first: u32, last: u32) {
-        self.each_in_range(first, last, |chunk, mask| chunk.clear(mask));
+    /// Forgets the descriptors `first` to `last`, both included, but those that are open by the kernel's word: see
+    /// [`open_of`].
+    pub(crate) fn remove_range(&mut self, first: u32, last: u32, open: &[u8]) {
+        self.each_in_range(first, last, |nr, chunk, mask| {
+            chunk.clear(mask & !open_of(open, nr).unwrap_or(0));
+        });
         self.drop_empty();
     }
 
     /// Marks the descriptors `first` to `last` as closed by `exec`.
     pub(crate) fn cloexec_range(&mut self, first: u32, last: u32) {
-        self.each_in_range(first, last, |chunk, mask| chunk.cloexec |= mask);
+        self.each_in_range(first, last, |_, chunk, mask| chunk.cloexec |= mask);
     }
 
-    /// Forgets what `exec` closes.
-    pub(crate) fn exec(&mut self) {
-        for (_, shared) in self.each_mut() {
-            if shared.cloexec != 0
+    /// Forgets what `exec` closed: what is not open by the kernel's word (see [`open_of`]), and of what that says nothing
+    /// about, what was marked to be closed.
+    pub(crate) fn exec(&mut self, open: &[u8]) {
+        for (nr, shared) in self.each_mut() {
+            let closed = match open_of(open, nr) {
+                Some(open) => shared.used & !open,
+                None => shared.cloexec,
+            };
+            if shared.cloexec | closed != 0
                 && let Some(chunk) = Chunk::own(shared)
             {
-                chunk.clear(chunk.cloexec);
+                chunk.clear(closed);
+                chunk.cloexec = 0;
             }
         }
         self.drop_empty();
@@ -440,7 +455,7 @@ impl FdTable {
     }
 
     /// Calls `change` for each chunk that has numbers in the range, with the mask of those numbers.
-    fn each_in_range(&mut self, first: u32, last: u32, change: impl Fn(&mut Chunk, Bits)) {
+    fn each_in_range(&mut self, first: u32, last: u32, change: impl Fn(u32, &mut Chunk, Bits)) {
         for (nr, shared) in self.each_mut() {
             let (low, high) = (nr << CHUNK_BITS, (nr << CHUNK_BITS) + (CHUNK_LEN as u32 - 1));
             if first > last || first > high || last < low {
@@ -449,7 +464,7 @@ impl FdTable {
             let (from, to) = (first.max(low) - low, last.min(high) - low);
             let mask = Bits::MAX >> (CHUNK_LEN as u32 - 1 - (to - from)) << from;
             if let Some(chunk) = Chunk::own(shared) {
-                change(chunk, mask);
+                change(nr, chunk, mask);
             }
         }
     }
@@ -505,7 +520,7 @@ mod tests {
         let mut t = filled([0, 1, 2, 3, 70, 71]);
         t.set_cloexec(1, false);
         t.set_cloexec(70, true);
-        t.exec();
+        t.exec(&[]);
         assert_eq!(numbers(&t), [0, 1, 2]);
     }
 
@@ -520,7 +535,7 @@ mod tests {
             (5000, 4, vec![0, 1, 2, 3, 63, 64, 127, 128, 5000]),
         ] {
             let mut t = filled([0, 1, 2, 3, 63, 64, 127, 128, 5000]);
-            t.remove_range(first, last);
+            t.remove_range(first, last, &[]);
             assert_eq!(numbers(&t), want, "close_range({first}, {last})");
         }
         let mut t = filled([0, 2, 64]);

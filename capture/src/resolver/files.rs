@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ctrace_trace::fd::{FdEntry, FdKind};
-use ctrace_wire::section::{self, FILE_PSEUDO, dev_major, dev_minor};
+use ctrace_wire::section::{self, FILE_PSEUDO, TABLE_SHARED, dev_major, dev_minor};
 
 use super::action::Flags;
 use super::call::{Call, Scratch};
@@ -108,18 +108,24 @@ impl State {
     }
 
     /// A descriptor of an object without a file was made.
-    pub(super) fn anonymous(&mut self, call: &Call<'_>, kind: FdKind, name: &[u8], cloexec: bool) {
+    pub(super) fn anonymous(&mut self, call: &Call<'_>, kind: FdKind, name: &[u8], cloexec: bool, scratch: &Scratch) {
         let Some(fd) = call.new_fd() else {
             return;
         };
+        if is_another(call, kind, scratch) {
+            return self.describe_anew(call, fd, scratch);
+        }
         let entry = self.entry(named(kind, name));
         self.put_fd(call.pid, call.ts, fd, entry, cloexec);
     }
 
     /// `memfd_create`: the flags are MFD_CLOEXEC = 1 and others.
-    pub(super) fn memfd(&mut self, call: &Call<'_>) {
-        let name = [b"memfd:", call.text(0).unwrap_or_default()].concat();
-        self.anonymous(call, FdKind::Memfd, &name, call.arg32(1) & 1 != 0);
+    pub(super) fn memfd(&mut self, call: &Call<'_>, scratch: &Scratch) {
+        let name = match described(call, scratch) {
+            Some(told) if told.kind == FdKind::Memfd => told.name,
+            _ => [b"memfd:", call.text(0).unwrap_or_default()].concat(),
+        };
+        self.anonymous(call, FdKind::Memfd, &name, call.arg32(1) & 1 != 0, scratch);
     }
 
     /// A descriptor was made of something that the arguments do not tell: it is what the kernel says, or asked for at
@@ -161,6 +167,22 @@ impl State {
         }
     }
 
+    /// The same of one that the table may have rightly: then it says more than the kernel, and stays.
+    #[cold]
+    pub(super) fn describe_anew(&mut self, call: &Call<'_>, fd: i32, scratch: &Scratch) {
+        let Some(process) = self.table.at(call.pid, call.ts) else {
+            return;
+        };
+        let is_same = |known: &FdEntry, now: &FdEntry| {
+            let of = |entry: &FdEntry| (entry.kind, entry.dev, entry.ino);
+            of(known) == of(now) && known.ino != 0 && known.name == now.name
+        };
+        let known = process.fds.get(fd);
+        if !known.is_some_and(|known| described(call, scratch).is_some_and(|now| is_same(known, &now))) {
+            self.describe(call, fd, scratch);
+        }
+    }
+
     /// `bpf`: maps, programs, links and type information are descriptors; other commands give numbers.
     pub(super) fn bpf(&mut self, call: &Call<'_>, scratch: &Scratch) {
         if !BPF_GIVES_FD.contains(&call.arg32(0)) {
@@ -168,7 +190,7 @@ impl State {
         }
         match described(call, scratch) {
             Some(_) => self.opaque(call, true, scratch),
-            None => self.anonymous(call, FdKind::Bpf, b"anon_inode:bpf", true),
+            None => self.anonymous(call, FdKind::Bpf, b"anon_inode:bpf", true, scratch),
         }
     }
 
@@ -176,7 +198,9 @@ impl State {
         if !call.succeeded() {
             return;
         }
-        if call.arg32(2) & CLOSE_RANGE_UNSHARE != 0 {
+        let open = call.section(section::OPEN_FDS);
+        let is_shared = open.is_some_and(|open| open.arg & TABLE_SHARED != 0);
+        if call.arg32(2) & CLOSE_RANGE_UNSHARE != 0 && !is_shared {
             self.unshare_files(call.pid, call.tid, call.ts);
         }
         if let Some(process) = self.table.at(call.pid, call.ts) {
@@ -184,7 +208,9 @@ impl State {
             if call.arg32(2) & CLOSE_RANGE_CLOEXEC != 0 {
                 process.fds.cloexec_range(first, last);
             } else {
-                process.fds.remove_range(first, last);
+                process
+                    .fds
+                    .remove_range(first, last, open.map_or(&[], |open| open.data));
             }
         }
     }
@@ -247,6 +273,15 @@ pub(super) fn fcntl(call: &Call<'_>, process: &mut Process) -> bool {
 fn duplicate(call: &Call<'_>, process: &mut Process, cloexec: bool) -> bool {
     let new = call.new_fd();
     new.is_none_or(|new| process.fds.duplicate(call.fd(0), new, cloexec))
+}
+
+/// Whether the kernel says that a new descriptor is not of the kind that its call makes. What it has no kind of its own
+/// for it may name otherwise than others do.
+fn is_another(call: &Call<'_>, kind: FdKind, scratch: &Scratch) -> bool {
+    let file = call.section(section::FILE).and_then(|s| s.file());
+    let is_socket = file.is_some_and(|file| file.mode & libc::S_IFMT == libc::S_IFSOCK);
+    let told = described(call, scratch).map_or(FdKind::Unknown, |told| told.kind);
+    is_socket || told != kind && told != FdKind::Unknown
 }
 
 /// What the kernel says of the file behind a new descriptor. Sockets have more to tell than that.

@@ -5,6 +5,7 @@
 
 use ctrace_trace::fd::{FdEntry, FdKind};
 use ctrace_trace::process::ProcessImage;
+use ctrace_wire::record::{SHARED_FILES, SHARED_FS};
 use ctrace_wire::section::{self, Credentials};
 
 use super::call::Call;
@@ -235,16 +236,20 @@ impl State {
         if call.ret != 0 {
             return;
         }
+        // What others have too was not left, whatever the result says: a seccomp filter may have answered.
+        let told = call.section(section::CREDENTIALS).and_then(|s| s.credentials());
+        let shared = told.map_or(0, |told| told.shared);
         let kinds = call.arg32(0) as i32;
         // Other mounts and other users need a directory of their own.
         if kinds & (libc::CLONE_FS | libc::CLONE_NEWNS | libc::CLONE_NEWUSER) != 0
+            && shared & SHARED_FS == 0
             && let Some(process) = self.table.at(call.pid, call.ts)
         {
             process.unshare_fs(call.tid);
             let root = process.root_of(call.tid).len();
             self.table.images.add(root);
         }
-        if kinds & libc::CLONE_FILES != 0 {
+        if kinds & libc::CLONE_FILES != 0 && shared & SHARED_FILES == 0 {
             self.unshare_files(call.pid, call.tid, call.ts);
         }
         self.left_namespaces(call, kinds);

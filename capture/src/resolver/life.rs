@@ -209,7 +209,7 @@ fn merge_early(early: &Early, process: &mut Process) {
         let (parent, ppid, id) = (image.parent.take(), image.ppid, image.id);
         *image = (**seen).clone();
         (image.parent, image.ppid, image.id) = (parent, ppid, id);
-        fds.exec();
+        fds.exec(&[]);
         process.exec_reported = true;
     } else {
         for (own, seen) in [(&mut image.name, &seen.name), (&mut image.cwd, &seen.cwd)] {

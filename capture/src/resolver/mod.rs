@@ -69,6 +69,7 @@ use ctrace_trace::process::ProcessImage;
 use ctrace_trace::schema::{EventSpec, FdUse, Schema};
 use ctrace_wire::record::{Cgroup, Exit, Header};
 use ctrace_wire::section;
+use ctrace_wire::spec::{ALL_FDS, CLOSED, COPY, PAIR, RESULT};
 
 pub use clock::Clock;
 pub(crate) use clock::same_start;
@@ -303,6 +304,19 @@ pub(crate) fn only_descriptor(spec: &EventSpec, is_mass: bool) -> Result<Option<
 /// A syscall cannot be told without a table of descriptors.
 #[derive(Debug)]
 pub(crate) struct NeedsTable;
+
+/// What of a syscall's descriptors the kernel side has to confirm, because a result may be made up (a `fd` of
+/// [`SyscallSpec`](ctrace_wire::spec::SyscallSpec)).
+pub(crate) fn confirmed(spec: &EventSpec) -> Option<u8> {
+    Some(match Action::of(spec) {
+        Action::Close => CLOSED,
+        Action::Dup(_) | Action::Fcntl => COPY,
+        Action::CloseRange => ALL_FDS,
+        Action::Pipe(_) | Action::SocketPair => PAIR,
+        Action::Anonymous(..) => RESULT,
+        _ => return None,
+    })
+}
 
 /// Whether a syscall may change the ids or capabilities of its caller.
 pub(crate) fn changes_ids(spec: &EventSpec) -> bool {

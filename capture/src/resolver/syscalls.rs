@@ -32,7 +32,7 @@ impl Resolver {
     pub(super) fn plain(&mut self, view: &SyscallView<'_>, clock: &Clock, sink: &mut impl FnMut(&Event<'_>)) -> bool {
         let (header, call) = (&view.fixed.header, Call::new(view));
         let plan = self.plans.get(call.nr, header.flags & FLAG_COMPAT != 0);
-        if !self.state.config.sees_descriptors {
+        if !self.state.config.sees_descriptors || call.is_untrue() {
             return false;
         }
         match (&plan.registers, plan.action) {
@@ -59,6 +59,7 @@ impl Resolver {
             self.state.take_described(&call, plan, &mut self.scratch);
         }
         match plan.action {
+            _ if call.is_untrue() => self.state.full(&call, plan, header, clock, &mut self.scratch, sink),
             _ if plan.simple => self.state.simple(&call, plan, header, clock, &self.scratch, sink),
             Action::Exec => self.exec_returned(&call, plan.kind, header, clock, sink),
             Action::Open(_) => {
@@ -300,7 +301,11 @@ impl State {
             Action::Send => self.sent_past_peer(call, address.as_ref()),
             _ => None,
         };
-        self.act(call, plan, address.as_ref(), scratch);
+        if call.is_untrue() {
+            self.take_truth(call, plan, scratch);
+        } else {
+            self.act(call, plan, address.as_ref(), scratch);
+        }
         if let FdUse::Arg(at) = plan.fd {
             self.ask_for_fd(call, call.fd(at));
         }
@@ -467,8 +472,10 @@ impl State {
             // These have ways of their own.
             Action::None | Action::Exec | Action::Close | Action::Fcntl => {}
             Action::Open(flags) => self.open(call, plan, flags, scratch),
-            Action::Anonymous(kind, name, flags) => self.anonymous(call, kind, name.as_bytes(), call.cloexec(flags)),
-            Action::Memfd => self.memfd(call),
+            Action::Anonymous(kind, name, flags) => {
+                self.anonymous(call, kind, name.as_bytes(), call.cloexec(flags), scratch);
+            }
+            Action::Memfd => self.memfd(call, scratch),
             Action::Opaque(flags) => self.opaque(call, call.cloexec(flags), scratch),
             Action::Bpf => self.bpf(call, scratch),
             Action::CloseRange => self.close_range(call),
@@ -511,6 +518,20 @@ impl State {
                     self.unlinked(call, path);
                 }
             }
+        }
+    }
+
+    /// A call did not do to descriptors what it says: what the kernel has behind the one in question counts.
+    #[cold]
+    fn take_truth(&mut self, call: &Call<'_>, plan: &Plan, scratch: &Scratch) {
+        let fd = match plan.action {
+            Action::Close => Some(call.fd(0)),
+            // Of what it made instead the numbers are not known.
+            Action::Pipe(_) | Action::SocketPair => None,
+            _ => call.new_fd(),
+        };
+        if let Some(fd) = fd {
+            self.describe_anew(call, fd, scratch);
         }
     }
 

@@ -13,4 +13,5 @@ mod moved_live;
 mod sharing;
 mod sharing_live;
 mod sockets;
+mod untrue;
 mod world;

@@ -40,6 +40,9 @@ pub const FLAG_SECTIONS_DROPPED: u8 = 1 << 1;
 pub const FLAG_WANTED: u8 = 1 << 2;
 /// Syscalls of this process are not recorded.
 pub const FLAG_UNSEEN: u8 = 1 << 3;
+/// The descriptors are not as the result says: a seccomp filter or a tracer answered the call, or another thread was
+/// quicker. What is behind the descriptor in question now is described, where there is something.
+pub const FLAG_UNTRUE: u8 = 1 << 4;
 
 /// Opens every record.
 #[repr(C)]

@@ -50,8 +50,17 @@ pub const CGROUP_NAME: u8 = 18;
 /// [`Credentials`]: those of the caller when the call returned.
 pub const CREDENTIALS: u8 = 19;
 
+/// The descriptors that the caller has open when its program starts or its call returns: a bit for each from number 0 on,
+/// the lowest of a byte first. Of a table with more than the section has room for nothing is said of the higher ones.
+/// `arg` is [`TABLE_SHARED`] where others use the table too.
+pub const OPEN_FDS: u8 = 20;
+/// In `arg` of [`OPEN_FDS`].
+pub const TABLE_SHARED: u8 = 1;
+/// Bytes of [`OPEN_FDS`].
+pub const OPEN_FDS_MAX: usize = 128;
+
 /// Root directory of the caller when its call returned: path components.
-pub const ROOT: u8 = 22;
+pub const ROOT: u8 = 21;
 
 /// Names of a cgroup of version 1 that are kept, from its own upwards.
 pub const CGROUP_NAMES: u8 = 6;
@@ -171,8 +180,8 @@ pub struct Credentials {
     pub cap_inheritable: u64,
     /// Inode number of the user namespace.
     pub user_ns: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// What the thread has in common with others: the [`SHARED_*`](crate::record::SHARED_FS) bits of a fork.
+    pub shared: u32,
 }
 
 /// State of a socket. Addresses in network byte order, IPv4 in the first four bytes; ports in host byte order.

@@ -55,8 +55,19 @@ pub const IO_OPCODES: usize = 64;
 pub const RESULT: u8 = 0xff;
 /// Stands for "none" where an argument index is expected.
 pub const NO_FD: u8 = 0xfe;
+/// In [`SyscallSpec::fd`]: the first argument, which the call closes. It is described only where something is behind it
+/// all the same, in a record that is marked [`FLAG_UNTRUE`](crate::record::FLAG_UNTRUE).
+pub const CLOSED: u8 = 0xfd;
+/// In [`SyscallSpec::fd`]: the result, which the call makes of its first argument. It is described only where the two are
+/// not the same file, in a record that is marked so.
+pub const COPY: u8 = 0xfc;
+/// In [`SyscallSpec::fd`]: all that are open are [listed](crate::section::OPEN_FDS).
+pub const ALL_FDS: u8 = 0xfb;
+/// In [`SyscallSpec::fd`]: the two that the first capture reads. They are not described, but the record is marked so where
+/// they are not the two ends of one object.
+pub const PAIR: u8 = 0xfa;
 /// Stands for the caller's root directory where [`DIRECTORY`] describes that.
-pub const ROOT: u8 = 0xfa;
+pub const ROOT: u8 = 0xf9;
 
 /// The ring that a record goes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -206,7 +217,8 @@ impl Capture {
 pub struct SyscallSpec {
     /// [`SELECTED`], [`PRIORITY`], [`FILE`], [`SOCKET`], [`ENTER`], [`CREDENTIALS`], [`DIRECTORY`], [`BASE`].
     pub flags: u8,
-    /// The file descriptor to describe: an argument index, [`RESULT`], [`ROOT`] or [`NO_FD`].
+    /// The file descriptor to describe: an argument index, [`RESULT`], [`CLOSED`], [`COPY`], [`ALL_FDS`], [`PAIR`], [`ROOT`] or
+    /// [`NO_FD`].
     pub fd: u8,
     /// Of a call that was asked for and is not [`SELECTED`] now: from 1 on the number of the counter in
     /// [`Counters::left_out`](crate::counters::Counters::left_out) that counts it.

@@ -89,6 +89,8 @@ pub(super) struct World {
     pub(super) vpid: Option<u32>,
     /// What the next children share with their parents.
     pub(super) shared: u32,
+    /// The descriptors that the next programs start with, where records say that.
+    pub(super) open_fds: Vec<u8>,
 }
 
 impl World {
@@ -113,6 +115,7 @@ impl World {
             pid_ns: 1,
             vpid: None,
             shared: 0,
+            open_fds: Vec::new(),
         }
     }
 
@@ -225,18 +228,18 @@ impl World {
             mtime_s: 4,
             ..section::File::default()
         };
-        bytes(
-            record::KIND_EXEC,
-            &exec,
-            &[
-                part(section::EXEC_FILENAME, 0, path.as_bytes()),
-                part(section::EXEC_ARGV, 0, argv.replace(' ', "\0").as_bytes()),
-                part(section::EXEC_ENV, 0, b"HOME=/\0LD_PRELOAD=/x.so\0PATH=/bin\0"),
-                part(section::FILE, 0, raw(&file)),
-                part(section::FILE_PATH, 0, &components(path)),
-                part(section::CWD, 0, &components("/home/u")),
-            ],
-        )
+        let mut parts = vec![
+            part(section::EXEC_FILENAME, 0, path.as_bytes()),
+            part(section::EXEC_ARGV, 0, argv.replace(' ', "\0").as_bytes()),
+            part(section::EXEC_ENV, 0, b"HOME=/\0LD_PRELOAD=/x.so\0PATH=/bin\0"),
+            part(section::FILE, 0, raw(&file)),
+            part(section::FILE_PATH, 0, &components(path)),
+            part(section::CWD, 0, &components("/home/u")),
+        ];
+        if !self.open_fds.is_empty() {
+            parts.push(part(section::OPEN_FDS, 0, &self.open_fds));
+        }
+        bytes(record::KIND_EXEC, &exec, &parts)
     }
 
     /// The last thread of a process ends.
@@ -382,6 +385,12 @@ impl CallBuilder<'_> {
         self
     }
 
+    /// Marked by the kernel side as one whose result is made up.
+    pub(super) fn untrue(mut self) -> Self {
+        self.header.flags |= record::FLAG_UNTRUE;
+        self
+    }
+
     pub(super) fn entering(mut self) -> Self {
         self.kind = record::KIND_SYSCALL_ENTER + record::MAX_ARGS as u8;
         self
@@ -439,6 +448,17 @@ impl CallBuilder<'_> {
         };
         self.part(section::FILE, 0, raw(&file))
             .part(section::FILE_PATH, 0, b"/\0")
+    }
+
+    /// The kernel's file object of something without a path, by its one name.
+    pub(super) fn pseudo(self, name: &str) -> Self {
+        let file = section::File {
+            ino: 4,
+            flags: section::FILE_PSEUDO,
+            ..section::File::default()
+        };
+        self.part(section::FILE, 0, raw(&file))
+            .part(section::FILE_PATH, 0, &[name.as_bytes(), b"\0"].concat())
     }
 
     fn file_of(self, path: &str, ino: u64, mode: u32, arg: u8) -> Self {
