@@ -141,6 +141,8 @@ fn spec(schema: &Schema, id: EventType, data: bool) -> SyscallSpec {
         _ if declared.name == "bpf" => spec.file(RESULT),
         FdUse::Ret if category == Category::Net => spec.socket(RESULT),
         _ if let Some(fd) = resolver::confirmed(declared) => spec.file(fd).socket(fd),
+        // Takes any descriptor of another process.
+        FdUse::Ret if declared.name == "pidfd_getfd" => spec.file(RESULT).socket(RESULT),
         FdUse::Ret if opens_file(&declared.name) => spec.file(RESULT),
         // The state of a socket is worth its price where it can change or where its peer is new.
         FdUse::Arg(fd) if category == Category::Net && declared.hot => spec.socket(fd),
@@ -162,7 +164,7 @@ fn args(declared: &EventSpec, spec: &SyscallSpec) -> u8 {
 }
 
 fn opens_file(name: &str) -> bool {
-    name.starts_with("open") || matches!(name, "creat" | "memfd_create" | "pidfd_getfd" | "fsmount" | "mq_open")
+    name.starts_with("open") || matches!(name, "creat" | "memfd_create" | "fsmount" | "mq_open")
 }
 
 /// Of data only plain buffers are read, no vectors and messages.

@@ -134,7 +134,7 @@ impl State {
         let Some(fd) = call.new_fd() else {
             return;
         };
-        if let Some(entry) = described(call, scratch) {
+        if let Some(entry) = described(call, scratch).or_else(|| sockets::described(call)) {
             let entry = self.entry(entry);
             self.put_fd(call.pid, call.ts, fd, entry, cloexec);
         } else if let Some(process) = self.table.at(call.pid, call.ts) {

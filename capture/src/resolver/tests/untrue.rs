@@ -105,6 +105,26 @@ fn nothing_is_behind_a_number_that_was_made_up() {
 }
 
 #[test]
+fn a_socket_of_another_process_is_what_the_kernel_says() {
+    let mut w = two_files();
+    let mut remote = [0; 16];
+    remote[..4].copy_from_slice(&[192, 0, 2, 1]);
+    let socket = section::Socket {
+        family: libc::AF_INET as u16,
+        kind: libc::SOCK_STREAM as u16,
+        state: 1,
+        local_port: 1000,
+        remote_port: 443,
+        ino: 9,
+        remote,
+        ..section::Socket::default()
+    };
+    let taken = w.call(10, "pidfd_getfd", 7, &[3, 5, 0]).socket(&socket).go();
+    let port = taken.fd.expect("a socket").socket.expect("its ends").remote.port();
+    assert_eq!(port, 443);
+}
+
+#[test]
 fn of_a_range_that_is_closed_stays_what_is_open() {
     let mut w = two_files();
     let mut call = |bits: &[usize], args: &[i64]| {
