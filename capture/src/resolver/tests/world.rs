@@ -196,8 +196,20 @@ impl World {
         self.feed(&exec).remove(0)
     }
 
+    /// The start of a script, which `/bin/sh` interprets.
+    pub(super) fn script(&mut self, pid: u32, filename: &str) -> Seen {
+        let argv = format!("/bin/sh {filename}");
+        let exec = self.start_record((pid, pid), (filename, "/bin/sh"), &argv);
+        self.feed(&exec).remove(0)
+    }
+
     pub(super) fn exec_record(&mut self, pid: u32, old_tid: u32, path: &str, argv: &str) -> Vec<u8> {
-        let comm = path.rsplit('/').next().unwrap_or_default();
+        self.start_record((pid, old_tid), (path, path), argv)
+    }
+
+    /// A program starts by a file name; where that is another one than its path, it is an interpreter.
+    fn start_record(&mut self, (pid, old_tid): (u32, u32), (filename, path): (&str, &str), argv: &str) -> Vec<u8> {
+        let comm = filename.rsplit('/').next().unwrap_or_default();
         let exec = Exec {
             header: self.header(pid, pid),
             old_tid,
@@ -225,18 +237,18 @@ impl World {
             mtime_s: 4,
             ..section::File::default()
         };
-        bytes(
-            record::KIND_EXEC,
-            &exec,
-            &[
-                part(section::EXEC_FILENAME, 0, path.as_bytes()),
-                part(section::EXEC_ARGV, 0, argv.replace(' ', "\0").as_bytes()),
-                part(section::EXEC_ENV, 0, b"HOME=/\0LD_PRELOAD=/x.so\0PATH=/bin\0"),
-                part(section::FILE, 0, raw(&file)),
-                part(section::FILE_PATH, 0, &components(path)),
-                part(section::CWD, 0, &components("/home/u")),
-            ],
-        )
+        let mut parts = vec![
+            part(section::EXEC_FILENAME, 0, filename.as_bytes()),
+            part(section::EXEC_ARGV, 0, argv.replace(' ', "\0").as_bytes()),
+            part(section::EXEC_ENV, 0, b"HOME=/\0LD_PRELOAD=/x.so\0PATH=/bin\0"),
+            part(section::FILE, 0, raw(&file)),
+            part(section::FILE_PATH, 0, &components(path)),
+            part(section::CWD, 0, &components("/home/u")),
+        ];
+        if filename != path {
+            parts.push(part(section::EXEC_INTERP, 0, path.as_bytes()));
+        }
+        bytes(record::KIND_EXEC, &exec, &parts)
     }
 
     /// The last thread of a process ends.
