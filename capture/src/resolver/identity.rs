@@ -7,6 +7,7 @@ use ctrace_trace::process::ProcessImage;
 use ctrace_wire::section::{self, Credentials};
 
 use super::call::Call;
+use super::image::COMM;
 use super::life::{known, known64};
 use super::links::View;
 use super::paths;
@@ -46,7 +47,7 @@ impl State {
         // The leader's name is the process's; other threads name only themselves.
         if call.ret == 0 && call.arg32(0) as i32 == libc::PR_SET_NAME && call.pid == call.tid {
             let name = call.text(1).unwrap_or_default();
-            let name = name.get(..15).unwrap_or(name);
+            let name = name.get(..COMM).unwrap_or(name);
             self.change(call.pid, call.ts, |image| image.name = name.to_vec());
         }
     }

@@ -103,6 +103,29 @@ fn an_exec_that_fails_is_told_when_it_returns() {
 }
 
 #[test]
+fn a_name_that_was_written_to_comm_is_known_from_the_next_fork_or_the_end() {
+    let mut w = World::new();
+    w.fork(10, 11);
+    let mut fork = w.fork_record(11, 12);
+    let at = std::mem::offset_of!(Fork, comm);
+    fork[at..at + 6].copy_from_slice(b"sshd\0\0");
+    w.feed(&fork);
+    assert_eq!([11, 12].map(|pid| w.image(pid).name.clone()), [b"sshd", b"sshd"]);
+    assert_eq!(w.image(10).name, b"sh");
+    // That of another thread is not the process's.
+    w.thread(11, 11, 21);
+    let mut fork = w.fork_record_by(11, 21, 13);
+    fork[at..at + 6].copy_from_slice(b"worker");
+    w.feed(&fork);
+    assert_eq!([11, 13].map(|pid| w.image(pid).name.clone()), [&b"sshd"[..], b"worker"]);
+    let ended = w.exit_named(13, "other");
+    assert_eq!(
+        (ended[0].name.as_str(), &ended[0].image().name[..]),
+        ("procexit", &b"other"[..])
+    );
+}
+
+#[test]
 fn an_exec_that_fails_tells_what_it_was_given() {
     let mut w = World::new();
     let mut given = |argv: &[u8], truncated: u8| {

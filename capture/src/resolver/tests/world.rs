@@ -170,11 +170,30 @@ impl World {
                 child_pid_ns: self.pid_ns,
                 shared: self.shared,
                 reserved: 0,
-                comm: name16("sh"),
+                comm: self.comm(parent, "sh"),
                 header,
             },
             &[],
         )
+    }
+
+    /// The name that the kernel has of a process; another one where nobody told it.
+    fn comm(&self, pid: u32, unknown: &str) -> [u8; 16] {
+        let image = self.resolver.image_of(pid).filter(|image| !image.name.is_empty());
+        let known = image.map(|image| String::from_utf8_lossy(&image.name).into_owned());
+        name16(known.as_deref().unwrap_or(unknown))
+    }
+
+    /// The end of a process that wrote itself another name.
+    pub(super) fn exit_named(&mut self, pid: u32, name: &str) -> Vec<Seen> {
+        let exit = Exit {
+            header: self.header(pid, pid),
+            start: 1,
+            call: record::NO_CALL,
+            comm: name16(name),
+            ..Exit::default()
+        };
+        self.feed(&bytes(record::KIND_EXIT, &exit, &[]))
     }
 
     pub(super) fn thread(&mut self, pid: u32, by: u32, tid: u32) {
@@ -282,7 +301,7 @@ impl World {
             start: 1,
             call: 231,
             status,
-            comm: name16("leaver"),
+            comm: self.comm(pid, "leaver"),
             ..Exit::default()
         };
         self.feed(&bytes(record::KIND_EXIT, &exit, &[]))
