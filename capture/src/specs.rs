@@ -11,8 +11,7 @@ use ctrace_trace::syscalls::{self, Category, Lane, Length};
 use ctrace_wire::record::MAX_ARGS;
 use ctrace_wire::spec::{CAPTURE_COUNT, Capture, IO_OPCODES, PRIORITY, RESULT, SELECTED, SPEC_COUNT, SyscallSpec};
 
-/// The position of `argv` among the arguments of a call that starts a program. That of a failed one is in its record; no
-/// event shows it yet.
+/// The position of `argv` among the arguments of a call that starts a program. That of a failed one is in its record.
 fn argv(name: &str) -> Option<u8> {
     match name {
         "execve" => Some(1),

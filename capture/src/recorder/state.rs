@@ -71,9 +71,11 @@ impl Beginning {
     /// A resolver that knows it, and the processes that had ended by then.
     pub(super) fn resolver(&self, sources: &Sources, asked: &SyscallSet) -> Resolver {
         let host = ProcHost::new(self.env.clone());
+        let from_kernel = sources.syscalls.as_ref().map_or(&[][..], |s| s.missing());
         let config = resolver::Config {
             env: self.env.names().map(<[u8]>::to_vec).collect(),
             sees_descriptors: specs::keeps_descriptors(&Schema::current(), asked),
+            hears_calls: !from_kernel.iter().any(|missing| missing.is_program("task_rename")),
             ..resolver::Config::default()
         };
         let containers = sources.containers().into_iter().map(Arc::new).collect();

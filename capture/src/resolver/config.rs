@@ -22,6 +22,9 @@ pub struct Config {
     /// Whether all calls that change descriptors are recorded. Where not, only what a record itself describes of a
     /// descriptor counts. Default true.
     pub sees_descriptors: bool,
+    /// Whether each exec by another call than `execve` of 64-bit programs tells of itself. Where not, the file name says
+    /// which call it may have been. Default true.
+    pub hears_calls: bool,
     /// Environment variables that are kept beside `LD_PRELOAD` and `LD_LIBRARY_PATH`.
     pub env: Vec<Vec<u8>>,
 }
@@ -36,6 +39,7 @@ impl Default for Config {
             linger_ns: 2_000_000_000,
             lookups_per_s: 2_000,
             sees_descriptors: true,
+            hears_calls: true,
             env: Vec::new(),
         }
     }

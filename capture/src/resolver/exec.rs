@@ -1,7 +1,9 @@
 //! Exec: how a process becomes another program.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use ctrace_trace::fd::FdKind;
 use ctrace_trace::process::{ProcessImage, exe_flag};
 use ctrace_wire::record::Exec;
 use ctrace_wire::section::{self, File};
@@ -22,13 +24,56 @@ use crate::syscall::{Section, UNREACHABLE, View};
 
 const CAP_DAC_OVERRIDE: u32 = 1;
 
-/// An exec that succeeded, as its event tells it.
+/// An exec, as its event tells it.
 pub(super) struct Started<'a> {
     pub(super) attempt: Option<Attempt>,
     /// The file name as it was given; `None` where it could not be read.
     pub(super) filename: Option<&'a [u8]>,
     /// The file's absolute path, where it is not that of the new image's file.
     pub(super) resolved: Option<Vec<u8>>,
+    /// The arguments that a call was given which failed; the image has those of a program that started.
+    pub(super) given: Option<Given<'a>>,
+}
+
+/// The arguments of an exec, as its caller has them.
+pub(super) struct Given<'a> {
+    pub(super) program: Cow<'a, [u8]>,
+    /// All but the first, each followed by a NUL.
+    pub(super) others: Cow<'a, [u8]>,
+}
+
+impl<'a> Given<'a> {
+    /// Those of a section; `None` where nothing could be read. What was cut, or may be missing, ends with `...`.
+    pub(super) fn of(argv: &Section<'a>) -> Option<Given<'a>> {
+        if argv.fault || argv.truncated && argv.data.is_empty() {
+            return None;
+        }
+        let first = memchr::memchr(0, argv.data).map_or(argv.data.len(), |nul| nul + 1);
+        let (program, others) = argv.data.split_at_checked(first)?;
+        // Of a longer one the kernel side has as much.
+        let is_cut = |one: &[u8]| one.len() == section::STRING_MAX;
+        let marked = |one: &[u8]| [trimmed(one), TRUNCATED].concat();
+        let program = match is_cut(program) {
+            true => Cow::Owned(marked(program)),
+            false => Cow::Borrowed(trimmed(program)),
+        };
+        let each = || others.split_inclusive(|b| *b == 0);
+        let mut told = Cow::Borrowed(others);
+        if each().any(is_cut) {
+            let each = each().map(|one| {
+                if is_cut(one) {
+                    [&marked(one)[..], b"\0"].concat()
+                } else {
+                    one.to_vec()
+                }
+            });
+            told = Cow::Owned(each.flatten().collect());
+        }
+        if argv.truncated {
+            told.to_mut().extend_from_slice(TRUNCATED);
+        }
+        Some(Given { program, others: told })
+    }
 }
 
 /// The sections of an exec record, gone through once.
@@ -108,9 +153,7 @@ impl State {
         let filename = parts.filename.map_or(&[][..], |s| s.data);
         let mut resolved = None;
         if parts.is_script || !parts.tell_path() {
-            let path = resolved.insert(Vec::new());
-            let root = self.table.at(pid, ts).map_or(&[][..], |p| p.root_of(exec.old_tid));
-            paths::resolve(root, &old.cwd, filename, path);
+            resolved = Some(self.program_path(exec, &old.cwd, filename));
         }
         let mut made = self.table.spare.successor_of(old);
         let image = Arc::make_mut(&mut made);
@@ -136,7 +179,27 @@ impl State {
             attempt,
             filename: Some(filename),
             resolved,
+            given: None,
         }
+    }
+
+    /// The path of a program of which the kernel tells a name only, as it does of scripts.
+    fn program_path(&mut self, exec: &Exec, cwd: &[u8], filename: &[u8]) -> Vec<u8> {
+        let (pid, tid, ts) = (exec.header.tgid, exec.old_tid, exec.header.ts);
+        let named = descriptor_in(filename).filter(|_| self.config.sees_descriptors);
+        let behind = named.and_then(|(fd, rest)| Some((self.descriptor(pid, tid, ts, fd)?, rest)));
+        let root = self.table.at(pid, ts).map_or(&[][..], |p| p.root_of(tid));
+        let mut path = Vec::new();
+        match &behind {
+            Some((entry, [])) if entry.kind.is_path() || entry.kind == FdKind::Memfd => path.clone_from(&entry.name),
+            Some((entry, rest)) if entry.kind == FdKind::Directory => {
+                paths::resolve(root, &entry.name, rest, &mut path);
+            }
+            _ => {
+                paths::resolve(root, cwd, filename, &mut path);
+            }
+        }
+        path
     }
 
     /// A process of the same id that began at another time is another one, whose fork and whose end were both lost.
@@ -227,6 +290,17 @@ impl State {
         process.exec_reported = true;
         self.table.images.add(bytes);
     }
+}
+
+/// The caller's own descriptor that a file name begins with, and what follows. The kernel makes such names of those that
+/// `execveat` is given (fs/exec.c, `alloc_bprm`); a caller may write one as well.
+fn descriptor_in(filename: &[u8]) -> Option<(i32, &[u8])> {
+    let own: [&[u8]; 2] = [b"/dev/fd/", b"/proc/self/fd/"];
+    let name = own.iter().find_map(|own| filename.strip_prefix(*own))?;
+    let end = memchr::memchr(b'/', name).unwrap_or(name.len());
+    let (number, rest) = name.split_at_checked(end)?;
+    let fd = str::from_utf8(number).ok()?.parse().ok()?;
+    Some((fd, rest.strip_prefix(b"/").unwrap_or(rest)))
 }
 
 /// Appends a command line, with `...` where it was cut. What lacks its last NUL only is whole.

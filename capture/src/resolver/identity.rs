@@ -10,6 +10,7 @@ use ctrace_wire::section::{self, Credentials};
 
 use super::call::Call;
 use super::files::named;
+use super::image::COMM;
 use super::life::{known, known64};
 use super::links::View;
 use super::paths;
@@ -50,7 +51,7 @@ impl State {
         // The leader's name is the process's; other threads name only themselves.
         if call.ret == 0 && call.arg32(0) as i32 == libc::PR_SET_NAME && call.pid == call.tid {
             let name = call.text(1).unwrap_or_default();
-            let name = name.get(..15).unwrap_or(name);
+            let name = name.get(..COMM).unwrap_or(name);
             self.change(call.pid, call.ts, |image| image.name = name.to_vec());
         }
     }

@@ -21,6 +21,9 @@ pub(super) const MAX_CHAIN: usize = 32;
 /// new images, is rare.
 const CUT_CHAIN: usize = 16;
 
+/// The kernel's name of a thread has at most so many bytes.
+pub(super) const COMM: usize = 15;
+
 impl State {
     /// The image of a parent to hang below a new image, for as long as the parent is known.
     pub(super) fn parent_image(&mut self, ppid: u32, serial: u64) -> Option<Arc<ProcessImage>> {
@@ -160,6 +163,15 @@ impl State {
     /// Names a process of which nothing is known after one of its threads.
     pub(super) fn name_unknown(&mut self, pid: u32, ts: u64, name: &[u8]) {
         if self.table.at(pid, ts).is_some_and(|p| p.image.name.is_empty()) && !name.is_empty() {
+            self.change(pid, ts, |image| set(&mut image.name, name));
+        }
+    }
+
+    /// What the kernel calls the first thread is its process's name: it may have written that to its `comm` in `/proc`.
+    pub(super) fn name_changed(&mut self, pid: u32, ts: u64, name: &[u8]) {
+        // `/proc` tells of workers of the kernel more than that.
+        let differs = |image: &ProcessImage| image.name.len() <= COMM && image.name != name;
+        if self.table.at(pid, ts).is_some_and(|p| differs(&p.image)) && !name.is_empty() {
             self.change(pid, ts, |image| set(&mut image.name, name));
         }
     }

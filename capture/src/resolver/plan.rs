@@ -48,6 +48,10 @@ pub(super) enum Value {
     Pair(u8),
     /// Bytes of a captured structure: offset and length (4 or 8).
     Field(u8, u8),
+    /// The first of the arguments that a failed exec was given.
+    Program,
+    /// The others.
+    Arguments,
     /// The syscall's number.
     Number,
     /// Not recorded.
@@ -390,6 +394,8 @@ fn elsewhere(event: &str, param: &str, kind: ParamKind) -> Value {
         ("io_uring_setup", "flags") => Value::Field(8, 4),
         ("pipe" | "pipe2" | "socketpair", "fd1") => Value::Pair(0),
         ("pipe" | "pipe2" | "socketpair", "fd2") => Value::Pair(1),
+        ("execve" | "execveat", "exe") => Value::Program,
+        ("execve" | "execveat", "args") => Value::Arguments,
         ("unknown", "nr") => Value::Number,
         ("sendmmsg" | "recvmmsg", "others") => Value::Others,
         (_, "dev") => Value::Device,

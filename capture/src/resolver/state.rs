@@ -194,8 +194,9 @@ impl State {
     /// The same where the record names a thread of it, after which it is named if nothing is known of it.
     #[inline]
     pub(super) fn meet_named(&mut self, header: &Header, name: &[u8]) {
+        let is_told = |image: &ProcessImage| image.name == name || header.tid != header.tgid && !image.name.is_empty();
         match self.table.at(header.tgid, header.ts) {
-            Some(process) if process.cgroup == header.cgroup && !process.image.name.is_empty() && !process.shares => {}
+            Some(process) if process.cgroup == header.cgroup && is_told(&process.image) && !process.shares => {}
             _ => self.meet_unnamed(header, name),
         }
     }
@@ -205,6 +206,9 @@ impl State {
     fn meet_unnamed(&mut self, header: &Header, name: &[u8]) {
         self.meet(header);
         self.name_unknown(header.tgid, header.ts, name);
+        if header.tid == header.tgid {
+            self.name_changed(header.tgid, header.ts, name);
+        }
     }
 
     /// The process of a record changed its cgroup, or its cgroup was not known.

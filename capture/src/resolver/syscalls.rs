@@ -13,7 +13,7 @@ use super::action::Action;
 use super::address::Address;
 use super::call::{Call, ENOSYS, Scratch};
 use super::clock::Clock;
-use super::exec::Started;
+use super::exec::{Given, Started};
 use super::files::write_named;
 use super::plan::{Last, MAX_PARAMS, PathArg, Plan, Registers, Value, Way};
 use super::process::{Attempt, Process};
@@ -103,7 +103,7 @@ impl Resolver {
         let header = &view.fixed.header;
         self.state.meet(header);
         let started = self.state.exec(view, clock);
-        let (nr, is_compat) = exec_number(&started);
+        let (nr, is_compat) = exec_number(&started, self.state.config.hears_calls);
         let plan = self.plans.get(nr, is_compat);
         self.state.emit_exec(plan, header, clock, (&started, 0), sink);
     }
@@ -127,6 +127,7 @@ impl Resolver {
         let mut failed = Started {
             filename,
             resolved: None,
+            given: call.section(section::STRING_ARRAY).and_then(|argv| Given::of(&argv)),
             // The arguments are still there when the call failed.
             attempt: Some(Attempt {
                 tid: call.tid,
@@ -145,11 +146,12 @@ impl Resolver {
 }
 
 /// Which call started a program, and whether it is one of the 32-bit table. All but the usual one tell of themselves; where
-/// that was lost the file name tells: the kernel makes `/dev/fd/N` of `execveat`'s descriptor (fs/exec.c, `alloc_bprm`).
-fn exec_number(started: &Started<'_>) -> (i32, bool) {
+/// they do not, the file name tells: the kernel makes `/dev/fd/N` of `execveat`'s descriptor (fs/exec.c, `alloc_bprm`).
+fn exec_number(started: &Started<'_>, hears_calls: bool) -> (i32, bool) {
+    let is_descriptor = || started.filename.is_some_and(|f| f.starts_with(b"/dev/fd/"));
     let number = match &started.attempt {
         Some(attempt) => return (attempt.nr, attempt.is_compat),
-        None if started.filename.as_ref().is_some_and(|f| f.starts_with(b"/dev/fd/")) => libc::SYS_execveat,
+        None if !hears_calls && is_descriptor() => libc::SYS_execveat,
         None => libc::SYS_execve,
     };
     (number as i32, false)
@@ -456,6 +458,8 @@ impl State {
                 },
                 (Value::Signed(at), Some(a)) => Arg::Num(i64::from(a.arg(*at) as i32)),
                 (Value::Unsigned(at), Some(a)) => Arg::Num(i64::from(a.arg(*at) as u32)),
+                (Value::Program, _) => exec.given.as_ref().map_or(Arg::None, |given| Arg::Str(&given.program)),
+                (Value::Arguments, _) => exec.given.as_ref().map_or(Arg::None, |given| Arg::Str(&given.others)),
                 _ => Arg::None,
             };
         }

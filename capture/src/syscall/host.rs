@@ -30,6 +30,13 @@ pub enum Missing {
     },
 }
 
+impl Missing {
+    /// Whether it is a program of that name.
+    pub(crate) fn is_program(&self, of: &str) -> bool {
+        matches!(self, Self::Program { name, .. } if *name == of)
+    }
+}
+
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -81,6 +81,10 @@ pub(crate) fn argument(call: &Call, param: &Param) -> Option<Option<String>> {
                 false => format!("\"/dev/fd/{dir}/{name}\"").replace("/\"", "\""),
             }))
         }
+        // The image has those of a program that started.
+        ("execve" | "execveat", "exe" | "args") if call.succeeded() => Some(None),
+        ("execve", "exe" | "args") => Some(given(call.arg(1)?, &param.name)),
+        ("execveat", "exe" | "args") => Some(given(call.arg(2)?, &param.name)),
         // A mode of 0 is left out.
         ("openat2", "mode") => match call.arg(2).and_then(|a| strace::field(a, "mode")) {
             Some(mode) => Some(Some(mode)),
@@ -138,6 +142,29 @@ pub(crate) fn argument(call: &Call, param: &Param) -> Option<Option<String>> {
     }
 }
 
+/// The first of the arguments of an exec, or the others with a NUL behind each; of many and long ones as much as is kept.
+fn given(argv: &str, wanted: &str) -> Option<String> {
+    const MANY: usize = 128;
+    const LONG: usize = 4095;
+    let list = strace::list(argv)?;
+    let mut given: Vec<Vec<u8>> = list.iter().filter_map(|one| strace::string(one)).collect();
+    let is_cut = given.len() >= MANY;
+    given.truncate(MANY);
+    for long in given.iter_mut().filter(|one| one.len() > LONG) {
+        long.splice(LONG.., *b"...");
+    }
+    let mut text = match (wanted, given.split_first()) {
+        (_, None) => Vec::new(),
+        ("exe", Some((program, _))) => program.clone(),
+        (_, Some((_, others))) => others.iter().flat_map(|one| [one, &b"\0"[..]].concat()).collect(),
+    };
+    if is_cut && wanted == "args" {
+        text.extend(b"...");
+    }
+    let escaped: String = text.iter().map(|byte| format!("\\x{byte:02x}")).collect();
+    Some(format!("\"{escaped}\""))
+}
+
 /// The argument with the directory that a path starts from.
 pub(crate) fn directory(spec: &EventSpec, param: &Param) -> Option<usize> {
     let before = param.arg?.checked_sub(1)?;
@@ -157,6 +184,7 @@ pub(crate) fn resolves_otherwise(call: &Call, expected: &str, ours: &str) -> boo
             [expected, "/bin/true"]
                 .iter()
                 .any(|p| std::fs::canonicalize(p).is_ok_and(|real| real.to_str() == Some(ours)))
+                || expected.starts_with("/dev/fd/") && ours.ends_with("/process/script")
         }
         // Namespaces: strace shows the kernel's name of the object, ctrace the caller's path of it.
         "open" if expected.contains(":[") => ours.starts_with("/proc/"),

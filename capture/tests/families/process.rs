@@ -1,11 +1,13 @@
 //! Process life: made, named, moved between sessions and namespaces, traced, ended.
 
 use std::arch::asm;
+use std::ffi::CString;
 
 use libc::*;
 
 use crate::compare;
 use crate::scene::{fork, leave, ok, sys, wait};
+use crate::seen::Value;
 
 /// `CLONE_CLEAR_SIGHAND` (linux/sched.h), which does not fit the C library's type.
 const CLEAR_SIGHAND: u64 = 0x1_0000_0000;
@@ -138,6 +140,17 @@ fn executing() {
     wait(fork(|| sys!(SYS_execve, c"./script", &argv, &env)));
     ok(sys!(SYS_symlink, c"/bin/true", c"a long name of a program"));
     wait(fork(|| sys!(SYS_execve, c"a long name of a program", &argv, &env)));
+    wait(fork(|| {
+        let script = ok(sys!(SYS_open, c"script", O_RDONLY));
+        sys!(SYS_execveat, script, c"", &argv, &env, AT_EMPTY_PATH);
+    }));
+    // The name that the kernel makes of a descriptor.
+    wait(fork(|| {
+        let program = ok(sys!(SYS_open, c"/bin/true", O_RDONLY));
+        assert_eq!(program, 3);
+        sys!(SYS_execve, c"/dev/fd/3", &argv, &env);
+    }));
+    refused(&argv, &env);
     sys!(SYS_execve, c"missing", &argv, &env);
     sys!(SYS_execve, c"/etc/passwd", &argv, &env);
     sys!(SYS_execve, c"", &argv, &env);
@@ -151,6 +164,25 @@ fn executing() {
         &env,
         AT_SYMLINK_NOFOLLOW | 0x4000_0000
     );
+}
+
+/// Arguments of programs that do not start.
+fn refused(argv: &[*const c_char; 4], env: &[*const c_char; 2]) {
+    let long = vec![b'x'; 5000];
+    let long = CString::new(long).unwrap();
+    sys!(
+        SYS_execve,
+        c"missing",
+        &[argv[0], long.as_ptr(), argv[1], std::ptr::null()],
+        env
+    );
+    let mut many = [argv[0]; 201];
+    many[200] = std::ptr::null();
+    sys!(SYS_execve, c"missing", &many, env);
+    sys!(SYS_execve, c"missing", &[std::ptr::null::<c_char>()], env);
+    sys!(SYS_execve, c"missing", 0, env);
+    sys!(SYS_execve, c"missing", 1, env);
+    sys!(SYS_execveat, AT_FDCWD, c"missing", argv, env, 0);
 }
 
 fn signals() {
@@ -267,6 +299,21 @@ fn process_as_root() {
         .into_iter()
         .find(|(c, _)| c.text.contains("./script"))
         .unwrap();
+    let of_descriptor = compared.calls("execveat").into_iter();
+    let paths = of_descriptor
+        .filter(|(c, _)| c.succeeded())
+        .map(|(_, s)| s.path("filename").unwrap());
+    let scripts = paths.filter(|(path, raw)| path.ends_with(b"/script") && raw.starts_with(b"/dev/fd/"));
+    assert_eq!(scripts.count(), 1);
+    let cut = compared
+        .calls("execve")
+        .into_iter()
+        .filter_map(|(_, s)| match s.args.get("args") {
+            Some(Value::Str(args)) if memchr::memmem::find(args, b"...").is_some() => Some(args.len()),
+            _ => None,
+        });
+    // 4,095 bytes of one, and 127 of 199.
+    assert_eq!(cut.collect::<Vec<_>>(), [4095 + 4 + 13, 127 * 5 + 3]);
     let shell = std::fs::canonicalize("/bin/sh").unwrap();
     assert_eq!(
         (&script.image.exe[..], &script.image.name[..]),

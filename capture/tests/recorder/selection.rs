@@ -46,6 +46,41 @@ fn only_the_syscalls_that_were_asked_for_as_root() {
 }
 
 #[test]
+fn a_name_that_was_written_to_comm_is_told_as_root() {
+    if !is_root("a_name_that_was_written_to_comm_is_told_as_root") {
+        return;
+    }
+    let dir = folder();
+    let case = dir.path().join("case");
+    let script = "printf innocent > /proc/$$/comm; /bin/true; :";
+    record(
+        &case,
+        &[
+            "--sources",
+            "syscalls",
+            "--syscalls",
+            "security",
+            "--",
+            "sh",
+            "-c",
+            script,
+        ],
+    )
+    .expect(0);
+    closed(&case);
+    let rows = rows(&case);
+    let names = |kind| -> Vec<&str> {
+        rows.iter()
+            .filter(|r| r.kind == kind)
+            .map(|r| r.name.as_str())
+            .collect()
+    };
+    for kind in ["exit_group", "procexit"] {
+        assert!(names(kind).contains(&"innocent"), "{kind}: {:?}", names(kind));
+    }
+}
+
+#[test]
 fn descriptors_are_named_where_opening_is_not_recorded_as_root() {
     if !is_root("descriptors_are_named_where_opening_is_not_recorded_as_root") {
         return;

@@ -118,6 +118,7 @@ impl<'a> Call<'a> {
             "ptrace" => enumerated(NameSet::Ptrace, bits).map(|name| name.replace("USR", "USER")),
             "prctl" => enumerated(NameSet::Prctl, bits).or_else(|| known(option::process_option(bits))),
             "getrlimit" | "setrlimit" => enumerated(NameSet::Resource, bits),
+            // The whole register, as `ausearch` shows it; of some i386 calls the kernel takes 16 bits.
             "setuid" | "setreuid" | "setresuid" | "setfsuid" => Some(names.user(low(bits))),
             "setgid" | "setregid" | "setresgid" | "setfsgid" => Some(names.group(low(bits))),
             "socket" => family(bits),

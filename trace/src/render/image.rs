@@ -1,7 +1,9 @@
 //! Parameters that Falco stores with `execve`, `clone` and their kin, and that ctrace keeps in the process image.
+//!
+//! Those of an exec that failed are the event's own: its caller has the image of another program.
 
 use super::text::Text;
-use super::{Rendered, number};
+use super::{Rendered, declared, number};
 use crate::block::decoded::{EventView, ImageView};
 use crate::schema::EventSpec;
 
@@ -47,12 +49,23 @@ pub(super) fn parameter<'a>(event: EventView<'a>, spec: &EventSpec, name: &str) 
     if !names(spec).contains(&name) {
         return None;
     }
+    if let Some(slot) = spec.param(name) {
+        let own = declared(event, spec, slot);
+        if own.is_some() || event.ret().is_some_and(|ret| ret < 0) {
+            return own;
+        }
+    }
     let p = event.image().filter(|p| p.entry.pid != 0)?;
     match name {
         "tid" => Some(Rendered::number(event.context()?.tid, Text::Bytes(p.str(p.entry.name)))),
         "uid" => Some(number::user(event, i64::from(p.entry.euid))),
         _ => of(p, name),
     }
+}
+
+/// Whether a parameter of the event itself holds arguments of a program, each followed by a NUL.
+pub(super) fn is_list(spec: &EventSpec, name: &str) -> bool {
+    name == "args" && names(spec).contains(&name)
 }
 
 fn of<'a>(p: ImageView<'a>, name: &str) -> Option<Rendered<'a>> {

@@ -141,7 +141,8 @@ pub fn each(event: EventView<'_>, out: &mut Vec<u8>, begin: &[u8], end: impl FnM
 /// Whether a name stands for more than one parameter of an event type.
 fn is_ambiguous(spec: &EventSpec, name: &str) -> bool {
     let declared = spec.params.iter().filter(|p| p.name == name).count();
-    let of_image = usize::from(image::names(spec).contains(&name));
+    // The event's own goes before that of the image.
+    let of_image = usize::from(declared == 0 && image::names(spec).contains(&name));
     let of_result = usize::from(name == "tuple" || spec.has_ret && name == result_name(spec));
     declared + of_image + of_result > 1
 }
@@ -254,6 +255,7 @@ fn declared<'a>(event: EventView<'a>, spec: &EventSpec, slot: usize) -> Option<R
     }
     match event.arg(slot) {
         Arg::Num(v) => Some(number::rendered(event, param, v)),
+        Arg::Str(s) if image::is_list(spec, &param.name) => Some(Rendered::plain(Text::Dots(s))),
         Arg::Str(s) => Some(Rendered::plain(Text::Bytes(s))),
         Arg::Path { resolved, raw: [] } => Some(Rendered::plain(Text::Bytes(resolved))),
         Arg::Path { raw, .. } if raw.starts_with(b"/") => Some(Rendered::plain(Text::Bytes(raw))),

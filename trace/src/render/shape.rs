@@ -118,7 +118,7 @@ impl<'s> Shape<'s> {
         for (slot, param) in spec.params.iter().enumerate() {
             // The source's own text repeats what the parameters before it say.
             let repeats = several && spec.source != Source::Syscall && param.name == "raw";
-            if !repeats {
+            if !repeats && !self.of_image.contains(&param.name.as_str()) {
                 push(&param.name, declared(event, spec, slot));
             }
         }

@@ -8,8 +8,8 @@ super::declare! {
     435 clone3 Process Priority _: flags Clone _ => CloneArgs(0), Nothing;
     57 fork Process Priority _;
     58 vfork Process Priority _;
-    59 execve Process Priority _: filename Path 0;
-    322 execveat Process Priority _: dirfd Fd 0, filename Path 1, at_flags At 4;
+    59 execve Process Priority _: filename Path 0, exe Str _, args Str _;
+    322 execveat Process Priority _: dirfd Fd 0, filename Path 1, at_flags At 4, exe Str _, args Str _;
     60 exit Process Priority _: status Int 0;
     231 exit_group Process Priority _: status Int 0;
     61 wait4 Wait Bulk _: pid Pid 0, options Wait 2;

@@ -80,7 +80,11 @@ fn every_parameter_has_a_source() {
     for s in table() {
         let filled: Vec<u8> = captures(EventType(s.nr)).iter().flat_map(slots).collect();
         for (slot, p) in (0_u8..).zip(s.params) {
-            let resolved = matches!(p.name, "dev" | "ino") || (s.name, p.name) == ("open_by_handle_at", "path");
+            let resolved = matches!(p.name, "dev" | "ino")
+                || matches!(
+                    (s.name, p.name),
+                    ("open_by_handle_at", "path") | ("execve" | "execveat", "exe" | "args")
+                );
             assert!(
                 p.arg.is_some() || filled.contains(&slot) || resolved,
                 "{} {}",

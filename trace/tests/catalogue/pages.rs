@@ -131,6 +131,9 @@ fn events() {
          `unlink(\"/tmp/link/x\")` is told as `/etc/x` where `/tmp/link` leads to `/etc`. By its letters is told a path of \
          a call that failed, or that only looks at a file without `..` behind a name, and where nobody can know any more: a \
          link from before the recording that is gone when its record is looked at.\n\n\
+         `exe` and `args` of `execve` and `execveat` are those of the program that was started (`proc.exe`, `proc.args`); of \
+         a call that failed they are what its caller gave: up to 128 arguments with together 16 KiB, of which each may have 4 KiB. \
+         What was cut, or may be missing, ends with `...`.\n\n\
          What is opened or executed on a mount that hangs nowhere (`open_tree` with `OPEN_TREE_CLONE`, `fsmount`, `umount -l`) \
          has a path that begins with `(unreachable)`, as the kernel's `getcwd` says it, and goes on as in the file system \
          itself: `(unreachable)/etc/shadow` where a tree of `/etc` was cloned. Container \

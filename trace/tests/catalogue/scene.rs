@@ -17,7 +17,7 @@ const LATENCY: u64 = 1_203_456_789;
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
 /// The events by name, in the order of their rows.
-pub(crate) const EVENTS: [&str; 24] = [
+pub(crate) const EVENTS: [&str; 26] = [
     "open",
     "open fails",
     "relative open",
@@ -42,6 +42,8 @@ pub(crate) const EVENTS: [&str; 24] = [
     "k8s",
     "alert",
     "artifact",
+    "exec fails",
+    "exec fails untold",
 ];
 
 pub(crate) struct Scene {
@@ -335,6 +337,17 @@ impl World {
         }
         match name {
             "exec" => self.by_shell(59, 0, &[("filename", path(b"/bin/bash"))]),
+            "exec fails" => self.by_shell(
+                59,
+                -13,
+                &[
+                    ("filename", path(b"/bin/su")),
+                    ("exe", Arg::Str(b"su")),
+                    ("args", Arg::Str(b"-\0root\n\0...")),
+                ],
+            ),
+            // What the caller gave could not be read.
+            "exec fails untold" => self.by_shell(59, -2, &[("filename", path(b"/bin/none"))]),
             "clone" => self.by_shell(56, 4712, &[("flags", Arg::Num(0x2002_0011))]),
             "rename" => self.by_shell(82, 0, &[("oldpath", path(b"/a")), ("newpath", path(b"/b"))]),
             "link" => self.by_shell(86, 0, &[("oldpath", path(b"/a")), ("newpath", path(b"/b"))]),

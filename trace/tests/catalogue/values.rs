@@ -2,6 +2,7 @@
 
 use ctrace_trace::block::Need;
 use ctrace_trace::catalogue::{self, FieldArg};
+use ctrace_trace::render;
 
 use crate::scene::{EVENTS, Scene};
 
@@ -121,6 +122,13 @@ fn arguments() {
         ("exec", "evt.arg.flags", "EXE_WRITABLE|EXE_UPPER_LAYER"),
         ("exec", "evt.arg.loginuid", "ann"),
         ("exec", "evt.arg.filename", "/bin/bash"),
+        ("exec fails", "evt.arg.exe", "su"),
+        ("exec fails", "evt.arg.args", "-.root....."),
+        ("exec fails", "evt.rawarg.args", "-\0root\n\0..."),
+        ("exec fails", "evt.arg[1]", "su"),
+        ("exec fails", "proc.args", "-c cat /etc/shadow"),
+        ("exec fails untold", "evt.arg.exe", "<NA>"),
+        ("exec fails untold", "evt.arg.args", "<NA>"),
         ("clone", "evt.arg.flags", "CLONE_NEWNS|CLONE_NEWPID"),
         ("clone", "evt.arg.res", "4712"),
         (
@@ -334,4 +342,25 @@ fn other_sources() {
         ("alert", "evt.source", "log"),
         ("log", "container.name", "web-1"),
     ]);
+}
+
+#[test]
+fn arguments_of_an_exec_are_told_once() {
+    let scene = Scene::new();
+    let block = scene.decode(Need::ALL);
+    for (event, begin) in [
+        ("exec", "res=0 exe=/bin/bash args=-c.cat /etc/shadow. tid="),
+        ("exec fails", "res=-13(EACCES) exe=su args=-.root..... tid="),
+        ("exec fails untold", "res=-2(ENOENT) tid="),
+    ] {
+        let row = EVENTS.iter().position(|e| *e == event).expect(event);
+        let args = catalogue::find("evt.args").expect("a field");
+        let args = args.of(block.event(row), &FieldArg::None).to_string();
+        assert!(args.starts_with(begin), "{args}");
+        assert_eq!(args.matches(" exe=").count(), usize::from(event != "exec fails untold"));
+        let spec = block.event(row).spec().expect("declared").clone();
+        let mut whole = Vec::new();
+        render::Shape::of(&spec).write_args(block.event(row), &mut whole);
+        assert_eq!(String::from_utf8_lossy(&whole), args);
+    }
 }

@@ -314,10 +314,14 @@ impl Emitter {
             };
             self.world.apply(plan.action, &change, &self.flags);
         }
+        // The arguments of a program that started are its image's.
+        let is_of_image =
+            |form: &Form| plan.action == Action::Exec && ret == Some(0) && matches!(form, Form::Text | Form::List);
         let mut args = [Arg::None; 16];
         for ((out, arg), text) in args.iter_mut().zip(&plan.args).zip(texts) {
             *out = arg
                 .as_ref()
+                .filter(|(_, form)| !is_of_image(form))
                 .map_or(Arg::None, |(slot, form)| value(call, *slot, form, text));
         }
         let shown = new_fd.or(fd_num);
@@ -389,6 +393,7 @@ fn value<'a>(call: &Call<'a>, slot: Slot, form: &Form, resolved: &'a [u8]) -> Ar
             Some(bytes) if !bytes.is_empty() => Arg::Str(text(bytes)),
             _ => Arg::None,
         },
+        Form::List => call.bytes(slot).map_or(Arg::None, Arg::Str),
         Form::Path | Form::PathAt(_) => match call.bytes(slot).map(text) {
             Some(raw) if !raw.is_empty() => Arg::Path { resolved, raw },
             _ => Arg::None,

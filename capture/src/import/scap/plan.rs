@@ -30,6 +30,8 @@ pub(super) enum Form {
     /// Flags of `open`.
     Open(Mapping),
     Text,
+    /// Texts, each followed by a NUL.
+    List,
     /// A path from the working directory.
     Path,
     /// A path from a directory descriptor.
@@ -229,6 +231,7 @@ fn arg(name: &str, kind: ParamKind, exit: &EventFacts, enter: Option<&EventFacts
         ParamKind::SockAddr if matches!(slot.kind, Type::Tuple | Type::Address) => Form::Address {
             second: !matches!(exit.name, "accept" | "accept4" | "recvfrom" | "recvmsg" | "recvmmsg"),
         },
+        ParamKind::Str if name == "args" && slot.kind == Type::Bytes => Form::List,
         ParamKind::Str if matches!(slot.kind, Type::Text | Type::Path | Type::PathAt | Type::Bytes) => Form::Text,
         ParamKind::Flags(ctrace_trace::schema::NameSet::Open) => mapping(set, kind).map_or(Form::Number, Form::Open),
         kind if kind.is_num() && matches!(slot.kind, Type::Signed | Type::Unsigned | Type::Dynamic) => {

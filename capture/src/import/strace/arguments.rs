@@ -8,6 +8,7 @@ use ctrace_trace::names;
 use ctrace_trace::schema::{EventSpec, NameSet, Param, ParamKind};
 
 use super::line::Call;
+use crate::host::TRUNCATED;
 
 /// The arguments of a call as they are written. Nearly all calls have no more than the kernel takes.
 #[derive(Debug, Default)]
@@ -103,6 +104,9 @@ pub(super) fn of<'a>(
     let mut dir = None;
     // Names of parameters are in lower case, and nearly no argument begins so.
     let is_named = call.args.iter().any(|a| a.first().is_some_and(u8::is_ascii_lowercase));
+    if matches!(call.name, b"execve" | b"execveat") && call.ret.is_some_and(|ret| ret < 0) {
+        put_given(spec, call, all);
+    }
     for (param, told) in spec.params.iter().zip(all) {
         let Some(text) = find(param, call, is_named) else {
             continue;
@@ -124,6 +128,36 @@ pub(super) fn of<'a>(
         };
         if let (ParamKind::Fd, Told::Number(fd)) = (param.kind, told) {
             dir = Some(*fd);
+        }
+    }
+}
+
+/// The arguments that an exec is given, and whether there are more; one that strace cut ends with `...`.
+pub(super) fn given<'a>(call: &Call<'a, '_>) -> (Vec<Cow<'a, [u8]>>, bool) {
+    let list = call.args.iter().find_map(|a| a.strip_prefix(b"["));
+    let mut args = Args::default();
+    list.and_then(|list| args.split(list));
+    let one = |arg: &&'a [u8]| match string(arg)? {
+        text if arg.ends_with(b"\"...") => Some([&text, TRUNCATED].concat().into()),
+        text => Some(text),
+    };
+    let has_more = args.last().is_some_and(|last| *last == TRUNCATED);
+    (args.iter().filter_map(one).collect(), has_more)
+}
+
+/// Puts those of an exec that failed where they are told: the image has those of a program that started.
+fn put_given<'a>(spec: &EventSpec, call: &Call<'a, '_>, all: &mut [Told<'a>]) {
+    let (argv, has_more) = given(call);
+    let Some((program, others)) = argv.split_first() else {
+        return;
+    };
+    let mut text = others.iter().flat_map(|one| [&**one, b"\0"]).collect::<Vec<_>>();
+    text.extend(has_more.then_some(TRUNCATED));
+    for (param, told) in spec.params.iter().zip(all) {
+        match param.name.as_str() {
+            "exe" => *told = Told::Text(program.clone()),
+            "args" => *told = Told::Text(text.concat().into()),
+            _ => {}
         }
     }
 }

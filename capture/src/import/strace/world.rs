@@ -9,7 +9,7 @@ use ctrace_trace::process::ProcessImage;
 use hashbrown::HashMap;
 
 use super::super::processes::{Processes, Seen};
-use super::arguments::{self, Args, Told};
+use super::arguments::{self, Told};
 use super::line::{Call, Stamped};
 use crate::resolver::{PATH_LIMIT, resolve_path};
 
@@ -126,10 +126,7 @@ impl World {
 
     fn exec(&mut self, at: &Stamped<'_>, call: &Call<'_, '_>, path: &[u8]) {
         // Another thread may have made the call: the process goes on under its own id.
-        let list = call.args.iter().find_map(|a| a.strip_prefix(b"["));
-        let mut args = Args::default();
-        list.and_then(|list| args.split(list));
-        let argv: Vec<Cow<'_, [u8]>> = args.iter().filter_map(|a| arguments::string(a)).collect();
+        let (argv, _) = arguments::given(call);
         let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
         self.see(at.tid, |seen| {
             seen.exec_ts = Some(at.ts);

@@ -2,7 +2,7 @@
 
 use super::world::{OFFSET, Seen, World, bytes, process};
 use crate::resolver::image::{MAX_CHAIN, chain_len};
-use crate::resolver::{Config, Host, SnapshotFd, SnapshotProcess};
+use crate::resolver::{Config, Host, NoHost, SnapshotFd, SnapshotProcess};
 use ctrace_wire::record::{self, Exec, Fork};
 use ctrace_wire::section;
 
@@ -103,7 +103,60 @@ fn an_exec_that_fails_is_told_when_it_returns() {
 }
 
 #[test]
-fn execveat_is_known_by_its_entry_or_its_file_name() {
+fn a_name_that_was_written_to_comm_is_known_from_the_next_fork_or_the_end() {
+    let mut w = World::new();
+    w.fork(10, 11);
+    let mut fork = w.fork_record(11, 12);
+    let at = std::mem::offset_of!(Fork, comm);
+    fork[at..at + 6].copy_from_slice(b"sshd\0\0");
+    w.feed(&fork);
+    assert_eq!([11, 12].map(|pid| w.image(pid).name.clone()), [b"sshd", b"sshd"]);
+    assert_eq!(w.image(10).name, b"sh");
+    // That of another thread is not the process's.
+    w.thread(11, 11, 21);
+    let mut fork = w.fork_record_by(11, 21, 13);
+    fork[at..at + 6].copy_from_slice(b"worker");
+    w.feed(&fork);
+    assert_eq!([11, 13].map(|pid| w.image(pid).name.clone()), [&b"sshd"[..], b"worker"]);
+    let ended = w.exit_named(13, "other");
+    assert_eq!(
+        (ended[0].name.as_str(), &ended[0].image().name[..]),
+        ("procexit", &b"other"[..])
+    );
+}
+
+#[test]
+fn an_exec_that_fails_tells_what_it_was_given() {
+    let mut w = World::new();
+    let mut given = |argv: &[u8], truncated: u8| {
+        let call = w.call(10, "execve", -13, &[1, 2]).text(0, "/bin/su");
+        let seen = call.part(section::STRING_ARRAY, 1 | truncated, argv).go();
+        (seen.arg("exe").to_owned(), seen.arg("args").to_owned())
+    };
+    let told = |exe: &str, args: &str| (exe.to_owned(), args.to_owned());
+    assert_eq!(given(b"su\0-\0\0root\0", 0), told("su", "-\0\0root\0"));
+    assert_eq!(given(b"su\0", 0), told("su", ""));
+    assert_eq!(given(b"", 0), told("", ""));
+    let cut = section::ARG_TRUNCATED;
+    assert_eq!(given(b"su\0a\0", cut), told("su", "a\0..."));
+    // What could not be read is nobody's.
+    assert_eq!(given(b"", cut), told("-", "-"));
+    assert_eq!(given(b"", section::ARG_FAULT), told("-", "-"));
+    // Longer ones than the kernel side keeps.
+    let long = "x".repeat(section::STRING_MAX - 1);
+    let both = format!("{long}\0a\0{long}\0");
+    assert_eq!(
+        given(both.as_bytes(), 0),
+        told(&format!("{long}..."), &format!("a\0{long}...\0"))
+    );
+    let seen = w.call(10, "execveat", -13, &[-100, 1, 2]).text(1, "x");
+    let seen = seen.part(section::STRING_ARRAY, 2, b"x\0y\0").go();
+    assert_eq!((seen.arg("exe"), seen.arg("args")), ("x", "y\0"));
+    assert_eq!(w.exec(10, "/bin/x", "x y").arg("exe"), "-");
+}
+
+#[test]
+fn execveat_is_known_by_its_entry_or_where_none_comes_by_its_file_name() {
     let mut w = World::new();
     w.fork(10, 11);
     w.call(11, "execveat", 0, &[7, 1, 0, 0, 0x1000])
@@ -115,8 +168,49 @@ fn execveat_is_known_by_its_entry_or_its_file_name() {
         (seen.name.as_str(), seen.arg("dirfd"), seen.arg("at_flags")),
         ("execveat", "7", "4096")
     );
+    // A caller may write the name that the kernel makes.
+    w.fork(10, 12);
+    assert_eq!(w.exec(12, "/dev/fd/3", "x").name, "execve");
+    let config = Config {
+        hears_calls: false,
+        ..Config::default()
+    };
+    let mut w = World::with(config, Box::new(NoHost));
     w.fork(10, 12);
     assert_eq!(w.exec(12, "/dev/fd/3", "x").name, "execveat");
+    assert_eq!(w.exec(12, "/bin/x", "x").name, "execve");
+}
+
+#[test]
+fn a_script_behind_a_descriptor_is_told_by_its_path() {
+    let mut w = World::new();
+    let mut told = |filename: &str| {
+        w.fork(10, 11);
+        w.call(11, "openat", 3, &[-100, 0, 0]).text(1, "/srv/tool").go();
+        w.call(11, "open", 4, &[0]).text(0, "/srv").directory("/srv").go();
+        w.call(11, "memfd_create", 5, &[0, 0]).text(0, "evil").go();
+        w.call(11, "socket", 6, &[2, 1, 0]).go();
+        let seen = w.script(11, filename);
+        assert_eq!(seen.image().exe_path, b"/bin/sh");
+        w.exit(11, 0);
+        seen.arg("filename").to_owned()
+    };
+    for (filename, path) in [
+        ("./x", "/home/u/x"),
+        ("/dev/fd/3", "/srv/tool"),
+        ("/proc/self/fd/3", "/srv/tool"),
+        ("/dev/fd/4/bin/tool", "/srv/bin/tool"),
+        ("/dev/fd/4/../etc/tool", "/etc/tool"),
+        ("/dev/fd/5", "memfd:evil"),
+        // What is behind another one is not known.
+        ("/dev/fd/6", "/dev/fd/6"),
+        ("/dev/fd/9", "/dev/fd/9"),
+        ("/dev/fd/x", "/dev/fd/x"),
+        ("/dev/fd/99999999999", "/dev/fd/99999999999"),
+        ("/dev/fd/", "/dev/fd"),
+    ] {
+        assert_eq!(told(filename), format!("{path} <- {filename}"));
+    }
 }
 
 #[test]

@@ -173,11 +173,30 @@ impl World {
                 child_pid_ns: self.pid_ns,
                 shared: self.shared,
                 reserved: 0,
-                comm: name16("sh"),
+                comm: self.comm(parent, "sh"),
                 header,
             },
             &[],
         )
+    }
+
+    /// The name that the kernel has of a process; another one where nobody told it.
+    fn comm(&self, pid: u32, unknown: &str) -> [u8; 16] {
+        let image = self.resolver.image_of(pid).filter(|image| !image.name.is_empty());
+        let known = image.map(|image| String::from_utf8_lossy(&image.name).into_owned());
+        name16(known.as_deref().unwrap_or(unknown))
+    }
+
+    /// The end of a process that wrote itself another name.
+    pub(super) fn exit_named(&mut self, pid: u32, name: &str) -> Vec<Seen> {
+        let exit = Exit {
+            header: self.header(pid, pid),
+            start: 1,
+            call: record::NO_CALL,
+            comm: name16(name),
+            ..Exit::default()
+        };
+        self.feed(&bytes(record::KIND_EXIT, &exit, &[]))
     }
 
     pub(super) fn thread(&mut self, pid: u32, by: u32, tid: u32) {
@@ -199,8 +218,20 @@ impl World {
         self.feed(&exec).remove(0)
     }
 
+    /// The start of a script, which `/bin/sh` interprets.
+    pub(super) fn script(&mut self, pid: u32, filename: &str) -> Seen {
+        let argv = format!("/bin/sh {filename}");
+        let exec = self.start_record((pid, pid), (filename, "/bin/sh"), &argv);
+        self.feed(&exec).remove(0)
+    }
+
     pub(super) fn exec_record(&mut self, pid: u32, old_tid: u32, path: &str, argv: &str) -> Vec<u8> {
-        let comm = path.rsplit('/').next().unwrap_or_default();
+        self.start_record((pid, old_tid), (path, path), argv)
+    }
+
+    /// A program starts by a file name; where that is another one than its path, it is an interpreter.
+    fn start_record(&mut self, (pid, old_tid): (u32, u32), (filename, path): (&str, &str), argv: &str) -> Vec<u8> {
+        let comm = filename.rsplit('/').next().unwrap_or_default();
         let exec = Exec {
             header: self.header(pid, pid),
             old_tid,
@@ -229,7 +260,7 @@ impl World {
             ..section::File::default()
         };
         let mut parts = vec![
-            part(section::EXEC_FILENAME, 0, path.as_bytes()),
+            part(section::EXEC_FILENAME, 0, filename.as_bytes()),
             part(section::EXEC_ARGV, 0, argv.replace(' ', "\0").as_bytes()),
             part(section::EXEC_ENV, 0, b"HOME=/\0LD_PRELOAD=/x.so\0PATH=/bin\0"),
             part(section::FILE, 0, raw(&file)),
@@ -238,6 +269,9 @@ impl World {
         ];
         if !self.open_fds.is_empty() {
             parts.push(part(section::OPEN_FDS, 0, &self.open_fds));
+        }
+        if filename != path {
+            parts.push(part(section::EXEC_INTERP, 0, path.as_bytes()));
         }
         bytes(record::KIND_EXEC, &exec, &parts)
     }
@@ -273,7 +307,7 @@ impl World {
             start: 1,
             call: 231,
             status,
-            comm: name16("leaver"),
+            comm: self.comm(pid, "leaver"),
             ..Exit::default()
         };
         self.feed(&bytes(record::KIND_EXIT, &exit, &[]))
