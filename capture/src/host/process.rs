@@ -148,8 +148,8 @@ pub fn read_process(pid: u32, clock: &Clock, env: &EnvSelection) -> Option<HostP
     Some(process)
 }
 
-/// The working directory and the root of a process, empty for that of its mount namespace; `None` when it is gone or one of them
-/// was deleted.
+/// The working directory and the root of a process, empty for that of its mount namespace; `None` when it is gone or one
+/// of them was deleted.
 pub(crate) fn read_directories(pid: u32) -> Option<(Vec<u8>, Vec<u8>)> {
     let read = |name| link(format!("/proc/{pid}/{name}")).filter(|path| !path.ends_with(b" (deleted)"));
     let (cwd, mut root) = (read("cwd")?, read("root")?);

@@ -191,8 +191,8 @@ impl Resolver {
     }
 
     /// Goes on after calls that change descriptors and directories were not recorded: what is behind descriptors is
-    /// forgotten, so that the host is asked anew, and these are the directories of processes at a moment. The working directories of
-    /// others are not known any more.
+    /// forgotten, so that the host is asked anew, and these are the directories of processes at a moment. The working
+    /// directories of others are not known any more.
     pub fn resume(&mut self, directories: &BTreeMap<u32, Directories>, ts: u64) {
         let living: Vec<u32> = self.state.table.sorted().iter().map(|p| p.image.pid).collect();
         for pid in living {
