@@ -41,7 +41,8 @@ fn main() -> ExitCode {
             }
             if asked("--shares") {
                 let dir = tempfile::tempdir_in("/var/tmp").expect("a folder in /var/tmp");
-                Comparison::only_ctrace(dir.path()).shares(Scale::QUICK.busy);
+                let scale = if asked("--quick") { Scale::QUICK } else { Scale::WHOLE };
+                Comparison::only_ctrace(dir.path()).shares(scale.busy);
                 return ExitCode::SUCCESS;
             }
             if asked("--crowd") {
