@@ -337,8 +337,9 @@ pub(crate) fn changes_root(spec: &EventSpec) -> bool {
     Action::of(spec) == Action::Chroot
 }
 
-/// The argument with the directory from which relative names of a syscall lead on, or [`NO_FD`](ctrace_wire::spec::NO_FD) for the
-/// working directory. `None` where the syscall has no names, opens what they mean, or only looks at it.
+/// The argument with the directory from which relative names of a syscall lead on, or
+/// [`NO_FD`](ctrace_wire::spec::NO_FD) for the working directory. `None` where the syscall has no names, makes a
+/// descriptor of what they mean, or only looks at it.
 pub(crate) fn names_from(spec: &EventSpec) -> Option<u8> {
     plan::Plan::new(spec).base
 }

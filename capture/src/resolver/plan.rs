@@ -327,7 +327,7 @@ impl Plan {
         let unlike = |v: &Value| !matches!(v, Value::Path(_) | Value::Address | Value::KernelPath);
         let names = paths
             .first()
-            .filter(|path| path.way == Way::Whole && !action.moves_caller());
+            .filter(|path| path.way == Way::Whole && !action.moves_caller() && spec.fd != FdUse::Ret);
         let base = names.map(|path| path.dirfd.unwrap_or(NO_FD));
         let simple = matches!(action, Action::None | Action::Close | Action::Fcntl)
             && spec.fd != FdUse::Ret
