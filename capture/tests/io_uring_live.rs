@@ -22,7 +22,7 @@ use ctrace_trace::{
     schema::Schema,
 };
 use ctrace_wire::spec::{IO_OPCODES, SELECTED, SyscallSpec};
-use io_uring::{IoUring, opcode, squeue, types};
+use io_uring::{IoUring, Probe, opcode, squeue, types};
 
 /// By which tests say that they were not run.
 const NAME: &str = "io_uring_live";
@@ -255,6 +255,17 @@ fn needs_root_requests_are_recorded_as_the_syscalls_that_do_the_same() {
     );
 }
 
+/// Whether the running kernel takes such requests.
+fn takes(code: u8) -> bool {
+    let mut probe = Probe::new();
+    let takes = IoUring::new(2).is_ok_and(|ring| ring.submitter().register_probe(&mut probe).is_ok());
+    if takes && !probe.is_supported(code) {
+        skip(NAME, &format!("this kernel has no request {code} of io_uring"));
+        return false;
+    }
+    true
+}
+
 /// An address of this host.
 fn local(port: u16) -> libc::sockaddr_in {
     // SAFETY: all zeros is a valid sockaddr_in.
@@ -277,6 +288,9 @@ fn message(name: &mut libc::sockaddr_in, data: &mut libc::iovec) -> libc::msghdr
 
 #[test]
 fn needs_root_requests_tell_whom_they_speak_to() {
+    if !takes(opcode::SendMsgZc::CODE) {
+        return;
+    }
     let sink = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let (port, server) = (sink.local_addr().unwrap().port(), sink.as_raw_fd());
     let Some(seen) = record(move || {
@@ -334,6 +348,9 @@ fn needs_root_requests_tell_whom_they_speak_to() {
 
 #[test]
 fn needs_root_what_has_no_descriptor_is_told_too_and_what_gets_one() {
+    if !takes(opcode::FixedFdInstall::CODE) || !takes(opcode::Ftruncate::CODE) {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     let root = fs::canonicalize(dir.path()).unwrap();
     fs::write(root.join("secret"), "content").unwrap();
