@@ -20,6 +20,19 @@ fn argv(name: &str) -> Option<u8> {
     }
 }
 
+/// The position of the message with which descriptors may come.
+fn rights(name: &str) -> Option<u8> {
+    (name == "recvmsg").then_some(1)
+}
+
+/// What is recorded of such a call for the sake of others: its flags say what an exec closes.
+fn for_rights(message: u8) -> SyscallSpec {
+    SyscallSpec::PLAIN
+        .with(&[Capture::rights(message)])
+        .args(message + 2)
+        .brought()
+}
+
 /// What the arguments ask the kernel programs to record.
 pub(crate) fn recorded(args: &RecordArgs) -> Vec<SyscallSpec> {
     table(&Schema::current(), &args.syscalls, args.snaplen.bytes > 0)
@@ -69,7 +82,8 @@ pub(crate) fn table(schema: &Schema, asked: &SyscallSet, data: bool) -> Vec<Sysc
     let select = |id| {
         let declared = schema.get(id);
         if !asked.holds(id) && !declared.is_some_and(|s| resolver::keeps_tables(s, descriptors)) {
-            return SyscallSpec::UNSELECTED;
+            let brings = declared.filter(|_| descriptors).and_then(|s| rights(&s.name));
+            return brings.map_or(SyscallSpec::UNSELECTED, for_rights);
         }
         let spec = spec(schema, id, data && asked.holds(id));
         let spec = match declared.map(|s| resolver::only_descriptor(s, false)) {
@@ -118,7 +132,8 @@ fn spec(schema: &Schema, id: EventType, data: bool) -> SyscallSpec {
         return plain(id);
     };
     let reads = syscalls::captures(id).iter();
-    let mut captures: Vec<Capture> = reads.filter_map(|read| capture(read, data)).collect();
+    let rights = rights(&declared.name).map(Capture::rights).into_iter();
+    let mut captures: Vec<Capture> = rights.chain(reads.filter_map(|read| capture(read, data))).collect();
     captures.extend(argv(&declared.name).map(Capture::string_array));
     captures.truncate(CAPTURE_COUNT);
     let mut spec = plain(id).with(&captures);
@@ -202,7 +217,9 @@ fn capture(declared: &syscalls::Capture, data: bool) -> Option<Capture> {
 
 #[cfg(test)]
 mod tests {
-    use ctrace_wire::spec::{BASE, CAPTURE_BUFFER, COMPAT_SPECS, DIRECTORY, FILE, NO_FD, ROOT, SOCKET, TABLE_SIZE};
+    use ctrace_wire::spec::{
+        BASE, BROUGHT, CAPTURE_BUFFER, COMPAT_SPECS, DIRECTORY, FILE, NO_FD, ROOT, SOCKET, TABLE_SIZE,
+    };
 
     use super::*;
 
@@ -312,6 +329,18 @@ mod tests {
         }
         let is_clear = |spec: &SyscallSpec| spec.flags & BASE == 0 || spec.flags & (FILE | DIRECTORY) == 0;
         assert!(all.iter().all(is_clear), "one path at most");
+    }
+
+    #[test]
+    fn descriptors_that_come_with_messages_are_seen_where_descriptors_are_kept() {
+        for (set, asked, kept) in [("all", true, true), ("write", false, true), ("mount", false, false)] {
+            for compat in [false, true] {
+                let spec = made(set, false)[number("recvmsg", compat)];
+                assert_eq!(spec.flags & SELECTED != 0, kept, "{set}");
+                assert_eq!(spec.fd == BROUGHT, kept && !asked, "{set}");
+                assert_eq!(spec.captures[0] == Capture::rights(1), kept, "{set}");
+            }
+        }
     }
 
     #[test]

@@ -1394,6 +1394,95 @@ fn int80(number: i32, args: [u32; 5]) -> i32 {
     result
 }
 
+/// Sends descriptors, with a message of one byte.
+fn pass(socket: i32, fds: [i32; 2]) {
+    let mut vector = libc::iovec {
+        iov_base: c"x".as_ptr().cast_mut().cast(),
+        iov_len: 1,
+    };
+    // SAFETY: all that the message names lives until it is sent.
+    unsafe {
+        let mut control = [0_u64; 3];
+        let mut message: libc::msghdr = std::mem::zeroed();
+        (message.msg_iov, message.msg_iovlen) = (&raw mut vector, 1);
+        (message.msg_control, message.msg_controllen) = (control.as_mut_ptr().cast(), size_of_val(&control));
+        let head = libc::CMSG_FIRSTHDR(&raw const message);
+        ((*head).cmsg_level, (*head).cmsg_type) = (libc::SOL_SOCKET, libc::SCM_RIGHTS);
+        (*head).cmsg_len = libc::CMSG_LEN(8) as usize;
+        libc::CMSG_DATA(head).cast::<[i32; 2]>().write_unaligned(fds);
+        assert_eq!(libc::sendmsg(socket, &raw const message, 0), 1);
+    }
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn needs_root_descriptors_that_come_with_a_message_are_described() {
+    const RECVMSG: usize = 372;
+    let mut specs = vec![SyscallSpec::UNSELECTED; 1024];
+    let spec = SyscallSpec::PLAIN.with(&[Capture::rights(1)]).args(3).brought();
+    (specs[libc::SYS_recvmsg as usize], specs[512 + RECVMSG]) = (spec, spec);
+    let dir = tempfile::tempdir().unwrap();
+    let places = ["one", "two"].map(|name| dir.path().join(name));
+    places.iter().for_each(|place| fs::write(place, "").unwrap());
+    let Some((pid, status, log)) = record(Config { specs, ..config() }, || {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_32BIT;
+        let prot = libc::PROT_READ | libc::PROT_WRITE;
+        let mut pair = [0; 2];
+        // SAFETY: the page is this one's own, and longer than what is put there: the message for words of 32 bits at its
+        // start, the control data and the vector behind it.
+        unsafe {
+            libc::socketpair(libc::AF_UNIX, libc::SOCK_STREAM, 0, pair.as_mut_ptr());
+            let low = libc::mmap(std::ptr::null_mut(), 4096, prot, flags, -1, 0).cast::<u8>();
+            let at = |offset: u32| low as u32 + offset;
+            let (message, vector) = (low.cast::<[u32; 7]>(), low.add(0x100).cast::<[u32; 2]>());
+            vector.write([at(0x200), 1]);
+            // Without anything beside the data it is not recorded.
+            for passes in [false, true] {
+                match passes {
+                    true => pass(pair[0], places.each_ref().map(|place| opened(place))),
+                    false => assert_eq!(libc::write(pair[0], c"x".as_ptr().cast(), 1), 1),
+                }
+                message.write([0, 0, at(0x100), 1, at(0x300), 64, 0]);
+                let received = int80(RECVMSG as i32, [pair[1] as u32, at(0), 0, 0, 0]);
+                assert_eq!(received, 1);
+                match passes {
+                    true => pass(pair[0], places.each_ref().map(|place| opened(place))),
+                    false => assert_eq!(libc::write(pair[0], c"x".as_ptr().cast(), 1), 1),
+                }
+                let (mut wide, mut byte) = ([0_u64; 7], 0_u8);
+                let (vector, mut control) = ([&raw mut byte as u64, 1], [0_u64; 8]);
+                wide[2..6].copy_from_slice(&[vector.as_ptr() as u64, 1, control.as_mut_ptr() as u64, 64]);
+                assert_eq!(libc::recvmsg(pair[1], wide.as_mut_ptr().cast(), 0), 1);
+            }
+        }
+        0
+    }) else {
+        return;
+    };
+    if libc::WIFSIGNALED(status) {
+        return skip(NAME, "this kernel has no 32-bit calls");
+    }
+    assert_eq!(status, 0);
+    let seen: Vec<_> = log.syscalls.iter().filter(|s| s.fixed.header.tgid == pid).collect();
+    let numbers: Vec<_> = seen.iter().map(|call| call.fixed.nr as usize).collect();
+    assert_eq!(numbers, [RECVMSG, libc::SYS_recvmsg as usize]);
+    for call in seen {
+        let fds = call.data(section::RIGHTS).unwrap();
+        let fds: Vec<_> = fds
+            .chunks(4)
+            .map(|fd| i32::from_ne_bytes(fd.try_into().unwrap()))
+            .collect();
+        assert!(fds.len() == 2 && fds[0] > 2 && fds[1] == fds[0] + 1, "{fds:?}");
+        let inodes = places.each_ref().map(|place| fs::metadata(place).unwrap().ino());
+        let files = call.sections.iter().filter(|section| section.0 == section::FILE);
+        let seen: Vec<_> = files
+            .map(|file| u64::from_ne_bytes(file.3[..8].try_into().unwrap()))
+            .collect();
+        assert_eq!(seen, inodes);
+        assert_eq!(call.path.as_deref(), places[0].to_str());
+    }
+}
+
 /// The end of a page that 32 bits can address, behind which nothing can be read: first texts, then their addresses, then none.
 #[cfg(target_arch = "x86_64")]
 fn low_strings(texts: &[&std::ffi::CStr]) -> (Vec<u32>, u32) {

@@ -4,9 +4,9 @@ use ctrace_wire::{
     record::{FLAG_COMPAT, Syscall},
     section,
     spec::{
-        CAPTURE_BUFFER, CAPTURE_COUNT, CAPTURE_I32_PAIR, CAPTURE_MMSGHDR_NAMES, CAPTURE_MSGHDR_NAME, CAPTURE_SOCKADDR,
-        CAPTURE_SOCKADDR_RESULT, CAPTURE_STRING, CAPTURE_STRING_ARRAY, CAPTURE_STRUCT, Capture, MESSAGES_MAX, RESULT,
-        SyscallSpec,
+        CAPTURE_BUFFER, CAPTURE_COUNT, CAPTURE_I32_PAIR, CAPTURE_MMSGHDR_NAMES, CAPTURE_MSGHDR_NAME, CAPTURE_RIGHTS,
+        CAPTURE_SOCKADDR, CAPTURE_SOCKADDR_RESULT, CAPTURE_STRING, CAPTURE_STRING_ARRAY, CAPTURE_STRUCT, Capture,
+        MESSAGES_MAX, RESULT, SyscallSpec,
     },
 };
 
@@ -14,6 +14,13 @@ use crate::{maps, read, scratch::Writer};
 
 const STRINGS_MAX: u32 = 128;
 const STRINGS_BYTES: usize = 16384;
+
+/// Parts of a message's control data that are looked at: before descriptors there may be credentials, a security label, a
+/// pidfd and times.
+const CONTROLS_MAX: u32 = 6;
+// include/linux/socket.h
+const SOL_SOCKET: u32 = 1;
+const SCM_RIGHTS: u32 = 1;
 
 #[inline(always)]
 pub fn all(writer: Writer, record: *const Syscall, spec: &SyscallSpec) {
@@ -84,6 +91,7 @@ fn one(writer: Writer, record: *const Syscall, capture: &Capture) {
         CAPTURE_STRUCT => writer.bytes::<255>(section::STRUCT, index, pointer, u64::from(capture.size), true),
         CAPTURE_BUFFER => buffer(writer, record, capture, pointer),
         CAPTURE_MSGHDR_NAME => msghdr_name(writer, record, index, pointer),
+        CAPTURE_RIGHTS if !failed => rights(writer, index, pointer, pointer_size(record)),
         _ => {}
     }
 }
@@ -136,6 +144,40 @@ pub fn message_name(pointer: u64, compat: bool) -> Option<(u64, u64)> {
     };
     // An int in the ABI, with anything behind it.
     (name != 0).then_some((name, u64::from(len as u32)))
+}
+
+/// Address and length of what came with a message beside its data, of a caller with words so long; `None` where nothing did.
+/// The kernel has written behind `message` how much it is.
+#[inline(always)]
+pub fn control(message: u64, word: u32) -> Option<(u64, u64)> {
+    // struct user_msghdr: the fifth and sixth word.
+    let at = message + 4 * u64::from(word);
+    let (mut control, mut len) = (0u64, 0u64);
+    let is_read = read::user_into(&mut control, word, at) && read::user_into(&mut len, word, at + u64::from(word));
+    (is_read && len != 0).then_some((control, len))
+}
+
+/// Appends the numbers of the descriptors that came with a message.
+#[inline(always)]
+fn rights(writer: Writer, index: u8, message: u64, word: u32) {
+    let Some((mut control, mut left)) = control(message, word) else {
+        return;
+    };
+    // struct cmsghdr: a word and two integers.
+    let (word_bytes, head) = (u64::from(word), u64::from(word) + 8);
+    for _ in 0..CONTROLS_MAX {
+        let mut len = 0u64;
+        if left < head || !read::user_into(&mut len, word, control) || len < head || len > left {
+            return;
+        }
+        if read::user(control + word_bytes) == Some([SOL_SOCKET, SCM_RIGHTS]) {
+            const MAX: u32 = 4 * section::RIGHTS_MAX as u32;
+            return writer.bytes::<MAX>(section::RIGHTS, index, control + head, len - head, true);
+        }
+        let step = (len + word_bytes - 1) & !(word_bytes - 1);
+        control += step;
+        left = left.saturating_sub(step);
+    }
 }
 
 #[inline(always)]

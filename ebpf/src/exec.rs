@@ -18,6 +18,9 @@ use crate::{
 const PIDTYPE_PGID: usize = 2;
 const PIDTYPE_SID: usize = 3;
 
+/// A [note](Writer::noted): whether what is started was not seen before.
+const NEWS: usize = 0;
+
 pub fn on_exec(task: usize, old_tid: u32, binprm: usize) {
     let cpu = read::cpu();
     let Some(scratch) = maps::exec_scratch(cpu) else {
@@ -41,7 +44,7 @@ pub fn on_exec(task: usize, old_tid: u32, binprm: usize) {
     let is_unseen = unsafe { (*exec).header.flags } & FLAG_UNSEEN != 0;
     writer.submit_exec(Lane::Priority);
     // What a started program leaves behind may be gone soon.
-    if writer.news() != 0 && !is_unseen {
+    if writer.noted::<NEWS>() != 0 && !is_unseen {
         maps::ring_bell();
     }
 }
@@ -138,13 +141,13 @@ fn sections(writer: Writer, task: usize, binprm: usize) {
     legacy_cgroup(writer, task);
     let mm = pointer!(task, task_mm);
     let file = pointer!(mm, mm_exe_file);
-    writer.set_news(1);
+    writer.note::<NEWS>(1);
     if file != 0 {
         let at = writer.position();
         file::describe(writer, file);
         // SAFETY: within the scratch map, which has room for one behind every place where a section may begin.
         let unknown = maps::unknown(unsafe { &*writer.structure_at::<File>(at) });
-        writer.set_news(u64::from(is_script) | unknown);
+        writer.note::<NEWS>(u64::from(is_script) | unknown);
     }
     file::path(writer, embedded(pointer!(task, task_fs), offset!(fs_pwd)), section::CWD);
     file::all_open(writer, task);

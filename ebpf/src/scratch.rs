@@ -8,12 +8,14 @@ use core::mem::offset_of;
 use aya_ebpf::{cty::c_void, helpers::generated as helper};
 use ctrace_wire::{
     record::{FLAG_SECTIONS_DROPPED, Header},
-    section::{ARG_FAULT, ARG_TRUNCATED, ARGV_MAX, ENV_MAX, FULL_LEN_UNKNOWN, STRING_MAX},
+    section::{ARG_FAULT, ARG_TRUNCATED, ARGV_MAX, ENV_MAX, FULL_LEN_UNKNOWN, STRING_MAX, Section},
     spec::Lane,
 };
 
 use crate::{maps, read::is_zero};
 
+/// Notes about a record.
+const NOTES: usize = 3;
 /// Where a section may start; a power of two.
 const CAPACITY: usize = 1 << 15;
 /// Room behind the last start for the largest section.
@@ -38,8 +40,8 @@ pub struct Scratch {
     position: u32,
     /// Where a section made of parts has got to.
     part: u32,
-    /// See [`Writer::news`].
-    news: u64,
+    /// See [`Writer::noted`].
+    notes: [u64; NOTES],
     /// See [`Writer::nodes`].
     nodes: [Node; 2],
     data: [u8; CAPACITY + SLACK],
@@ -99,16 +101,18 @@ impl Writer {
     /// A note about the record that does not become part of it. In memory like the positions: a register that holds one of
     /// two values has the verifier go through everything that follows twice.
     #[inline(always)]
-    pub fn news(self) -> u64 {
+    pub fn noted<const AT: usize>(self) -> u64 {
+        const { assert!(AT < NOTES) };
         // SAFETY: within the map value.
-        unsafe { core::ptr::read_volatile(&raw const (*self.0).news) }
+        unsafe { (&raw const (*self.0).notes).cast::<u64>().add(AT).read_volatile() }
     }
 
     /// Notes it.
     #[inline(always)]
-    pub fn set_news(self, news: u64) {
+    pub fn note<const AT: usize>(self, value: u64) {
+        const { assert!(AT < NOTES) };
         // SAFETY: within the map value.
-        unsafe { core::ptr::write_volatile(&raw mut (*self.0).news, news) }
+        unsafe { (&raw mut (*self.0).notes).cast::<u64>().add(AT).write_volatile(value) }
     }
 
     /// Rooms for the dentry and the mount that a path has got to. In memory, so that the verifier knows nothing of them.
@@ -278,6 +282,12 @@ impl Writer {
         // The section header keeps T aligned to eight bytes.
         fill(self.address((start + SECTION_HEADER) & !7).cast());
         self.close(start, kind, 0, size_of::<T>(), size_of::<T>() as u32);
+    }
+
+    /// The header of the section that begins at `start`, if one does; other bytes otherwise.
+    #[inline(always)]
+    pub fn section_at(self, start: usize) -> *const Section {
+        self.address(start & !7).cast_const().cast()
     }
 
     /// The structure of the section that begins at `start`, if it is one; other bytes of the record otherwise.

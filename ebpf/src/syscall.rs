@@ -7,8 +7,8 @@ use ctrace_wire::{
     record::{FLAG_COMPAT, FLAG_UNSEEN, FLAG_UNTRUE, Header, KIND_SYSCALL, KIND_SYSCALL_ENTER, MAX_ARGS, Syscall},
     section,
     spec::{
-        ALL_FDS, BASE, CAPTURE_NONE, CLOSED, COPY, CREDENTIALS, DIRECTORY, ENTER, FILE, Lane, NOT_LEFT_OUT, PAIR,
-        PRIORITY, RESULT, ROOT, SELECTED, SOCKET, SyscallSpec,
+        ALL_FDS, BASE, BROUGHT, CAPTURE_NONE, CAPTURE_RIGHTS, CLOSED, COPY, CREDENTIALS, DIRECTORY, ENTER, FILE, Lane,
+        NOT_LEFT_OUT, PAIR, PRIORITY, RESULT, ROOT, SELECTED, SOCKET, SyscallSpec,
     },
 };
 
@@ -45,6 +45,11 @@ const EBADF: i64 = -9;
 const F_DUPFD: u32 = 0;
 const F_DUPFD_CLOEXEC: u32 = 1030;
 
+/// [Notes](Writer::noted): the path to describe, what it is the path of, and the file behind the call's descriptor.
+const PATH: usize = 0;
+const PATH_KIND: usize = 1;
+const BEHIND: usize = 2;
+
 /// Who makes a call, with the flags of its record.
 #[derive(Clone, Copy)]
 struct Who {
@@ -76,6 +81,12 @@ pub fn on_exit(regs: *const pt_regs, ret: i64) {
     let ids = read::current_ids();
     let flags = scope::flags(ids.tgid);
     if flags & FLAG_UNSEEN != 0 || ids.tgid == maps::load(&maps::SELF_TGID) {
+        return;
+    }
+    if let Some(spec) = spec
+        && spec.fd == BROUGHT
+        && !is_brought(ret, regs, compat)
+    {
         return;
     }
     let mut who = Who { ids, flags };
@@ -199,6 +210,17 @@ fn is_described(
     !told
 }
 
+/// Whether something came with the message of a `recvmsg` beside its data.
+#[inline(never)]
+fn is_brought(ret: i64, regs: *const pt_regs, compat: Option<&Words>) -> bool {
+    let (message, word) = match compat {
+        Some(words) => (u64::from(words[1]), 4),
+        // SAFETY: regs as in on_exit.
+        None => (unsafe { (*regs).rsi }, 8),
+    };
+    ret >= 0 && capture::control(message, word).is_some()
+}
+
 /// Whether a call that says so closed a descriptor. It did where nobody could answer it instead of the kernel, which is not
 /// asked then: closing is frequent.
 #[inline(never)]
@@ -300,8 +322,7 @@ fn with_sections(
 fn names_from_base(record: *const Syscall, spec: &SyscallSpec) -> bool {
     // SAFETY: record lies in the scratch map, which goes on behind it. What was captured first follows the registers.
     unsafe {
-        let registers = usize::from(spec.args & 7) * size_of::<u64>();
-        let first = size_of::<Syscall<[u64; 0]>>() + registers + size_of::<section::Section>();
+        let first = first_section(spec) + size_of::<section::Section>();
         (*record).ret >= 0
             && (spec.captures[1].kind != CAPTURE_NONE || record.cast::<u8>().add(first).read_volatile() != b'/')
     }
@@ -311,32 +332,40 @@ fn names_from_base(record: *const Syscall, spec: &SyscallSpec) -> bool {
 #[inline(always)]
 fn describe(writer: Writer, record: *mut Syscall, spec: &SyscallSpec) {
     let task = read::current_task();
+    writer.note::<PATH>(0);
+    writer.note::<PATH_KIND>(u64::from(section::FILE_PATH));
+    writer.note::<BEHIND>(0);
+    if spec.captures[0].kind == CAPTURE_RIGHTS {
+        received(writer, first_section(spec));
+    }
     let is_base = spec.flags & BASE != 0 && names_from_base(record, spec);
-    let file = if spec.flags & (FILE | SOCKET) != 0 || is_base {
-        behind(task, record, spec)
-    } else {
-        0
-    };
-    // In one place for all: the verifier follows the way up from each that it is asked at.
-    let (mut path, mut kind) = (0, section::FILE_PATH);
-    if file != 0 && spec.flags & FILE != 0 {
-        file::identity(writer, file);
-        path = embedded(file, offset!(file_path));
+    if spec.flags & (FILE | SOCKET) != 0 || is_base {
+        let file = behind(task, record, spec);
+        writer.note::<BEHIND>(file as u64);
+        if file != 0 && spec.flags & FILE != 0 {
+            file::identity(writer, file);
+        }
+        if file != 0 && (spec.flags & FILE != 0 || is_base) {
+            writer.note::<PATH>(embedded(file, offset!(file_path)) as u64);
+        }
     }
-    if is_base && file != 0 {
-        path = embedded(file, offset!(file_path));
-    } else if spec.flags & DIRECTORY != 0 || is_base {
-        let at = if spec.fd == ROOT {
-            offset!(fs_root)
+    if spec.flags & DIRECTORY != 0 || is_base && writer.noted::<BEHIND>() == 0 {
+        let is_root = spec.fd == ROOT;
+        let (at, kind) = if is_root {
+            (offset!(fs_root), section::ROOT)
         } else {
-            offset!(fs_pwd)
+            (offset!(fs_pwd), section::CWD)
         };
-        path = embedded(pointer!(task, task_fs), at);
-        kind = if spec.fd == ROOT { section::ROOT } else { section::CWD };
+        writer.note::<PATH>(embedded(pointer!(task, task_fs), at) as u64);
+        writer.note::<PATH_KIND>(u64::from(kind));
     }
+    // In one place for all, and by notes: the verifier follows the way up from each that it is asked at, and for each
+    // value that it knows.
+    let path = writer.noted::<PATH>() as usize;
     if path != 0 {
-        file::path(writer, path, kind);
+        file::path(writer, path, writer.noted::<PATH_KIND>() as u8);
     }
+    let file = writer.noted::<BEHIND>() as usize;
     if file != 0 && spec.flags & SOCKET != 0 {
         let before = writer.position();
         socket::describe(writer, file);
@@ -349,12 +378,48 @@ fn describe(writer: Writer, record: *mut Syscall, spec: &SyscallSpec) {
     match spec.fd {
         ALL_FDS => file::all_open(writer, task),
         PAIR => {
-            let first = size_of::<Syscall<[u64; 0]>>() + usize::from(spec.args) * size_of::<u64>();
             // SAFETY: within the scratch map.
-            let [one, other] = unsafe { *writer.structure_at::<[u32; 2]>(first) };
+            let [one, other] = unsafe { *writer.structure_at::<[u32; 2]>(first_section(spec)) };
             mark_untrue(record, is_no_pair(one, other));
         }
         _ => {}
+    }
+}
+
+/// Where the sections of a call's record begin.
+#[inline(always)]
+fn first_section(spec: &SyscallSpec) -> usize {
+    size_of::<Syscall<[u64; 0]>>() + usize::from(spec.args & 7) * size_of::<u64>()
+}
+
+/// Appends the identities of the files behind the descriptors whose numbers the section at `first` has; notes where the
+/// path of the first is.
+#[inline(never)]
+fn received(writer: Writer, first: usize) {
+    // SAFETY: within the map value. Behind the record's end is what another one left.
+    let is_there = writer.position() > first && unsafe { (*writer.section_at(first)).kind } == section::RIGHTS;
+    if !is_there {
+        return;
+    }
+    // SAFETY: as above; the numbers fit behind the header.
+    let (count, fds) = unsafe {
+        let count = usize::from((*writer.section_at(first)).len) / size_of::<u32>();
+        (count, &*writer.structure_at::<[u32; section::RIGHTS_MAX]>(first))
+    };
+    let task = read::current_task();
+    for (at, fd) in fds.iter().enumerate() {
+        let file = if at < count {
+            file::behind_fd(task, u64::from(*fd))
+        } else {
+            0
+        };
+        if file == 0 {
+            break;
+        }
+        file::identity(writer, file);
+        if at == 0 {
+            writer.note::<PATH>(embedded(file, offset!(file_path)) as u64);
+        }
     }
 }
 

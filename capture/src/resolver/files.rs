@@ -137,8 +137,8 @@ impl State {
         if let Some(entry) = described(call, scratch).or_else(|| sockets::described(call)) {
             let entry = self.entry(entry);
             self.put_fd(call.pid, call.ts, fd, entry, cloexec);
-        } else if let Some(process) = self.table.at(call.pid, call.ts) {
-            process.fds.remove(fd);
+        } else {
+            self.forget_fd(call, fd);
         }
     }
 
@@ -148,11 +148,7 @@ impl State {
         let cloexec = call.arg32(1) & libc::O_CLOEXEC as u32 != 0;
         match (call.new_fd(), file) {
             (Some(fd), Some(file)) => self.put_fd(call.pid, call.ts, fd, file.clone(), cloexec),
-            (Some(fd), None) => {
-                if let Some(process) = self.table.at(call.pid, call.ts) {
-                    process.fds.remove(fd);
-                }
-            }
+            (Some(fd), None) => self.forget_fd(call, fd),
             (None, _) => {}
         }
     }
@@ -162,8 +158,8 @@ impl State {
         if let Some(entry) = described(call, scratch).or_else(|| sockets::described(call)) {
             let entry = self.entry(entry);
             self.put_fd(call.pid, call.ts, fd, entry, false);
-        } else if let Some(process) = self.table.at(call.pid, call.ts) {
-            process.fds.remove(fd);
+        } else {
+            self.forget_fd(call, fd);
         }
     }
 

@@ -358,14 +358,11 @@ impl State {
             return;
         }
         let (pid, ts) = (call.pid, call.ts);
-        let task = match self.table.at(pid, ts) {
-            Some(p) if p.ended != u64::MAX || p.fds.get(fd).is_some() || p.fds.is_missed(fd) => return,
-            Some(p) if p.has_threads_apart() => call.tid,
-            Some(_) => pid,
-            None => return,
-        };
-        let found = self.may_ask(ts).then(|| self.host.fd(task, fd)).flatten();
-        match found {
+        match self.table.at(pid, ts) {
+            Some(p) if p.ended == u64::MAX && p.fds.get(fd).is_none() && !p.fds.is_missed(fd) => {}
+            _ => return,
+        }
+        match self.host_says(call, fd) {
             Some(SnapshotFd { entry, cloexec, .. }) => {
                 let entry = self.entry(entry);
                 self.put_fd(pid, ts, fd, entry, cloexec);
@@ -375,6 +372,24 @@ impl State {
                     process.fds.set_missed(fd);
                 }
             }
+        }
+    }
+
+    /// What the host has behind a descriptor of the calling thread now.
+    pub(super) fn host_says(&mut self, call: &Call<'_>, fd: i32) -> Option<SnapshotFd> {
+        let process = self.table.at(call.pid, call.ts).filter(|p| p.ended == u64::MAX)?;
+        let task = if process.has_threads_apart() {
+            call.tid
+        } else {
+            call.pid
+        };
+        self.may_ask(call.ts).then(|| self.host.fd(task, fd)).flatten()
+    }
+
+    /// What is behind a descriptor is not known any more.
+    pub(super) fn forget_fd(&mut self, call: &Call<'_>, fd: i32) {
+        if let Some(process) = self.table.at(call.pid, call.ts) {
+            process.fds.remove(fd);
         }
     }
 

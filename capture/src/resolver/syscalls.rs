@@ -492,7 +492,10 @@ impl State {
             Action::Listen => self.listen(call),
             Action::Accept(flags) => self.accept(call, address, call.cloexec(flags)),
             Action::Send => self.exchange(call, address, Role::Client),
-            Action::Receive if call.succeeded() => self.exchange(call, address, Role::Server),
+            Action::Receive if call.succeeded() => {
+                self.exchange(call, address, Role::Server);
+                self.received(call, scratch);
+            }
             Action::Receive => {}
             Action::LocalName => self.told_end(call, address, true),
             Action::PeerName => self.told_end(call, address, false),

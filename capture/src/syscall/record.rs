@@ -285,6 +285,12 @@ impl<'a> Section<'a> {
         (self.kind == section::I32_PAIR).then_some(pair)
     }
 
+    /// The content as integers of 32 bits.
+    pub fn integers(&self) -> impl Iterator<Item = i32> + use<'a> {
+        let all = self.data.chunks_exact(4);
+        all.filter_map(|bytes| Some(i32::from_ne_bytes(bytes.try_into().ok()?)))
+    }
+
     /// The strings of a command line, environment or string array, without their NULs.
     pub fn strings(&self) -> impl Iterator<Item = &'a [u8]> {
         let data = self.data.strip_suffix(b"\0").unwrap_or(self.data);

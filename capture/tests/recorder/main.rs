@@ -6,6 +6,7 @@ mod artifacts;
 mod audit;
 mod bounds;
 mod case;
+mod descriptors;
 mod docker;
 mod ends;
 mod faults;

@@ -62,6 +62,12 @@ pub const OPEN_FDS_MAX: usize = 128;
 /// Root directory of the caller when its call returned: path components.
 pub const ROOT: u8 = 21;
 
+/// Numbers of the descriptors that came with a message (`SCM_RIGHTS`), 32 bits each. What is behind the first of them the
+/// [`FILE`] sections of the record say, in this order, and [`FILE_PATH`] the path of the first.
+pub const RIGHTS: u8 = 22;
+/// Most numbers in [`RIGHTS`].
+pub const RIGHTS_MAX: usize = 8;
+
 /// Names of a cgroup of version 1 that are kept, from its own upwards.
 pub const CGROUP_NAMES: u8 = 6;
 /// Longest name of a cgroup (NAME_MAX), its NUL included.

@@ -66,6 +66,8 @@ pub const ALL_FDS: u8 = 0xfb;
 /// In [`SyscallSpec::fd`]: the two that the first capture reads. They are not described, but the record is marked so where
 /// they are not the two ends of one object.
 pub const PAIR: u8 = 0xfa;
+/// In [`SyscallSpec::fd`]: the call is recorded only where something came with its message beside the data.
+pub const BROUGHT: u8 = 0xf8;
 /// Stands for the caller's root directory where [`DIRECTORY`] describes that.
 pub const ROOT: u8 = 0xf9;
 
@@ -117,6 +119,10 @@ pub const CAPTURE_MSGHDR_NAME: u8 = 8;
 /// The same of each `struct mmsghdr` of an array (`sendmmsg`, `recvmmsg`), as many as the call's result says, the first
 /// one always, and at most [`MESSAGES_MAX`]. Only in the last slot.
 pub const CAPTURE_MMSGHDR_NAMES: u8 = 9;
+
+/// The numbers of the descriptors that came with the message of a `struct msghdr` of the caller's word size (`recvmsg`); only
+/// on success, and in the first slot. Files are described behind them: see [`crate::section::RIGHTS`].
+pub const CAPTURE_RIGHTS: u8 = 10;
 
 /// Most messages of one call whose addresses are kept.
 pub const MESSAGES_MAX: u32 = 8;
@@ -200,6 +206,14 @@ impl Capture {
         }
     }
 
+    /// The descriptors that came with the `struct msghdr` behind `arg`.
+    pub const fn rights(arg: u8) -> Self {
+        Self {
+            kind: CAPTURE_RIGHTS,
+            ..Self::msghdr_name(arg)
+        }
+    }
+
     /// The address in the `struct msghdr` behind `arg`.
     pub const fn msghdr_name(arg: u8) -> Self {
         Self {
@@ -217,8 +231,8 @@ impl Capture {
 pub struct SyscallSpec {
     /// [`SELECTED`], [`PRIORITY`], [`FILE`], [`SOCKET`], [`ENTER`], [`CREDENTIALS`], [`DIRECTORY`], [`BASE`].
     pub flags: u8,
-    /// The file descriptor to describe: an argument index, [`RESULT`], [`CLOSED`], [`COPY`], [`ALL_FDS`], [`PAIR`], [`ROOT`] or
-    /// [`NO_FD`].
+    /// The file descriptor to describe: an argument index, [`RESULT`], [`CLOSED`], [`COPY`], [`ALL_FDS`], [`PAIR`], [`ROOT`],
+    /// [`BROUGHT`] or [`NO_FD`].
     pub fd: u8,
     /// Of a call that was asked for and is not [`SELECTED`] now: from 1 on the number of the counter in
     /// [`Counters::left_out`](crate::counters::Counters::left_out) that counts it.
@@ -320,6 +334,12 @@ impl SyscallSpec {
     pub const fn base(mut self, fd: u8) -> Self {
         self.flags |= BASE;
         self.fd = fd;
+        self
+    }
+
+    /// The same, only where something came with the message that the first capture reads.
+    pub const fn brought(mut self) -> Self {
+        self.fd = BROUGHT;
         self
     }
 
