@@ -1,6 +1,6 @@
 //! Descriptors that came with a message (`SCM_RIGHTS`).
 
-use ctrace_trace::fd::FdEntry;
+use ctrace_trace::fd::{FdEntry, FdKind};
 use ctrace_wire::section::{self, File};
 
 use super::call::{Call, Scratch};
@@ -36,10 +36,17 @@ impl State {
     /// then the file has no name.
     fn named_by_host(&mut self, call: &Call<'_>, fd: i32, file: &File) -> FdEntry {
         let dev = stat_device(file.dev);
-        let is_it = |said: &FdEntry| said.ino == file.ino && (said.dev == dev || said.dev == 0);
+        // Objects without a file of their own have one inode for all.
+        let is_one = file.mode & libc::S_IFMT != 0;
+        let is_it = |said: &FdEntry| is_one && said.ino == file.ino && (said.dev == dev || said.dev == 0);
         let said = self.host_says(call, fd).map(|said| said.entry);
         said.filter(is_it).unwrap_or_else(|| {
-            let mut entry = named(file_kind(Some((file.mode, file.flags)), b"", 0), b"");
+            // Of a socket the family is not told, nor what those objects are.
+            let kind = match file.mode & libc::S_IFMT {
+                libc::S_IFSOCK | 0 => FdKind::Unknown,
+                _ => file_kind(Some((file.mode, file.flags)), b"", 0),
+            };
+            let mut entry = named(kind, b"");
             (entry.dev, entry.ino) = (dev, file.ino);
             entry
         })
