@@ -614,3 +614,49 @@ fn needs_root_a_message_between_rings_makes_no_connection_of_a_file() {
     let read = seen.iter().find(|event| event.kind == "read").unwrap();
     assert_eq!(read.fd, file.to_str().unwrap(), "{seen:#?}");
 }
+
+#[test]
+fn needs_root_relative_names_of_requests_start_where_the_kernel_has_the_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(dir.path()).unwrap();
+    fs::create_dir(root.join("sub")).unwrap();
+    fs::write(root.join("sub/gone"), "").unwrap();
+    let child_root = root.clone();
+    let Some(seen) = record(move || {
+        let mut ring = IoUring::new(8).unwrap();
+        ring.submitter().register_files(&[-1]).unwrap();
+        let at = types::Fd(libc::AT_FDCWD);
+        // No syscalls are recorded, so that nothing but the requests tells of these.
+        std::env::set_current_dir(child_root.join("sub")).unwrap();
+        let slot = types::DestinationSlot::try_from_slot_target(0).unwrap();
+        let open = opcode::OpenAt::new(at, c"gone".as_ptr()).file_index(Some(slot));
+        assert_eq!(ask(&mut ring, open.build()), 0);
+        std::env::set_current_dir("/").unwrap();
+        let moved = child_root.join("moved");
+        fs::rename(child_root.join("sub"), &moved).unwrap();
+        std::env::set_current_dir(&moved).unwrap();
+        assert_eq!(ask(&mut ring, opcode::UnlinkAt::new(at, c"gone".as_ptr()).build()), 0);
+        std::env::set_current_dir("/").unwrap();
+        let directory = fs::File::open(&moved).unwrap();
+        let behind = types::Fd(directory.as_raw_fd());
+        assert_eq!(
+            ask(&mut ring, opcode::MkDirAt::new(behind, c"made".as_ptr()).build()),
+            0
+        );
+        // What is behind the descriptor means nothing where the name is absolute.
+        let other = c(&child_root.join("other"));
+        let file = fs::File::create(moved.join("file")).unwrap();
+        let make = opcode::MkDirAt::new(types::Fd(file.as_raw_fd()), other.as_ptr());
+        assert_eq!(ask(&mut ring, make.build()), 0);
+    }) else {
+        return;
+    };
+    let path = |name: &str| root.join(name).to_str().unwrap().to_owned();
+    let named = |kind: &str, arg: &str| -> Vec<String> {
+        let events = seen.iter().filter(|event| event.kind == kind);
+        events.map(|event| event.arg(arg).to_owned()).collect()
+    };
+    assert_eq!(named("openat", "name"), [path("sub/gone")], "{seen:#?}");
+    assert_eq!(named("unlinkat", "name"), [path("moved/gone")]);
+    assert_eq!(named("mkdirat", "path"), [path("moved/made"), path("other")]);
+}

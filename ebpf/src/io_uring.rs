@@ -434,16 +434,17 @@ fn staying(name: maps::RequestName) -> usize {
 }
 
 /// The kernel's own view of what the request was about: the file or socket that it made, or that it worked on where that
-/// has no descriptor or other ends than before. The record is marked where that is no socket, though the result says so.
+/// has no descriptor or other ends than before; or the directory from which its names lead on. The record is marked where
+/// there is no socket though the result says so.
 #[inline(never)]
 unsafe fn describe(writer: Writer, record: *mut IoComplete, request: usize, opcode: u32) {
     // SAFETY: see on_complete.
     let res = unsafe { (&raw const (*record).res).read_volatile() };
     let (mut object, mut is_socket) = (0, false);
     match opcode {
-        OPENAT | OPENAT2 if res >= 0 && member!(request, io_open_slot, 0u32) == 0 => object = made(res),
+        OPENAT | OPENAT2 if res >= 0 && member!(request, io_open_slot, 0u32) == 0 => object = behind(res),
         ACCEPT | SOCKET if res >= 0 && made_slot(request, opcode) == 0 => {
-            object = made(res);
+            object = behind(res);
             is_socket = !socket::are_known() || socket::is_one(object);
             if !is_socket {
                 // SAFETY: as above.
@@ -464,13 +465,47 @@ unsafe fn describe(writer: Writer, record: *mut IoComplete, request: usize, opco
     if opcode == RECVMSG && res >= 0 && !is_multishot(request) {
         message_address(writer, request);
     }
-    if object == 0 {
-        return;
+    let mut path = if is_socket {
+        0
+    } else {
+        embedded(object, offset!(file_path))
+    };
+    let mut kind = section::FILE_PATH;
+    if path != 0 {
+        file::identity(writer, object);
+    } else if res >= 0
+        && let Some(dirfd) = base(request, opcode)
+    {
+        path = embedded(behind(dirfd), offset!(file_path));
+        if path == 0 {
+            path = embedded(pointer!(read::current_task(), task_fs), offset!(fs_pwd));
+            kind = section::CWD;
+        }
     }
-    if !is_socket {
-        file::describe(writer, object);
+    // In one place for all: the verifier follows the way up from each that it is asked at.
+    if path != 0 {
+        file::path(writer, path, kind);
     }
-    socket::describe(writer, object);
+    if object != 0 {
+        socket::describe(writer, object);
+    }
+}
+
+/// The descriptor of the directory from which relative names of a request lead on, where it has names and makes no
+/// descriptor; that of no file stands for the working directory.
+#[inline(never)]
+fn base(request: usize, opcode: u32) -> Option<i32> {
+    const AT_FDCWD: i32 = -100;
+    Some(match opcode {
+        UNLINKAT => member!(request, io_unlink_dfd, AT_FDCWD),
+        MKDIRAT => member!(request, io_mkdir_dfd, AT_FDCWD),
+        RENAMEAT => member!(request, io_rename_old_dfd, AT_FDCWD),
+        SYMLINKAT => member!(request, io_link_new_dfd, AT_FDCWD),
+        LINKAT => member!(request, io_link_old_dfd, AT_FDCWD),
+        SETXATTR => AT_FDCWD,
+        OPENAT | OPENAT2 if member!(request, io_open_slot, 0u32) != 0 => AT_FDCWD,
+        _ => return None,
+    })
 }
 
 /// Where among the ring's own files a new socket goes, from 1.
@@ -483,8 +518,8 @@ fn made_slot(request: usize, opcode: u32) -> u32 {
     }
 }
 
-/// The file behind a descriptor that was just made.
+/// The file behind a descriptor of the caller's.
 #[inline(never)]
-fn made(fd: i32) -> usize {
+fn behind(fd: i32) -> usize {
     file::behind_fd(read::current_task(), fd as u64)
 }

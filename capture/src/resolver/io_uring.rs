@@ -153,6 +153,7 @@ impl Resolver {
         }
         if of_ring || fixed.slot != 0 && done.res >= 0 {
             let plan = self.plans.get(call.nr, false);
+            self.state.base_told(&call, plan);
             self.state
                 .without_descriptor(&call, plan, file, &header, clock, &mut self.scratch, sink);
         } else {
