@@ -6,7 +6,10 @@ use std::{
     ffi::CString,
     fs,
     net::{Ipv4Addr, TcpListener, UdpSocket},
-    os::fd::AsRawFd,
+    os::{
+        fd::{AsRawFd, FromRawFd, OwnedFd},
+        unix::net::UnixDatagram,
+    },
     path::Path,
     time::Duration,
 };
@@ -463,4 +466,197 @@ fn needs_root_files_of_the_ring_itself_are_named() {
     assert_eq!((read.kind.as_str(), read.ret), ("read", Some(7)));
     assert_eq!((read.fd_num, request.fd_num), (None, None), "it has no descriptor");
     assert_eq!((&*request.fd, &*read.fd), (file.to_str().unwrap(), &*request.fd));
+}
+
+/// The next result of a ring's requests.
+fn next(ring: &mut IoUring) -> i32 {
+    loop {
+        if let Some(entry) = ring.completion().next() {
+            return entry.result();
+        }
+        ring.submit_and_wait(1).unwrap();
+    }
+}
+
+fn push(ring: &mut IoUring, entry: squeue::Entry) {
+    // SAFETY: what the entry points to lives as long as the request.
+    unsafe { ring.submission().push(&entry).unwrap() };
+    ring.submit().unwrap();
+}
+
+#[test]
+fn needs_root_each_connection_that_one_request_accepts_is_told() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let (port, own) = (listener.local_addr().unwrap().port(), listener.as_raw_fd());
+    // What connects, so that its ends are known: each is gone before the next one gets its number.
+    let ports: Vec<UdpSocket> = (0..3)
+        .map(|_| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap())
+        .collect();
+    let ports: Vec<u16> = ports.iter().map(|free| free.local_addr().unwrap().port()).collect();
+    let from = ports.clone();
+    let Some(seen) = record(move || {
+        let mut ring = IoUring::new(8).unwrap();
+        let (mut others, mut clients) = (IoUring::new(8).unwrap(), Vec::new());
+        push(
+            &mut ring,
+            opcode::AcceptMulti::new(types::Fd(own)).build().user_data(77),
+        );
+        for port_of_client in from {
+            clients.push(connected(port_of_client, port));
+            let fd = next(&mut ring);
+            assert!(fd > 2, "{fd}");
+            let write = opcode::Write::new(types::Fd(fd), b"hello".as_ptr(), 5);
+            assert_eq!(ask(&mut others, write.build()), 5);
+            assert_eq!(ask(&mut others, opcode::Close::new(types::Fd(fd)).build()), 0);
+        }
+        // The last result, which ends it.
+        push(&mut ring, opcode::AsyncCancel::new(77).build());
+        let mut last = [next(&mut ring), next(&mut ring)];
+        last.sort_unstable();
+        assert_eq!(last, [-libc::ECANCELED, 0]);
+    }) else {
+        return;
+    };
+    let ends: Vec<String> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    let of = |kind: &str| -> Vec<&Seen> { seen.iter().filter(|event| event.kind == kind).collect() };
+    let accepted = of("accept4");
+    let (made, ended) = accepted.split_at(accepted.len() - 1);
+    assert_eq!(ended[0].ret, Some(-i64::from(libc::ECANCELED)));
+    let told = |events: &[&Seen]| events.iter().map(|event| event.fd.clone()).collect::<Vec<_>>();
+    assert_eq!(told(made), ends, "{seen:#?}");
+    assert!(made.iter().all(|event| event.ret == event.fd_num.map(i64::from)));
+    assert!(accepted.iter().all(|event| event.arg("sockfd") == own.to_string()));
+    // What is done with each is told with its own ends, though all have one number.
+    assert_eq!(told(&of("write")), ends);
+    assert_eq!(told(&of("close")), ends);
+    let requests = seen.iter().filter(|event| event.arg("user_data") == "77");
+    let results: Vec<_> = requests.map(|event| (event.arg("opcode"), event.ret)).collect();
+    let expected: Vec<_> = accepted.iter().map(|event| ("13", event.ret)).collect();
+    assert_eq!(results, expected, "a request event of each");
+}
+
+/// A socket that is connected from one port of this host to another.
+fn connected(from: u16, to: u16) -> OwnedFd {
+    // SAFETY: no preconditions.
+    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0) };
+    // SAFETY: just made.
+    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    let (own, peer) = (local(from), local(to));
+    // SAFETY: both addresses are whole.
+    let made = unsafe {
+        libc::bind(fd, (&raw const own).cast(), 16) == 0 && libc::connect(fd, (&raw const peer).cast(), 16) == 0
+    };
+    assert!(made);
+    socket
+}
+
+#[test]
+fn needs_root_each_message_that_one_request_receives_is_told() {
+    let Some(seen) = record(move || {
+        let mut ring = IoUring::new(8).unwrap();
+        let (one, other) = UnixDatagram::pair().unwrap();
+        let mut buffers = [0u8; 4 * 256];
+        let provide = opcode::ProvideBuffers::new(buffers.as_mut_ptr(), 256, 4, 1, 0).build();
+        assert!(ask(&mut ring, provide) >= 0);
+        let receive = opcode::RecvMulti::new(types::Fd(one.as_raw_fd()), 1);
+        push(&mut ring, receive.build().user_data(5));
+        for message in [&b"x"[..], b"xy", b"xyz"] {
+            other.send(message).unwrap();
+            assert_eq!(usize::try_from(next(&mut ring)).unwrap(), message.len());
+        }
+        push(&mut ring, opcode::PollAdd::new(types::Fd(other.as_raw_fd()), 4).build());
+        assert_eq!(next(&mut ring), 4, "another request, of which one result comes");
+        push(&mut ring, opcode::AsyncCancel::new(5).build());
+        let mut last = [next(&mut ring), next(&mut ring)];
+        last.sort_unstable();
+        assert_eq!(last, [-libc::ECANCELED, 0]);
+    }) else {
+        return;
+    };
+    let received = seen.iter().filter(|event| event.kind == "recvfrom");
+    let received: Vec<_> = received.map(|event| event.ret.unwrap()).collect();
+    assert_eq!(received, [1, 2, 3, -i64::from(libc::ECANCELED)], "{seen:#?}");
+    let requests = seen.iter().filter(|event| event.arg("opcode") == "27");
+    let requests: Vec<_> = requests.map(|event| event.ret.unwrap()).collect();
+    assert_eq!(requests, received);
+}
+
+#[test]
+fn needs_root_a_message_between_rings_makes_no_connection_of_a_file() {
+    // Since then messages have flags.
+    if !takes(opcode::SendMsgZc::CODE) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let file = fs::canonicalize(dir.path()).unwrap().join("secret");
+    fs::write(&file, "content").unwrap();
+    let (name, listener) = (file.clone(), TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    let Some(seen) = record(move || {
+        let mut ring = IoUring::new(8).unwrap();
+        let mut other = IoUring::new(8).unwrap();
+        let accept = opcode::AcceptMulti::new(types::Fd(listener.as_raw_fd()));
+        push(&mut ring, accept.build().user_data(9));
+        let at = types::Fd(libc::AT_FDCWD);
+        let name = c(&name);
+        let fd = ask(&mut other, opcode::OpenAt::new(at, name.as_ptr()).build());
+        let to = types::Fd(ring.as_raw_fd());
+        // IORING_CQE_F_MORE, as if the request had accepted a connection. Before Linux 6.3 it cannot say so.
+        let message = opcode::MsgRingData::new(to, fd, 9, Some(2)).build();
+        if ask(&mut other, message) == 0 {
+            assert_eq!(next(&mut ring), fd);
+        }
+        let mut buffer = [0u8; 64];
+        let read = opcode::Read::new(types::Fd(fd), buffer.as_mut_ptr(), 64).build();
+        assert_eq!(ask(&mut other, read), 7);
+    }) else {
+        return;
+    };
+    let read = seen.iter().find(|event| event.kind == "read").unwrap();
+    assert_eq!(read.fd, file.to_str().unwrap(), "{seen:#?}");
+}
+
+#[test]
+fn needs_root_relative_names_of_requests_start_where_the_kernel_has_the_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(dir.path()).unwrap();
+    fs::create_dir(root.join("sub")).unwrap();
+    fs::write(root.join("sub/gone"), "").unwrap();
+    let child_root = root.clone();
+    let Some(seen) = record(move || {
+        let mut ring = IoUring::new(8).unwrap();
+        ring.submitter().register_files(&[-1]).unwrap();
+        let at = types::Fd(libc::AT_FDCWD);
+        // No syscalls are recorded, so that nothing but the requests tells of these.
+        std::env::set_current_dir(child_root.join("sub")).unwrap();
+        let slot = types::DestinationSlot::try_from_slot_target(0).unwrap();
+        let open = opcode::OpenAt::new(at, c"gone".as_ptr()).file_index(Some(slot));
+        assert_eq!(ask(&mut ring, open.build()), 0);
+        std::env::set_current_dir("/").unwrap();
+        let moved = child_root.join("moved");
+        fs::rename(child_root.join("sub"), &moved).unwrap();
+        std::env::set_current_dir(&moved).unwrap();
+        assert_eq!(ask(&mut ring, opcode::UnlinkAt::new(at, c"gone".as_ptr()).build()), 0);
+        std::env::set_current_dir("/").unwrap();
+        let directory = fs::File::open(&moved).unwrap();
+        let behind = types::Fd(directory.as_raw_fd());
+        assert_eq!(
+            ask(&mut ring, opcode::MkDirAt::new(behind, c"made".as_ptr()).build()),
+            0
+        );
+        // What is behind the descriptor means nothing where the name is absolute.
+        let other = c(&child_root.join("other"));
+        let file = fs::File::create(moved.join("file")).unwrap();
+        let make = opcode::MkDirAt::new(types::Fd(file.as_raw_fd()), other.as_ptr());
+        assert_eq!(ask(&mut ring, make.build()), 0);
+    }) else {
+        return;
+    };
+    let path = |name: &str| root.join(name).to_str().unwrap().to_owned();
+    let named = |kind: &str, arg: &str| -> Vec<String> {
+        let events = seen.iter().filter(|event| event.kind == kind);
+        events.map(|event| event.arg(arg).to_owned()).collect()
+    };
+    assert_eq!(named("openat", "name"), [path("sub/gone")], "{seen:#?}");
+    assert_eq!(named("unlinkat", "name"), [path("moved/gone")]);
+    assert_eq!(named("mkdirat", "path"), [path("moved/made"), path("other")]);
 }

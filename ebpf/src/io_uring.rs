@@ -1,8 +1,12 @@
 //! Requests of io_uring, which do what syscalls do without being any: recorded as they are submitted, when the kernel has
-//! copied their paths, and once more with their result when they are completed.
+//! copied their paths, and once more with each result: most have one when they are completed.
 
 use ctrace_wire::{
-    record::{FLAG_UNSEEN, Header, IO_FIXED_FILE, IoComplete, IoSubmit, KIND_IO_COMPLETE, KIND_IO_SUBMIT},
+    offsets::MISSING,
+    record::{
+        FLAG_UNSEEN, FLAG_UNTRUE, Header, IO_FIXED_FILE, IO_MULTISHOT, IoComplete, IoSubmit, KIND_IO_COMPLETE,
+        KIND_IO_SUBMIT,
+    },
     section,
     spec::{IO_OPCODES, Lane, PRIORITY, SELECTED},
 };
@@ -10,7 +14,7 @@ use ctrace_wire::{
 use crate::{
     capture, file,
     maps::{self, ScratchFor},
-    read::{self, embedded, member, offset, pointer},
+    read::{self, embedded, is_zero, member, offset, pointer},
     scope,
     scratch::Writer,
     socket, syscall,
@@ -79,6 +83,30 @@ const XATTR_NAME_MAX: u32 = 256;
 
 // IOSQE_FIXED_FILE and its neighbours: the lowest byte of a request's flags is the caller's.
 const CALLERS_FLAGS: u32 = 0xff;
+
+// IORING_CQE_F_MORE
+const MORE: u32 = 1 << 1;
+
+/// A result as the program gets it (include/uapi/linux/io_uring.h: struct io_uring_cqe).
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Completion {
+    pub user_data: u64,
+    pub res: i32,
+    pub flags: u32,
+}
+
+/// Whether a request stays and has many results, as far as the kernel's flag for it is known.
+#[inline(always)]
+fn is_multishot(request: usize) -> bool {
+    let bit = offset!(io_multishot_bit);
+    bit != MISSING && member!(request, io_flags, 0u64) >> (bit & 63) & 1 != 0
+}
+
+#[inline(always)]
+fn name_of(request: usize) -> maps::RequestName {
+    [pointer!(request, io_ring) as u64, member!(request, io_user_data, 0u64)]
+}
 
 #[inline(always)]
 fn opcode(request: usize) -> u32 {
@@ -162,6 +190,10 @@ pub fn on_submit(request: usize) {
             on_file(writer, record, request, opcode);
         } else {
             names(writer, record, request, opcode);
+        }
+        if is_multishot(request) {
+            (*record).flags |= IO_MULTISHOT;
+            maps::keep_multishot(name_of(request), request);
         }
     }
     writer.submit(lane);
@@ -357,14 +389,13 @@ fn sockaddr(writer: Writer, address: u64, len: u64, user: bool) {
     }
 }
 
-/// The result of a completion as it is shown to the program.
-#[inline(always)]
-pub fn result_in_ring(entry: usize) -> i32 {
-    member!(entry, io_cqe_res, 0i32)
-}
-
-pub fn on_complete(request: usize, res: i32) {
-    // Further results of one request, and messages between rings, are of no request.
+pub fn on_complete(ring: usize, of: usize, result: Completion) {
+    let Completion { user_data, res, flags } = result;
+    // Results of a request that goes on come without it, and so do messages between rings, which can look like these.
+    let request = match of {
+        0 if flags & MORE != 0 => staying([ring as u64, user_data]),
+        of => of,
+    };
     if request == 0 {
         return;
     }
@@ -380,21 +411,46 @@ pub fn on_complete(request: usize, res: i32) {
     // SAFETY: record points into the scratch map.
     unsafe {
         (*record).request = request as u64;
-        (*record).res = i64::from(res);
+        (*record).res = res;
+        (*record).more = is_zero(of as u64) as u32;
     }
-    describe(writer, request, opcode, res);
+    if of != 0 && is_multishot(request) {
+        maps::forget_multishot(name_of(request));
+    }
+    // SAFETY: as above.
+    unsafe { describe(writer, record, request, opcode) };
     writer.submit(lane);
 }
 
+/// The request of this name, where it is still the one that was submitted.
+#[inline(always)]
+fn staying(name: maps::RequestName) -> usize {
+    let request = maps::multishot(name);
+    if request != 0 && name_of(request) == name {
+        request
+    } else {
+        0
+    }
+}
+
 /// The kernel's own view of what the request was about: the file or socket that it made, or that it worked on where that
-/// has no descriptor or other ends than before.
+/// has no descriptor or other ends than before; or the directory from which its names lead on. The record is marked where
+/// there is no socket though the result says so.
 #[inline(never)]
-fn describe(writer: Writer, request: usize, opcode: u32, res: i32) {
+unsafe fn describe(writer: Writer, record: *mut IoComplete, request: usize, opcode: u32) {
+    // SAFETY: see on_complete.
+    let res = unsafe { (&raw const (*record).res).read_volatile() };
     let (mut object, mut is_socket) = (0, false);
     match opcode {
-        OPENAT | OPENAT2 if res >= 0 && member!(request, io_open_slot, 0u32) == 0 => object = made(res),
-        ACCEPT if res >= 0 && member!(request, io_accept_slot, 0u32) == 0 => (object, is_socket) = (made(res), true),
-        SOCKET if res >= 0 && member!(request, io_socket_slot, 0u32) == 0 => (object, is_socket) = (made(res), true),
+        OPENAT | OPENAT2 if res >= 0 && member!(request, io_open_slot, 0u32) == 0 => object = behind(res),
+        ACCEPT | SOCKET if res >= 0 && made_slot(request, opcode) == 0 => {
+            object = behind(res);
+            is_socket = !socket::are_known() || socket::is_one(object);
+            if !is_socket {
+                // SAFETY: as above.
+                unsafe { (*record).header.flags |= FLAG_UNTRUE };
+            }
+        }
         CONNECT | BIND | LISTEN | SHUTDOWN | SEND | SEND_ZC | SENDMSG | SENDMSG_ZC | RECV | RECVMSG => {
             object = pointer!(request, io_file);
             is_socket = true;
@@ -405,20 +461,65 @@ fn describe(writer: Writer, request: usize, opcode: u32, res: i32) {
         _ if member!(request, io_flags, 0u32) & IO_FIXED_FILE != 0 => object = pointer!(request, io_file),
         _ => {}
     }
-    if opcode == RECVMSG && res >= 0 {
+    // Of many messages each has its address among what was received.
+    if opcode == RECVMSG && res >= 0 && !is_multishot(request) {
         message_address(writer, request);
     }
-    if object == 0 {
-        return;
+    let mut path = if is_socket {
+        0
+    } else {
+        embedded(object, offset!(file_path))
+    };
+    let mut kind = section::FILE_PATH;
+    if path != 0 {
+        file::identity(writer, object);
+    } else if res >= 0
+        && let Some(dirfd) = base(request, opcode)
+    {
+        path = embedded(behind(dirfd), offset!(file_path));
+        if path == 0 {
+            path = embedded(pointer!(read::current_task(), task_fs), offset!(fs_pwd));
+            kind = section::CWD;
+        }
     }
-    if !is_socket {
-        file::describe(writer, object);
+    // In one place for all: the verifier follows the way up from each that it is asked at.
+    if path != 0 {
+        file::path(writer, path, kind);
     }
-    socket::describe(writer, object);
+    if object != 0 {
+        socket::describe(writer, object);
+    }
 }
 
-/// The file behind a descriptor that was just made.
+/// The descriptor of the directory from which relative names of a request lead on, where it has names and makes no
+/// descriptor; that of no file stands for the working directory.
 #[inline(never)]
-fn made(fd: i32) -> usize {
+fn base(request: usize, opcode: u32) -> Option<i32> {
+    const AT_FDCWD: i32 = -100;
+    Some(match opcode {
+        UNLINKAT => member!(request, io_unlink_dfd, AT_FDCWD),
+        MKDIRAT => member!(request, io_mkdir_dfd, AT_FDCWD),
+        RENAMEAT => member!(request, io_rename_old_dfd, AT_FDCWD),
+        SYMLINKAT => member!(request, io_link_new_dfd, AT_FDCWD),
+        LINKAT => member!(request, io_link_old_dfd, AT_FDCWD),
+        SETXATTR => AT_FDCWD,
+        OPENAT | OPENAT2 if member!(request, io_open_slot, 0u32) != 0 => AT_FDCWD,
+        _ => return None,
+    })
+}
+
+/// Where among the ring's own files a new socket goes, from 1.
+#[inline(always)]
+fn made_slot(request: usize, opcode: u32) -> u32 {
+    if opcode == ACCEPT {
+        member!(request, io_accept_slot, 0u32)
+    } else {
+        member!(request, io_socket_slot, 0u32)
+    }
+}
+
+/// The file behind a descriptor of the caller's.
+#[inline(never)]
+fn behind(fd: i32) -> usize {
     file::behind_fd(read::current_task(), fd as u64)
 }

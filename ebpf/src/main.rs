@@ -28,6 +28,8 @@ use aya_ebpf::{
     programs::{BtfTracePointContext, RawTracePointContext},
 };
 
+use crate::io_uring::Completion;
+
 /// A syscall returns.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
@@ -106,17 +108,23 @@ pub fn io_uring_submit(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// A request of an io_uring was completed. The tracepoint gives the result as a number.
+/// A request of an io_uring has a result. The tracepoint gives it in numbers.
 #[raw_tracepoint(tracepoint = "io_uring_complete")]
 pub fn io_uring_complete(ctx: RawTracePointContext) -> i32 {
-    io_uring::on_complete(ctx.arg::<usize>(1), ctx.arg::<usize>(3) as i32);
+    let result = Completion {
+        user_data: ctx.arg::<usize>(2) as u64,
+        res: ctx.arg::<usize>(3) as i32,
+        flags: ctx.arg::<usize>(4) as u32,
+    };
+    io_uring::on_complete(ctx.arg::<usize>(0), ctx.arg::<usize>(1), result);
     0
 }
 
-/// The same where the tracepoint gives the result as it lies in the ring.
+/// The same where the tracepoint gives it as it lies in the ring.
 #[raw_tracepoint(tracepoint = "io_uring_complete")]
 pub fn io_uring_complete_cqe(ctx: RawTracePointContext) -> i32 {
-    io_uring::on_complete(ctx.arg::<usize>(1), io_uring::result_in_ring(ctx.arg::<usize>(2)));
+    let result = read::kernel::<Completion>(ctx.arg::<usize>(2));
+    io_uring::on_complete(ctx.arg::<usize>(0), ctx.arg::<usize>(1), result);
     0
 }
 

@@ -4,7 +4,7 @@ use aya_ebpf::{
     cty::c_void,
     helpers::generated as helper,
     macros::map,
-    maps::{Array, PerCpuArray, RingBuf},
+    maps::{Array, LruHashMap, PerCpuArray, RingBuf},
 };
 use ctrace_wire::{
     counters::{ASK_BYTES, Counters, FULL_PART},
@@ -57,6 +57,13 @@ static PROCESSES: Array<[u8; PAGE as usize]> = Array::with_max_entries(1, MMAPAB
 /// Names of cgroups on their way up, one buffer for each of [`NameFor`].
 #[map]
 static NAMES: PerCpuArray<Name> = PerCpuArray::with_max_entries(2, 0);
+
+/// Requests of io_uring that stay, by what their results say of them. Those that had none for long give way.
+#[map]
+static MULTISHOTS: LruHashMap<RequestName, usize> = LruHashMap::with_max_entries(8192, 0);
+
+/// A ring, and what its program named a request.
+pub type RequestName = [u64; 2];
 
 /// A name that the kernel keeps of a cgroup: at most NAME_MAX bytes and a NUL, in words.
 pub type Name = [u64; 32];
@@ -135,6 +142,28 @@ pub fn spec(nr: u32, compat: bool) -> Option<&'static SyscallSpec> {
         return None;
     }
     SPECS.get(if compat { nr + COMPAT_SPECS } else { nr })
+}
+
+/// Keeps a request that stays. Of two with one name the last is meant.
+#[inline(always)]
+pub fn keep_multishot(name: RequestName, request: usize) {
+    // Without room it has no results but the last.
+    let _ = MULTISHOTS.insert(name, request, 0);
+}
+
+/// The request of a name that stays; 0 where there is none.
+#[inline(always)]
+pub fn multishot(name: RequestName) -> usize {
+    // SAFETY: one number, which may be of an entry that was given to another meanwhile.
+    MULTISHOTS
+        .get_ptr(name)
+        .map_or(0, |request| unsafe { request.read_volatile() })
+}
+
+/// Forgets a request that ended.
+#[inline(always)]
+pub fn forget_multishot(name: RequestName) {
+    let _ = MULTISHOTS.remove(name);
 }
 
 /// Counts a record of so many bytes, and looks once in a while at how full its ring is.

@@ -62,6 +62,12 @@ fn behind(file: usize) -> (usize, usize) {
     (socket, pointer!(socket, socket_sk))
 }
 
+/// Whether a file object is a socket.
+#[inline(always)]
+pub fn is_one(file: usize) -> bool {
+    behind(file).1 != 0
+}
+
 /// Whether two file objects are unix sockets that are connected with each other.
 #[inline(always)]
 pub fn is_pair(files: [usize; 2]) -> bool {

@@ -81,7 +81,7 @@ impl EventType {
     pub const UNKNOWN_COMPAT_SYSCALL: EventType = EventType(0x2FFF);
     /// A process (its last thread) ended. Falco's `procexit`.
     pub const PROCEXIT: EventType = EventType(0x1001);
-    /// A request of io_uring was completed. What it did follows as an event of the syscall that does the same.
+    /// A request of io_uring has a result, mostly its only one. What it did follows as an event of the syscall that does the same.
     pub const IO_URING_REQ: EventType = EventType(0x1002);
     /// A signal was delivered to a process. Falco's `signaldeliver`; imported captures only.
     pub const SIGNALDELIVER: EventType = EventType(0x1003);

@@ -14,7 +14,7 @@ use super::image::COMM;
 use super::life::{known, known64};
 use super::links::View;
 use super::paths;
-use super::plan::Plan;
+use super::plan::{PathArg, Plan};
 use super::state::State;
 
 impl State {
@@ -136,9 +136,13 @@ impl State {
     pub(super) fn base_told(&mut self, call: &Call<'_>, plan: &Plan) -> Option<Moved> {
         let of_working_directory = call.section(section::CWD);
         let told = of_working_directory.or_else(|| call.section(section::FILE_PATH))?;
-        // Without a name a descriptor may be that of anything.
-        let has_name = plan.paths.first().and_then(|path| call.text(path.arg));
-        if told.truncated || of_working_directory.is_none() && has_name.is_none_or(<[u8]>::is_empty) {
+        // Without a relative name a descriptor may be that of anything.
+        let leads_on = |path: &PathArg| {
+            let name = call.text(path.arg).unwrap_or_default();
+            path.dirfd.map(|at| call.fd(at)) == plan.base.map(|at| call.fd(at))
+                && !matches!(name.first(), None | Some(b'/'))
+        };
+        if told.truncated || of_working_directory.is_none() && !plan.paths.iter().any(leads_on) {
             return None;
         }
         let mut to = Vec::new();

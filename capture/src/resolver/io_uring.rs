@@ -1,11 +1,15 @@
-//! Requests of io_uring: joins what was submitted with how it ended, and tells it as the syscall that does the same.
+//! Requests of io_uring: joins what was submitted with what came of it, and tells each result as the syscall that does the
+//! same.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::sync::Arc;
 
 use ctrace_trace::event::{Arg, Event, EventType};
 use ctrace_trace::fd::{FdEntry, Role};
-use ctrace_wire::record::{FLAG_COMPAT, Header, IO_FIXED_FILE, IoComplete, IoSubmit, Syscall};
+use ctrace_wire::record::{
+    FLAG_COMPAT, FLAG_UNTRUE, Header, IO_FIXED_FILE, IO_MULTISHOT, IoComplete, IoSubmit, Syscall,
+};
 use hashbrown::HashMap;
 
 use super::action::Action;
@@ -14,7 +18,8 @@ use super::clock::Clock;
 use super::{Resolver, Sink, bare};
 use crate::syscall::{INSTALL, SyscallView, View, complete_call_of};
 
-/// Most requests that wait for their end. One that waits longer than so many newer ones is told without a result.
+/// Most requests that wait for their end, and most that stay. One that waits longer than so many newer ones is told without
+/// a result.
 const MAX_WAITING: usize = 4096;
 
 /// `IORING_OP_CLOSE`, which closes a descriptor or, where it names a slot, one of the ring's own files.
@@ -26,14 +31,17 @@ const NO_DESCRIPTOR: u64 = u64::MAX;
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     waiting: HashMap<u64, Waiting>,
-    order: VecDeque<(u64, u64)>,
+    /// From the oldest on: those that have one result, and those that stay, for as long as a server may run.
+    order: [VecDeque<(u64, u64)>; 2],
 }
 
 /// A submitted request.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Waiting {
     fixed: IoSubmit,
     sections: Vec<u8>,
+    /// It had a result since it was looked at last.
+    is_used: bool,
 }
 
 impl Requests {
@@ -43,17 +51,36 @@ impl Requests {
         let new = Waiting {
             fixed: *view.fixed,
             sections: view.section_bytes().to_vec(),
+            is_used: false,
         };
-        self.order.push_back((request, ts));
+        let order = &mut self.order[usize::from(view.fixed.flags & IO_MULTISHOT != 0)];
+        order.push_back((request, ts));
         let replaced = self.waiting.insert(request, new);
-        let oldest = match self.order.len() > MAX_WAITING {
-            true => self.order.pop_front(),
-            false => None,
-        };
-        // Most of the oldest have ended meanwhile.
-        let is_it = |(request, ts): &(u64, u64)| self.waiting.get(request).is_some_and(|w| w.fixed.header.ts == *ts);
-        let oldest = oldest.filter(is_it);
-        [replaced, oldest.and_then(|(request, _)| self.waiting.remove(&request))]
+        let mut oldest = None;
+        while order.len() > MAX_WAITING
+            && let Some((request, ts)) = order.pop_front()
+        {
+            // Most of the oldest have ended meanwhile.
+            let Some(waiting) = self.waiting.get_mut(&request).filter(|w| w.fixed.header.ts == ts) else {
+                continue;
+            };
+            if mem::take(&mut waiting.is_used) {
+                order.push_back((request, ts));
+            } else {
+                oldest = self.waiting.remove(&request);
+            }
+        }
+        [replaced, oldest]
+    }
+
+    /// What a result is of: it waits on where more of them follow. None where it was submitted before the recording began.
+    fn of(&mut self, done: &IoComplete) -> Option<Waiting> {
+        if done.more == 0 {
+            return self.waiting.remove(&done.request);
+        }
+        let waiting = self.waiting.get_mut(&done.request)?;
+        waiting.is_used = true;
+        Some(waiting.clone())
     }
 }
 
@@ -70,20 +97,22 @@ impl Resolver {
     }
 
     pub(super) fn completed(&mut self, view: &View<'_, IoComplete>, clock: &Clock, sink: &mut Sink<'_>) {
-        let done = view.fixed;
-        // One that was submitted before the recording began.
-        let Some(Waiting { fixed, mut sections }) = self.requests.waiting.remove(&done.request) else {
+        let (done, ret) = (view.fixed, i64::from(view.fixed.res));
+        let Some(Waiting {
+            fixed, mut sections, ..
+        }) = self.requests.of(done)
+        else {
             return;
         };
+        // A kernel thread that serves the ring may not share the process's descriptors.
+        let same = done.header.tgid == fixed.header.tgid;
         let header = Header {
             ts: done.header.ts,
             cpu: done.header.cpu,
-            flags: fixed.header.flags & !FLAG_COMPAT,
+            flags: fixed.header.flags & !FLAG_COMPAT | if same { done.header.flags & FLAG_UNTRUE } else { 0 },
             ..fixed.header
         };
         self.state.meet(&header);
-        // A kernel thread that serves the ring may not share the process's descriptors.
-        let same = done.header.tgid == fixed.header.tgid;
         if same {
             sections.extend(view.section_bytes());
         }
@@ -98,7 +127,7 @@ impl Resolver {
             header,
             nr: number.unwrap_or(-1),
             reserved: 0,
-            ret: done.res,
+            ret,
             args,
         };
         let view = SyscallView::new(&syscall, &sections);
@@ -115,23 +144,16 @@ impl Resolver {
         };
         if fixed.opcode == INSTALL && same {
             self.state.install(&call, file.as_ref());
-            return self.tell(
-                &header,
-                &fixed,
-                Some(done.res),
-                call.new_fd(),
-                file.as_ref(),
-                clock,
-                sink,
-            );
+            return self.tell(&header, &fixed, Some(ret), call.new_fd(), file.as_ref(), clock, sink);
         }
         let own = (fixed.fd >= 0 && !of_ring).then_some(fixed.fd);
-        self.tell(&header, &fixed, Some(done.res), own, file.as_ref(), clock, sink);
+        self.tell(&header, &fixed, Some(ret), own, file.as_ref(), clock, sink);
         if number.is_none() {
             return;
         }
         if of_ring || fixed.slot != 0 && done.res >= 0 {
             let plan = self.plans.get(call.nr, false);
+            self.state.base_told(&call, plan);
             self.state
                 .without_descriptor(&call, plan, file, &header, clock, &mut self.scratch, sink);
         } else {
@@ -163,7 +185,7 @@ impl Resolver {
         let args = [
             i64::from(request.opcode),
             i64::from(request.fd),
-            i64::from(request.flags),
+            i64::from(request.flags & !IO_MULTISHOT),
             request.user_data as i64,
             i64::from(request.slot),
         ];
@@ -183,8 +205,13 @@ mod tests {
     use super::*;
 
     fn submit(requests: &mut Requests, request: u64, ts: u64) -> Vec<(u64, u64)> {
+        submit_flagged(requests, request, ts, 0)
+    }
+
+    fn submit_flagged(requests: &mut Requests, request: u64, ts: u64, flags: u32) -> Vec<(u64, u64)> {
         let fixed = IoSubmit {
             request,
+            flags,
             header: Header {
                 ts,
                 ..Header::default()
@@ -213,7 +240,37 @@ mod tests {
         );
         for n in 0..3 * most {
             let _ = submit(&mut requests, 9, 2 * most + n);
-            assert!(requests.order.len() <= MAX_WAITING && requests.waiting.len() <= MAX_WAITING);
+            assert!(requests.order[0].len() <= MAX_WAITING && requests.waiting.len() <= MAX_WAITING);
         }
+    }
+
+    #[test]
+    fn what_stays_is_kept_as_long_as_it_has_results() {
+        let mut requests = Requests::default();
+        let most = MAX_WAITING as u64;
+        for request in [1, 2] {
+            assert_eq!(submit_flagged(&mut requests, request, request, IO_MULTISHOT), []);
+        }
+        for n in 10..3 * most {
+            submit(&mut requests, n, n);
+        }
+        let result = |request, more| IoComplete {
+            request,
+            more,
+            ..IoComplete::default()
+        };
+        assert!(requests.of(&result(1, 1)).is_some(), "the others wait apart");
+        let mut lost = Vec::new();
+        for n in 4 * most..5 * most {
+            lost.extend(submit_flagged(&mut requests, n, n, IO_MULTISHOT));
+        }
+        assert_eq!(
+            lost,
+            [(2, 2), (4 * most, 4 * most)],
+            "the oldest without a result since"
+        );
+        assert!(requests.of(&result(1, 0)).is_some());
+        assert!(requests.of(&result(1, 0)).is_none(), "that was its last");
+        assert!(requests.order.iter().all(|order| order.len() <= MAX_WAITING));
     }
 }

@@ -121,7 +121,7 @@ impl<'a> KernelTypes<'a> {
                 }
             }
             if ty.kind() == KIND_ENUM {
-                let name = self.string(ty.name);
+                let name = self.enumeration(at, ty);
                 if wanted.binary_search(&name).is_ok() {
                     self.enums.entry(name).or_insert(at);
                 }
@@ -136,10 +136,22 @@ impl<'a> KernelTypes<'a> {
         }
     }
 
-    /// Byte offset of `struct.member.member`, or the byte size of a bare `struct`.
+    /// The name of an enumeration; one without goes by its first value's.
+    fn enumeration(&self, at: usize, ty: Type) -> &'a [u8] {
+        let name = match ty.name {
+            0 => word(self.types, at + TYPE_LEN).filter(|_| ty.members() > 0),
+            name => Some(name),
+        };
+        name.map_or(&[], |name| self.string(name))
+    }
+
+    /// Byte offset of `struct.member.member`, the byte size of a bare `struct`, or the number that is `enumeration.NAME`.
     pub(super) fn find(&self, path: &str) -> Option<u32> {
         let mut parts = path.split('.');
-        let mut at = *self.structs.get(parts.next()?.as_bytes())?;
+        let first = parts.next()?;
+        let Some(&(mut at)) = self.structs.get(first.as_bytes()) else {
+            return self.value(first, parts.next()?);
+        };
         let mut bits = 0u32;
         let mut is_size = true;
         for part in parts {
@@ -293,6 +305,7 @@ mod tests {
             vec![0, KIND_PTR << 24, 6],
             vec![name("fn_t"), KIND_TYPEDEF << 24, 7],
             vec![name("outer"), KIND_ENUM << 24 | 2, 4, name("a"), 3, name("b"), 5],
+            vec![0, KIND_ENUM << 24 | 2, 4, name("c"), 0, name("a"), 7],
         ]
         .concat();
         let types: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
@@ -336,6 +349,8 @@ mod tests {
         let value = |name| types.value("outer", name);
         assert_eq!((value("a"), value("b"), value("c")), (Some(3), Some(5), None));
         assert_eq!(types.value("inner", "a"), None);
+        let types = KernelTypes::parse(&data, &["c"]).expect("parses");
+        assert_eq!(types.find("c.a"), Some(7), "one without a name");
     }
 
     #[test]

@@ -137,7 +137,11 @@ pub(super) fn describe(btf: &[u8]) -> Option<Described> {
     let mut missing: Vec<Missing> = offsets
         .missing()
         // Where there is no such tracepoint, that says it all; and opcodes were added one by one.
-        .filter(|paths| !paths.iter().any(|path| path.starts_with("io_")))
+        .filter(|paths| {
+            !paths
+                .iter()
+                .any(|path| path.starts_with("io_") || path.starts_with("REQ_F_"))
+        })
         .map(|paths| Missing::Member(paths.join(" or ")))
         .collect();
     // Not missing where there are no cgroups of version 1.

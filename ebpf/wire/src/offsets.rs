@@ -26,8 +26,9 @@ macro_rules! offsets {
 
             /// Name and candidate BTF paths of each offset, in declaration order.
             ///
-            /// A path is `struct.member.member`; a bare struct name stands for its size. The first candidate
-            /// that the host has counts: members were renamed over the kernel's history.
+            /// A path is `struct.member.member`; a bare struct name stands for its size; `enumeration.NAME` is a number.
+            /// A nameless enumeration goes by its first name. The first candidate that the host has counts: members
+            /// were renamed over the kernel's history.
             pub const PATHS: &'static [(&'static str, &'static [&'static str])] =
                 &[$((stringify!($name), &[$($path),+]),)*];
 
@@ -178,9 +179,10 @@ offsets! {
     io_file: ["io_kiocb.file"],
     io_opcode: ["io_kiocb.opcode"],
     io_flags: ["io_kiocb.flags"],
+    io_multishot_bit: ["REQ_F_FIXED_FILE_BIT.REQ_F_APOLL_MULTISHOT_BIT"],
+    io_ring: ["io_kiocb.ctx"],
     io_user_data: ["io_kiocb.cqe.user_data"],
     io_fd: ["io_kiocb.cqe.fd"],
-    io_cqe_res: ["io_uring_cqe.res"],
     io_open_dfd: ["io_open.dfd"],
     io_open_slot: ["io_open.file_slot"],
     io_open_filename: ["io_open.filename"],

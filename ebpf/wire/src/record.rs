@@ -233,6 +233,9 @@ pub struct Cgroup {
 /// In [`IoSubmit::flags`]: the file is given by its place among the ring's own, not by a descriptor
 /// (`IOSQE_FIXED_FILE`).
 pub const IO_FIXED_FILE: u32 = 1;
+/// In [`IoSubmit::flags`]: the request stays and has a result for each connection, message or part of what is read. None
+/// of the caller's bits.
+pub const IO_MULTISHOT: u32 = 1 << 8;
 
 /// A request that was submitted to an io_uring. It carries what the same syscall would: its arguments, strings and
 /// addresses.
@@ -247,7 +250,7 @@ pub struct IoSubmit {
     pub user_data: u64,
     /// One of `IORING_OP_*`.
     pub opcode: u32,
-    /// `IOSQE_*` bits.
+    /// `IOSQE_*` bits, and [`IO_MULTISHOT`].
     pub flags: u32,
     /// The descriptor it works on, -1 where it works on none.
     pub fd: i32,
@@ -257,7 +260,7 @@ pub struct IoSubmit {
     pub args: [u64; 6],
 }
 
-/// The end of such a request.
+/// A result of such a request, mostly its end.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IoComplete {
@@ -266,7 +269,9 @@ pub struct IoComplete {
     /// As in [`IoSubmit::request`].
     pub request: u64,
     /// Result, or the negated errno.
-    pub res: i64,
+    pub res: i32,
+    /// 1 where the request goes on, 0 where it ended.
+    pub more: u32,
 }
 
 // SAFETY: all of these are C structs of integers; the asserts below rule out padding.

@@ -99,8 +99,8 @@ fn events() {
     }
     page.push_str(
         "\n## syscall\n\n\
-         Beside the system calls: `procexit` (0x1001), the end of a process; `io_uring_req` (0x1002), a request of \
-         io_uring that was completed, after which the system call that does the same comes as an event of its own; \
+         Beside the system calls: `procexit` (0x1001), the end of a process; `io_uring_req` (0x1002), a result of a \
+         request of io_uring, after which the system call that does the same comes as an event of its own; \
          `artifact` (0x1007), the digest of a file that was executed or of a module or BPF program that was loaded, some \
          time after that, with the process that did it; and `unknown` (0x1000, of 32-bit programs 0x2fff), a system call \
          that the table does not have.\n\n\

@@ -236,12 +236,17 @@ fn names_lead_on_from_where_the_kernel_has_their_directory() {
         .base("/c")
         .go();
     assert_eq!((seen.arg("oldpath"), seen.arg("newpath")), ("/c/p <- p", "/c/q <- q"));
+    let both = w.call(10, "renameat", 0, &[4, 1, 4, 2]).text(1, "/p").text(3, "q");
+    assert_eq!(both.base("/d").go().arg("newpath"), "/d/q <- q");
     // A descriptor that nothing is known of, and one that was another file's.
     let seen = w.call(10, "mkdirat", 0, &[9, 1]).text(1, "x").base("/nine").go();
     assert_eq!(seen.arg("path"), "/nine/x <- x");
     let seen = w.call(10, "mkdirat", 0, &[3, 1]).text(1, "x").base("/three").go();
     assert_eq!(seen.arg("path"), "/three/x <- x");
-    assert_eq!(w.fds(10)[3..], ["3 /three", "4 /c", "9 /nine"]);
+    assert_eq!(w.fds(10)[3..], ["3 /three", "4 /d", "9 /nine"]);
+    // What is behind one means nothing where the name is absolute.
+    let seen = w.call(10, "mkdirat", 0, &[9, 1]).text(1, "/x").base("pipe").go();
+    assert_eq!((seen.arg("path"), &*w.fds(10)[5]), ("/x <- /x", "9 /nine"));
     // What a call does to the directory itself is not what it was before.
     w.call(10, "chdir", 0, &[1]).text(0, "/t/here").cwd("/t/here").go();
     let rename = |w: &mut World, old: &str, new: &str, cwd: &str| {
