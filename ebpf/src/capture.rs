@@ -146,6 +146,14 @@ pub fn message_name(pointer: u64, compat: bool) -> Option<(u64, u64)> {
     (name != 0).then_some((name, u64::from(len as u32)))
 }
 
+/// Reads a word of the caller's, of 4 or 8 bytes; of a shorter one the upper half stays as it is.
+#[inline(always)]
+fn read_word(to: &mut u64, size: u32, address: u64) -> bool {
+    // Bounded anew, by what the compiler cannot know: a size that waited on the stack is any number to the verifier of 6.12.
+    let more = core::hint::black_box(size) >> 1 & 4;
+    read::user_into(to, 4 + more, address)
+}
+
 /// Address and length of what came with a message beside its data, of a caller with words so long; `None` where nothing did.
 /// The kernel has written behind `message` how much it is.
 #[inline(always)]
@@ -153,7 +161,7 @@ pub fn control(message: u64, word: u32) -> Option<(u64, u64)> {
     // struct user_msghdr: the fifth and sixth word.
     let at = message + 4 * u64::from(word);
     let (mut control, mut len) = (0u64, 0u64);
-    let is_read = read::user_into(&mut control, word, at) && read::user_into(&mut len, word, at + u64::from(word));
+    let is_read = read_word(&mut control, word, at) && read_word(&mut len, word, at + u64::from(word));
     (is_read && len != 0).then_some((control, len))
 }
 
@@ -167,7 +175,7 @@ fn rights(writer: Writer, index: u8, message: u64, word: u32) {
     let (word_bytes, head) = (u64::from(word), u64::from(word) + 8);
     for _ in 0..CONTROLS_MAX {
         let mut len = 0u64;
-        if left < head || !read::user_into(&mut len, word, control) || len < head || len > left {
+        if left < head || !read_word(&mut len, word, control) || len < head || len > left {
             return;
         }
         if read::user(control + word_bytes) == Some([SOL_SOCKET, SCM_RIGHTS]) {
