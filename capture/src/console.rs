@@ -39,7 +39,8 @@ pub fn run(args: &RecordArgs, name: &str, version: &str) -> u8 {
     };
     let mut console = Console {
         name,
-        live: stderr.is_terminal(),
+        // What the command writes would run into the line.
+        live: stderr.is_terminal() && args.command.is_empty(),
         drawn: false,
     };
     let result = record(args, tool, &stop, &mut |notice| console.tell(&notice));
@@ -118,7 +119,10 @@ impl Console<'_> {
             Notice::Ready(sources) => self.line(&format!("recording {}", sources.join(", "))),
             Notice::Shed { what: "", reason } => self.line(&format!("{reason}: all is recorded again")),
             Notice::Shed { what, reason } => self.line(&format!("{reason}: left out are {what}")),
-            Notice::Stays(what) => self.line(what),
+            Notice::Awaited(scope) => self.line(&format!(
+                "{scope}: no such container runs; it is recorded from its start on"
+            )),
+            Notice::Stays(what) | Notice::Heard(what) => self.line(what),
             Notice::Forgotten { what, count } => {
                 self.line(&format!("{count} {what} were forgotten: there is too much to keep"))
             }
@@ -142,6 +146,9 @@ impl Console<'_> {
     fn done(&mut self, args: &RecordArgs, outcome: &Outcome) {
         if let Some(status) = outcome.command.filter(|s| !s.success()) {
             self.line(&format!("the command ended with {status}"));
+        }
+        if !args.command.is_empty() && outcome.command.is_none() {
+            self.line("the command goes on; it is not recorded any more");
         }
         if let Some(failure) = &outcome.failure {
             self.line(&failure.to_string());

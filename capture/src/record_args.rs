@@ -62,7 +62,7 @@ pub struct RecordArgs {
     pub rotate_size: u64,
 
     /// Begin a new segment after this long (at least 1s)
-    #[arg(long, value_parser = duration, value_name = "TIME")]
+    #[arg(long, value_parser = rotation, value_name = "TIME")]
     pub rotate_every: Option<Duration>,
 
     /// Keep at most this many segments, or this much in total (4, 10GiB), and delete the oldest; where the disk is full
@@ -170,6 +170,13 @@ fn duration(s: &str) -> Result<Duration, String> {
     }
 }
 
+fn rotation(s: &str) -> Result<Duration, String> {
+    match duration(s)? {
+        short if short < Duration::from_secs(1) => Err("must be at least 1s".to_owned()),
+        time => Ok(time),
+    }
+}
+
 fn byte_size(s: &str) -> Result<u64, String> {
     let size: bytesize::ByteSize = s.parse().map_err(|e| format!("{e} (64MiB, 1GB)"))?;
     if size.as_u64() < 1 << 20 {
@@ -210,8 +217,13 @@ fn collect_limit(s: &str) -> Result<Limits, String> {
 fn ring_size(s: &str) -> Result<u32, String> {
     let size = byte_size(s)?;
     match u32::try_from(size) {
-        Ok(size) if size <= 1 << 31 => Ok(size),
-        _ => Err("must be at most 2GiB".to_owned()),
+        Ok(size) if size > 1 << 31 => Err("must be at most 2GiB".to_owned()),
+        Ok(size) if size.is_power_of_two() => Ok(size),
+        Ok(size) => Err(format!(
+            "must be a power of two, as {}MiB",
+            size.next_power_of_two() >> 20
+        )),
+        Err(_) => Err("must be at most 2GiB".to_owned()),
     }
 }
 

@@ -3,6 +3,9 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 
 /// A running command. Dropped, it goes on: a recorder that fails must not take the observed program with it.
@@ -22,6 +25,24 @@ impl Observed {
         }))
     }
 
+    /// Whether there is such a command, so that nothing is begun for one that is mistyped.
+    pub(super) fn find(command: &[OsString]) -> io::Result<()> {
+        let Some(program) = command.first() else {
+            return Ok(());
+        };
+        if program.as_bytes().contains(&b'/') {
+            return executable(Path::new(program));
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let found = std::env::split_paths(&path).map(|dir| executable(&dir.join(program)));
+        // As the C library: one that may not be executed says more than one that is not there.
+        found.fold(Err(io::ErrorKind::NotFound.into()), |best, next| match (best, next) {
+            (Ok(()), _) | (_, Ok(())) => Ok(()),
+            (Err(best), Err(next)) if best.kind() == io::ErrorKind::NotFound => Err(next),
+            (best, _) => best,
+        })
+    }
+
     /// Becomes readable when it ends.
     pub(super) fn end(&self) -> Option<BorrowedFd<'_>> {
         self.end.as_ref().map(AsFd::as_fd)
@@ -30,6 +51,15 @@ impl Observed {
     /// How it ended, if it has.
     pub(super) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
+    }
+}
+
+fn executable(file: &Path) -> io::Result<()> {
+    let file = std::fs::metadata(file)?;
+    if file.is_file() && file.permissions().mode() & 0o111 != 0 {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::PermissionDenied.into())
     }
 }
 

@@ -37,7 +37,12 @@ pub(super) struct Queue {
     oldest: Option<u64>,
     arrived: u64,
     bytes: usize,
+    /// What is to be told at once.
+    news: Vec<String>,
 }
+
+/// No more news wait.
+const MAX_NEWS: usize = 64;
 
 impl Queue {
     pub(super) fn push(&mut self, ts: u64, message: Message) {
@@ -45,6 +50,22 @@ impl Queue {
         self.messages.insert((ts, self.arrived), message);
         self.arrived += 1;
         self.find_oldest();
+    }
+
+    /// A source is gone, or is there again.
+    fn announce(&mut self, ts: u64, message: Message) {
+        let news = match &message {
+            Message::SourceLost { source, reason } => Some(format!("{source} is gone: {reason}")),
+            Message::SourceFound { source, detail } => Some(format!("{source} is there again: {detail}")),
+            _ => None,
+        };
+        self.news.extend(news.filter(|_| self.news.len() < MAX_NEWS));
+        self.push(ts, message);
+    }
+
+    /// What was announced since the last time.
+    pub(super) fn take_news(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.news)
     }
 
     /// About how much memory waits.
@@ -110,13 +131,13 @@ pub(super) fn take_docker(
             let detail = format!("container {id} ended while the engine was away");
             queue.push(at_ns, Message::SourceFound { source: SOURCE, detail });
         }
-        DockerMessage::Lost { at_ns, reason } => queue.push(at_ns, Message::SourceLost { source: SOURCE, reason }),
+        DockerMessage::Lost { at_ns, reason } => queue.announce(at_ns, Message::SourceLost { source: SOURCE, reason }),
         DockerMessage::Found {
             at_ns,
             window: (from, to),
         } => {
             let detail = format!("away for {} ms", to.saturating_sub(from) / 1_000_000);
-            queue.push(at_ns, Message::SourceFound { source: SOURCE, detail });
+            queue.announce(at_ns, Message::SourceFound { source: SOURCE, detail });
             queue.push(
                 at_ns,
                 Message::Gap(Gap {
@@ -199,7 +220,7 @@ pub(super) fn take_audit(message: AuditMessage, queue: &mut Queue) {
             };
             queue.push(at_ns, Message::Gap(gap));
         }
-        AuditMessage::Lost { at_ns, reason } => queue.push(at_ns, Message::SourceLost { source: SOURCE, reason }),
+        AuditMessage::Lost { at_ns, reason } => queue.announce(at_ns, Message::SourceLost { source: SOURCE, reason }),
     }
 }
 
@@ -214,14 +235,14 @@ pub(super) fn take_log(message: LogMessage, resolver: &mut Resolver, images: &mu
             images.learn(&container);
             resolver.container(container);
         }
-        LogMessage::Lost { at_ns, reason } => queue.push(at_ns, Message::SourceLost { source: SOURCE, reason }),
+        LogMessage::Lost { at_ns, reason } => queue.announce(at_ns, Message::SourceLost { source: SOURCE, reason }),
         LogMessage::Found { at_ns, lost_ns } => {
             let away = at_ns.saturating_sub(lost_ns) / 1_000_000;
             let detail = format!("away for {away} ms; each log goes on where it was");
-            queue.push(at_ns, Message::SourceFound { source: SOURCE, detail });
+            queue.announce(at_ns, Message::SourceFound { source: SOURCE, detail });
         }
         LogMessage::Unread { at_ns, from_ns, reason } => {
-            queue.push(at_ns, Message::SourceLost { source: SOURCE, reason });
+            queue.announce(at_ns, Message::SourceLost { source: SOURCE, reason });
             let gap = Gap {
                 source: SOURCE,
                 class: Class::Away,

@@ -44,6 +44,7 @@ use crate::host::{
 use crate::privileges;
 use crate::record_args::RecordArgs;
 use crate::resolver::{Directories, Resolver};
+use crate::scope::Scope;
 use crate::syscall::SyscallSource;
 
 use artifacts::Artifacts;
@@ -120,6 +121,10 @@ pub enum Notice<'a> {
         /// The option that asked for it.
         reason: &'static str,
     },
+    /// No container runs of a scope.
+    Awaited(&'a Scope),
+    /// A source is gone or is there again; `source_lost` and `source_found` events say the same.
+    Heard(&'a str),
     /// Something that the recording changed on the host stays changed; a `source_lost` event says the same.
     Stays(&'a str),
     /// How much was recorded so far; about once a second.
@@ -158,6 +163,11 @@ pub fn record(
 ) -> Result<Outcome, RecordError> {
     // A mistyped scope is no source that this host lacks.
     crate::scope::in_kernel(&args.scope).map_err(RecordError::Scope)?;
+    let unstarted = |source| RecordError::Command {
+        command: args.command.first().map(PathBuf::from).unwrap_or_default(),
+        source,
+    };
+    Observed::find(&args.command).map_err(unstarted)?;
     keep_memory();
     // What sources say of being opened (audit does) must not be older than the beginning.
     let began = audit_utc_ns();
@@ -172,13 +182,10 @@ pub fn record(
     let mut recorder = Recorder::new(args, tool(), sources)?;
     recorder.start(began);
     notice(Notice::Ready(&recorder.sources.names()));
-    let command = match Observed::start(&args.command) {
-        Some(started) => Some(started.map_err(|source| RecordError::Command {
-            command: args.command.first().map(PathBuf::from).unwrap_or_default(),
-            source,
-        })?),
-        None => None,
-    };
+    for scope in recorder.sources.unknown(&args.scope) {
+        notice(Notice::Awaited(scope));
+    }
+    let command = Observed::start(&args.command).transpose().map_err(unstarted)?;
     Ok(recorder.run(args, command, stop, notice))
 }
 

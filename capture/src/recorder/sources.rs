@@ -12,6 +12,7 @@ use crate::docker::logs::LogFollower;
 use crate::docker::{self, DockerFollower, DockerSource, Endpoint, EngineInfo, Init};
 use crate::host::{Clock, HostProcess, read_processes, utc_ns};
 use crate::record_args::{RecordArgs, SourceArg};
+use crate::scope::Scope;
 use crate::syscall::{self, SyscallSource};
 
 use super::scope::covers;
@@ -116,6 +117,18 @@ impl Sources {
     /// The containers that ran when the recording began.
     pub(super) fn containers(&self) -> Vec<Container> {
         self.running().map(|(container, _)| container.clone()).collect()
+    }
+
+    /// The scopes of single containers that an engine is there for and does not run.
+    pub(super) fn unknown<'a>(&self, scopes: &'a [Scope]) -> impl Iterator<Item = &'a Scope> {
+        let is_asked = !self.docker.is_empty();
+        let single = scopes
+            .iter()
+            .filter(move |s| is_asked && matches!(s, Scope::Container(_)));
+        single.filter(|scope| {
+            let scope = std::slice::from_ref(*scope);
+            !self.running().any(|(c, _)| covers(scope, &c.id, &c.name))
+        })
     }
 
     /// The first processes of these, by the containers' ids.

@@ -249,6 +249,9 @@ impl Recorder {
         self.tell_left_out(now, false);
         self.tell_forgotten(self.clock.utc(self.written), now, notice);
         self.tell_unwritten(notice);
+        for news in self.queue.take_news() {
+            notice(Notice::Heard(&news));
+        }
         for late in self.output.lateness().take() {
             self.queue.push(now, Message::Late(late));
         }

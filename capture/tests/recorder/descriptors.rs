@@ -50,16 +50,22 @@ fn passing_descriptors() {
         let sent = files.map(IntoRawFd::into_raw_fd);
         libc::CMSG_DATA(head).cast::<[i32; 3]>().write_unaligned(sent);
         assert_eq!(libc::sendmsg(pair[0], &raw const message, 0), 1);
-        sent.map(|fd| libc::close(fd));
+        sent.iter().for_each(|fd| assert_eq!(libc::close(*fd), 0));
 
         message.msg_controllen = size_of_val(&control);
         assert_eq!(libc::recvmsg(pair[1], &raw mut message, libc::MSG_CMSG_CLOEXEC), 1);
         let rights = libc::CMSG_NXTHDR(&raw const message, libc::CMSG_FIRSTHDR(&raw const message));
         assert_eq!((*rights).cmsg_type, libc::SCM_RIGHTS);
         let received = libc::CMSG_DATA(rights).cast::<[i32; 3]>().read_unaligned();
-        received.map(|fd| assert_eq!(libc::write(fd, data.as_ptr().cast(), 1), 1));
-        received.map(|fd| libc::dup2(other.as_raw_fd(), fd));
-        received.map(|fd| assert_eq!(libc::write(fd, data.as_ptr().cast(), 1), 1));
+        received
+            .iter()
+            .for_each(|fd| assert_eq!(libc::write(*fd, data.as_ptr().cast(), 1), 1));
+        received
+            .iter()
+            .for_each(|fd| assert_eq!(libc::dup2(other.as_raw_fd(), *fd), *fd));
+        received
+            .iter()
+            .for_each(|fd| assert_eq!(libc::write(*fd, data.as_ptr().cast(), 1), 1));
     }
 }
 
