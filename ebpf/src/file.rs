@@ -77,10 +77,16 @@ pub fn shared(task: usize) -> u32 {
     if has_other_users(pointer!(task, task_fs), offset!(fs_users)) {
         shared |= SHARED_FS;
     }
-    if has_other_users(pointer!(task, task_files), offset!(files_count)) {
+    if is_table_shared(task) {
         shared |= SHARED_FILES;
     }
     shared
+}
+
+/// Whether others use the table of descriptors too.
+#[inline(always)]
+pub fn is_table_shared(task: usize) -> bool {
+    has_other_users(pointer!(task, task_files), offset!(files_count))
 }
 
 /// Whether a structure with a count of those that use it has several.

@@ -221,13 +221,13 @@ fn is_brought(ret: i64, regs: *const pt_regs, compat: Option<&Words>) -> bool {
     ret >= 0 && capture::control(message, word).is_some()
 }
 
-/// Whether a call that says so closed a descriptor. It did where nobody could answer it instead of the kernel, which is not
-/// asked then: closing is frequent.
+/// Whether a call that says so closed a descriptor. It did, and the number is free, where nobody could answer it instead of
+/// the kernel, and nobody else opens something meanwhile: then the kernel is not asked, since closing is frequent.
 #[inline(never)]
 fn is_closed(fd: u32) -> bool {
     let task = read::current_task();
     let answered = or_zeros::<u32>(task, offset!(task_seccomp)) | or_zeros::<u32>(task, offset!(task_ptrace));
-    answered == 0 || file::behind_fd(task, u64::from(fd)) == 0
+    answered == 0 && !file::is_table_shared(task) || file::behind_fd(task, u64::from(fd)) == 0
 }
 
 /// Whether two descriptors refer to one file object.

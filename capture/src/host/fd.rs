@@ -19,6 +19,8 @@ pub struct HostFd {
     pub entry: FdEntry,
     /// Whether `exec` closes it.
     pub cloexec: bool,
+    /// When the file was made; 0 where its file system does not keep that.
+    pub born_ns: u64,
 }
 
 /// All descriptors of a process in ascending order. None where they may not be read.
@@ -35,9 +37,11 @@ pub fn read_fd(pid: u32, fd: i32, sockets: &Sockets) -> Option<HostFd> {
     let flags = read_flags(pid, fd);
     let mut entry = entry_of(&target, sockets);
     entry.open_flags = flags & !(libc::O_CLOEXEC as u32);
+    let mut born_ns = 0;
     let is_socket = entry.socket.is_some() || target.starts_with(b"socket:");
     if let Some(file) = stat(&path).filter(|_| !is_socket) {
         (entry.dev, entry.ino) = (file.dev, file.ino);
+        born_ns = file.born_ns;
         if entry.kind == FdKind::Unknown && target.starts_with(b"/") {
             entry.kind = file.kind;
         }
@@ -46,6 +50,7 @@ pub fn read_fd(pid: u32, fd: i32, sockets: &Sockets) -> Option<HostFd> {
         fd,
         entry,
         cloexec: flags & libc::O_CLOEXEC as u32 != 0,
+        born_ns,
     })
 }
 
@@ -122,6 +127,8 @@ pub(super) struct FileStatus {
     pub(super) uid: u32,
     pub(super) ctime_ns: u64,
     pub(super) mtime_ns: u64,
+    /// When it was made; 0 where its file system does not keep that.
+    pub(super) born_ns: u64,
 }
 
 /// The status of the file behind a link of /proc, as far as the kernel has it: a server that does not answer (NFS, FUSE)
@@ -137,7 +144,7 @@ pub(super) fn stat(path: &str) -> Option<FileStatus> {
             libc::AT_FDCWD,
             path.as_ptr(),
             flags,
-            libc::STATX_BASIC_STATS,
+            libc::STATX_BASIC_STATS | libc::STATX_BTIME,
             &raw mut found,
         )
     };
@@ -161,6 +168,11 @@ pub(super) fn stat(path: &str) -> Option<FileStatus> {
         uid: found.stx_uid,
         ctime_ns: time(found.stx_ctime),
         mtime_ns: time(found.stx_mtime),
+        born_ns: if found.stx_mask & libc::STATX_BTIME == 0 {
+            0
+        } else {
+            time(found.stx_btime)
+        },
     })
 }
 

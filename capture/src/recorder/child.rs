@@ -36,10 +36,12 @@ impl Observed {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let found = std::env::split_paths(&path).map(|dir| executable(&dir.join(program)));
         // As the C library: one that may not be executed says more than one that is not there.
-        found.fold(Err(io::ErrorKind::NotFound.into()), |best, next| match (best, next) {
-            (Ok(()), _) | (_, Ok(())) => Ok(()),
-            (Err(best), Err(next)) if best.kind() == io::ErrorKind::NotFound => Err(next),
-            (best, _) => best,
+        found.fold(Err(io::Error::from_raw_os_error(libc::ENOENT)), |best, next| {
+            match (best, next) {
+                (Ok(()), _) | (_, Ok(())) => Ok(()),
+                (Err(best), Err(next)) if best.kind() == io::ErrorKind::NotFound => Err(next),
+                (best, _) => best,
+            }
         })
     }
 
@@ -59,7 +61,7 @@ fn executable(file: &Path) -> io::Result<()> {
     if file.is_file() && file.permissions().mode() & 0o111 != 0 {
         Ok(())
     } else {
-        Err(io::ErrorKind::PermissionDenied.into())
+        Err(io::Error::from_raw_os_error(libc::EACCES))
     }
 }
 

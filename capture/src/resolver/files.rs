@@ -283,7 +283,9 @@ fn is_another(call: &Call<'_>, kind: FdKind, scratch: &Scratch) -> bool {
 /// What the kernel says of the file behind a new descriptor. Sockets have more to tell than that.
 pub(super) fn described(call: &Call<'_>, scratch: &Scratch) -> Option<FdEntry> {
     let file = call.section(section::FILE)?.file()?;
-    if scratch.kernel.is_empty() || file.mode & libc::S_IFMT == libc::S_IFSOCK {
+    // Pipes have no names but this one.
+    let is_pipe = file.flags & FILE_PSEUDO != 0 && file.mode & libc::S_IFMT == libc::S_IFIFO;
+    if scratch.kernel.is_empty() && !is_pipe || file.mode & libc::S_IFMT == libc::S_IFSOCK {
         return None;
     }
     let mut entry = named(

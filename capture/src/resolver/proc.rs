@@ -59,6 +59,7 @@ impl From<&HostFd> for SnapshotFd {
             fd: fd.fd,
             entry: fd.entry.clone(),
             cloexec: fd.cloexec,
+            born_ns: fd.born_ns,
         }
     }
 }

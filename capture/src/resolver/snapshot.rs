@@ -58,6 +58,8 @@ pub struct SnapshotFd {
     pub entry: FdEntry,
     /// Whether `exec` closes it.
     pub cloexec: bool,
+    /// When the file was made; 0 where its file system does not keep that.
+    pub born_ns: u64,
 }
 
 /// A living process as the resolver knows it.

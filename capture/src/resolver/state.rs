@@ -54,6 +54,7 @@ pub(super) struct State {
     /// be left for what gives every event its name.
     about_processes: Allowance,
     about_others: Allowance,
+    about_received: Allowance,
     about_links: Allowance,
     budget: ChunkBudget,
     pub(super) next_image: u64,
@@ -89,6 +90,7 @@ impl State {
             host,
             about_processes: Allowance::default(),
             about_others: Allowance::default(),
+            about_received: Allowance::default(),
             about_links: Allowance::default(),
             budget: ChunkBudget::new(config.max_fds),
             next_image: 1,
@@ -362,7 +364,8 @@ impl State {
             Some(p) if p.ended == u64::MAX && p.fds.get(fd).is_none() && !p.fds.is_missed(fd) => {}
             _ => return,
         }
-        match self.host_says(call, fd) {
+        let may_ask = self.may_ask(ts);
+        match may_ask.then(|| self.host_says(call, fd)).flatten() {
             Some(SnapshotFd { entry, cloexec, .. }) => {
                 let entry = self.entry(entry);
                 self.put_fd(pid, ts, fd, entry, cloexec);
@@ -375,7 +378,7 @@ impl State {
         }
     }
 
-    /// What the host has behind a descriptor of the calling thread now.
+    /// What the host has behind a descriptor of the calling thread now. A question that is counted before.
     pub(super) fn host_says(&mut self, call: &Call<'_>, fd: i32) -> Option<SnapshotFd> {
         let process = self.table.at(call.pid, call.ts).filter(|p| p.ended == u64::MAX)?;
         let task = if process.has_threads_apart() {
@@ -383,7 +386,7 @@ impl State {
         } else {
             call.pid
         };
-        self.may_ask(call.ts).then(|| self.host.fd(task, fd)).flatten()
+        self.host.fd(task, fd)
     }
 
     /// What is behind a descriptor is not known any more.
@@ -450,6 +453,12 @@ impl State {
     /// Takes one question from what is allowed in this second.
     fn may_ask(&mut self, ts: u64) -> bool {
         let may = self.about_others.take(ts, self.config.lookups_per_s);
+        self.count_question(may)
+    }
+
+    /// The same for a question about a descriptor that came with a message. Who sends itself many takes none from others.
+    pub(super) fn may_ask_for_received(&mut self, ts: u64) -> bool {
+        let may = self.about_received.take(ts, self.config.lookups_per_s);
         self.count_question(may)
     }
 

@@ -142,9 +142,11 @@ fn a_scope_of_containers_keeps_theirs_and_nothing_else_as_root() {
             rows.iter().filter(gone).count() >= containers
         });
     }
-    for running in [all_running, one_running, host_running] {
+    for running in [all_running, host_running] {
         running.signal(libc::SIGTERM).expect(0);
     }
+    let one_ended = one_running.signal(libc::SIGTERM);
+    one_ended.expect(0).saying("container=web-1: no such container runs");
     let of_host = rows(&host);
     for (case, names) in [(&all, &["db-1", "web-1"][..]), (&one, &["web-1"])] {
         closed(case);
@@ -274,7 +276,11 @@ fn a_daemon_that_goes_and_comes_is_recorded_as_root() {
     until_written(&case, "what happened meanwhile", |rows| {
         ended(rows) != (0, 0) && told(rows, &short, "die").len() + told(rows, &long, "start").len() == 2
     });
-    running.signal(libc::SIGTERM).expect(0);
+    let ended_so = running.signal(libc::SIGTERM);
+    ended_so
+        .expect(0)
+        .saying("docker is gone: ")
+        .saying("docker is there again: ");
     closed(&case);
     let rows = rows(&case);
     happened_while_away(&rows, &short, &long);

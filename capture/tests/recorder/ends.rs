@@ -67,8 +67,15 @@ fn a_command_that_cannot_be_run_is_named_as_root() {
     if is_root("a_command_that_cannot_be_run_is_named_as_root") {
         let dir = folder();
         let case = dir.path().join("case");
-        let ended = record(&case, &["--sources", "syscalls", "--", "/nowhere/at-all"]);
-        ended.expect(4).saying("/nowhere/at-all: No such file or directory");
+        for (command, said) in [
+            ("/nowhere/at-all", "/nowhere/at-all: No such file or directory"),
+            ("no-such-command", "no-such-command: "),
+            ("/etc/passwd", "/etc/passwd: Permission denied"),
+        ] {
+            let ended = record(&case, &["--sources", "syscalls", "--", command]);
+            ended.expect(4).saying(said);
+            assert!(!case.exists(), "the next try finds no case that was begun for this one");
+        }
     }
 }
 
@@ -98,6 +105,8 @@ fn wrong_arguments_are_exit_code_2() {
         (&["--syscalls", "net,opneat"], "the nearest is \"openat\""),
         (&["--buffer", "1KiB"], "must be at least 1MiB"),
         (&["--buffer", "1TiB"], "must be at most 2GiB"),
+        (&["--buffer", "3MiB"], "must be a power of two, as 4MiB"),
+        (&["--rotate-every", "100ms"], "must be at least 1s"),
         (&["--duration", "0s"], "must be longer than nothing"),
         (&["--scope", "pid=99999999"], "there is no such process"),
         (&["--scope", "cgroup=/nowhere"], "has no such cgroup"),

@@ -658,6 +658,7 @@ impl Host for OneFd {
             fd,
             entry: crate::resolver::files::named(FdKind::File, b"/received"),
             cloexec: true,
+            born_ns: 0,
         })
     }
     fn cgroup(&mut self, _: u32) -> Option<Vec<u8>> {

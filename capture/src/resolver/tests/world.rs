@@ -550,6 +550,7 @@ pub(super) fn process(pid: u32, ppid: u32, name: &str, cwd: &str) -> SnapshotPro
         fd,
         entry: crate::resolver::files::named(ctrace_trace::fd::FdKind::File, b"/dev/pts/0"),
         cloexec: false,
+        born_ns: 0,
     });
     SnapshotProcess {
         image: ProcessImage {
