@@ -1,6 +1,7 @@
 //! `ctrace query` and `ctrace export` on the command line; what they answer is tested where they are written.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::path::Path;
 
 use crate::cases::{self, sample};
@@ -86,4 +87,36 @@ fn names_do_not_drive_the_terminal() {
     let ran = query(&case, &["SELECT proc_name, container_name FROM events"]).code(0);
     assert!(ran.out.chars().all(|c| c == '\n' || !c.is_control()), "{}", ran.out);
     assert!(!ran.out.contains('\u{202e}'));
+}
+
+/// What the README's table of a fleet says.
+#[test]
+fn a_folder_of_cases_is_queried_by_naming_them() {
+    let fleet = folder();
+    for name in ["a", "b"] {
+        cases::hostile(&fleet.path().join(name));
+    }
+    let sql = OsStr::new("SELECT count(*) FROM events");
+    let query = |places: &[&Path]| {
+        let places = places.iter().map(|p| p.as_os_str());
+        let args = [OsStr::new("query"), OsStr::new("--format=csv")];
+        ctrace(args.into_iter().chain(places).chain([sql]))
+    };
+    let one = |name: &str| fleet.path().join(name);
+    assert_eq!(query(&[&one("a"), &one("b")]).code(0).silent(), "count(*)\n12\n");
+    let told = query(&[fleet.path()]).code(2).nothing();
+    let hint = "of a folder of cases or exports name each";
+    assert!(told.contains(hint), "{told}");
+    ctrace([
+        OsStr::new("export"),
+        one("a").as_os_str(),
+        OsStr::new("-o"),
+        one("tables").as_os_str(),
+    ])
+    .code(0);
+    for name in ["a", "b"] {
+        fs::remove_dir_all(one(name)).expect("there");
+    }
+    let told = query(&[fleet.path()]).code(2).nothing();
+    assert!(told.contains(hint), "{told}");
 }
