@@ -17,7 +17,8 @@ pub(crate) const FINDINGS: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
 /// Damaged input; what could be read was used.
 pub(crate) const DAMAGED: u8 = 3;
-/// The environment refuses: no privilege, no kernel feature, no such file, disk full, no such store or cluster.
+/// The environment refuses: no privilege, a file that may not be read, no kernel feature, no such file, disk full, no such store or
+/// cluster.
 pub(crate) const REFUSED: u8 = 4;
 
 /// Ctrl-C, as shells tell it of a process that the signal ended.

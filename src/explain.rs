@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use ctrace_replay::{Finder, LoadOptions, RuleSet};
+use ctrace_replay::{Finder, LoadOptions};
 use ctrace_trace::block::decoded::EventView;
 use ctrace_trace::catalogue::{self, FieldArg, Value};
 use ctrace_trace::escape;
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let Some(rules) = rule_files::load(&args.rules, &LoadOptions::default())? else {
         return Ok(exit::USAGE);
     };
-    let rule = rule(&rules.set, &args.rule)?;
+    let rule = rules.set.named(&args.rule).map_err(exit::usage)?;
     let case = output::open_case(&args.case)?;
     let mut finder = Finder::new(&case, args.resolve == Resolve::Case);
     let found = match finder.with(args.event, |e| (about(e), rules.set.explain(rule, e))) {
@@ -62,26 +62,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     }
     out.flush()?;
     Ok(exit::DONE)
-}
-
-/// The rule of a name; the only one that begins so where none has it.
-fn rule(set: &RuleSet, name: &str) -> anyhow::Result<usize> {
-    let rules = || set.rules().iter().enumerate();
-    if let Some((at, _)) = rules().find(|(_, r)| r.name == name) {
-        return Ok(at);
-    }
-    let lower = name.to_lowercase();
-    let near: Vec<_> = rules()
-        .filter(|(_, r)| r.name.to_lowercase().starts_with(&lower))
-        .collect();
-    match near.as_slice() {
-        [(at, _)] => Ok(*at),
-        [] => Err(exit::usage(anyhow::anyhow!("no rule is called '{name}'"))),
-        several => {
-            let names: Vec<String> = several.iter().map(|(_, r)| format!("'{}'", r.name)).collect();
-            Err(exit::usage(anyhow::anyhow!("'{name}' may be {}", names.join(", "))))
-        }
-    }
 }
 
 /// What stands above the tree: when, what, by whom.

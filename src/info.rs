@@ -179,11 +179,12 @@ impl Facts<'_> {
     }
 
     fn artifact_text(&self, out: &mut impl Write) -> io::Result<()> {
-        if self.artifacts.is_empty() && self.copies.count == 0 {
+        if self.artifacts.is_empty() && self.copies.count == 0 && self.copies.problems.is_empty() {
             return Ok(());
         }
         let (all, digests) = self.digests();
         let copies = match &self.copies {
+            copies if copies.count == 0 && !copies.problems.is_empty() => ", copies that may not be read".to_owned(),
             copies if copies.count == 0 => String::new(),
             copies => format!(", {} copies with {}", copies.count, size(copies.bytes)),
         };
@@ -290,6 +291,7 @@ impl Facts<'_> {
             "artifacts": {
                 "count": self.digests().0, "with_sha256": self.digests().1,
                 "copies": self.copies.count, "copied_bytes": self.copies.bytes,
+                "copies_all_seen": self.copies.problems.is_empty(),
             },
             "audit": self.audit.as_ref().map(|a| json!({
                 "enabled": a.enabled != 0, "immutable": a.enabled == 2, "rules": a.rules,

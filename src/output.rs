@@ -38,7 +38,7 @@ pub(crate) fn open_case(path: &Path) -> anyhow::Result<Case> {
                 ""
             }
         )),
-        CaseError::Unreadable(ref p) if p.kind == ProblemKind::Io => e.into(),
+        CaseError::Unreadable(ref p) if matches!(p.kind, ProblemKind::Io | ProblemKind::Denied) => e.into(),
         CaseError::Unreadable(_) => exit::damaged(e),
         CaseError::Empty(_) => exit::usage(e),
         other => other.into(),
@@ -66,13 +66,17 @@ pub(crate) fn report(problems: &[Problem]) {
     }
 }
 
-/// [`exit::DAMAGED`] where there is damage, else the given code.
+/// [`exit::DAMAGED`] where there is damage, [`exit::REFUSED`] where something may not be read, else the given code.
 pub(crate) fn exit_code<'a>(problems: impl IntoIterator<Item = &'a Problem>, otherwise: u8) -> u8 {
-    if problems.into_iter().any(|p| p.kind.is_damage()) {
-        exit::DAMAGED
-    } else {
-        otherwise
+    let mut code = otherwise;
+    for problem in problems {
+        match problem.kind {
+            kind if kind.is_damage() => return exit::DAMAGED,
+            ProblemKind::Denied => code = exit::REFUSED,
+            _ => {}
+        }
     }
+    code
 }
 
 /// A time as `2026-11-21T10:11:12.123456789Z`.

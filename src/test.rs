@@ -189,7 +189,7 @@ fn replay(file: &Loaded, test: &TestCase, rules: &RuleSet, judge: &mut Judge<'_>
                     .problems()
                     .iter()
                     .chain(&outcome.problems)
-                    .filter(|p| p.kind.is_damage());
+                    .filter(|p| p.kind.leaves_out());
                 broken.extend(damaged.map(|p| failure(test, p.to_string())));
             }
         },

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use ctrace_replay::{AlertDigest, Certificate, Engine, Options};
-use ctrace_trace::case::{Case, CheckedSegment, Verification, verify};
+use ctrace_trace::case::{COPIES, Case, CheckedSegment, Verification, verify};
 use ctrace_trace::escape;
 use ctrace_trace::segment::{Hex, Problem, ProblemKind, SegmentName};
 use serde_json::{Value, json};
@@ -55,16 +55,26 @@ struct Row<'a> {
 
 impl Row<'_> {
     fn status(&self) -> &'static str {
-        let own = |p: &&&Problem| p.kind.is_damage() && p.kind != ProblemKind::MissingSegment;
+        let is = |kind: ProblemKind| self.problems.iter().any(|p| p.kind == kind);
+        let own = |p: &&Problem| {
+            p.kind.is_damage() && !matches!(p.kind, ProblemKind::MissingSegment | ProblemKind::MissingCopy)
+        };
         match self.checked {
-            _ if self.problems.iter().any(|p| own(&p)) => "damaged",
+            _ if self.problems.iter().any(own) => "damaged",
+            _ if is(ProblemKind::MissingCopy) => "missing",
+            _ if is(ProblemKind::Denied) => "not readable",
             Some(segment) if segment.closed => "ok",
             _ => "unfinished",
         }
     }
 
+    /// The file's name; of copies and their folders where they are in the case.
     fn name(&self) -> String {
-        escape::text(&self.path.file_name().unwrap_or_default().to_string_lossy())
+        let folder = self.path.ancestors().find(|a| a.ends_with(COPIES));
+        let case = folder.and_then(|f| f.ancestors().nth(Path::new(COPIES).iter().count()));
+        let within = case.and_then(|case| self.path.strip_prefix(case).ok());
+        let name = within.map_or_else(|| self.path.file_name().unwrap_or_default(), Path::as_os_str);
+        escape::text(&name.to_string_lossy())
     }
 
     fn number(&self) -> Option<u32> {
@@ -79,7 +89,7 @@ impl Row<'_> {
 }
 
 /// Checks every byte of a case: checksums, digests, the chain of records and of segments, footers, totals and order. 3
-/// where something is wrong.
+/// where something is wrong, 4 where something may not be read.
 fn check(args: &Args) -> anyhow::Result<u8> {
     let case = output::open_case(&args.case)?;
     let found = verify(&case);
@@ -154,9 +164,16 @@ fn text(out: &mut impl Write, found: &Verification, rows: &[Row<'_>], missing: &
     }
     let events = output::count(found.totals.events, "event");
     let readable = output::count(found.segments.len() as u64, "segment");
-    match found.is_intact() {
-        true => writeln!(out, "intact: {events} in {readable}"),
-        false => writeln!(out, "damaged: {events} in {readable} can be read"),
+    let other = |kind: ProblemKind| found.problems.iter().any(|p| p.kind == kind);
+    let damage = |p: &Problem| p.kind.is_damage() && p.kind != ProblemKind::MissingCopy;
+    if found.is_intact() {
+        writeln!(out, "intact: {events} in {readable}")
+    } else if found.problems.iter().any(damage) {
+        writeln!(out, "damaged: {events} in {readable} can be read")
+    } else if other(ProblemKind::MissingCopy) {
+        writeln!(out, "copies are missing: {events} in {readable} can be read")
+    } else {
+        writeln!(out, "not all may be read: nothing wrong in {events} in {readable}")
     }
 }
 

@@ -56,7 +56,11 @@ pub enum QueryError {
     #[error("{0}")]
     Cluster(String),
     /// A folder without tables.
-    #[error("{}: neither a case nor an export: no Parquet files in folders named after tables", .0.display())]
+    #[error(
+        "{}: neither a case nor an export: no Parquet files in folders named after tables; of a folder of cases or \
+         exports name each",
+        .0.display()
+    )]
     NoTables(PathBuf),
     /// An export goes into a folder of its own.
     #[error("{}: the folder is not empty; name another one", .0.display())]

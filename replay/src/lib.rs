@@ -39,7 +39,8 @@ pub use explain::{Deciding, Explained, Explanation, Finder, Side, Step, responsi
 pub use filter::Filter;
 pub use output::{Format, Lines};
 pub use rules::{
-    Checked, ENGINE_VERSION, Language, LoadOptions, Priority, Report, Rule, RuleFile, RuleSet, Verdict, check, load,
+    Checked, ENGINE_VERSION, Language, LoadOptions, NameError, Priority, Report, Rule, RuleFile, RuleSet, Verdict,
+    check, load,
 };
 pub use sql::NotExpressible;
 pub use table::{Columns, Missing, Recording, Selection, TableReplay};

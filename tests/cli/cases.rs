@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use ctrace_trace::artifact::Artifact;
 use ctrace_trace::case::{CaseConfig, CaseWriter, Opening};
 use ctrace_trace::container::Container;
 use ctrace_trace::event::{Arg, Event, EventType};
@@ -132,6 +133,16 @@ impl Writing {
             data: b"",
         };
         self.writer.push(&event).expect("the event is taken");
+        self.events += 1;
+        self
+    }
+
+    /// Tells of a file that was executed.
+    pub(crate) fn artifact(&mut self, told: &Artifact) -> &mut Writing {
+        let writer = &mut self.writer;
+        told.with_event(START + self.events * 1000, None, |event| {
+            writer.push(event).expect("the event is taken");
+        });
         self.events += 1;
         self
     }

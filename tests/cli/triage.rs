@@ -158,6 +158,21 @@ fn ids_lead_from_an_alert_to_its_explanation() {
 }
 
 #[test]
+fn the_explanation_in_the_readme_is_of_an_alert() {
+    let readme = std::fs::read_to_string(project("README.md")).expect("the README");
+    let line = readme
+        .lines()
+        .find_map(|l| l.strip_prefix("ctrace explain \""))
+        .expect("an example");
+    let (rule, rest) = line.split_once("\" ").expect("a rule");
+    let rest = rest.split('#').next().expect("arguments").split_whitespace();
+    let mut command = command(["explain", rule].into_iter().chain(rest));
+    command.current_dir(project(""));
+    let told = run(command).code(0).silent();
+    assert!(told.contains(" fires on event "), "{told}");
+}
+
+#[test]
 fn certificates_hold_until_something_differs() {
     let made = folder();
     let path = made.path().join("certificate.json");

@@ -2,13 +2,16 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use ctrace_trace::artifact::{Artifact, ArtifactKind, copy_name};
 use ctrace_trace::case::Case;
 use serde_json::Value;
 
 use crate::cases::{self, changed, sample};
-use crate::run::{Ran, ctrace, folder};
+use crate::run::{CTRACE, Ran, ctrace, folder, run};
 
 fn verify(case: &Path) -> Ran {
     ctrace([OsStr::new("verify"), case.as_os_str()])
@@ -131,4 +134,118 @@ fn a_damaged_state_of_the_host_is_damage_to_those_who_ask_it() {
             ran.err
         );
     }
+}
+
+/// `ctrace` as a user who may read nothing but what modes allow: as root it is run without the rights that pass over them.
+fn as_user(args: &[&OsStr]) -> Option<Ran> {
+    if !is_root_here() {
+        return Some(ctrace(args.iter().copied()));
+    }
+    if Command::new("setpriv").arg("--version").output().is_err() {
+        return None;
+    }
+    let mut command = Command::new("setpriv");
+    command
+        .arg("--bounding-set=-dac_override,-dac_read_search")
+        .arg("--inh-caps=-all");
+    command.arg(CTRACE).args(args);
+    Some(run(command))
+}
+
+fn is_root_here() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|m| m.uid() == 0)
+}
+
+/// A case of which a program's copy was collected, and where the copy is.
+fn collected(folder: &Path) -> PathBuf {
+    let digest = ctrace_trace::artifact::digest([b'a'; 64].as_slice());
+    let told = Artifact {
+        kind: ArtifactKind::Executable,
+        path: b"/tmp/.x".to_vec(),
+        sha256: digest,
+        copy: digest,
+        ..Artifact::default()
+    };
+    let mut case = cases::Writing::begin(folder);
+    case.open(b"cat", b"/etc/passwd").artifact(&told);
+    case.finish();
+    folder.join(copy_name(&digest.expect("a digest")))
+}
+
+#[test]
+fn what_may_not_be_read_is_neither_damaged_nor_missing() {
+    let made = folder();
+    let case = made.path().join("case");
+    let copy = collected(&case);
+    let artifacts = case.join("artifacts");
+    fs::create_dir_all(copy.parent().expect("a folder")).expect("made");
+    fs::write(&copy, "").expect("written");
+    let may = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("ours");
+    let group = copy.parent().expect("a folder").to_owned();
+    for (closed, named) in [(&artifacts, "artifacts/sha256"), (&group, "artifacts/sha256/aa")] {
+        may(closed, 0o000);
+        let ask = |command: &str, more: &[&str]| {
+            let args: Vec<&OsStr> = [OsStr::new(command), case.as_os_str()]
+                .into_iter()
+                .chain(more.iter().map(OsStr::new))
+                .collect();
+            as_user(&args)
+        };
+        let Some(ran) = ask("verify", &[]) else {
+            may(closed, 0o755);
+            return ctrace_skip::skip("what_may_not_be_read", "setpriv is not installed");
+        };
+        let ran = ran.code(4);
+        assert!(ran.out.contains(&format!("{named}  not readable\n")), "{}", ran.out);
+        assert!(
+            ran.out.contains("\nnot all may be read: nothing wrong in "),
+            "{}",
+            ran.out
+        );
+        for word in ["damaged", "missing", "intact"] {
+            assert!(!ran.out.contains(word) && !ran.err.contains(word), "{word}: {ran:?}");
+        }
+        assert!(
+            ran.err
+                .contains(&format!("{named}: may not be read: Permission denied"))
+                && ran.err.contains("ask as root"),
+            "{}",
+            ran.err
+        );
+        let told = ask("verify", &["--json"]).expect("as before").code(4).object();
+        assert_eq!(told["intact"], false);
+        let info = ask("info", &[]).expect("as before").code(4);
+        assert!(
+            info.out.contains(", copies that may not be read\n") && info.err.contains("Permission denied"),
+            "{info:?}"
+        );
+        may(closed, 0o755);
+    }
+    fs::remove_file(&copy).expect("there");
+    let ran = verify(&case).code(3);
+    let name = format!("artifacts/sha256/aa/{}  missing\n", "a".repeat(64));
+    assert!(
+        ran.out.contains(&name) && ran.out.contains("\ncopies are missing: "),
+        "{}",
+        ran.out
+    );
+    assert!(
+        ran.err.contains(": missing copy: ") && !ran.out.contains("damaged"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_segment_that_may_not_be_read_is_not_damaged() {
+    let case = changed(|_| ());
+    let segment = case.path().join("000001.ctrace");
+    fs::set_permissions(&segment, fs::Permissions::from_mode(0o000)).expect("ours");
+    let Some(ran) = as_user(&[OsStr::new("verify"), case.path().as_os_str()]) else {
+        return ctrace_skip::skip("a_segment_that_may_not_be_read", "setpriv is not installed");
+    };
+    let told = ran.code(4).nothing();
+    assert!(
+        told.contains("000001.ctrace: may not be read: Permission denied"),
+        "{told}"
+    );
 }

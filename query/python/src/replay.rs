@@ -114,8 +114,8 @@ fn priority(text: &str) -> PyResult<Priority> {
 /// Why a rule fires on an event of a case, or does not: lines, safe to show.
 pub(crate) fn explain(case: &Case, rules: &[PathBuf], rule: &str, event: u64, resolve_late: bool) -> PyResult<String> {
     let loaded = rules::load(rules, &LoadOptions::default()).map_err(|e| error::of_rules(&e))?;
-    let at = loaded.set.rules().iter().position(|r| r.name == rule);
-    let at = at.ok_or_else(|| RulesError::new_err(format!("no rule is called '{}'", escape::text(rule))))?;
+    let at = loaded.set.named(rule);
+    let at = at.map_err(|e| RulesError::new_err(escape::text(&e.to_string())))?;
     let mut finder = Finder::new(case, resolve_late);
     let found = finder.with(event, |e| loaded.set.explain(at, e));
     let found = found.map_err(|p| error::DataError::new_err(escape::text(&p.to_string())))?;

@@ -144,10 +144,10 @@ impl Session {
         py.detach(make).map_err(|e: QueryError| error::of_query(&e))
     }
 
-    /// What is damaged in what was read so far.
+    /// What is damaged, or may not be read, in what was read so far.
     fn problems(&self) -> Vec<String> {
         let reading = self.session.problems();
-        let damage = self.opening.iter().chain(&reading).filter(|p| p.kind.is_damage());
+        let damage = self.opening.iter().chain(&reading).filter(|p| p.kind.leaves_out());
         let mut all: BTreeSet<String> = damage.map(|p| escape::text(&p.to_string())).collect();
         let replaying = self.replaying.lock().unwrap_or_else(PoisonError::into_inner);
         all.extend(replaying.iter().cloned());

@@ -1,6 +1,7 @@
 """Replay, explanations, trees and timelines."""
 
 import json
+import re
 
 import pytest
 
@@ -68,6 +69,21 @@ def test_explanations_are_those_of_the_command(case):
         assert first == f"rule '{alert['rule']}' fires on event {alert['seq']}"
         assert rest == run("explain", alert["rule"], alert["seq"], ATTACK / "case", "-r", RULES).splitlines()[1:]
     assert "does not fire" in case.explain(RULES, "Dropped binary executed", 4555)
+
+
+def test_the_beginning_of_a_name_is_enough(case):
+    text = case.explain(RULES, "secret read", 4653)
+    assert text.splitlines()[0] == "rule 'Secret read in a container' fires on event 4653"
+    with pytest.raises(ctrace.RulesError, match="no rule is called 'in a container'"):
+        case.explain(RULES, "in a container", 4653)
+    with pytest.raises(ctrace.RulesError, match="'' may be 'Secret read in a container', 'Dropped"):
+        case.explain(RULES, "", 4653)
+
+
+def test_the_explanation_in_the_readme_is_of_an_alert(case):
+    readme = (ROOT / "query/python/README.md").read_text()
+    rules, rule, event = re.search(r'case\.explain\("(.*)", "(.*)", (\d+)\)', readme).groups()
+    assert " fires on event " in case.explain(ROOT / rules, rule, int(event)).splitlines()[0]
 
 
 def test_trees_are_those_of_the_command(case):

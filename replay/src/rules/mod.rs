@@ -9,6 +9,7 @@ mod check;
 mod collect;
 mod exception;
 mod item;
+mod named;
 mod node;
 mod read;
 mod resolve;
@@ -35,6 +36,7 @@ use crate::yaml::Yaml;
 
 pub use check::{Checked, Language, Report, Verdict, check};
 pub use item::Priority;
+pub use named::NameError;
 pub(crate) use node::{Bad, Node, Read};
 pub(crate) use resolve::Syntax;
 

@@ -205,3 +205,24 @@ level: high
     let (fired, lines) = fires(3);
     assert!(!fired && lines.contains("[/bin/cat]"), "{lines}");
 }
+
+#[test]
+fn a_rule_is_found_by_the_beginning_of_its_name() {
+    let rule = |name: &str| {
+        format!("- rule: {name}\n  desc: d\n  condition: evt.type = openat\n  output: o\n  priority: WARNING\n")
+    };
+    let set = set(&["Secret read", "Secret read twice", "Other"].map(rule).concat());
+    assert_eq!(
+        ["Secret read", "secret READ t", "o"].map(|n| set.named(n)),
+        [Ok(0), Ok(1), Ok(2)]
+    );
+    let wrong = ["read", "secret", ""].map(|n| set.named(n).expect_err("no one rule").to_string());
+    assert_eq!(
+        wrong,
+        [
+            "no rule is called 'read'",
+            "'secret' may be 'Secret read', 'Secret read twice'",
+            "'' may be 'Secret read', 'Secret read twice', 'Other'",
+        ]
+    );
+}

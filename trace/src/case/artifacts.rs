@@ -1,7 +1,8 @@
 //! Executed files and what was loaded, over a whole case; and whether the copies that the recorder collected are whole.
 //!
 //! The digests are in events, so that they are covered by whatever covers the trace. A copy's name is its digest: one that
-//! was changed does not fit its name, one that was taken away is missed by an event.
+//! was changed does not fit its name, one that was taken away is missed by an event. Of what may not be read
+//! neither is known.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -50,7 +51,7 @@ pub struct Copies {
     pub count: u64,
     /// Their size together.
     pub bytes: u64,
-    /// Copies that are missing, changed or cannot be read.
+    /// Copies that are missing or changed; those that cannot be read, and folders of such.
     pub problems: Vec<Problem>,
 }
 
@@ -86,15 +87,12 @@ impl Case {
     /// The copies that are there, by what a folder says of them: nothing is read.
     pub fn copies(&self) -> Copies {
         let mut copies = Copies::default();
-        match list(&self.folder().join(COPIES)) {
-            Ok(files) => {
-                for bytes in files.into_values() {
-                    copies.count += 1;
-                    copies.bytes += bytes;
-                }
-            }
-            Err(problem) => copies.problems.push(problem),
+        let there = list(&self.folder().join(COPIES));
+        for bytes in there.files.into_values() {
+            copies.count += 1;
+            copies.bytes += bytes;
         }
+        copies.problems = there.problems;
         copies
     }
 
@@ -102,11 +100,8 @@ impl Case {
     pub(crate) fn check_copies(&self, told: &[Artifact]) -> Copies {
         let folder = self.folder();
         let mut copies = Copies::default();
-        let there = list(&folder.join(COPIES)).unwrap_or_else(|problem| {
-            copies.problems.push(problem);
-            BTreeMap::new()
-        });
-        for (path, bytes) in &there {
+        let there = list(&folder.join(COPIES));
+        for (path, bytes) in &there.files {
             match hash(path) {
                 Ok(found) if is_copy_of(path, &found) => {
                     copies.count += 1;
@@ -116,17 +111,18 @@ impl Case {
                     let message = format!("its SHA-256 is {}: it is no longer what was collected", Hex(&found));
                     copies.problems.push(about(path, ProblemKind::Corrupt, message));
                 }
-                Err(e) => copies.problems.push(about(path, ProblemKind::Io, e.to_string())),
+                Err(e) => copies.problems.push(unread(path, &e)),
             }
         }
         let copied = told.iter().filter_map(|a| a.copy);
         for sha256 in copied.collect::<BTreeSet<Digest>>() {
             let path = folder.join(artifact::copy_name(&sha256));
-            if !there.contains_key(&path) {
-                let message = "the copy that the recorder collected is missing".to_owned();
-                copies.problems.push(about(&path, ProblemKind::Inconsistent, message));
+            if !there.files.contains_key(&path) && !there.is_unknown(&path) {
+                let message = "the recorder collected it, and it is not there".to_owned();
+                copies.problems.push(about(&path, ProblemKind::MissingCopy, message));
             }
         }
+        copies.problems.extend(there.problems);
         copies
     }
 
@@ -144,29 +140,67 @@ fn is_copy_of(path: &Path, sha256: &Digest) -> bool {
     path.ends_with(artifact::copy_name(sha256))
 }
 
-/// The files of the folder of copies with their sizes. What a recorder that was killed left unfinished has another name.
-fn list(folder: &Path) -> Result<BTreeMap<PathBuf, u64>, Problem> {
-    let mut files = BTreeMap::new();
-    let of = |path: &Path, e: io::Error| about(path, ProblemKind::Io, e.to_string());
-    let outer = match fs::read_dir(folder) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(files),
-        other => other.map_err(|e| of(folder, e))?,
-    };
-    for entry in outer {
-        let group = entry.map_err(|e| of(folder, e))?;
-        if !group.file_type().is_ok_and(|t| t.is_dir()) || group.file_name().len() != 2 {
-            continue;
-        }
-        let group = group.path();
-        for entry in fs::read_dir(&group).map_err(|e| of(&group, e))? {
-            let entry = entry.map_err(|e| of(&group, e))?;
-            if entry.file_name().len() == 64 {
-                let size = entry.metadata().map_err(|e| of(&entry.path(), e))?.len();
-                files.insert(entry.path(), size);
+/// What is in the folder of copies.
+#[derive(Default)]
+struct Listing {
+    /// The copies with their sizes.
+    files: BTreeMap<PathBuf, u64>,
+    /// What could not be looked at: folders, or copies in them.
+    problems: Vec<Problem>,
+}
+
+impl Listing {
+    /// Whether a copy may lie in what could not be looked at.
+    fn is_unknown(&self, copy: &Path) -> bool {
+        self.problems.iter().any(|p| copy.starts_with(&p.path))
+    }
+
+    fn add_group(&mut self, group: &Path) -> Result<(), Problem> {
+        for entry in fs::read_dir(group).map_err(|e| unread(group, &e))? {
+            let entry = entry.map_err(|e| unread(group, &e))?;
+            if entry.file_name().len() != 64 {
+                continue;
+            }
+            match entry.metadata() {
+                Ok(metadata) => drop(self.files.insert(entry.path(), metadata.len())),
+                Err(e) => self.problems.push(unread(&entry.path(), &e)),
             }
         }
+        Ok(())
     }
-    Ok(files)
+
+    fn add(&mut self, folder: &Path) -> Result<(), Problem> {
+        let groups = match fs::read_dir(folder) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other.map_err(|e| unread(folder, &e))?,
+        };
+        for group in groups {
+            let group = group.map_err(|e| unread(folder, &e))?;
+            if group.file_type().is_ok_and(|t| t.is_dir()) && group.file_name().len() == 2 {
+                let added = self.add_group(&group.path());
+                self.problems.extend(added.err());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Lists the folder of copies. What a recorder that was killed left unfinished has another name.
+fn list(folder: &Path) -> Listing {
+    let mut listing = Listing::default();
+    let added = listing.add(folder);
+    listing.problems.extend(added.err());
+    listing
+}
+
+fn unread(path: &Path, error: &io::Error) -> Problem {
+    let message = match ProblemKind::of(error) {
+        ProblemKind::Denied => {
+            format!("{error}: whether the collected copies are whole is not known; ask as root, or as who recorded")
+        }
+        _ => error.to_string(),
+    };
+    about(path, ProblemKind::of(error), message)
 }
 
 fn about(path: &Path, kind: ProblemKind, message: String) -> Problem {

@@ -126,7 +126,8 @@ impl Case {
 }
 
 fn is_hopeless(kind: ProblemKind) -> bool {
-    matches!(kind, ProblemKind::Foreign | ProblemKind::Unsupported | ProblemKind::Io)
+    use ProblemKind::{Denied, Foreign, Io, Unsupported};
+    matches!(kind, Foreign | Unsupported | Io | Denied)
 }
 
 fn other_case(segment: &Segment, expected: CaseId) -> Problem {

@@ -30,9 +30,9 @@ pub struct Verification {
 }
 
 impl Verification {
-    /// Whether nothing is wrong. An unfinished last segment is nothing wrong.
+    /// Whether everything was read and nothing is wrong. An unfinished last segment is nothing wrong.
     pub fn is_intact(&self) -> bool {
-        !self.problems.iter().any(|p| p.kind.is_damage())
+        !self.problems.iter().any(|p| p.kind.leaves_out())
     }
 }
 

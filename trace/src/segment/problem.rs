@@ -1,6 +1,7 @@
 //! What can be wrong with a case, and where. Damage is data: it is reported beside what could still be read.
 
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 
 /// The kind of a problem.
@@ -14,6 +15,8 @@ pub enum ProblemKind {
     Corrupt,
     /// A segment is missing between two others.
     MissingSegment,
+    /// A copy that the recorder collected is not there.
+    MissingCopy,
     /// Two files claim the same place in the case.
     Duplicate,
     /// A record does not name the one before it: something was removed, replaced or put in.
@@ -24,14 +27,30 @@ pub enum ProblemKind {
     Unsupported,
     /// The file is not a segment.
     Foreign,
-    /// The operating system refuses.
+    /// The operating system fails, or what is there is no file.
     Io,
+    /// Whoever asks may not read it, which says nothing of what is in it.
+    Denied,
 }
 
 impl ProblemKind {
-    /// Whether anything is wrong: an unfinished segment is the normal state of a running capture.
+    /// Whether anything is wrong: an unfinished segment is the normal state of a running capture, and what may not be
+    /// read may be whole.
     pub const fn is_damage(self) -> bool {
+        !matches!(self, ProblemKind::Unfinished | ProblemKind::Denied)
+    }
+
+    /// Whether something is missing from what was read, or from what was checked: by damage, or for lack of permission.
+    pub const fn leaves_out(self) -> bool {
         !matches!(self, ProblemKind::Unfinished)
+    }
+
+    /// What an error of the operating system is.
+    pub(crate) fn of(error: &io::Error) -> ProblemKind {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => ProblemKind::Denied,
+            _ => ProblemKind::Io,
+        }
     }
 
     /// A word for it.
@@ -41,12 +60,14 @@ impl ProblemKind {
             ProblemKind::TornTail => "torn tail",
             ProblemKind::Corrupt => "corrupt",
             ProblemKind::MissingSegment => "missing segment",
+            ProblemKind::MissingCopy => "missing copy",
             ProblemKind::Duplicate => "duplicate segment",
             ProblemKind::ChainBroken => "chain broken",
             ProblemKind::Inconsistent => "inconsistent",
             ProblemKind::Unsupported => "unsupported",
             ProblemKind::Foreign => "not a segment",
             ProblemKind::Io => "cannot be read",
+            ProblemKind::Denied => "may not be read",
         }
     }
 }

@@ -159,6 +159,10 @@ impl Segment {
 
 fn io_problem(path: &Path, error: &io::Error) -> Vec<Problem> {
     let mut problems = Problems::new(path.to_owned());
-    problems.add(ProblemKind::Io, 0, error.to_string());
+    let told = match ProblemKind::of(error) {
+        ProblemKind::Denied => format!("{error}; ask as root, or as who recorded"),
+        _ => error.to_string(),
+    };
+    problems.add(ProblemKind::of(error), 0, told);
     problems.into_vec()
 }

@@ -88,7 +88,7 @@ fn copies_that_are_missing_changed_or_something_else_are_named() {
         (
             "missing",
             |copy| fs::remove_file(copy).expect("there"),
-            ProblemKind::Inconsistent,
+            ProblemKind::MissingCopy,
         ),
         (
             "changed",

@@ -199,7 +199,8 @@ class Case:
     def explain(self, rules: Paths, rule: str, event: int) -> str:
         """Why a rule fires on an event, or does not: its conditions, each with its truth and the value that decided.
 
-        ``event`` is the event's number, ``seq`` in tables. Safe to print.
+        ``rule`` is the rule's name, or as much of its beginning as no other rule has; ``event`` the event's number,
+        ``seq`` in tables. Safe to print.
         """
         return self._session.explain(_paths(rules), rule, event)
 
