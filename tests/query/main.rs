@@ -71,9 +71,10 @@ fn the_attack_is_found() {
 #[test]
 fn every_investigation_runs_over_case_and_export() {
     /// What the sample has no example of.
-    const NOTHING: [&str; 13] = [
+    const NOTHING: [&str; 14] = [
         "beaconing",
         "bulk-removals",
+        "container-escapes",
         "deleted-binaries-running",
         "encoded-commands",
         "failed-logins",
