@@ -1,6 +1,7 @@
 //! Rules that are in the kernel while a recording lasts, and being the kernel's audit daemon.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -220,8 +221,12 @@ fn rules_are_undone_when_the_recording_fails_as_root() {
     let before = (listing(), settings());
     let _undo = Undo::prepare(dir.path());
     let args = [&AUDIT[..], &["--audit-rules", text(&file), "--"]].concat();
-    let ended = record(&case, &[&args[..], &["/nowhere/at-all"]].concat());
-    ended.expect(4).saying("/nowhere/at-all");
+    // It may be run, and what would run it is not there.
+    let command = dir.path().join("command");
+    fs::write(&command, "#!/nowhere/at-all\n").expect("room");
+    fs::set_permissions(&command, fs::Permissions::from_mode(0o755)).expect("ours");
+    let ended = record(&case, &[&args[..], &[text(&command)]].concat());
+    ended.expect(4).saying("command: No such file or directory");
     assert_eq!((listing(), settings()), before);
     record(&case, &[&args[..], &["true"]].concat())
         .expect(4)
