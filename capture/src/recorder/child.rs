@@ -34,15 +34,16 @@ impl Observed {
             return executable(Path::new(program));
         }
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let found = std::env::split_paths(&path).map(|dir| executable(&dir.join(program)));
         // As the C library: one that may not be executed says more than one that is not there.
-        found.fold(Err(io::Error::from_raw_os_error(libc::ENOENT)), |best, next| {
-            match (best, next) {
-                (Ok(()), _) | (_, Ok(())) => Ok(()),
-                (Err(best), Err(next)) if best.kind() == io::ErrorKind::NotFound => Err(next),
-                (best, _) => best,
+        let mut refusal = io::Error::from_raw_os_error(libc::ENOENT);
+        for dir in std::env::split_paths(&path) {
+            match executable(&dir.join(program)) {
+                Ok(()) => return Ok(()),
+                Err(error) if refusal.kind() == io::ErrorKind::NotFound => refusal = error,
+                Err(_) => {}
             }
-        })
+        }
+        Err(refusal)
     }
 
     /// Becomes readable when it ends.
