@@ -133,6 +133,8 @@ impl Console<'_> {
 
     fn line(&mut self, text: &str) {
         self.clear();
+        // Engines and daemons say why they are gone: nothing of that is for the terminal.
+        let text = text.replace('\n', " ").replace(char::is_control, "\u{fffd}");
         let _ = writeln!(io::stderr(), "{}: {text}", self.name);
     }
 

@@ -16,9 +16,9 @@
 //!   recording threads are taken to share both, and processes neither. A directory that another process changed is shown from
 //!   the next call on.
 //! - Ids and capabilities are a thread's own; those that differ before the recording begins are seen as the leader's.
-//! - Of descriptors that come with a message the record of `recvmsg` tells the first eight, and the path of the first; of
-//!   others the host is asked, at their first use where that call is not recorded (`recvmmsg` and requests of io_uring tell
-//!   none).
+//! - Of descriptors that come with a message the record of `recvmsg` tells which files the first eight are, and the path of
+//!   the first. For the names of the others, and at their first use for those that `recvmmsg` and io_uring bring, the host is
+//!   asked.
 //! - A request of io_uring is two events at the time of its completion: itself, and the syscall that does the same, with
 //!   the thread that submitted it. Those on the ring's own files, which have no descriptors, are the first one only.
 //! - A `socketcall` of a 32-bit program is told as the call that it makes, unless there is none or its arguments cannot be
