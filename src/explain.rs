@@ -11,16 +11,18 @@ use ctrace_trace::escape;
 use crate::read::Resolve;
 use crate::{exit, output, rule_files};
 
+const USAGE: &str = "ctrace explain [OPTIONS] <RULE> <EVENT> <CASE> --rules <FILE>...";
+
 /// Arguments of `ctrace explain`.
 #[derive(clap::Args)]
-#[command(override_usage = "ctrace explain [OPTIONS] <RULE> <EVENT> <CASE> --rules <FILE>...")]
+#[command(override_usage = USAGE)]
 pub(crate) struct Args {
     /// Name of the rule, or the beginning of it
     rule: String,
     /// Number of the event (evt.num; `replay --ids` shows it)
     event: u64,
     /// Case folder or segment file
-    case: PathBuf,
+    case: Option<PathBuf>,
     /// Rules files in Falco's format, or folders of them
     #[arg(short = 'r', long = "rules", required = true, num_args = 1.., value_name = "FILE")]
     rules: Vec<PathBuf>,
@@ -34,11 +36,12 @@ pub(crate) struct Args {
 
 /// Explains.
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
-    let Some(rules) = rule_files::load(&args.rules, &LoadOptions::default())? else {
+    let (case, rules) = rule_files::and_case(args.case.as_deref(), &args.rules, USAGE)?;
+    let Some(rules) = rule_files::load(rules, &LoadOptions::default())? else {
         return Ok(exit::USAGE);
     };
     let rule = rules.set.named(&args.rule).map_err(exit::usage)?;
-    let case = output::open_case(&args.case)?;
+    let case = output::open_case(case)?;
     let mut finder = Finder::new(&case, args.resolve == Resolve::Case);
     let found = match finder.with(args.event, |e| (about(e), rules.set.explain(rule, e))) {
         Ok(found) => found,

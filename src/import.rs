@@ -86,6 +86,7 @@ fn coded(error: ImportError) -> anyhow::Error {
         | ImportError::Empty { .. }
         | ImportError::NoSuchFormat(_)
         | ImportError::NoFile => exit::usage(error),
+        ImportError::Case(ref case) if case.is_taken() => exit::usage(error),
         other => other.into(),
     }
 }

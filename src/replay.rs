@@ -4,7 +4,7 @@ mod printing;
 mod table;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -22,12 +22,13 @@ use printing::Printing;
 /// So many incomplete windows are told; `ctrace info` tells them all.
 const MAX_WINDOWS: usize = 20;
 
+const USAGE: &str = "ctrace replay [OPTIONS] <CASE> --rules <FILE>...";
+
 /// Arguments of `ctrace replay`.
 #[derive(clap::Args)]
-#[command(override_usage = "ctrace replay [OPTIONS] <CASE> --rules <FILE>...")]
+#[command(override_usage = USAGE)]
 pub(crate) struct Args {
     /// Case folder, segment file, or what `ctrace export` wrote: a folder, or s3://BUCKET/PREFIX
-    // Optional for the parser alone: in `--rules FILE CASE` it takes the case for another file.
     case: Option<PathBuf>,
     /// Rules files in Falco's or Sigma's format, or folders of them (*.yaml, *.yml in order of their paths)
     #[arg(short = 'r', long = "rules", required = true, num_args = 1.., value_name = "FILE")]
@@ -87,17 +88,6 @@ impl Args {
         };
         Session::over(vec![export], &options).map_err(query::coded)
     }
-
-    /// The case and the rules files, wherever the case stood.
-    fn inputs(&self) -> anyhow::Result<(&Path, &[PathBuf])> {
-        match (&self.case, self.rules.split_last()) {
-            (Some(case), _) => Ok((case, &self.rules)),
-            (None, Some((case, rules))) if !rules.is_empty() => Ok((case, rules)),
-            _ => Err(exit::usage(anyhow::anyhow!(
-                "no case given: ctrace replay <CASE> --rules <FILE>..."
-            ))),
-        }
-    }
 }
 
 /// Replays over the tables of a session.
@@ -122,7 +112,7 @@ fn over_table(
 
 /// Replays.
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
-    let (case, rules) = args.inputs()?;
+    let (case, rules) = rule_files::and_case(args.case.as_deref(), &args.rules, USAGE)?;
     let load = args.selection.options();
     let (Some(rules), Some((inspection, triage))) = (rule_files::load(rules, &load)?, args.triage.prepare()?) else {
         return Ok(exit::USAGE);

@@ -82,6 +82,20 @@ impl Selection {
     }
 }
 
+/// The case and the rules files of a command line, wherever the case stands: in `--rules FILE CASE` the parser takes it for
+/// another file, and is therefore told that it is optional.
+pub(crate) fn and_case<'a>(
+    case: Option<&'a Path>,
+    rules: &'a [PathBuf],
+    usage: &str,
+) -> anyhow::Result<(&'a Path, &'a [PathBuf])> {
+    match (case, rules.split_last()) {
+        (Some(case), _) => Ok((case, rules)),
+        (None, Some((case, rules))) if !rules.is_empty() => Ok((case, rules)),
+        _ => Err(exit::usage(anyhow::anyhow!("no case given: {usage}"))),
+    }
+}
+
 /// Reads and checks rules; everything that is wrong with them is told at once, and then there is nothing.
 pub(crate) fn load(paths: &[PathBuf], options: &LoadOptions) -> anyhow::Result<Option<Loaded>> {
     match rules::load(paths, options) {

@@ -15,11 +15,14 @@ use crate::query::coded;
 use crate::rule_files::{self, Loaded, Selection};
 use crate::{exit, output, when};
 
+const USAGE: &str = "ctrace tree [OPTIONS] <CASE>";
+
 /// Arguments of `ctrace tree`.
 #[derive(clap::Args)]
+#[command(override_usage = USAGE)]
 pub(crate) struct Args {
     /// Case folder or segment file
-    case: PathBuf,
+    case: Option<PathBuf>,
     /// Show the processes that there were at this time (2026-11-21T10:11:12Z, or seconds since 1970)
     #[arg(long, value_name = "TIME", value_parser = when::time, allow_hyphen_values = true)]
     at: Option<u64>,
@@ -38,14 +41,15 @@ pub(crate) struct Args {
 
 /// Prints it.
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
-    let loaded = match args.rules.as_slice() {
+    let (case, rules) = rule_files::and_case(args.case.as_deref(), &args.rules, USAGE)?;
+    let loaded = match rules {
         [] => None,
         rules => match rule_files::load(rules, &args.selection.options())? {
             Some(loaded) => Some(loaded),
             None => return Ok(exit::USAGE),
         },
     };
-    let case = output::open_case(&args.case)?;
+    let case = output::open_case(case)?;
     let mut problems = case.problems().to_vec();
     let alerts = loaded.map(|l| alerts(&case, &l, &args.selection, &mut problems));
     let session = Session::case(case, &Options::default()).map_err(coded)?;

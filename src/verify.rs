@@ -17,11 +17,14 @@ use crate::{certificate, exit, losses, output, rule_files};
 /// A certificate may have this many bytes; the largest that is written has some hundred thousand.
 const MAX_CERTIFICATE: u64 = 16 << 20;
 
+const USAGE: &str = "ctrace verify [OPTIONS] <CASE>";
+
 /// Arguments of `ctrace verify`.
 #[derive(clap::Args)]
+#[command(override_usage = USAGE)]
 pub(crate) struct Args {
     /// Case folder or segment file
-    case: PathBuf,
+    case: Option<PathBuf>,
     /// Compare with this certificate, as `ctrace replay --certificate` wrote it; without it every byte of the case is
     /// checked
     #[arg(long, value_name = "FILE", requires = "rules")]
@@ -39,9 +42,10 @@ pub(crate) struct Args {
 
 /// Checks the case, or replays and compares.
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
+    let (case, rules) = rule_files::and_case(args.case.as_deref(), &args.rules, USAGE)?;
     match &args.certificate {
-        Some(certificate) => compare(args, certificate),
-        None => check(args),
+        Some(certificate) => compare(args, case, rules, certificate),
+        None => check(args, case),
     }
 }
 
@@ -90,8 +94,8 @@ impl Row<'_> {
 
 /// Checks every byte of a case: checksums, digests, the chain of records and of segments, footers, totals and order. 3
 /// where something is wrong, 4 where something may not be read.
-fn check(args: &Args) -> anyhow::Result<u8> {
-    let case = output::open_case(&args.case)?;
+fn check(args: &Args, case: &Path) -> anyhow::Result<u8> {
+    let case = output::open_case(case)?;
     let found = verify(&case);
     let rows = rows(&found);
     let missing = missing(&rows);
@@ -205,15 +209,15 @@ fn json_of(case: &Case, found: &Verification, rows: &[Row<'_>], missing: &[(u32,
 }
 
 /// Replays and compares. 1 where something differs.
-fn compare(args: &Args, certificate: &Path) -> anyhow::Result<u8> {
+fn compare(args: &Args, case: &Path, rules: &[PathBuf], certificate: &Path) -> anyhow::Result<u8> {
     let claimed = Certificate::parse(&certificate_text(certificate)?)
         .and_then(|certificate| certificate.options().map(|options| (certificate, options)))
         .map_err(|e| exit::usage(anyhow::anyhow!("certificate {}: {e}", certificate.display())))?;
     let (claimed, (load, options)) = claimed;
-    let Some(rules) = rule_files::load(&args.rules, &load)? else {
+    let Some(rules) = rule_files::load(rules, &load)? else {
         return Ok(exit::USAGE);
     };
-    let case = output::open_case(&args.case)?;
+    let case = output::open_case(case)?;
     let options = Options {
         threads: args.threads.map_or_else(output::threads, |n| n as usize),
         ..options

@@ -12,7 +12,7 @@ use crate::recorder::{Notice, Outcome, RecordError, record};
 
 /// Recorded, and closed in order.
 const DONE: u8 = 0;
-/// What was asked for does not exist.
+/// What was asked for does not exist, or the case would be where something else is.
 const USAGE: u8 = 2;
 /// The environment refuses: no source, no privilege, no room.
 const REFUSED: u8 = 4;
@@ -61,6 +61,7 @@ pub fn run(args: &RecordArgs, name: &str, version: &str) -> u8 {
             let _ = writeln!(stderr, "{name}: {error}");
             match error {
                 RecordError::Scope(_) => USAGE,
+                RecordError::Case(error) if error.is_taken() => USAGE,
                 _ => REFUSED,
             }
         }

@@ -243,7 +243,7 @@ fn live_a_duration_ends_a_recording_needs_root() {
     // What is there is not recorded over.
     let again = ["record", "--sources=syscalls", "--duration=1s", "-o"].map(OsString::from);
     let told = ctrace(again.into_iter().chain([case.into_os_string()]))
-        .code(4)
+        .code(2)
         .nothing();
     assert!(told.contains("not empty"), "{told}");
 }

@@ -114,6 +114,13 @@ fn alerts_stand_under_the_processes_that_raised_them() {
     assert!(shown > 1 && shown <= alerts.len() as u64, "{shown}");
     let text = tree(sample(), &["--rules", rules]).code(0).silent();
     assert!(text.contains("! 1 × ") && text.contains("cat /etc/shadow"), "{text}");
+    let case_last = [
+        OsStr::new("tree"),
+        OsStr::new("--rules"),
+        OsStr::new(rules),
+        sample().as_os_str(),
+    ];
+    assert_eq!(ctrace(case_last).code(0).silent(), text);
 }
 
 #[test]

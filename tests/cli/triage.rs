@@ -144,6 +144,9 @@ fn ids_lead_from_an_alert_to_its_explanation() {
         (&object["fires"], &object["condition"]["holds"]),
         (&true.into(), &true.into())
     );
+    let mut case_last = command(["explain", alert["rule"].as_str().expect("a name"), &event.to_string()]);
+    case_last.arg("--rules").arg(&rules).arg(sample());
+    assert_eq!(run(case_last).code(0).silent(), told);
     let not = explain(event + 1, &[]).code(0).silent();
     assert!(
         not.contains("does not fire") && not.contains("decided by:\n  "),
@@ -180,7 +183,7 @@ fn certificates_hold_until_something_differs() {
     replay(&["--certificate", certificate, "--threads=3", "-q", "--matching=all"]).code(1);
     let verify = |case: &Path, rules: &Path| {
         let mut command = command(["verify", "--certificate", certificate, "--threads=1"]);
-        command.arg("--rules").arg(rules).arg("--").arg(case);
+        command.arg("--rules").arg(rules).arg(case);
         run(command)
     };
     let rules = project("samples/attack/rules.yaml");

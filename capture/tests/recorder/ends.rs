@@ -89,9 +89,16 @@ fn an_existing_case_is_left_alone_as_root() {
     let again = ["--sources", "syscalls", "--", "true"];
     record(&case, &again).expect(0);
     let before = fs::read(case.join("000001.ctrace")).expect("a segment");
-    record(&case, &again).expect(4).saying("the folder is not empty");
+    record(&case, &again).expect(2).saying("the folder is not empty");
     assert_eq!(fs::read(case.join("000001.ctrace")).expect("a segment"), before);
     assert_eq!(fs::read_dir(&case).expect("a folder").count(), 1);
+    // Nor is a file taken for a case, or for the folder that it is to lie in.
+    let file = dir.path().join("file");
+    fs::write(&file, "mine").expect("room");
+    for place in [file.clone(), file.join("case")] {
+        record(&place, &again).expect(2).saying("a case is a folder");
+    }
+    assert_eq!(fs::read(&file).expect("still there"), b"mine");
 }
 
 #[test]

@@ -48,6 +48,9 @@ pub enum CaseError {
     /// The folder for a new case is not empty.
     #[error("{}: the folder is not empty; name another one", .0.display())]
     Exists(PathBuf),
+    /// There is a file where the folder for a new case, or one that it lies in, should be.
+    #[error("{}: a case is a folder, and there is a file; name another one", .0.display())]
+    NotAFolder(PathBuf),
     /// Another process writes the case.
     #[error("{}: another process is recording into this case", .0.display())]
     InUse(PathBuf),
@@ -86,6 +89,11 @@ impl CaseError {
             CaseError::AtBound { .. } => true,
             _ => false,
         }
+    }
+
+    /// Whether no case can be begun there because of what is there already.
+    pub fn is_taken(&self) -> bool {
+        matches!(self, CaseError::Exists(_) | CaseError::NotAFolder(_))
     }
 
     /// How many events this error cost: what a gap event should say.

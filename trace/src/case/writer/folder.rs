@@ -42,7 +42,10 @@ impl Lock {
 /// Makes the folder. Recordings hold what users typed and read: nobody else may look at them.
 fn make(path: &Path) -> Result<(), CaseError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(CaseError::io(path))
+    made.map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => CaseError::NotAFolder(path.to_owned()),
+        _ => CaseError::io(path)(source),
+    })
 }
 
 impl Drop for Lock {
