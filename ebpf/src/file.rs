@@ -10,7 +10,7 @@ use ctrace_wire::{
 };
 
 use crate::{
-    read::{self, Beginning, PointerAt, embedded, member, offset, or_zeros, pointer},
+    read::{self, Beginning, PointerAt, Typed, embedded, member, offset, or_zeros, pointer},
     scratch::{Node, Writer},
 };
 
@@ -19,23 +19,30 @@ pub const S_IFMT: u16 = 0o170000;
 const S_IFIFO: u16 = 0o010000;
 // include/uapi/linux/magic.h
 const OVERLAYFS_SUPER_MAGIC: u32 = 0x794c_7630;
-// Enough for what is asked of an inode, and of the nodes of a path; each is larger than that on every kernel.
-const INODE_READ: usize = 192;
+// Enough for what is asked of a file object, its inode and its super block, and of the nodes of a path; each is larger than
+// that on every kernel. A member that lies behind is read apart.
+const FILE_READ: usize = 96;
+const INODE_READ: usize = 144;
+const SB_READ: usize = 104;
 const NODE_READ: usize = size_of::<Node>();
+// include/linux/path.h: two pointers.
+const PATH_READ: usize = 16;
 // A path component has at most 255 bytes (NAME_MAX).
 const COMPONENT_MAX: u32 = 256;
 
-/// The file object behind a descriptor of a task; 0 when there is none.
+/// The file object behind a descriptor of the current task; 0 when there is none.
 #[inline(always)]
-pub fn behind_fd(task: usize, fd: u64) -> usize {
-    let table = pointer!(pointer!(task, task_files), files_fdt);
-    let max: u32 = member!(table, fdtable_max_fds, 0);
+pub fn behind_fd(fd: u64) -> usize {
+    let table = Typed::current_task()
+        .follow(offset!(task_files))
+        .follow(offset!(files_fdt));
+    let max: u32 = table.load(offset!(fdtable_max_fds));
     // Descriptors are ints: the upper half of the register means nothing.
     let fd = fd as u32;
     if fd >= max {
         return 0;
     }
-    let files = pointer!(table, fdtable_fd);
+    let files: usize = table.load(offset!(fdtable_fd));
     if files == 0 {
         0
     } else {
@@ -77,16 +84,16 @@ pub fn shared(task: usize) -> u32 {
     if has_other_users(pointer!(task, task_fs), offset!(fs_users)) {
         shared |= SHARED_FS;
     }
-    if is_table_shared(task) {
+    if has_other_users(pointer!(task, task_files), offset!(files_count)) {
         shared |= SHARED_FILES;
     }
     shared
 }
 
-/// Whether others use the table of descriptors too.
+/// Whether others use the table of descriptors of the current task too.
 #[inline(always)]
-pub fn is_table_shared(task: usize) -> bool {
-    has_other_users(pointer!(task, task_files), offset!(files_count))
+pub fn is_own_table_shared(task: Typed) -> bool {
+    task.follow(offset!(task_files)).load::<i32>(offset!(files_count)) > 1
 }
 
 /// Whether a structure with a count of those that use it has several.
@@ -122,44 +129,50 @@ pub fn describe(writer: Writer, file: usize) {
 /// Appends the identity of a file object.
 #[inline(never)]
 pub fn identity(writer: Writer, file: usize) {
-    let inode = inode(file);
-    let dentry = pointer!(embedded(file, offset!(file_path)), path_dentry);
-    let mount = pointer!(embedded(file, offset!(file_path)), path_mnt);
-    // SAFETY: the writer gives room for one File, and for what is read of the inode behind it.
+    let [dentry_room, _] = writer.nodes();
+    // SAFETY: the writer gives room for one File, and for what is read behind it; the other room is map memory of its size.
     writer.structure::<File>(section::FILE, |to| unsafe {
-        let inode = Beginning::<INODE_READ>::read(inode, to.add(1).cast());
-        let sb: usize = inode.member(offset!(inode_sb), 0);
-        let magic: u32 = member!(sb, sb_magic, u32::MAX);
+        let room = to.add(1).cast();
+        let file = Beginning::<FILE_READ>::read(file, room);
+        let path = offset!(file_path);
+        let inode: usize = file.member(offset!(file_inode), 0);
+        let dentry: usize = file.member(path.saturating_add(offset!(path_dentry)), 0);
+        let mount: usize = file.member(path.saturating_add(offset!(path_mnt)), 0);
+        let dentry = Beginning::<NODE_READ>::read(dentry, dentry_room);
+        let inode = Beginning::<INODE_READ>::read(inode, room);
         let nlink: u32 = inode.member(offset!(inode_nlink), u32::MAX);
-        let mut flags = name_flags(dentry, mount) | overlay_flags(inode.address(), magic);
-        if nlink == 0 {
-            flags |= FILE_DELETED;
-        }
         (*to).ino = inode.member(offset!(inode_ino), u64::MAX);
         (*to).ctime_s = inode.member(offset!(inode_ctime_s), -1i64);
         (*to).mtime_s = inode.member(offset!(inode_mtime_s), -1i64);
         (*to).ctime_ns = inode.member(offset!(inode_ctime_ns), u32::MAX);
         (*to).mtime_ns = inode.member(offset!(inode_mtime_ns), u32::MAX);
-        (*to).dev = member!(sb, sb_dev, u32::MAX);
         (*to).mode = u32::from(inode.member(offset!(inode_mode), 0u16));
         (*to).nlink = nlink;
+        (*to).uid = inode.member(offset!(inode_uid), u32::MAX);
+        let sb: usize = inode.member(offset!(inode_sb), 0);
+        let sb = Beginning::<SB_READ>::read(sb, room);
+        let magic: u32 = sb.member(offset!(sb_magic), u32::MAX);
+        let mut flags = name_flags(dentry, mount) | overlay_flags(inode.address(), magic);
+        if nlink == 0 {
+            flags |= FILE_DELETED;
+        }
+        (*to).dev = sb.member(offset!(sb_dev), u32::MAX);
         (*to).flags = flags;
         (*to).fs_magic = magic;
-        (*to).uid = inode.member(offset!(inode_uid), u32::MAX);
     });
 }
 
 #[inline(always)]
-fn name_flags(dentry: usize, mount: usize) -> u32 {
-    let is_root = pointer!(dentry, dentry_parent) == dentry;
+fn name_flags(dentry: Beginning<NODE_READ>, mount: usize) -> u32 {
+    let is_root = dentry.member(offset!(dentry_parent), 0usize) == dentry.address();
     if is_root {
-        return if pointer!(mount, vfsmount_root) == dentry {
+        return if pointer!(mount, vfsmount_root) == dentry.address() {
             0
         } else {
             FILE_PSEUDO
         };
     }
-    if member!(dentry, dentry_hash_pprev, 1usize) == 0 {
+    if dentry.member(offset!(dentry_hash_pprev), 1usize) == 0 {
         FILE_UNHASHED
     } else {
         0
@@ -207,8 +220,11 @@ fn is_detached(mount: usize) -> bool {
 pub fn path(writer: Writer, path: usize, kind: u8) {
     // No dentry is there.
     const NOWHERE: usize = 1;
-    let mut dentry = pointer!(path, path_dentry);
-    let vfsmount = pointer!(path, path_mnt);
+    let [dentry_room, mount_room] = writer.nodes();
+    // SAFETY: the rooms are map memory of NODE_READ bytes.
+    let path = unsafe { Beginning::<PATH_READ>::read(path, mount_room) };
+    let mut dentry: usize = path.member(offset!(path_dentry), 0);
+    let vfsmount: usize = path.member(offset!(path_mnt), 0);
     let mnt = offset!(mount_mnt);
     if dentry == 0 || vfsmount == 0 || mnt == MISSING || offset!(dentry_parent) == MISSING {
         return;
@@ -222,8 +238,7 @@ pub fn path(writer: Writer, path: usize, kind: u8) {
         root: PointerAt::new(offset!(vfsmount_root).saturating_add(mnt)),
     };
     let Some(start) = writer.strings_begin() else { return };
-    let [dentry_room, mount_room] = writer.nodes();
-    // SAFETY: the rooms are map memory of this size.
+    // SAFETY: as above.
     let mut mount = unsafe { Beginning::<NODE_READ>::read(vfsmount - mnt as usize, mount_room) };
     let mut root = mount.pointer(at.root);
     let mut whole = false;

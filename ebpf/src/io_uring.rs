@@ -521,5 +521,5 @@ fn made_slot(request: usize, opcode: u32) -> u32 {
 /// The file behind a descriptor of the caller's.
 #[inline(never)]
 fn behind(fd: i32) -> usize {
-    file::behind_fd(read::current_task(), fd as u64)
+    file::behind_fd(fd as u64)
 }

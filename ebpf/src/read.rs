@@ -174,6 +174,53 @@ pub fn current_task() -> usize {
     unsafe { helper::bpf_get_current_task() as usize }
 }
 
+/// Where `thread_info.status` is in a task since Linux 5.11, and only since then: the kernels that have
+/// `bpf_get_current_task_btf`.
+const STATUS_OF_TYPED: u32 = 16;
+
+/// The current task, and structures that it leads to, of types that the verifier knows: members are loaded, which costs a
+/// tenth of a helper that reads what may not be there. Where the kernel is older, they are read by that helper.
+#[derive(Clone, Copy)]
+pub struct Typed(usize);
+
+impl Typed {
+    #[inline(always)]
+    fn is_known() -> bool {
+        // The verifier knows the value, and follows one way only.
+        offset!(task_status) == STATUS_OF_TYPED
+    }
+
+    #[inline(always)]
+    pub fn current_task() -> Typed {
+        if Typed::is_known() {
+            // SAFETY: no preconditions.
+            Typed(unsafe { helper::bpf_get_current_task_btf() as usize })
+        } else {
+            Typed(current_task())
+        }
+    }
+
+    /// Loads a member: zeros where there is no structure or no such member.
+    #[inline(always)]
+    pub fn load<T: Copy>(self, offset: u32) -> T {
+        if !Typed::is_known() {
+            or_zeros(self.0, offset)
+        } else if self.0 == 0 || offset == MISSING {
+            // SAFETY: T is only used with integers.
+            unsafe { core::mem::zeroed() }
+        } else {
+            // SAFETY: the verifier refuses what is no member of this size; of structures that are gone, loads give zeros.
+            unsafe { (self.0 as *const u8).add(offset as usize).cast::<T>().read_volatile() }
+        }
+    }
+
+    /// Follows a pointer member to a structure.
+    #[inline(always)]
+    pub fn follow(self, offset: u32) -> Typed {
+        Typed(self.load(offset))
+    }
+}
+
 pub fn cpu() -> u32 {
     // SAFETY: no preconditions.
     unsafe { helper::bpf_get_smp_processor_id() as u32 }

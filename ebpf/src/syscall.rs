@@ -16,7 +16,7 @@ use crate::{
     capture, credentials, file,
     lifecycle::user_registers,
     maps::{self, ScratchFor},
-    read::{self, Ids, embedded, is_zero, member, offset, or_zeros, pointer},
+    read::{self, Ids, Typed, embedded, is_zero, member, offset, pointer},
     scope,
     scratch::Writer,
     socket,
@@ -170,8 +170,10 @@ pub fn on_rename() {
 }
 
 /// Whether the current task is in a call of the 32-bit table.
+#[inline(always)]
 pub fn in_compat_call() -> bool {
-    member!(read::current_task(), task_status, 0u32) & TS_COMPAT != 0
+    // Each call of the host asks this, also those that nobody wants.
+    Typed::current_task().load::<u32>(offset!(task_status)) & TS_COMPAT != 0
 }
 
 fn has_sections(spec: &SyscallSpec) -> bool {
@@ -225,16 +227,15 @@ fn is_brought(ret: i64, regs: *const pt_regs, compat: Option<&Words>) -> bool {
 /// the kernel, and nobody else opens something meanwhile: then the kernel is not asked, since closing is frequent.
 #[inline(never)]
 fn is_closed(fd: u32) -> bool {
-    let task = read::current_task();
-    let answered = or_zeros::<u32>(task, offset!(task_seccomp)) | or_zeros::<u32>(task, offset!(task_ptrace));
-    answered == 0 && !file::is_table_shared(task) || file::behind_fd(task, u64::from(fd)) == 0
+    let task = Typed::current_task();
+    let answered = task.load::<u32>(offset!(task_seccomp)) | task.load::<u32>(offset!(task_ptrace));
+    answered == 0 && !file::is_own_table_shared(task) || file::behind_fd(u64::from(fd)) == 0
 }
 
 /// Whether two descriptors refer to one file object.
 #[inline(never)]
 fn are_same(one: u32, other: u32) -> bool {
-    let task = read::current_task();
-    file::behind_fd(task, u64::from(one)) == file::behind_fd(task, u64::from(other))
+    file::behind_fd(u64::from(one)) == file::behind_fd(u64::from(other))
 }
 
 fn lane(spec: &SyscallSpec) -> Lane {
@@ -340,7 +341,7 @@ fn describe(writer: Writer, record: *mut Syscall, spec: &SyscallSpec) {
     }
     let is_base = spec.flags & BASE != 0 && names_from_base(record, spec);
     if spec.flags & (FILE | SOCKET) != 0 || is_base {
-        let file = behind(task, record, spec);
+        let file = behind(record, spec);
         writer.note::<BEHIND>(file as u64);
         if file != 0 && spec.flags & FILE != 0 {
             file::identity(writer, file);
@@ -406,13 +407,8 @@ fn received(writer: Writer, first: usize) {
         let count = usize::from((*writer.section_at(first)).len) / size_of::<u32>();
         (count, &*writer.structure_at::<[u32; section::RIGHTS_MAX]>(first))
     };
-    let task = read::current_task();
     for (at, fd) in fds.iter().enumerate() {
-        let file = if at < count {
-            file::behind_fd(task, u64::from(*fd))
-        } else {
-            0
-        };
+        let file = if at < count { file::behind_fd(u64::from(*fd)) } else { 0 };
         if file == 0 {
             break;
         }
@@ -426,8 +422,7 @@ fn received(writer: Writer, first: usize) {
 /// 0 where two descriptors are the ends of a pipe or of a pair of sockets, or that cannot be known; 1 otherwise.
 #[inline(never)]
 fn is_no_pair(one: u32, other: u32) -> u64 {
-    let task = read::current_task();
-    let files = [one, other].map(|fd| file::behind_fd(task, u64::from(fd)));
+    let files = [one, other].map(|fd| file::behind_fd(u64::from(fd)));
     let is_pair = !file::are_known() || file::is_pipe(files) || socket::is_pair(files);
     u64::from(!is_pair)
 }
@@ -435,7 +430,7 @@ fn is_no_pair(one: u32, other: u32) -> u64 {
 /// The file object behind the descriptor that a spec names; 0 when there is none, of which the record of a call that
 /// should have made one is marked.
 #[inline(always)]
-fn behind(task: usize, record: *mut Syscall, spec: &SyscallSpec) -> usize {
+fn behind(record: *mut Syscall, spec: &SyscallSpec) -> usize {
     let at = match spec.fd {
         CLOSED => 0,
         COPY => RESULT,
@@ -444,7 +439,7 @@ fn behind(task: usize, record: *mut Syscall, spec: &SyscallSpec) -> usize {
     let Some(fd) = capture::value(record, at) else {
         return 0;
     };
-    let file = file::behind_fd(task, fd);
+    let file = file::behind_fd(fd);
     if file::are_known() {
         mark_untrue(record, is_zero(u64::from(at ^ RESULT)) & is_zero(file as u64));
     }
