@@ -234,7 +234,7 @@ impl Comparison {
             let mut times: Vec<f64> = starts.map(|(_, took)| took.as_secs_f64() * 1e3).collect();
             times.sort_by(f64::total_cmp);
             match times.get(times.len() / 2) {
-                Some(median) if !matches!(tool, Tool::Nothing | Tool::Strace(_)) => {
+                Some(median) if !matches!(tool, Tool::Nothing | Tool::EmptyProgram | Tool::Strace(_)) => {
                     println!("  {:44} {median:9.0}", tool.name());
                 }
                 _ => {}
@@ -247,9 +247,9 @@ impl Row {
     fn print(&self, base: f64, of_ctrace: f64) {
         let (added, ratio) = (self.best - base, self.best / base);
         let sum = self.sum.as_ref().map_or_else(String::new, Sum::to_string);
-        let ratios = match self.sum {
-            Some(_) => format!("x{ratio:<7.2} x{:<8.2}", added / of_ctrace),
-            None => " ".repeat(18),
+        let ratios = match self.tool {
+            Tool::Nothing => " ".repeat(18),
+            _ => format!("x{ratio:<7.2} x{:<8.2}", added / of_ctrace),
         };
         println!(
             "  {:44} {:9.0} {added:+9.0} {ratios}  {sum}",

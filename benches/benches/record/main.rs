@@ -6,6 +6,7 @@
 mod auditd;
 mod compare;
 mod ctrace;
+mod empty_program;
 mod load;
 mod process;
 mod tool;
@@ -50,13 +51,19 @@ fn main() -> ExitCode {
                 Comparison::only_ctrace(dir.path()).crowd();
                 return ExitCode::SUCCESS;
             }
-            measure(if !asked("--bench") {
+            let scale = if !asked("--bench") {
                 Scale::TRIAL
             } else if asked("--quick") {
                 Scale::QUICK
             } else {
                 Scale::WHOLE
-            });
+            };
+            if asked("--calls") {
+                let dir = tempfile::tempdir_in("/var/tmp").expect("a folder in /var/tmp");
+                calls(&mut Comparison::new(dir.path(), scale.rounds), scale.divide);
+                return ExitCode::SUCCESS;
+            }
+            measure(scale);
             ExitCode::SUCCESS
         }
     }
@@ -105,12 +112,7 @@ fn measure(scale: Scale) {
     let dir = tempfile::tempdir_in("/var/tmp").expect("a folder in /var/tmp");
     println!("{} CPUs, kernel {}", cpus(), kernel());
     let mut comparison = Comparison::new(dir.path(), rounds);
-    for (load, calls) in [("getppid", 2_000_000 / divide), ("files", 1_000_000 / divide)] {
-        let amount = |tool: tool::Tool| (calls / tool.divide()).to_string();
-        comparison.run(&format!("{load}: nanoseconds a syscall"), &|tool, running| {
-            compare::own_load(running, load, &amount(tool))
-        });
-    }
+    calls(&mut comparison, divide);
     if programs {
         comparison.run("find, grep, tar, 300 forks: milliseconds of a round", &|_, running| {
             compare::shell_load(running)
@@ -120,6 +122,16 @@ fn measure(scale: Scale) {
     comparison.shares(busy);
     comparison.loss(busy);
     comparison.ready();
+}
+
+/// What a call costs whoever makes it.
+fn calls(comparison: &mut Comparison, divide: u64) {
+    for (load, calls) in [("getppid", 2_000_000 / divide), ("files", 1_000_000 / divide)] {
+        let amount = |tool: tool::Tool| (calls / tool.divide()).to_string();
+        comparison.run(&format!("{load}: nanoseconds a syscall"), &|tool, running| {
+            compare::own_load(running, load, &amount(tool))
+        });
+    }
 }
 
 fn cpus() -> usize {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::auditd::Auditd;
 use crate::ctrace::Recording;
+use crate::empty_program::EmptyProgram;
 use crate::load;
 use crate::process::{Process, is_installed};
 
@@ -22,6 +23,8 @@ const GREETING: u64 = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tool {
     Nothing,
+    /// A program at `sys_exit` that does nothing: the least that a recorder by tracepoints can cost.
+    EmptyProgram,
     /// ctrace with these options.
     Ctrace(&'static [&'static str]),
     /// strace of the load alone, with these options.
@@ -54,8 +57,9 @@ impl Tool {
 
     /// All that run side by side, nothing first. `setns` stands for a set that the loads' calls are not in, `absent` for a
     /// name that no process has.
-    pub(crate) const TOGETHER: [Tool; 12] = [
+    pub(crate) const TOGETHER: [Tool; 13] = [
         Tool::Nothing,
+        Tool::EmptyProgram,
         Tool::ALL_OF_CTRACE,
         Tool::Ctrace(&["--syscalls", "security"]),
         Tool::Ctrace(&["--syscalls", "setns"]),
@@ -73,6 +77,7 @@ impl Tool {
         let with = |program: &str, options: &[&str]| [&[program], options].concat().join(" ");
         match self {
             Tool::Nothing => "nothing".to_owned(),
+            Tool::EmptyProgram => "an empty program at sys_exit".to_owned(),
             Tool::Ctrace(options) => with("ctrace", options),
             Tool::Strace(options) => with("strace -f", options),
             Tool::PerfTrace(options) => with("perf trace -a", options),
@@ -85,7 +90,7 @@ impl Tool {
 
     fn program(self) -> Option<&'static str> {
         match self {
-            Tool::Nothing | Tool::Ctrace(_) => None,
+            Tool::Nothing | Tool::EmptyProgram | Tool::Ctrace(_) => None,
             Tool::Strace(_) => Some("strace"),
             Tool::PerfTrace(_) => Some("perf"),
             Tool::Bpftrace(_) => Some("bpftrace"),
@@ -124,6 +129,10 @@ impl Tool {
         let _ = std::fs::remove_file(&output);
         let (watcher, output) = match self {
             Tool::Nothing | Tool::Strace(_) => (Watcher::None, output),
+            Tool::EmptyProgram => {
+                let program = EmptyProgram::attach().map_err(|e| e.to_string())?;
+                (Watcher::EmptyProgram { _attached: program }, output)
+            }
             Tool::Ctrace(options) => (Watcher::Ctrace(Recording::start(dir, options)), output),
             Tool::Auditd => {
                 let auditd = Auditd::start(dir)?;
@@ -181,6 +190,9 @@ impl Tool {
 enum Watcher {
     /// Nothing runs beside the load; strace runs it.
     None,
+    EmptyProgram {
+        _attached: EmptyProgram,
+    },
     Ctrace(Recording),
     Peer(Process),
     Auditd(Auditd),
@@ -228,6 +240,7 @@ impl Running {
     pub(crate) fn end(self) -> Option<Sum> {
         let (lost, cpu) = match self.watcher {
             Watcher::None if self.tool == Tool::Nothing => return None,
+            Watcher::EmptyProgram { .. } => return None,
             Watcher::None => (Some(0), None),
             Watcher::Ctrace(recording) => return Some(recording.end()),
             Watcher::Peer(mut process) => (None, Some(process.stop())),
