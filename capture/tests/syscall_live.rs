@@ -1472,7 +1472,8 @@ fn needs_root_descriptors_that_come_with_a_message_are_described() {
             .chunks(4)
             .map(|fd| i32::from_ne_bytes(fd.try_into().unwrap()))
             .collect();
-        assert!(fds.len() == 2 && fds[0] > 2 && fds[1] == fds[0] + 1, "{fds:?}");
+        // The free numbers in their order; what other tests had open when this one forked lies between.
+        assert!(fds.len() == 2 && fds[0] > 2 && fds[1] > fds[0], "{fds:?}");
         let inodes = places.each_ref().map(|place| fs::metadata(place).unwrap().ino());
         let files = call.sections.iter().filter(|section| section.0 == section::FILE);
         let seen: Vec<_> = files
