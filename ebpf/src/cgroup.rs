@@ -8,7 +8,7 @@ use ctrace_wire::{
 
 use crate::{
     maps::{self, ScratchFor},
-    read::{self, member, pointer},
+    read::{self, Current, member, pointer},
     scratch::Writer,
 };
 
@@ -21,7 +21,7 @@ pub fn on_change(cgroup: usize, path: usize, kind: u8) {
     let (writer, record) = Writer::start::<Cgroup>(scratch);
     // SAFETY: record points into the scratch map.
     unsafe {
-        (*record).header = read::header(kind, 0, read::current_ids(), cpu);
+        (*record).header = read::header(kind, 0, Current::get(), cpu);
         (*record).id = member!(pointer!(cgroup, cgroup_kn), kernfs_node_id, u64::MAX);
         (*record).hierarchy = member!(pointer!(cgroup, cgroup_root), cgroup_root_hierarchy, u32::MAX);
         (*record).reserved = 0;

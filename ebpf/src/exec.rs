@@ -9,7 +9,7 @@ use ctrace_wire::{
 
 use crate::{
     environment, file, maps,
-    read::{self, embedded, initial_pid, member, offset, own_pid, pointer},
+    read::{self, Current, embedded, initial_pid, member, offset, own_pid, pointer},
     scope,
     scratch::Writer,
 };
@@ -27,12 +27,12 @@ pub fn on_exec(task: usize, old_tid: u32, binprm: usize) {
         return;
     };
     let (writer, exec) = Writer::start::<Exec>(scratch);
-    let ids = read::current_ids();
+    let current = Current::get();
     // SAFETY: exec points into the scratch map, as it does for the functions below.
     unsafe {
         helper::bpf_get_current_comm((&raw mut (*exec).comm).cast(), 16);
-        scope::on_exec(ids.tgid, (&raw const (*exec).comm).cast());
-        (*exec).header = read::header(KIND_EXEC, scope::flags(ids.tgid), ids, cpu);
+        scope::on_exec(current.tgid, (&raw const (*exec).comm).cast());
+        (*exec).header = read::header(KIND_EXEC, scope::flags(current.tgid), current, cpu);
         (*exec).old_tid = old_tid;
         family(exec, task);
         credentials(exec, task);

@@ -14,7 +14,7 @@ use ctrace_wire::{
 use crate::{
     capture, file,
     maps::{self, ScratchFor},
-    read::{self, embedded, is_zero, member, offset, pointer},
+    read::{self, Current, Typed, embedded, is_zero, member, offset, pointer},
     scope,
     scratch::Writer,
     socket, syscall,
@@ -150,15 +150,15 @@ struct Begun<T> {
 fn begin<T>(request: usize, kind: u8) -> Option<Begun<T>> {
     let opcode = opcode(request);
     let asked = asked(opcode);
-    let ids = read::current_ids();
-    let flags = scope::flags(ids.tgid);
-    if asked & SELECTED == 0 || flags & FLAG_UNSEEN != 0 || ids.tgid == maps::load(&maps::SELF_TGID) {
+    let current = Current::get();
+    let flags = scope::flags(current.tgid);
+    if asked & SELECTED == 0 || flags & FLAG_UNSEEN != 0 || current.tgid == maps::load(&maps::SELF_TGID) {
         return None;
     }
     let cpu = read::cpu();
     let (writer, record) = Writer::start::<T>(maps::scratch(cpu, ScratchFor::IoUring)?);
     // SAFETY: record points into the scratch map, and every record opens with a header.
-    unsafe { *record.cast::<Header>() = read::header(kind, flags, ids, cpu) };
+    unsafe { *record.cast::<Header>() = read::header(kind, flags, current, cpu) };
     Some(Begun {
         writer,
         record,
@@ -376,7 +376,7 @@ fn destination(writer: Writer, request: usize, opcode: u32) {
 #[inline(never)]
 fn message_address(writer: Writer, request: usize) {
     let message = member!(request, io_msg_buf, 0u64);
-    if let Some((address, len)) = capture::message_name(message, syscall::in_compat_call()) {
+    if let Some((address, len)) = capture::message_name(message, syscall::in_compat_call(Typed::current_task())) {
         sockaddr(writer, address, len, true);
     }
 }
@@ -521,5 +521,5 @@ fn made_slot(request: usize, opcode: u32) -> u32 {
 /// The file behind a descriptor of the caller's.
 #[inline(never)]
 fn behind(fd: i32) -> usize {
-    file::behind_fd(fd as u64)
+    file::behind_fd(Typed::current_task(), fd as u64)
 }

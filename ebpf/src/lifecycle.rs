@@ -9,7 +9,7 @@ use ctrace_wire::{
 
 use crate::{
     maps,
-    read::{self, member, offset, own_pid, pointer},
+    read::{self, Current, member, offset, own_pid, pointer},
     scope, syscall,
 };
 
@@ -17,15 +17,15 @@ pub fn on_fork(child: usize) {
     let (child_vtid, child_pid_ns) = own_pid(pointer!(child, task_thread_pid));
     let (child_vpid, _) = own_pid(pointer!(pointer!(child, task_group_leader), task_thread_pid));
     let cgroup = pointer!(pointer!(child, task_cgroups), css_set_dfl_cgrp);
-    let ids = read::current_ids();
+    let current = Current::get();
     let tgid = member!(child, task_tgid, u32::MAX);
-    let flags = scope::flags(ids.tgid);
-    if tgid != ids.tgid {
-        scope::on_fork(ids.tgid, tgid, cgroup);
+    let flags = scope::flags(current.tgid);
+    if tgid != current.tgid {
+        scope::on_fork(current.tgid, tgid, cgroup);
     }
-    let shared = shared(child, tgid == ids.tgid);
+    let shared = shared(child, tgid == current.tgid);
     maps::submit_fixed::<Fork>(Lane::Priority, |fork| {
-        let mut header = read::header(KIND_FORK, flags, ids, read::cpu());
+        let mut header = read::header(KIND_FORK, flags, current, read::cpu());
         header.len = size_of::<Fork>() as u32;
         // SAFETY: fork is a reserved ring entry.
         unsafe {
@@ -82,13 +82,13 @@ const USER32_CS: u16 = 0x23;
 pub fn on_exit(task: usize) {
     let signal = pointer!(task, task_signal);
     let exit_code: u32 = member!(task, task_exit_code, u32::MAX);
-    let compat = syscall::in_compat_call();
+    let current = Current::get();
+    let compat = syscall::in_compat_call(current.task);
     let regs = user_registers(task);
     let (call, status) = own_end(regs, exit_code, compat);
-    let ids = read::current_ids();
-    let flags = scope::flags(ids.tgid);
+    let flags = scope::flags(current.tgid);
     maps::submit_fixed::<Exit>(Lane::Priority, |exit| {
-        let mut header = read::header(KIND_EXIT, flags, ids, read::cpu());
+        let mut header = read::header(KIND_EXIT, flags, current, read::cpu());
         header.len = size_of::<Exit>() as u32;
         // SAFETY: exit is a reserved ring entry.
         unsafe {

@@ -14,6 +14,7 @@ use ctrace_wire::{
     scope::{PAGE, PIDS, Scope},
     section::File,
     spec::{COMPAT_SPECS, IO_OPCODES, Lane, SPEC_COUNT, SyscallSpec, TABLE_SIZE},
+    types::Types,
 };
 
 use crate::scratch::{ExecScratch, Scratch};
@@ -77,6 +78,9 @@ const SCRATCH_KINDS: u32 = ctrace_wire::spec::SCRATCH_PER_CPU;
 /// Host offsets.
 #[unsafe(no_mangle)]
 pub static OFFSETS: Offsets = Offsets::MISSING;
+/// Types that the verifier can be told.
+#[unsafe(no_mangle)]
+pub static TYPES: Types = Types::NONE;
 /// The recorder's own process, whose syscalls are left out.
 #[unsafe(no_mangle)]
 pub static SELF_TGID: u32 = 0;

@@ -1,7 +1,7 @@
 //! Safe reads of kernel and user memory, by host offsets.
 
 use aya_ebpf::{cty::c_void, helpers::generated as helper};
-use ctrace_wire::offsets::MISSING;
+use ctrace_wire::{offsets::MISSING, types::CAST_PLACE};
 
 /// The offset of a kernel structure's member on this host.
 macro_rules! offset {
@@ -46,20 +46,89 @@ pub fn at<T: Copy>(base: usize, offset: u32, absent: T) -> T {
     kernel(base + offset as usize)
 }
 
-/// A structure whose beginning was read at once: a read of it costs as much as one of a member.
+/// The id of a kernel structure's type on this host.
+macro_rules! type_id {
+    ($name:ident) => {
+        $crate::maps::load(&$crate::maps::TYPES.$name)
+    };
+}
+pub(crate) use type_id;
+
+/// Tells the verifier what is at an address: members can be loaded from it then, which gives zeros where nothing is. The
+/// kernel has no code for it.
+#[inline(always)]
+fn cast(address: usize, type_id: u32) -> usize {
+    // SAFETY: user space puts a call of the kernel's function in the place of this one.
+    unsafe {
+        let cast: unsafe extern "C" fn(usize, u64) -> usize = core::mem::transmute(CAST_PLACE as usize);
+        cast(address, u64::from(type_id))
+    }
+}
+
+/// Reads a member of the structure of a type at an address: `absent` when there is no structure or no such member.
+#[inline(always)]
+pub fn of_type<T: Copy>(address: usize, type_id: u32, offset: u32, absent: T) -> T {
+    if type_id == 0 {
+        return at(opaque(address), offset, absent);
+    }
+    if offset == MISSING || address == 0 {
+        return absent;
+    }
+    typed(cast(address, type_id), offset)
+}
+
+/// Loads a member of a structure whose type the verifier knows.
+#[inline(always)]
+fn typed<T: Copy>(address: usize, offset: u32) -> T {
+    let offset = opaque(offset as usize);
+    // SAFETY: the verifier refuses what is no member of this size; of structures that are gone, loads give zeros.
+    unsafe { (address as *const u8).add(offset).cast::<T>().read_volatile() }
+}
+
+/// The same number, of which the compiler knows nothing. It would add an offset to an address before it asks whether there is
+/// one, and whether the verifier knows the type of what is there: one that does allows no such sum.
+#[inline(always)]
+fn opaque(mut number: usize) -> usize {
+    // SAFETY: does nothing.
+    unsafe { core::arch::asm!("/* {0} */", inout(reg) number, options(nomem, nostack, preserves_flags)) };
+    number
+}
+
+/// Follows the pointer at an address.
+#[inline(always)]
+pub fn pointer_at(address: usize) -> usize {
+    of_type(address, type_id!(word), 0, 0)
+}
+
+/// A structure of which several members are asked for. Where the verifier can be told its type they are loaded, each at the
+/// tenth of what a helper costs that reads what may not be there; elsewhere the beginning was read by such a helper at once.
 #[derive(Clone, Copy)]
-pub struct Beginning<const SIZE: usize> {
+pub struct Structure<const SIZE: usize> {
     address: usize,
+    is_typed: bool,
     bytes: *const u8,
 }
 
-impl<const SIZE: usize> Beginning<SIZE> {
-    /// Reads one to map memory that has room for `SIZE` bytes, aligned to eight; zeros where it cannot be read.
+impl<const SIZE: usize> Structure<SIZE> {
+    /// The structure of a type at an address. Where types are not known it is read to map memory that has room for `SIZE`
+    /// bytes, aligned to eight: zeros where it cannot be read.
     #[inline(always)]
-    pub unsafe fn read(address: usize, to: *mut u8) -> Self {
+    pub unsafe fn at(address: usize, type_id: u32, to: *mut u8) -> Self {
+        if type_id != 0 {
+            let address = cast(address, type_id);
+            return Self {
+                address,
+                is_typed: true,
+                bytes: to,
+            };
+        }
         // SAFETY: the caller gives the room.
         unsafe { helper::bpf_probe_read_kernel(to.cast(), SIZE as u32, address as *const c_void) };
-        Self { address, bytes: to }
+        Self {
+            address,
+            is_typed: false,
+            bytes: to,
+        }
     }
 
     /// The structure's address.
@@ -74,14 +143,29 @@ impl<const SIZE: usize> Beginning<SIZE> {
         if self.address == 0 {
             return absent;
         }
-        self.inside(offset).unwrap_or_else(|| at(self.address, offset, absent))
+        if self.is_typed {
+            return if offset == MISSING {
+                absent
+            } else {
+                typed(self.address, offset)
+            };
+        }
+        self.inside(offset)
+            .unwrap_or_else(|| at(opaque(self.address), offset, absent))
     }
 
     /// Follows a pointer member; 0 when it cannot be had.
     #[inline(always)]
     pub fn pointer(self, member: PointerAt<SIZE>) -> usize {
+        if self.is_typed {
+            return if member.offset == MISSING {
+                0
+            } else {
+                typed(self.address, member.offset)
+            };
+        }
         if member.inside > SIZE - size_of::<usize>() {
-            return or_zeros(self.address, member.offset);
+            return or_zeros(opaque(self.address), member.offset);
         }
         // SAFETY: within what was read.
         unsafe { self.bytes.add(member.inside).cast::<usize>().read() }
@@ -97,7 +181,7 @@ impl<const SIZE: usize> Beginning<SIZE> {
     }
 }
 
-/// Where a pointer is in structures whose beginnings are read in a loop.
+/// Where a pointer is in structures that are looked at in a loop.
 #[derive(Clone, Copy)]
 pub struct PointerAt<const SIZE: usize> {
     offset: u32,
@@ -174,10 +258,6 @@ pub fn current_task() -> usize {
     unsafe { helper::bpf_get_current_task() as usize }
 }
 
-/// Where `thread_info.status` is in a task since Linux 5.11, and only since then: the kernels that have
-/// `bpf_get_current_task_btf`.
-const STATUS_OF_TYPED: u32 = 16;
-
 /// The current task, and structures that it leads to, of types that the verifier knows: members are loaded, which costs a
 /// tenth of a helper that reads what may not be there. Where the kernel is older, they are read by that helper.
 #[derive(Clone, Copy)]
@@ -187,7 +267,7 @@ impl Typed {
     #[inline(always)]
     fn is_known() -> bool {
         // The verifier knows the value, and follows one way only.
-        offset!(task_status) == STATUS_OF_TYPED
+        type_id!(task) != 0
     }
 
     #[inline(always)]
@@ -204,13 +284,12 @@ impl Typed {
     #[inline(always)]
     pub fn load<T: Copy>(self, offset: u32) -> T {
         if !Typed::is_known() {
-            or_zeros(self.0, offset)
+            or_zeros(opaque(self.0), offset)
         } else if self.0 == 0 || offset == MISSING {
             // SAFETY: T is only used with integers.
             unsafe { core::mem::zeroed() }
         } else {
-            // SAFETY: the verifier refuses what is no member of this size; of structures that are gone, loads give zeros.
-            unsafe { (self.0 as *const u8).add(offset as usize).cast::<T>().read_volatile() }
+            typed(self.0, offset)
         }
     }
 
@@ -226,36 +305,68 @@ pub fn cpu() -> u32 {
     unsafe { helper::bpf_get_smp_processor_id() as u32 }
 }
 
-/// Process and thread id of the current task in the initial namespace.
+/// The current task, with its process and thread id in the initial namespace.
 #[derive(Clone, Copy)]
-pub struct Ids {
+pub struct Current {
+    pub task: Typed,
     pub tgid: u32,
     pub tid: u32,
 }
 
-pub fn current_ids() -> Ids {
-    // SAFETY: no preconditions.
-    let both = unsafe { helper::bpf_get_current_pid_tgid() };
-    Ids {
-        tgid: (both >> 32) as u32,
-        tid: both as u32,
+impl Current {
+    #[inline(always)]
+    pub fn get() -> Self {
+        Self::of(Typed::current_task())
+    }
+
+    /// The same of the current task, where that is at hand.
+    #[inline(always)]
+    pub fn of(task: Typed) -> Self {
+        let (tgid, tid) = (offset!(task_tgid), offset!(task_pid));
+        if Typed::is_known() && tgid != MISSING && tid != MISSING {
+            return Self {
+                task,
+                tgid: task.load(tgid),
+                tid: task.load(tid),
+            };
+        }
+        // SAFETY: no preconditions.
+        let both = unsafe { helper::bpf_get_current_pid_tgid() };
+        Self {
+            task,
+            tgid: (both >> 32) as u32,
+            tid: both as u32,
+        }
+    }
+
+    /// Id of its cgroup in the v2 hierarchy.
+    #[inline(always)]
+    fn cgroup(self) -> u64 {
+        let (cgroups, cgroup) = (offset!(task_cgroups), offset!(css_set_dfl_cgrp));
+        let (node, id) = (offset!(cgroup_kn), offset!(kernfs_node_id));
+        let is_known = cgroups != MISSING && cgroup != MISSING && node != MISSING && id != MISSING;
+        if Typed::is_known() && is_known {
+            return self.task.follow(cgroups).follow(cgroup).follow(node).load(id);
+        }
+        // SAFETY: no preconditions.
+        unsafe { helper::bpf_get_current_cgroup_id() }
     }
 }
 
 /// The common part of a record about the current task; `len` is for the caller to set.
 #[inline(always)]
-pub fn header(kind: u8, flags: u8, ids: Ids, cpu: u32) -> ctrace_wire::record::Header {
+pub fn header(kind: u8, flags: u8, current: Current, cpu: u32) -> ctrace_wire::record::Header {
     // SAFETY: no preconditions.
-    let (ts, cgroup) = unsafe { (helper::bpf_ktime_get_boot_ns(), helper::bpf_get_current_cgroup_id()) };
+    let ts = unsafe { helper::bpf_ktime_get_boot_ns() };
     ctrace_wire::record::Header {
         len: 0,
         kind,
         flags,
         cpu: cpu as u16,
         ts,
-        tgid: ids.tgid,
-        tid: ids.tid,
-        cgroup,
+        tgid: current.tgid,
+        tid: current.tid,
+        cgroup: current.cgroup(),
     }
 }
 

@@ -4,7 +4,10 @@ use core::mem::MaybeUninit;
 
 use aya_ebpf::bindings::pt_regs;
 use ctrace_wire::{
-    record::{FLAG_COMPAT, FLAG_UNSEEN, FLAG_UNTRUE, Header, KIND_SYSCALL, KIND_SYSCALL_ENTER, MAX_ARGS, Syscall},
+    record::{
+        FLAG_COMPAT, FLAG_EMPTY_NAME, FLAG_UNSEEN, FLAG_UNTRUE, Header, KIND_SYSCALL, KIND_SYSCALL_ENTER, MAX_ARGS,
+        Syscall,
+    },
     section,
     spec::{
         ALL_FDS, BASE, BROUGHT, CAPTURE_NONE, CAPTURE_RIGHTS, CLOSED, COPY, CREDENTIALS, DIRECTORY, ENTER, FILE, Lane,
@@ -16,7 +19,7 @@ use crate::{
     capture, credentials, file,
     lifecycle::user_registers,
     maps::{self, ScratchFor},
-    read::{self, Ids, Typed, embedded, is_zero, member, offset, pointer},
+    read::{self, Current, Typed, embedded, is_zero, member, offset, pointer},
     scope,
     scratch::Writer,
     socket,
@@ -33,6 +36,8 @@ const RT_SIGRETURN_32: i32 = 173;
 const EXECVEAT: u32 = 322;
 const EXECVE_32: u32 = 11;
 const EXECVEAT_32: u32 = 358;
+const NEWFSTATAT: i32 = 262;
+const STATX: i32 = 332;
 const FCNTL: i32 = 72;
 const FCNTL_32: i32 = 55;
 const FCNTL64_32: i32 = 221;
@@ -42,6 +47,7 @@ const ENOSYS: i64 = -38;
 const EBADF: i64 = -9;
 
 // include/uapi/linux/fcntl.h
+const AT_EMPTY_PATH: u64 = 0x1000;
 const F_DUPFD: u32 = 0;
 const F_DUPFD_CLOEXEC: u32 = 1030;
 
@@ -53,7 +59,7 @@ const BEHIND: usize = 2;
 /// Who makes a call, with the flags of its record.
 #[derive(Clone, Copy)]
 struct Who {
-    ids: Ids,
+    current: Current,
     flags: u8,
 }
 
@@ -62,7 +68,8 @@ pub fn on_exit(regs: *const pt_regs, ret: i64) {
     let mut nr = unsafe { (*regs).orig_rax } as i32;
     let mut words = MaybeUninit::uninit();
     let mut compat = None;
-    if in_compat_call() {
+    let task = Typed::current_task();
+    if in_compat_call(task) {
         nr = compat_call(regs, nr, &mut words);
         // SAFETY: compat_call writes all of it.
         compat = Some(unsafe { words.assume_init_ref() });
@@ -78,9 +85,9 @@ pub fn on_exit(regs: *const pt_regs, ret: i64) {
         }
         return;
     }
-    let ids = read::current_ids();
-    let flags = scope::flags(ids.tgid);
-    if flags & FLAG_UNSEEN != 0 || ids.tgid == maps::load(&maps::SELF_TGID) {
+    let current = Current::of(task);
+    let flags = scope::flags(current.tgid);
+    if flags & FLAG_UNSEEN != 0 || current.tgid == maps::load(&maps::SELF_TGID) {
         return;
     }
     if let Some(spec) = spec
@@ -89,8 +96,12 @@ pub fn on_exit(regs: *const pt_regs, ret: i64) {
     {
         return;
     }
-    let mut who = Who { ids, flags };
+    let mut who = Who { current, flags };
     match spec {
+        Some(spec) if is_by_descriptor(nr, regs, compat) => {
+            who.flags |= FLAG_EMPTY_NAME;
+            plain(who, regs, (nr, ret), lane(spec), spec.args, compat);
+        }
         Some(spec) if has_sections(spec) && is_described(spec, (nr, ret), regs, compat, &mut who) => {
             with_sections(ScratchFor::Syscall, who, regs, (nr, ret), spec, compat);
         }
@@ -115,8 +126,8 @@ fn told_as(nr: i32, ret: i64, compat: bool) -> i32 {
 /// A call that was asked for is left out: counted where it would have been recorded.
 #[inline(never)]
 fn count_left_out(kind: u8) {
-    let ids = read::current_ids();
-    if scope::flags(ids.tgid) & FLAG_UNSEEN == 0 && ids.tgid != maps::load(&maps::SELF_TGID) {
+    let current = Current::get();
+    if scope::flags(current.tgid) & FLAG_UNSEEN == 0 && current.tgid != maps::load(&maps::SELF_TGID) {
         maps::count_left_out(kind);
     }
 }
@@ -128,12 +139,12 @@ pub fn on_enter(regs: *const pt_regs, nr: i64) {
     if spec.flags & ENTER == 0 {
         return;
     }
-    let ids = read::current_ids();
-    let flags = scope::flags(ids.tgid);
-    if flags & FLAG_UNSEEN != 0 || ids.tgid == maps::load(&maps::SELF_TGID) || in_compat_call() {
+    let current = Current::get();
+    let flags = scope::flags(current.tgid);
+    if flags & FLAG_UNSEEN != 0 || current.tgid == maps::load(&maps::SELF_TGID) || in_compat_call(current.task) {
         return;
     }
-    let who = Who { ids, flags };
+    let who = Who { current, flags };
     with_sections(ScratchFor::Enter, who, regs, (nr as i32, 0), spec, None);
 }
 
@@ -146,16 +157,16 @@ pub fn on_rename() {
     if nr != EXECVEAT && nr != EXECVE_32 && nr != EXECVEAT_32 {
         return;
     }
-    let compat = in_compat_call();
+    let current = Current::get();
+    let compat = in_compat_call(current.task);
     if compat == (nr == EXECVEAT) {
         return;
     }
-    let ids = read::current_ids();
-    let flags = scope::flags(ids.tgid) | if compat { FLAG_COMPAT } else { 0 };
+    let flags = scope::flags(current.tgid) | if compat { FLAG_COMPAT } else { 0 };
     let regs: pt_regs = read::kernel(address);
     submit(
         KIND_SYSCALL_ENTER,
-        Who { ids, flags },
+        Who { current, flags },
         (nr as i32, 0),
         Lane::Priority,
         // SAFETY: a copy of the registers.
@@ -171,13 +182,27 @@ pub fn on_rename() {
 
 /// Whether the current task is in a call of the 32-bit table.
 #[inline(always)]
-pub fn in_compat_call() -> bool {
+pub fn in_compat_call(task: Typed) -> bool {
     // Each call of the host asks this, also those that nobody wants.
-    Typed::current_task().load::<u32>(offset!(task_status)) & TS_COMPAT != 0
+    task.load::<u32>(offset!(task_status)) & TS_COMPAT != 0
 }
 
 fn has_sections(spec: &SyscallSpec) -> bool {
     spec.captures[0].kind != CAPTURE_NONE || spec.flags & (FILE | SOCKET | CREDENTIALS | DIRECTORY | BASE) != 0
+}
+
+/// Whether a call that looks at a file has no name for it but a descriptor: mostly the C library's `fstat`, which is frequent.
+#[inline(always)]
+fn is_by_descriptor(nr: i32, regs: *const pt_regs, compat: Option<&Words>) -> bool {
+    // SAFETY: regs as in on_exit.
+    let (name, flags) = unsafe {
+        match nr {
+            NEWFSTATAT => ((*regs).rsi, (*regs).r10),
+            STATX => ((*regs).rsi, (*regs).rdx),
+            _ => return false,
+        }
+    };
+    compat.is_none() && flags & AT_EMPTY_PATH != 0 && read::user::<u8>(name) == Some(0)
 }
 
 /// Whether what a spec asks for is described: what a call closed or made only where that is not so, of which the record is
@@ -199,12 +224,12 @@ fn is_described(
         None => unsafe { ((*regs).rdi as u32, (*regs).rsi as u32) },
     };
     let told = match spec.fd {
-        CLOSED => ret == EBADF || is_closed(first),
+        CLOSED => ret == EBADF || is_closed(who.current.task, first),
         _ if ret < 0 => true,
         _ if matches!((nr, compat.is_some()), (FCNTL, false) | (FCNTL_32 | FCNTL64_32, true)) => {
-            second != F_DUPFD && second != F_DUPFD_CLOEXEC || are_same(first, ret as u32)
+            second != F_DUPFD && second != F_DUPFD_CLOEXEC || are_same(who.current.task, first, ret as u32)
         }
-        _ => are_same(first, ret as u32),
+        _ => are_same(who.current.task, first, ret as u32),
     };
     if !told {
         who.flags |= FLAG_UNTRUE;
@@ -226,16 +251,15 @@ fn is_brought(ret: i64, regs: *const pt_regs, compat: Option<&Words>) -> bool {
 /// Whether a call that says so closed a descriptor. It did, and the number is free, where nobody could answer it instead of
 /// the kernel, and nobody else opens something meanwhile: then the kernel is not asked, since closing is frequent.
 #[inline(never)]
-fn is_closed(fd: u32) -> bool {
-    let task = Typed::current_task();
+fn is_closed(task: Typed, fd: u32) -> bool {
     let answered = task.load::<u32>(offset!(task_seccomp)) | task.load::<u32>(offset!(task_ptrace));
-    answered == 0 && !file::is_own_table_shared(task) || file::behind_fd(u64::from(fd)) == 0
+    answered == 0 && !file::is_own_table_shared(task) || file::behind_fd(task, u64::from(fd)) == 0
 }
 
 /// Whether two descriptors refer to one file object.
 #[inline(never)]
-fn are_same(one: u32, other: u32) -> bool {
-    file::behind_fd(u64::from(one)) == file::behind_fd(u64::from(other))
+fn are_same(task: Typed, one: u32, other: u32) -> bool {
+    file::behind_fd(task, u64::from(one)) == file::behind_fd(task, u64::from(other))
 }
 
 fn lane(spec: &SyscallSpec) -> Lane {
@@ -273,7 +297,7 @@ fn plain(who: Who, regs: *const pt_regs, result: (i32, i64), lane: Lane, count: 
 #[inline(always)]
 fn submit<const ARGS: usize>(kind: u8, who: Who, result: (i32, i64), lane: Lane, args: impl FnOnce() -> [u64; ARGS]) {
     maps::submit_fixed::<Syscall<[u64; ARGS]>>(lane, |record| {
-        let mut header = read::header(kind + ARGS as u8, who.flags, who.ids, read::cpu());
+        let mut header = read::header(kind + ARGS as u8, who.flags, who.current, read::cpu());
         header.len = size_of::<Syscall<[u64; ARGS]>>() as u32;
         // SAFETY: record is a reserved ring entry of this type.
         unsafe { fill(record, header, result, args()) };
@@ -296,7 +320,7 @@ fn with_sections(
     let (writer, record) = Writer::start::<Syscall>(scratch);
     let exit = matches!(owner, ScratchFor::Syscall);
     let kind = if exit { KIND_SYSCALL } else { KIND_SYSCALL_ENTER };
-    let mut header = read::header(kind + spec.args, who.flags, who.ids, cpu);
+    let mut header = read::header(kind + spec.args, who.flags, who.current, cpu);
     // SAFETY: record points into the scratch map; regs as in on_exit.
     unsafe {
         if let Some(words) = compat {
@@ -310,7 +334,7 @@ fn with_sections(
     writer.set_position(size_of::<Syscall<[u64; 0]>>() + usize::from(spec.args) * size_of::<u64>());
     capture::all(writer, record, spec);
     if exit {
-        describe(writer, record, spec);
+        describe(writer, record, spec, who.current.task);
     }
     if exit && spec.flags & CREDENTIALS != 0 {
         credentials::describe(writer, read::current_task());
@@ -331,17 +355,16 @@ fn names_from_base(record: *const Syscall, spec: &SyscallSpec) -> bool {
 
 /// Appends what the kernel says of the file or the socket behind the call's descriptor, or of the caller's directories.
 #[inline(always)]
-fn describe(writer: Writer, record: *mut Syscall, spec: &SyscallSpec) {
-    let task = read::current_task();
+fn describe(writer: Writer, record: *mut Syscall, spec: &SyscallSpec, task: Typed) {
     writer.note::<PATH>(0);
     writer.note::<PATH_KIND>(u64::from(section::FILE_PATH));
     writer.note::<BEHIND>(0);
     if spec.captures[0].kind == CAPTURE_RIGHTS {
-        received(writer, first_section(spec));
+        received(writer, first_section(spec), task);
     }
     let is_base = spec.flags & BASE != 0 && names_from_base(record, spec);
     if spec.flags & (FILE | SOCKET) != 0 || is_base {
-        let file = behind(record, spec);
+        let file = behind(record, spec, task);
         writer.note::<BEHIND>(file as u64);
         if file != 0 && spec.flags & FILE != 0 {
             file::identity(writer, file);
@@ -357,7 +380,7 @@ fn describe(writer: Writer, record: *mut Syscall, spec: &SyscallSpec) {
         } else {
             (offset!(fs_pwd), section::CWD)
         };
-        writer.note::<PATH>(embedded(pointer!(task, task_fs), at) as u64);
+        writer.note::<PATH>(embedded(pointer!(read::current_task(), task_fs), at) as u64);
         writer.note::<PATH_KIND>(u64::from(kind));
     }
     // In one place for all, and by notes: the verifier follows the way up from each that it is asked at, and for each
@@ -377,11 +400,11 @@ fn describe(writer: Writer, record: *mut Syscall, spec: &SyscallSpec) {
         }
     }
     match spec.fd {
-        ALL_FDS => file::all_open(writer, task),
+        ALL_FDS => file::all_open(writer, read::current_task()),
         PAIR => {
             // SAFETY: within the scratch map.
             let [one, other] = unsafe { *writer.structure_at::<[u32; 2]>(first_section(spec)) };
-            mark_untrue(record, is_no_pair(one, other));
+            mark_untrue(record, is_no_pair(task, one, other));
         }
         _ => {}
     }
@@ -396,7 +419,7 @@ fn first_section(spec: &SyscallSpec) -> usize {
 /// Appends the identities of the files behind the descriptors whose numbers the section at `first` has; notes where the
 /// path of the first is.
 #[inline(never)]
-fn received(writer: Writer, first: usize) {
+fn received(writer: Writer, first: usize, task: Typed) {
     // SAFETY: within the map value. Behind the record's end is what another one left.
     let is_there = writer.position() > first && unsafe { (*writer.section_at(first)).kind } == section::RIGHTS;
     if !is_there {
@@ -408,7 +431,11 @@ fn received(writer: Writer, first: usize) {
         (count, &*writer.structure_at::<[u32; section::RIGHTS_MAX]>(first))
     };
     for (at, fd) in fds.iter().enumerate() {
-        let file = if at < count { file::behind_fd(u64::from(*fd)) } else { 0 };
+        let file = if at < count {
+            file::behind_fd(task, u64::from(*fd))
+        } else {
+            0
+        };
         if file == 0 {
             break;
         }
@@ -421,8 +448,8 @@ fn received(writer: Writer, first: usize) {
 
 /// 0 where two descriptors are the ends of a pipe or of a pair of sockets, or that cannot be known; 1 otherwise.
 #[inline(never)]
-fn is_no_pair(one: u32, other: u32) -> u64 {
-    let files = [one, other].map(|fd| file::behind_fd(u64::from(fd)));
+fn is_no_pair(task: Typed, one: u32, other: u32) -> u64 {
+    let files = [one, other].map(|fd| file::behind_fd(task, u64::from(fd)));
     let is_pair = !file::are_known() || file::is_pipe(files) || socket::is_pair(files);
     u64::from(!is_pair)
 }
@@ -430,7 +457,7 @@ fn is_no_pair(one: u32, other: u32) -> u64 {
 /// The file object behind the descriptor that a spec names; 0 when there is none, of which the record of a call that
 /// should have made one is marked.
 #[inline(always)]
-fn behind(record: *mut Syscall, spec: &SyscallSpec) -> usize {
+fn behind(record: *mut Syscall, spec: &SyscallSpec, task: Typed) -> usize {
     let at = match spec.fd {
         CLOSED => 0,
         COPY => RESULT,
@@ -439,7 +466,7 @@ fn behind(record: *mut Syscall, spec: &SyscallSpec) -> usize {
     let Some(fd) = capture::value(record, at) else {
         return 0;
     };
-    let file = file::behind_fd(fd);
+    let file = file::behind_fd(task, fd);
     if file::are_known() {
         mark_untrue(record, is_zero(u64::from(at ^ RESULT)) & is_zero(file as u64));
     }

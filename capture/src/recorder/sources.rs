@@ -167,7 +167,7 @@ impl Sources {
     }
 }
 
-fn open_syscalls(args: &RecordArgs, meanwhile: impl FnOnce()) -> Result<SyscallSource, String> {
+fn open_syscalls(args: &RecordArgs, meanwhile: impl FnMut()) -> Result<SyscallSource, String> {
     let config = syscall::Config {
         bulk_ring_bytes: args.buffer,
         specs: crate::specs::recorded(args),

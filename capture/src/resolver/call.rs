@@ -2,7 +2,7 @@
 
 use ctrace_trace::event::Arg;
 use ctrace_trace::fd::FdEntry;
-use ctrace_wire::record::{FLAG_UNTRUE, MAX_ARGS};
+use ctrace_wire::record::{FLAG_EMPTY_NAME, FLAG_UNTRUE, MAX_ARGS};
 use ctrace_wire::section;
 use ctrace_wire::spec::MESSAGES_MAX;
 
@@ -96,6 +96,9 @@ impl<'a> Call<'a> {
 
     /// The string behind a register; `None` where it could not be read.
     pub(super) fn text(&self, arg: u8) -> Option<&'a [u8]> {
+        if self.view.fixed.header.flags & FLAG_EMPTY_NAME != 0 {
+            return Some(b"");
+        }
         let is_it = |s: &Section<'_>| s.kind == section::STRING && s.arg == arg && !s.fault;
         self.view.sections().find(is_it).map(|s| s.data)
     }

@@ -141,12 +141,13 @@ pub(super) type Types = JoinHandle<Result<Btf, BtfError>>;
 
 /// Loads programs and attaches them: those that follow the life of processes, then, after `between`, those that see
 /// syscalls. Each is loaded by a thread of its own: the kernel walks through all that a program may do, and does so on as
-/// many CPUs as it is asked on.
+/// many CPUs as it is asked on. Where it is not the last try, also an optional program that the kernel refuses is an error.
 pub(super) fn start(
     programs: &mut Ebpf,
     (others, syscalls): (Vec<Attachment>, Vec<Attachment>),
     types: Types,
     missing: &mut Vec<Missing>,
+    is_last_try: bool,
     between: impl FnOnce() -> Result<(), OpenError>,
 ) -> Result<(), OpenError> {
     let mut there: BTreeMap<&str, &mut Program> = programs.programs_mut().collect();
@@ -160,11 +161,11 @@ pub(super) fn start(
         });
         let mut others = others;
         load_all(&mut others, None);
-        attach_all(others, missing)?;
+        attach_all(others, missing, is_last_try)?;
         between()?;
         typed.join().ok().flatten().ok_or(OpenError::BadBtf)
     })?;
-    attach_all(syscalls, missing)
+    attach_all(syscalls, missing, is_last_try)
 }
 
 /// Why a program was not loaded or attached.
@@ -211,12 +212,13 @@ pub(super) fn load(program: &mut Program, attachment: &Attachment, types: Option
     Ok(())
 }
 
-fn attach_all(programs: Vec<Starting<'_>>, missing: &mut Vec<Missing>) -> Result<(), OpenError> {
+fn attach_all(programs: Vec<Starting<'_>>, missing: &mut Vec<Missing>, is_last_try: bool) -> Result<(), OpenError> {
     for one in programs {
         let name = one.attachment.program;
+        let is_spare = one.attachment.optional && (is_last_try || one.loaded.is_ok());
         match one.loaded.and_then(|()| attach(one.program, one.attachment.tracepoint)) {
             Ok(()) => {}
-            Err(reason) if one.attachment.optional => {
+            Err(reason) if is_spare => {
                 missing.push(Missing::Program {
                     name,
                     reason: shorten(&reason.to_string()),

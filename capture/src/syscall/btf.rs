@@ -24,6 +24,7 @@ const KIND_TYPEDEF: u32 = 8;
 const KIND_VOLATILE: u32 = 9;
 const KIND_CONST: u32 = 10;
 const KIND_RESTRICT: u32 = 11;
+const KIND_FUNC: u32 = 12;
 const KIND_FUNC_PROTO: u32 = 13;
 const KIND_VAR: u32 = 14;
 const KIND_DATASEC: u32 = 15;
@@ -41,6 +42,8 @@ pub(super) struct KernelTypes<'a> {
     enums: BTreeMap<&'a [u8], usize>,
     /// The type that each of the wanted names stands for.
     typedefs: BTreeMap<&'a [u8], u32>,
+    /// Their ids.
+    functions: BTreeMap<&'a [u8], u32>,
 }
 
 #[derive(Clone, Copy)]
@@ -81,7 +84,7 @@ struct Member {
 }
 
 impl<'a> KernelTypes<'a> {
-    /// Indexes raw BTF. `wanted` names the structures, enumerations and typedefs that look-ups will start from.
+    /// Indexes raw BTF. `wanted` names the structures, enumerations, typedefs and functions that look-ups will start from.
     pub(super) fn parse(data: &'a [u8], wanted: &[&str]) -> Option<Self> {
         let magic = u16::from_ne_bytes(data.get(..2)?.try_into().ok()?);
         let header_len = word(data, 4)? as usize;
@@ -99,6 +102,7 @@ impl<'a> KernelTypes<'a> {
             structs: BTreeMap::new(),
             enums: BTreeMap::new(),
             typedefs: BTreeMap::new(),
+            functions: BTreeMap::new(),
         };
         this.index(wanted);
         Some(this)
@@ -130,6 +134,13 @@ impl<'a> KernelTypes<'a> {
                 let name = self.string(ty.name);
                 if wanted.binary_search(&name).is_ok() {
                     self.typedefs.entry(name).or_insert(ty.size_or_type);
+                }
+            }
+            if ty.kind() == KIND_FUNC {
+                let name = self.string(ty.name);
+                if wanted.binary_search(&name).is_ok() {
+                    // Ids count from one.
+                    self.functions.entry(name).or_insert(self.starts.len() as u32);
                 }
             }
             at += TYPE_LEN + trailer;
@@ -175,6 +186,18 @@ impl<'a> KernelTypes<'a> {
             let is_it = self.string(word(self.types, entry)?) == name.as_bytes();
             is_it.then(|| word(self.types, entry + 4)).flatten()
         })
+    }
+
+    /// The id of a structure's type.
+    pub(super) fn structure_id(&self, name: &str) -> Option<u32> {
+        let at = *self.structs.get(name.as_bytes())?;
+        let index = self.starts.binary_search(&(at as u32)).ok()?;
+        Some(index as u32 + 1)
+    }
+
+    /// The id of a function.
+    pub(super) fn function_id(&self, name: &str) -> Option<u32> {
+        self.functions.get(name.as_bytes()).copied()
     }
 
     /// How many arguments a function has whose pointer is this typedef.
@@ -273,7 +296,7 @@ mod tests {
 
     /// BTF with `struct outer { int a; struct { int b; } anon; inner_t c:…; }` built by hand.
     fn sample() -> Vec<u8> {
-        let strings = b"\0int\0outer\0a\0b\0inner\0c\0inner_t\0fn_t\0";
+        let strings = b"\0int\0outer\0a\0b\0inner\0c\0inner_t\0fn_t\0fn\0";
         let name = |wanted: &str| {
             let needle: Vec<u8> = [&[0], wanted.as_bytes(), &[0]].concat();
             strings
@@ -306,6 +329,7 @@ mod tests {
             vec![name("fn_t"), KIND_TYPEDEF << 24, 7],
             vec![name("outer"), KIND_ENUM << 24 | 2, 4, name("a"), 3, name("b"), 5],
             vec![0, KIND_ENUM << 24 | 2, 4, name("c"), 0, name("a"), 7],
+            vec![name("fn"), KIND_FUNC << 24, 6],
         ]
         .concat();
         let types: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
@@ -340,6 +364,17 @@ mod tests {
         assert_eq!(types.arguments("fn_t"), Some(2));
         assert_eq!(types.arguments("inner_t"), None, "no function");
         assert_eq!(types.arguments("other"), None);
+    }
+
+    #[test]
+    fn ids_count_from_one() {
+        let data = sample();
+        let types = KernelTypes::parse(&data, &["outer", "fn"]).expect("parses");
+        assert_eq!(
+            (types.structure_id("outer"), types.function_id("fn")),
+            (Some(5), Some(11))
+        );
+        assert_eq!((types.structure_id("inner"), types.function_id("fn_t")), (None, None));
     }
 
     #[test]

@@ -10,7 +10,10 @@ use std::{
 };
 
 use aya::Ebpf;
-use ctrace_wire::offsets::{MISSING, Offsets};
+use ctrace_wire::{
+    offsets::{MISSING, Offsets},
+    types::{self, Types},
+};
 
 use super::btf::KernelTypes;
 
@@ -28,6 +31,8 @@ pub enum Missing {
         /// Why, in one line.
         reason: String,
     },
+    /// The kernel refuses programs that load members of structures by type; without, calls cost more.
+    Types(String),
 }
 
 impl Missing {
@@ -42,6 +47,10 @@ impl fmt::Display for Missing {
         match self {
             Self::Member(path) => write!(f, "kernel structure member {path}"),
             Self::Program { name, reason } => write!(f, "kernel program {name}: {reason}"),
+            Self::Types(reason) => write!(
+                f,
+                "structures of the kernel by type, without which each call costs more: {reason}"
+            ),
         }
     }
 }
@@ -80,11 +89,40 @@ pub(super) fn vmlinux_btf() -> io::Result<Vec<u8>> {
 }
 
 /// What the host's type information says.
+#[derive(Clone)]
 pub(super) struct Described {
     pub(super) offsets: Offsets,
     pub(super) missing: Vec<Missing>,
+    pub(super) typing: Typing,
     /// Where requests of io_uring can be seen.
     pub(super) io_uring: Option<IoUring>,
+}
+
+/// By what the verifier knows types, so that members are loaded instead of asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Typing {
+    pub(super) types: Types,
+    /// The id of [`types::CAST`].
+    pub(super) cast: Option<u32>,
+}
+
+impl Typing {
+    /// Everything is asked for.
+    pub(super) const NONE: Self = Self {
+        types: Types::NONE,
+        cast: None,
+    };
+
+    fn of(kernel: &KernelTypes<'_>) -> Self {
+        let cast = kernel.function_id(types::CAST);
+        let task = kernel.function_id(types::CURRENT_TASK);
+        let types = Types::resolve(|name| kernel.structure_id(name).filter(|_| cast.is_some()));
+        let task = task.and(kernel.structure_id("task_struct")).unwrap_or(0);
+        Self {
+            types: Types { task, ..types },
+            cast,
+        }
+    }
 }
 
 /// The tracepoints of io_uring, whose arguments changed over time.
@@ -130,7 +168,15 @@ pub(super) fn describe(btf: &[u8]) -> Option<Described> {
         .flat_map(|(_, paths)| paths.iter())
         .filter_map(|path| path.split('.').next())
         .collect();
-    wanted.extend([SUBMIT_REQ, SUBMIT_SQE, COMPLETE, SUBSYSTEMS]);
+    wanted.extend([
+        SUBMIT_REQ,
+        SUBMIT_SQE,
+        COMPLETE,
+        SUBSYSTEMS,
+        types::CAST,
+        types::CURRENT_TASK,
+    ]);
+    wanted.extend(Types::NAMES);
     let types = KernelTypes::parse(btf, &wanted.into_iter().collect::<Vec<_>>())?;
     let mut offsets = Offsets::resolve(|paths| paths.iter().find_map(|path| types.find(path)));
     let io_uring = IoUring::of(&types);
@@ -160,6 +206,7 @@ pub(super) fn describe(btf: &[u8]) -> Option<Described> {
     Some(Described {
         offsets,
         missing,
+        typing: Typing::of(&types),
         io_uring,
     })
 }

@@ -1,11 +1,12 @@
 //! Loads the kernel object, attaches its programs and opens its maps.
 
 use std::io;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use super::{
-    Config, LaneTotals, LeftOut, Progress, SyscallSource, attach,
-    host::{self, Described},
+    Config, LaneTotals, LeftOut, Missing, Progress, SyscallSource, attach,
+    host::{self, Described, Typing},
     known::KnownFiles,
     refusal::{OpenError, refused},
     ring::Ring,
@@ -22,6 +23,7 @@ use ctrace_wire::{
     scope::{PAGE, PIDS},
     section::SNAPLEN_MAX,
     spec::{LEFT_OUT_KINDS, Lane, SCRATCH_PER_CPU, SyscallSpec, TABLE_SIZE},
+    types::{CALL_PLACE, NO_CALL, Types, call_of},
 };
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../ebpf/ctrace.bpf.o");
@@ -57,6 +59,10 @@ struct OffsetsValue(Offsets);
 
 #[derive(Clone, Copy)]
 #[repr(transparent)]
+struct TypesValue(Types);
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
 struct NamesValue(Names);
 
 #[derive(Clone, Copy)]
@@ -70,26 +76,60 @@ unsafe impl Pod for SpecValue {}
 // SAFETY: as above.
 unsafe impl Pod for OffsetsValue {}
 // SAFETY: as above.
+unsafe impl Pod for TypesValue {}
+// SAFETY: as above.
 unsafe impl Pod for ScopeValue {}
 // SAFETY: as above.
 unsafe impl Pod for NamesValue {}
 
-pub(super) fn open(config: &Config, meanwhile: impl FnOnce()) -> Result<SyscallSource, OpenError> {
+pub(super) fn open(config: &Config, meanwhile: impl FnMut()) -> Result<SyscallSource, OpenError> {
     if cfg!(not(target_arch = "x86_64")) {
         return Err(OpenError::Architecture(std::env::consts::ARCH));
     }
     lift_memory_limit();
     let made = beside("loader", loader)?;
-    let raw_btf = host::vmlinux_btf().map_err(OpenError::NoBtf)?;
+    let btf = host::vmlinux_btf().map_err(OpenError::NoBtf)?;
+    let described = host::describe(&btf).ok_or(OpenError::BadBtf)?;
+    open_on(&Arc::new(btf), described, made, config, meanwhile)
+}
+
+/// Loads and attaches on a host of these types. Where the verifier refuses programs that load members by types, as on a kernel
+/// that nobody has tried them on, the source opens without.
+fn open_on(
+    btf: &Arc<Vec<u8>>,
+    mut described: Described,
+    made: JoinHandle<EbpfLoader<'static>>,
+    config: &Config,
+    mut meanwhile: impl FnMut(),
+) -> Result<SyscallSource, OpenError> {
+    let typed = open_typed(btf, described.clone(), made, config, &mut meanwhile);
+    let refusal = match typed {
+        Err(error) if described.typing != Typing::NONE && error.is_of_programs() => error,
+        settled => return settled,
+    };
+    described.typing = Typing::NONE;
+    described.missing.push(Missing::Types(refusal.to_string()));
+    open_typed(btf, described, beside("loader", loader)?, config, &mut meanwhile)
+}
+
+fn open_typed(
+    btf: &Arc<Vec<u8>>,
+    described: Described,
+    made: JoinHandle<EbpfLoader<'static>>,
+    config: &Config,
+    meanwhile: &mut impl FnMut(),
+) -> Result<SyscallSource, OpenError> {
     let Described {
         offsets,
         mut missing,
+        typing,
         io_uring,
-    } = host::describe(&raw_btf).ok_or(OpenError::BadBtf)?;
-    let types = beside("types", move || Btf::parse(&raw_btf, Endianness::default()))?;
+    } = described;
+    let btf = Arc::clone(btf);
+    let types = beside("types", move || Btf::parse(&btf, Endianness::default()))?;
     let loader = made.join().unwrap_or_else(|_| loader());
     let cpus = cpus()?;
-    let mut programs = load_object(loader, config, offsets, cpus)?;
+    let mut programs = load_object(loader, config, offsets, typing, cpus)?;
     fill_specs(&mut programs, &config.specs)?;
     let counters = PerCpuArray::try_from(take(&mut programs, "COUNTERS")?).map_err(refused)?;
     let priority = Ring::map(take(&mut programs, "PRIO")?)?;
@@ -103,7 +143,8 @@ pub(super) fn open(config: &Config, meanwhile: impl FnOnce()) -> Result<SyscallS
     };
     let mut processes = None;
     let needed = attach::needed(config, io_uring);
-    attach::start(&mut programs, needed, types, &mut missing, || {
+    let is_last_try = typing == Typing::NONE;
+    attach::start(&mut programs, needed, types, &mut missing, is_last_try, || {
         // New processes are followed already, and no syscall of an old one is judged too early.
         meanwhile();
         if let (Some(scope), Some(table)) = (&config.scope, table) {
@@ -154,7 +195,34 @@ fn cpus() -> Result<u32, OpenError> {
     Ok(u32::try_from(cpus).unwrap_or(u32::MAX))
 }
 
-fn load_object(loader: EbpfLoader<'static>, config: &Config, offsets: Offsets, cpus: u32) -> Result<Ebpf, OpenError> {
+/// The kernel object in memory, in words as its instructions are.
+struct Object(Vec<u64>);
+
+impl Object {
+    /// With calls of the kernel's function of this id where it casts.
+    fn with_cast(function: Option<u32>) -> Self {
+        let call = function.map_or(NO_CALL, call_of);
+        let (words, _) = OBJECT.as_chunks();
+        let words = words.iter().map(|word| match u64::from_le_bytes(*word) {
+            CALL_PLACE => call,
+            other => other,
+        });
+        Self(words.collect())
+    }
+
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: the same memory, whose bytes are all written.
+        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), size_of_val(&*self.0)) }
+    }
+}
+
+fn load_object(
+    loader: EbpfLoader<'static>,
+    config: &Config,
+    offsets: Offsets,
+    typing: Typing,
+    cpus: u32,
+) -> Result<Ebpf, OpenError> {
     // Of a shorter life: it refers to what follows.
     let mut loader: EbpfLoader<'_> = loader;
     let offsets = OffsetsValue(offsets);
@@ -168,10 +236,13 @@ fn load_object(loader: EbpfLoader<'static>, config: &Config, offsets: Offsets, c
     let mut names = Names::NONE;
     config.env.iter().for_each(|name| names.add(name));
     let names = NamesValue(names);
+    let types = TypesValue(typing.types);
+    let object = Object::with_cast(typing.cast);
     let pages = if config.scope.is_some() { PIDS / PAGE } else { 1 };
     loader
         .verifier_log_level(VerifierLogLevel::STATS)
         .override_global("OFFSETS", &offsets, true)
+        .override_global("TYPES", &types, true)
         .override_global("SELF_TGID", &config.self_tgid, true)
         .override_global("SNAPLEN", &snaplen, true)
         .override_global("SCOPE", &scope, true)
@@ -182,7 +253,7 @@ fn load_object(loader: EbpfLoader<'static>, config: &Config, offsets: Offsets, c
         .map_max_entries("EXEC_SCRATCH", cpus)
         .map_max_entries("PRIO", ring_bytes(config.priority_ring_bytes.max(PRIORITY_MIN)))
         .map_max_entries("BULK", ring_bytes(config.bulk_ring_bytes))
-        .load(OBJECT)
+        .load(object.bytes())
         .map_err(refused)
 }
 
@@ -272,13 +343,27 @@ mod tests {
     use super::*;
     use ctrace_wire::env::NAMES_MAX;
 
-    use crate::syscall::{host::IoUring, refusal::shorten};
+    use crate::syscall::refusal::shorten;
 
-    /// Loads every program with these offsets; the verifier's word decides.
-    fn load_all(config: &Config, offsets: Offsets, btf: &Btf, io_uring: Option<IoUring>) -> Result<(), String> {
+    /// This host's types, for root; `None`, and the test says so, where there is none of one of them.
+    fn host(test: &str) -> Option<(Vec<u8>, Described)> {
+        if !ctrace_skip::is_root(test) {
+            return None;
+        }
+        let Ok(raw) = host::vmlinux_btf() else {
+            ctrace_skip::skip(test, "the kernel has no type information");
+            return None;
+        };
+        let described = host::describe(&raw).expect("the kernel's BTF");
+        Some((raw, described))
+    }
+
+    /// Loads every program on such a host; the verifier's word decides.
+    fn load_all(config: &Config, on: &Described, btf: &Btf) -> Result<(), String> {
         let cpus = cpus().map_err(|error| error.to_string())?;
-        let mut programs = load_object(loader(), config, offsets, cpus).map_err(|error| error.to_string())?;
-        for attachment in attach::every(io_uring) {
+        let mut programs =
+            load_object(loader(), config, on.offsets, on.typing, cpus).map_err(|error| error.to_string())?;
+        for attachment in attach::every(on.io_uring) {
             let program = programs.program_mut(attachment.program).ok_or("not in the object")?;
             attach::load(program, &attachment, Some(btf))
                 .map_err(|error| format!("{}: {}", attachment.program, shorten(&error.to_string())))?;
@@ -288,19 +373,10 @@ mod tests {
 
     #[test]
     fn needs_root_programs_load_whatever_members_the_host_lacks() {
-        const NAME: &str = "needs_root_programs_load_whatever_members_the_host_lacks";
-        if !ctrace_skip::is_root(NAME) {
+        let Some((raw, here)) = host("needs_root_programs_load_whatever_members_the_host_lacks") else {
             return;
-        }
-        let Ok(raw) = host::vmlinux_btf() else {
-            return ctrace_skip::skip(NAME, "the kernel has no type information");
         };
         let btf = Btf::parse(&raw, Endianness::default()).expect("the kernel's BTF");
-        let Described {
-            offsets: here,
-            io_uring,
-            ..
-        } = host::describe(&raw).expect("the kernel's BTF");
         let scope = scope::Scope {
             containers: true,
             cgroups: vec![(1, b"/".to_vec())],
@@ -324,17 +400,81 @@ mod tests {
             env: vec![b"LD_PRELOAD".to_vec(); NAMES_MAX],
             ..everyone.clone()
         };
-        assert_eq!(load_all(&named, here, &btf, io_uring), Ok(()));
-        for config in [&everyone, &scoped] {
-            assert_eq!(load_all(config, here, &btf, io_uring), Ok(()));
-            assert_eq!(load_all(config, Offsets::MISSING, &btf, io_uring), Ok(()));
+        // As before Linux 6.2, and before 5.11.
+        let task_only = Typing {
+            types: Types {
+                task: here.typing.types.task,
+                ..Types::NONE
+            },
+            cast: None,
+        };
+        for typing in [here.typing, task_only, Typing::NONE] {
+            let here = Described { typing, ..here.clone() };
+            let lacking = Described {
+                offsets: Offsets::MISSING,
+                ..here.clone()
+            };
+            assert_eq!(load_all(&named, &here, &btf), Ok(()), "{typing:?}");
+            for config in [&everyone, &scoped] {
+                assert_eq!(load_all(config, &here, &btf), Ok(()), "{typing:?}");
+                assert_eq!(load_all(config, &lacking, &btf), Ok(()), "{typing:?}");
+            }
         }
         for (name, _) in Offsets::PATHS {
-            assert_eq!(
-                load_all(&scoped, here.without(name), &btf, io_uring),
-                Ok(()),
-                "without {name}"
-            );
+            let lacking = Described {
+                offsets: here.offsets.without(name),
+                ..here.clone()
+            };
+            assert_eq!(load_all(&scoped, &lacking, &btf), Ok(()), "without {name}");
+        }
+        for name in Types::NAMES {
+            let mut lacking = here.clone();
+            lacking.typing.types = here.typing.types.without(name);
+            assert_eq!(load_all(&scoped, &lacking, &btf), Ok(()), "without the type {name}");
+        }
+    }
+
+    #[test]
+    fn needs_root_types_that_the_verifier_refuses_are_done_without() {
+        let Some((raw, here)) = host("needs_root_types_that_the_verifier_refuses_are_done_without") else {
+            return;
+        };
+        let config = Config {
+            bulk_ring_bytes: 0,
+            priority_ring_bytes: 0,
+            ..Config::default()
+        };
+        let open = |described: &Described| {
+            let mut asked = 0;
+            let made = beside("loader", loader).expect("a thread");
+            let source = open_on(&Arc::new(raw.clone()), described.clone(), made, &config, || asked += 1);
+            let source = source.expect("opens");
+            let is_untyped = source.missing().iter().any(|m| matches!(m, Missing::Types(_)));
+            (is_untyped, asked)
+        };
+        assert_eq!(open(&here), (false, 1));
+        // No such function: a kernel that has no casts refuses the same instruction.
+        let mut refused = here.clone();
+        refused.typing.cast = Some(u32::MAX >> 1);
+        let (is_untyped, asked) = open(&refused);
+        assert!(is_untyped && (1..=2).contains(&asked), "asked {asked} times");
+        // Something that is not what programs take it for.
+        let mut mistaken = here.clone();
+        mistaken.typing.types.inode = mistaken.typing.types.task;
+        assert_eq!(open(&mistaken).0, here.typing.cast.is_some());
+    }
+
+    #[test]
+    fn the_object_has_places_for_casts_and_keeps_all_else() {
+        let places = |object: &Object| object.0.iter().filter(|word| **word == CALL_PLACE).count();
+        let (words, rest) = OBJECT.as_chunks();
+        let built = Object(words.iter().map(|word| u64::from_le_bytes(*word)).collect());
+        assert_eq!(rest, [0u8; 0]);
+        assert_ne!(places(&built), 0);
+        for cast in [None, Some(77)] {
+            let object = Object::with_cast(cast);
+            let changed = built.0.iter().zip(&object.0).filter(|(built, word)| built != word);
+            assert_eq!((places(&object), changed.count()), (0, places(&built)));
         }
     }
 

@@ -162,8 +162,9 @@ impl SyscallSource {
     }
 
     /// Like [`SyscallSource::open`], and calls `meanwhile` when new processes, program starts and ends are recorded but
-    /// syscalls are not yet. A process that is in neither /proc then nor in a fork record makes no syscall record.
-    pub fn open_after(config: &Config, meanwhile: impl FnOnce()) -> Result<Self, OpenError> {
+    /// syscalls are not yet. A process that is in neither /proc then nor in a fork record makes no syscall record. Called once
+    /// more where the programs have to be loaded anew.
+    pub fn open_after(config: &Config, meanwhile: impl FnMut()) -> Result<Self, OpenError> {
         load::open(config, meanwhile)
     }
 

@@ -48,6 +48,13 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// Whether the kernel refuses a program for what it does.
+    pub(super) fn is_of_programs(&self) -> bool {
+        matches!(self, Self::Load(_) | Self::Attach { .. })
+    }
+}
+
 pub(super) fn refused(error: impl Error + 'static) -> OpenError {
     classify(&error).unwrap_or_else(OpenError::Load)
 }

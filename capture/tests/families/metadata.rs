@@ -40,7 +40,26 @@ pub(crate) fn scene() {
     sys!(SYS_fstat, 777, &mut out);
     ok(sys!(SYS_newfstatat, dir, c"link", &mut out, AT_SYMLINK_NOFOLLOW));
     ok(sys!(SYS_newfstatat, dir, c"", &mut out, AT_EMPTY_PATH));
+    // The flag alone is not what makes it one that has no name.
+    ok(sys!(
+        SYS_newfstatat,
+        dir,
+        c"link",
+        &mut out,
+        AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW
+    ));
+    sys!(SYS_newfstatat, dir, c"", &mut out, 0);
+    sys!(SYS_newfstatat, 777, c"", &mut out, AT_EMPTY_PATH);
+    sys!(SYS_newfstatat, dir, 8, &mut out, AT_EMPTY_PATH);
     ok(sys!(SYS_newfstatat, AT_FDCWD, c"d", &mut out, 0));
+    ok(sys!(
+        SYS_statx,
+        dir,
+        c"",
+        AT_EMPTY_PATH | AT_STATX_FORCE_SYNC,
+        STATX_MODE,
+        &mut out
+    ));
     ok(sys!(
         SYS_statx,
         dir,

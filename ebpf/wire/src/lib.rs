@@ -13,6 +13,7 @@ pub mod record;
 pub mod scope;
 pub mod section;
 pub mod spec;
+pub mod types;
 
 /// Marks a type that is valid for every bit pattern and has no padding.
 ///

@@ -43,6 +43,8 @@ pub const FLAG_UNSEEN: u8 = 1 << 3;
 /// The descriptors are not as the result says: a seccomp filter or a tracer answered the call, or another thread was
 /// quicker. What is behind the descriptor in question now is described, where there is something.
 pub const FLAG_UNTRUE: u8 = 1 << 4;
+/// The name that the call was given is empty, for which there is no section.
+pub const FLAG_EMPTY_NAME: u8 = 1 << 5;
 
 /// Opens every record.
 #[repr(C)]

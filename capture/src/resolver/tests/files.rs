@@ -84,6 +84,8 @@ fn relative_paths_start_at_the_directory_descriptor() {
         .text(1, "/srv")
         .directory("/srv")
         .go();
+    let looked = w.call(10, "newfstatat", 0, &[3, 1, 0, 0x1000]).unnamed().go();
+    assert_eq!(looked.arg("path"), "/srv <- ");
     for (name, args, strings, want) in [
         (
             "openat",

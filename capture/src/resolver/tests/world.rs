@@ -425,6 +425,12 @@ impl CallBuilder<'_> {
         self
     }
 
+    /// Marked by the kernel side as one whose name is empty.
+    pub(super) fn unnamed(mut self) -> Self {
+        self.header.flags |= record::FLAG_EMPTY_NAME;
+        self
+    }
+
     pub(super) fn entering(mut self) -> Self {
         self.kind = record::KIND_SYSCALL_ENTER + record::MAX_ARGS as u8;
         self
