@@ -10,7 +10,7 @@ use ctrace_wire::{
 };
 
 use crate::{
-    read::{self, PointerAt, Structure, Typed, embedded, member, offset, pointer, type_id},
+    read::{self, Beginning, PointerAt, Typed, embedded, member, offset, or_zeros, pointer},
     scratch::{Node, Writer},
 };
 
@@ -44,7 +44,7 @@ pub fn behind_fd(task: Typed, fd: u64) -> usize {
     if files == 0 {
         0
     } else {
-        read::pointer_at(files + fd as usize * 8)
+        read::kernel(files + fd as usize * 8)
     }
 }
 
@@ -131,13 +131,13 @@ pub fn identity(writer: Writer, file: usize) {
     // SAFETY: the writer gives room for one File, and for what is read behind it; the other room is map memory of its size.
     writer.structure::<File>(section::FILE, |to| unsafe {
         let room = to.add(1).cast();
-        let file = Structure::<FILE_READ>::at(file, type_id!(file), room);
+        let file = Beginning::<FILE_READ>::read(file, room);
         let path = offset!(file_path);
         let inode: usize = file.member(offset!(file_inode), 0);
         let dentry: usize = file.member(path.saturating_add(offset!(path_dentry)), 0);
         let mount: usize = file.member(path.saturating_add(offset!(path_mnt)), 0);
-        let dentry = Structure::<NODE_READ>::at(dentry, type_id!(dentry), dentry_room);
-        let inode = Structure::<INODE_READ>::at(inode, type_id!(inode), room);
+        let dentry = Beginning::<NODE_READ>::read(dentry, dentry_room);
+        let inode = Beginning::<INODE_READ>::read(inode, room);
         let nlink: u32 = inode.member(offset!(inode_nlink), u32::MAX);
         (*to).ino = inode.member(offset!(inode_ino), u64::MAX);
         (*to).ctime_s = inode.member(offset!(inode_ctime_s), -1i64);
@@ -148,7 +148,7 @@ pub fn identity(writer: Writer, file: usize) {
         (*to).nlink = nlink;
         (*to).uid = inode.member(offset!(inode_uid), u32::MAX);
         let sb: usize = inode.member(offset!(inode_sb), 0);
-        let sb = Structure::<SB_READ>::at(sb, type_id!(super_block), room);
+        let sb = Beginning::<SB_READ>::read(sb, room);
         let magic: u32 = sb.member(offset!(sb_magic), u32::MAX);
         let mut flags = name_flags(dentry, mount) | overlay_flags(inode.address(), magic);
         if nlink == 0 {
@@ -161,7 +161,7 @@ pub fn identity(writer: Writer, file: usize) {
 }
 
 #[inline(always)]
-fn name_flags(dentry: Structure<NODE_READ>, mount: usize) -> u32 {
+fn name_flags(dentry: Beginning<NODE_READ>, mount: usize) -> u32 {
     let is_root = dentry.member(offset!(dentry_parent), 0usize) == dentry.address();
     if is_root {
         return if pointer!(mount, vfsmount_root) == dentry.address() {
@@ -199,16 +199,16 @@ fn overlay_flags(inode: usize, magic: u32) -> u32 {
 ///
 /// Its members are asked for here, since mostly a path has no more than one such mount.
 #[inline(always)]
-fn is_detached(mount: Structure<NODE_READ>) -> bool {
+fn is_detached(mount: usize) -> bool {
     // fs/mount.h: MNT_NS_INTERNAL, an error pointer, is the namespace of mounts that the kernel keeps for itself.
     const LAST_POINTER: usize = usize::MAX - 4096;
     // include/uapi/linux/nsfs.h: MNT_NS_ANON_INO; namespaces of detached trees had no number before 6.18.
     const ANONYMOUS: u32 = 0xEFFF_FFF7;
-    let ns: usize = mount.member(offset!(mount_ns), usize::MAX);
+    let ns: usize = member!(mount, mount_ns, usize::MAX);
     if ns > LAST_POINTER {
         return false;
     }
-    let inum: u32 = read::of_type(ns, type_id!(mnt_namespace), offset!(mnt_ns_inum), 0);
+    let inum: u32 = or_zeros(ns, offset!(mnt_ns_inum));
     (inum == 0 || inum == ANONYMOUS) && offset!(mnt_ns_inum) != MISSING
 }
 
@@ -220,7 +220,7 @@ pub fn path(writer: Writer, path: usize, kind: u8) {
     const NOWHERE: usize = 1;
     let [dentry_room, mount_room] = writer.nodes();
     // SAFETY: the rooms are map memory of NODE_READ bytes.
-    let path = unsafe { Structure::<PATH_READ>::at(path, type_id!(path), mount_room) };
+    let path = unsafe { Beginning::<PATH_READ>::read(path, mount_room) };
     let mut dentry: usize = path.member(offset!(path_dentry), 0);
     let vfsmount: usize = path.member(offset!(path_mnt), 0);
     let mnt = offset!(mount_mnt);
@@ -237,7 +237,7 @@ pub fn path(writer: Writer, path: usize, kind: u8) {
     };
     let Some(start) = writer.strings_begin() else { return };
     // SAFETY: as above.
-    let mut mount = unsafe { Structure::<NODE_READ>::at(vfsmount - mnt as usize, type_id!(mount), mount_room) };
+    let mut mount = unsafe { Beginning::<NODE_READ>::read(vfsmount - mnt as usize, mount_room) };
     let mut root = mount.pointer(at.root);
     let mut whole = false;
     for _ in 0..PATH_DEPTH_MAX {
@@ -246,11 +246,11 @@ pub fn path(writer: Writer, path: usize, kind: u8) {
             if above != mount.address() && above != 0 {
                 dentry = mount.pointer(at.mountpoint);
                 // SAFETY: as above.
-                mount = unsafe { Structure::at(above, type_id!(mount), mount_room) };
+                mount = unsafe { Beginning::read(above, mount_room) };
                 root = mount.pointer(at.root);
                 continue;
             }
-            if !is_detached(mount) {
+            if !is_detached(mount.address()) {
                 whole = true;
                 break;
             }
@@ -258,7 +258,7 @@ pub fn path(writer: Writer, path: usize, kind: u8) {
             root = NOWHERE;
         }
         // SAFETY: as above.
-        let node = unsafe { Structure::<NODE_READ>::at(dentry, type_id!(dentry), dentry_room) };
+        let node = unsafe { Beginning::<NODE_READ>::read(dentry, dentry_room) };
         if !writer.strings_add::<COMPONENT_MAX>(start, PATH_MAX, node.pointer(at.name) as u64, false) {
             break;
         }

@@ -5,7 +5,6 @@
 //! structures come from user space (`ctrace_wire::offsets`), so one object serves every kernel.
 #![no_std]
 #![no_main]
-#![feature(asm_experimental_arch)]
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod capture;

@@ -11,6 +11,13 @@ macro_rules! offset {
 }
 pub(crate) use offset;
 
+/// The id of a kernel structure's type on this host.
+macro_rules! type_id {
+    ($name:ident) => {
+        $crate::maps::load(&$crate::maps::TYPES.$name)
+    };
+}
+
 /// Reads the member of the structure at `$base`: `absent` when there is no structure or no such member.
 macro_rules! member {
     ($base:expr, $name:ident, $absent:expr) => {
@@ -46,89 +53,23 @@ pub fn at<T: Copy>(base: usize, offset: u32, absent: T) -> T {
     kernel(base + offset as usize)
 }
 
-/// The id of a kernel structure's type on this host.
-macro_rules! type_id {
-    ($name:ident) => {
-        $crate::maps::load(&$crate::maps::TYPES.$name)
-    };
-}
-pub(crate) use type_id;
-
-/// Tells the verifier what is at an address: members can be loaded from it then, which gives zeros where nothing is. The
-/// kernel has no code for it.
-#[inline(always)]
-fn cast(address: usize, type_id: u32) -> usize {
-    // SAFETY: user space puts a call of the kernel's function in the place of this one.
-    unsafe {
-        let cast: unsafe extern "C" fn(usize, u64) -> usize = core::mem::transmute(CAST_PLACE as usize);
-        cast(address, u64::from(type_id))
-    }
-}
-
-/// Reads a member of the structure of a type at an address: `absent` when there is no structure or no such member.
-#[inline(always)]
-pub fn of_type<T: Copy>(address: usize, type_id: u32, offset: u32, absent: T) -> T {
-    if type_id == 0 {
-        return at(opaque(address), offset, absent);
-    }
-    if offset == MISSING || address == 0 {
-        return absent;
-    }
-    typed(cast(address, type_id), offset)
-}
-
-/// Loads a member of a structure whose type the verifier knows.
-#[inline(always)]
-fn typed<T: Copy>(address: usize, offset: u32) -> T {
-    let offset = opaque(offset as usize);
-    // SAFETY: the verifier refuses what is no member of this size; of structures that are gone, loads give zeros.
-    unsafe { (address as *const u8).add(offset).cast::<T>().read_volatile() }
-}
-
-/// The same number, of which the compiler knows nothing. It would add an offset to an address before it asks whether there is
-/// one, and whether the verifier knows the type of what is there: one that does allows no such sum.
-#[inline(always)]
-fn opaque(mut number: usize) -> usize {
-    // SAFETY: does nothing.
-    unsafe { core::arch::asm!("/* {0} */", inout(reg) number, options(nomem, nostack, preserves_flags)) };
-    number
-}
-
-/// Follows the pointer at an address.
-#[inline(always)]
-pub fn pointer_at(address: usize) -> usize {
-    of_type(address, type_id!(word), 0, 0)
-}
-
-/// A structure of which several members are asked for. Where the verifier can be told its type they are loaded, each at the
-/// tenth of what a helper costs that reads what may not be there; elsewhere the beginning was read by such a helper at once.
+/// A structure of which several members are asked for. Where words are not [loaded](loads_words) its beginning was read at once,
+/// which costs as much as a member.
 #[derive(Clone, Copy)]
-pub struct Structure<const SIZE: usize> {
+pub struct Beginning<const SIZE: usize> {
     address: usize,
-    is_typed: bool,
     bytes: *const u8,
 }
 
-impl<const SIZE: usize> Structure<SIZE> {
-    /// The structure of a type at an address. Where types are not known it is read to map memory that has room for `SIZE`
-    /// bytes, aligned to eight: zeros where it cannot be read.
+impl<const SIZE: usize> Beginning<SIZE> {
+    /// Reads one to map memory that has room for `SIZE` bytes, aligned to eight; zeros where it cannot be read.
     #[inline(always)]
-    pub unsafe fn at(address: usize, type_id: u32, to: *mut u8) -> Self {
-        if type_id != 0 {
-            let address = cast(address, type_id);
-            return Self {
-                address,
-                is_typed: true,
-                bytes: to,
-            };
+    pub unsafe fn read(address: usize, to: *mut u8) -> Self {
+        if !loads_words() {
+            // SAFETY: the caller gives the room.
+            unsafe { helper::bpf_probe_read_kernel(to.cast(), SIZE as u32, address as *const c_void) };
         }
-        // SAFETY: the caller gives the room.
-        unsafe { helper::bpf_probe_read_kernel(to.cast(), SIZE as u32, address as *const c_void) };
-        Self {
-            address,
-            is_typed: false,
-            bytes: to,
-        }
+        Self { address, bytes: to }
     }
 
     /// The structure's address.
@@ -143,29 +84,17 @@ impl<const SIZE: usize> Structure<SIZE> {
         if self.address == 0 {
             return absent;
         }
-        if self.is_typed {
-            return if offset == MISSING {
-                absent
-            } else {
-                typed(self.address, offset)
-            };
+        if loads_words() {
+            return at(self.address, offset, absent);
         }
-        self.inside(offset)
-            .unwrap_or_else(|| at(opaque(self.address), offset, absent))
+        self.inside(offset).unwrap_or_else(|| at(self.address, offset, absent))
     }
 
     /// Follows a pointer member; 0 when it cannot be had.
     #[inline(always)]
     pub fn pointer(self, member: PointerAt<SIZE>) -> usize {
-        if self.is_typed {
-            return if member.offset == MISSING {
-                0
-            } else {
-                typed(self.address, member.offset)
-            };
-        }
-        if member.inside > SIZE - size_of::<usize>() {
-            return or_zeros(opaque(self.address), member.offset);
+        if loads_words() || member.inside > SIZE - size_of::<usize>() {
+            return or_zeros(self.address, member.offset);
         }
         // SAFETY: within what was read.
         unsafe { self.bytes.add(member.inside).cast::<usize>().read() }
@@ -181,7 +110,7 @@ impl<const SIZE: usize> Structure<SIZE> {
     }
 }
 
-/// Where a pointer is in structures that are looked at in a loop.
+/// Where a pointer is in structures whose beginnings are read in a loop.
 #[derive(Clone, Copy)]
 pub struct PointerAt<const SIZE: usize> {
     offset: u32,
@@ -208,9 +137,30 @@ pub fn embedded(base: usize, offset: u32) -> usize {
     }
 }
 
+/// Whether what is at an address of the kernel is loaded: for that the verifier is told that there is a structure of numbers,
+/// and the load gives zeros where nothing is. It costs a tenth of what the helper does that reads what may not be there.
+#[inline(always)]
+fn loads_words() -> bool {
+    type_id!(word) != 0
+}
+
+/// Tells the verifier so. The kernel has no code for it.
+#[inline(always)]
+fn cast(address: usize) -> usize {
+    // SAFETY: user space puts a call of the kernel's function in the place of this one.
+    unsafe {
+        let cast: unsafe extern "C" fn(usize, u64) -> usize = core::mem::transmute(CAST_PLACE as usize);
+        cast(address, u64::from(type_id!(word)))
+    }
+}
+
 /// Reads kernel memory; zeros when it cannot be read.
 #[inline(always)]
 pub fn kernel<T: Copy>(address: usize) -> T {
+    if loads_words() && size_of::<T>() <= size_of::<u64>() {
+        // SAFETY: within the structure's first number; T is only used with integers and arrays.
+        return unsafe { (cast(address) as *const T).read_volatile() };
+    }
     let mut value = core::mem::MaybeUninit::<T>::zeroed();
     // SAFETY: the helper writes size_of::<T>() bytes, zeros on a fault; T is only used with integers and arrays.
     unsafe {
@@ -284,12 +234,13 @@ impl Typed {
     #[inline(always)]
     pub fn load<T: Copy>(self, offset: u32) -> T {
         if !Typed::is_known() {
-            or_zeros(opaque(self.0), offset)
+            or_zeros(self.0, offset)
         } else if self.0 == 0 || offset == MISSING {
             // SAFETY: T is only used with integers.
             unsafe { core::mem::zeroed() }
         } else {
-            typed(self.0, offset)
+            // SAFETY: the verifier refuses what is no member of this size; of structures that are gone, loads give zeros.
+            unsafe { (self.0 as *const u8).add(offset as usize).cast::<T>().read_volatile() }
         }
     }
 

@@ -116,12 +116,11 @@ impl Typing {
     fn of(kernel: &KernelTypes<'_>) -> Self {
         let cast = kernel.function_id(types::CAST);
         let task = kernel.function_id(types::CURRENT_TASK);
-        let types = Types::resolve(|name| kernel.structure_id(name).filter(|_| cast.is_some()));
-        let task = task.and(kernel.structure_id("task_struct")).unwrap_or(0);
-        Self {
-            types: Types { task, ..types },
-            cast,
-        }
+        let types = Types {
+            task: task.and(kernel.structure_id(types::TASK)).unwrap_or(0),
+            word: cast.and(kernel.structure_id(types::WORD)).unwrap_or(0),
+        };
+        Self { types, cast }
     }
 }
 
@@ -168,15 +167,8 @@ pub(super) fn describe(btf: &[u8]) -> Option<Described> {
         .flat_map(|(_, paths)| paths.iter())
         .filter_map(|path| path.split('.').next())
         .collect();
-    wanted.extend([
-        SUBMIT_REQ,
-        SUBMIT_SQE,
-        COMPLETE,
-        SUBSYSTEMS,
-        types::CAST,
-        types::CURRENT_TASK,
-    ]);
-    wanted.extend(Types::NAMES);
+    wanted.extend([SUBMIT_REQ, SUBMIT_SQE, COMPLETE, SUBSYSTEMS]);
+    wanted.extend([types::CAST, types::CURRENT_TASK, types::TASK, types::WORD]);
     let types = KernelTypes::parse(btf, &wanted.into_iter().collect::<Vec<_>>())?;
     let mut offsets = Offsets::resolve(|paths| paths.iter().find_map(|path| types.find(path)));
     let io_uring = IoUring::of(&types);

@@ -2,53 +2,26 @@
 
 use crate::Pod;
 
-macro_rules! types {
-    ($($(#[doc = $doc:literal])* $name:ident: $structure:literal,)*) => {
-        /// Ids of structures in the host's BTF. 0 where the host has no such structure, or the verifier cannot be told what
-        /// is one: it then sees a constant, and removes the code that relies on it.
-        #[repr(C)]
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub struct Types {
-            $(
-                #[doc = concat!("`struct ", $structure, "`.")]
-                $(#[doc = $doc])*
-                pub $name: u32,
-            )*
-        }
-
-        impl Types {
-            /// Nothing is of a type.
-            pub const NONE: Self = Self { $($name: 0,)* };
-
-            /// Name of each structure, in declaration order.
-            pub const NAMES: &'static [&'static str] = &[$($structure),*];
-
-            /// Fills each from `find`, which is given the structure's name.
-            pub fn resolve(mut find: impl FnMut(&'static str) -> Option<u32>) -> Self {
-                Self { $($name: find($structure).unwrap_or(0),)* }
-            }
-
-            /// The same without that structure.
-            pub fn without(self, structure: &str) -> Self {
-                Self { $($name: if structure == $structure { 0 } else { self.$name },)* }
-            }
-        }
-    };
+/// Ids of structures in the host's BTF. 0 where the verifier cannot be told that something is one: it then sees a constant,
+/// and removes the code that relies on it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Types {
+    /// [`TASK`], which the current task is known to be by [`CURRENT_TASK`].
+    pub task: u32,
+    /// [`WORD`], which anything is said to be by [`CAST`].
+    pub word: u32,
 }
 
-types! {
-    /// The current one has its type by [`CURRENT_TASK`], which came before casts.
-    task: "task_struct",
-    /// Begins with a number of 64 bits: for entries of arrays of such, also of pointers.
-    word: "timespec64",
-    file: "file",
-    inode: "inode",
-    super_block: "super_block",
-    path: "path",
-    dentry: "dentry",
-    mount: "mount",
-    mnt_namespace: "mnt_namespace",
+impl Types {
+    /// Nothing is of a type.
+    pub const NONE: Self = Self { task: 0, word: 0 };
 }
+
+/// The structure that a task is.
+pub const TASK: &str = "task_struct";
+/// A structure that begins with a number of 64 bits, on every kernel: as such, members of all others are loaded.
+pub const WORD: &str = "timespec64";
 
 /// The helper that gives the current task with its type (Linux 5.11 and later).
 pub const CURRENT_TASK: &str = "bpf_get_current_task_btf";
