@@ -14,7 +14,7 @@ use super::{FileReport, ImportError, ImportOptions, Progress};
 
 /// A segment ends at this size, as one of a recording does by default.
 const SEGMENT: u64 = 256 << 20;
-/// How often progress is told, and after how many events the clock is looked at.
+/// How often progress is told after the first time, and after how many events the clock is looked at.
 const TOLD_EVERY: Duration = Duration::from_millis(100);
 const LOOKED_EVERY: u64 = 8192;
 
@@ -34,7 +34,7 @@ pub(super) struct Refused(pub(super) String);
 pub(super) struct Output<'a> {
     options: &'a ImportOptions,
     progress: &'a mut dyn FnMut(Progress) -> bool,
-    told: Instant,
+    told: Option<Instant>,
     total: u64,
     /// What each reader has read from disk.
     read: Vec<Arc<AtomicU64>>,
@@ -57,7 +57,7 @@ impl<'a> Output<'a> {
         Output {
             options,
             progress,
-            told: Instant::now(),
+            told: None,
             total,
             read,
             formats,
@@ -91,8 +91,8 @@ impl<'a> Output<'a> {
         self.latest = event.ts;
         if event.kind != EventType::IMPORTED {
             self.events += 1;
-            if self.events.is_multiple_of(LOOKED_EVERY) && self.told.elapsed() >= TOLD_EVERY {
-                self.told = Instant::now();
+            if self.events.is_multiple_of(LOOKED_EVERY) && self.told.is_none_or(|told| told.elapsed() >= TOLD_EVERY) {
+                self.told = Some(Instant::now());
                 self.tell()?;
             }
         }
