@@ -333,7 +333,7 @@ fn needs_root_file_calls_have_arguments_strings_results_and_file_objects() {
     assert!(opened.fixed.ret >= 0);
     for (nr, kept) in [
         (libc::SYS_close, [opened.fixed.ret as u64, 0, 0, 0, 0, 0]),
-        (libc::SYS_dup2, [1, 77, 12, 0, 0, 0]),
+        (libc::SYS_dup2, [1, 77, 0, 0, 0, 0]),
         (libc::SYS_lseek, [77, 0, 12, 13, 14, 15]),
     ] {
         log.call(pid, nr, |call| call.fixed.args == kept);
@@ -806,6 +806,67 @@ fn needs_root_a_full_ring_counts_what_it_loses() {
     };
     assert!(lost >= 5000 - (1 << 16) / 104, "{lost} lost, {read} read");
     assert!(lost + read >= 5000);
+}
+
+#[test]
+fn needs_root_what_a_cpu_has_no_room_for_is_complete_and_in_order() {
+    // Several times as much as the ring of one CPU takes, in records of all lengths.
+    const CALLS: i64 = 30_000;
+    let calls = || {
+        // SAFETY: of no process but this, and a set of the right size.
+        unsafe {
+            let mut one: libc::cpu_set_t = std::mem::zeroed();
+            libc::CPU_SET(libc::sched_getcpu() as usize, &mut one);
+            assert_eq!(libc::sched_setaffinity(0, size_of_val(&one), &raw const one), 0);
+        }
+        let name = c(&"x".repeat(5000));
+        for i in 0..CALLS {
+            // SAFETY: the end of a string that lives on.
+            unsafe {
+                libc::lseek(-1, i, 0);
+                if i % 50 == 0 {
+                    let name = &name.as_bytes_with_nul()[(i % 5000) as usize..];
+                    libc::openat(-1, name.as_ptr().cast(), 0);
+                }
+            }
+        }
+        0
+    };
+    let check = |log: &Log, pid| {
+        let mut seeks: Vec<_> = log.calls(pid, libc::SYS_lseek).map(|call| &call.fixed).collect();
+        seeks.sort_by_key(|call| call.header.ts);
+        assert!(seeks.iter().map(|call| call.args[1] as i64).eq(0..CALLS));
+        let mut opens: Vec<_> = log.calls(pid, libc::SYS_openat).collect();
+        opens.sort_by_key(|call| call.fixed.header.ts);
+        let lengths = opens.iter().map(|call| call.string(section::STRING).len() as i64);
+        // No path has more than 4095 bytes.
+        let expected = (0..CALLS).step_by(50).map(|i| (5000 - i % 5000).min(4095));
+        assert!(lengths.eq(expected));
+    };
+    // Read as it comes.
+    let Some((pid, _, log)) = record(config(), calls) else {
+        return;
+    };
+    check(&log, pid);
+    // And when all is there.
+    let Some(mut source) = open(&config()) else { return };
+    // SAFETY: as in `record`.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0);
+    if pid == 0 {
+        let code = calls();
+        // SAFETY: no preconditions.
+        unsafe { libc::_exit(code) };
+    }
+    let mut status = 0;
+    // SAFETY: status is a valid int.
+    assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
+    source.detach();
+    let mut log = Log::default();
+    every_submitted(&mut source, &mut log);
+    check(&log, pid as u32);
+    let lost: u64 = source.totals().unwrap().iter().map(|total| total.lost).sum();
+    assert_eq!((status, lost), (0, 0));
 }
 
 /// A shell that runs what it is told, each time until that has ended.

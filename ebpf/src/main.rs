@@ -9,6 +9,7 @@
 
 mod capture;
 mod cgroup;
+mod cpu_ring;
 mod credentials;
 mod environment;
 mod exec;

@@ -8,6 +8,7 @@ use aya_ebpf::{
 };
 use ctrace_wire::{
     counters::{ASK_BYTES, Counters, FULL_PART},
+    cpu_ring::CpuRing,
     env::Names,
     known::{self, MARKS},
     offsets::Offsets,
@@ -31,6 +32,9 @@ const RING_SIZE: u64 = 1;
 static PRIO: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 #[map]
 static BULK: RingBuf = RingBuf::with_byte_size(64 << 20, 0);
+/// The ring of each CPU. User space maps it and sets the size.
+#[map]
+static CPU_RINGS: Array<CpuRing> = Array::with_max_entries(1, MMAPABLE);
 /// Wakes who waits for programs that are started. A ring of its own: a wait for one that has records ends at once.
 #[map]
 static BELL: RingBuf = RingBuf::with_byte_size(4 << 10, 0);
@@ -84,6 +88,9 @@ pub static TYPES: Types = Types::NONE;
 /// The recorder's own process, whose syscalls are left out.
 #[unsafe(no_mangle)]
 pub static SELF_TGID: u32 = 0;
+/// How many CPUs have a ring of their own.
+#[unsafe(no_mangle)]
+pub static CPU_RING_COUNT: u32 = 0;
 /// How many bytes of a data buffer to keep.
 #[unsafe(no_mangle)]
 pub static SNAPLEN: u32 = 0;
@@ -202,9 +209,35 @@ fn count(lane: Lane, len: u64, stored: bool) {
 #[inline(never)]
 fn wake_if_full(lane: u32) {
     let ring = if lane == 0 { &PRIO } else { &BULK };
-    if ring.query(UNREAD) * FULL_PART >= ring.query(RING_SIZE) && FULL.query(UNREAD) == 0 {
+    if ring.query(UNREAD) * FULL_PART >= ring.query(RING_SIZE) {
+        wake_to_empty();
+    }
+}
+
+/// Wakes who empties the rings, unless that was done since they were emptied last.
+#[inline(never)]
+pub fn wake_to_empty() {
+    if FULL.query(UNREAD) == 0 {
         wake(&FULL);
     }
+}
+
+/// Counts a record that was stored in the ring of a CPU.
+#[inline(always)]
+pub fn count_in_cpu_ring() {
+    if let Some(counters) = COUNTERS.get_ptr_mut(0) {
+        // SAFETY: as above.
+        unsafe { (*counters).submitted[1] += 1 };
+    }
+}
+
+/// The ring of a CPU, if it has one.
+#[inline(always)]
+pub fn cpu_ring(cpu: u32) -> Option<*mut CpuRing> {
+    if load(&CPU_RING_COUNT) == 0 {
+        return None;
+    }
+    CPU_RINGS.get_ptr_mut(cpu)
 }
 
 /// Counts a call that is left out.

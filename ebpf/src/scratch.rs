@@ -12,7 +12,7 @@ use ctrace_wire::{
     spec::Lane,
 };
 
-use crate::{maps, read::is_zero};
+use crate::{cpu_ring, maps, read::is_zero};
 
 /// Notes about a record.
 const NOTES: usize = 3;
@@ -75,27 +75,38 @@ impl Writer {
     /// Hands the record to a lane.
     #[inline(always)]
     pub fn submit(self, lane: Lane) {
-        self.submit_up_to::<MAX>(lane);
+        let (data, len) = self.finish::<MAX>();
+        maps::submit_bytes(lane, data, len);
+    }
+
+    /// Hands the record of a call that returns to a lane.
+    #[inline(always)]
+    pub fn submit_call(self, lane: Lane, cpu: u32) {
+        let (data, len) = self.finish::<MAX>();
+        cpu_ring::submit_bytes(lane, cpu, data, len);
     }
 
     /// Hands the record of an exec to a lane.
     #[inline(always)]
     pub fn submit_exec(self, lane: Lane) {
-        self.submit_up_to::<EXEC_MAX>(lane);
+        let (data, len) = self.finish::<EXEC_MAX>();
+        maps::submit_bytes(lane, data, len);
     }
 
+    /// The bytes of the record, and how many.
     #[inline(always)]
-    fn submit_up_to<const BOUND: usize>(self, lane: Lane) {
+    fn finish<const BOUND: usize>(self) -> (*const u8, u64) {
         let mut len = self.position();
         if len > BOUND {
             len = BOUND;
         }
         // SAFETY: every record opens with a header, and data lies within the map value.
-        unsafe {
+        let data = unsafe {
             let data = (&raw mut (*self.0).data).cast::<u8>();
             (*data.cast::<Header>()).len = len as u32;
-            maps::submit_bytes(lane, data, len as u64);
-        }
+            data
+        };
+        (data, len as u64)
     }
 
     /// A note about the record that does not become part of it. In memory like the positions: a register that holds one of

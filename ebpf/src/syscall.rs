@@ -16,7 +16,7 @@ use ctrace_wire::{
 };
 
 use crate::{
-    capture, credentials, file,
+    capture, cpu_ring, credentials, file,
     lifecycle::user_registers,
     maps::{self, ScratchFor},
     read::{self, Current, Typed, embedded, is_zero, member, offset, pointer},
@@ -97,17 +97,21 @@ pub fn on_exit(regs: *const pt_regs, ret: i64) {
         return;
     }
     let mut who = Who { current, flags };
-    match spec {
+    if compat.is_some() {
+        who.flags |= FLAG_COMPAT;
+    }
+    let (lane, count) = match spec {
         Some(spec) if is_by_descriptor(nr, regs, compat) => {
             who.flags |= FLAG_EMPTY_NAME;
-            plain(who, regs, (nr, ret), lane(spec), spec.args, compat);
+            (lane(spec), spec.args)
         }
         Some(spec) if has_sections(spec) && is_described(spec, (nr, ret), regs, compat, &mut who) => {
-            with_sections(ScratchFor::Syscall, who, regs, (nr, ret), spec, compat);
+            return with_sections(ScratchFor::Syscall, who, regs, (nr, ret), spec, compat);
         }
-        Some(spec) => plain(who, regs, (nr, ret), lane(spec), spec.args, compat),
-        None => plain(who, regs, (nr, ret), Lane::Bulk, MAX_ARGS as u8, compat),
-    }
+        Some(spec) => (lane(spec), spec.args),
+        None => (Lane::Bulk, MAX_ARGS as u8),
+    };
+    plain(who, regs, (nr, ret), lane, count, compat);
 }
 
 /// The number of the call that a record with this number and result is taken for. A return from a signal handler replaces
@@ -164,20 +168,17 @@ pub fn on_rename() {
     }
     let flags = scope::flags(current.tgid) | if compat { FLAG_COMPAT } else { 0 };
     let regs: pt_regs = read::kernel(address);
-    submit(
-        KIND_SYSCALL_ENTER,
-        Who { current, flags },
-        (nr as i32, 0),
-        Lane::Priority,
-        // SAFETY: a copy of the registers.
-        || unsafe {
-            if compat {
-                compat_registers(&raw const regs).map(u64::from)
-            } else {
-                args(&raw const regs)
-            }
-        },
-    );
+    let mut header = read::header(KIND_SYSCALL_ENTER + MAX_ARGS as u8, flags, current, read::cpu());
+    header.len = size_of::<Syscall>() as u32;
+    // SAFETY: record is a reserved ring entry of this type; a copy of the registers.
+    maps::submit_fixed::<Syscall>(Lane::Priority, |record| unsafe {
+        let registers = if compat {
+            compat_registers(&raw const regs).map(u64::from)
+        } else {
+            args(&raw const regs)
+        };
+        fill(record, header, (nr as i32, 0), registers);
+    });
 }
 
 /// Whether the current task is in a call of the 32-bit table.
@@ -270,38 +271,31 @@ fn lane(spec: &SyscallSpec) -> Lane {
     }
 }
 
-/// A record of registers alone. What is reserved in a ring has a size that is known when the program is loaded, so there are
-/// some sizes to choose from.
+/// A record of registers alone.
 #[inline(always)]
 fn plain(who: Who, regs: *const pt_regs, result: (i32, i64), lane: Lane, count: u8, compat: Option<&Words>) {
-    // SAFETY: regs as in on_exit.
-    unsafe {
-        match count {
-            0 | 1 if compat.is_none() => submit(KIND_SYSCALL, who, result, lane, || [(*regs).rdi]),
-            2 | 3 if compat.is_none() => {
-                submit(KIND_SYSCALL, who, result, lane, || {
-                    [(*regs).rdi, (*regs).rsi, (*regs).rdx]
-                });
-            }
-            _ => {
-                let flags = who.flags | if compat.is_some() { FLAG_COMPAT } else { 0 };
-                submit(KIND_SYSCALL, Who { flags, ..who }, result, lane, || match compat {
-                    Some(words) => compat_args(words),
-                    None => args(regs),
-                });
-            }
-        }
-    }
+    let count = match compat {
+        Some(_) => MAX_ARGS,
+        None => usize::from(count).min(MAX_ARGS),
+    };
+    let len = size_of::<Syscall<[u64; 0]>>() + count * size_of::<u64>();
+    let cpu = read::cpu();
+    cpu_ring::submit::<Syscall>(lane, cpu, len as u64, |record| {
+        let mut header = read::header(KIND_SYSCALL + count as u8, who.flags, who.current, cpu);
+        header.len = len as u32;
+        // SAFETY: the caller gives room for all registers, of which the record has the first; regs as in on_exit.
+        unsafe { fill(record, header, result, registers(regs, compat)) };
+    });
 }
 
+/// What a call was given.
 #[inline(always)]
-fn submit<const ARGS: usize>(kind: u8, who: Who, result: (i32, i64), lane: Lane, args: impl FnOnce() -> [u64; ARGS]) {
-    maps::submit_fixed::<Syscall<[u64; ARGS]>>(lane, |record| {
-        let mut header = read::header(kind + ARGS as u8, who.flags, who.current, read::cpu());
-        header.len = size_of::<Syscall<[u64; ARGS]>>() as u32;
-        // SAFETY: record is a reserved ring entry of this type.
-        unsafe { fill(record, header, result, args()) };
-    });
+unsafe fn registers(regs: *const pt_regs, compat: Option<&Words>) -> [u64; MAX_ARGS] {
+    match compat {
+        Some(words) => compat_args(words),
+        // SAFETY: the caller gives the task's registers.
+        None => unsafe { args(regs) },
+    }
 }
 
 #[inline(always)]
@@ -320,16 +314,9 @@ fn with_sections(
     let (writer, record) = Writer::start::<Syscall>(scratch);
     let exit = matches!(owner, ScratchFor::Syscall);
     let kind = if exit { KIND_SYSCALL } else { KIND_SYSCALL_ENTER };
-    let mut header = read::header(kind + spec.args, who.flags, who.current, cpu);
+    let header = read::header(kind + spec.args, who.flags, who.current, cpu);
     // SAFETY: record points into the scratch map; regs as in on_exit.
-    unsafe {
-        if let Some(words) = compat {
-            header.flags |= FLAG_COMPAT;
-            fill(record, header, (nr, ret), compat_args(words));
-        } else {
-            fill(record, header, (nr, ret), args(regs));
-        }
-    }
+    unsafe { fill(record, header, (nr, ret), registers(regs, compat)) };
     // What is captured is found by arguments that the record keeps: the others are written over.
     writer.set_position(size_of::<Syscall<[u64; 0]>>() + usize::from(spec.args) * size_of::<u64>());
     capture::all(writer, record, spec);
@@ -339,7 +326,11 @@ fn with_sections(
     if exit && spec.flags & CREDENTIALS != 0 {
         credentials::describe(writer, read::current_task());
     }
-    writer.submit(lane(spec));
+    if exit {
+        writer.submit_call(lane(spec), cpu);
+    } else {
+        writer.submit(lane(spec));
+    }
 }
 
 /// Whether a call succeeded that has a relative name, as far as can be seen at once: of two strings the second may be one.
@@ -481,12 +472,7 @@ fn mark_untrue(record: *mut Syscall, whether: u64) {
 }
 
 #[inline(always)]
-unsafe fn fill<const ARGS: usize>(
-    record: *mut Syscall<[u64; ARGS]>,
-    header: Header,
-    (nr, ret): (i32, i64),
-    args: [u64; ARGS],
-) {
+unsafe fn fill(record: *mut Syscall, header: Header, (nr, ret): (i32, i64), args: [u64; MAX_ARGS]) {
     // SAFETY: the caller gives a writable record.
     unsafe {
         (*record).header = header;

@@ -1,10 +1,12 @@
-//! One order of time out of records that come lane by lane and CPU by CPU.
+//! One order of time out of records that come ring by ring.
 //!
-//! Records wait here until nothing older can come any more. Those of one time keep the order of arrival within their lane,
-//! so that what one thread did stays in its order, and the priority lane comes first. A record is copied once, when it
+//! Records wait here until nothing older can come any more. Those of one time keep the order of arrival within their ring,
+//! so that what one thread did stays in its order, and the first ring comes first. A record is copied once, when it
 //! comes: on a busy host there are millions a second.
 
-use ctrace_wire::spec::Lane;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 
 use super::chunks::{Chunks, Place};
 use crate::ahead::fetch_lines;
@@ -19,8 +21,10 @@ const NEAR: usize = 64;
 /// Records that wait.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    priority: Queued,
-    bulk: Queued,
+    /// By the number of the ring.
+    rings: Vec<Queued>,
+    /// When the oldest of each ring was made that is ready to leave; kept for its room.
+    oldest: BinaryHeap<Reverse<(u64, usize)>>,
     chunks: Chunks,
     bytes: usize,
 }
@@ -34,16 +38,18 @@ struct Entry {
 }
 
 impl Waiting {
-    /// Takes a record, which begins so far in what is kept next, at a multiple of eight.
+    /// Takes a record of a ring, which begins so far in what is kept next, at a multiple of eight.
     #[inline]
-    pub(super) fn push(&mut self, lane: Lane, ts: u64, at: usize, len: usize) {
+    pub(super) fn push(&mut self, ring: usize, ts: u64, at: usize, len: usize) {
         let (Ok(size), Some(place)) = (u32::try_from(len), self.chunks.push(at)) else {
             return;
         };
         self.bytes += len;
-        match lane {
-            Lane::Priority => self.priority.push(ts, place, size),
-            Lane::Bulk => self.bulk.push(ts, place, size),
+        if self.rings.len() <= ring {
+            self.rings.resize_with(ring + 1, Queued::default);
+        }
+        if let Some(queued) = self.rings.get_mut(ring) {
+            queued.push(ts, place, size);
         }
     }
 
@@ -60,37 +66,53 @@ impl Waiting {
     /// The time up to which records must leave so that about this many bytes are left; 0 where no more wait.
     pub(super) fn all_but(&mut self, bytes: usize) -> u64 {
         self.sort();
-        let (mut priority, mut bulk) = (self.priority.waiting(), self.bulk.waiting());
-        let ts = |entries: &[Entry]| entries.last().map(|entry| entry.ts);
+        let mut newest: BinaryHeap<(u64, usize)> = BinaryHeap::new();
+        let mut waiting: Vec<&[Entry]> = self.rings.iter().map(Queued::waiting).collect();
+        let ts = |waiting: &[Entry]| waiting.last().map(|entry| entry.ts);
+        newest.extend(
+            waiting
+                .iter()
+                .enumerate()
+                .filter_map(|(ring, of)| Some((ts(of)?, ring))),
+        );
         let mut left = 0;
-        loop {
-            let newer = match ts(priority) > ts(bulk) {
-                true => &mut priority,
-                false => &mut bulk,
-            };
-            let Some((newest, others)) = newer.split_last() else {
-                return 0;
-            };
-            left += newest.len as usize;
+        while let Some((made, ring)) = newest.pop() {
+            let Some(of) = waiting.get_mut(ring) else { break };
+            let Some((last, others)) = of.split_last() else { break };
+            left += last.len as usize;
             if left > bytes {
-                return newest.ts;
+                return made;
             }
-            *newer = others;
+            *of = others;
+            newest.extend(ts(others).map(|ts| (ts, ring)));
         }
+        0
     }
 
     /// Hands over what is not newer than `horizon`, oldest first and at most so many; the rest goes on waiting. Says up to
     /// which time all was handed over.
     pub(super) fn release(&mut self, horizon: u64, most: usize, each: &mut impl FnMut(u64, &[u8])) -> u64 {
         self.sort();
-        let mut ready = Ready {
-            priority: self.priority.ready(horizon),
-            bulk: self.bulk.ready(horizon),
-        };
-        let (priority, bulk) = (ready.priority.len(), ready.bulk.len());
+        self.oldest.clear();
+        for (ring, queued) in self.rings.iter_mut().enumerate() {
+            self.oldest
+                .extend(queued.make_ready(horizon).map(|ts| Reverse((ts, ring))));
+        }
         let mut last = 0;
-        for _ in 0..most.min(priority + bulk) {
-            let Some((entry, ahead)) = ready.next() else { break };
+        for _ in 0..most {
+            let Some(mut oldest) = self.oldest.peek_mut() else {
+                break;
+            };
+            let Some(queued) = self.rings.get_mut(oldest.0.1) else {
+                break;
+            };
+            let Some((entry, ahead, next)) = queued.next() else {
+                break;
+            };
+            match next {
+                Some(ts) => oldest.0.0 = ts,
+                None => drop(PeekMut::pop(oldest)),
+            }
             if let Some(record) = ahead.and_then(|ahead| self.chunks.from(ahead.place)) {
                 fetch_lines::<FETCHED>(record.as_ptr());
             }
@@ -99,25 +121,24 @@ impl Waiting {
             self.chunks
                 .take(entry.place, entry.len as usize, |record| each(entry.ts, record));
         }
-        let reached = if ready.is_empty() { horizon } else { last };
-        let (priority, bulk) = (priority - ready.priority.len(), bulk - ready.bulk.len());
-        self.priority.forget(priority);
-        self.bulk.forget(bulk);
+        let reached = if self.oldest.is_empty() { horizon } else { last };
+        self.rings.iter_mut().for_each(Queued::forget);
         reached
     }
 
     fn sort(&mut self) {
-        self.priority.sort();
-        self.bulk.sort();
+        self.rings.iter_mut().for_each(Queued::sort);
     }
 }
 
-/// The records of a lane, which come nearly in the order of time.
+/// The records of a ring, which come nearly in the order of time.
 #[derive(Debug, Default)]
 struct Queued {
     /// Oldest first, from `released` on.
     entries: Vec<Entry>,
     released: usize,
+    /// Up to where they are ready to leave.
+    ready: usize,
     newest: u64,
     /// Something came so late that the order is still to be made.
     is_unsorted: bool,
@@ -159,16 +180,32 @@ impl Queued {
         self.entries.get(self.released..).unwrap_or_default()
     }
 
-    /// What is not newer than `horizon`.
-    fn ready(&self, horizon: u64) -> &[Entry] {
+    /// What is not newer than `horizon` is ready to leave; says when the oldest of that was made.
+    fn make_ready(&mut self, horizon: u64) -> Option<u64> {
         let waiting = self.waiting();
-        let count = waiting.partition_point(|entry| entry.ts <= horizon);
-        waiting.get(..count).unwrap_or_default()
+        let first = waiting
+            .first()
+            .filter(|first| first.ts <= horizon)
+            .map(|first| first.ts);
+        self.ready = self.released + waiting.partition_point(|entry| entry.ts <= horizon);
+        first
     }
 
-    /// The oldest so many left.
-    fn forget(&mut self, count: usize) {
-        self.released += count;
+    /// The oldest leaves, if it is ready. With one that leaves soon, and when the next was made that is ready.
+    #[inline]
+    fn next(&mut self) -> Option<(Entry, Option<Entry>, Option<u64>)> {
+        let ready = self.entries.get(self.released..self.ready)?;
+        let (oldest, others) = ready.split_first()?;
+        self.released += 1;
+        Some((
+            *oldest,
+            others.get(AHEAD - 1).copied(),
+            others.first().map(|next| next.ts),
+        ))
+    }
+
+    /// Those that left need no room any more.
+    fn forget(&mut self) {
         // They are only moved away when they are the larger part: all that waits is moved with them.
         if self.released >= self.entries.len() / 2 {
             self.entries.drain(..self.released);
@@ -177,45 +214,16 @@ impl Queued {
     }
 }
 
-/// What leaves both lanes.
-struct Ready<'a> {
-    priority: &'a [Entry],
-    bulk: &'a [Entry],
-}
-
-impl<'a> Ready<'a> {
-    fn is_empty(&self) -> bool {
-        self.priority.is_empty() && self.bulk.is_empty()
-    }
-
-    /// The oldest, and one that leaves soon.
-    #[inline]
-    fn next(&mut self) -> Option<(&'a Entry, Option<&'a Entry>)> {
-        let older = match (self.priority.first(), self.bulk.first()) {
-            (Some(priority), Some(bulk)) if bulk.ts < priority.ts => &mut self.bulk,
-            (Some(_), _) => &mut self.priority,
-            (None, _) => &mut self.bulk,
-        };
-        let (oldest, others) = older.split_first()?;
-        *older = others;
-        Some((oldest, others.get(AHEAD - 1)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn lane(ts: u64) -> Lane {
-        if ts.is_multiple_of(3) {
-            Lane::Priority
-        } else {
-            Lane::Bulk
-        }
+    fn ring(ts: u64) -> usize {
+        ts as usize % 3
     }
 
-    fn push(waiting: &mut Waiting, lane: Lane, ts: u64, record: &[u8]) {
-        waiting.push(lane, ts, 0, record.len());
+    fn push(waiting: &mut Waiting, ring: usize, ts: u64, record: &[u8]) {
+        waiting.push(ring, ts, 0, record.len());
         waiting.keep(record);
     }
 
@@ -229,12 +237,12 @@ mod tests {
     fn oldest_first_and_ties_in_order_of_arrival() {
         let mut waiting = Waiting::default();
         for (ts, record) in [(5, &b"e"[..]), (1, b"a"), (3, b"c1"), (3, b"c2"), (9, b"late")] {
-            push(&mut waiting, Lane::Bulk, ts, record);
+            push(&mut waiting, 1, ts, record);
         }
         let texts: Vec<_> = released(&mut waiting, 5).into_iter().map(|(_, b)| b).collect();
         assert_eq!(texts, [&b"a"[..], b"c1", b"c2", b"e"]);
         assert_eq!(waiting.bytes(), 4);
-        push(&mut waiting, Lane::Priority, 7, b"between");
+        push(&mut waiting, 0, 7, b"between");
         assert_eq!(
             released(&mut waiting, u64::MAX),
             [(7, b"between".to_vec()), (9, b"late".to_vec())]
@@ -246,7 +254,7 @@ mod tests {
     fn the_oldest_leave_when_too_much_waits() {
         let mut waiting = Waiting::default();
         for ts in [4, 2, 3, 1] {
-            push(&mut waiting, lane(ts), ts, &[0; 100]);
+            push(&mut waiting, ring(ts), ts, &[0; 100]);
         }
         assert_eq!(
             (waiting.all_but(400), waiting.all_but(399), waiting.all_but(250)),
@@ -260,7 +268,7 @@ mod tests {
     fn no_more_leave_than_are_asked_for() {
         let mut waiting = Waiting::default();
         for ts in [1, 2, 3, 4, 6, 8] {
-            push(&mut waiting, lane(ts), ts, &[0; 8]);
+            push(&mut waiting, ring(ts), ts, &[0; 8]);
         }
         let mut left = Vec::new();
         let mut step = |most| waiting.release(7, most, &mut |ts, _| left.push(ts));
@@ -275,9 +283,9 @@ mod tests {
 
     #[test]
     fn the_largest_time_is_one_like_others() {
-        for lane in [Lane::Priority, Lane::Bulk] {
+        for ring in [0, 1, 7] {
             let mut waiting = Waiting::default();
-            push(&mut waiting, lane, u64::MAX, b"last");
+            push(&mut waiting, ring, u64::MAX, b"last");
             assert_eq!(released(&mut waiting, u64::MAX), [(u64::MAX, b"last".to_vec())]);
             assert_eq!(waiting.bytes(), 0);
         }
@@ -288,7 +296,7 @@ mod tests {
         let mut waiting = Waiting::default();
         let late = [5, 7, 5, 3, 1200, 4];
         for ts in (0..1000).map(|ts| 2 * ts).chain(late) {
-            push(&mut waiting, Lane::Bulk, ts, &[0; 8]);
+            push(&mut waiting, 1, ts, &[0; 8]);
         }
         let times: Vec<_> = released(&mut waiting, u64::MAX).into_iter().map(|(ts, _)| ts).collect();
         assert!(times.is_sorted() && times.len() == 1000 + late.len());
@@ -297,7 +305,7 @@ mod tests {
     #[test]
     fn nothing_is_released_before_its_time() {
         let mut waiting = Waiting::default();
-        push(&mut waiting, Lane::Bulk, 10, b"x");
+        push(&mut waiting, 1, 10, b"x");
         assert_eq!(released(&mut waiting, 9), []);
         assert_eq!(waiting.bytes(), 1);
     }
@@ -313,12 +321,16 @@ mod tests {
                 let ts = round * 100 + (random >> 33) % 300;
                 let mut record = vec![0; (random >> 40) as usize % 3000 + 16];
                 record[..8].copy_from_slice(&(round * 50 + i).to_le_bytes());
-                push(&mut waiting, lane(ts), ts, &record);
+                push(&mut waiting, ring(ts), ts, &record);
                 made.push((ts, record));
             }
             waiting.release(round * 100, usize::MAX, &mut |ts, bytes| out.push((ts, bytes.to_vec())));
         }
-        assert!(out.len() > 10_000 && waiting.chunks.used() < 4 && waiting.bulk.entries.len() < 1000);
+        assert!(
+            out.len() > 10_000
+                && waiting.chunks.used() < 4
+                && waiting.rings.iter().all(|ring| ring.entries.len() < 1000)
+        );
         waiting.release(u64::MAX, usize::MAX, &mut |ts, bytes| out.push((ts, bytes.to_vec())));
         made.sort_by_key(|(ts, _)| *ts);
         assert!(out == made, "in order of time, each once, ties in order of arrival");

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use ctrace_trace::event::Event;
 use ctrace_wire::record::Header;
-use ctrace_wire::spec::Lane;
 
 use super::artifacts::{Artifacts, Wanted};
 use super::child::Observed;
@@ -334,11 +333,11 @@ struct Taking<'a> {
 
 impl Keeper for Taking<'_> {
     #[inline]
-    fn record(&mut self, lane: Lane, header: &Header, bytes: &[u8], at: usize) {
+    fn record(&mut self, ring: usize, header: &Header, bytes: &[u8], at: usize) {
         if self.wanted.has(header, bytes) {
             self.look(bytes);
         }
-        self.waiting.push(lane, header.ts, at, bytes.len());
+        self.waiting.push(ring, header.ts, at, bytes.len());
     }
 
     fn keep(&mut self, bytes: &[u8]) {

@@ -18,6 +18,7 @@ use aya::{
 };
 use ctrace_wire::{
     counters::Counters,
+    cpu_ring::CPU_RING_BYTES,
     env::Names,
     offsets::Offsets,
     scope::{PAGE, PIDS},
@@ -132,10 +133,19 @@ fn open_typed(
     let mut programs = load_object(loader, config, offsets, typing, cpus)?;
     fill_specs(&mut programs, &config.specs)?;
     let counters = PerCpuArray::try_from(take(&mut programs, "COUNTERS")?).map_err(refused)?;
-    let priority = Ring::map(take(&mut programs, "PRIO")?)?;
-    let bulk = Ring::map(take(&mut programs, "BULK")?)?;
-    let bell = Ring::map(take(&mut programs, "BELL")?)?;
-    let full = Ring::map(take(&mut programs, "FULL")?)?;
+    let mut rings = vec![
+        Ring::map(ring(&mut programs, "PRIO")?)?,
+        Ring::map(ring(&mut programs, "BULK")?)?,
+    ];
+    let of_cpus = cpu_rings(config, cpus);
+    if of_cpus > 0 {
+        let Map::Array(map) = take(&mut programs, "CPU_RINGS")? else {
+            return Err(no_map("CPU_RINGS"));
+        };
+        rings.extend(Ring::map_of_cpus(map, of_cpus as usize)?);
+    }
+    let bell = Ring::map(ring(&mut programs, "BELL")?)?;
+    let full = Ring::map(ring(&mut programs, "FULL")?)?;
     let known = KnownFiles::map(take(&mut programs, "KNOWN")?)?;
     let table = match config.scope {
         Some(_) => Some(take(&mut programs, "PROCESSES")?),
@@ -155,8 +165,7 @@ fn open_typed(
     })?;
     Ok(SyscallSource {
         programs: Some(programs),
-        priority,
-        bulk,
+        rings,
         bell,
         full,
         known: Some(known),
@@ -168,6 +177,7 @@ fn open_typed(
         cpus: aya::util::online_cpus().map_or(cpus, |online| u32::try_from(online.len()).unwrap_or(u32::MAX)),
         malformed: 0,
         progress: Progress::default(),
+        filled: Vec::new(),
         skipped: 0,
     })
 }
@@ -238,12 +248,14 @@ fn load_object(
     let names = NamesValue(names);
     let types = TypesValue(typing.types);
     let object = Object::with_cast(typing.cast);
+    let of_cpus = cpu_rings(config, cpus);
     let pages = if config.scope.is_some() { PIDS / PAGE } else { 1 };
     loader
         .verifier_log_level(VerifierLogLevel::STATS)
         .override_global("OFFSETS", &offsets, true)
         .override_global("TYPES", &types, true)
         .override_global("SELF_TGID", &config.self_tgid, true)
+        .override_global("CPU_RING_COUNT", &of_cpus, true)
         .override_global("SNAPLEN", &snaplen, true)
         .override_global("SCOPE", &scope, true)
         .override_global("ENV_NAMES", &names, true)
@@ -251,10 +263,16 @@ fn load_object(
         .map_max_entries("PROCESSES", pages)
         .map_max_entries("SCRATCH", SCRATCH_PER_CPU.saturating_mul(cpus))
         .map_max_entries("EXEC_SCRATCH", cpus)
+        .map_max_entries("CPU_RINGS", of_cpus.max(1))
         .map_max_entries("PRIO", ring_bytes(config.priority_ring_bytes.max(PRIORITY_MIN)))
         .map_max_entries("BULK", ring_bytes(config.bulk_ring_bytes))
         .load(object.bytes())
         .map_err(refused)
+}
+
+/// How many processors have a ring of their own: together they take no more than half of what was asked for.
+fn cpu_rings(config: &Config, cpus: u32) -> u32 {
+    cpus.min(ring_bytes(config.bulk_ring_bytes) / 2 / CPU_RING_BYTES as u32)
 }
 
 fn ring_bytes(asked: u32) -> u32 {
@@ -274,6 +292,13 @@ pub(super) fn fill_specs(programs: &mut Ebpf, specs: &[SyscallSpec]) -> Result<(
 
 fn take(programs: &mut Ebpf, name: &str) -> Result<Map, OpenError> {
     programs.take_map(name).ok_or_else(|| no_map(name))
+}
+
+fn ring(programs: &mut Ebpf, name: &str) -> Result<MapData, OpenError> {
+    match take(programs, name)? {
+        Map::RingBuf(map) => Ok(map),
+        _ => Err(no_map(name)),
+    }
 }
 
 fn no_map(name: &str) -> OpenError {

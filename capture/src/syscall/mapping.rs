@@ -12,6 +12,8 @@ pub(super) struct Mapping {
 
 // SAFETY: it is an address and a length; who uses the memory does so through atomics or answers for it.
 unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Maps so many bytes of a map, from an offset on.

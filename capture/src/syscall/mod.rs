@@ -134,8 +134,8 @@ pub enum Woken {
 pub struct SyscallSource {
     // Programs and links; gone after `detach`. The maps below live on.
     programs: Option<Ebpf>,
-    priority: Ring,
-    bulk: Ring,
+    /// That of the priority lane, that of the other, and those which processors have of their own for the other.
+    rings: Vec<Ring>,
     /// Wakes for programs that are started.
     bell: Ring,
     /// Wakes where a ring fills.
@@ -149,6 +149,8 @@ pub struct SyscallSource {
     cpus: u32,
     malformed: u64,
     progress: Progress,
+    /// How far the rings were filled when the last poll began; kept for its room.
+    filled: Vec<usize>,
     skipped: u64,
 }
 
@@ -192,7 +194,7 @@ impl SyscallSource {
         struct Each<'a, F>(&'a mut F);
 
         impl<F: FnMut(&Header, &[u8])> Keeper for Each<'_, F> {
-            fn record(&mut self, _: Lane, header: &Header, bytes: &[u8], _: usize) {
+            fn record(&mut self, _: usize, header: &Header, bytes: &[u8], _: usize) {
                 (self.0)(header, bytes);
             }
 
@@ -208,22 +210,26 @@ impl SyscallSource {
         self.bell.skip();
         self.full.skip();
         // Looked at before the clock is read: what is there by then lies in its ring before all that is later than now.
-        let filled = [&self.priority, &self.bulk].map(Ring::filled);
+        self.filled.clear();
+        self.filled.extend(self.rings.iter().map(Ring::filled));
         let now = boot_time_ns();
-        let rings = [(&mut self.priority, Lane::Priority), (&mut self.bulk, Lane::Bulk)];
         let mut polled = Polled::default();
-        for (ring, lane) in rings {
+        for (number, ring) in self.rings.iter_mut().enumerate() {
             ring.read(&mut Drain {
                 keeper: &mut *keeper,
                 polled: &mut polled,
-                lane,
+                number,
                 now,
                 newest: 0,
             });
         }
-        let read = [&self.priority, &self.bulk].map(Ring::position);
-        self.progress
-            .polled(now, polled.records + polled.malformed, filled, read);
+        // What came meanwhile is more than all.
+        let are_read = self
+            .rings
+            .iter()
+            .zip(&self.filled)
+            .all(|(ring, filled)| ring.position() >= *filled);
+        self.progress.polled(now, polled.records + polled.malformed, are_read);
         self.malformed += polled.malformed as u64;
         polled.records
     }
@@ -353,10 +359,10 @@ struct Progress {
 }
 
 impl Progress {
-    /// So many records were taken, and the rings read so far. At `now` they had been filled so far.
-    fn polled(&mut self, now: u64, count: usize, filled: [usize; 2], read: [usize; 2]) {
+    /// So many records were taken; all rings, or not, were read as far as they had been filled at `now`.
+    fn polled(&mut self, now: u64, count: usize, are_read: bool) {
         self.polled += count as u64;
-        if read.iter().zip(filled).all(|(read, filled)| *read >= filled) {
+        if are_read {
             self.settled_ns = now;
         }
     }
@@ -364,8 +370,9 @@ impl Progress {
 
 /// Keeps what the rings hold: many records are copied at once.
 pub(crate) trait Keeper {
-    /// Takes note of a record, which begins so far in what is kept next.
-    fn record(&mut self, lane: Lane, header: &Header, bytes: &[u8], at: usize);
+    /// Takes note of a record of the ring with this number, which begins so far in what is kept next. Those of a ring come
+    /// nearly in the order of time, and the first ring has what matters most.
+    fn record(&mut self, ring: usize, header: &Header, bytes: &[u8], at: usize);
 
     /// Keeps the bytes in which the records lie of which note was taken.
     fn keep(&mut self, bytes: &[u8]);
@@ -382,7 +389,8 @@ struct Polled {
 struct Drain<'a, K> {
     keeper: &'a mut K,
     polled: &'a mut Polled,
-    lane: Lane,
+    /// Of the ring.
+    number: usize,
     /// The round ends with the stretch that has a record newer than this.
     now: u64,
     newest: u64,
@@ -395,7 +403,7 @@ impl<K: Keeper> Take for Drain<'_, K> {
             Ok(header) => {
                 self.newest = self.newest.max(header.ts);
                 self.polled.records += 1;
-                self.keeper.record(self.lane, &header, bytes, at);
+                self.keeper.record(self.number, &header, bytes, at);
             }
             Err(Malformed) => self.polled.malformed += 1,
         }
@@ -413,15 +421,15 @@ mod tests {
     use super::Progress;
 
     #[test]
-    fn a_ring_that_cannot_be_read_to_its_end_holds_back_both() {
+    fn a_ring_that_cannot_be_read_to_its_end_holds_back_all() {
         let mut progress = Progress::default();
-        progress.polled(10, 8, [200, 500], [200, 600]);
-        assert_eq!(progress.settled_ns, 10, "what came meanwhile is more than all");
-        // A record of the first ring is not finished.
-        progress.polled(20, 2, [400, 800], [200, 800]);
-        progress.polled(30, 1, [500, 900], [200, 900]);
+        progress.polled(10, 8, true);
         assert_eq!(progress.settled_ns, 10);
-        progress.polled(40, 4, [600, 900], [600, 900]);
+        // A record of one is not finished.
+        progress.polled(20, 2, false);
+        progress.polled(30, 1, false);
+        assert_eq!(progress.settled_ns, 10);
+        progress.polled(40, 4, true);
         assert_eq!((progress.settled_ns, progress.polled), (40, 15));
     }
 }

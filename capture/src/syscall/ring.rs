@@ -4,10 +4,14 @@
 //! and fetch that anew whenever it was written, so that it is written once for many records; what other processors have just
 //! written is fetched ahead; and how far the ring was filled tells without a question to the kernel whether all was read.
 
+use std::mem::offset_of;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use aya::maps::{Map, MapData};
+use aya::maps::MapData;
+use ctrace_wire::cpu_ring::{CPU_RING_BYTES, CpuRing, HEAD};
 
 use super::mapping::Mapping;
 use super::refusal::OpenError;
@@ -16,8 +20,6 @@ use crate::ahead::{LINE, fetch_lines};
 /// Bits of the word before each record, which has its length too.
 const BUSY: u32 = 1 << 31;
 const DISCARDED: u32 = 1 << 30;
-/// That word and another, which is of no interest here; records begin at multiples of it.
-const HEAD: usize = 8;
 /// How much is read before the kernel side is told, at most.
 const BATCH: usize = 128 << 10;
 /// So many bytes of records are handed over at once, or a few more.
@@ -47,50 +49,106 @@ fn room(word: u32) -> usize {
 
 /// One ring and how far it was read.
 pub(super) struct Ring {
-    /// The page with how far the ring was read.
-    consumer: Mapping,
-    /// A page with how far it was filled, then its bytes, twice, so that no record is in two parts.
-    producer: Mapping,
-    page: usize,
+    /// How far the ring was filled, records that are not finished included, and up to where those lie that may be looked at.
+    begun: NonNull<AtomicUsize>,
+    finished: NonNull<AtomicUsize>,
+    /// How far the kernel side knows that it was read.
+    told: NonNull<AtomicUsize>,
+    bytes: NonNull<u8>,
     /// A power of two.
     size: usize,
+    /// How much is mapped behind the end as it is at the beginning, so that a stretch goes on there.
+    again: usize,
     read: usize,
+    memory: Arc<Memory>,
+}
+
+/// What the pointers of a ring point to. The map is loaded with programs after it was mapped.
+struct Memory {
+    _mappings: Vec<Mapping>,
     map: MapData,
 }
 
+// SAFETY: the memory lives as long as the ring, and is used through atomics, or when the kernel side has written it.
+unsafe impl Send for Ring {}
+
 impl Ring {
-    /// Maps a ring.
-    pub(super) fn map(map: Map) -> Result<Self, OpenError> {
-        let Map::RingBuf(map) = map else {
-            return Err(OpenError::Load("a ring of records is none".to_owned()));
-        };
+    /// Maps a ring of the kernel's.
+    pub(super) fn map(map: MapData) -> Result<Self, OpenError> {
         let size = map.info().map_err(|e| OpenError::Load(e.to_string()))?.max_entries() as usize;
+        if !size.is_power_of_two() {
+            return Err(OpenError::Load(format!("a ring of {size} bytes")));
+        }
         // SAFETY: no preconditions.
         let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
         let fd = map.fd().as_fd();
         let both = libc::PROT_READ | libc::PROT_WRITE;
+        // A page with how far the ring was read.
         let consumer = Mapping::new(fd, page, both, 0).map_err(OpenError::Map)?;
+        // A page with how far it was filled, then its bytes, twice, so that no record is in two parts.
         let producer = Mapping::new(fd, page + 2 * size, libc::PROT_READ, page).map_err(OpenError::Map)?;
-        if !size.is_power_of_two() {
-            return Err(OpenError::Load(format!("a ring of {size} bytes")));
-        }
-        let mut ring = Ring {
-            consumer,
-            producer,
-            page,
+        let begun = producer.address().cast();
+        Ok(Self {
+            begun,
+            finished: begun,
+            told: consumer.address().cast(),
+            // SAFETY: they follow the first page of the mapping.
+            bytes: unsafe { producer.address().add(page) },
             size,
+            again: size,
             read: 0,
+            memory: Arc::new(Memory {
+                _mappings: vec![consumer, producer],
+                map,
+            }),
+        }
+        .resumed())
+    }
+
+    /// Maps the rings that the first so many processors have of their own.
+    pub(super) fn map_of_cpus(map: MapData, cpus: usize) -> Result<Vec<Self>, OpenError> {
+        let both = libc::PROT_READ | libc::PROT_WRITE;
+        let all = Mapping::new(map.fd().as_fd(), cpus * size_of::<CpuRing>(), both, 0).map_err(OpenError::Map)?;
+        let first = all.address();
+        let memory = Arc::new(Memory {
+            _mappings: vec![all],
             map,
+        });
+        let ring = |cpu: usize| {
+            // SAFETY: so many are mapped one behind the other, and these are the parts of one.
+            let part = |offset: usize| unsafe { first.add(cpu * size_of::<CpuRing>() + offset) };
+            Self {
+                begun: part(offset_of!(CpuRing, begun)).cast(),
+                finished: part(offset_of!(CpuRing, finished)).cast(),
+                told: part(offset_of!(CpuRing, read)).cast(),
+                bytes: part(offset_of!(CpuRing, bytes)),
+                size: CPU_RING_BYTES,
+                again: 0,
+                read: 0,
+                memory: Arc::clone(&memory),
+            }
+            .resumed()
         };
-        ring.read = ring.told().load(Ordering::Acquire);
-        Ok(ring)
+        Ok((0..cpus).map(ring).collect())
+    }
+
+    /// From where it was read.
+    fn resumed(mut self) -> Self {
+        self.read = self.told().load(Ordering::Acquire);
+        self
     }
 
     /// How far it was filled, records that are not finished included.
     pub(super) fn filled(&self) -> usize {
-        // SAFETY: the first page of the mapping, which lives as long as self, begins with that number; the kernel writes it as
-        // a whole.
-        unsafe { self.producer.address().cast::<AtomicUsize>().as_ref() }.load(Ordering::Acquire)
+        // SAFETY: a number in the memory, which lives as long as self; the kernel writes it as a whole.
+        unsafe { self.begun.as_ref() }.load(Ordering::Acquire)
+    }
+
+    /// Up to where records may be looked at, of which those say themselves whether they are finished that lie in a ring of the
+    /// kernel's.
+    fn readable(&self) -> usize {
+        // SAFETY: as above.
+        unsafe { self.finished.as_ref() }.load(Ordering::Acquire)
     }
 
     /// How far it was read.
@@ -113,13 +171,16 @@ impl Ring {
         let (mut filled, mut fetched) = (at, 0);
         loop {
             if at == filled {
-                filled = self.filled();
+                filled = self.readable();
             }
             let there = filled.wrapping_sub(at).min(self.size);
+            let place = self.place(at);
+            let until = self.size - place + self.again;
             // SAFETY: a place is one of the mapping at a multiple of eight, where a head begins; no more than all bytes follow
             // it, and they are mapped twice for as long as self lives. What lies before the end of a finished record is not
             // written by the kernel until it is told that it was read, which takes `&mut self`.
-            let (len, goes_on) = unsafe { read_stretch(self.bytes().add(self.place(at)), there, &mut fetched, taker) };
+            let (len, goes_on) =
+                unsafe { read_stretch(self.bytes.as_ptr().add(place), there, until, &mut fetched, taker) };
             at += len;
             if !goes_on {
                 break;
@@ -133,26 +194,26 @@ impl Ring {
         }
     }
 
-    /// Where the bytes begin.
-    fn bytes(&self) -> *const u8 {
-        // SAFETY: they follow the first page of the mapping.
-        unsafe { self.producer.address().as_ptr().add(self.page) }
-    }
-
     /// Where among the bytes a position is: at a multiple of eight, so that a word fits in.
     fn place(&self, at: usize) -> usize {
         at & (self.size - 1) & !(HEAD - 1)
     }
 
     fn told(&self) -> &AtomicUsize {
-        // SAFETY: the mapping, which lives as long as self, begins with that number; the kernel reads it as a whole.
-        unsafe { self.consumer.address().cast::<AtomicUsize>().as_ref() }
+        // SAFETY: as above; the kernel reads it as a whole.
+        unsafe { self.told.as_ref() }
     }
 
     /// Tells the kernel side how far was read: it may fill that again.
     fn tell(&mut self, read: usize) {
         self.read = read;
         self.told().store(read, Ordering::Release);
+    }
+}
+
+impl AsRawFd for Ring {
+    fn as_raw_fd(&self) -> RawFd {
+        self.memory.map.fd().as_fd().as_raw_fd()
     }
 }
 
@@ -163,9 +224,15 @@ impl Ring {
 /// So many bytes must be there, the first of them at a multiple of eight. What lies before the end of a record that is
 /// finished does not change meanwhile.
 #[inline]
-unsafe fn read_stretch(start: *const u8, there: usize, fetched: &mut usize, taker: &mut impl Take) -> (usize, bool) {
+unsafe fn read_stretch(
+    start: *const u8,
+    there: usize,
+    until: usize,
+    fetched: &mut usize,
+    taker: &mut impl Take,
+) -> (usize, bool) {
     let mut len = 0;
-    while len < STRETCH.min(there) {
+    while len < STRETCH.min(there).min(until) {
         // Seldom and much, or how much it is depends on each record's length, which no processor guesses right.
         while *fetched < there.min(len + AHEAD) {
             fetch_lines::<{ FETCHED / LINE }>(start.wrapping_add(*fetched));
@@ -188,12 +255,6 @@ unsafe fn read_stretch(start: *const u8, there: usize, fetched: &mut usize, take
     // SAFETY: all these were looked at.
     let bytes = unsafe { std::slice::from_raw_parts(start, len) };
     (len, len > 0 && taker.stretch(bytes))
-}
-
-impl AsRawFd for Ring {
-    fn as_raw_fd(&self) -> RawFd {
-        self.map.fd().as_fd().as_raw_fd()
-    }
 }
 
 #[cfg(test)]
@@ -223,7 +284,7 @@ mod tests {
         assert!(there <= size_of_val(ring));
         let mut taken = Taken::default();
         // SAFETY: they are there, and nobody changes them.
-        let (len, goes_on) = unsafe { read_stretch(ring.as_ptr().cast(), there, &mut 0, &mut taken) };
+        let (len, goes_on) = unsafe { read_stretch(ring.as_ptr().cast(), there, usize::MAX, &mut 0, &mut taken) };
         assert_eq!(goes_on, len > 0);
         (taken, len)
     }

@@ -6,6 +6,7 @@
 #![no_std]
 
 pub mod counters;
+pub mod cpu_ring;
 pub mod env;
 pub mod known;
 pub mod offsets;

@@ -237,8 +237,8 @@ pub struct SyscallSpec {
     /// Of a call that was asked for and is not [`SELECTED`] now: from 1 on the number of the counter in
     /// [`Counters::left_out`](crate::counters::Counters::left_out) that counts it.
     pub left_out: u8,
-    /// How many argument registers a record has at least: all that [`fd`](Self::fd) and the captures name are among them. Of
-    /// 32-bit calls all are kept.
+    /// How many argument registers a record has: all that [`fd`](Self::fd) and the captures name are among them. Where
+    /// nothing else is recorded of a 32-bit call all are kept.
     pub args: u8,
     /// Pointers to follow, in order; the first [`CAPTURE_NONE`] ends the list.
     pub captures: [Capture; CAPTURE_COUNT],
