@@ -4,8 +4,8 @@
 //! milliseconds, more where little comes: see [`SyscallSource::wait`]); [`SyscallSource::detach`] stops the kernel side, after which polling until nothing is
 //! [`SyscallSource::pending`] drains the rest. Dropping detaches.
 //!
-//! Records come lane by lane, and within a lane nearly but not exactly in time order, since the CPUs fill one
-//! ring. A caller that needs the total order sorts by time stamp, and may only release what is older than the
+//! Records come ring by ring, and within a ring nearly but not exactly in time order, since some rings are filled by
+//! all CPUs. A caller that needs the total order sorts by time stamp, and may only release what is older than the
 //! start of the last complete poll.
 
 mod attach;
@@ -46,7 +46,8 @@ use ring::{Ring, Take};
 /// What to record and how much memory to give it.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Size of the bulk ring in bytes, rounded up to a power of two. Default 64 MiB, at least 64 KiB.
+    /// Size of the bulk ring in bytes, rounded up to a power of two. Default 64 MiB, at least 64 KiB. Before that one each
+    /// CPU has a ring of [`CPU_RING_BYTES`](ctrace_wire::cpu_ring::CPU_RING_BYTES), as far as half of this goes.
     pub bulk_ring_bytes: u32,
     /// Size of the priority ring in bytes, rounded up to a power of two. Default 8 MiB, at least 256 KiB.
     pub priority_ring_bytes: u32,
@@ -177,7 +178,7 @@ impl SyscallSource {
 
     /// Hands over what the rings hold at the time of the call and returns how many records that were.
     ///
-    /// Bounded: a record made after the call started ends the round of its lane but for the few that lie beside it, so that
+    /// Bounded: a record made after the call started ends the round of its ring but for the few that lie beside it, so that
     /// a busy host cannot keep the caller here.
     pub fn poll(&mut self, each: &mut impl FnMut(Record<'_>)) -> usize {
         // What is handed over was checked as it is when it is parsed.
@@ -235,7 +236,7 @@ impl SyscallSource {
     }
 
     /// Up to which time of the boot clock all records were handed over. Behind the last poll where a record was begun and
-    /// not ended: those behind it in its ring cannot be read, while the other ring goes on.
+    /// not ended: those behind it in its ring cannot be read, while the other rings go on.
     pub fn settled_ns(&self) -> u64 {
         self.progress.settled_ns
     }
