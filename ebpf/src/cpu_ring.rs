@@ -1,7 +1,7 @@
 //! Handing the record of a call that returns to its lane: what is of the bulk lane goes to the ring of its CPU while that has
 //! room, without a lock and without a call of the kernel.
 
-use core::{hint::black_box, mem::MaybeUninit};
+use core::{hint::black_box, mem::MaybeUninit, ptr::null_mut};
 
 use aya_ebpf::{cty::c_void, helpers::generated as helper};
 use ctrace_wire::{
@@ -11,37 +11,52 @@ use ctrace_wire::{
 
 use crate::maps;
 
-/// Room in the ring of a CPU.
+/// Room in the ring of a CPU, or none. Not an option: of that the compiler would keep parts that were never written, which the
+/// verifier of Linux 5.10 refuses to read.
 #[derive(Clone, Copy)]
 struct Room {
+    /// Null where there is none.
     ring: *mut CpuRing,
     begun: u64,
     end: u64,
 }
 
 impl Room {
+    const NONE: Room = Room {
+        ring: null_mut(),
+        begun: 0,
+        end: 0,
+    };
+
     /// Begins a record of `len` bytes, where there is room for `most`, which may be written over. Only the program at the
     /// return of syscalls may: nothing else that records calls interrupts it on its CPU.
     #[inline(always)]
-    fn begin(cpu: u32, len: u64, most: u64) -> Option<Room> {
-        let ring = maps::cpu_ring(cpu)?;
+    fn begin(cpu: u32, len: u64, most: u64) -> Room {
+        let Some(ring) = maps::cpu_ring(cpu) else {
+            return Room::NONE;
+        };
         // SAFETY: within the map's value; volatile, since user space looks at what this writes, and writes what this looks at.
         unsafe {
             let begun = (&raw const (*ring).begun).read_volatile();
             let end = begun + ((HEAD as u64 + len + 7) & !7);
             let read = (&raw const (*ring).read).read_volatile();
             if begun - read > CPU_RING_BYTES as u64 - HEAD as u64 - ((most + 7) & !7) {
-                return None;
+                return Room::NONE;
             }
             // How full it is matters once in a while.
-            if (begun ^ end) & (CPU_RING_BYTES as u64 / 8) != 0 && end - read > CPU_RING_BYTES as u64 / 2 {
+            if (begun ^ end) & (CPU_RING_BYTES as u64 / 16) != 0 && end - read > CPU_RING_BYTES as u64 / 4 * 3 {
                 maps::wake_to_empty();
             }
             (&raw mut (*ring).begun).write_volatile(end);
             let room = Room { ring, begun, end };
             room.head().write_volatile(len);
-            Some(room)
+            room
         }
+    }
+
+    #[inline(always)]
+    fn is_none(self) -> bool {
+        self.ring.is_null()
     }
 
     #[inline(always)]
@@ -76,13 +91,18 @@ pub fn submit<T: 'static>(lane: Lane, cpu: u32, len: u64, fill: impl FnOnce(*mut
     let mut beside = MaybeUninit::uninit();
     let room = match lane {
         Lane::Bulk => Room::begin(cpu, len, size_of::<T>() as u64),
-        Lane::Priority => None,
+        Lane::Priority => Room::NONE,
     };
     // Filled at one place: else it would be a function of its own.
-    fill(room.map_or(beside.as_mut_ptr(), Room::record));
-    match room {
-        Some(room) => room.finish(),
-        None => maps::submit_bytes(lane, beside.as_ptr().cast(), len),
+    fill(if room.is_none() {
+        beside.as_mut_ptr()
+    } else {
+        room.record()
+    });
+    if room.is_none() {
+        maps::submit_bytes(lane, beside.as_ptr().cast(), len);
+    } else {
+        room.finish();
     }
 }
 
@@ -91,14 +111,13 @@ pub fn submit<T: 'static>(lane: Lane, cpu: u32, len: u64, fill: impl FnOnce(*mut
 pub fn submit_bytes(lane: Lane, cpu: u32, data: *const u8, len: u64) {
     let room = match lane {
         Lane::Bulk if len <= (RECORD_ROOM - HEAD) as u64 => Room::begin(cpu, len, len),
-        _ => None,
+        _ => Room::NONE,
     };
-    match room {
-        Some(room) => {
-            // SAFETY: room for so many bytes.
-            unsafe { helper::bpf_probe_read_kernel(room.record::<c_void>(), len as u32, data.cast()) };
-            room.finish();
-        }
-        None => maps::submit_bytes(lane, data, len),
+    if room.is_none() {
+        maps::submit_bytes(lane, data, len);
+    } else {
+        // SAFETY: room for so many bytes.
+        unsafe { helper::bpf_probe_read_kernel(room.record::<c_void>(), len as u32, data.cast()) };
+        room.finish();
     }
 }

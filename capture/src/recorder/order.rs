@@ -6,7 +6,6 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
 
 use super::chunks::{Chunks, Place};
 use crate::ahead::fetch_lines;
@@ -93,36 +92,43 @@ impl Waiting {
     /// which time all was handed over.
     pub(super) fn release(&mut self, horizon: u64, most: usize, each: &mut impl FnMut(u64, &[u8])) -> u64 {
         self.sort();
-        self.oldest.clear();
-        for (ring, queued) in self.rings.iter_mut().enumerate() {
-            self.oldest
-                .extend(queued.make_ready(horizon).map(|ts| Reverse((ts, ring))));
+        let Waiting {
+            rings,
+            oldest,
+            chunks,
+            bytes,
+        } = self;
+        oldest.clear();
+        for (ring, queued) in rings.iter_mut().enumerate() {
+            oldest.extend(queued.make_ready(horizon).map(|ts| Reverse((ts, ring))));
         }
-        let mut last = 0;
-        for _ in 0..most {
-            let Some(mut oldest) = self.oldest.peek_mut() else {
-                break;
-            };
-            let Some(queued) = self.rings.get_mut(oldest.0.1) else {
-                break;
-            };
-            let Some((entry, ahead, next)) = queued.next() else {
-                break;
-            };
-            match next {
-                Some(ts) => oldest.0.0 = ts,
-                None => drop(PeekMut::pop(oldest)),
+        let (mut last, mut left) = (0, most);
+        while left > 0
+            && let Some(Reverse((_, ring))) = oldest.pop()
+            && let Some(queued) = rings.get_mut(ring)
+        {
+            // As long as no other ring has an older one: what is done one after the other mostly lies in one ring.
+            let until = oldest.peek().map_or((u64::MAX, usize::MAX), |other| other.0);
+            let mut ready = queued.ready();
+            while let Some((entry, others)) = ready.split_first()
+                && left > 0
+                && (entry.ts, ring) <= until
+            {
+                if let Some(record) = others.get(AHEAD - 1).and_then(|ahead| chunks.from(ahead.place)) {
+                    fetch_lines::<FETCHED>(record.as_ptr());
+                }
+                last = entry.ts;
+                *bytes -= entry.len as usize;
+                chunks.take(entry.place, entry.len as usize, |record| each(entry.ts, record));
+                ready = others;
+                left -= 1;
             }
-            if let Some(record) = ahead.and_then(|ahead| self.chunks.from(ahead.place)) {
-                fetch_lines::<FETCHED>(record.as_ptr());
-            }
-            last = entry.ts;
-            self.bytes -= entry.len as usize;
-            self.chunks
-                .take(entry.place, entry.len as usize, |record| each(entry.ts, record));
+            let (next, count) = (ready.first().map(|next| next.ts), ready.len());
+            queued.keep_ready(count);
+            oldest.extend(next.map(|ts| Reverse((ts, ring))));
         }
-        let reached = if self.oldest.is_empty() { horizon } else { last };
-        self.rings.iter_mut().for_each(Queued::forget);
+        let reached = if oldest.is_empty() { horizon } else { last };
+        rings.iter_mut().for_each(Queued::forget);
         reached
     }
 
@@ -191,17 +197,14 @@ impl Queued {
         first
     }
 
-    /// The oldest leaves, if it is ready. With one that leaves soon, and when the next was made that is ready.
-    #[inline]
-    fn next(&mut self) -> Option<(Entry, Option<Entry>, Option<u64>)> {
-        let ready = self.entries.get(self.released..self.ready)?;
-        let (oldest, others) = ready.split_first()?;
-        self.released += 1;
-        Some((
-            *oldest,
-            others.get(AHEAD - 1).copied(),
-            others.first().map(|next| next.ts),
-        ))
+    /// What is ready to leave.
+    fn ready(&self) -> &[Entry] {
+        self.entries.get(self.released..self.ready).unwrap_or_default()
+    }
+
+    /// All that was ready left but for so many.
+    fn keep_ready(&mut self, count: usize) {
+        self.released = self.ready - count;
     }
 
     /// Those that left need no room any more.

@@ -130,14 +130,14 @@ fn open_typed(
     let types = beside("types", move || Btf::parse(&btf, Endianness::default()))?;
     let loader = made.join().unwrap_or_else(|_| loader());
     let cpus = cpus()?;
-    let mut programs = load_object(loader, config, offsets, typing, cpus)?;
+    let of_cpus = cpu_rings(config, cpus);
+    let mut programs = load_object(loader, config, offsets, typing, [cpus, of_cpus])?;
     fill_specs(&mut programs, &config.specs)?;
     let counters = PerCpuArray::try_from(take(&mut programs, "COUNTERS")?).map_err(refused)?;
     let mut rings = vec![
         Ring::map(ring(&mut programs, "PRIO")?)?,
         Ring::map(ring(&mut programs, "BULK")?)?,
     ];
-    let of_cpus = cpu_rings(config, cpus);
     if of_cpus > 0 {
         let Map::Array(map) = take(&mut programs, "CPU_RINGS")? else {
             return Err(no_map("CPU_RINGS"));
@@ -231,7 +231,7 @@ fn load_object(
     config: &Config,
     offsets: Offsets,
     typing: Typing,
-    cpus: u32,
+    [cpus, of_cpus]: [u32; 2],
 ) -> Result<Ebpf, OpenError> {
     // Of a shorter life: it refers to what follows.
     let mut loader: EbpfLoader<'_> = loader;
@@ -248,7 +248,6 @@ fn load_object(
     let names = NamesValue(names);
     let types = TypesValue(typing.types);
     let object = Object::with_cast(typing.cast);
-    let of_cpus = cpu_rings(config, cpus);
     let pages = if config.scope.is_some() { PIDS / PAGE } else { 1 };
     loader
         .verifier_log_level(VerifierLogLevel::STATS)
@@ -270,9 +269,14 @@ fn load_object(
         .map_err(refused)
 }
 
-/// How many processors have a ring of their own: together they take no more than half of what was asked for.
+/// How many processors have a ring of their own, of so many that may be there: those that are there now, and together they
+/// take no more than was asked for.
 fn cpu_rings(config: &Config, cpus: u32) -> u32 {
-    cpus.min(ring_bytes(config.bulk_ring_bytes) / 2 / CPU_RING_BYTES as u32)
+    let online = aya::util::online_cpus()
+        .ok()
+        .and_then(|online| online.into_iter().max());
+    let there = online.map_or(cpus, |last| last.saturating_add(1));
+    there.min(ring_bytes(config.bulk_ring_bytes) / CPU_RING_BYTES as u32)
 }
 
 fn ring_bytes(asked: u32) -> u32 {
@@ -387,7 +391,7 @@ mod tests {
     fn load_all(config: &Config, on: &Described, btf: &Btf) -> Result<(), String> {
         let cpus = cpus().map_err(|error| error.to_string())?;
         let mut programs =
-            load_object(loader(), config, on.offsets, on.typing, cpus).map_err(|error| error.to_string())?;
+            load_object(loader(), config, on.offsets, on.typing, [cpus, 1]).map_err(|error| error.to_string())?;
         for attachment in attach::every(on.io_uring) {
             let program = programs.program_mut(attachment.program).ok_or("not in the object")?;
             attach::load(program, &attachment, Some(btf))

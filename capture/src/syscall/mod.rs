@@ -47,7 +47,7 @@ use ring::{Ring, Take};
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Size of the bulk ring in bytes, rounded up to a power of two. Default 64 MiB, at least 64 KiB. Before that one each
-    /// CPU has a ring of [`CPU_RING_BYTES`](ctrace_wire::cpu_ring::CPU_RING_BYTES), as far as half of this goes.
+    /// CPU has a ring of [`CPU_RING_BYTES`](ctrace_wire::cpu_ring::CPU_RING_BYTES), as far as this goes.
     pub bulk_ring_bytes: u32,
     /// Size of the priority ring in bytes, rounded up to a power of two. Default 8 MiB, at least 256 KiB.
     pub priority_ring_bytes: u32,
