@@ -31,7 +31,8 @@ type Counts = BTreeMap<u32, usize>;
 #[derive(Default)]
 struct Log {
     calls: Counts,
-    all: BTreeMap<u32, Vec<i32>>,
+    /// When each was made, and its number; sorted at the end, since they come ring by ring.
+    all: BTreeMap<u32, Vec<(u64, i32)>>,
     unmarked: usize,
     execs: BTreeMap<u32, (u8, Vec<u8>)>,
 }
@@ -70,7 +71,7 @@ impl Recording {
             Record::Syscall(view) => {
                 let header = view.fixed.header;
                 log.unmarked += usize::from(header.flags & record::FLAG_WANTED == 0);
-                log.all.entry(header.tgid).or_default().push(view.fixed.nr);
+                log.all.entry(header.tgid).or_default().push((header.ts, view.fixed.nr));
                 *log.calls.entry(header.tgid).or_default() += usize::from(i64::from(view.fixed.nr) == CALL);
             }
             Record::Exec(view) => {
@@ -91,6 +92,7 @@ impl Recording {
             (0, 0, 0),
             "records lost"
         );
+        self.log.all.values_mut().for_each(|calls| calls.sort_unstable());
         self.log
     }
 }
@@ -243,8 +245,12 @@ fn needs_root_programs_of_a_name_from_their_first_instruction_to_their_last() {
         let named = log.execs.iter().filter(|(_, (_, comm))| comm == name.as_bytes());
         let calls = named.map(|(pid, _)| {
             let all = &log.all[pid];
-            let exec = all.iter().position(|nr| i64::from(*nr) == libc::SYS_execve).unwrap();
-            all[exec..].to_vec()
+            let numbers: Vec<_> = all.iter().map(|(_, nr)| *nr).collect();
+            let exec = numbers
+                .iter()
+                .position(|nr| i64::from(*nr) == libc::SYS_execve)
+                .unwrap();
+            numbers[exec..].to_vec()
         });
         calls.collect::<Vec<_>>()
     };

@@ -248,6 +248,8 @@ fn every_submitted(source: &mut SyscallSource, log: &mut Log) {
         let submitted: u64 = source.totals().unwrap().iter().map(|total| total.submitted).sum();
         let read = log.headers.len() as u64;
         if submitted == read {
+            // They come ring by ring.
+            log.syscalls.sort_by_key(|call| call.fixed.header.ts);
             return;
         }
         let waited = started.elapsed();
@@ -833,12 +835,10 @@ fn needs_root_what_a_cpu_has_no_room_for_is_complete_and_in_order() {
         0
     };
     let check = |log: &Log, pid| {
-        let mut seeks: Vec<_> = log.calls(pid, libc::SYS_lseek).map(|call| &call.fixed).collect();
-        seeks.sort_by_key(|call| call.header.ts);
-        assert!(seeks.iter().map(|call| call.args[1] as i64).eq(0..CALLS));
-        let mut opens: Vec<_> = log.calls(pid, libc::SYS_openat).collect();
-        opens.sort_by_key(|call| call.fixed.header.ts);
-        let lengths = opens.iter().map(|call| call.string(section::STRING).len() as i64);
+        let seeks = log.calls(pid, libc::SYS_lseek).map(|call| call.fixed.args[1] as i64);
+        assert!(seeks.eq(0..CALLS));
+        let opens = log.calls(pid, libc::SYS_openat);
+        let lengths = opens.map(|call| call.string(section::STRING).len() as i64);
         // No path has more than 4095 bytes.
         let expected = (0..CALLS).step_by(50).map(|i| (5000 - i % 5000).min(4095));
         assert!(lengths.eq(expected));
@@ -1437,6 +1437,37 @@ fn needs_root_a_socketcall_is_the_call_that_it_makes() {
     assert_eq!(connect.fixed.args[2..], [16, 0, 0, 0], "more words than it has");
     assert_eq!(connect.data(section::SOCKADDR), Some(&address[..]));
     assert_eq!(connect.socket.unwrap().remote_port, 53);
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn needs_root_a_number_is_asked_for_in_one_table_or_the_other() {
+    // Of the 64-bit table `writev` and `getppid`, of the other `getpid` and `iopl`.
+    const FIRST: i64 = libc::SYS_writev;
+    const SECOND: i64 = libc::SYS_getppid;
+    let mut specs = vec![SyscallSpec::UNSELECTED; 1024];
+    specs[512 + FIRST as usize] = SyscallSpec::PLAIN;
+    specs[SECOND as usize] = SyscallSpec::PLAIN;
+    let child = || {
+        for number in [FIRST, SECOND, libc::SYS_getuid] {
+            // SAFETY: arguments with which none does anything.
+            unsafe { libc::syscall(number, -1, 0, 0) };
+            int80(number as i32, [u32::MAX, 0, 0, 0, 0]);
+        }
+        0
+    };
+    let Some((pid, status, log)) = record(Config { specs, ..config() }, child) else {
+        return;
+    };
+    if libc::WIFSIGNALED(status) {
+        return skip(NAME, "this kernel has no 32-bit calls");
+    }
+    let seen = log.syscalls.iter().map(|call| &call.fixed);
+    let seen: Vec<_> = seen
+        .filter(|call| call.header.tgid == pid)
+        .map(|call| (i64::from(call.nr), call.header.flags & record::FLAG_COMPAT))
+        .collect();
+    assert_eq!(seen, [(FIRST, record::FLAG_COMPAT), (SECOND, 0)]);
 }
 
 /// A call through the 32-bit entry of the kernel.

@@ -44,7 +44,7 @@ impl Room {
                 return Room::NONE;
             }
             // How full it is matters once in a while.
-            if (begun ^ end) & (CPU_RING_BYTES as u64 / 16) != 0 && end - read > CPU_RING_BYTES as u64 / 4 * 3 {
+            if (begun ^ end) & (CPU_RING_BYTES as u64 / 8) != 0 && end - read > CPU_RING_BYTES as u64 / 4 * 3 {
                 maps::wake_to_empty();
             }
             (&raw mut (*ring).begun).write_volatile(end);

@@ -2,9 +2,6 @@
 
 use crate::read;
 
-/// Its number (arch/x86/entry/syscalls/syscall_32.tbl).
-pub const SOCKETCALL: i32 = 102;
-
 /// A call that it can be told to make.
 #[derive(Clone, Copy)]
 struct Made {

@@ -11,7 +11,7 @@ use ctrace_wire::{
     section,
     spec::{
         ALL_FDS, BASE, BROUGHT, CAPTURE_NONE, CAPTURE_RIGHTS, CLOSED, COPY, CREDENTIALS, DIRECTORY, ENTER, FILE, Lane,
-        NOT_LEFT_OUT, PAIR, PRIORITY, RESULT, ROOT, SELECTED, SOCKET, SyscallSpec,
+        NOT_LEFT_OUT, PAIR, PRIORITY, RESULT, ROOT, SELECTED, SOCKET, SOCKETCALL, SyscallSpec, UNASKED,
     },
 };
 
@@ -22,8 +22,7 @@ use crate::{
     read::{self, Current, Typed, embedded, is_zero, member, offset, pointer},
     scope,
     scratch::Writer,
-    socket,
-    socketcall::{self, SOCKETCALL},
+    socket, socketcall,
 };
 
 // arch/x86/include/asm/thread_info.h: the task is in a 32-bit syscall (also by int 0x80 from 64-bit code).
@@ -66,6 +65,13 @@ struct Who {
 pub fn on_exit(regs: *const pt_regs, ret: i64) {
     // SAFETY: the verifier knows the tracepoint's first argument as a pointer to pt_regs.
     let mut nr = unsafe { (*regs).orig_rax } as i32;
+    let native = maps::spec(nr as u32, false);
+    // First of all: what nobody asked for has to cost as little as can be, and to ask for the task takes as long as all this.
+    if let Some(spec) = native
+        && spec.left_out == UNASKED
+    {
+        return;
+    }
     let mut words = MaybeUninit::uninit();
     let mut compat = None;
     let task = Typed::current_task();
@@ -75,8 +81,12 @@ pub fn on_exit(regs: *const pt_regs, ret: i64) {
         compat = Some(unsafe { words.assume_init_ref() });
     }
     let is_compat = compat.is_some();
-    let spec = maps::spec(told_as(nr, ret, is_compat) as u32, is_compat);
-    // First of all: what nobody asked for has to cost as little as can be.
+    let told = told_as(nr, ret, is_compat);
+    let spec = if is_compat || told != nr {
+        maps::spec(told as u32, is_compat)
+    } else {
+        native
+    };
     if let Some(spec) = spec
         && spec.flags & SELECTED == 0
     {
@@ -524,7 +534,7 @@ type Words = [u32; 6];
 fn compat_call(regs: *const pt_regs, nr: i32, words: &mut MaybeUninit<Words>) -> i32 {
     // SAFETY: regs as in on_exit.
     let registers = unsafe { compat_registers(regs) };
-    if nr == SOCKETCALL
+    if nr == SOCKETCALL as i32
         && let Some((made, arguments)) = socketcall::unfold(registers)
     {
         words.write(arguments);

@@ -23,7 +23,7 @@ use ctrace_wire::{
     offsets::Offsets,
     scope::{PAGE, PIDS},
     section::SNAPLEN_MAX,
-    spec::{LEFT_OUT_KINDS, Lane, SCRATCH_PER_CPU, SyscallSpec, TABLE_SIZE},
+    spec::{COMPAT_SPECS, LEFT_OUT_KINDS, Lane, SCRATCH_PER_CPU, SyscallSpec, TABLE_SIZE},
     types::{CALL_PLACE, NO_CALL, Types, call_of},
 };
 
@@ -287,8 +287,12 @@ pub(super) fn fill_specs(programs: &mut Ebpf, specs: &[SyscallSpec]) -> Result<(
     // Borrowed, not taken: the programs are loaded later and refer to the map by its open descriptor.
     let map = programs.map_mut("SPECS").ok_or_else(|| no_map("SPECS"))?;
     let mut table = Array::<_, SpecValue>::try_from(map).map_err(refused)?;
+    let at = |index: u32| specs.get(index as usize).copied().unwrap_or_default();
     for index in 0..TABLE_SIZE {
-        let spec = specs.get(index as usize).copied().unwrap_or_default();
+        let spec = match index < COMPAT_SPECS {
+            true => at(index).beside(index, &at(index + COMPAT_SPECS)),
+            false => at(index),
+        };
         table.set(index, SpecValue(spec), 0).map_err(refused)?;
     }
     Ok(())

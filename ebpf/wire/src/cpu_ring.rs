@@ -2,7 +2,7 @@
 //! a ring that all share takes a lock and two calls of the kernel, as long as the rest of a record takes.
 
 /// Bytes of such a ring; a power of two.
-pub const CPU_RING_BYTES: usize = 1 << 20;
+pub const CPU_RING_BYTES: usize = 512 << 10;
 /// Room of the longest record that goes there with its head; longer ones are few.
 pub const RECORD_ROOM: usize = 4096;
 /// Bytes before each record: its length, as a ring of the kernel has it.

@@ -44,6 +44,10 @@ pub const BASE: u8 = 1 << 7;
 
 /// In [`SyscallSpec::left_out`]: nothing is left out of what was asked for.
 pub const NOT_LEFT_OUT: u8 = 0;
+/// [`SyscallSpec::left_out`] of a number that nobody asked for, of neither table: see [`SyscallSpec::beside`].
+pub const UNASKED: u8 = u8::MAX;
+/// The call by which 32-bit programs make all others about sockets (arch/x86/entry/syscalls/syscall_32.tbl).
+pub const SOCKETCALL: u32 = 102;
 /// Kinds of calls that are counted where they are left out: see [`SyscallSpec::left_out`].
 pub const LEFT_OUT_KINDS: usize = 2;
 
@@ -340,6 +344,23 @@ impl SyscallSpec {
     /// The same, only where something came with the message that the first capture reads.
     pub const fn brought(mut self) -> Self {
         self.fd = BROUGHT;
+        self
+    }
+
+    /// Whether nothing is done where such a call returns: it is neither recorded nor counted.
+    const fn is_unselected(&self) -> bool {
+        self.flags & SELECTED == 0 && self.left_out == NOT_LEFT_OUT
+    }
+
+    /// What stands at a number in the table of 64-bit calls, where the table of 32-bit calls has `compat`. Where both tables
+    /// have nothing it is marked, so that the kernel side need not find out of which one a call is.
+    pub const fn beside(self, nr: u32, compat: &Self) -> Self {
+        if self.is_unselected() && compat.is_unselected() && nr != SOCKETCALL {
+            return Self {
+                left_out: UNASKED,
+                ..self
+            };
+        }
         self
     }
 
