@@ -14,7 +14,7 @@ use crate::ahead::fetch_lines;
 const AHEAD: usize = 6;
 /// Of a record so many cache lines are fetched: most have no more.
 const FETCHED: usize = 5;
-/// What comes behind newer records of its lane mostly belongs before one of the last so many.
+/// What comes behind newer records of its ring mostly belongs before one of the last so many.
 const NEAR: usize = 64;
 
 /// Records that wait.
