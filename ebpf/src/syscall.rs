@@ -213,7 +213,15 @@ fn is_by_descriptor(nr: i32, regs: *const pt_regs, compat: Option<&Words>) -> bo
             _ => return false,
         }
     };
-    compat.is_none() && flags & AT_EMPTY_PATH != 0 && read::user::<u8>(name) == Some(0)
+    compat.is_none() && flags & AT_EMPTY_PATH != 0 && is_empty(name)
+}
+
+/// Whether there is an empty string at an address of the program's.
+// Not inlined: with a stack as small as this the kernel has it on the task's own, where it soon sees that what it copies there
+// may lie there.
+#[inline(never)]
+fn is_empty(name: u64) -> bool {
+    read::user::<u8>(name) == Some(0)
 }
 
 /// Whether what a spec asks for is described: what a call closed or made only where that is not so, of which the record is
