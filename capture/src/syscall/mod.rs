@@ -224,13 +224,9 @@ impl SyscallSource {
                 newest: 0,
             });
         }
-        // What came meanwhile is more than all.
-        let are_read = self
-            .rings
-            .iter()
-            .zip(&self.filled)
-            .all(|(ring, filled)| ring.position() >= *filled);
-        self.progress.polled(now, polled.records + polled.malformed, are_read);
+        let read = self.rings.iter().map(Ring::position);
+        self.progress
+            .polled(now, polled.records + polled.malformed, &self.filled, read);
         self.malformed += polled.malformed as u64;
         polled.records
     }
@@ -360,10 +356,10 @@ struct Progress {
 }
 
 impl Progress {
-    /// So many records were taken; all rings, or not, were read as far as they had been filled at `now`.
-    fn polled(&mut self, now: u64, count: usize, are_read: bool) {
+    /// So many records were taken, and the rings read so far. At `now` they had been filled so far.
+    fn polled(&mut self, now: u64, count: usize, filled: &[usize], read: impl Iterator<Item = usize>) {
         self.polled += count as u64;
-        if are_read {
+        if read.zip(filled).all(|(read, filled)| read >= *filled) {
             self.settled_ns = now;
         }
     }
@@ -424,13 +420,17 @@ mod tests {
     #[test]
     fn a_ring_that_cannot_be_read_to_its_end_holds_back_all() {
         let mut progress = Progress::default();
-        progress.polled(10, 8, true);
-        assert_eq!(progress.settled_ns, 10);
-        // A record of one is not finished.
-        progress.polled(20, 2, false);
-        progress.polled(30, 1, false);
-        assert_eq!(progress.settled_ns, 10);
-        progress.polled(40, 4, true);
-        assert_eq!((progress.settled_ns, progress.polled), (40, 15));
+        let mut polled = |now, count, filled: [usize; 3], read: [usize; 3]| {
+            progress.polled(now, count, &filled, read.into_iter());
+            (progress.settled_ns, progress.polled)
+        };
+        let more = polled(10, 8, [200, 500, 0], [200, 600, 0]);
+        assert_eq!(more, (10, 8), "what came meanwhile is more than all");
+        // A record of the first ring is not finished.
+        assert_eq!(polled(20, 2, [400, 800, 0], [200, 800, 0]), (10, 10));
+        assert_eq!(polled(30, 1, [500, 900, 8], [200, 900, 8]), (10, 11));
+        assert_eq!(polled(40, 4, [600, 900, 8], [600, 900, 8]), (40, 15));
+        // And one of the last.
+        assert_eq!(polled(50, 1, [600, 900, 16], [600, 900, 8]), (40, 16));
     }
 }

@@ -218,7 +218,7 @@ impl AsRawFd for Ring {
 }
 
 /// Hands over one stretch of what is there; says how long it is, and whether more may follow. Up to `fetched` was asked for
-/// what is there, from the stretch's beginning on.
+/// what is there, from the stretch's beginning on. No record begins at `until` or behind it: there the ring begins anew.
 ///
 /// # Safety
 /// So many bytes must be there, the first of them at a multiple of eight. What lies before the end of a record that is
