@@ -318,6 +318,19 @@ mod tests {
     }
 
     #[test]
+    fn no_record_begins_behind_the_end_of_a_ring() {
+        let ring = ring(&[(3, b"abc"), (8, b"over the"), (3, b"end")]);
+        let there = size_of_val(&*ring);
+        // The second goes on behind it, and what follows that is not of this stretch.
+        for (until, taken) in [(8, 1), (16, 1), (24, 2), (32, 2), (40, 3), (usize::MAX, 3)] {
+            let mut all = Taken::default();
+            // SAFETY: as in `read`.
+            let (len, _) = unsafe { read_stretch(ring.as_ptr().cast(), there, until, &mut 0, &mut all) };
+            assert_eq!((len, all.records.len()), (16 * taken, taken), "until {until}");
+        }
+    }
+
+    #[test]
     fn a_record_that_is_not_finished_ends_a_stretch() {
         let ring = ring(&[(3, b"abc"), (8 | BUSY, b"........"), (3, b"def")]);
         let (taken, len) = read(&ring, size_of_val(&*ring));

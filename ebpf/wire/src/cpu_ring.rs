@@ -1,5 +1,5 @@
 //! The ring that each processor has of its own, which only its program at the return of syscalls fills: plain stores, where
-//! a ring that all share takes a lock and two calls of the kernel, as long as the rest of a record takes.
+//! a ring that all share takes a lock and two calls of the kernel, a fifth of what a recorded call costs.
 
 /// Bytes of such a ring; a power of two.
 pub const CPU_RING_BYTES: usize = 512 << 10;
