@@ -1473,6 +1473,44 @@ fn needs_root_a_number_is_asked_for_in_one_table_or_the_other() {
     assert_eq!(seen, [(FIRST, record::FLAG_COMPAT), (SECOND, 0)]);
 }
 
+#[test]
+fn needs_root_what_is_asked_for_later_is_recorded_from_then_on() {
+    let nothing = vec![SyscallSpec::UNSELECTED; 1024];
+    let asks = |nr: i64| {
+        let mut specs = nothing.clone();
+        specs[nr as usize] = SyscallSpec::PLAIN;
+        specs
+    };
+    let Some(mut source) = open(&Config {
+        specs: nothing.clone(),
+        self_tgid: 0,
+        ..config()
+    }) else {
+        return;
+    };
+    for specs in [
+        asks(libc::SYS_getppid),
+        asks(libc::SYS_pause),
+        nothing.clone(),
+        asks(libc::SYS_getpid),
+    ] {
+        source.select(&specs).unwrap();
+        // SAFETY: no preconditions.
+        unsafe {
+            libc::syscall(libc::SYS_getppid);
+            libc::syscall(libc::SYS_getpid);
+        }
+    }
+    source.detach();
+    let mut log = Log::default();
+    every_submitted(&mut source, &mut log);
+    // SAFETY: no preconditions.
+    let own = unsafe { libc::gettid() } as u32;
+    let seen = log.syscalls.iter().filter(|call| call.fixed.header.tid == own);
+    let seen: Vec<_> = seen.map(|call| i64::from(call.fixed.nr)).collect();
+    assert_eq!(seen, [libc::SYS_getppid, libc::SYS_getpid]);
+}
+
 /// A call through the 32-bit entry of the kernel.
 #[cfg(target_arch = "x86_64")]
 fn int80(number: i32, args: [u32; 5]) -> i32 {

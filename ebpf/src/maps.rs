@@ -14,7 +14,7 @@ use ctrace_wire::{
     offsets::Offsets,
     scope::{PAGE, PIDS, Scope},
     section::File,
-    spec::{COMPAT_SPECS, IO_OPCODES, Lane, SPEC_COUNT, SyscallSpec, TABLE_SIZE},
+    spec::{ASKED_WORDS, Asked, COMPAT_SPECS, IO_OPCODES, Lane, SPEC_COUNT, SyscallSpec, TABLE_SIZE},
     types::Types,
 };
 
@@ -88,6 +88,10 @@ pub static TYPES: Types = Types::NONE;
 /// The recorder's own process, whose syscalls are left out.
 #[unsafe(no_mangle)]
 pub static SELF_TGID: u32 = 0;
+/// Of which numbers something is asked for. The one global that user space writes while calls are recorded: alone in its
+/// section, and not among the specs since nothing has to be looked up for it.
+#[unsafe(no_mangle)]
+static mut ASKED: Asked = [u64::MAX; ASKED_WORDS];
 /// How many CPUs have a ring of their own.
 #[unsafe(no_mangle)]
 pub static CPU_RING_COUNT: u32 = 0;
@@ -146,6 +150,17 @@ pub fn process(tgid: u32) -> Option<*mut u8> {
     let page = PROCESSES.get_ptr_mut((tgid / PAGE) & (PIDS / PAGE - 1))?;
     // SAFETY: the mask keeps the index within the page.
     Some(unsafe { page.cast::<u8>().add((tgid & (PAGE - 1)) as usize) })
+}
+
+/// Whether something is asked for of a number, by either table.
+#[inline(always)]
+pub fn is_asked(nr: u32) -> bool {
+    if nr >= SPEC_COUNT {
+        return true;
+    }
+    // SAFETY: bounded; user space writes it.
+    let word = unsafe { (&raw const ASKED).cast::<u64>().add(nr as usize / 64).read_volatile() };
+    word >> (nr % 64) & 1 != 0
 }
 
 pub fn spec(nr: u32, compat: bool) -> Option<&'static SyscallSpec> {

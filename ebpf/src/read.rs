@@ -188,6 +188,15 @@ pub fn user<T: Copy>(address: u64) -> Option<T> {
     }
 }
 
+/// How long a string of the current task's user memory is with its NUL, at most `N`; negative where it cannot be read. The
+/// kernel looks at so few bytes one by one, which takes less than to have it copy one.
+#[inline(always)]
+pub fn user_string<const N: usize>(address: u64) -> i64 {
+    let mut string = core::mem::MaybeUninit::<[u8; N]>::uninit();
+    // SAFETY: room for so many.
+    unsafe { helper::bpf_probe_read_user_str(string.as_mut_ptr().cast(), N as u32, address as *const c_void) }
+}
+
 /// Reads `len` bytes of user memory of the current task, in such a way bounded that the verifier sees that they fit; false
 /// where they cannot be read.
 #[inline(always)]

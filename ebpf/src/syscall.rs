@@ -11,7 +11,7 @@ use ctrace_wire::{
     section,
     spec::{
         ALL_FDS, BASE, BROUGHT, CAPTURE_NONE, CAPTURE_RIGHTS, CLOSED, COPY, CREDENTIALS, DIRECTORY, ENTER, FILE, Lane,
-        NOT_LEFT_OUT, PAIR, PRIORITY, RESULT, ROOT, SELECTED, SOCKET, SOCKETCALL, SyscallSpec, UNASKED,
+        NOT_LEFT_OUT, PAIR, PRIORITY, RESULT, ROOT, SELECTED, SOCKET, SOCKETCALL, SyscallSpec,
     },
 };
 
@@ -65,13 +65,11 @@ struct Who {
 pub fn on_exit(regs: *const pt_regs, ret: i64) {
     // SAFETY: the verifier knows the tracepoint's first argument as a pointer to pt_regs.
     let mut nr = unsafe { (*regs).orig_rax } as i32;
-    let native = maps::spec(nr as u32, false);
     // First of all: what nobody asked for has to cost as little as can be, and to ask for the task takes as long as all this.
-    if let Some(spec) = native
-        && spec.left_out == UNASKED
-    {
+    if !maps::is_asked(nr as u32) {
         return;
     }
+    let native = maps::spec(nr as u32, false);
     let mut words = MaybeUninit::uninit();
     let mut compat = None;
     let task = Typed::current_task();
@@ -221,7 +219,7 @@ fn is_by_descriptor(nr: i32, regs: *const pt_regs, compat: Option<&Words>) -> bo
 // may lie there.
 #[inline(never)]
 fn is_empty(name: u64) -> bool {
-    read::user::<u8>(name) == Some(0)
+    read::user_string::<2>(name) == 1
 }
 
 /// Whether what a spec asks for is described: what a call closed or made only where that is not so, of which the record is

@@ -23,11 +23,17 @@ use ctrace_wire::{
     offsets::Offsets,
     scope::{PAGE, PIDS},
     section::SNAPLEN_MAX,
-    spec::{COMPAT_SPECS, LEFT_OUT_KINDS, Lane, SCRATCH_PER_CPU, SyscallSpec, TABLE_SIZE},
+    spec::{
+        ASKED_WORDS, Asked, COMPAT_SPECS, LEFT_OUT_KINDS, Lane, SCRATCH_PER_CPU, SPEC_COUNT, SyscallSpec, TABLE_SIZE,
+        is_asked,
+    },
     types::{CALL_PLACE, NO_CALL, Types, call_of},
 };
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../ebpf/ctrace.bpf.o");
+
+/// The section of the one global that is written while the programs run.
+const ASKED_MAP: &str = ".data";
 
 const RING_MIN: u32 = 64 << 10;
 /// The record of an exec may have 200 KiB.
@@ -284,18 +290,22 @@ fn ring_bytes(asked: u32) -> u32 {
 }
 
 pub(super) fn fill_specs(programs: &mut Ebpf, specs: &[SyscallSpec]) -> Result<(), OpenError> {
+    let at = |index: u32| specs.get(index as usize).copied().unwrap_or_default();
     // Borrowed, not taken: the programs are loaded later and refer to the map by its open descriptor.
     let map = programs.map_mut("SPECS").ok_or_else(|| no_map("SPECS"))?;
     let mut table = Array::<_, SpecValue>::try_from(map).map_err(refused)?;
-    let at = |index: u32| specs.get(index as usize).copied().unwrap_or_default();
     for index in 0..TABLE_SIZE {
-        let spec = match index < COMPAT_SPECS {
-            true => at(index).beside(index, &at(index + COMPAT_SPECS)),
-            false => at(index),
-        };
-        table.set(index, SpecValue(spec), 0).map_err(refused)?;
+        table.set(index, SpecValue(at(index)), 0).map_err(refused)?;
     }
-    Ok(())
+    let mut asked: Asked = [0; ASKED_WORDS];
+    for nr in 0..SPEC_COUNT {
+        let bit = u64::from(is_asked(nr, &at(nr), &at(nr + COMPAT_SPECS))) << (nr % u64::BITS);
+        asked[(nr / u64::BITS) as usize] |= bit;
+    }
+    let map = programs.map_mut(ASKED_MAP).ok_or_else(|| no_map(ASKED_MAP))?;
+    Array::<_, Asked>::try_from(map)
+        .and_then(|mut map| map.set(0, asked, 0))
+        .map_err(refused)
 }
 
 fn take(programs: &mut Ebpf, name: &str) -> Result<Map, OpenError> {

@@ -14,6 +14,11 @@ pub const COMPAT_SPECS: u32 = SPEC_COUNT;
 /// Entries of the table.
 pub const TABLE_SIZE: u32 = 2 * SPEC_COUNT;
 
+/// A bit for each number, the lowest of the first word for zero: set where [something is asked for](is_asked).
+pub type Asked = [u64; ASKED_WORDS];
+/// Words of [`Asked`].
+pub const ASKED_WORDS: usize = (SPEC_COUNT / u64::BITS) as usize;
+
 /// Pointer captures that one syscall can ask for.
 pub const CAPTURE_COUNT: usize = 4;
 
@@ -44,8 +49,6 @@ pub const BASE: u8 = 1 << 7;
 
 /// In [`SyscallSpec::left_out`]: nothing is left out of what was asked for.
 pub const NOT_LEFT_OUT: u8 = 0;
-/// [`SyscallSpec::left_out`] of a number that nobody asked for, of neither table: see [`SyscallSpec::beside`].
-pub const UNASKED: u8 = u8::MAX;
 /// The call by which 32-bit programs make all others about sockets (arch/x86/entry/syscalls/syscall_32.tbl).
 pub const SOCKETCALL: u32 = 102;
 /// Kinds of calls that are counted where they are left out: see [`SyscallSpec::left_out`].
@@ -352,18 +355,6 @@ impl SyscallSpec {
         self.flags & SELECTED == 0 && self.left_out == NOT_LEFT_OUT
     }
 
-    /// What stands at a number in the table of 64-bit calls, where the table of 32-bit calls has `compat`. Where both tables
-    /// have nothing it is marked, so that the kernel side need not find out of which one a call is.
-    pub const fn beside(self, nr: u32, compat: &Self) -> Self {
-        if self.is_unselected() && compat.is_unselected() && nr != SOCKETCALL {
-            return Self {
-                left_out: UNASKED,
-                ..self
-            };
-        }
-        self
-    }
-
     /// Not recorded, but counted: `kind` is below [`LEFT_OUT_KINDS`].
     pub const fn left_out(kind: u8) -> Self {
         Self {
@@ -377,6 +368,12 @@ impl SyscallSpec {
         self.flags |= ENTER;
         self
     }
+}
+
+/// Whether something is done where a call of this number returns, by what the table of 64-bit calls and that of 32-bit calls
+/// have there: else the kernel side need not find out of which one it is.
+pub const fn is_asked(nr: u32, native: &SyscallSpec, compat: &SyscallSpec) -> bool {
+    nr == SOCKETCALL || !native.is_unselected() || !compat.is_unselected()
 }
 
 impl Default for SyscallSpec {
