@@ -14,7 +14,8 @@ pub const COMPAT_SPECS: u32 = SPEC_COUNT;
 /// Entries of the table.
 pub const TABLE_SIZE: u32 = 2 * SPEC_COUNT;
 
-/// A bit for each number, the lowest of the first word for zero: set where [something is asked for](is_asked).
+/// A bit for each number, the lowest of the first word for zero: set where [something is asked for](is_asked). A call of any other
+/// costs this and no more.
 pub type Asked = [u64; ASKED_WORDS];
 /// Words of [`Asked`].
 pub const ASKED_WORDS: usize = (SPEC_COUNT / u64::BITS) as usize;
@@ -22,7 +23,7 @@ pub const ASKED_WORDS: usize = (SPEC_COUNT / u64::BITS) as usize;
 /// Pointer captures that one syscall can ask for.
 pub const CAPTURE_COUNT: usize = 4;
 
-/// The syscall is recorded when it returns. Without this bit it costs a table look-up and no more.
+/// The syscall is recorded when it returns.
 pub const SELECTED: u8 = 1 << 0;
 /// Records go through the priority ring.
 pub const PRIORITY: u8 = 1 << 1;
