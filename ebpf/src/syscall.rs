@@ -267,10 +267,17 @@ fn is_brought(ret: i64, regs: *const pt_regs, compat: Option<&Words>) -> bool {
 
 /// Whether a call that says so closed a descriptor. It did, and the number is free, where nobody could answer it instead of
 /// the kernel, and nobody else opens something meanwhile: then the kernel is not asked, since closing is frequent.
-#[inline(never)]
+#[inline(always)]
 fn is_closed(task: Typed, fd: u32) -> bool {
     let answered = task.load::<u32>(offset!(task_seccomp)) | task.load::<u32>(offset!(task_ptrace));
-    answered == 0 && !file::is_own_table_shared(task) || file::behind_fd(task, u64::from(fd)) == 0
+    answered == 0 && !file::is_own_table_shared(task) || is_free(task, fd)
+}
+
+/// Whether a number is no descriptor.
+// Not inlined: seldom asked.
+#[inline(never)]
+fn is_free(task: Typed, fd: u32) -> bool {
+    file::behind_fd(task, u64::from(fd)) == 0
 }
 
 /// Whether two descriptors refer to one file object.
