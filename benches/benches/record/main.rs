@@ -12,6 +12,7 @@ mod process;
 mod tool;
 
 use std::fs::File;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -34,20 +35,18 @@ fn main() -> ExitCode {
                 eprintln!("SKIP record: needs root");
                 return ExitCode::SUCCESS;
             }
+            let dir = tempfile::tempdir_in("/var/tmp").expect("a folder in /var/tmp");
             let asked = |option: &str| args.iter().any(|a| a == option);
             if asked("--starts") {
-                let dir = tempfile::tempdir_in("/var/tmp").expect("a folder in /var/tmp");
                 Comparison::new(dir.path(), Scale::QUICK.rounds).starts(2_000);
                 return ExitCode::SUCCESS;
             }
             if asked("--shares") {
-                let dir = tempfile::tempdir_in("/var/tmp").expect("a folder in /var/tmp");
                 let scale = if asked("--quick") { Scale::QUICK } else { Scale::WHOLE };
                 Comparison::only_ctrace(dir.path()).shares(scale.busy);
                 return ExitCode::SUCCESS;
             }
             if asked("--crowd") {
-                let dir = tempfile::tempdir_in("/var/tmp").expect("a folder in /var/tmp");
                 Comparison::only_ctrace(dir.path()).crowd();
                 return ExitCode::SUCCESS;
             }
@@ -59,11 +58,14 @@ fn main() -> ExitCode {
                 Scale::WHOLE
             };
             if asked("--calls") {
-                let dir = tempfile::tempdir_in("/var/tmp").expect("a folder in /var/tmp");
                 calls(&mut Comparison::new(dir.path(), scale.rounds), scale.divide);
                 return ExitCode::SUCCESS;
             }
-            measure(scale);
+            if asked("--loss") {
+                Comparison::new(dir.path(), scale.rounds).loss(scale.busy);
+                return ExitCode::SUCCESS;
+            }
+            measure(dir.path(), scale);
             ExitCode::SUCCESS
         }
     }
@@ -102,16 +104,15 @@ impl Scale {
     };
 }
 
-fn measure(scale: Scale) {
+fn measure(dir: &Path, scale: Scale) {
     let Scale {
         rounds,
         busy,
         divide,
         programs,
     } = scale;
-    let dir = tempfile::tempdir_in("/var/tmp").expect("a folder in /var/tmp");
     println!("{} CPUs, kernel {}", cpus(), kernel());
-    let mut comparison = Comparison::new(dir.path(), rounds);
+    let mut comparison = Comparison::new(dir, rounds);
     calls(&mut comparison, divide);
     if programs {
         comparison.run("find, grep, tar, 300 forks: milliseconds of a round", &|_, running| {
